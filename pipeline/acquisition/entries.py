@@ -1,0 +1,144 @@
+"""Look at the table of contents of an archive before one byte is extracted, and refuse what no honest one holds."""
+
+import re
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline.acquisition.space import readable
+from pipeline.errors import ArchiveError
+
+LONGEST_PART, LONGEST_NAME = 255, 1024
+"""Bytes of one folder or file name, and of a whole path."""
+EXTREME_RATIO, RATIO_FROM = 200, 1 << 20
+"""Compression above this is refused for entries of this many bytes or more: photos and label maps are near 1."""
+LOCAL_HEADER = 30
+AES = 99
+STRONG_ENCRYPTION = 0x40 | 0x2000
+PATCHED = 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """Bounds on what an archive may unpack to."""
+
+    max_bytes: int
+    """Extracted bytes in all."""
+    max_files: int
+    """Entries in all."""
+
+
+def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, directory_offset: int) -> None:
+    """Refuse an archive that could write outside its folder, overwrite, deceive, or fill the disk.
+
+    Args:
+        entries: Every entry, wanted or not: one hostile entry discredits the archive.
+        limits: Bounds on the sum of the declared sizes and on the number of entries.
+        directory_offset: Where the table of contents begins; every entry must end before it.
+
+    Raises:
+        ArchiveError: Naming the entry and the reason.
+    """
+    _check_bounds(entries, limits)
+    for entry in entries:
+        for reason in _reasons(entry):
+            raise ArchiveError(f"entry {entry.orig_filename!a:.120}: {reason}; get the archive from its authors")
+    _check_clashes(entries)
+    _check_overlaps(entries, directory_offset)
+
+
+def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
+    if len(entries) > limits.max_files:
+        raise ArchiveError(f"{len(entries)} entries, download.max_files allows {limits.max_files}; raise it if right")
+    declared = sum(entry.file_size for entry in entries)
+    if declared > limits.max_bytes:
+        raise ArchiveError(
+            f"unpacks to {readable(declared)}, download.max_gigabytes allows {readable(limits.max_bytes)}; "
+            "raise it if this is the right archive"
+        )
+
+
+def _reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
+    """Yield why one entry is refused; nothing for an honest one."""
+    yield from _name_reasons(entry.orig_filename)
+    yield from _kind_reasons(entry)
+    yield from _coding_reasons(entry)
+
+
+def _name_reasons(name: str) -> Iterator[str]:
+    parts = name.removesuffix("/").split("/")
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        yield "its path is absolute"
+    if "\\" in name:
+        yield "its path has a backslash"
+    if any(unicodedata.category(letter).startswith("C") for letter in name):
+        yield "its name has control characters"
+    if any(part in {"", ".", ".."} for part in parts):
+        yield "its path has an empty part, `.` or `..`"
+    if len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > LONGEST_PART for part in parts):
+        yield "its name is too long"
+
+
+def _kind_reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        yield "it is a link, a device or another special file"
+    if kind == stat.S_IFDIR and not entry.is_dir():
+        yield "it is a folder by its mode and a file by its name"
+    if entry.is_dir() and entry.file_size:
+        yield "it is a folder with content"
+
+
+def _coding_reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
+    if entry.compress_type == AES or entry.flag_bits & STRONG_ENCRYPTION:
+        yield "it is encrypted by another method than ZipCrypto; unpack it yourself and name the folder as the source"
+    elif entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or entry.flag_bits & PATCHED:
+        yield "it is packed by another method than deflate; unpack it yourself and name the folder as the source"
+    if entry.file_size >= RATIO_FROM and entry.file_size > EXTREME_RATIO * entry.compress_size:
+        yield f"it would grow more than {EXTREME_RATIO} times when unpacked"
+
+
+def folded(name: str) -> str:
+    """Return the spelling that file systems blind to case and Unicode normalisation see."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _check_clashes(entries: Sequence[zipfile.ZipInfo]) -> None:
+    spelling: dict[str, str] = {}
+    files, taken = set[str](), set[str]()
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        key = folded(str(path))
+        if key in taken:
+            raise ArchiveError(f"two entries would be written to {str(path)!a:.120}; get the archive from its authors")
+        taken.add(key)
+        if not entry.is_dir():
+            files.add(key)
+        for folder in (path, *path.parents):
+            if spelling.setdefault(folded(str(folder)), str(folder)) != str(folder):
+                raise ArchiveError(f"{str(folder)!a:.120} comes in two spellings; get the archive from its authors")
+    for entry in entries:
+        for parent in PurePosixPath(entry.filename).parents:
+            if folded(str(parent)) in files:
+                raise ArchiveError(f"{str(parent)!a:.120} is a file and a folder; get the archive from its authors")
+
+
+def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -> None:
+    """Compare extents without the local extra fields: a lower bound, and enough to find bytes that serve twice."""
+    extents = sorted((entry.header_offset, _least_end(entry)) for entry in entries)
+    limits = [start for start, _ in extents[1:]] + [directory_offset]
+    if extents and extents[0][0] < 0:
+        raise ArchiveError("an entry begins before the archive; the archive is damaged: fetch it anew")
+    if any(end > limit for (_, end), limit in zip(extents, limits, strict=False)):
+        raise ArchiveError("entries overlap or reach beyond the end; the archive is damaged or a bomb: fetch it anew")
+
+
+def _least_end(entry: zipfile.ZipInfo) -> int:
+    return entry.header_offset + LOCAL_HEADER + len(_raw_name(entry)) + entry.compress_size
+
+
+def _raw_name(entry: zipfile.ZipInfo) -> bytes:
+    return entry.orig_filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")

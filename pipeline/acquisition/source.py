@@ -1,0 +1,54 @@
+"""What `download.source` names: the demo, a URL, a local archive, or a local folder."""
+
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from pipeline.errors import SourceError
+
+DEMO = "demo"
+
+
+def is_remote(source: str) -> bool:
+    """Tell whether a source has to come over the network."""
+    return re.match(r"https?://", source, re.IGNORECASE) is not None
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL fit for messages: no user, password, query or fragment."""
+    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url)[0])
+
+
+def remote_name(url: str) -> str:
+    """Return the file name a URL ends in, for instance FoodSeg103.zip."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name or "archive.zip"
+
+
+def local_path(source: str) -> Path:
+    """Return the existing archive or folder that a path or file:// URL names.
+
+    Raises:
+        SourceError: If nothing is there, or the scheme is not one this project fetches.
+    """
+    path = _path(source)
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source!r}: not a usable path ({error}); correct dataset or download.source") from error
+    raise SourceError(
+        f"{path}: no such archive or folder; dataset and download.source take demo, an http(s):// or file:// URL, "
+        "or an existing path"
+    )
+
+
+def _path(source: str) -> Path:
+    if "://" not in source:
+        return Path(source).expanduser()
+    if not source.lower().startswith("file://"):
+        raise SourceError(f"{without_secrets(source)}: only http, https and file URLs are fetched; give a path")
+    parts = urlsplit(source)
+    if parts.netloc not in {"", "localhost"}:
+        raise SourceError(f"{source}: names a file of host {parts.netloc}; write file:///path with three slashes")
+    return Path(url2pathname(parts.path))

@@ -1,0 +1,216 @@
+"""Fetch one file over HTTP, resuming where a broken transfer stopped."""
+
+import http.client
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+import tenacity
+import urllib3
+from pydantic import ValidationError
+
+from pipeline.acquisition.reply import Validators, complete, gone, kept_range, refuse, validators_of
+from pipeline.acquisition.source import without_secrets
+from pipeline.acquisition.space import ensure_space, readable, space_watched
+from pipeline.console import ByteReport, note
+from pipeline.errors import SourceError
+
+CHUNK = 1 << 20
+CONNECT_TIMEOUT = 10.0
+QUICK_ATTEMPTS = 3
+"""Tries when nobody has ever answered, so that a machine without network is told within seconds."""
+LONGEST_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPolicy:
+    """How long to insist, how much to take, and what to trust."""
+
+    attempts: int
+    """Tries in a row without a new byte."""
+    timeout: float
+    """Seconds without a byte after which a connection counts as broken."""
+    max_bytes: int
+    """Size over which a transfer is refused."""
+    pinned: bool
+    """Whether a hash will be compared afterwards, so that resuming is safe without ETag and date."""
+
+
+class _BrokenTransferError(Exception):
+    """The try failed in a way that another one may mend."""
+
+
+class _UnreachableError(_BrokenTransferError):
+    """No host answered at all."""
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """One file on its way: what a try needs to go on from the last one."""
+
+    url: str
+    folder: Path
+    policy: TransferPolicy
+    report: ByteReport
+    answered: bool = False
+    session: requests.Session = field(default_factory=requests.Session)
+
+    @property
+    def part(self) -> Path:
+        return self.folder / "transfer.part"
+
+    @property
+    def have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "transfer.json"
+
+    def known(self) -> Validators:
+        try:
+            return Validators.model_validate_json(self.state.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return Validators()
+
+    def request_headers(self) -> dict[str, str]:
+        """Ask for the rest only where it can be told that the rest belongs to what is here."""
+        headers = {"Accept-Encoding": "identity"}
+        validator = self.known().for_if_range()
+        if self.have and (validator or self.policy.pinned):
+            headers["Range"] = f"bytes={self.have}-"
+        if self.have and validator:
+            headers["If-Range"] = validator
+        return headers
+
+    def advance(self) -> None:
+        """Try once to bring the rest."""
+        patience = (min(CONNECT_TIMEOUT, self.policy.timeout), self.policy.timeout)
+        try:
+            with self.session.get(self.url, headers=self.request_headers(), stream=True, timeout=patience) as response:
+                self.answered = True
+                self.take(response)
+        except (requests.exceptions.SSLError, requests.exceptions.InvalidURL) as error:
+            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; correct the URL") from error
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise (_UnreachableError if _nobody(error) else _BrokenTransferError)(_cause(error)) from error
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            raise _BrokenTransferError(_cause(error)) from error
+        except requests.RequestException as error:
+            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; correct download.source") from error
+
+    def take(self, response: requests.Response) -> None:
+        """Write what one answer brings, after what is here or instead of it."""
+        if complete(response, self.have, self.known()):
+            self.report(self.have, self.have)
+            return
+        if gone(response):
+            raise _BrokenTransferError(f"HTTP {response.status_code} {response.reason}")
+        refuse(response, without_secrets(self.url))
+        if response.status_code != http.client.OK and not kept_range(response, self.have, self.known()):
+            self.part.unlink(missing_ok=True)
+            raise _BrokenTransferError("the file changed on the server; starting again from its first byte")
+        if response.status_code == http.client.OK:
+            self.part.write_bytes(b"")
+            self.state.write_text(validators_of(response).model_dump_json(), encoding="utf-8")
+        self.receive(response)
+
+    def receive(self, response: requests.Response) -> None:
+        have, total = self.have, self.known().total
+        ensure_space(self.folder, (total or have) - have)
+        self.report(have, total)
+        self.check_size(total or have)
+        with space_watched(self.folder, total or have), self.part.open("ab") as file:
+            # read1 hands over what has come; a full block would be lost with the connection.
+            while block := response.raw.read1(CHUNK, decode_content=False):
+                have += len(block)
+                self.check_size(have)
+                file.write(block)
+                self.report(have, total)
+        if total is not None and have != total:
+            raise _BrokenTransferError(f"the connection ended after {readable(have)} of {readable(total)}")
+
+    def check_size(self, size: int) -> None:
+        if size > self.policy.max_bytes:
+            raise SourceError(
+                f"{without_secrets(self.url)}: larger than download.max_gigabytes allows "
+                f"({readable(self.policy.max_bytes)}); raise it if this is the right file"
+            )
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason of nested network errors, in one line."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None) or error
+    return " ".join(str(reason).split()).rpartition(": ")[2] or type(error).__name__
+
+
+def _nobody(error: requests.RequestException) -> bool:
+    """Tell whether not even a connection came about."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+
+
+def fetch(
+    url: str,
+    folder: Path,
+    *,
+    policy: TransferPolicy,
+    report: ByteReport,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Path:
+    """Bring a file into a folder, going on with what an earlier call left there.
+
+    Args:
+        url: http(s) URL.
+        folder: Existing folder for the file and what is known about it.
+        policy: When to give up.
+        report: Told how far the transfer is.
+        sleep: Waits between tries, in seconds.
+
+    Returns:
+        Path of the complete file.
+
+    Raises:
+        SourceError: If the file cannot be had; the message says why and what to do.
+        SpaceError: If the disk has no room for it.
+    """
+    transfer = _Transfer(url, folder, policy, report)
+    reached = -1
+    with transfer.session:
+        while transfer.have > reached:  # a round that brought bytes earns another one
+            reached = transfer.have
+            try:
+                _retrying(transfer, sleep)(transfer.advance)
+            except _BrokenTransferError as error:
+                failure = error
+            else:
+                return transfer.part
+    raise SourceError(f"{without_secrets(url)}: {failure}; {_advice(failure, transfer.have)}") from failure
+
+
+def _advice(failure: Exception, have: int) -> str:
+    if isinstance(failure, _UnreachableError):
+        return "check the network and the URL, or name a local copy as dataset or download.source"
+    return f"{readable(have)} are kept: run the same command again later to go on"
+
+
+def _retrying(transfer: _Transfer, sleep: Callable[[float], None]) -> tenacity.Retrying:
+    def give_up(state: tenacity.RetryCallState) -> bool:
+        attempts = transfer.policy.attempts
+        return state.attempt_number >= (attempts if transfer.answered else min(attempts, QUICK_ATTEMPTS))
+
+    def announce(state: tenacity.RetryCallState) -> None:
+        reason = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0
+        note(f"transfer broke at {readable(transfer.have)} ({reason}); trying again in {wait:.1f} s")
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_BrokenTransferError),
+        stop=give_up,
+        wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=LONGEST_WAIT, jitter=0.5),
+        before_sleep=announce,
+        sleep=sleep,
+        reraise=True,
+    )

@@ -1,0 +1,21 @@
+"""Array types. Axes: N samples, B batch, C channel, H height, W width, S side of a square, K class."""
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+Image: TypeAlias = UInt8[np.ndarray, "H W 3"]
+"""RGB, values in [0, 255]."""
+Mask: TypeAlias = Bool[np.ndarray, "H W"]
+"""True inside the region of interest."""
+LabelMap: TypeAlias = UInt8[np.ndarray, "H W"]
+"""Category id of every pixel, 0 is background."""
+Images: TypeAlias = UInt8[np.ndarray, "N S S 3"]
+"""Square RGB pictures, values in [0, 255]."""
+Masks: TypeAlias = Bool[np.ndarray, "N S S"]
+"""Square masks, True inside the region of interest."""
+Targets: TypeAlias = Int64[np.ndarray, " N"]
+"""Class indices in [0, K)."""
+Logits: TypeAlias = Float32[np.ndarray, "N K"]
+"""Unnormalised scores, one row a sample."""

@@ -1,0 +1,63 @@
+"""What a person sees of a stage: progress bars, and one line instead of a traceback."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
+
+from tqdm import tqdm
+
+from pipeline.errors import PipelineError
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LOG_LINES = 30.0
+ByteReport: TypeAlias = Callable[[int, int | None], None]
+"""Takes the bytes done so far and the bytes in all, None where nobody knows."""
+
+
+def progress(items: Iterable[T], *, total: int | None, what: str, unit: str) -> Iterator[T]:
+    """Pass `items` on under a bar with count, rate and time left; quiet when over within a second."""
+    yield from tqdm(items, total=total, desc=what, unit=f" {unit}", leave=False, **bar_options())
+
+
+def bar_options() -> dict[str, Any]:
+    """Return what every bar of this project shares: a log file gets a line now and then instead of a film."""
+    interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
+    return {"delay": 1, "dynamic_ncols": True, "mininterval": interval, "maxinterval": 10 * interval}
+
+
+@contextmanager
+def byte_progress(what: str) -> Iterator[ByteReport]:
+    """Lend a function that moves a bar of bytes, rate and time left to where the work stands."""
+    with tqdm(desc=what, unit="B", unit_scale=True, delay=1, dynamic_ncols=True, leave=False) as bar:
+
+        def report(done: int, total: int | None) -> None:
+            if bar.total != total or done < bar.n:
+                bar.reset(total)
+                bar.initial = bar.n = bar.last_print_n = done  # what an earlier run brought is not this run's rate
+            bar.update(done - bar.n)
+
+        yield report
+
+
+def note(message: str) -> None:
+    """Print one line without tearing a progress bar."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[None]":
+    """Return a bar to be told of progress by `update(n)`; for loops whose steps count for more than one unit."""
+    return tqdm(total=total, initial=done, desc=what, unit=f" {unit}", delay=1, dynamic_ncols=True, leave=False)
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Call `main`; end the process with status 1 and one line if it raises a `PipelineError`."""
+    try:
+        main()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

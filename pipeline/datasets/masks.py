@@ -1,0 +1,161 @@
+"""Masks `data/masks/<source>`: one row per sample, in the order of the sample table, whatever the source.
+
+A mask is stored as the packed bits of its bounding box. It always has pixels: where a source finds nothing, it stores
+its stated fallback with status `empty`, so that all sources have the same samples.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.arrays import Mask
+from pipeline.errors import EmptyMaskError, ManifestError
+from pipeline.manifest import FileEntry, Manifest, read_manifest, verified
+
+SCHEMA_VERSION = 1
+KIND = "masks"
+
+SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        *((name, pa.int32()) for name in ("height", "width", "top", "left", "crop_height", "crop_width")),
+        ("bits", pa.binary()),
+        ("score", pa.float64()),
+        ("status", pa.string()),
+        ("prompts", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMask:
+    """The mask of one sample and where it came from."""
+
+    sample_id: str
+    """`<split>/<photo stem>/<category id>`."""
+    height: int
+    """Height of the photo in pixels."""
+    width: int
+    """Width of the photo in pixels."""
+    top: int
+    """Row of the photo at which `crop` begins."""
+    left: int
+    """Column of the photo at which `crop` begins."""
+    crop: Mask
+    """The mask inside its bounding box; False everywhere else."""
+    score: float
+    """Confidence of the source in [0, 1]; 1 for annotation."""
+    status: str
+    """`ok`; `tiny`, fewer pixels than `index.tiny_area`; `empty`, the fallback; or the method that stood in."""
+    prompts: str | None
+    """Prompts the source answered, as JSON in the form of the sample table; None where it needed none."""
+
+    @classmethod
+    def of(cls, mask: Mask, *, sample_id: str, score: float, status: str, prompts: str | None) -> Self:
+        """Crop a mask of the photo's size to its bounding box.
+
+        Raises:
+            EmptyMaskError: If the mask has no pixel.
+        """
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            raise EmptyMaskError(f"{sample_id}: the mask has no pixel; mend the annotation or leave the sample out")
+        top, left = int(rows[0]), int(columns[0])
+        crop = mask[top : rows[-1] + 1, left : columns[-1] + 1].copy()
+        height, width = mask.shape
+        return cls(sample_id, height, width, top, left, crop, score, status, prompts)
+
+    def full(self) -> Mask:
+        """Return the mask at the size of the photo."""
+        mask = np.zeros((self.height, self.width), np.bool_)
+        height, width = self.crop.shape
+        mask[self.top : self.top + height, self.left : self.left + width] = self.crop
+        return mask
+
+
+def write_mask_file(masks: Sequence[StoredMask], path: Path, metadata: dict[str, str]) -> None:
+    """Write one file of masks; same masks and metadata, same bytes."""
+    rows = [_row(mask) for mask in masks]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata)), path, compression="zstd")
+
+
+def _row(mask: StoredMask) -> dict[str, object]:
+    height, width = mask.crop.shape
+    row = {name: getattr(mask, name) for name in SCHEMA.names if hasattr(mask, name)}
+    return row | {"crop_height": height, "crop_width": width, "bits": np.packbits(mask.crop).tobytes()}
+
+
+def read_mask_file(path: Path) -> list[StoredMask]:
+    """Return the masks of one file.
+
+    Raises:
+        ManifestError: If the file is damaged or has other columns.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f segment`") from error
+    if not table.schema.equals(SCHEMA):
+        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f segment`")
+    return [_mask(row) for row in table.to_pylist()]
+
+
+def _mask(row: dict[str, Any]) -> StoredMask:
+    height, width, bits = row.pop("crop_height"), row.pop("crop_width"), row.pop("bits")
+    flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width)
+    return StoredMask(**row, crop=flat.astype(np.bool_).reshape(height, width))
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRows:
+    """Rows of a folder of masks: which files hold them and how many rows of the first file come before."""
+
+    files: tuple[FileEntry, ...]
+    skip: int
+    rows: int
+
+    def read(self, folder: Path) -> list[StoredMask]:
+        """Return the masks in row order.
+
+        Raises:
+            ManifestError: If a file is absent or damaged.
+        """
+        masks = [mask for entry in self.files for mask in read_mask_file(verified(folder, entry))]
+        return masks[self.skip : self.skip + self.rows]
+
+
+class Masks:
+    """Reader of a folder of masks."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder.
+
+        Raises:
+            ManifestError: If the manifest is absent, damaged or of another version.
+        """
+        self.folder = folder
+        self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
+        splits = {entry.split for entry in self.manifest.files}
+        self._files = {split: [e for e in self.manifest.files if e.split == split] for split in splits}
+        self._starts = {
+            split: [0, *accumulate(entry.rows for entry in entries)] for split, entries in self._files.items()
+        }
+
+    def locate(self, split: str, first_row: int, rows: int) -> MaskRows:
+        """Say where rows of a split lie, without reading them.
+
+        Raises:
+            ManifestError: If the split has fewer rows.
+        """
+        starts = self._starts.get(split, [0])
+        if first_row + rows > starts[-1]:
+            raise ManifestError(f"{self.folder}: fewer masks than samples in {split!r}; run `dvc repro -f segment`")
+        first, last = bisect_right(starts, first_row) - 1, bisect_right(starts, first_row + rows - 1)
+        return MaskRows(tuple(self._files[split][first:last]), first_row - starts[first], rows)

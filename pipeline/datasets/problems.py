@@ -1,0 +1,110 @@
+"""What can be wrong with a data set: each kind has a name, and each finding a file, a reason and a mend."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import DatasetError
+
+
+class ProblemKind(StrEnum):
+    """Names under which `summary.json` lists problems."""
+
+    LISTED_TWICE = "listed_twice"
+    IN_BOTH_SPLITS = "in_both_splits"
+    FILES_ABSENT = "files_absent"
+    PHOTO_ABSENT = "photo_absent"
+    LABEL_MAP_ABSENT = "label_map_absent"
+    AMBIGUOUS_FILES = "ambiguous_files"
+    NAME_UNUSABLE = "name_unusable"
+    PHOTO_UNREADABLE = "photo_unreadable"
+    LABEL_MAP_UNREADABLE = "label_map_unreadable"
+    SIZE_MISMATCH = "size_mismatch"
+    UNKNOWN_CATEGORY = "unknown_category"
+    LABEL_MAP_EMPTY = "label_map_empty"
+    ANNOTATION_ABSENT = "annotation_absent"
+    PROMPTS_UNREADABLE = "prompts_unreadable"
+    PROMPT_OUTSIDE = "prompt_outside"
+    PHOTO_ID_TWICE = "photo_id_twice"
+    NOT_LISTED = "not_listed"
+
+
+MENDS: dict[ProblemKind, str] = {
+    ProblemKind.LISTED_TWICE: "remove the repeated line",
+    ProblemKind.IN_BOTH_SPLITS: "keep the line in one of ImageSets/train.txt and ImageSets/test.txt",
+    ProblemKind.FILES_ABSENT: "add photo and label map, or remove the line",
+    ProblemKind.PHOTO_ABSENT: "add the photo, or remove its line from ImageSets",
+    ProblemKind.LABEL_MAP_ABSENT: "add the label map, or remove the photo's line from ImageSets",
+    ProblemKind.AMBIGUOUS_FILES: "keep one of the files",
+    ProblemKind.NAME_UNUSABLE: "rename the file",
+    ProblemKind.PHOTO_UNREADABLE: "replace the photo, or remove it",
+    ProblemKind.LABEL_MAP_UNREADABLE: "write category ids as an 8 bit gray PNG",
+    ProblemKind.SIZE_MISMATCH: "draw the mask on the upright photo at its full size",
+    ProblemKind.UNKNOWN_CATEGORY: "add the id to category_id.txt, or mend the label map (0 is background)",
+    ProblemKind.LABEL_MAP_EMPTY: "mark a food in it, or remove the photo's line from ImageSets",
+    ProblemKind.ANNOTATION_ABSENT: "add <stem>.mask.png or a row in prompts.csv beside the photo",
+    ProblemKind.PROMPTS_UNREADABLE: "use the columns photo,kind,x0,y0,x1,y1 with kind point or box",
+    ProblemKind.PROMPT_OUTSIDE: "give pixels of the upright photo, counted from 0",
+    ProblemKind.PHOTO_ID_TWICE: "rename one of the photos",
+    ProblemKind.NOT_LISTED: "add it to a list in ImageSets or in its extra category, or delete it",
+}
+"""What to do about each kind."""
+
+NOTES = frozenset({ProblemKind.NOT_LISTED})
+"""Kinds that never stop the stage, because no listed photo suffers."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One finding."""
+
+    kind: ProblemKind
+    """What sort of thing is wrong."""
+    file: str
+    """Path below data/raw."""
+    detail: str
+    """What exactly is wrong with the file."""
+
+    def message(self, raw: Path) -> str:
+        """Return file, reason and mend in one line, whatever the file name holds."""
+        return printable(f"{raw / self.file}: {self.detail}; {MENDS[self.kind]}")
+
+
+def printable(text: str) -> str:
+    """Return `text` as one line of valid Unicode, with escapes for what file names may hold beyond that."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class ProblemLog:
+    """Collects problems, or stops at the first, as `index.on_error` asks."""
+
+    def __init__(self, on_error: Literal["fail", "skip"], raw: Path) -> None:
+        """Start empty.
+
+        Args:
+            on_error: `fail` raises at the first problem that is not a note, `skip` collects all.
+            raw: Folder that messages name before the file.
+        """
+        self._on_error, self._raw = on_error, raw
+        self._problems: list[Problem] = []
+
+    def add(self, problem: Problem) -> None:
+        """Note one problem.
+
+        Raises:
+            DatasetError: If the policy is `fail` and the problem is not a mere note.
+        """
+        if self._on_error == "fail" and problem.kind not in NOTES:
+            raise DatasetError(f"{problem.message(self._raw)}; or set index.on_error to skip to go on without it")
+        self._problems.append(problem)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Note several problems; see `add`."""
+        for problem in problems:
+            self.add(problem)
+
+    def __iter__(self) -> Iterator[Problem]:
+        """Yield what was noted, sorted by kind, file and detail."""
+        return iter(sorted(self._problems))

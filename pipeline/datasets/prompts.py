@@ -1,0 +1,84 @@
+"""Clicks and boxes that stand in for a mask: the sidecar `prompts.csv` of extra categories."""
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One click or box in pixels of the upright photo; columns and rows count from 0 and are inclusive."""
+
+    kind: str
+    """`point` or `box`."""
+    coordinates: tuple[float, ...]
+    """(x, y) of a point, (x0, y0, x1, y1) of a box."""
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Return x0, y0, x1, y1; a point is its own box."""
+        x0, y0, x1, y1 = self.coordinates if self.kind == "box" else self.coordinates * 2
+        return x0, y0, x1, y1
+
+
+def parse_prompts(text: str) -> dict[str, tuple[Prompt, ...]]:
+    """Return the prompts of each photo, in file order, by the name in column `photo`.
+
+    Args:
+        text: CSV with the header `photo,kind,x0,y0,x1,y1`; x1 and y1 are empty for points.
+
+    Raises:
+        ValueError: If the header or a row has another form; the message says which line.
+    """
+    reader = csv.reader(text.split("\n"), skipinitialspace=True, strict=True)
+    prompts: defaultdict[str, list[Prompt]] = defaultdict(list)
+    try:
+        _check_header(next(reader, []))
+        for row in reader:
+            if any(field.strip() for field in row):
+                photo, prompt = _parse_row([field.strip() for field in row])
+                prompts[photo].append(prompt)
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+    return {photo: tuple(found) for photo, found in prompts.items()}
+
+
+def _check_header(row: list[str]) -> None:
+    header = tuple(field.strip().casefold() for field in row)
+    if header != COLUMNS:
+        raise ValueError(f"starts with {','.join(header)!r} instead of {','.join(COLUMNS)!r}")
+
+
+def _parse_row(row: list[str]) -> tuple[str, Prompt]:
+    if len(row) != len(COLUMNS) or not row[0]:
+        raise ValueError(f"{','.join(row)!r} has not the columns {','.join(COLUMNS)}")
+    photo, kind, *fields = row
+    if kind == "point" and not any(fields[2:]):
+        return photo, Prompt("point", _coordinates(fields[:2]))
+    if kind == "box":
+        x0, y0, x1, y1 = _coordinates(fields)
+        if x0 <= x1 and y0 <= y1:
+            return photo, Prompt("box", (x0, y0, x1, y1))
+    raise ValueError(f"{','.join(row)!r} is neither a point x0,y0 nor a box with x0 <= x1 and y0 <= y1")
+
+
+def _coordinates(fields: Sequence[str]) -> tuple[float, ...]:
+    numbers = tuple(float(field) for field in fields)
+    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+        raise ValueError(f"{','.join(fields)} holds a number that is no pixel position")
+    return numbers
+
+
+def prompts_json(prompts: Sequence[Prompt]) -> str:
+    """Return the JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]} that `Sample.prompts` holds."""
+    return json.dumps([{prompt.kind: list(prompt.coordinates)} for prompt in prompts])
+
+
+def hull(prompts: Sequence[Prompt]) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the pixels that span all of at least one prompt."""
+    x0, y0, x1, y1 = zip(*(prompt.bounds() for prompt in prompts), strict=True)
+    return int(min(x0)), int(min(y0)), int(max(x1)), int(max(y1))

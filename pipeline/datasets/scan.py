@@ -1,0 +1,155 @@
+"""Measure photos: decode each once with its annotation, and make a sample of every food in it."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.arrays import LabelMap
+from pipeline.datasets.categories import BACKGROUND
+from pipeline.datasets.layout import PhotoFiles
+from pipeline.datasets.problems import Problem, ProblemKind
+from pipeline.datasets.prompts import hull, prompts_json
+from pipeline.datasets.samples import Category, Sample
+from pipeline.errors import PhotoError
+from pipeline.imaging.components import Region, region_of, regions_by_value
+from pipeline.imaging.decode import read_label_map, read_photo
+from pipeline.manifest import sha256_of
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPhoto:
+    """One usable photo."""
+
+    samples: tuple[Sample, ...]
+    """Its samples in ascending category id, at least one; flags about other photos are still absent."""
+    annotation_sha256: str | None
+    """Hash of what the annotation says, whatever its file format; None where prompts stand in."""
+
+
+class _Photo(NamedTuple):
+    height: int
+    width: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """What measuring a photo depends on, small enough to be sent to another process."""
+
+    raw: Path
+    """Folder below which all paths lie."""
+    categories: tuple[Category, ...]
+    """All foods of the data set."""
+    tiny_area: int
+    """Masks of fewer pixels get the flag `tiny`."""
+
+    def scan_all(self, photos: Sequence[PhotoFiles]) -> list[ScannedPhoto | Problem]:
+        """Scan several photos; one call costs one exchange between processes."""
+        return [self.scan(files) for files in photos]
+
+    def scan(self, files: PhotoFiles) -> ScannedPhoto | Problem:
+        """Return the samples of one photo, or what prevents its use."""
+        try:
+            height, width, _ = read_photo(self.raw / files.photo_path).shape
+            if files.annotation_path is None:
+                return self._prompted(files, height, width)
+        except PhotoError as error:
+            return self._unreadable(ProblemKind.PHOTO_UNREADABLE, files.photo_path, error)
+        try:
+            label_map = read_label_map(self.raw / files.annotation_path)
+        except PhotoError as error:
+            return self._unreadable(ProblemKind.LABEL_MAP_UNREADABLE, files.annotation_path, error)
+        reason = self._mismatch(label_map, height, width, files)
+        return reason or self._annotated(files, label_map)
+
+    def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
+        return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: "))
+
+    def _mismatch(self, label_map: LabelMap, height: int, width: int, files: PhotoFiles) -> Problem | None:
+        path = str(files.annotation_path)
+        if label_map.shape != (height, width):
+            rows, columns = label_map.shape
+            detail = f"{columns} x {rows} pixels, but the upright photo has {width} x {height}"
+            return Problem(ProblemKind.SIZE_MISMATCH, path, detail)
+        values = {int(value) for value in np.unique(label_map)} - {BACKGROUND}
+        if not values:
+            return Problem(ProblemKind.LABEL_MAP_EMPTY, path, "no pixel but background")
+        unknown = values - {category.id for category in self.categories}
+        if unknown and files.category is None:
+            return Problem(ProblemKind.UNKNOWN_CATEGORY, path, f"unknown ids {', '.join(map(str, sorted(unknown)))}")
+        return None
+
+    def _annotated(self, files: PhotoFiles, label_map: LabelMap) -> ScannedPhoto:
+        photo = self._photo(files, *label_map.shape)
+        samples = (self._sample(files, photo, *found) for found in self._regions(files, label_map))
+        header = f"{files.category} {label_map.shape}".encode()
+        return ScannedPhoto(tuple(samples), hashlib.sha256(header + label_map.tobytes()).hexdigest())
+
+    def _photo(self, files: PhotoFiles, height: int, width: int) -> _Photo:
+        return _Photo(height, width, sha256_of(self.raw / files.photo_path))
+
+    def _regions(self, files: PhotoFiles, label_map: LabelMap) -> Iterator[tuple[Category, Region]]:
+        if files.category is not None:
+            yield self._named(files.category), region_of(label_map != BACKGROUND)
+            return
+        by_id = {category.id: category for category in self.categories}
+        for value, region in regions_by_value(label_map).items():
+            yield by_id[value], region
+
+    def _prompted(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
+        x0, y0, x1, y1 = hull(files.prompts)
+        if x1 >= width or y1 >= height:
+            detail = f"prompts reach column {x1}, row {y1} of {width} x {height} pixels"
+            return Problem(ProblemKind.PROMPT_OUTSIDE, files.photo_path, detail)
+        region = Region(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
+        sample = self._sample(files, self._photo(files, height, width), self._named(str(files.category)), region)
+        return ScannedPhoto((sample,), annotation_sha256=None)
+
+    def _named(self, name: str) -> Category:
+        return next(category for category in self.categories if category.name == name)
+
+    def _sample(self, files: PhotoFiles, photo: _Photo, category: Category, region: Region) -> Sample:
+        prompted = bool(files.prompts)
+        return Sample(
+            sample_id=f"{files.photo_id}/{category.id}",
+            photo_id=files.photo_id,
+            split=files.split,
+            photo_path=files.photo_path,
+            label_map_path=files.annotation_path,
+            mask_value=category.id if files.category is None else None,
+            photo_height=photo.height,
+            photo_width=photo.width,
+            photo_sha256=photo.sha256,
+            category=category.name,
+            category_id=category.id,
+            target=category.target,
+            mask_area=region.area,
+            mask_share=region.area / (photo.height * photo.width),
+            x0=region.x0,
+            y0=region.y0,
+            x1=region.x1,
+            y1=region.y1,
+            components=region.components,
+            prompts=prompts_json(files.prompts) if prompted else None,
+            flags=("prompted",) if prompted else region_flags(region, photo.height, photo.width, self.tiny_area),
+        )
+
+
+def region_flags(region: Region, height: int, width: int, tiny_area: int) -> tuple[str, ...]:
+    """Name what is remarkable about a mask.
+
+    Returns:
+        Of `tiny` (fewer than `tiny_area` pixels), `touches_border` (in the first or last row or column) and
+        `whole_photo` (nothing is left for the extra-ROI), those that hold, in this order.
+    """
+    touches = region.x0 == 0 or region.y0 == 0 or region.x1 == width - 1 or region.y1 == height - 1
+    holds = {
+        "tiny": region.area < tiny_area,
+        "touches_border": touches,
+        "whole_photo": region.area == height * width,
+    }
+    return tuple(flag for flag, held in holds.items() if held)

@@ -1,0 +1,240 @@
+"""Shards `data/shards/<source>`: both cut-outs of every sample as raw pixels in Parquet.
+
+Raw uint8 under zstd-1 reads about 40 times as fast as folders of JPEG cut-outs, because nothing is decoded.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int64
+
+from pipeline.arrays import Images, Masks, Targets
+from pipeline.errors import ManifestError
+from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
+from pipeline.params.data import PairParams
+
+SCHEMA_VERSION = 1
+KIND = "shards"
+
+Rects: TypeAlias = Int64[np.ndarray, "N 4"]  # noqa: F722 - axes, not a forward reference
+"""Rectangles of photos inside their squares: top, left, height, width in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBatch:
+    """Samples in row order; row i of every array is sample i."""
+
+    sample_ids: tuple[str, ...]
+    """`<split>/<photo stem>/<category id>`."""
+    targets: Targets
+    """Class index into the manifest's categories."""
+    rects: Rects
+    """Where the photo lies inside the square; gray padding outside."""
+    masks: Masks
+    """Letterboxed mask, True where more than half of a pixel's area is ROI."""
+    roi: Images
+    """Photo where the mask is, `fill` elsewhere, gray padding."""
+    extra_roi: Images
+    """What the ROI leaves: inside the rectangle ROI + extra-ROI = letterboxed photo + `fill`, exactly."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.sample_ids)
+
+    def row(self, number: int) -> "SampleBatch":
+        """Return a copy of one sample, so that the batch need not stay in memory."""
+        return SampleBatch(
+            self.sample_ids[number : number + 1],
+            **{name: getattr(self, name)[number : number + 1].copy() for name in ARRAYS},
+        )
+
+    @classmethod
+    def empty(cls, sample_ids: tuple[str, ...], *, size: int) -> "SampleBatch":
+        """Return a batch whose arrays are still to be filled."""
+        rows = len(sample_ids)
+        return cls(
+            sample_ids=sample_ids,
+            targets=np.empty(rows, np.int64),
+            rects=np.empty((rows, 4), np.int64),
+            masks=np.empty((rows, size, size), np.bool_),
+            roi=np.empty((rows, size, size, 3), np.uint8),
+            extra_roi=np.empty((rows, size, size, 3), np.uint8),
+        )
+
+    @classmethod
+    def join(cls, parts: Iterable["SampleBatch"], *, rows: int, size: int) -> "SampleBatch":
+        """Join batches of `rows` samples in all, holding no more than one of them beside the result."""
+        whole, sample_ids = cls.empty(("",) * rows, size=size), list[str]()
+        for part in parts:
+            start = len(sample_ids)
+            for name in ARRAYS:
+                getattr(whole, name)[start : start + len(part)] = getattr(part, name)
+            sample_ids.extend(part.sample_ids)
+        return replace(whole, sample_ids=tuple(sample_ids))
+
+
+ARRAYS = ("targets", "rects", "masks", "roi", "extra_roi")
+
+
+def schema_for(image_size: int) -> pa.Schema:
+    """Return the Parquet schema of shards of one image size."""
+    pixels = pa.binary(image_size * image_size * 3)
+    return pa.schema(
+        [
+            ("sample_id", pa.string()),
+            ("target", pa.int64()),
+            ("rect", pa.list_(pa.int64(), 4)),
+            ("mask", pa.binary((image_size * image_size + 7) // 8)),
+            ("roi", pixels),
+            ("extra_roi", pixels),
+        ]
+    )
+
+
+def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ...]) -> dict[str, str]:
+    """Return what every shard says about itself; nothing in it varies between machines or runs."""
+    return {
+        "schema_version": str(SCHEMA_VERSION),
+        "source": source,
+        "image_size": str(params.image_size),
+        "fill": str(params.fill),
+        "pad": str(params.pad),
+        "categories": json.dumps(categories),
+        "settings_sha256": settings_sha256(params),
+    }
+
+
+def write_shard(batch: SampleBatch, path: Path, metadata: dict[str, str]) -> None:
+    """Write one shard; same samples and metadata, same bytes.
+
+    Args:
+        batch: All samples of the file.
+        path: File to write.
+        metadata: What made the file, see `shard_metadata`.
+    """
+    size = batch.roi.shape[1]
+    schema = schema_for(size).with_metadata(metadata)
+    columns = {
+        "sample_id": pa.array(batch.sample_ids, pa.string()),
+        "target": pa.array(batch.targets),
+        "rect": pa.FixedSizeListArray.from_arrays(pa.array(batch.rects.ravel()), 4),
+        "mask": _fixed(np.packbits(batch.masks.reshape(len(batch), -1), axis=1)),
+        "roi": _fixed(batch.roi.reshape(len(batch), -1)),
+        "extra_roi": _fixed(batch.extra_roi.reshape(len(batch), -1)),
+    }
+    table = pa.Table.from_arrays(list(columns.values()), schema=schema)
+    # Dictionaries and statistics of pixels cost time and tell nothing.
+    pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False)
+
+
+def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
+    contiguous = np.ascontiguousarray(rows)
+    width = contiguous.shape[1]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(contiguous), [None, pa.py_buffer(contiguous)])
+
+
+def _pixels(column: pa.FixedSizeBinaryArray) -> np.ndarray:
+    width = column.type.byte_width
+    flat = np.frombuffer(column.buffers()[1], np.uint8)
+    return flat[column.offset * width : (column.offset + len(column)) * width].reshape(len(column), width)
+
+
+class Shards:
+    """Reader of a folder of shards."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder.
+
+        Raises:
+            ManifestError: If the manifest is absent, damaged or of another version.
+        """
+        self.folder = folder
+        self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the cut-outs in pixels."""
+        return self.manifest.image_size
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category name by target."""
+        return self.manifest.categories
+
+    def files(self, split: str) -> tuple[FileEntry, ...]:
+        """Return the files of a split in row order."""
+        return tuple(entry for entry in self.manifest.files if entry.split == split)
+
+    def rows(self, split: str) -> int:
+        """Return the number of samples of a split."""
+        return sum(entry.rows for entry in self.files(split))
+
+    def batches(self, split: str) -> Iterator[SampleBatch]:
+        """Yield the split file by file, so memory is bounded by one shard; the arrays are the caller's to change.
+
+        Raises:
+            ManifestError: If a file is absent or damaged.
+        """
+        for entry in self.files(split):
+            yield self._read(verified(self.folder, entry))
+
+    def read(self, split: str) -> SampleBatch:
+        """Return all samples of a split; needs no more memory than the split and one file.
+
+        Raises:
+            ManifestError: If the split is empty, or a file is absent or damaged.
+        """
+        rows = self.rows(split)
+        if not rows:
+            raise ManifestError(f"{self.folder}: no samples in split {split!r}; check ImageSets and run `dvc repro`")
+        return SampleBatch.join(self.batches(split), rows=rows, size=self.image_size)
+
+    def select(self, split: str, rows: Sequence[int]) -> SampleBatch:
+        """Return some samples of a split, reading only the files that hold them.
+
+        Args:
+            split: `train` or `test`.
+            rows: Row numbers in the split, in the order wanted.
+
+        Raises:
+            ManifestError: If the split has fewer rows, or a file is absent or damaged.
+        """
+        starts = [0, *accumulate(entry.rows for entry in self.files(split))]
+        if any(row >= starts[-1] for row in rows):
+            raise ManifestError(f"{self.folder}: split {split!r} has only {starts[-1]} samples; run `dvc repro`")
+        parts: dict[int, SampleBatch] = {}
+        for file in sorted({bisect_right(starts, row) - 1 for row in rows}):
+            whole = self._read(verified(self.folder, self.files(split)[file]))
+            held = [row for row in rows if starts[file] <= row < starts[file + 1]]
+            parts |= {row: whole.row(row - starts[file]) for row in held}
+        return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
+
+    def _read(self, path: Path) -> SampleBatch:
+        try:
+            table = pq.read_table(path).combine_chunks()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f pair`") from error
+        if not table.schema.equals(schema_for(self.image_size)):
+            raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f pair`")
+        return _batch({name: table.column(name).chunk(0) for name in table.column_names}, self.image_size)
+
+
+def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:
+    rows = len(column["sample_id"])
+    bits = np.unpackbits(_pixels(column["mask"]), axis=1, count=size * size)
+    return SampleBatch(
+        sample_ids=tuple(column["sample_id"].to_pylist()),
+        targets=column["target"].to_numpy().copy(),
+        rects=column["rect"].flatten().to_numpy().reshape(rows, 4).copy(),
+        masks=bits.view(np.bool_).reshape(rows, size, size),
+        roi=_pixels(column["roi"]).reshape(rows, size, size, 3).copy(),
+        extra_roi=_pixels(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
+    )

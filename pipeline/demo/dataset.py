@@ -1,0 +1,66 @@
+"""Write the demo data set in the official layout of FoodSeg103."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+
+from pipeline.console import progress
+from pipeline.demo.categories import CATEGORIES
+from pipeline.demo.menu import SPLITS, menu
+from pipeline.demo.scene import Dice, Scene, render
+from pipeline.parallel import map_ordered
+from pipeline.params.data import DemoParams
+
+ROOT = "FoodSeg103"
+JPEG = (
+    cv2.IMWRITE_JPEG_QUALITY, 90,
+    # Full colour resolution: an 8-pixel block is then all that colours of neighbours can reach.
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+)  # fmt: skip
+
+
+def write_demo(params: DemoParams, folder: Path, *, workers: int) -> None:
+    """Draw every photo and label map below `folder/FoodSeg103`; same bytes for any number of workers.
+
+    Stems count through train, then test, from 00000000; a scene depends on (seed, split, position in the split) alone.
+    """
+    root = folder / ROOT
+    photos = {"train": params.train_photos, "test": params.test_photos}
+    for split in SPLITS:
+        for kind in ("img_dir", "ann_dir"):
+            (root / "Images" / kind / split).mkdir(parents=True, exist_ok=True)
+    jobs = [(split, position, stem) for stem, (split, position) in enumerate(_positions(photos))]
+    write = partial(_write_photo, root, params.seed)
+    for _ in progress(map_ordered(write, jobs, workers=workers), total=len(jobs), what="demo", unit="photos"):
+        pass
+    _write_lists(root, jobs)
+
+
+def _positions(photos: dict[str, int]) -> Iterator[tuple[str, int]]:
+    return ((split, position) for split in SPLITS for position in range(photos[split]))
+
+
+def _write_photo(root: Path, seed: int, job: tuple[str, int, int]) -> None:
+    """Draw one photo; runs in a worker process."""
+    split, position, stem = job
+    cv2.setNumThreads(1)  # the processes share the cores already
+    _save(render(menu(seed, split, position), Dice.of(seed, split, position)), root / "Images", split, f"{stem:08d}")
+
+
+def _save(scene: Scene, images: Path, split: str, stem: str) -> None:
+    _, photo = cv2.imencode(".jpg", cv2.cvtColor(scene.photo, cv2.COLOR_RGB2BGR), JPEG)
+    _, label_map = cv2.imencode(".png", scene.label_map)
+    (images / "img_dir" / split / f"{stem}.jpg").write_bytes(photo.tobytes())
+    (images / "ann_dir" / split / f"{stem}.png").write_bytes(label_map.tobytes())
+
+
+def _write_lists(root: Path, jobs: list[tuple[str, int, int]]) -> None:
+    """Write the stems of each split and the category names, as the official archive spells them."""
+    (root / "ImageSets").mkdir(exist_ok=True)
+    for split in SPLITS:
+        stems = "".join(f"{stem:08d}\n" for each, _, stem in jobs if each == split)
+        (root / "ImageSets" / f"{split}.txt").write_text(stems, encoding="utf-8")
+    names = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *CATEGORIES)))
+    (root / "category_id.txt").write_text(names, encoding="utf-8")

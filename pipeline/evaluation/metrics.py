@@ -1,0 +1,166 @@
+"""Metrics of a classifier from targets and predictions; `CONVENTIONS` says what each one means at its edges."""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from pipeline.arrays import Targets
+
+Predictions: TypeAlias = Int64[np.ndarray, " N"]
+"""Predicted class indices in [0, K), row-aligned with the targets."""
+
+CONVENTIONS = {
+    "prediction": "The class of the highest logit; among equal logits the lowest class index.",
+    "top1": "Share of samples whose prediction is their target; 0 on an empty set.",
+    "precision": "True positives over predictions of the class; 0 for a class never predicted.",
+    "recall": "True positives over samples of the class; 0 for a class without samples.",
+    "f1": "2 TP / (2 TP + FP + FN); 0 for a class that is neither target nor prediction of any sample.",
+    "macro_f1": "Mean F1 over the classes that are target or prediction of at least one sample, as in the paper; "
+    "absent classes are skipped; 0 on an empty set.",
+    "macro_f1_all": "Mean F1 over all classes of the run; absent classes count as 0.",
+    "ambiguous_f1": "Mean F1 of the two ambiguous classes, both always counted, on the predictions for the whole test "
+    "set, as in the paper; null where one of them is no class of the run or neither has a test sample.",
+    "ambiguous_top1": "Share of samples of the two ambiguous classes whose prediction, among all classes, is their "
+    "target; null where ambiguous_f1 is.",
+    "ece": "Expected calibration error of the top-1 confidence (softmax maximum) in equal-width bins (a, b]: mean of "
+    "|accuracy - mean confidence| weighted by samples; confidence 0 belongs to the first bin.",
+    "majority_rate": "Share of the most frequent target of the test set: what always answering it would score.",
+}
+"""Sentence by metric; part of every metrics.json."""
+
+
+class ClassCounts(NamedTuple):
+    """What precision, recall and F1 of K classes are made of."""
+
+    hits: Int64[np.ndarray, " K"]
+    """True positives."""
+    support: Int64[np.ndarray, " K"]
+    """Samples whose target is the class."""
+    predicted: Int64[np.ndarray, " K"]
+    """Samples whose prediction is the class."""
+
+
+class ClassScores(NamedTuple):
+    """Scores of K classes in [0, 1]."""
+
+    precision: Float64[np.ndarray, " K"]
+    """Hits over predictions."""
+    recall: Float64[np.ndarray, " K"]
+    """Hits over samples."""
+    f1: Float64[np.ndarray, " K"]
+    """Harmonic mean of both."""
+
+
+class Confusion(NamedTuple):
+    """Non-zero cells of a confusion matrix."""
+
+    target: Int64[np.ndarray, " C"]
+    """Class index of the row; cells are sorted by (target, prediction)."""
+    prediction: Int64[np.ndarray, " C"]
+    """Class index of the column."""
+    samples: Int64[np.ndarray, " C"]
+    """Samples in the cell, at least 1."""
+
+
+class Reliability(NamedTuple):
+    """Calibration by confidence bin; empty bins hold zeros."""
+
+    samples: Int64[np.ndarray, " bins"]
+    """Samples in the bin."""
+    confidence: Float64[np.ndarray, " bins"]
+    """Mean confidence of the bin, in [0, 1]."""
+    accuracy: Float64[np.ndarray, " bins"]
+    """Share of right predictions in the bin, in [0, 1]."""
+
+
+def count_classes(targets: Targets, predictions: Predictions, classes: int | None = None) -> ClassCounts:
+    """Count hits, targets and predictions per class.
+
+    Args:
+        targets: True classes.
+        predictions: Predicted classes.
+        classes: K; None takes the highest class that occurs.
+    """
+    length = _classes(targets, predictions) if classes is None else classes
+    hits = targets[targets == predictions]
+    return ClassCounts(*(np.bincount(labels, minlength=length) for labels in (hits, targets, predictions)))
+
+
+def score_classes(counts: ClassCounts) -> ClassScores:
+    """Return precision, recall and F1 per class; a class with nothing to divide by scores 0."""
+    hits, support, predicted = counts
+    return ClassScores(
+        precision=hits / np.maximum(predicted, 1),
+        recall=hits / np.maximum(support, 1),
+        f1=2 * hits / np.maximum(support + predicted, 1),
+    )
+
+
+def top1(targets: Targets, predictions: Predictions) -> float:
+    """Return the share of right predictions in [0, 1]; 0 on an empty set."""
+    return _mean(targets == predictions)
+
+
+def macro_f1(targets: Targets, predictions: Predictions) -> float:
+    """Return the paper's macro F1 in [0, 1]: the mean over classes that occur in targets or predictions."""
+    counts = count_classes(targets, predictions)
+    return _mean(score_classes(counts).f1[(counts.support + counts.predicted) > 0])
+
+
+def macro_f1_all(targets: Targets, predictions: Predictions, classes: int) -> float:
+    """Return the mean F1 in [0, 1] over all `classes` classes; absent ones count as 0."""
+    return _mean(score_classes(count_classes(targets, predictions, classes)).f1)
+
+
+def pair_f1(targets: Targets, predictions: Predictions, pair: tuple[int, int]) -> float:
+    """Return the mean F1 in [0, 1] of two classes on predictions for the whole test set (Tables 3, 4 and 9)."""
+    counts = count_classes(targets, predictions, max(max(pair) + 1, _classes(targets, predictions)))
+    return _mean(score_classes(counts).f1[list(pair)])
+
+
+def majority_rate(targets: Targets) -> float:
+    """Return the share of the most frequent target in [0, 1]; 0 on an empty set."""
+    return float(np.bincount(targets).max(initial=0) / max(len(targets), 1))
+
+
+def confusion(targets: Targets, predictions: Predictions) -> Confusion:
+    """Count samples per (target, prediction), without a matrix of all cells."""
+    width = int(predictions.max(initial=0)) + 1
+    cells, samples = np.unique(targets * width + predictions, return_counts=True)
+    return Confusion(target=cells // width, prediction=cells % width, samples=samples)
+
+
+def top_confusions(cells: Confusion, limit: int) -> Confusion:
+    """Return the `limit` largest wrong cells, largest first, ties by (target, prediction)."""
+    wrong = np.flatnonzero(cells.target != cells.prediction)
+    largest = wrong[np.argsort(-cells.samples[wrong], kind="stable")[:limit]]
+    return Confusion(*(column[largest] for column in cells))
+
+
+def reliability(confidences: Float64[np.ndarray, " N"], right: Bool[np.ndarray, " N"], bins: int) -> Reliability:
+    """Group samples by confidence into `bins` equal-width bins (a, b].
+
+    Args:
+        confidences: Softmax maximum of every sample, in [0, 1].
+        right: Whether the prediction is the target.
+        bins: Number of bins, at least 1.
+    """
+    index = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
+    samples = np.bincount(index, minlength=bins)
+    sums = (np.bincount(index, values, minlength=bins) for values in (confidences, right.astype(np.float64)))
+    return Reliability(samples, *(total / np.maximum(samples, 1) for total in sums))
+
+
+def expected_calibration_error(table: Reliability) -> float:
+    """Return the mean gap between accuracy and confidence in [0, 1], weighted by samples; 0 on an empty set."""
+    gaps = np.abs(table.accuracy - table.confidence)
+    return float(gaps @ table.samples / max(int(table.samples.sum()), 1))
+
+
+def _classes(targets: Targets, predictions: Predictions) -> int:
+    return int(max(targets.max(initial=-1), predictions.max(initial=-1))) + 1
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0

@@ -1,0 +1,143 @@
+"""Permute the patches of a cut-out, or move it; supplement B of the paper, Figure 7.
+
+Arrays come letterboxed, as shards hold them: the photo's rectangle centred on a square canvas.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+from pipeline.datasets.shards import SampleBatch
+from pipeline.imaging.letterbox import Rect
+
+Branch: TypeAlias = Literal["roi", "extra_roi"]
+Pixels: TypeAlias = UInt8[np.ndarray, "H W C"]
+Padded: TypeAlias = UInt8[np.ndarray, "Hp Wp C"]
+"""Height and width rounded up to whole patches."""
+Canvases: TypeAlias = UInt8[np.ndarray, "N S S C"]
+"""Square pictures or region indicators of any number of channels."""
+
+
+class Placed(NamedTuple):
+    """A picture and where its top left corner goes on the canvas; parts may fall off."""
+
+    content: Pixels
+    """What is pasted."""
+    top: int
+    """Row of the first row of `content`, negative above the canvas."""
+    left: int
+    """Column of the first column of `content`, negative left of the canvas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permutation:
+    """Shuffle square patches of the rectangle, padded with black to whole patches; the gray around stays."""
+
+    patch_size: int
+    """Side of a patch in pixels."""
+    seed: int
+    """Seed of the study."""
+    number: int
+    """Which of the independent permutations of that seed."""
+
+    def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: Branch) -> Placed:
+        """Shuffle and centre, the extra pixel left and top, as the letterbox does.
+
+        Where `side` is no multiple of the patch size, whole patches may overhang the canvas and are cut off evenly.
+        """
+        del rect
+        patches = -(-content.shape[0] // self.patch_size) * -(-content.shape[1] // self.patch_size)
+        order = patch_order(patches, self.seed, self.number, sample_id, branch)
+        shuffled = permute_patches(content, order, self.patch_size)
+        height, width = shuffled.shape[:2]
+        return Placed(shuffled, top=(side - height + 1) // 2, left=(side - width + 1) // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Translocation:
+    """Paste the rectangle elsewhere on a gray canvas."""
+
+    right: int
+    """Shift in pixels, negative to the left."""
+    down: int
+    """Shift in pixels, negative upwards."""
+    origin: Literal["corner", "center"]
+    """Shift from the canvas's top left corner, as released, or from the letterbox: a true shift."""
+
+    def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: Branch) -> Placed:
+        """Return the rectangle's pixels and their new place."""
+        del side, sample_id, branch
+        top, left = (0, 0) if self.origin == "corner" else (rect.top, rect.left)
+        return Placed(content, top=top + self.down, left=left + self.right)
+
+
+Perturbation: TypeAlias = Permutation | Translocation
+"""Something done to the photo's rectangle of one view."""
+
+
+def patch_order(patches: int, seed: int, number: int, sample_id: str, branch: Branch) -> Int64[np.ndarray, " patches"]:
+    """Return a uniform permutation that depends on the arguments alone, not on what was drawn before.
+
+    A hash instead of a Generator: NumPy may change a Generator's stream between versions.
+    """
+    key = f"{seed}\n{number}\n{branch}\n{sample_id}".encode()
+    draws = np.frombuffer(hashlib.shake_256(key).digest(8 * patches), "<u8")
+    return np.argsort(draws, kind="stable")
+
+
+def permute_patches(content: Pixels, order: Int64[np.ndarray, " patches"], patch_size: int) -> Padded:
+    """Pad with black to whole patches, at the bottom and right, and put patch `order[i]` at place i (row-major)."""
+    height, width, channels = content.shape
+    rows, columns = -(-height // patch_size), -(-width // patch_size)
+    padded = np.zeros((rows * patch_size, columns * patch_size, channels), np.uint8)
+    padded[:height, :width] = content
+    patches = padded.reshape(rows, patch_size, columns, patch_size, channels).swapaxes(1, 2)
+    shuffled = patches.reshape(rows * columns, -1)[order].reshape(patches.shape)
+    moved: Padded = shuffled.swapaxes(1, 2).reshape(padded.shape)
+    return moved
+
+
+def paste(placed: Placed, canvas: Pixels) -> None:
+    """Write a picture onto `canvas`; what falls off is lost."""
+    content, top, left = placed
+    rows = slice(max(top, 0), max(top + content.shape[0], 0))
+    columns = slice(max(left, 0), max(left + content.shape[1], 0))
+    target = canvas[rows, columns]
+    first_row, first_column = max(-top, 0), max(-left, 0)
+    target[:] = content[first_row : first_row + target.shape[0], first_column : first_column + target.shape[1]]
+
+
+def perturb_canvases(
+    perturbation: Perturbation, canvases: Canvases, batch: SampleBatch, *, branch: Branch, background: int
+) -> Canvases:
+    """Perturb every sample's rectangle; each result depends on that sample alone.
+
+    Args:
+        perturbation: What to do.
+        canvases: Letterboxed pictures or regions of the batch's samples; not changed.
+        batch: Where the photos lie, and their identity, which seeds the permutations.
+        branch: View the canvases belong to; each is permuted on its own.
+        background: Value in [0, 255] around the photo.
+    """
+    moved = np.full_like(canvases, background)
+    rows = zip(canvases, moved, batch.rects.tolist(), batch.sample_ids, strict=True)
+    for canvas, target, place, sample_id in rows:
+        rect = Rect(*place)
+        content = canvas[rect.inside]
+        paste(perturbation.place(content, rect, side=len(canvas), sample_id=sample_id, branch=branch), target)
+    return moved
+
+
+def kept_shares(before: Canvases, after: Canvases) -> Float64[np.ndarray, "N C"]:
+    """Return the share in [0, 1] of each region's pixels that are still there; NaN for an empty region.
+
+    Args:
+        before: Indicators (0 or 1) of C regions.
+        after: The same indicators, perturbed on a background of 0.
+    """
+    area, left = (regions.sum(axis=(1, 2), dtype=np.int64) for regions in (before, after))
+    shares: Float64[np.ndarray, "N C"] = np.divide(left, area, out=np.full(area.shape, np.nan), where=area > 0)
+    return shares

@@ -1,0 +1,121 @@
+"""The table `predictions.parquet`: what a run says about every test sample, enough to recompute any metric."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.arrays import Logits, Targets
+from pipeline.errors import ManifestError
+from pipeline.evaluation.metrics import Predictions
+
+SCHEMA_VERSION = 1
+ROWS_PER_GROUP = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionTable:
+    """Predictions of one run in row order."""
+
+    class_names: tuple[str, ...]
+    """Category name by class index."""
+    sample_ids: tuple[str, ...]
+    """`<split>/<photo stem>/<category id>`."""
+    photo_ids: tuple[str, ...]
+    """`<split>/<photo stem>`; samples of one photo are not independent."""
+    targets: Targets
+    """True classes."""
+    predictions: Predictions
+    """Predicted classes."""
+    logits: Logits
+    """Unnormalised scores."""
+
+
+def photo_id_of(sample_id: str) -> str:
+    """Return `<split>/<photo stem>`, the photo a sample comes from."""
+    return sample_id.rpartition("/")[0]
+
+
+class PredictionWriter:
+    """Stream predictions into a Parquet file; the same calls give the same bytes.
+
+    Use it under `contextlib.closing`.
+    """
+
+    def __init__(self, path: Path, *, run: str, class_names: Sequence[str]) -> None:
+        """Open `path` for a run with those outputs."""
+        metadata = {
+            "schema_version": str(SCHEMA_VERSION),
+            "run": run,
+            "class_names": json.dumps(list(class_names), ensure_ascii=False),
+        }
+        logits = pa.list_(pa.float32(), len(class_names))
+        self.schema = pa.schema(
+            [
+                ("sample_id", pa.string()),
+                ("photo_id", pa.string()),
+                ("target", pa.int32()),
+                ("prediction", pa.int32()),
+                ("logits", logits),
+            ],
+            metadata=metadata,
+        )
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def write(self, sample_ids: Sequence[str], targets: Targets, predictions: Predictions, logits: Logits) -> None:
+        """Append samples."""
+        columns = [
+            pa.array(sample_ids, pa.string()),
+            pa.array([photo_id_of(i) for i in sample_ids], pa.string()),
+            pa.array(targets.astype(np.int32)),
+            pa.array(predictions.astype(np.int32)),
+            pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1]),
+        ]
+        self._waiting.append(pa.Table.from_arrays(columns, schema=self.schema))
+        self._rows += len(sample_ids)
+        if self._rows >= ROWS_PER_GROUP:
+            self._write_group()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._waiting:
+            self._write_group()
+        self._writer.close()
+
+    def _write_group(self) -> None:
+        group = pa.concat_tables(self._waiting).combine_chunks()
+        self._writer.write_table(group, row_group_size=self._rows)
+        self._waiting, self._rows = [], 0
+
+
+def read_predictions(path: Path) -> PredictionTable:
+    """Read a whole table.
+
+    Raises:
+        ManifestError: If it is absent, damaged, or of another version.
+    """
+    try:
+        table = pq.read_table(path).combine_chunks()
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f evaluate`") from error
+    metadata = table.schema.metadata or {}
+    version = metadata.get(b"schema_version", b"none").decode()
+    if version != str(SCHEMA_VERSION):
+        raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")
+    class_names = tuple(json.loads(metadata[b"class_names"]))
+    return PredictionTable(
+        class_names=class_names,
+        sample_ids=tuple(table["sample_id"].to_pylist()),
+        photo_ids=tuple(table["photo_id"].to_pylist()),
+        targets=table["target"].to_numpy().astype(np.int64),
+        predictions=table["prediction"].to_numpy().astype(np.int64),
+        logits=table["logits"].combine_chunks().flatten().to_numpy().reshape(-1, len(class_names)),
+    )

@@ -1,0 +1,160 @@
+"""Photos and label maps as arrays, whatever file a camera, a web page or an annotation tool made of them."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageFile, UnidentifiedImageError
+
+from pipeline.arrays import Image, LabelMap
+from pipeline.errors import PhotoError
+
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
+"""Formats of photos. Pillow knows more, among them EPS, for which it starts Ghostscript."""
+LABEL_MAP_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
+"""Formats that keep category ids exactly; JPEG does not, and GIF writers reorder palettes."""
+LABEL_MAP_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"})
+"""Pillow's names of pixels that hold integers."""
+MAX_PIXELS = 80_000_000
+"""Largest height x width that is decoded; lower than the size at which Pillow begins to warn."""
+
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the turn that sets the picture upright; 1 and unknown values need none."""
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""Orientations that swap height and width."""
+GRAY_STEPS = {"L;2": 85, "L;4": 17}
+"""What Pillow multiplies the values of 2 and 4 bit gray files by."""
+
+DECODER_ERRORS = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError),
+    *(struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning),
+)
+"""What the decoders of Pillow raise on damaged files."""
+
+
+def read_photo(path: Path) -> Image:
+    """Decode a photo upright.
+
+    EXIF orientation is applied; transparent pixels show white, as in a browser; 16 bit gray is scaled to 8;
+    of an animation the first frame counts; colour profiles are ignored.
+
+    Raises:
+        PhotoError: If the file is absent, damaged, no picture, or larger than `MAX_PIXELS`.
+    """
+    with _opened(path, PHOTO_FORMATS) as file:
+        return np.array(_upright(_to_rgb(file), _orientation(file)))
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """Return height and width in pixels after EXIF orientation, from the header alone.
+
+    Raises:
+        PhotoError: If the file is absent, no picture, or larger than `MAX_PIXELS`.
+    """
+    with _opened(path, PHOTO_FORMATS) as file:
+        width, height = file.size
+        return (width, height) if _orientation(file) in SIDEWAYS else (height, width)
+
+
+def read_label_map(path: Path) -> LabelMap:
+    """Decode category ids, or the zero and non-zero of a binary mask.
+
+    Gray files hold ids as values, palette files as indices; colour files pass if their channels are equal.
+
+    Raises:
+        PhotoError: If the file is absent, damaged, lossy, in colour, partly transparent, or holds an id over 255.
+    """
+    with _opened(path, LABEL_MAP_FORMATS) as file:
+        step = GRAY_STEPS.get(str(file.tile[0].args), 1) if file.tile else 1
+        ids = _single_channel(_upright(file, _orientation(file)), path)
+    if ids.min() < 0 or ids.max() > np.iinfo(np.uint8).max:
+        raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 255, write it as 8 bit gray")
+    return (ids // step).astype(np.uint8)
+
+
+@contextmanager
+def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFile]:
+    try:
+        # An error of its own for what Pillow only warns about; other warnings concern metadata nobody reads.
+        with warnings.catch_warnings(action="ignore"):
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            with Pillow.open(path, formats=formats) as file:
+                _refuse_oversized(file, path)
+                yield file
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise PhotoError(f"{path}: more than {MAX_PIXELS} pixels; shrink the picture") from error
+    except DECODER_ERRORS as error:
+        raise PhotoError(f"{path}: {_complaint(path, formats, error)}; replace the file or leave it out") from error
+
+
+def _refuse_oversized(file: ImageFile.ImageFile, path: Path) -> None:
+    width, height = file.size
+    if height * width > MAX_PIXELS:
+        raise PhotoError(f"{path}: {width} x {height} is more than {MAX_PIXELS} pixels; shrink the picture")
+
+
+def _complaint(path: Path, formats: tuple[str, ...], error: Exception) -> str:
+    if not path.is_file():
+        return "no such file"
+    if isinstance(error, PermissionError):
+        return "not readable by this user"
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if not start:
+        return "an empty file"
+    if start.startswith(b"<"):
+        return "a web page or other markup instead of a picture"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not one of the formats {', '.join(formats)}"
+    return f"damaged ({' '.join(str(error).split())})"
+
+
+def _orientation(file: ImageFile.ImageFile) -> int:
+    orientation = file.getexif().get(ORIENTATION_TAG, 1)
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _upright(picture: Pillow.Image, orientation: int) -> Pillow.Image:
+    turn = ORIENTATIONS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    if picture.mode.startswith("I"):
+        picture = Pillow.fromarray(_to_8_bit(np.asarray(picture)))
+    if picture.has_transparency_data:
+        colours = picture.convert("RGBA")
+        picture = Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), colours)
+    return picture.convert("RGB")
+
+
+def _to_8_bit(values: np.ndarray) -> np.ndarray:
+    # 257 maps 65535 to 255 and every 8 bit value that was doubled into 16 bits back to itself.
+    return np.clip((values.astype(np.int64) + 128) // 257, 0, 255).astype(np.uint8)
+
+
+def _single_channel(picture: Pillow.Image, path: Path) -> np.ndarray:
+    if picture.mode not in LABEL_MAP_MODES:
+        raise PhotoError(f"{path}: pixels of mode {picture.mode} hold no ids; write category ids as 8 bit gray")
+    if "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < np.iinfo(np.uint8).max:
+        raise PhotoError(f"{path}: label map with transparent pixels; write it as 8 bit gray without alpha")
+    first, *others = (np.asarray(picture.getchannel(band)) for band in picture.getbands() if band != "A")
+    if not all(np.array_equal(first, other) for other in others):
+        raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
+    return first.astype(np.int64)

@@ -1,0 +1,103 @@
+"""Fit photos, masks and cut-outs into a square without distortion, as the released code does.
+
+The long side becomes exactly the side of the square. The released code multiplies by a floating-point ratio and
+rounds down, which leaves some photos one pixel short; integers do not.
+
+Reference:
+    arXiv 2407.08257, section 4.1; gray padding, centring and bicubic from the released code.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image as Pillow
+
+from pipeline.arrays import Image, Mask
+from pipeline.imaging.cutout import CutoutPair, cut_out
+
+WHITE = 255
+
+
+class Rect(NamedTuple):
+    """Where the photo lies inside the square, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Rows and columns of the photo, an index into the square."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def letterbox_rect(height: int, width: int, *, size: int) -> Rect:
+    """Place a photo of `height` x `width` pixels in a square of side `size`.
+
+    The long side fills the square, the other one is rounded down but at least 1 pixel; of an odd rest the extra
+    pixel lies above or to the left.
+    """
+    longest = max(height, width)
+    fitted_height, fitted_width = (max(1, side * size // longest) for side in (height, width))
+    return Rect((size - fitted_height + 1) // 2, (size - fitted_width + 1) // 2, fitted_height, fitted_width)
+
+
+def letterbox(image: Image, *, size: int, pad: int) -> Image:
+    """Resize a photo by bicubic, which averages when it shrinks, and surround it with gray level `pad`."""
+    rect = letterbox_rect(*image.shape[:2], size=size)
+    return _framed(_resized(image, rect), rect, size=size, pad=pad)
+
+
+def letterbox_mask(mask: Mask, *, size: int) -> Mask:
+    """Resize a mask: True where more than half of a pixel's area is inside.
+
+    A mask that has pixels keeps at least one, that of the greatest share, however thin it is.
+    """
+    rect = letterbox_rect(*mask.shape, size=size)
+    shares = Pillow.fromarray(mask.astype(np.float32)).resize((rect.width, rect.height), Pillow.Resampling.BOX)
+    covered = np.asarray(shares)
+    # Half of a pixel up to the rounding of 32 bit sums counts as half, not as more.
+    kept = covered > 0.5 + 1e-5
+    if mask.any() and not kept.any():
+        kept.flat[covered.argmax()] = True
+    square = np.zeros((size, size), np.bool_)
+    square[rect.inside] = kept
+    return square
+
+
+def letterbox_cutouts(image: Image, boxed: Image, mask: Mask, *, fill: int, pad: int) -> CutoutPair:
+    """Cut a photo at full size, then letterbox both views, so that they add up exactly.
+
+    Inside the rectangle ROI + extra-ROI = photo + `fill`, without any rounding: the ROI is resized after masking, as
+    released, and the extra-ROI is what it leaves. Resizing both would round three times and clip the overshoot of
+    bicubic at the edge of the mask, which breaks the sum by tens of gray levels. Where the ROI overshoots what the
+    photo can give, it is clipped to it.
+
+    Args:
+        image: Photo at full size.
+        boxed: The same photo letterboxed; its side is the side of the views.
+        mask: Region of interest at full size.
+        fill: Gray level in [0, 255] of the pixels a view hides.
+        pad: Gray level around the photo.
+
+    Returns:
+        Two square views, both padded.
+    """
+    size = boxed.shape[0]
+    rect = letterbox_rect(*image.shape[:2], size=size)
+    total = boxed[rect.inside].astype(np.int16) + np.int16(fill)
+    kept = _resized(cut_out(image, mask, fill=fill).roi, rect)
+    roi = np.clip(kept, np.maximum(total - WHITE, 0), np.minimum(total, WHITE))
+    views = (view.astype(np.uint8) for view in (roi, total - roi))
+    return CutoutPair(*(_framed(view, rect, size=size, pad=pad) for view in views))
+
+
+def _resized(image: Image, rect: Rect) -> Image:
+    return np.asarray(Pillow.fromarray(image).resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
+
+
+def _framed(image: Image, rect: Rect, *, size: int, pad: int) -> Image:
+    square = np.full((size, size, 3), pad, np.uint8)
+    square[rect.inside] = image
+    return square

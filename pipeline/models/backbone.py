@@ -1,0 +1,149 @@
+"""One branch of RveRNet: a timm model that turns pictures into features."""
+
+import difflib
+from typing import Any
+
+import timm
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+
+from pipeline.errors import ModelError
+from pipeline.models import demo_backbones as demo_backbones  # registers the demo's backbones with timm
+from pipeline.models.card import BackboneCard
+from pipeline.params.model import TrainParams
+
+WHITE = 255.0
+CLOSE_MATCHES = 5
+
+
+class Branch(nn.Module):
+    """A backbone that normalises raw pixels itself, so that a stored run needs no preprocessing beside it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, backbone: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...], num_features: int
+    ) -> None:
+        """Join a backbone and its normalisation.
+
+        Args:
+            backbone: Maps (B, 3, H, W) to (B, num_features).
+            mean: Per channel, in units of [0, 1].
+            std: Per channel, in units of [0, 1].
+            num_features: Width D of the output.
+        """
+        super().__init__()
+        self.backbone, self.num_features = backbone, num_features
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * WHITE)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * WHITE)
+
+    def forward(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
+        """Return features of pictures with values in [0, 255]."""
+        features: Tensor = self.backbone((pixels - self.mean) / self.std)
+        return features
+
+
+def check_timm_id(timm_id: str) -> None:
+    """Raise unless timm knows the model.
+
+    Raises:
+        ModelError: If the architecture or the tag after the dot is unknown; the message names close ones.
+    """
+    architecture, _, tag = timm_id.partition(".")
+    if timm.is_model(architecture) and (not tag or timm_id in timm.list_pretrained(f"{architecture}.*")):
+        return
+    close = difflib.get_close_matches(timm_id, timm.list_pretrained() + timm.list_models(), n=CLOSE_MATCHES)
+    hint = f"did you mean {', '.join(close)}?" if close else "`python -c 'import timm; print(timm.list_models())'` lists"
+    raise ModelError(f"timm has no model {timm_id!r}; {hint}")
+
+
+def create_timm_model(
+    timm_id: str, options: dict[str, Any], tensors: dict[str, Tensor] | None = None
+) -> nn.Module:
+    """Build a timm model and load tensors by timm's own rules, which resample position embeddings of other sizes.
+
+    Args:
+        timm_id: timm model id.
+        options: Keyword arguments for the model.
+        tensors: State dict in any layout timm reads; None leaves the random initialisation.
+
+    Raises:
+        ModelError: If timm does not know the model or refuses an option.
+        RuntimeError: If the tensors do not fit.
+    """
+    check_timm_id(timm_id)
+    source = {} if tensors is None else {"pretrained_cfg_overlay": {"state_dict": tensors, "custom_load": False}}
+    try:
+        model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
+    except (TypeError, AssertionError, ValueError) as error:
+        raise ModelError(f"timm model {timm_id!r} with options {options}: {_one_line(error)}") from error
+    return model
+
+
+def build_backbone(
+    card: BackboneCard, params: TrainParams, *, image_size: int, tensors: dict[str, Tensor] | None
+) -> Branch:
+    """Build a branch for square pictures of one size.
+
+    Of a distilled DeiT, `pooled` features are the mean of the class and the distillation token, and `logits` the mean
+    of both heads, as timm has it.
+
+    Args:
+        card: Which model; not the absent one.
+        params: `features` and `normalize` are used.
+        image_size: Side of the pictures in pixels.
+        tensors: State dict with timm's names; None keeps the random initialisation.
+
+    Raises:
+        ModelError: If the model cannot be built, has no classifier to give logits, or cannot take the size.
+    """
+    assert card.timm is not None
+    model = _sized(card, card.options | ({"num_classes": 0} if params.features == "pooled" else {}), image_size, tensors)
+    if params.features == "logits" and not getattr(model, "num_classes", 0):
+        raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
+    identity = params.normalize == "none"
+    return Branch(
+        model,
+        mean=(0.0, 0.0, 0.0) if identity else card.mean,
+        std=(1.0, 1.0, 1.0) if identity else card.std,
+        num_features=_count_features(model, card, image_size),
+    )
+
+
+def _sized(
+    card: BackboneCard, options: dict[str, Any], image_size: int, tensors: dict[str, Tensor] | None
+) -> nn.Module:
+    """Pass the picture size on where it differs from the native one and the architecture wants to know it."""
+    assert card.timm is not None
+    if image_size == card.input_size:
+        return create_timm_model(card.timm, options, tensors)
+    try:
+        return create_timm_model(card.timm, options | {"img_size": image_size}, tensors)
+    except ModelError as error:
+        if "'img_size'" not in str(error.__cause__):
+            raise
+    return create_timm_model(card.timm, options, tensors)
+
+
+def _count_features(model: nn.Module, card: BackboneCard, image_size: int) -> int:
+    """Return the width of the output: timm's own attribute is wrong for some families, so one picture is tried."""
+    model.eval()
+    try:
+        with torch.no_grad():
+            output = model(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, RuntimeError) as error:
+        raise ModelError(
+            f"backbone {card.name!r} ({card.timm}) does not take {image_size} px pictures: {_one_line(error)}; "
+            f"set pair.image_size to {card.input_size} or choose another backbone"
+        ) from error
+    finally:
+        model.train()
+    if output.ndim != 2:  # noqa: PLR2004 - (B, D)
+        raise ModelError(f"backbone {card.name!r} ({card.timm}) gives {tuple(output.shape)}, not one vector a picture")
+    return int(output.shape[1])
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

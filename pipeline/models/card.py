@@ -1,0 +1,59 @@
+"""`backbone.json`: what a backbone is and where its weights came from; nothing that varies by machine."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from pipeline.errors import WeightsError
+from pipeline.params.base import Section, describe
+
+CARD = "backbone.json"
+WEIGHTS = "model.safetensors"
+
+
+class BackboneCard(Section):
+    """One backbone with the provenance of its weights."""
+
+    name: str
+    """Name in section `backbones`."""
+    timm: str | None
+    """timm model id; null for the absent branch."""
+    options: dict[str, bool | int | float | str | tuple[int, ...]]
+    """Keyword arguments for `timm.create_model`."""
+    mean: tuple[float, float, float]
+    """Mean of the pixels the backbone expects, RGB, in [0, 1]."""
+    std: tuple[float, float, float]
+    """Standard deviation of the pixels, RGB, in units of [0, 1]."""
+    input_size: int
+    """Side in pixels of the pictures the weights were trained on; 0 for the absent branch."""
+    source: Literal["none", "hub", "file"]
+    """Where the weights came from; `none` is random initialisation."""
+    file: str | None
+    """Name of the source file, without folders; on the hub `<repository>/<file>`."""
+    revision: str | None
+    """Commit of the hub repository."""
+    sha256: str | None
+    """Hexadecimal SHA-256 of the source file."""
+    licence: str | None
+    """Licence as timm or the hub states it; null where unknown."""
+
+
+def read_card(folder: Path) -> BackboneCard:
+    """Read `folder/backbone.json`.
+
+    Raises:
+        WeightsError: If it is absent or damaged.
+    """
+    path = folder / CARD
+    try:
+        return BackboneCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: absent; run `dvc repro weights@{folder.name}`") from error
+    except ValidationError as error:
+        raise WeightsError(f"{path}: {describe(error)}; run `dvc repro -f weights@{folder.name}`") from error
+
+
+def write_card(card: BackboneCard, folder: Path) -> None:
+    """Write `folder/backbone.json`."""
+    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Numerics that give the same bits on every CPU. Import before torch: libraries read these variables once, at import.
+
+The caps hold machines with AVX-512 to the AVX2 kernels that older ones run, since other kernels sum in another order.
+"""
+
+import os
+import platform
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine up to 20 times
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+if platform.machine() in {"x86_64", "AMD64"}:
+    os.environ.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_CBWR="AVX2")
+
+import hashlib  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
+
+import torch  # noqa: E402
+
+from pipeline.errors import ParamsError  # noqa: E402
+
+
+def fix_numerics(threads: int, seed: int) -> None:
+    """Make everything that follows in this process repeatable.
+
+    Args:
+        threads: CPU threads; sums are split among them, so their number is part of the result.
+        seed: Seed of the global generators.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.manual_seed(seed)
+
+
+def seed_of(seed: int, *purpose: str | int) -> int:
+    """Return a seed in [0, 2^63) for one purpose, independent of those for all others."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator_of(seed: int, *purpose: str | int) -> torch.Generator:
+    """Return a CPU generator for one purpose, for instance `generator_of(seed, "order", epoch)`."""
+    return torch.Generator().manual_seed(seed_of(seed, *purpose))
+
+
+@contextmanager
+def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Run a block that draws from the CPU's global generator, as initialisation does, with a seed of its own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, *purpose))
+        yield
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called `name`; `auto` takes a GPU where there is one.
+
+    Raises:
+        ParamsError: If this machine has no such device.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [kind for kind, there in present.items() if there]
+    if name == "auto":
+        return torch.device(usable[0])
+    if name not in usable:
+        raise ParamsError(
+            f"params.yaml: runtime.device: {name!r} is not on this machine; choose auto, {', '.join(usable)}"
+        )
+    return torch.device(name)

@@ -1,0 +1,97 @@
+"""Read pre-trained tensors from files and fit them to a timm model."""
+
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from torch import Tensor, nn
+
+from pipeline.errors import WeightsError
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+LISTED = 5
+
+TORCHVISION_VIT = (
+    (r"^class_token$", "cls_token"),
+    (r"^conv_proj\.", "patch_embed.proj."),
+    (r"^encoder\.pos_embedding$", "pos_embed"),
+    (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
+    (r"\.ln_1\.", ".norm1."),
+    (r"\.ln_2\.", ".norm2."),
+    (r"\.self_attention\.in_proj_", ".attn.qkv."),
+    (r"\.self_attention\.out_proj\.", ".attn.proj."),
+    (r"\.mlp\.(0|linear_1)\.", ".mlp.fc1."),
+    (r"\.mlp\.(3|linear_2)\.", ".mlp.fc2."),
+    (r"^encoder\.ln\.", "norm."),
+    (r"^heads\.head\.", "head."),
+)
+"""torchvision's names of vision transformers, and timm's."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a state dict; pickles are read with `weights_only`, so that no code of theirs runs.
+
+    Raises:
+        WeightsError: If the file is absent, of another kind, damaged, or a pickle that wants more than tensors.
+    """
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(f"{path}: unknown kind of weights; give one of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
+    try:
+        tensors = load_state_dict(str(path), weights_only=True)
+    except (RuntimeError, SafetensorError, OSError, EOFError, ValueError, AttributeError, TypeError) as error:
+        text = " ".join(str(error).split()).split(" No automatic")[0]
+        raise WeightsError(f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors") from error
+    if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise WeightsError(f"{path}: holds other things than named tensors; save `model.state_dict()`")
+    return tensors
+
+
+def with_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors under timm's names if torchvision's MobileNetV2 or vision transformer wrote them.
+
+    Other tensors pass unchanged.
+    """
+    if "class_token" in tensors and "conv_proj.weight" in tensors:
+        return {_vit_name(name): tensor for name, tensor in tensors.items()}
+    if "features.0.0.weight" in tensors and "classifier.1.weight" in tensors:
+        return _in_order_of(tensors, model)
+    return tensors
+
+
+def _vit_name(name: str) -> str:
+    for pattern, replacement in TORCHVISION_VIT:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _in_order_of(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Pair torchvision's and timm's MobileNetV2 layer by layer: both list the same layers in the same order."""
+    from torchvision.models import mobilenet_v2  # noqa: PLC0415 - costs a second, needed for one file format
+
+    with torch.device("meta"):
+        order = list(mobilenet_v2().state_dict())  # a safetensors file does not keep the order itself
+    names = list(model.state_dict())
+    if set(order) != set(tensors) or len(order) != len(names):
+        return tensors
+    return {ours: tensors[theirs] for ours, theirs in zip(names, order, strict=True)}
+
+
+def differences(tensors: dict[str, Tensor], model: nn.Module) -> str:
+    """Say in one line which tensors are missing, unknown or of the wrong shape for a model; empty if none."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    wrong = [
+        f"{name} {tuple(tensor.shape)} for {wanted[name]}"
+        for name, tensor in tensors.items()
+        if name in wanted and tuple(tensor.shape) != wanted[name]
+    ]
+    groups = {"missing": wanted.keys() - tensors.keys(), "unknown": tensors.keys() - wanted.keys(), "wrong shape": wrong}
+    return "; ".join(f"{len(names)} {what}: {_listed(names)}" for what, names in groups.items() if names)
+
+
+def _listed(names: set[str] | list[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:LISTED]) + (", ..." if len(shown) > LISTED else "")

@@ -1,0 +1,36 @@
+"""The schema every section of `params.yaml` derives from, and how a stage reads its settings."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import ParamsError
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, strict, no unknown keys, documented fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_settings(schema: type[SectionT], path: Path) -> SectionT:
+    """Return the settings that stage `configure` resolved into `path`.
+
+    Raises:
+        ParamsError: If the file is absent or does not fit the schema.
+    """
+    try:
+        return schema.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path}: absent; run `dvc repro configure` first") from error
+    except ValidationError as error:
+        raise ParamsError(f"{path}: {describe(error)}; run `dvc repro configure`") from error
+
+
+def describe(error: ValidationError) -> str:
+    """Say in one line which keys are wrong and why, without pydantic's links."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())

@@ -1,0 +1,42 @@
+"""Section `runtime`: how fast, never what. No stage depends on it, so changing it recomputes nothing."""
+
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamsError
+from pipeline.params.base import Section, describe
+
+
+class RuntimeParams(Section):
+    """Section `runtime`."""
+
+    workers: int = Field(ge=0)
+    """Processes of index, segment and pair; 0 means one a core."""
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    """Where models run; auto takes a GPU where there is one."""
+
+    def worker_count(self) -> int:
+        """Return the number of processes, at least 1."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+def load_runtime(path: Path = Path("params.yaml")) -> RuntimeParams:
+    """Read section `runtime` straight from `params.yaml`.
+
+    Raises:
+        ParamsError: If the section is absent or does not fit the schema.
+    """
+    try:
+        section = YAML(typ="safe").load(path)["runtime"]
+        return RuntimeParams.model_validate_json(json.dumps(section))
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path}: absent; run from the root of the checkout") from error
+    except KeyError as error:
+        raise ParamsError(f"{path}: section runtime is absent") from error
+    except ValidationError as error:
+        raise ParamsError(f"{path}: section runtime: {describe(error)}") from error

@@ -1,0 +1,136 @@
+"""The whole of `params.yaml`: its schema, and how values that differ by data set are chosen."""
+
+import difflib
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from pipeline.errors import ParamsError
+from pipeline.params.analysis import EvaluateParams, PerturbParams, ReportParams
+from pipeline.params.base import Section, describe
+from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams, SegmentParams
+from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
+from pipeline.params.runtime import RuntimeParams
+
+DEFAULT = "default"
+ABSENT = "none"
+
+
+class Study(Section):
+    """Every parameter after the choice of data set."""
+
+    dataset: str
+    """Name of a data set that `download.source` lists, or a path or URL."""
+    roi: str
+    """Backbone of the variant's ROI branch, or none."""
+    extra_roi: str
+    """Backbone of the variant's extra-ROI branch, or none."""
+    classes: str
+    """Class set of the variant."""
+    seed: int = Field(ge=0)
+    """Seed of everything random but the demo's scenes."""
+    ambiguous: tuple[str, ...]
+    """Categories of the ambiguous pair."""
+    runtime: RuntimeParams
+    demo: DemoParams
+    download: DownloadParams
+    index: IndexParams
+    masks: SegmentParams
+    pair: PairParams
+    backbones: dict[str, BackboneParams]
+    class_sets: dict[str, ClassSetParams]
+    train: TrainParams
+    evaluate: EvaluateParams
+    perturb: PerturbParams
+    report: ReportParams
+
+
+def load_study(path: Path) -> Study:
+    """Read `params.yaml`, choose the values of its data set, and check everything.
+
+    Raises:
+        ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, or the variant asks for
+            a backbone or class set that does not exist, or for no branch at all.
+    """
+    values = _read(path)
+    names = known_datasets(values)
+    try:
+        study = Study.model_validate_json(json.dumps(_shared(choose(values, values["dataset"]))))
+    except KeyError as error:
+        raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
+    except (ValidationError, TypeError) as error:
+        text = describe(error) if isinstance(error, ValidationError) else str(error)
+        raise ParamsError(f"{path}: {text}") from error
+    _check_dataset(study.dataset, names, path)
+    _check_variant(study, path)
+    return study
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        values = YAML(typ="safe").load(path)
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path}: absent; run from the root of the checkout") from error
+    except YAMLError as error:
+        raise ParamsError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or "dataset" not in values:
+        raise ParamsError(f"{path}: key 'dataset' is absent")
+    return values
+
+
+def choose(value: object, dataset: object) -> object:
+    """Replace every mapping with a key `default` by its entry for `dataset`, or else by the default."""
+    if isinstance(value, dict):
+        if DEFAULT in value:
+            return value.get(dataset, value[DEFAULT])
+        return {key: choose(entry, dataset) for key, entry in value.items()}
+    return value
+
+
+def known_datasets(values: dict[str, object]) -> tuple[str, ...]:
+    """Return the data sets that `download.source` names."""
+    match values:
+        case {"download": {"source": {"default": _} as source}}:
+            return tuple(name for name in source if name != DEFAULT)
+    return ()
+
+
+def _shared(values: object) -> object:
+    """Copy the values that several stages share into each of their sections."""
+    assert isinstance(values, dict)
+    for section in ("train", "perturb", "report"):
+        values[section] = values[section] | {"seed": values["seed"]}
+    values["perturb"] |= {"pad": values["pair"]["pad"]}
+    for entry in values["class_sets"].values():
+        entry["ambiguous"] = values["ambiguous"]
+    download = values["download"]
+    values["download"] = download | {"source": download["source"] or values["dataset"], "demo": values["demo"]}
+    return values
+
+
+def _check_dataset(dataset: str, names: tuple[str, ...], path: Path) -> None:
+    if dataset in names or "://" in dataset or Path(dataset).exists():
+        return
+    raise ParamsError(f"{path}: dataset {dataset!r} is {_among(dataset, names)}, nor an existing path, nor a URL")
+
+
+def _check_variant(study: Study, path: Path) -> None:
+    for key, name, valid in (
+        ("roi", study.roi, study.backbones),
+        ("extra_roi", study.extra_roi, study.backbones),
+        ("classes", study.classes, study.class_sets),
+    ):
+        if name not in valid:
+            raise ParamsError(f"{path}: {key} {name!r} is {_among(name, tuple(valid))}")
+    if study.roi == study.extra_roi == ABSENT:
+        raise ParamsError(f"{path}: roi and extra_roi are both none; give at least one branch a backbone")
+    for name, backbone in study.backbones.items():
+        if (backbone.timm is None) != (name == ABSENT):
+            raise ParamsError(f"{path}: backbones.{name}.timm: only `none` has no timm model, and it has none")
+
+
+def _among(name: str, valid: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f"not one of {', '.join(valid)}" + (f" (did you mean {close[0]!r}?)" if close else "")

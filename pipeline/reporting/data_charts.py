@@ -1,0 +1,35 @@
+"""Charts of the data card."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from pipeline.datasets.summary import CategoryCount
+from pipeline.reporting.svg import BLUE, INK, ORANGE, inline_svg, new_figure, page_style
+
+WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 6.6, 0.26, 0.7
+
+
+def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
+    """Draw train and test samples of every category, most frequent first; the ambiguous pair is in bold.
+
+    Args:
+        categories: In any order.
+        ambiguous: Names of the pair.
+        name: Prefix of the element ids.
+    """
+    ordered = sorted(categories, key=lambda c: (-c.train - c.test, c.target))
+    places = range(len(ordered))
+    with page_style():
+        figure, (axes,) = new_figure(WIDTH, len(ordered) * ROW_HEIGHT + FRAME_HEIGHT)
+        axes.barh([p - 0.2 for p in places], [c.train for c in ordered], height=0.36, color=BLUE, label="train")
+        axes.barh([p + 0.2 for p in places], [c.test for c in ordered], height=0.36, color=ORANGE, label="test")
+        axes.set_yticks(places, [c.name for c in ordered], fontsize=8.5, color=INK)
+        for label, category in zip(axes.get_yticklabels(), ordered, strict=True):
+            label.set_fontweight("bold" if category.name in ambiguous else "normal")
+        axes.set(ylim=(len(ordered) - 0.4, -0.6), xlabel="samples")
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.legend(loc="lower right")
+        counts = "; ".join(f"{c.name} {c.train} and {c.test}" for c in ordered)
+        return inline_svg(figure, name, f"Bar chart of samples by category, train and test: {counts}")

@@ -1,0 +1,159 @@
+"""The main finding, in words that say no more than the counts do."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from pipeline.evaluation.intervals import wilson
+from pipeline.reporting.grid import ABSENT, ALL, KINDS, PAPER_NAMES, PAPER_RUNS, GridRun, Kind
+from pipeline.reporting.summary import Interval, Summary
+
+Answers: TypeAlias = Mapping[str, bool]
+"""Whether a run is right, by sample_id."""
+
+PROPOSED = GridRun("deit_distilled", "deit_distilled", ALL)
+"""The paper's best model; fixed before any result is known, so that no lucky run is picked."""
+EVEN = 0.5
+
+
+class Tally(NamedTuple):
+    """Right answers of one run."""
+
+    right: int
+    samples: int
+    interval: Interval
+    """95 % Wilson interval of the share."""
+
+    @property
+    def share(self) -> float:
+        """Share of right answers in [0, 1]; 0 without samples."""
+        return self.right / self.samples if self.samples else 0.0
+
+
+class Comparison(NamedTuple):
+    """One backbone alone on the ROI against the same backbone on both views, on the same samples."""
+
+    single: GridRun
+    double: GridRun
+    single_tally: Tally
+    double_tally: Tally
+    only_double: tuple[str, ...]
+    """Samples that only the two-branch run gets right."""
+    only_single: tuple[str, ...]
+    """Samples that only the ROI-only run gets right."""
+    preference: Interval
+    """95 % Wilson interval of the two-branch run's share of the samples that exactly one of the two gets right."""
+
+
+class Finding(NamedTuple):
+    """The main finding."""
+
+    scope: str
+    """Which samples it is about."""
+    sentences: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    f1_differences: tuple[tuple[float, float, float], ...]
+    """By comparison: F1 of two branches minus F1 of ROI only, with its 95 % interval."""
+
+
+def pairings() -> tuple[tuple[GridRun, GridRun], ...]:
+    """Return (ROI only, two branches) for every backbone that the paper trained both ways, the proposed one first."""
+    doubles = [run for run in PAPER_RUNS if run.roi == run.extra_roi and run.classes == ALL]
+    doubles.sort(key=lambda run: run != PROPOSED)
+    return tuple((GridRun(run.roi, ABSENT, ALL), run) for run in doubles)
+
+
+def compare(runs: tuple[GridRun, GridRun], single: Answers, double: Answers) -> Comparison:
+    """Compare two runs sample by sample.
+
+    Args:
+        runs: ROI-only run and two-branch run.
+        single: Answers of the first.
+        double: Answers of the second, to the same samples.
+    """
+    only_double = tuple(i for i, right in double.items() if right and not single[i])
+    only_single = tuple(i for i, right in double.items() if single[i] and not right)
+    return Comparison(
+        *runs,
+        _tally(single),
+        _tally(double),
+        only_double,
+        only_single,
+        wilson(len(only_double), len(only_double) + len(only_single))[1:],
+    )
+
+
+def _tally(answers: Answers) -> Tally:
+    right = sum(answers.values())
+    return Tally(right, len(answers), wilson(right, len(answers))[1:])
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return one sentence on what the two intervals and the paired counts allow to say."""
+    single, double = comparison.single_tally, comparison.double_tally
+    low, high = comparison.preference
+    if not single.samples:
+        return "There is no sample to compare the two on."
+    if double.interval[0] > single.interval[1]:
+        return "The intervals do not overlap: seeing the surroundings helps."
+    if single.interval[0] > double.interval[1]:
+        return "The intervals do not overlap: the second branch hurts."
+    if low > EVEN:
+        return "The intervals overlap, but of the samples that only one of the two gets right most go to two branches."
+    if high < EVEN:
+        return "The intervals overlap, but of the samples that only one of the two gets right most go to ROI only."
+    return "The intervals overlap: these samples do not show an effect of the second branch."
+
+
+def tally_text(tally: Tally) -> str:
+    """Return for instance `57 of 72 (79.2 %, 95 % interval 68 to 87 %)`."""
+    low, high = (f"{100 * bound:.0f}" for bound in tally.interval)
+    return f"{tally.right} of {tally.samples} ({100 * tally.share:.1f} %, 95 % interval {low} to {high} %)"
+
+
+def agreement(comparisons: Sequence[Comparison]) -> str:
+    """Return how many backbones go which way; differences count only where the intervals are apart."""
+    ahead = sum(c.double_tally.interval[0] > c.single_tally.interval[1] for c in comparisons)
+    behind = sum(c.single_tally.interval[0] > c.double_tally.interval[1] for c in comparisons)
+    return (
+        f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {ahead}, clearly "
+        f"behind for {behind}, and undecided for {len(comparisons) - ahead - behind}."
+    )
+
+
+def ranges(summary: Summary) -> str:
+    """Return the lowest and highest F1 of each kind of run, on the ambiguous pair where there is one."""
+    has_pair = any(result.ambiguous_f1 is not None for result in summary.runs.values())
+    texts = [_range(summary, kind, "ambiguous_f1" if has_pair else "macro_f1") for kind in KINDS[:3]]
+    what = "F1 of the pair" if has_pair else "Macro F1"
+    return f"{what} over all runs: {'; '.join(filter(None, texts))}."
+
+
+def _range(summary: Summary, kind: Kind, column: str) -> str:
+    found = [getattr(result, column) for result in summary.runs.values() if result.run.kind == kind]
+    values = [value for value in found if value is not None]
+    return f"{kind} {min(values):.2f} to {max(values):.2f} ({len(values)} runs)" if values else ""
+
+
+def find(
+    comparisons: Sequence[Comparison],
+    f1_differences: Sequence[tuple[float, float, float]],
+    summary: Summary,
+    ambiguous: Sequence[str],
+) -> Finding:
+    """Put the main finding into words.
+
+    Args:
+        comparisons: The proposed backbone first; at least one.
+        f1_differences: Gains of each with their intervals.
+        summary: All runs.
+        ambiguous: Names of the pair; empty where the data set has none.
+    """
+    first = comparisons[0]
+    backbone = PAPER_NAMES[first.double.roi]
+    scope = f"the ambiguous pair, {' and '.join(ambiguous)}" if ambiguous else "the whole test split"
+    counts = (
+        f"On {scope}, {backbone} that sees the ROI alone is right in {tally_text(first.single_tally)}; "
+        f"with a second {backbone} that sees the surroundings in {tally_text(first.double_tally)}."
+    )
+    sentences = (counts, verdict(first), agreement(comparisons), ranges(summary))
+    return Finding(scope, sentences, tuple(comparisons), tuple(f1_differences))

@@ -1,0 +1,86 @@
+"""The page as text: one template filled with values, without any look at files other than its own."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.datasets.summary import Summary as DataSummary
+from pipeline.manifest import Manifest
+from pipeline.reporting.grid import Kind
+from pipeline.reporting.headline import Finding
+from pipeline.reporting.heat_map import STEPS, HeatRow
+from pipeline.reporting.results import RunRecord
+from pipeline.reporting.sample_cards import SampleCard
+from pipeline.reporting.summary import RunSummary, Summary
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+class Examples(NamedTuple):
+    """Samples that two runs disagree on."""
+
+    title: str
+    cards: tuple[SampleCard, ...]
+    total: int
+    """How many there are, shown or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything the page shows."""
+
+    dataset: str
+    """Where the photos came from: `demo`, an address or a path."""
+    summary: Summary
+    groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
+    """Runs by kind, as tables show them."""
+    finding: Finding
+    data: DataSummary
+    ambiguous: tuple[str, ...]
+    """Names of the ambiguous pair that the data set has."""
+    samples: tuple[SampleCard, ...]
+    charts: Mapping[str, Markup]
+    curves: Mapping[str, Markup]
+    """Learning curves by run."""
+    heat_rows: tuple[HeatRow, ...]
+    """Cells by run in the order of `groups`."""
+    examples: tuple[Examples, ...]
+    records: Mapping[str, RunRecord]
+    """Run cards by run."""
+    shards: Manifest
+    settings: Sequence[tuple[str, Mapping[str, str]]]
+    """Name of each settings file and its values by dotted key."""
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML; same values, same text."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "score": score, "points": points, "grouped": "{:,}".format}
+    values = {field.name: getattr(page, field.name) for field in fields(page)}
+    offsets = next((result.translocations for result in page.summary.runs.values() if result.translocations), ())
+    return environment.get_template("page.html.j2").render(**values, offsets=offsets, heat_steps=STEPS)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share in [0, 1] as a number of per cent; a dash where there is none."""
+    return DASH if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def score(value: float | None) -> str:
+    """Return a number in [0, 1] with three decimals; a dash where there is none."""
+    return DASH if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def points(change: float | None, digits: int = 1) -> str:
+    """Return a difference of shares in percentage points with its sign; a dash where there is none."""
+    return DASH if change is None else f"{100 * change:+.{digits}f}".replace("-", MINUS)

@@ -1,0 +1,171 @@
+"""All results of one run as one record, and the variant's as one flat row."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from statistics import fmean
+from typing import TypeAlias
+
+from pipeline.evaluation.intervals import wilson
+from pipeline.params.base import Section
+from pipeline.reporting.grid import GridRun
+from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationEntry, PerturbationMetrics
+
+SCHEMA_VERSION = 1
+DIGITS = 6
+
+Interval: TypeAlias = tuple[float, float]
+"""Lower and upper bound, in [0, 1]."""
+
+
+class Permutation(Section):
+    """Accuracy with shuffled patches, over all seeds."""
+
+    target: str
+    """Branch whose input is shuffled: roi, extra_roi or both."""
+    seeds: int
+    """Independent permutations."""
+    top1: float
+    """Mean over the seeds."""
+    lowest_top1: float
+    """Worst seed."""
+    highest_top1: float
+    """Best seed."""
+    change_top1: float
+    """Mean difference to the plain pass; negative is worse."""
+
+
+class Translocation(Section):
+    """Accuracy with a moved picture."""
+
+    target: str
+    """Branch whose input is moved."""
+    dx: int
+    """Columns, in pixels of the paper's 224."""
+    dy: int
+    """Rows, in pixels of the paper's 224."""
+    top1: float
+    """Share of right predictions."""
+    change_top1: float
+    """Difference to the plain pass; negative is worse."""
+    photo_kept: float | None
+    """Share of the photo's pixels that are still in the picture."""
+    roi_kept: float | None
+    """The same for the pixels of the ROI; None where it was not moved."""
+
+
+class RunSummary(Section):
+    """One run; names and conventions of the numbers are those of `evaluate`."""
+
+    roi: str
+    extra_roi: str
+    classes: str
+    epoch: int
+    samples: int
+    top1: float
+    top1_interval: Interval
+    """95 % Wilson interval."""
+    macro_f1: float
+    macro_f1_all: float
+    ambiguous_f1: float | None
+    ambiguous_samples: int
+    ambiguous_top1: float | None
+    ambiguous_top1_interval: Interval | None
+    """95 % Wilson interval."""
+    ece: float
+    majority_rate: float
+    train_loss: float
+    """Mean cross-entropy of the last epoch."""
+    permutations: tuple[Permutation, ...]
+    translocations: tuple[Translocation, ...]
+
+    @property
+    def run(self) -> GridRun:
+        """Name and group of the run."""
+        return GridRun(self.roi, self.extra_roi, self.classes)
+
+
+class Summary(Section):
+    """`results/summary.json`."""
+
+    schema_version: int
+    variant: str
+    """Name of the variant's run."""
+    conventions: dict[str, str]
+    """What each number means, by its name."""
+    runs: dict[str, RunSummary]
+    """By name: the runs of the paper in its order, then the variant unless it is one of them."""
+
+
+def summarise_run(
+    run: GridRun,
+    metrics: EvaluationMetrics,
+    perturbations: PerturbationMetrics,
+    history: Sequence[Epoch],
+) -> RunSummary:
+    """Join everything known about one run.
+
+    Args:
+        run: Which run it is.
+        metrics: From stage `evaluate`.
+        perturbations: From stage `perturb`.
+        history: Epochs of stage `train`, at least one.
+    """
+    names = EvaluationMetrics.model_fields.keys() & RunSummary.model_fields.keys()
+    return RunSummary(
+        **run._asdict(),
+        **{name: getattr(metrics, name) for name in names},
+        top1_interval=_interval(metrics.top1, metrics.samples),
+        ambiguous_top1_interval=None
+        if metrics.ambiguous_top1 is None
+        else _interval(metrics.ambiguous_top1, metrics.ambiguous_samples),
+        train_loss=round(history[-1].train_loss, DIGITS),
+        permutations=tuple(_permutations(e for e in perturbations.entries if e.kind == "permutation")),
+        translocations=tuple(_translocation(e) for e in perturbations.entries if e.kind == "translocation"),
+    )
+
+
+def variant_row(variant: GridRun, summary: RunSummary) -> dict[str, str | float | None]:
+    """Return one flat row whose keys are the same for every variant; None where a number does not apply.
+
+    Changes are of top-1, negative is worse: means over permutation seeds and over translocations by an offset.
+    """
+    permuted = {p.target: p.change_top1 for p in summary.permutations}
+    moved = [t.change_top1 for t in summary.translocations if (t.dx, t.dy) != (0, 0)]
+    return {
+        "run": variant.name,
+        "top1": summary.top1,
+        "macro_f1": summary.macro_f1,
+        "ambiguous_f1": summary.ambiguous_f1,
+        "ece": summary.ece,
+        "permutation_roi": permuted.get("roi"),
+        "permutation_extra_roi": permuted.get("extra_roi"),
+        "permutation_both": permuted.get("both"),
+        "translocation": round(fmean(moved), DIGITS) if moved else None,
+    }
+
+
+def _interval(share: float, samples: int) -> Interval:
+    _, low, high = wilson(round(share * samples), samples)
+    return round(low, DIGITS), round(high, DIGITS)
+
+
+def _permutations(entries: Iterable[PerturbationEntry]) -> Iterable[Permutation]:
+    for target, group in groupby(sorted(entries, key=_by_target), key=lambda e: e.target):
+        same = list(group)
+        yield Permutation(
+            target=target,
+            seeds=len(same),
+            top1=round(fmean(e.top1 for e in same), DIGITS),
+            lowest_top1=min(e.top1 for e in same),
+            highest_top1=max(e.top1 for e in same),
+            change_top1=round(fmean(e.change_top1 for e in same), DIGITS),
+        )
+
+
+def _by_target(entry: PerturbationEntry) -> int:
+    return ("roi", "extra_roi", "both").index(entry.target)
+
+
+def _translocation(entry: PerturbationEntry) -> Translocation:
+    fields = entry.model_dump(include=set(Translocation.model_fields))
+    return Translocation.model_validate(fields)

@@ -1,0 +1,42 @@
+"""Check every parameter before any work, and give each stage exactly the settings it depends on.
+
+Stages depend on these files instead of on `params.yaml`, so a value that changes nothing for a stage (another data
+set's epochs, another machine's path of the same archive) leaves its results cached. See docs/decisions/settings.md.
+"""
+
+import shutil
+from pathlib import Path
+
+from pipeline.params.base import Section
+from pipeline.params.study import Study, load_study
+
+
+def configure(*, params: Path, settings: Path) -> None:
+    """Write `settings/<stage>.json`, `settings/backbones/<name>.json` and `settings/classes/<name>.json`.
+
+    Raises:
+        ParamsError: If `params` asks for something impossible; see `load_study`.
+    """
+    study = load_study(params)
+    shutil.rmtree(settings, ignore_errors=True)
+    for name, section in sections(study).items():
+        path = settings / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(section.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def sections(study: Study) -> dict[str, Section]:
+    """Return the settings files by name without suffix."""
+    stages: dict[str, Section] = {
+        "download": study.download,
+        "index": study.index,
+        "segment": study.masks,
+        "pair": study.pair,
+        "train": study.train,
+        "evaluate": study.evaluate,
+        "perturb": study.perturb,
+        "report": study.report,
+    }
+    backbones = {f"backbones/{name}": backbone for name, backbone in study.backbones.items()}
+    classes = {f"classes/{name}": class_set for name, class_set in study.class_sets.items()}
+    return stages | backbones | classes

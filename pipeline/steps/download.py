@@ -1,0 +1,130 @@
+"""Bring a data set in the official layout to data/raw: generated, fetched, unpacked or copied."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.acquisition.archive import extract_archive
+from pipeline.acquisition.checksum import hash_file, insist
+from pipeline.acquisition.entries import ArchiveLimits
+from pipeline.acquisition.extra import copy_extra
+from pipeline.acquisition.folder import copy_folder
+from pipeline.acquisition.record import SourceRecord, write_record
+from pipeline.acquisition.source import DEMO, is_remote, local_path, remote_name
+from pipeline.acquisition.space import readable
+from pipeline.acquisition.transfer import TransferPolicy, fetch
+from pipeline.console import byte_progress, note
+from pipeline.demo.dataset import write_demo
+from pipeline.demo.packing import pack_archive
+from pipeline.errors import SourceError
+from pipeline.manifest import settings_sha256
+from pipeline.params.data import DownloadParams
+from pipeline.workspace import publish, unfinished
+
+GIGABYTE = 10**9
+
+
+class Archive(NamedTuple):
+    """An archive on this machine."""
+
+    path: Path
+    """Where it lies now."""
+    name: str
+    """What it is called where it came from."""
+
+
+def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
+    """Write the official files, `extra/` and `source.json` to `raw`.
+
+    Args:
+        params: Section `download`.
+        raw: Folder that is replaced once everything is there.
+        workers: Processes that generate the demo.
+
+    Raises:
+        SourceError: If the source cannot be had or is not what was pinned.
+        ArchiveError: If the archive is damaged, hostile, locked or too large.
+        DatasetError: If extra photos lack their masks or prompts.
+        SpaceError: If the disk has no room.
+    """
+    demo = settings_sha256(params.demo) if params.source == DEMO else ""
+    with unfinished("download", params.source, params.sha256 or "", demo) as folder:
+        acquire = _from_folder if _is_folder(params.source) else _from_archive
+        files, record = acquire(params, folder, workers)
+        copy_extra(params.extra, files / "extra")
+        write_record(record, files)
+        publish(files, raw)
+
+
+def _is_folder(source: str) -> bool:
+    return source != DEMO and not is_remote(source) and local_path(source).is_dir()
+
+
+def _from_folder(params: DownloadParams, folder: Path, _workers: int) -> tuple[Path, SourceRecord]:
+    """Return the copied files and what is known about their origin."""
+    files = folder / "files"
+    shutil.rmtree(files, ignore_errors=True)  # the source may have lost files since a broken copy
+    with byte_progress("copy") as report:
+        record = copy_folder(local_path(params.source), files, report)
+    _announce(record, params)
+    insist(record.sha256, params.sha256, params.source)
+    return files, record
+
+
+def _from_archive(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
+    """Return the extracted files and what is known about their origin."""
+    archive = _archive(params, folder, workers)
+    record = _verified(params, archive)
+    files = folder / f"files-{record.sha256}"  # keyed by content: a newer archive never completes an older one's files
+    limits = ArchiveLimits(max_bytes=round(params.max_gigabytes * GIGABYTE), max_files=params.max_files)
+    with byte_progress("extract") as report:
+        extract_archive(archive.path, files, password=params.password, limits=limits, report=report)
+    return files, record
+
+
+def _archive(params: DownloadParams, folder: Path, workers: int) -> Archive:
+    if params.source == DEMO:
+        return _demo_archive(params, folder, workers)
+    if is_remote(params.source):
+        return Archive(_fetched(params, folder), remote_name(params.source))
+    path = local_path(params.source)
+    return Archive(path, path.name)
+
+
+def _demo_archive(params: DownloadParams, folder: Path, workers: int) -> Archive:
+    """Pack the generated data set like the official archive, so that it takes the same way."""
+    archive = Archive(folder / "demo.zip", "demo.zip")
+    write_demo(params.demo, folder / "demo", workers=workers)
+    pack_archive(folder / "demo", archive.path, password=params.password)
+    return archive
+
+
+def _fetched(params: DownloadParams, folder: Path) -> Path:
+    policy = TransferPolicy(
+        attempts=params.attempts,
+        timeout=params.timeout,
+        max_bytes=round(params.max_gigabytes * GIGABYTE),
+        pinned=params.sha256 is not None,
+    )
+    with byte_progress("download") as report:
+        return fetch(params.source, folder, policy=policy, report=report)
+
+
+def _verified(params: DownloadParams, archive: Archive) -> SourceRecord:
+    """Hash an archive and compare; a fetched one that fails is removed, so that the next run fetches it anew."""
+    with byte_progress("SHA-256") as report:
+        sha256 = hash_file(archive.path, report)
+    record = SourceRecord(sha256=sha256, bytes=archive.path.stat().st_size, name=archive.name)
+    _announce(record, params)
+    try:
+        insist(sha256, params.sha256, archive.name)
+    except SourceError:
+        if is_remote(params.source):
+            archive.path.unlink()
+        raise
+    return record
+
+
+def _announce(record: SourceRecord, params: DownloadParams) -> None:
+    pinned = "" if params.sha256 else " (set download.sha256 to insist on it)"
+    note(f"{record.name}: {readable(record.bytes)}, SHA-256 {record.sha256}{pinned}")

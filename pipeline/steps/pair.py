@@ -1,0 +1,104 @@
+"""Cut every photo into an ROI view and an extra-ROI view for each of its samples."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.arrays import Image, Mask
+from pipeline.console import progress
+from pipeline.datasets.masks import MaskRows, Masks
+from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
+from pipeline.datasets.samples import Sample, read_categories, read_samples
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
+from pipeline.datasets.units import FILES, finish_files
+from pipeline.errors import DatasetError
+from pipeline.imaging.decode import read_photo
+from pipeline.imaging.letterbox import Rect, letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
+from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.params.data import PairParams
+from pipeline.workspace import publish, unfinished
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedShard(PlannedFile):
+    """A planned file and where its masks lie; masks may be cut into other files than shards."""
+
+    masks: MaskRows
+
+
+def write_shards(  # noqa: PLR0913 - every path the stage touches
+    params: PairParams, *, source: str, raw: Path, samples: Path, masks: Path, shards: Path, workers: int
+) -> None:
+    """Write `shards/<split>-<number>.parquet`, one row per sample, and `shards/manifest.json`.
+
+    Args:
+        params: Geometry of the views and size of a shard.
+        source: Name of the mask source.
+        raw: Folder of photos.
+        samples: Sample table.
+        masks: Folder of masks, row-aligned with the table.
+        shards: Folder to write.
+        workers: Processes; no effect on the bytes.
+
+    Raises:
+        DatasetError: If a photo is damaged, or photos, masks and sample table contradict each other.
+        ManifestError: If the masks are absent or damaged.
+    """
+    categories = tuple(category.name for category in read_categories(samples))
+    metadata = shard_metadata(params, source=source, categories=categories)
+    write = partial(_write_file, params=params, raw=raw, masks=masks, metadata=metadata)
+    stored = Masks(masks)
+    with unfinished("pair", json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST)) as folder:
+        total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
+        entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers)
+        manifest = Manifest(
+            kind=KIND,
+            schema_version=SCHEMA_VERSION,
+            source=source,
+            image_size=params.image_size,
+            categories=categories,
+            settings_sha256=settings_sha256(params),
+            files=tuple(progress(entries, total=total, what="pair", unit="files")),
+        )
+        write_manifest(manifest, folder / FILES)
+        publish(folder / FILES, shards)
+
+
+def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[PlannedShard]:
+    for file in plan_files(read_samples(samples), photos_per_file=params.photos_per_file):
+        rows = stored.locate(file.split, file.first_row, len(file.samples))
+        yield PlannedShard(file.name, file.split, file.first_row, file.samples, rows)
+
+
+def _write_file(  # noqa: PLR0913 - bound once by `partial`
+    planned: PlannedShard, path: Path, *, params: PairParams, raw: Path, masks: Path, metadata: dict[str, str]
+) -> None:
+    batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
+    stored = planned.masks.read(masks)
+    if tuple(mask.sample_id for mask in stored) != batch.sample_ids:
+        raise DatasetError(f"{masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`")
+    row = 0
+    for of_photo in by_photo(planned.samples):
+        photo = _read_checked(raw, of_photo[0])
+        batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
+        for views in _views(photo, (mask.full() for mask in stored[row : row + len(of_photo)]), params):
+            batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
+            row += 1
+    write_shard(batch, path, metadata)
+
+
+def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[tuple[Rect, Mask, Image, Image]]:
+    boxed = letterbox(photo, size=params.image_size, pad=params.pad)
+    rect = letterbox_rect(*photo.shape[:2], size=params.image_size)
+    for mask in masks:
+        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad)
+        yield rect, letterbox_mask(mask, size=params.image_size), views.roi, views.extra_roi
+
+
+def _read_checked(raw: Path, sample: Sample) -> Image:
+    photo = read_photo(raw / sample.photo_path)
+    if photo.shape[:2] != (sample.photo_height, sample.photo_width):
+        raise DatasetError(f"{raw / sample.photo_path}: other size than in the sample table; run `dvc repro`")
+    return photo

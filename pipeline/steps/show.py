@@ -1,0 +1,64 @@
+"""Show samples as the models see them, beside the photos they come from."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from pipeline.datasets.choice import Numbered
+from pipeline.datasets.shards import Shards
+from pipeline.errors import ManifestError, ParamsError
+from pipeline.imaging.contact_sheet import SheetRow, contact_sheet
+from pipeline.imaging.decode import read_photo
+from pipeline.imaging.letterbox import letterbox
+
+PAD = 255
+"""Gray level around the photo, so that the padding of the cut-outs stands out."""
+
+
+def write_sheet(chosen: Sequence[Numbered], *, raw: Path, shards: Path, sheet: Path) -> None:
+    """Write a contact sheet of samples; the ending of `sheet` chooses the format.
+
+    Args:
+        chosen: Samples and their rows in the shards.
+        raw: Folder of photos, read anew, so that a mix-up of photos and cut-outs shows.
+        shards: Folder of shards.
+        sheet: Picture to write.
+
+    Raises:
+        ManifestError: If shards and sample table disagree.
+        ParamsError: If `sheet` has no ending that names a picture format.
+    """
+    if sheet.suffix.lower() not in Pillow.registered_extensions():
+        raise ParamsError(f"{sheet}: unknown kind of picture; end the name in .png, .jpg or .webp")
+    reader = Shards(shards)
+    rows = [
+        row
+        for split, of_split in groupby(chosen, key=lambda numbered: numbered.sample.split)
+        for row in _rows(reader, split, tuple(of_split), raw)
+    ]
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(contact_sheet(rows)).save(sheet)
+
+
+def _rows(reader: Shards, split: str, chosen: Sequence[Numbered], raw: Path) -> list[SheetRow]:
+    batch = reader.select(split, [numbered.row for numbered in chosen])
+    if batch.sample_ids != tuple(numbered.sample.sample_id for numbered in chosen):
+        raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
+    return [
+        SheetRow(
+            photo=letterbox(read_photo(raw / numbered.sample.photo_path), size=reader.image_size, pad=PAD),
+            mask=mask,
+            roi=roi,
+            extra_roi=extra_roi,
+            caption=_caption(numbered),
+        )
+        for numbered, mask, roi, extra_roi in zip(chosen, batch.masks, batch.roi, batch.extra_roi, strict=True)
+    ]
+
+
+def _caption(numbered: Numbered) -> str:
+    sample = numbered.sample
+    area = f"{sample.mask_share:.1%} of the photo" if sample.prompts is None else "from prompts"
+    return "   ".join((sample.sample_id, sample.category, area, *sample.flags))

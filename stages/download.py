@@ -1,0 +1,22 @@
+"""DVC stage `download`."""
+
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.params.base import load_settings
+from pipeline.params.data import DownloadParams
+from pipeline.params.runtime import load_runtime
+from pipeline.steps.download import download
+
+
+def main() -> None:
+    """Write data/raw from the source that params.yaml names."""
+    download(
+        load_settings(DownloadParams, Path("data/settings/download.json")),
+        raw=Path("data/raw"),
+        workers=load_runtime().worker_count(),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,23 @@
+"""DVC stage `index`."""
+
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.params.base import load_settings
+from pipeline.params.data import IndexParams
+from pipeline.params.runtime import load_runtime
+from pipeline.steps.index import build_index
+
+
+def main() -> None:
+    """Read data/raw, write data/index."""
+    build_index(
+        load_settings(IndexParams, Path("data/settings/index.json")),
+        raw=Path("data/raw"),
+        index=Path("data/index"),
+        workers=load_runtime().worker_count(),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,30 @@
+"""DVC stage `pair`."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.params.base import load_settings
+from pipeline.params.data import PairParams
+from pipeline.params.runtime import load_runtime
+from pipeline.steps.pair import write_shards
+
+
+def main() -> None:
+    """Read data/masks/<source>, write data/shards/<source>."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", required=True, help="mask source")
+    source = parser.parse_args().source
+    write_shards(
+        load_settings(PairParams, Path("data/settings/pair.json")),
+        source=source,
+        raw=Path("data/raw"),
+        samples=Path("data/index/samples.parquet"),
+        masks=Path("data/masks") / source,
+        shards=Path("data/shards") / source,
+        workers=load_runtime().worker_count(),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

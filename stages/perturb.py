@@ -1,0 +1,36 @@
+"""DVC stage `perturb`: one run."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.models.numerics import fix_numerics
+from pipeline.params.analysis import PerturbParams
+from pipeline.params.base import load_settings
+from pipeline.params.runtime import load_runtime
+from pipeline.steps.perturb import perturb
+
+
+def main() -> None:
+    """Read data/settings, data/shards/SOURCE and data/runs/RUN, write data/perturbations/RUN."""
+    arguments = _arguments()
+    params = load_settings(PerturbParams, Path("data/settings/perturb.json"))
+    fix_numerics(params.threads, params.seed)
+    perturb(
+        params,
+        shards=Path("data/shards") / arguments.source,
+        run=Path("data/runs") / arguments.run,
+        output=Path("data/perturbations") / arguments.run,
+        device=load_runtime().device,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--run", "--source"):
+        parser.add_argument(name, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,33 @@
+"""DVC stage `report`."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.params.analysis import ReportParams
+from pipeline.params.base import load_settings
+from pipeline.steps.report import write_report
+
+
+def main() -> None:
+    """Read data set, settings and results, write data/report/index.html."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", required=True, help="name of the variant's run")
+    parser.add_argument("--source", required=True, help="mask source")
+    arguments = parser.parse_args()
+    write_report(
+        load_settings(ReportParams, Path("data/settings/report.json")),
+        variant=arguments.variant,
+        summary=Path("results/summary.json"),
+        index=Path("data/index"),
+        raw=Path("data/raw"),
+        shards=Path("data/shards") / arguments.source,
+        runs=Path("data/runs"),
+        evaluations=Path("data/evaluations"),
+        settings=Path("data/settings"),
+        report=Path("data/report"),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,41 @@
+"""DVC stage `train`: one run."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.models.numerics import fix_numerics
+from pipeline.params.base import load_settings
+from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.runtime import load_runtime
+from pipeline.steps.train import train
+
+
+def main() -> None:
+    """Read data/settings, data/shards and data/weights, write data/runs/RUN."""
+    arguments = _arguments()
+    params = load_settings(TrainParams, Path("data/settings/train.json"))
+    fix_numerics(params.threads, params.seed)
+    train(
+        params,
+        run=arguments.run,
+        roi=arguments.roi,
+        extra_roi=arguments.extra_roi,
+        class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
+        classes=arguments.classes,
+        shards=Path("data/shards") / arguments.source,
+        weights=Path("data/weights"),
+        output=Path("data/runs") / arguments.run,
+        device=load_runtime().device,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--run", "--roi", "--extra-roi", "--classes", "--source"):
+        parser.add_argument(name, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,25 @@
+"""DVC stage `weights`: one backbone."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.params.base import load_settings
+from pipeline.params.model import BackboneParams
+from pipeline.steps.weights import fetch_weights
+
+
+def main() -> None:
+    """Read data/settings/backbones/NAME.json, write data/weights/NAME."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", required=True)
+    name = parser.parse_args().backbone
+    fetch_weights(
+        load_settings(BackboneParams, Path(f"data/settings/backbones/{name}.json")),
+        name=name,
+        weights=Path("data/weights"),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

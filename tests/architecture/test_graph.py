@@ -1,0 +1,142 @@
+"""`dvc.yaml`, `stages/`, `params.yaml` and the imports tell one story."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.reporting.grid import PAPER_RUNS
+from tools.code_deps import code_deps, script_of
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+STAGES: dict[str, dict[str, Any]] = {name: entry.get("do", entry) for name, entry in DOCUMENT["stages"].items()}
+VARIANT = "${roi}+${extra_roi}-${classes}"
+RUNS = [VARIANT, *(run.name for run in PAPER_RUNS)]
+PER_RUN = ("train", "evaluate", "perturb")
+
+
+def data_deps(stage: str) -> list[str]:
+    """Return the dependencies that are no code."""
+    return [dep for dep in STAGES[stage]["deps"] if not dep.endswith(".py")]
+
+
+def outs(stage: str) -> list[str]:
+    """Return the output paths, metrics included."""
+    listed = STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", [])
+    return [out if isinstance(out, str) else next(iter(out)) for out in listed]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_import_closure(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage reruns when code it imports changes, and for no other code; `make deps` mends a difference."""
+    monkeypatch.chdir(ROOT)
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    templates = {dep for dep in listed if "/templates/" in dep}
+    assert listed - templates == set(code_deps(stage))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_word_names_one_row(stage: str) -> None:
+    """The stage, its script and its step bear the same name."""
+    assert script_of(STAGES[stage]["cmd"]) == stage
+    assert (ROOT / f"stages/{stage}.py").is_file()
+    assert (ROOT / f"pipeline/steps/{stage}.py").is_file()
+
+
+def test_every_script_is_a_stage() -> None:
+    """No script stands outside the graph."""
+    assert {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_says_what_it_is_for(stage: str) -> None:
+    """`dvc stage list` shows a sentence for each."""
+    assert STAGES[stage]["desc"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_strings_of_a_script_are_its_deps_and_outs(stage: str) -> None:
+    """Every data path a script names is declared in dvc.yaml, and the other way round."""
+    tree = ast.parse((ROOT / f"stages/{stage}.py").read_text())
+    named = {path_of(call.args[0]) for call in ast.walk(tree) if is_path_call(call)}
+    declared = {literal_head(path) for path in [*data_deps(stage), *outs(stage)]}
+    if stage == "configure":
+        declared |= {"params.yaml"}
+    assert {path for path in declared if not covered(path, named)} == set()
+    assert {path for path in named - {""} if not covered_by_declared(path, declared)} == set()
+
+
+def is_path_call(node: ast.AST) -> bool:
+    """Tell `Path("...")` or `Path(f"...")` from other nodes."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Path"
+        and bool(node.args)
+        and isinstance(node.args[0], ast.Constant | ast.JoinedStr)
+    )
+
+
+def path_of(node: ast.expr) -> str:
+    """Return a literal path up to its first computed part."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    assert isinstance(node, ast.JoinedStr)
+    first = node.values[0]
+    return str(first.value).rstrip("/") if isinstance(first, ast.Constant) else ""
+
+
+def literal_head(path: str) -> str:
+    """Return a dvc.yaml path up to its first template."""
+    return path.split("${")[0].rstrip("/")
+
+
+def covered(path: str, named: set[str]) -> bool:
+    """Tell whether a declared path is named by the script, itself or by its folder."""
+    return any(path == name or path.startswith(f"{name}/") for name in named if name)
+
+
+def covered_by_declared(path: str, declared: set[str]) -> bool:
+    """Tell whether a named path is declared, itself or in parts."""
+    return any(path == entry or entry.startswith(f"{path}/") or path.startswith(f"{entry}/") for entry in declared)
+
+
+def test_the_grid_is_the_papers_with_the_variant_first() -> None:
+    """A run of the paper with the variant's name must replace the variant, so the variant comes first."""
+    grid = DOCUMENT["stages"]["train"]["foreach"]
+    assert list(grid) == RUNS
+    for run in PAPER_RUNS:
+        assert grid[run.name] == {"roi": run.roi, "extra_roi": run.extra_roi, "classes": run.classes}
+
+
+def test_train_evaluate_and_perturb_share_one_grid() -> None:
+    """One mapping, so a run is never trained without being evaluated."""
+    assert DOCUMENT["stages"]["train"]["foreach"] == DOCUMENT["stages"]["evaluate"]["foreach"]
+    assert DOCUMENT["stages"]["train"]["foreach"] == DOCUMENT["stages"]["perturb"]["foreach"]
+
+
+def test_the_summary_depends_on_every_run_and_nothing_else() -> None:
+    """File by file: a folder would let runs of old variants into the results."""
+    files = ("runs/{}/run.json", "runs/{}/history.csv", "evaluations/{}/metrics.json", "perturbations/{}/metrics.json")
+    assert data_deps("summary") == [f"data/{file.format(run)}" for run in RUNS for file in files]
+
+
+def test_heavy_stages_have_cached_outputs_only() -> None:
+    """`cache: false` switches the run cache off, so only the cheap summary may use it."""
+    uncached = {stage for stage in STAGES for out in STAGES[stage].get("outs", []) if not isinstance(out, str)}
+    assert uncached == set()
+    assert [stage for stage in STAGES if "metrics" in STAGES[stage]] == ["summary"]
+
+
+def test_only_configure_reads_params() -> None:
+    """Every other stage depends on its settings file, so a value that changes nothing for it leaves it cached."""
+    assert [stage for stage in STAGES if "params" in STAGES[stage]] == ["configure"]
+
+
+def test_package_markers_stay_empty() -> None:
+    """Otherwise a stage depends on everything its package re-exports."""
+    markers = [path for folder in ("pipeline", "stages") for path in (ROOT / folder).rglob("__init__.py")]
+    assert [path for path in markers if path.stat().st_size] == []

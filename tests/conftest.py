@@ -1,0 +1,29 @@
+"""Fixtures every test may use, and shape checks of the library while it is tested."""
+
+import os
+from pathlib import Path
+
+# Before any test imports torch: idle threads sleep, so that two test processes do not slow each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("pipeline", "beartype.beartype")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder with real photos and weights beside the checkout, or skip."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared beside the checkout: real photos and weights are not published with the code")
+    return folder

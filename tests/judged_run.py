@@ -1,0 +1,153 @@
+"""Small shards and an untrained run for them, for tests of evaluation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
+from pipeline.imaging.letterbox import letterbox_rect
+from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.models.card import BackboneCard
+from pipeline.models.package import BranchName, RunCard, build_run, save_run
+from pipeline.params.data import PairParams
+from pipeline.params.model import TrainParams
+
+SIDE = 32
+PAD = 125
+CATEGORIES = ("bread", "sauce", "ketchup", "chili paste")
+SHAPES = ((40, 30), (30, 40), (21, 40), (32, 32), (90, 13), (33, 47))
+ONE_THREAD = 1
+
+TRAIN = TrainParams(
+    epochs=3,
+    batch_size=4,
+    optimizer="adam",
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    schedule="constant",
+    warmup_epochs=0,
+    flip=0.5,
+    joint_flip=True,
+    normalize="backbone",
+    features="pooled",
+    hidden=16,
+    threads=ONE_THREAD,
+    seed=0,
+)
+
+
+def random_batch(rows: int, *, seed: int = 0, side: int = SIDE) -> SampleBatch:
+    """Return samples of photos of all shapes, two a photo, with random pixels and random blobs as masks."""
+    generator = np.random.default_rng(seed)
+    rects = np.array([letterbox_rect(*SHAPES[i // 2 % len(SHAPES)], size=side) for i in range(rows)], np.int64)
+    masks = np.zeros((rows, side, side), bool)
+    photos = np.full((rows, side, side, 3), PAD, np.uint8)
+    for mask, photo, (top, left, height, width) in zip(masks, photos, rects.tolist(), strict=True):
+        photo[top : top + height, left : left + width] = generator.integers(1, 256, (height, width, 3))
+        mask[top : top + (height + 1) // 2, left : left + (2 * width + 2) // 3] = True
+    return SampleBatch(
+        sample_ids=tuple(f"test/{i // 2:08d}/{i % 2 + 1}" for i in range(rows)),
+        targets=generator.integers(len(CATEGORIES), size=rows),
+        rects=rects,
+        masks=masks,
+        roi=np.where(masks[..., np.newaxis], photos, empty_canvases(rects, side)),
+        extra_roi=np.where(masks[..., np.newaxis], np.uint8(0), photos),
+    )
+
+
+def empty_canvases(rects: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """Return canvases that are black inside the rectangles and gray outside."""
+    canvases = np.full((len(rects), side, side, 3), PAD, np.uint8)
+    for canvas, (top, left, height, width) in zip(canvases, rects.tolist(), strict=True):
+        canvas[top : top + height, left : left + width] = 0
+    return canvases
+
+
+def select(batch: SampleBatch, rows: Sequence[int]) -> SampleBatch:
+    """Return some samples of a batch, in the order asked for."""
+    picked = list(rows)
+    return SampleBatch(
+        sample_ids=tuple(batch.sample_ids[i] for i in picked),
+        **{name: getattr(batch, name)[picked] for name in ("targets", "rects", "masks", "roi", "extra_roi")},
+    )
+
+
+def write_small_shards(
+    folder: Path, parts: Sequence[SampleBatch], *, categories: Sequence[str] = CATEGORIES, side: int = SIDE
+) -> Path:
+    """Write one test shard a part, and their manifest."""
+    params = PairParams(image_size=side, fill=0, pad=PAD, photos_per_file=4)
+    metadata = shard_metadata(params, source="annotation", categories=tuple(categories))
+    folder.mkdir(parents=True)
+    entries = []
+    for number, part in enumerate(parts):
+        name = f"test-{number:05d}.parquet"
+        write_shard(part, folder / name, metadata)
+        entries.append(FileEntry(name=name, split="test", rows=len(part), sha256=sha256_of(folder / name)))
+    manifest = Manifest(
+        kind=KIND,
+        schema_version=SCHEMA_VERSION,
+        source="annotation",
+        image_size=side,
+        categories=tuple(categories),
+        settings_sha256=settings_sha256(params),
+        files=tuple(entries),
+    )
+    write_manifest(manifest, folder)
+    return folder
+
+
+def backbone_card(name: str) -> BackboneCard:
+    """Return the card of a tiny ViT without weights."""
+    return BackboneCard(
+        name=name,
+        timm="test_vit",
+        options={"patch_size": 8, "embed_dim": 16, "num_heads": 2, "depth": 1},
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        input_size=160,
+        source="none",
+        file=None,
+        revision=None,
+        sha256=None,
+        licence=None,
+    )
+
+
+def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES) -> RunCard:
+    """Return the card of a run with those branches."""
+    names = {branch: "tiny" if branch in branches else "none" for branch in ("roi", "extra_roi")}
+    return RunCard(
+        run=f"{names['roi']}+{names['extra_roi']}-all",
+        roi=names["roi"],
+        extra_roi=names["extra_roi"],
+        classes="all",
+        class_names=class_names,
+        ambiguous=tuple(name for name in ("ketchup", "chili paste") if name in class_names),
+        image_size=SIDE,
+        backbones={branch: backbone_card("tiny") for branch in branches},
+        train=TRAIN,
+        shards_sha256="0" * 64,
+        weights_sha256="",
+        epochs_done=3,
+    )
+
+
+def write_small_run(
+    folder: Path, branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES, bias: float = 0.0
+) -> Path:
+    """Write an untrained run whose outputs vary between samples; `bias` is added to its first logit."""
+    torch.manual_seed(0)
+    card = run_card(branches, class_names=class_names)
+    model = build_run(card, {})
+    last = model.head[-1] if len(branches) == 2 else model.head  # type: ignore[index]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+        last.weight *= 3
+        last.bias[0] += bias
+    folder.mkdir(parents=True)
+    save_run(model, card, folder)
+    return folder

@@ -1,0 +1,79 @@
+"""Laws of the letterbox."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
+from tests.strategies import image_and_mask
+
+SIDES = st.integers(1, 5000)
+SIZES = st.integers(16, 40)
+GRAYS = st.integers(0, 255)
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@given(SIDES, SIDES, st.integers(1, 2048))
+def test_the_rectangle_is_the_floored_photo_in_the_middle(height: int, width: int, size: int) -> None:
+    """The long side is `size`, the other is rounded down but at least 1, and the extra pixel lies left or above."""
+    rect = letterbox_rect(height, width, size=size)
+    assert max(rect.height, rect.width) == size
+    assert rect.height == max(1, height * size // max(height, width))
+    assert rect.width == max(1, width * size // max(height, width))
+    assert rect.top - (size - rect.height - rect.top) in {0, 1}
+    assert rect.left - (size - rect.width - rect.left) in {0, 1}
+
+
+@given(image_and_mask(), SIZES, GRAYS, GRAYS)
+def test_both_views_add_up_to_the_letterboxed_photo(pair: Pair, size: int, fill: int, pad: int) -> None:
+    """Inside the rectangle ROI + extra-ROI = photo + fill, to the last gray level."""
+    image, mask = pair
+    boxed = letterbox(image, size=size, pad=pad)
+    views = letterbox_cutouts(image, boxed, mask, fill=fill, pad=pad)
+    inside = letterbox_rect(*mask.shape, size=size).inside
+    total = views.roi[inside].astype(int) + views.extra_roi[inside]
+    np.testing.assert_array_equal(total, boxed[inside].astype(int) + fill)
+
+
+@given(image_and_mask(), SIZES, GRAYS)
+def test_everything_carries_the_same_padding(pair: Pair, size: int, pad: int) -> None:
+    """Outside the rectangle photo and views are `pad`, and the mask is False."""
+    image, mask = pair
+    boxed = letterbox(image, size=size, pad=pad)
+    views = letterbox_cutouts(image, boxed, mask, fill=0, pad=pad)
+    outside = np.ones((size, size), np.bool_)
+    outside[letterbox_rect(*mask.shape, size=size).inside] = False
+    assert all((picture[outside] == pad).all() for picture in (boxed, *views))
+    assert not letterbox_mask(mask, size=size)[outside].any()
+
+
+@given(image_and_mask(), SIZES, GRAYS)
+def test_a_full_mask_gives_the_photo_and_nothing(pair: Pair, size: int, fill: int) -> None:
+    """All of the photo in the mask: the ROI is the photo, the extra-ROI is `fill`."""
+    image, mask = pair
+    boxed = letterbox(image, size=size, pad=125)
+    views = letterbox_cutouts(image, boxed, np.ones_like(mask), fill=fill, pad=125)
+    np.testing.assert_array_equal(views.roi, boxed)
+    assert (views.extra_roi[letterbox_rect(*mask.shape, size=size).inside] == fill).all()
+
+
+@given(image_and_mask(), SIZES)
+def test_a_mask_never_vanishes(pair: Pair, size: int) -> None:
+    """However small the mask, one pixel is left."""
+    assert letterbox_mask(pair[1], size=size).any()
+
+
+@given(image_and_mask(longest=8), st.integers(2, 5))
+def test_whole_blocks_keep_exactly_the_majority(pair: Pair, factor: int) -> None:
+    """Where a pixel covers a whole block, it is inside if more than half of the block is."""
+    mask = np.zeros((16 * factor, 16 * factor), np.bool_)
+    height, width = pair[1].shape
+    mask[:height, :width] = pair[1]
+    share = mask.reshape(16, factor, 16, factor).mean(axis=(1, 3))
+    expected = share > 0.5
+    if expected.any():
+        np.testing.assert_array_equal(letterbox_mask(mask, size=16), expected)
+    else:
+        kept = letterbox_mask(mask, size=16)
+        assert kept.sum() == 1
+        assert share[kept] == share.max()

@@ -1,0 +1,114 @@
+"""`params.yaml` is checked whole before any work, and values are chosen by data set."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamsError
+from pipeline.params.study import choose, load_study
+
+
+def edited(root: Path, folder: Path, **changes: object) -> Path:
+    """Copy params.yaml with dotted keys replaced; double underscores stand for dots."""
+    yaml = YAML(typ="safe", pure=True)
+    values = yaml.load(root / "params.yaml")
+    for key, value in changes.items():
+        *path, last = key.split("__")
+        section = values
+        for part in path:
+            section = section[part]
+        section[last] = value
+    yaml.dump(values, folder / "params.yaml")
+    return folder / "params.yaml"
+
+
+def test_the_committed_parameters_are_valid(root: Path) -> None:
+    """The file as it stands passes, and 4e-3-like numbers are numbers."""
+    study = load_study(root / "params.yaml")
+    assert isinstance(study.train.learning_rate, float)
+
+
+def test_the_real_data_set_gets_the_papers_values(root: Path, tmp_path: Path) -> None:
+    """One value switches image size, backbones, epochs and source."""
+    study = load_study(edited(root, tmp_path, dataset="foodseg103"))
+    assert (study.pair.image_size, study.train.epochs, study.perturb.patch_size) == (224, 30, 16)
+    assert study.backbones["vit"].timm == "vit_base_patch16_224.augreg_in1k"
+    assert study.download.source.startswith("https://")
+
+
+def test_a_path_is_a_data_set_with_the_papers_values(root: Path, tmp_path: Path) -> None:
+    """A path in the place of a name becomes the source."""
+    study = load_study(edited(root, tmp_path, dataset=str(tmp_path)))
+    assert (study.download.source, study.pair.image_size) == (str(tmp_path), 224)
+
+
+def test_one_scalar_replaces_the_choice_by_data_set(root: Path, tmp_path: Path) -> None:
+    """`-S train.epochs=5` holds on every data set."""
+    assert load_study(edited(root, tmp_path, train__epochs=5)).train.epochs == 5
+
+
+def test_the_seed_reaches_every_section_that_draws_numbers(root: Path, tmp_path: Path) -> None:
+    """One top-level seed, copied; the demo's scenes keep their own."""
+    study = load_study(edited(root, tmp_path, seed=7))
+    assert (study.train.seed, study.perturb.seed, study.report.seed, study.demo.seed) == (7, 7, 7, 0)
+
+
+def test_choosing_leaves_plain_values_alone() -> None:
+    """Only a mapping with a key `default` is a choice."""
+    value = {"a": {"default": 1, "demo": 2}, "b": {"c": [3]}, "d": {"default": None}}
+    assert choose(value, "demo") == {"a": 2, "b": {"c": [3]}, "d": None}
+    assert choose(value, "other") == {"a": 1, "b": {"c": [3]}, "d": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"roi": "diet"}, "did you mean 'deit'"),
+        ({"extra_roi": "resnet"}, "not one of deit"),
+        ({"classes": "nosauce"}, "did you mean 'no_sauce'"),
+        ({"roi": "none", "extra_roi": "none"}, "at least one branch"),
+        ({"dataset": "dmeo"}, "did you mean 'demo'"),
+        ({"dataset": "/no/such/archive.zip"}, "nor an existing path"),
+        ({"train__epochs": 0}, "train.epochs"),
+        ({"train__epochs": "5"}, "train.epochs"),
+        ({"train__rate": 1}, "train.rate"),
+        ({"pair__fill": 256}, "pair.fill"),
+        ({"masks__source": "sma"}, "masks.source"),
+        ({"backbones__vit": {"timm": None}}, "backbones.vit.timm"),
+        ({"backbones__none": {"timm": "resnet18"}}, "backbones.none.timm"),
+        ({"seed": -1}, "seed"),
+        ({"runtime__device": "tpu"}, "runtime.device"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(
+    root: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    """Every refusal is one line that names the key and, where there is one, the near choice."""
+    with pytest.raises(ParamsError, match=message) as caught:
+        load_study(edited(root, tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_section_is_named(root: Path, tmp_path: Path) -> None:
+    """A deleted section is reported by name."""
+    yaml = YAML(typ="safe", pure=True)
+    values = yaml.load(root / "params.yaml")
+    del values["perturb"]
+    yaml.dump(values, tmp_path / "params.yaml")
+    with pytest.raises(ParamsError, match="perturb"):
+        load_study(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "", "roi: deit\n"])
+def test_what_is_no_parameter_file_is_refused(tmp_path: Path, text: str) -> None:
+    """Broken YAML, a list, nothing, or no data set: one line."""
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError):
+        load_study(tmp_path / "params.yaml")
+
+
+def test_an_absent_file_says_where_to_stand(tmp_path: Path) -> None:
+    """Running outside the checkout is explained."""
+    with pytest.raises(ParamsError, match="root of the checkout"):
+        load_study(tmp_path / "params.yaml")

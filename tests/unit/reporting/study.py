@@ -1,0 +1,156 @@
+"""A whole small study for tests: real index, masks and shards, and invented answers written by the real writers."""
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.evaluation.metrics import CONVENTIONS
+from pipeline.evaluation.predictions import PredictionWriter
+from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
+from pipeline.manifest import MANIFEST, sha256_of
+from pipeline.params.data import IndexParams, PairParams, SegmentParams
+from pipeline.params.model import TrainParams
+from pipeline.reporting.grid import ABSENT, GridRun, parse_run, runs_with
+from pipeline.steps.configure import configure
+from pipeline.steps.index import build_index
+from pipeline.steps.pair import write_shards
+from pipeline.steps.segment import write_masks
+from pipeline.training.history import EpochRecord, write_history
+from tests.raw_folder import RawFolder
+
+ROOT = Path(__file__).parents[3]
+VARIANT = "deit+mobilenetv2-all"
+AMBIGUOUS = ("ketchup", "chili paste")
+CATEGORIES = "0 background\n1 rice\n2 sauce\n3 ketchup\n4 chili paste\n"
+TOP1 = {"two branches": 0.9, "ROI only": 0.55, "extra-ROI only": 0.5}
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where everything lies."""
+
+    path: Path
+
+    def __getattr__(self, name: str) -> Path:
+        """Return a folder of data: raw, index, runs and so on."""
+        return self.path / "data" / name
+
+    @property
+    def results(self) -> Path:
+        """Return the folder of the tracked results."""
+        return self.path / "results"
+
+
+def build_study(path: Path, *, variant: str = VARIANT, categories: str = CATEGORIES) -> StudyFolder:
+    """Make every input of the stages summary and report below `path`."""
+    study = StudyFolder(path)
+    _make_data(study, categories)
+    configure(params=ROOT / "params.yaml", settings=study.settings)
+    for run in runs_with(parse_run(variant)):
+        make_run(study, run)
+    return study
+
+
+def _make_data(study: StudyFolder, categories: str) -> None:
+    raw = RawFolder(study.raw, categories)
+    generator = np.random.default_rng(0)
+    for split, photos in (("train", 4), ("test", 12)):
+        for number in range(photos):
+            labels = np.zeros((24, 32), np.uint8)
+            labels[2:10, 3:12], labels[12:20, 15:29] = 1 + number % 2, 3 + number // 2 % 2
+            raw.add(split, f"{number:08}", labels, seed=int(generator.integers(1000)))
+    samples = study.index / "samples.parquet"
+    masks, shards = study.masks / "annotation", study.shards / "annotation"
+    build_index(IndexParams(on_error="fail", tiny_area=10), raw=study.raw, index=study.index, workers=1)
+    segmenting = SegmentParams(source="annotation", photos_per_file=8)
+    write_masks(segmenting, raw=study.raw, samples=samples, masks=masks, workers=1)
+    pairing = PairParams(image_size=32, fill=0, pad=125, photos_per_file=8)
+    write_shards(
+        pairing, source="annotation", raw=study.raw, samples=samples, masks=masks, shards=shards, workers=1
+    )
+
+
+def make_run(study: StudyFolder, run: GridRun) -> None:
+    """Invent one run's answers, as right as its kind usually is, and store them as the stages do."""
+    shards = Shards(study.shards / "annotation")
+    names = tuple(n for n in shards.categories if run.classes == "all" or n != "sauce")
+    for folder in (study.evaluations, study.perturbations, study.runs):
+        (folder / run.name).mkdir(parents=True, exist_ok=True)
+    pair = [names.index(name) for name in AMBIGUOUS if name in names]
+    _evaluate(study.evaluations / run.name, run, names, pair, shards.read("test"), shards.categories)
+    top1 = json.loads((study.evaluations / run.name / "metrics.json").read_text())["top1"]
+    _write(study.perturbations / run.name / "metrics.json", _perturbations(run, top1))
+    _write(study.runs / run.name / "run.json", _card(run, names, sha256_of(shards.folder / MANIFEST)))
+    write_history(_history(has_pair=len(pair) == 2), study.runs / run.name / "history.csv")
+
+
+def _evaluate(
+    folder: Path, run: GridRun, names: tuple[str, ...], pair: list[int], batch: SampleBatch, known: tuple[str, ...]
+) -> None:
+    generator = np.random.default_rng(sum(run.name.encode()))
+    rows = [row for row, target in enumerate(batch.targets) if known[target] in names]
+    targets = np.array([names.index(known[batch.targets[row]]) for row in rows])
+    logits = generator.normal(size=(len(rows), len(names))).astype(np.float32)
+    right = generator.random(len(rows)) < TOP1.get(run.kind, 0.7)
+    logits[np.arange(len(rows)), np.where(right, targets, (targets + 1) % len(names))] += 6
+    predictions = logits.argmax(axis=1)
+    with closing(PredictionWriter(folder / "predictions.parquet", run=run.name, class_names=names)) as writer:
+        writer.write([batch.sample_ids[row] for row in rows], targets, predictions, logits)
+    write_tables(targets, predictions, names, folder, limit=5)
+    confidences = np.full(len(rows), 0.8)
+    metrics = {
+        **{"run": run.name, **run._asdict(), "epoch": 2, "conventions": CONVENTIONS},
+        **describe_run(targets, predictions, confidences, classes=len(names), ece_bins=15),
+        **describe_pair(targets, predictions, pair),
+    }
+    _write(folder / "metrics.json", metrics)
+
+
+def _perturbations(run: GridRun, top1: float) -> dict[str, object]:
+    branches = [name for name in ("roi", "extra_roi") if getattr(run, name) != ABSENT]
+    targets = [*branches, *(["both"] if len(branches) == 2 else [])]
+    shuffled = [("permutation", target, seed, None, None) for target in targets for seed in (0, 1)]
+    offsets = ((0, 0), (-30, 63), (60, -85)) if "extra_roi" in branches else ()
+    moved = [("translocation", "extra_roi", None, *offset) for offset in offsets]
+    return {
+        "run": run.name,
+        "plain_top1": top1,
+        "entries": [_entry(number, top1, *entry) for number, entry in enumerate(shuffled + moved)],
+        "conventions": {"change_top1": "perturbed minus plain"},
+    }
+
+
+def _entry(number: int, top1: float, kind: str, target: str, *places: int | None) -> dict[str, object]:
+    seed, dx, dy = places
+    change = round(-0.02 * (1 + number), 6)
+    what = {"kind": kind, "target": target, "seed": seed, "dx": dx, "dy": dy, "origin": None}
+    return what | {
+        "top1": round(top1 + change, 6), "macro_f1": 0.4, "change_top1": change, "photo_kept": 0.75, "roi_kept": None,
+    }  # fmt: skip
+
+
+def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str, object]:
+    present = {name: getattr(run, name) for name in ("roi", "extra_roi") if getattr(run, name) != ABSENT}
+    recipe = {field: 1 for field in TrainParams.model_fields}
+    backbone = {
+        "options": {}, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "input_size": 32, "source": "none",
+        "file": None, "revision": None, "sha256": None, "licence": None,
+    }  # fmt: skip
+    return {
+        **{"run": run.name, **run._asdict(), "class_names": names, "ambiguous": [n for n in AMBIGUOUS if n in names]},
+        **{"image_size": 32, "train": recipe, "epochs_done": 2, "shards_sha256": shards_sha256},
+        "weights_sha256": f"{sum(run.name.encode()):064x}",
+        "backbones": {branch: {"name": name, "timm": f"demo_{name}", **backbone} for branch, name in present.items()},
+    }
+
+
+def _history(*, has_pair: bool) -> list[EpochRecord]:
+    return [EpochRecord(e, 1e-3, 2 / e, 0.4, 2.2 / e, 0.4, 0.3 * e, 0.35 * e if has_pair else None) for e in (1, 2)]
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,315 @@
+"""Laws of stage `index`, and every fault with its policy."""
+
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets.problems import ProblemKind
+from pipeline.datasets.samples import Sample, read_categories, read_samples
+from pipeline.datasets.summary import Summary
+from pipeline.errors import DatasetError
+from pipeline.params.data import IndexParams
+from pipeline.steps.index import build_index
+from tests.raw_folder import RawFolder, labels_of, noise, save
+
+SKIP = IndexParams(on_error="skip", tiny_area=15)
+FAIL = IndexParams(on_error="fail", tiny_area=15)
+
+
+def indexed(
+    raw: RawFolder, params: IndexParams = FAIL, *, name: str = "index", workers: int = 1
+) -> tuple[list[Sample], Summary]:
+    """Run the stage beside the data set; return both of its files."""
+    index = raw.path.parent / name
+    build_index(params, raw=raw.path, index=index, workers=workers)
+    assert sorted(path.name for path in index.iterdir()) == ["samples.parquet", "summary.json"]
+    return list(read_samples(index / "samples.parquet")), Summary.model_validate_json(
+        (index / "summary.json").read_bytes()
+    )
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> RawFolder:
+    """Return a data set of three photos and six samples."""
+    folder = RawFolder(tmp_path / "raw")
+    folder.add("train", "b", labels_of(7, 1, 1), seed=1)
+    folder.add("train", "a", labels_of(2, height=6, width=20), seed=2)
+    folder.add("test", "c", labels_of(0, 1, 2, 7), seed=3)
+    return folder
+
+
+def test_there_is_one_row_of_every_category_in_every_photo(raw: RawFolder) -> None:
+    """Sorted by split, photo and category id; background is no food."""
+    samples, _ = indexed(raw)
+    assert [sample.sample_id for sample in samples] == [
+        *("train/a/2", "train/b/1", "train/b/7"),
+        *("test/c/1", "test/c/2", "test/c/7"),
+    ]
+    assert [sample.target for sample in samples] == [1, 0, 2, 0, 1, 2]
+
+
+def test_a_row_says_all_about_its_mask(raw: RawFolder) -> None:
+    """Size, place, flags and where to find it."""
+    samples, _ = indexed(raw)
+    sauce = samples[2]
+    assert (sauce.photo_path, sauce.label_map_path) == ("Images/img_dir/train/b.png", "Images/ann_dir/train/b.png")
+    assert (sauce.category, sauce.category_id, sauce.mask_value) == ("sauce", 7, 7)
+    assert (sauce.photo_height, sauce.photo_width, sauce.mask_area, sauce.mask_share) == (8, 10, 10, 0.125)
+    assert (sauce.x0, sauce.y0, sauce.x1, sauce.y1, sauce.components) == (0, 0, 9, 0, 1)
+    assert sauce.flags == ("tiny", "touches_border")
+    assert samples[1].flags == ("touches_border",)
+
+
+def test_a_mask_of_the_whole_photo_is_flagged(raw: RawFolder) -> None:
+    """Its extra-ROI is empty."""
+    raw.add("test", "d", np.full((8, 10), 1), seed=9)
+    samples, _ = indexed(raw)
+    assert samples[-1].flags == ("touches_border", "whole_photo")
+
+
+def test_categories_travel_with_the_table(raw: RawFolder) -> None:
+    """Folded, in target order, without background."""
+    indexed(raw)
+    categories = read_categories(raw.path.parent / "index/samples.parquet")
+    assert [(c.id, c.name, c.target) for c in categories] == [(1, "bread", 0), (2, "rice", 1), (7, "sauce", 2)]
+
+
+def test_bytes_do_not_depend_on_workers_or_the_order_of_lists(raw: RawFolder) -> None:
+    """Both files, over more photos than one task holds."""
+    for number in range(70):
+        raw.add("train", f"n{number}", labels_of(1 + number % 2, 7), seed=number % 60)
+    raw.list_stem("train", "absent")
+    indexed(raw, SKIP, name="one", workers=1)
+    indexed(raw, SKIP, name="two", workers=2)
+    listing = raw.path / "ImageSets/train.txt"
+    listing.write_text("\r\n".join(reversed(listing.read_text().splitlines())) + "\r\n")
+    indexed(raw, SKIP, name="reversed")
+    for name in ("samples.parquet", "summary.json"):
+        assert len({(raw.path.parent / run / name).read_bytes() for run in ("one", "two", "reversed")}) == 1
+
+
+def test_equal_photos_are_flagged_and_paired(raw: RawFolder) -> None:
+    """Within a split and across, with the word whether their label maps agree."""
+    raw.add("train", "b2", labels_of(7, 1, 1), seed=1)
+    raw.add("test", "b3", labels_of(2), seed=1)
+    samples, summary = indexed(raw)
+    flagged = {sample.photo_id for sample in samples if "duplicate_photo" in sample.flags}
+    assert flagged == {"train/b", "train/b2", "test/b3"}
+    assert all(("duplicate_across_splits" in s.flags) == ("duplicate_photo" in s.flags) for s in samples)
+    assert summary.duplicates.model_dump(mode="json") == {
+        "within_train": 1,
+        "within_test": 0,
+        "across_splits": 1,
+        "disagreeing": 1,
+        "pairs": [
+            {"first": "train/b", "second": "train/b2", "across_splits": False, "annotations_agree": True},
+            {"first": "train/b", "second": "test/b3", "across_splits": True, "annotations_agree": False},
+        ],
+    }
+
+
+def test_equal_photos_of_one_split_are_not_across(raw: RawFolder) -> None:
+    """The second flag warns of leakage alone."""
+    raw.add("train", "b2", labels_of(1), seed=1)
+    samples, _ = indexed(raw)
+    assert {flag for sample in samples for flag in sample.flags} == {"tiny", "touches_border", "duplicate_photo"}
+
+
+def test_extra_photos_join_with_masks_and_prompts(raw: RawFolder) -> None:
+    """New categories follow the highest id; a known name keeps its own."""
+    folder = raw.extra("Chili Paste", "train", "two words", labels_of(0, 200, 3), seed=5)
+    raw.extra("Chili Paste", "train", "clicked", None, seed=6)
+    raw.extra("sauce", "test", "s", labels_of(1), seed=7)
+    (folder / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nclicked,point,3,4,,\nclicked.png,box,1,2,9,7\n")
+    samples, summary = indexed(raw)
+    by_id = {sample.sample_id: sample for sample in samples}
+    masked, clicked = by_id["train/chili_paste-two_words/8"], by_id["train/chili_paste-clicked/8"]
+    assert (masked.category, masked.mask_value, masked.mask_area, masked.target) == ("chili paste", None, 20, 3)
+    assert masked.label_map_path == "extra/Chili Paste/train/two words.mask.png"
+    assert (clicked.label_map_path, clicked.mask_area, clicked.components, clicked.flags) == (None, 0, 0, ("prompted",))
+    assert (clicked.x0, clicked.y0, clicked.x1, clicked.y1) == (1, 2, 9, 7)
+    assert json.loads(str(clicked.prompts)) == [{"point": [3.0, 4.0]}, {"box": [1.0, 2.0, 9.0, 7.0]}]
+    assert by_id["test/sauce-s/7"].target == 2
+    assert [(c.name, c.extra) for c in summary.categories if c.extra] == [("chili paste", True)]
+    assert [sample.sample_id for sample in samples] == sorted(by_id, key=lambda i: (i.startswith("test"), i))
+
+
+def test_the_summary_counts_what_the_table_holds(raw: RawFolder) -> None:
+    """Numbers, and the same in sentences."""
+    samples, summary = indexed(raw)
+    train = summary.splits["train"]
+    assert (train.photos, train.samples, train.photos_by_samples) == (2, 3, {1: 1, 2: 1})
+    assert sum(split.samples for split in summary.splits.values()) == len(samples)
+    assert {count.name: (count.train, count.test) for count in summary.categories} == {
+        "bread": (1, 1),
+        "rice": (1, 1),
+        "sauce": (1, 1),
+    }
+    assert train.photo_width is not None
+    assert (train.photo_width.minimum, train.photo_width.maximum, train.photo_width.mean) == (10, 20, 15)
+    assert "Split train has 2 usable photos with 3 samples, 1.5 a photo." in summary.data_card
+    assert summary.data_card[-1] == "Nothing was left out for problems."
+
+
+def test_the_source_is_told_as_recorded(raw: RawFolder) -> None:
+    """source.json passes into summary and data card."""
+    (raw.path / "source.json").write_text('{"name": "a.zip", "bytes": 12, "sha256": "ab"}')
+    _, summary = indexed(raw)
+    assert summary.source == {"name": "a.zip", "bytes": 12, "sha256": "ab"}
+    assert summary.data_card[0] == "The data set came from a.zip (bytes 12, sha256 ab)."
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_source_file_is_refused(raw: RawFolder, content: str) -> None:
+    """It would put nonsense into the report."""
+    (raw.path / "source.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"source\.json"):
+        indexed(raw)
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FAULTS: dict[str, tuple[ProblemKind, Callable[[RawFolder], object]]] = {
+    "truncated photo": (ProblemKind.PHOTO_UNREADABLE, lambda raw: truncate(raw.photo("train", "b"))),
+    "empty photo": (ProblemKind.PHOTO_UNREADABLE, lambda raw: raw.photo("train", "b").write_bytes(b"")),
+    "web page": (ProblemKind.PHOTO_UNREADABLE, lambda raw: raw.photo("train", "b").write_text("<html>")),
+    "folder as photo": (
+        ProblemKind.PHOTO_UNREADABLE,
+        lambda raw: (raw.photo("train", "b").unlink(), raw.photo("train", "b").mkdir()),
+    ),
+    "truncated label map": (ProblemKind.LABEL_MAP_UNREADABLE, lambda raw: truncate(raw.label_map("train", "b"))),
+    "colours": (ProblemKind.LABEL_MAP_UNREADABLE, lambda raw: save(noise(8, 10, 0), raw.label_map("train", "b"))),
+    "other size": (ProblemKind.SIZE_MISMATCH, lambda raw: save(labels_of(1, height=9), raw.label_map("train", "b"))),
+    "turned": (
+        ProblemKind.SIZE_MISMATCH,
+        lambda raw: save(labels_of(1, height=10, width=8), raw.label_map("train", "b")),
+    ),
+    "unknown id": (ProblemKind.UNKNOWN_CATEGORY, lambda raw: save(labels_of(1, 5, 6), raw.label_map("train", "b"))),
+    "void": (ProblemKind.UNKNOWN_CATEGORY, lambda raw: save(labels_of(1, 255), raw.label_map("train", "b"))),
+    "empty label map": (ProblemKind.LABEL_MAP_EMPTY, lambda raw: save(labels_of(), raw.label_map("train", "b"))),
+    "no photo": (ProblemKind.PHOTO_ABSENT, lambda raw: raw.photo("train", "b").unlink()),
+    "no label map": (ProblemKind.LABEL_MAP_ABSENT, lambda raw: raw.label_map("train", "b").unlink()),
+    "no files": (
+        ProblemKind.FILES_ABSENT,
+        lambda raw: (raw.photo("train", "b").unlink(), raw.label_map("train", "b").unlink()),
+    ),
+    "two photos": (ProblemKind.AMBIGUOUS_FILES, lambda raw: raw.photo("train", "b").with_suffix(".jpg").touch()),
+    "both splits": (ProblemKind.IN_BOTH_SPLITS, lambda raw: raw.list_stem("test", "b")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_photo_at_fault_stops_or_is_left_out_and_listed(raw: RawFolder, fault: str) -> None:
+    """`fail` names file and mend in one line; `skip` leaves out this photo alone and lists it."""
+    kind, break_it = FAULTS[fault]
+    break_it(raw)
+    with pytest.raises(DatasetError, match=r"b.*; .*; or set index\.on_error to skip") as caught:
+        indexed(raw)
+    assert str(raw.path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    samples, summary = indexed(raw, SKIP)
+    assert {sample.photo_id for sample in samples} == {"train/a", "test/c"}
+    group = summary.problems[kind.value]
+    assert (group.count, group.left_out) == (1, True)
+    assert "b" in group.findings[0].file + group.findings[0].detail
+    assert str(raw.path) not in summary.model_dump_json()
+    assert any(f"1 {kind.value}" in sentence for sentence in summary.data_card)
+
+
+def test_a_line_that_comes_twice_counts_once(raw: RawFolder) -> None:
+    """The repetition is the problem, not the photo."""
+    raw.list_stem("train", "b.png")
+    with pytest.raises(DatasetError, match="lists b 2 times; remove the repeated line"):
+        indexed(raw)
+    samples, summary = indexed(raw, SKIP)
+    assert len(samples) == 6
+    assert summary.problems["listed_twice"].count == 1
+
+
+def test_files_that_no_list_names_are_only_noted(raw: RawFolder) -> None:
+    """Even with `fail`, since nothing that is asked for is missing."""
+    save(noise(4, 4, 0), raw.photo("train", "zz"))
+    (raw.path / "Images/img_dir/test" / os.fsdecode(b"\xff.jpg")).touch()
+    samples, summary = indexed(raw)
+    assert len(samples) == 6
+    assert [f.file for f in summary.problems["not_listed"].findings] == [
+        "Images/img_dir/test/\\udcff.jpg",
+        "Images/img_dir/train/zz.png",
+    ]
+    assert summary.data_card[-1] == "Nothing was left out for problems. 2 files are not listed and not used."
+
+
+def test_faults_of_extra_photos_are_listed(raw: RawFolder) -> None:
+    """Empty and misfitting masks, clicks outside, names that collide with others."""
+    folder = raw.extra("ketchup", "train", "empty", labels_of())
+    raw.extra("ketchup", "train", "small", labels_of(1))
+    save(labels_of(1, height=4), folder / "small.mask.png")
+    raw.extra("ketchup", "train", "outside", None)
+    (folder / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\noutside,point,10,3,,\n")
+    raw.extra("ketchup", "train", "x y", labels_of(1), seed=11)
+    raw.extra("ketchup", "train", "x_y", labels_of(1), seed=12)
+    raw.extra("ketchup", "train", "bad", labels_of(1))
+    truncate(folder / "bad.png")
+    samples, summary = indexed(raw, SKIP)
+    assert [s.photo_path for s in samples if s.category == "ketchup"] == ["extra/ketchup/train/x y.png"]
+    assert {kind: group.findings[0].file.rpartition("/")[2] for kind, group in summary.problems.items()} == {
+        "label_map_empty": "empty.mask.png",
+        "photo_id_twice": "x_y.png",
+        "photo_unreadable": "bad.png",
+        "prompt_outside": "outside.png",
+        "size_mismatch": "small.mask.png",
+    }
+
+
+def test_all_problems_of_a_kind_are_listed(raw: RawFolder) -> None:
+    """The list in the summary is complete."""
+    for number in range(50):
+        raw.list_stem("test", f"absent{number:02}")
+    _, summary = indexed(raw, SKIP)
+    group = summary.problems["files_absent"]
+    assert group.count == len(group.findings) == 50
+    assert group.findings == tuple(sorted(group.findings, key=lambda finding: finding.detail))
+
+
+def test_a_data_set_without_any_sample_is_refused(tmp_path: Path) -> None:
+    """Even with `skip`; the message gives the first reason."""
+    raw = RawFolder(tmp_path / "raw")
+    with pytest.raises(DatasetError, match="no usable sample.*ImageSets are empty"):
+        indexed(raw, SKIP)
+    raw.add("train", "a", labels_of())
+    with pytest.raises(DatasetError, match=r"no usable sample.*ann_dir/train/a\.png: no pixel but background"):
+        indexed(raw, SKIP)
+
+
+def test_a_fault_stops_all_workers(raw: RawFolder) -> None:
+    """The message comes from the first fault in row order, as with one worker."""
+    for number in range(70):
+        raw.add("train", f"n{number:02}", labels_of(1), seed=number)
+    for stem in ("n60", "n20"):
+        truncate(raw.photo("train", stem))
+    with pytest.raises(DatasetError, match=r"n20\.png"):
+        indexed(raw, workers=2)
+    assert not list((raw.path.parent / "index").iterdir())
+
+
+@pytest.mark.parametrize(("split", "photos", "rows"), [("train", 300, 1268), ("test", 100, 436)])
+def test_the_real_photos_give_one_row_of_every_pair(
+    shared: Path, tmp_path: Path, split: str, photos: int, rows: int
+) -> None:
+    """Counted independently: distinct non-zero values of each label map of the small real archive."""
+    with zipfile.ZipFile(shared / "data/FoodSeg103-mini.zip"):
+        subprocess.run(
+            ["unzip", "-qo", "-P", "LARCdataset9947", shared / "data/FoodSeg103-mini.zip", "-d", tmp_path], check=True
+        )
+    build_index(FAIL, raw=tmp_path / "FoodSeg103", index=tmp_path / "index", workers=1)
+    found = [sample for sample in read_samples(tmp_path / "index/samples.parquet") if sample.split == split]
+    assert (len({sample.photo_id for sample in found}), len(found)) == (photos, rows)
