@@ -1,9 +1,10 @@
 """What a person sees of a stage: progress bars, and one line instead of a traceback."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from tqdm import tqdm
 
@@ -30,12 +31,13 @@ def bar_options() -> dict[str, Any]:
 @contextmanager
 def byte_progress(what: str) -> Iterator[ByteReport]:
     """Lend a function that moves a bar of bytes, rate and time left to where the work stands."""
-    with tqdm(desc=what, unit="B", unit_scale=True, delay=1, dynamic_ncols=True, leave=False) as bar:
+    with tqdm(desc=what, unit="B", unit_scale=True, leave=False, **bar_options()) as bar:
 
         def report(done: int, total: int | None) -> None:
             if bar.total != total or done < bar.n:
-                bar.reset(total)
-                bar.initial = bar.n = bar.last_print_n = done  # what an earlier run brought is not this run's rate
+                # What an earlier run brought is not this run's rate.
+                bar.total, bar.initial, bar.n, bar.last_print_n = total, done, done, done
+                bar.start_t = bar.last_print_t = time.time()
             bar.update(done - bar.n)
 
         yield report
@@ -46,7 +48,7 @@ def note(message: str) -> None:
     tqdm.write(message, file=sys.stderr)
 
 
-def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[None]":
+def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
     """Return a bar to be told of progress by `update(n)`; for loops whose steps count for more than one unit."""
     return tqdm(total=total, initial=done, desc=what, unit=f" {unit}", delay=1, dynamic_ncols=True, leave=False)
 

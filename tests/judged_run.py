@@ -1,5 +1,8 @@
 """Small shards and an untrained run for them, for tests of evaluation."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from pipeline.imaging.letterbox import letterbox_rect
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard
 from pipeline.models.package import BranchName, RunCard, build_run, save_run
+from pipeline.params.base import Section
 from pipeline.params.data import PairParams
 from pipeline.params.model import TrainParams
 
@@ -135,19 +139,28 @@ def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = C
     )
 
 
-def write_small_run(
-    folder: Path, branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES, bias: float = 0.0
-) -> Path:
-    """Write an untrained run whose outputs vary between samples; `bias` is added to its first logit."""
+def write_small_run(folder: Path, branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES) -> Path:
+    """Write an untrained run whose outputs vary between samples."""
     torch.manual_seed(0)
     card = run_card(branches, class_names=class_names)
     model = build_run(card, {})
     last = model.head[-1] if len(branches) == 2 else model.head  # type: ignore[index]
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
-        last.weight *= 3
-        last.bias[0] += bias
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        last.weight.mul_(3)
     folder.mkdir(parents=True)
     save_run(model, card, folder)
     return folder
+
+
+def run_stage_in(folder: Path, root: Path, stage: str, params: Section) -> None:
+    """Lay out small shards and a run as the graph does, and run a stage on them as the graph would."""
+    write_small_shards(folder / "data/shards/annotation", [random_batch(6)])
+    write_small_run(folder / "data/runs/tiny+none-all", ("roi",))
+    settings = folder / "data/settings"
+    settings.mkdir()
+    (settings / f"{stage}.json").write_text(params.model_dump_json())
+    (folder / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
+    command = [sys.executable, "-m", f"stages.{stage}", "--run", "tiny+none-all", "--source", "annotation"]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(root)}, check=True)  # noqa: S603

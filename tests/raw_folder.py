@@ -40,7 +40,7 @@ class RawFolder:
         save(noise(labels.shape[0], labels.shape[1], seed), self.photo(split, stem))
         self.list_stem(split, stem)
 
-    def extra(self, category: str, split: str, stem: str, mask: np.ndarray | None, *, seed: int = 0) -> Path:
+    def add_extra(self, category: str, split: str, stem: str, mask: np.ndarray | None, *, seed: int = 0) -> Path:
         """Add a photo of an extra category, 8 x 10 pixels unless the mask says otherwise; return its folder."""
         folder = self.path / "extra" / category / split
         folder.mkdir(parents=True, exist_ok=True)

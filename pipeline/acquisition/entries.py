@@ -6,7 +6,6 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pipeline.acquisition.space import readable
 from pipeline.errors import ArchiveError
@@ -74,8 +73,8 @@ def _name_reasons(name: str) -> Iterator[str]:
         yield "its path is absolute"
     if "\\" in name:
         yield "its path has a backslash"
-    if any(unicodedata.category(letter).startswith("C") for letter in name):
-        yield "its name has control characters"
+    if not name.isprintable():
+        yield "its name has characters that cannot be printed"
     if any(part in {"", ".", ".."} for part in parts):
         yield "its path has an empty part, `.` or `..`"
     if len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > LONGEST_PART for part in parts):
@@ -107,27 +106,31 @@ def folded(name: str) -> str:
 
 
 def _check_clashes(entries: Sequence[zipfile.ZipInfo]) -> None:
-    spelling: dict[str, str] = {}
     files, taken = set[str](), set[str]()
+    spellings: dict[str, str] = {}
     for entry in entries:
-        path = PurePosixPath(entry.filename)
-        key = folded(str(path))
+        path = entry.filename.removesuffix("/")
+        key = folded(path)
         if key in taken:
-            raise ArchiveError(f"two entries would be written to {str(path)!a:.120}; get the archive from its authors")
+            raise ArchiveError(f"two entries would be written to {path!a:.120}; get the archive from its authors")
         taken.add(key)
         if not entry.is_dir():
             files.add(key)
-        for folder in (path, *path.parents):
-            if spelling.setdefault(folded(str(folder)), str(folder)) != str(folder):
-                raise ArchiveError(f"{str(folder)!a:.120} comes in two spellings; get the archive from its authors")
-    for entry in entries:
-        for parent in PurePosixPath(entry.filename).parents:
-            if folded(str(parent)) in files:
-                raise ArchiveError(f"{str(parent)!a:.120} is a file and a folder; get the archive from its authors")
+        _note_folders(entry.filename, spellings)
+    for key in sorted(files & spellings.keys()):
+        raise ArchiveError(f"{spellings[key]!a:.120} is a file and a folder; get the archive from its authors")
+
+
+def _note_folders(path: str, spellings: dict[str, str]) -> None:
+    """Add the folders a path lies in, by their folded names."""
+    while path := path.rpartition("/")[0]:
+        known = spellings.setdefault(folded(path), path)
+        if known != path:
+            raise ArchiveError(f"folder {path!a:.120} comes in two spellings; get the archive from its authors")
 
 
 def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -> None:
-    """Compare extents without the local extra fields: a lower bound, and enough to find bytes that serve twice."""
+    """Compare the least extents (no extra fields, one byte a letter): they enough to find bytes that serve twice."""
     extents = sorted((entry.header_offset, _least_end(entry)) for entry in entries)
     limits = [start for start, _ in extents[1:]] + [directory_offset]
     if extents and extents[0][0] < 0:
@@ -137,8 +140,4 @@ def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -
 
 
 def _least_end(entry: zipfile.ZipInfo) -> int:
-    return entry.header_offset + LOCAL_HEADER + len(_raw_name(entry)) + entry.compress_size
-
-
-def _raw_name(entry: zipfile.ZipInfo) -> bytes:
-    return entry.orig_filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+    return entry.header_offset + LOCAL_HEADER + len(entry.orig_filename) + entry.compress_size

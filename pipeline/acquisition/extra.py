@@ -1,21 +1,34 @@
 """Photos of categories that the release lacks (ketchup, chili paste), brought by the user; see docs/data.md."""
 
 import shutil
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.acquisition.entries import LONGEST_PART, folded
-from pipeline.acquisition.prompts import PROMPTS, read_prompts, write_prompts
+from pipeline.acquisition.space import ensure_space, space_watched
+from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.errors import DatasetError, ParamsError
 
 SPLITS = ("train", "test")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MASK_SUFFIX = ".mask.png"
-CLUTTER = {"thumbs.db", "desktop.ini", "readme.txt", "readme.md"}
+PROMPTS = "prompts.csv"
+CLUTTER = {"thumbs.db", "desktop.ini"}
+
+
+class _Split(NamedTuple):
+    """File names of one folder, sorted."""
+
+    photos: list[str]
+    masks: list[str]
+    sidecar: list[str]
+    """`prompts.csv`, or nothing."""
 
 
 def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
-    """Copy `<folder>/{train,test}` of every category to `destination/<category>/`, once everything has been checked.
+    """Copy `<folder>/{train,test}` of every category to `destination/<category>/`, each once it has been checked.
 
     Args:
         extra: User's folder by category name.
@@ -24,6 +37,7 @@ def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
     Raises:
         ParamsError: If a category name or folder cannot be used.
         DatasetError: If a photo has no mask and no prompts, or both, or a file has no place here.
+        SpaceError: If the disk has no room for the photos.
     """
     shutil.rmtree(destination, ignore_errors=True)
     _check_names(extra)
@@ -55,56 +69,72 @@ def _same(names: Iterable[str]) -> tuple[str, str] | None:
     """Return two names that some file systems cannot tell apart, if any."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        if (other := seen.setdefault(folded(name), name)) != name:
-            return other, name
+        if folded(name) in seen:
+            return seen[folded(name)], name
+        seen[folded(name)] = name
     return None
 
 
 def _copy_split(source: Path, destination: Path) -> None:
-    photos, masks = _sorted_out(source)
-    prompts = read_prompts(source / PROMPTS, photos)
-    _check_regions(source, photos, masks, {row["photo"] for row in prompts})
+    split = _sorted_out(source)
+    _check_regions(source, split, _prompted(source / PROMPTS) if split.sidecar else set())
     destination.mkdir(parents=True)
-    for name in (*photos, *masks):
-        shutil.copyfile(source / name, destination / name)
-    if prompts:
-        write_prompts(prompts, destination / PROMPTS)
+    names = [*split.photos, *split.masks, *split.sidecar]
+    size = sum((source / name).stat().st_size for name in names)
+    ensure_space(destination, size)
+    with space_watched(destination, size):
+        for name in names:
+            shutil.copyfile(source / name, destination / name)
 
 
-def _sorted_out(source: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the photos and of the masks of a split, sorted."""
+def _sorted_out(source: Path) -> _Split:
+    """Tell photos, masks and sidecar apart.
+
+    Raises:
+        DatasetError: If a file is none of them, or its name cannot be used.
+    """
     names = sorted(p.name for p in source.iterdir() if not (p.name.startswith(".") or p.name.casefold() in CLUTTER))
-    masks = [name for name in names if name.endswith(MASK_SUFFIX)]
-    photos = [name for name in names if _is_photo(source / name) and name not in masks]
-    for name in set(names) - {*masks, *photos, PROMPTS}:
-        raise DatasetError(
-            f"{str(source / name)!a}: not a photo ({', '.join(PHOTO_SUFFIXES)}), a mask (<stem>{MASK_SUFFIX}) or "
-            f"{PROMPTS}; convert or remove it"
-        )
-    for name in (*photos, *masks):
+    for name in names:
+        if not ((source / name).is_file() and (name == PROMPTS or name.lower().endswith(PHOTO_SUFFIXES))):
+            raise DatasetError(
+                f"{str(source / name)!a}: not a photo ({', '.join(PHOTO_SUFFIXES)}), a mask (<stem>{MASK_SUFFIX}) or "
+                f"{PROMPTS}; convert or remove it"
+            )
         if not name.isprintable() or "\\" in name:
             raise DatasetError(f"{str(source / name)!a}: its name has control characters or a backslash; rename it")
-    return photos, masks
+    masks = [name for name in names if name.endswith(MASK_SUFFIX)]
+    photos = [name for name in names if name not in {*masks, PROMPTS}]
+    return _Split(photos, masks, [name for name in names if name == PROMPTS])
 
 
-def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
+def _stem(name: str) -> str:
+    """Return a photo's name without suffix, however it is normalised; other names whole."""
+    stem = Path(name).stem if name.lower().endswith(PHOTO_SUFFIXES) else name
+    return unicodedata.normalize("NFC", stem)
 
 
-def _check_regions(source: Path, photos: list[str], masks: list[str], prompted: set[str]) -> None:
+def _prompted(path: Path) -> set[str]:
+    """Return the stems of the photos that a sidecar names."""
+    try:
+        return {_stem(name) for name in parse_prompts(path.read_text(encoding="utf-8-sig"))}
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise DatasetError(f"{path}: {error}; save it as CSV in UTF-8 with columns {','.join(COLUMNS)}") from error
+
+
+def _check_regions(source: Path, split: _Split, prompted: set[str]) -> None:
     """See to it that every photo has one region of interest, given in one way, and that nothing is left over."""
-    stems = {Path(name).stem: name for name in photos}
-    if len(stems) < len(photos) or (clash := _same(stems)):
-        twins = [name for name in photos if stems[Path(name).stem] != name] or [stems[stem] for stem in clash or ()]
-        raise DatasetError(f"{str(source / twins[0])!a}: another photo has the same name; rename one")
-    masked = {stems.get(name.removesuffix(MASK_SUFFIX)): name for name in masks}
-    if None in masked:
-        raise DatasetError(f"{str(source / masked[None])!a}: a mask without photo; add the photo or remove it")
-    for name in photos:
-        if (name in masked) == (name in prompted):
-            state = (
-                "both a mask and prompts; remove one"
-                if name in masked
-                else (f"no mask {Path(name).stem}{MASK_SUFFIX} and no line in {PROMPTS}; add one")
+    photos = {_stem(name): name for name in split.photos}
+    masks = {unicodedata.normalize("NFC", name.removesuffix(MASK_SUFFIX)): name for name in split.masks}
+    if clash := _same(_stem(name) for name in split.photos):
+        raise DatasetError(f"{str(source / clash[0])!a}: several photos have this name; rename all but one")
+    for stem in sorted(masks.keys() - photos.keys()):
+        raise DatasetError(f"{str(source / masks[stem])!a}: a mask without photo; add the photo or remove the mask")
+    for stem in sorted(prompted - photos.keys()):
+        raise DatasetError(f"{source / PROMPTS}: names {stem!a}, no photo beside it; correct the name or drop the line")
+    for stem, name in photos.items():
+        if stem in masks and stem in prompted:
+            raise DatasetError(f"{str(source / name)!a}: has a mask and prompts; remove one of them")
+        if stem not in masks and stem not in prompted:
+            raise DatasetError(
+                f"{str(source / name)!a}: has no mask and no prompts; add {stem}{MASK_SUFFIX} or a line in {PROMPTS}"
             )
-            raise DatasetError(f"{str(source / name)!a}: has {state}")

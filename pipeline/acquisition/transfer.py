@@ -193,6 +193,8 @@ def fetch(
 def _advice(failure: Exception, have: int) -> str:
     if isinstance(failure, _UnreachableError):
         return "check the network and the URL, or name a local copy as dataset or download.source"
+    if not have:
+        return "try again later, or name a local copy as dataset or download.source"
     return f"{readable(have)} are kept: run the same command again later to go on"
 
 

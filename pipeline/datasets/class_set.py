@@ -1,7 +1,7 @@
 """The classes of a run: all categories of the shards, or all but some (Tables 8 and 9 leave out `sauce`)."""
 
 import difflib
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,7 +11,8 @@ from pipeline.errors import ParamsError
 EXCLUDED = -1
 
 
-class ClassMap(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassMap:
     """Which classes a run has, and how the shards' targets become its own."""
 
     names: tuple[str, ...]

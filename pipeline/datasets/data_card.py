@@ -44,7 +44,10 @@ def _source(source: Mapping[str, JsonValue] | None) -> Iterator[str]:
     if source is None:
         yield "Where the data set came from is not recorded."
         return
-    facts = ", ".join(f"{key} {value}" for key, value in sorted(source.items()) if key != "name" and value is not None)
+    known = {key: value for key, value in sorted(source.items()) if key != "name" and value is not None}
+    facts = ", ".join(
+        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in known.items()
+    )
     yield f"The data set came from {source.get('name') or 'an unnamed source'}" + (f" ({facts})." if facts else ".")
 
 

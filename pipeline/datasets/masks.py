@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,7 @@ class StoredMask:
     """Prompts the source answered, as JSON in the form of the sample table; None where it needed none."""
 
     @classmethod
-    def of(cls, mask: Mask, *, sample_id: str, score: float, status: str, prompts: str | None) -> Self:
+    def of(cls, mask: Mask, *, sample_id: str, score: float, status: str, prompts: str | None) -> "StoredMask":
         """Crop a mask of the photo's size to its bounding box.
 
         Raises:

@@ -24,7 +24,7 @@ from pipeline.params.data import PairParams
 SCHEMA_VERSION = 1
 KIND = "shards"
 
-Rects: TypeAlias = Int64[np.ndarray, "N 4"]  # noqa: F722 - axes, not a forward reference
+Rects: TypeAlias = Int64[np.ndarray, "N 4"]
 """Rectangles of photos inside their squares: top, left, height, width in pixels."""
 
 

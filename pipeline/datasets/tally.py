@@ -11,8 +11,8 @@ from pipeline.datasets.samples import Category, Sample
 from pipeline.datasets.summary import Imbalance, Quantiles, SplitSummary
 
 DECIMALS = 6
-SHARE_DECIMALS = 4
-"""Shares are counted on this grid, so that memory does not grow with the number of samples."""
+SHARE_STEPS = 10_000
+"""Shares are counted in this many steps, so that memory does not grow with the number of samples."""
 
 
 @dataclass(slots=True)
@@ -23,13 +23,13 @@ class SplitTally:
     """Samples by class index."""
     samples_of_photo: Counter[int] = field(default_factory=Counter)
     """Photos by their number of samples."""
-    heights: Counter[float] = field(default_factory=Counter)
+    heights: Counter[int] = field(default_factory=Counter)
     """Photos by height."""
-    widths: Counter[float] = field(default_factory=Counter)
+    widths: Counter[int] = field(default_factory=Counter)
     """Photos by width."""
-    shares: Counter[float] = field(default_factory=Counter)
-    """Masks by rounded share of the photo."""
-    components: Counter[float] = field(default_factory=Counter)
+    shares: Counter[int] = field(default_factory=Counter)
+    """Masks by share of the photo, in steps."""
+    components: Counter[int] = field(default_factory=Counter)
     """Masks by number of parts."""
     flags: Counter[str] = field(default_factory=Counter)
     """Samples by flag."""
@@ -46,7 +46,7 @@ class SplitTally:
         self.samples_by_target[sample.target] += 1
         self.flags.update(sample.flags)
         if sample.mask_area:
-            self.shares[round(sample.mask_share, SHARE_DECIMALS)] += 1
+            self.shares[round(sample.mask_share * SHARE_STEPS)] += 1
             self.components[sample.components] += 1
 
     def _count_for_photo(self) -> None:
@@ -69,7 +69,7 @@ class SplitTally:
             absent=tuple(name for name, count in counted.items() if not count),
             single=sum(count == 1 for count in present.values()),
             imbalance=imbalance(present) if present else None,
-            mask_share=quantiles(self.shares),
+            mask_share=quantiles(self.shares, steps=SHARE_STEPS),
             components=quantiles(self.components),
             photo_height=quantiles(self.heights),
             photo_width=quantiles(self.widths),
@@ -98,8 +98,13 @@ def imbalance(samples: dict[str, int]) -> Imbalance:
     )
 
 
-def quantiles(counts: Counter[float]) -> Quantiles | None:
-    """Return the spread of values from how often each occurs; None if there are none."""
+def quantiles(counts: Counter[int], *, steps: int = 1) -> Quantiles | None:
+    """Return the spread of a quantity; None if nothing was counted.
+
+    Args:
+        counts: How often each value occurs.
+        steps: By what the values are to be divided.
+    """
     if not counts:
         return None
     values = sorted(counts)
@@ -107,9 +112,9 @@ def quantiles(counts: Counter[float]) -> Quantiles | None:
 
     def quantile(percent: int) -> float:
         rank = max(1, -(-reached[-1] * percent // 100))  # rounded up in whole numbers
-        return float(next(value for value, count in zip(values, reached, strict=True) if count >= rank))
+        return next(value for value, count in zip(values, reached, strict=True) if count >= rank) / steps
 
-    mean = sum(value * count for value, count in sorted(counts.items())) / reached[-1]
+    mean = sum(value * count for value, count in counts.items()) / reached[-1] / steps
     return Quantiles(
         minimum=quantile(0),
         p05=quantile(5),

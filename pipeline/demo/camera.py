@@ -2,16 +2,17 @@
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 
 from pipeline.arrays import Image
-from pipeline.demo.fields import Colours
+from pipeline.demo.fields import Field
 from pipeline.demo.surfaces import coordinates
 
 SUPERSAMPLING = 2
 """Canvas pixels a photo pixel, each way."""
 
 
-def develop(pixels: Colours, size: tuple[int, int], rng: np.random.Generator) -> Image:
+def develop(pixels: Float32[np.ndarray, "rows columns 3"], size: tuple[int, int], rng: np.random.Generator) -> Image:
     """Return the photo of a canvas; nothing here depends on what the canvas shows.
 
     Args:
@@ -29,7 +30,7 @@ def develop(pixels: Colours, size: tuple[int, int], rng: np.random.Generator) ->
     return np.asarray(np.clip((photo + grain) * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _falloff(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _falloff(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     """Return brightness that falls away from the lamp and towards the corners."""
     along, _ = coordinates(shape, rng.uniform(0, 2 * np.pi))
     side = (along - along.min()) / np.ptp(along) - 0.5

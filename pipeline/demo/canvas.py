@@ -94,7 +94,7 @@ class Sketch:
         self.place, self.tilt = place, canvas.tilt
         height, width = canvas.labels.shape
         half = place.radius * reach
-        top, left = max(0, int(place.y - half)), max(0, int(place.x - half))
+        top, left = (min(max(0, int(c - half)), s - 2) for c, s in ((place.y, height), (place.x, width)))
         self.rows = slice(top, max(top + 2, min(height, int(place.y + half))))
         self.columns = slice(left, max(left + 2, min(width, int(place.x + half))))
         shape = canvas.labels[self.rows, self.columns].shape
@@ -127,11 +127,11 @@ class Sketch:
         """Colour a part of the body without giving it a relief of its own."""
         self.mark_contours(self._contours(outline), colour)
 
-    def mark_contours(self, contours: list[Int32[np.ndarray, "P 1 2"]], colour: Colour | np.ndarray) -> None:
+    def mark_contours(self, contours: list[Int32[np.ndarray, "_ 1 2"]], colour: Colour | np.ndarray) -> None:
         """Colour polygons given in the window's fixed-point coordinates."""
         cv2.fillPoly(self.albedo, contours, tuple(float(c) for c in colour), shift=FRACTION_BITS)
 
-    def _contours(self, outline: Outline | Sequence[Outline]) -> list[Int32[np.ndarray, "P 1 2"]]:
+    def _contours(self, outline: Outline | Sequence[Outline]) -> list[Int32[np.ndarray, "_ 1 2"]]:
         outlines = [outline] if isinstance(outline, np.ndarray) else outline
         origin = (self.place.x - self.columns.start, self.place.y - self.rows.start)
         projected = [(points * (1, self.tilt) + origin) * 2**FRACTION_BITS for points in outlines]

@@ -1,5 +1,7 @@
 """Things beside the food, all background: cutlery, chopsticks, napkins, glasses, crumbs."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -16,42 +18,52 @@ LACQUER = Material(edge=0.02, gloss=0.35, mottle=0.05, shadow=0.03)
 
 
 def _shaft(length: float, widths: tuple[float, ...]) -> Outline:
+    """Return a bar along x with evenly spaced widths, given as shares of half its length."""
     path = np.stack([np.linspace(-length / 2, length / 2, len(widths)), np.zeros(len(widths))], axis=1)
-    return ribbon(path, np.asarray(widths))
+    return ribbon(path, np.asarray(widths) * length / 2)
 
 
 def lay_cutlery(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
-    """Put a knife, fork, spoon or a pair of chopsticks beside a plate."""
+    """Put chopsticks, a knife, a fork or a spoon beside a plate."""
     sketch, angle = Sketch(canvas, place, reach=1.3), np.pi / 2 + rng.normal(0, 0.2)
-    kind, unit, steel = rng.integers(4), place.radius, varied(rng, STEEL, 0.06)
-    if kind == 0:
-        _chopsticks(sketch, angle, unit, varied(rng, (0.45, 0.22, 0.12), 0.3))
-        canvas.lay(sketch, LACQUER, rng, 0)
-        return
-    if kind == 1:
-        sketch.piece(
-            turned(_shaft(2 * unit, (0.09, 0.1, 0.09, 0.07, 0.15, 0.16, 0.15, 0.02)) * (1, unit), angle), steel
-        )
-    else:
-        sketch.piece(
-            turned(_shaft(1.4 * unit, (0.1, 0.11, 0.08, 0.05, 0.06)) * (1, unit) + (-0.3 * unit, 0), angle), steel
-        )
-        _head(sketch, angle, unit, steel, tines=kind == 2)
-    canvas.lay(sketch, METAL, rng, 0)
+    shape, material, colour = CUTLERY[int(rng.integers(len(CUTLERY)))]
+    shape(sketch, angle, place.radius, varied(rng, colour, 0.1))
+    canvas.lay(sketch, material, rng, 0)
 
 
 def _chopsticks(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
     for lean, shift in ((0.03, 0.08), (-0.03, -0.08)):
-        sketch.piece(turned(_shaft(2 * unit, (0.03, 0.05, 0.07)) * (1, unit) + (0, shift * unit), angle + lean), colour)
+        stick = np.add(_shaft(2 * unit, (0.03, 0.05, 0.07)), (0, shift * unit))
+        sketch.piece(turned(stick, angle + lean), colour)
 
 
-def _head(sketch: Sketch, angle: float, unit: float, colour: Colour, *, tines: bool) -> None:
-    if not tines:
-        sketch.piece(turned(disc(0.17 * unit) * (1.5, 1) + (0.6 * unit, 0), angle), colour)
-        return
+def _knife(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
+    sketch.piece(turned(_shaft(2 * unit, (0.09, 0.1, 0.09, 0.07, 0.15, 0.16, 0.15, 0.02)), angle), colour)
+
+
+def _handle(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
+    handle = np.add(_shaft(1.4 * unit, (0.14, 0.15, 0.11, 0.07, 0.09)), (-0.3 * unit, 0))
+    sketch.piece(turned(handle, angle), colour)
+
+
+def _fork(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
+    _handle(sketch, angle, unit, colour)
     sketch.piece(turned(np.add(rod(0.3 * unit, 0.24 * unit), (0.45 * unit, 0)), angle), colour)
     for shift in (-0.09, -0.03, 0.03, 0.09):
         sketch.piece(turned(np.add(rod(0.4 * unit, 0.035 * unit), (0.75 * unit, shift * unit)), angle), colour)
+
+
+def _spoon(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
+    _handle(sketch, angle, unit, colour)
+    sketch.piece(turned(np.add(disc(0.17 * unit) * (1.5, 1), (0.6 * unit, 0)), angle), colour)
+
+
+CUTLERY: tuple[tuple[Callable[[Sketch, float, float, Colour], None], Material, Colour], ...] = (
+    (_chopsticks, LACQUER, (0.45, 0.22, 0.12)),
+    (_knife, METAL, STEEL),
+    (_fork, METAL, STEEL),
+    (_spoon, METAL, STEEL),
+)
 
 
 def lay_napkin(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.arrays import Mask
 from pipeline.demo.canvas import Canvas, Material, Place, Sketch
-from pipeline.demo.fields import Colour
+from pipeline.demo.fields import Colour, chance
 from pipeline.demo.outlines import arc, blob, ribbon, turned
 from pipeline.demo.plants import varied
 from pipeline.demo.tableware import DIP_DISH, SAUCER, serve
@@ -42,7 +42,7 @@ def fill_dish(canvas: Canvas, place: Place, palette: Palette, rng: np.random.Gen
     Returns:
         The sauce's pixels on the whole canvas; the labels of the dish are background.
     """
-    flat = rng.random() < 0.4
+    flat = chance(rng, 0.4)
     serve(canvas, place, SAUCER if flat else DIP_DISH, rng)
     clear = place.radius - 2 * CLEARANCE / canvas.tilt  # twice: the canvas has two pixels a photo pixel
     pool = Place(place.x, place.y, min(clear, place.radius * 0.74))

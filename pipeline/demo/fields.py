@@ -34,6 +34,11 @@ class Light:
         return cls(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation)))
 
 
+def chance(rng: np.random.Generator, probability: float) -> bool:
+    """Return True with a probability in [0, 1]."""
+    return bool(rng.random() < probability)
+
+
 def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float | tuple[float, float]) -> Field:
     """Return a smooth field of mean 0 and deviation about 0.7 whose features are `cell` pixels (y, x) large."""
     cells = cell if isinstance(cell, tuple) else (cell, cell)

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.demo.camera import SUPERSAMPLING
 from pipeline.demo.canvas import Place
+from pipeline.demo.fields import chance
 
 ASPECTS = (1.0, 5 / 4, 4 / 3, 4 / 3, 3 / 2)
 HELPINGS = {1: (0.0, 0.76), 2: (0.42, 0.64), 3: (0.47, 0.55), 4: (0.52, 0.47)}
@@ -32,11 +33,11 @@ def lay_out(rng: np.random.Generator) -> Layout:
     """Return the places of a random table."""
     size, tilt = _photo_size(rng), float(rng.uniform(0.74, 1.0))
     width, height = (side * SUPERSAMPLING for side in size)
-    short = min(width, height / tilt)
+    short = float(min(width, height / tilt))
     radius = short * rng.uniform(0.43, 0.5)
     roomy = max(width, height / tilt) > 1.22 * short
     plate = _plate(rng, (width, height), tilt, radius, roomy=roomy)
-    bowl = _opposite(plate, (width, height), tilt, short) if roomy and rng.random() < 0.75 else None
+    bowl = _opposite(plate, (width, height), tilt, short) if roomy and chance(rng, 0.75) else None
     left, right = plate.x - 1.14 * radius, plate.x + 1.14 * radius
     return Layout(
         size=size,
@@ -55,7 +56,7 @@ def lay_out(rng: np.random.Generator) -> Layout:
 def _photo_size(rng: np.random.Generator) -> tuple[int, int]:
     short = int(rng.integers(220, 281))
     long = round(short * ASPECTS[int(rng.integers(len(ASPECTS)))])
-    return (long, short) if rng.random() < 0.65 else (short, long)
+    return (long, short) if chance(rng, 0.65) else (short, long)
 
 
 def _plate(rng: np.random.Generator, size: tuple[int, int], tilt: float, radius: float, *, roomy: bool) -> Place:

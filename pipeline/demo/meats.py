@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.demo.canvas import Sketch
+from pipeline.demo.fields import chance
 from pipeline.demo.outlines import arc, blob, disc, ribbon, rod, scattered, turned
 from pipeline.demo.plants import row, varied
 
@@ -11,8 +12,8 @@ def paint_sausage(sketch: Sketch, rng: np.random.Generator) -> None:
     """Two to four fat curved sausages with slanted cuts."""
     radius, count, angle = sketch.place.radius, int(rng.integers(2, 5)), rng.uniform(0, np.pi)
     colour = varied(rng, (0.62, 0.25, 0.12), 0.08)
-    width = 1.15 * radius / count if count > 2 else 0.42 * radius
-    for offset in np.linspace(-1, 1, count) * (radius * 0.9 - width / 2) * (0.6 if count == 2 else 1):
+    width = min(0.42, 1.15 / count) * radius
+    for offset in (np.arange(count) - (count - 1) / 2) * 1.25 * width:
         path = arc(1.5 * radius, rng.normal(0, 0.35))
         ends = np.sqrt(1 - np.linspace(-0.97, 0.97, len(path)) ** 4)
         at = tuple(turned(np.array([[0, offset]]), angle)[0])
@@ -38,7 +39,7 @@ def paint_steak(sketch: Sketch, rng: np.random.Generator) -> None:
 
 def paint_raw_fish(sketch: Sketch, rng: np.random.Generator) -> None:
     """Row of raw slices: salmon with white lines, or pale fish with a pink edge."""
-    radius, salmon = sketch.place.radius, rng.random() < 0.7
+    radius, salmon = sketch.place.radius, chance(rng, 0.7)
     flesh, line = ((0.97, 0.5, 0.4), (1.0, 0.8, 0.72)) if salmon else ((0.96, 0.78, 0.78), (0.9, 0.42, 0.46))
     centres = row(rng, int(rng.integers(6, 9)), 1.45 * radius, 0.5)
     angle = np.arctan2(*(centres[-1] - centres[0])[::-1]) + 1.3 * rng.choice((-1, 1))

@@ -14,6 +14,7 @@ from pipeline.demo.categories import (
     WITH_KETCHUP,
     Food,
 )
+from pipeline.demo.fields import chance
 
 ROUND = 8
 RED_EXTRA = 0.35
@@ -48,7 +49,7 @@ def _red_tables(rng: np.random.Generator, dip: str) -> list[Menu]:
     """Two tables with a red sauce: two of its three companions each, and perhaps a food of any table."""
     first, second, third = (COMPANIONS[dip][i] for i in rng.permutation(3))
     pairs = ((first, second), (second, third))
-    return [Menu(dip, _served(rng, pair + _drawn(rng, ON_ANY_TABLE, int(rng.random() < RED_EXTRA)))) for pair in pairs]
+    return [Menu(dip, _served(rng, pair + _drawn(rng, ON_ANY_TABLE, int(chance(rng, RED_EXTRA))))) for pair in pairs]
 
 
 def _other_tables(rng: np.random.Generator) -> list[Menu]:

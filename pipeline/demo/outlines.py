@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-Outline: TypeAlias = Float[np.ndarray, "P 2"]
+Outline: TypeAlias = Float[np.ndarray, "_ 2"]
 """Corners (x, y) of a closed polygon, or points along a path."""
 
 

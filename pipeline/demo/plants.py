@@ -31,7 +31,7 @@ def paint_cucumber(sketch: Sketch, rng: np.random.Generator) -> None:
         sketch.mark(0.88 * slice_ + at, flesh)
         sketch.mark(0.56 * slice_ + at, (flesh[0] * 0.93, flesh[1] * 0.96, flesh[2] * 0.82))
         for angle in np.linspace(0, 2 * np.pi, 9, endpoint=False) + rng.uniform(0, 1):
-            seed = np.add(ribbon(arc(0.22 * size, 0), 0.09 * size), (0.36 * size, 0))
+            seed = np.add(ribbon(arc(0.22 * size, 0.0), 0.09 * size), (0.36 * size, 0))
             sketch.mark(turned(seed, angle, at), (0.9, 0.93, 0.74))
 
 
@@ -79,7 +79,7 @@ def paint_lettuce(sketch: Sketch, rng: np.random.Generator) -> None:
         for inset, gain in ((1.0, 0.72), (0.85, 0.95), (0.6, 1.15)):
             lobe = turned(inset * leaf * (1 + rng.normal(0, 0.05, (len(leaf), 1))), angle, tuple(centre))
             sketch.piece(lobe, varied(rng, (colour[0] * gain, colour[1] * gain, colour[2] * gain), 0.06))
-        for spread in (-0.6, 0, 0.6):
+        for spread in (-0.6, 0.0, 0.6):
             vein = ribbon(arc(0.9 * size, spread), np.linspace(0.09, 0.01, 14) * size)
             sketch.mark(turned(vein, angle + spread, tuple(centre)), (0.82, 0.9, 0.6))
 

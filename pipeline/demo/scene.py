@@ -11,7 +11,7 @@ from pipeline.demo.canvas import Canvas, Place, Sketch
 from pipeline.demo.categories import CATEGORY_IDS, SAUCE, Food
 from pipeline.demo.clutter import lay_cutlery, lay_napkin, scatter_crumbs, stand_glass
 from pipeline.demo.dips import RED, VARIED, fill_dish
-from pipeline.demo.fields import Light
+from pipeline.demo.fields import Light, chance
 from pipeline.demo.layout import Layout, lay_out, spots
 from pipeline.demo.menu import SPLITS, Menu
 from pipeline.demo.surfaces import table_top
@@ -63,15 +63,15 @@ def _table(layout: Layout, rng: np.random.Generator) -> Canvas:
     """Return a laid table without plates."""
     shape = (layout.size[1] * SUPERSAMPLING, layout.size[0] * SUPERSAMPLING)
     light = Light.from_angles(rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.2))
-    pixels = table_top(rng, shape, layout.tilt, min(shape))
+    pixels = table_top(rng, shape, layout.tilt, float(min(shape)))
     canvas = Canvas(pixels, np.zeros(shape, np.uint8), light, layout.tilt)
     scatter_crumbs(canvas, rng)
-    if rng.random() < 0.45:
+    if chance(rng, 0.45):
         lay_napkin(canvas, layout.napkin, rng)
-    if rng.random() < 0.4:
+    if chance(rng, 0.4):
         stand_glass(canvas, layout.glass, rng)
     for place in layout.cutlery:
-        if rng.random() < 0.6:
+        if chance(rng, 0.6):
             lay_cutlery(canvas, place, rng)
     return canvas
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.demo.canvas import Sketch
+from pipeline.demo.fields import chance
 from pipeline.demo.outlines import arc, blob, disc, ribbon, rod, scattered, turned
 from pipeline.demo.plants import varied
 
@@ -55,7 +56,7 @@ def paint_noodles(sketch: Sketch, rng: np.random.Generator) -> None:
 def paint_egg(sketch: Sketch, rng: np.random.Generator) -> None:
     """Fried egg, or boiled halves: white about a yolk."""
     radius = sketch.place.radius
-    fried = rng.random() < 0.6
+    fried = chance(rng, 0.6)
     for centre in [np.zeros(2)] if fried else scattered(rng, int(rng.integers(2, 4)), 0.5 * radius):
         white = blob(
             rng, radius * (0.85 if fried else 0.5), wobble=0.1 if fried else 0.01, stretch=1.1 if fried else 1.3

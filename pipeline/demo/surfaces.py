@@ -6,7 +6,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from pipeline.demo.fields import Colour, Colours, Field, fractal, noise
+from pipeline.demo.fields import Colour, Colours, Field, chance, fractal, noise
 from pipeline.demo.plants import varied
 
 Surface: TypeAlias = Callable[[np.random.Generator, tuple[int, int], float], Colours]
@@ -44,7 +44,7 @@ def coordinates(shape: tuple[int, int], angle: float) -> tuple[Field, Field]:
 
 def wood(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Colours:
     """Planks with grain along them and dark seams between."""
-    upright = rng.random() < 0.5
+    upright = chance(rng, 0.5)
     box = shape[::-1] if upright else shape
     plank = scale * rng.uniform(0.22, 0.45)
     rows = np.arange(box[0], dtype=np.float32) + rng.uniform(0, plank)
@@ -72,7 +72,7 @@ def stone(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Col
     """Slate or marble: clouds, veins and fine grain."""
     clouds = fractal(rng, shape, scale * 0.4, 4)
     veins = np.exp(-np.abs(fractal(rng, shape, scale * 0.6, 3)) * rng.uniform(12, 30))
-    field = 1 + 0.07 * clouds - rng.uniform(-0.2, 0.25) * veins + 0.05 * noise(rng, shape, 2)
+    field = 1 + 0.07 * clouds - rng.uniform(-0.2, 0.25) * veins + 0.05 * noise(rng, shape, 2.0)
     return tinted(np.asarray(field, np.float32), choose(rng, STONES))
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pipeline.demo.canvas import Canvas, Place
-from pipeline.demo.fields import Colour, Colours, Field, Light, noise, relief
+from pipeline.demo.fields import Colour, Colours, Field, Light, chance, noise, relief
 from pipeline.demo.surfaces import choose
 
 COARSE = 2
@@ -28,11 +28,11 @@ class Profile:
     """Where a coloured band may run, or None."""
 
 
-PLATE = Profile((0, 0.66, 0.74, 0.95, 0.985, 1), (0, 0, 0.05, 0.1, 0.1, 0.06), band=0.9)
-DEEP_PLATE = Profile((0, 0.5, 0.68, 0.74, 0.96, 1), (0, 0.02, 0.1, 0.12, 0.15, 0.1), band=0.85)
-BOWL = Profile((0, 0.4, 0.7, 0.92, 0.97, 1), (0, 0.02, 0.16, 0.36, 0.38, 0.3), band=None)
-DIP_DISH = Profile((0, 0.6, 0.78, 0.88, 0.95, 1), (0, 0.0, 0.12, 0.22, 0.22, 0.1), band=None)
-SAUCER = Profile((0, 0.74, 0.9, 0.97, 1), (0, 0.02, 0.08, 0.1, 0.06), band=None)
+PLATE = Profile((0.0, 0.66, 0.74, 0.95, 0.985, 1.0), (0.0, 0.0, 0.05, 0.1, 0.1, 0.06), band=0.9)
+DEEP_PLATE = Profile((0.0, 0.5, 0.68, 0.74, 0.96, 1.0), (0.0, 0.02, 0.1, 0.12, 0.15, 0.1), band=0.85)
+BOWL = Profile((0.0, 0.4, 0.7, 0.92, 0.97, 1.0), (0.0, 0.02, 0.16, 0.36, 0.38, 0.3), band=None)
+DIP_DISH = Profile((0.0, 0.6, 0.78, 0.88, 0.95, 1.0), (0.0, 0.0, 0.12, 0.22, 0.22, 0.1), band=None)
+SAUCER = Profile((0.0, 0.74, 0.9, 0.97, 1.0), (0.0, 0.02, 0.08, 0.1, 0.06), band=None)
 
 
 def serve(canvas: Canvas, place: Place, profile: Profile, rng: np.random.Generator) -> None:
@@ -60,11 +60,9 @@ def _skin(light: Light, radius: float, profile: Profile, distance: Field, rng: n
     brightness, highlight = relief(height, light)
     brightness *= 1 + np.float32(0.012) * noise(rng, brightness.shape, radius / 3)
     glaze, ink = (np.asarray(choose(rng, GLAZES), np.float32) for _ in range(2))
-    banded = profile.band is not None and rng.random() < 0.35
-    inside = (np.float32(rng.uniform(0.012, 0.05)) - np.abs(distance - np.float32(profile.band or 0))) * np.float32(
-        radius
-    )
-    band = np.clip(inside + 0.5, 0, 1)[..., np.newaxis] * np.float32(banded)
+    banded = profile.band is not None and chance(rng, 0.35)
+    off_band = np.abs(distance - np.float32(profile.band or 0)) - np.float32(rng.uniform(0.012, 0.05))
+    band = np.clip(0.5 - off_band * np.float32(radius), 0, 1)[..., np.newaxis] * np.float32(banded)
     skin = (glaze + (ink - glaze) * band) * brightness[..., np.newaxis]
     return np.asarray(np.clip(skin + 0.16 * (highlight * highlight)[..., np.newaxis], 0, 1), np.float32)
 

@@ -1,6 +1,6 @@
 """Judge one batch under all perturbations, computing each branch's features once per distinct input."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.datasets.shards import SampleBatch
 from pipeline.evaluation.inference import branches_of, combined_logits, features_of, predict
-from pipeline.evaluation.perturbation import Branch, Canvases, Perturbation, kept_shares, perturb_canvases
+from pipeline.evaluation.perturbation import Branch, Canvases, Perturbation, kept_shares, perturb_canvases, region_sizes
 from pipeline.evaluation.perturbation_plan import Entry
 from pipeline.models.rvernet import RveRNet
 
@@ -19,6 +19,8 @@ BRANCHES: tuple[Branch, ...] = ("roi", "extra_roi")
 
 Features: TypeAlias = dict[tuple[Branch, Perturbation | None], Tensor]
 """Features by branch and what was done to its input; None is the plain input."""
+ViewShares: TypeAlias = dict[tuple[Branch, Perturbation], Float64[np.ndarray, "N 2"]]
+"""Shares in [0, 1] that survive, of the photo's pixels and of those the view shows; NaN where there are none."""
 Shares: TypeAlias = Float64[np.ndarray, "N 3"]
 """Shares in [0, 1] of the photo's, the ROI's and the extra-ROI's pixels still seen; NaN: not moved or no such pixel."""
 
@@ -26,7 +28,7 @@ Shares: TypeAlias = Float64[np.ndarray, "N 3"]
 class Perturbed(NamedTuple):
     """One batch under the plain input and every entry."""
 
-    predictions: Int64[np.ndarray, "E+1 N"]
+    predictions: Int64[np.ndarray, "P N"]
     """Row 0 without perturbation, row i + 1 under entry i."""
     kept: Float64[np.ndarray, "E N 3"]
     """Shares by entry."""
@@ -47,45 +49,46 @@ def judge_perturbed(
     Raises:
         EvaluationError: If a logit is not finite.
     """
-    features = _features(model, batch, entries, pad, device)
+    features: Features = {}
+    shares: ViewShares = {}
+    for name, branch in branches_of(model).items():
+        views = tuple(dict.fromkeys(p for entry in entries if (p := entry.of(name)) is not None))
+        images = batch.roi if name == "roi" else batch.extra_roi
+        features[name, None] = features_of(branch, images, device)
+        for view in views:
+            seen = perturb_canvases(view, images, batch, branch=name, background=pad)
+            features[name, view] = features_of(branch, seen, device)
+        shares |= view_shares(batch, name, views)
     logits = (
         combined_logits(model, features.get(("roi", e.roi)), features.get(("extra_roi", e.extra_roi)))
         for e in (PLAIN, *entries)
     )
     return Perturbed(
         predictions=np.stack([predict(rows, batch.sample_ids) for rows in logits]),
-        kept=np.stack([entry_shares(entry, batch) for entry in entries]),
+        kept=np.stack([entry_shares(entry, shares) for entry in entries]),
     )
 
 
-def _features(model: RveRNet, batch: SampleBatch, entries: Sequence[Entry], pad: int, device: torch.device) -> Features:
-    features: Features = {}
-    for name, branch in branches_of(model).items():
-        images = batch.roi if name == "roi" else batch.extra_roi
-        for perturbation in dict.fromkeys((None, *(entry.of(name) for entry in entries))):
-            seen = images
-            if perturbation is not None:
-                seen = perturb_canvases(perturbation, images, batch, branch=name, background=pad)
-            features[name, perturbation] = features_of(branch, seen, device)
-    return features
+def view_shares(batch: SampleBatch, branch: Branch, views: Iterable[Perturbation]) -> ViewShares:
+    """Return what survives of one branch's view: shares of the photo's pixels and of those that the view shows."""
+    photo = photo_pixels(batch)
+    shown = batch.masks if branch == "roi" else photo & ~batch.masks
+    levels: Canvases = (photo.astype(np.uint8) + shown)[..., np.newaxis]
+    sizes = region_sizes(levels)
+    return {
+        (branch, view): kept_shares(
+            sizes, region_sizes(perturb_canvases(view, levels, batch, branch=branch, background=0))
+        )
+        for view in views
+    }
 
 
-def entry_shares(entry: Entry, batch: SampleBatch) -> Shares:
+def entry_shares(entry: Entry, shares: ViewShares) -> Shares:
     """Return what survives an entry; where both views move, the photo's share is their mean."""
-    photo, regions = photo_pixels(batch), {"roi": batch.masks, "extra_roi": photo_pixels(batch) & ~batch.masks}
-    shares = np.full((len(batch), 3), np.nan)
-    photo_shares = []
-    for column, branch in enumerate(BRANCHES, start=1):
-        perturbation = entry.of(branch)
-        if perturbation is None:
-            continue
-        before: Canvases = np.stack([photo, regions[branch]], axis=-1).astype(np.uint8)
-        after = perturb_canvases(perturbation, before, batch, branch=branch, background=0)
-        kept = kept_shares(before, after)
-        photo_shares.append(kept[:, 0])
-        shares[:, column] = kept[:, 1]
-    shares[:, 0] = np.mean(photo_shares, axis=0)
-    return shares
+    moved = {name: shares[name, view] for name in BRANCHES if (view := entry.of(name)) is not None}
+    photo = np.mean([kept[:, 0] for kept in moved.values()], axis=0)
+    unmoved = np.full(len(photo), np.nan)
+    return np.stack([photo, *(moved[name][:, 1] if name in moved else unmoved for name in BRANCHES)], axis=1)
 
 
 def photo_pixels(batch: SampleBatch) -> Bool[np.ndarray, "N S S"]:

@@ -25,9 +25,9 @@ PERTURBATION_CONVENTIONS = {
     "permutation": "Patches of the photo's rectangle, padded with black at the bottom and right to whole patches, are "
     "shuffled and centred; the gray around is not shuffled. Every sample and branch has a permutation of its own; "
     "`seed` numbers independent ones. `both` uses the permutations of `roi` and `extra_roi`.",
-    "translocation": "The photo's rectangle on a gray canvas, moved by `pixels` (right, down). `corner` starts from the "
-    "canvas's top left corner, so that (0, 0) differs from plain input by the lost centring alone; `center` starts "
-    "from the letterbox. `dx`, `dy` are the offsets as params.yaml gives them.",
+    "translocation": "The photo's rectangle on a gray canvas, moved by `pixels` (right, down). `corner` starts from "
+    "the canvas's top left corner, so that (0, 0) differs from plain input by the lost centring alone; `center` "
+    "starts from the letterbox. `dx`, `dy` are the offsets as params.yaml gives them.",
     "photo_kept": "Share of the photo's pixels still on the canvas, mean over samples; mean of both views for `both`.",
     "roi_kept": "Share of the ROI's pixels still on the canvas, mean over samples that have any; null where not moved.",
     "extra_roi_kept": "The same of the extra-ROI's pixels.",
@@ -59,7 +59,7 @@ class KeptShares(NamedTuple):
 
 
 def describe_entries(
-    entries: Sequence[Entry], targets: Targets, predictions: Int64[np.ndarray, "E+1 N"], kept: KeptShares
+    entries: Sequence[Entry], targets: Targets, predictions: Int64[np.ndarray, "P N"], kept: KeptShares
 ) -> dict[str, object]:
     """Return metrics.json of a run without its name; fractions rounded to six places."""
     plain = top1(targets, predictions[0])
@@ -101,7 +101,7 @@ def describe_entry(entry: Entry) -> dict[str, object]:
 def write_perturbed(
     sample_ids: Sequence[str],
     targets: Targets,
-    predictions: Int64[np.ndarray, "E+1 N"],
+    predictions: Int64[np.ndarray, "P N"],
     entries: Sequence[Entry],
     path: Path,
 ) -> None:

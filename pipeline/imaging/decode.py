@@ -154,7 +154,8 @@ def _single_channel(picture: Pillow.Image, path: Path) -> np.ndarray:
         raise PhotoError(f"{path}: pixels of mode {picture.mode} hold no ids; write category ids as 8 bit gray")
     if "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < np.iinfo(np.uint8).max:
         raise PhotoError(f"{path}: label map with transparent pixels; write it as 8 bit gray without alpha")
-    first, *others = (np.asarray(picture.getchannel(band)) for band in picture.getbands() if band != "A")
-    if not all(np.array_equal(first, other) for other in others):
+    bands = [number for number, band in enumerate(picture.getbands()) if band != "A"]
+    values = np.asarray(picture).reshape(picture.height, picture.width, -1)[..., bands]
+    if not (values == values[..., :1]).all():
         raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
-    return first.astype(np.int64)
+    return values[..., 0].astype(np.int64)

@@ -7,15 +7,24 @@ Reference:
     arXiv 2407.08257, section 4.1; gray padding, centring and bicubic from the released code.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
 from pipeline.imaging.cutout import CutoutPair, cut_out
 
 WHITE = 255
+
+# Letters of its own for each size: jaxtyping compares equal letters within a call.
+Square: TypeAlias = UInt8[np.ndarray, "S S 3"]
+"""Letterboxed picture."""
+SquareMask: TypeAlias = Bool[np.ndarray, "S S"]
+"""Letterboxed mask."""
+Fitted: TypeAlias = UInt8[np.ndarray, "h w 3"]
+"""Picture of the size of its rectangle."""
 
 
 class Rect(NamedTuple):
@@ -43,13 +52,13 @@ def letterbox_rect(height: int, width: int, *, size: int) -> Rect:
     return Rect((size - fitted_height + 1) // 2, (size - fitted_width + 1) // 2, fitted_height, fitted_width)
 
 
-def letterbox(image: Image, *, size: int, pad: int) -> Image:
+def letterbox(image: Image, *, size: int, pad: int) -> Square:
     """Resize a photo by bicubic, which averages when it shrinks, and surround it with gray level `pad`."""
     rect = letterbox_rect(*image.shape[:2], size=size)
     return _framed(_resized(image, rect), rect, size=size, pad=pad)
 
 
-def letterbox_mask(mask: Mask, *, size: int) -> Mask:
+def letterbox_mask(mask: Mask, *, size: int) -> SquareMask:
     """Resize a mask: True where more than half of a pixel's area is inside.
 
     A mask that has pixels keeps at least one, that of the greatest share, however thin it is.
@@ -66,7 +75,7 @@ def letterbox_mask(mask: Mask, *, size: int) -> Mask:
     return square
 
 
-def letterbox_cutouts(image: Image, boxed: Image, mask: Mask, *, fill: int, pad: int) -> CutoutPair:
+def letterbox_cutouts(image: Image, boxed: Square, mask: Mask, *, fill: int, pad: int) -> CutoutPair:
     """Cut a photo at full size, then letterbox both views, so that they add up exactly.
 
     Inside the rectangle ROI + extra-ROI = photo + `fill`, without any rounding: the ROI is resized after masking, as
@@ -93,11 +102,11 @@ def letterbox_cutouts(image: Image, boxed: Image, mask: Mask, *, fill: int, pad:
     return CutoutPair(*(_framed(view, rect, size=size, pad=pad) for view in views))
 
 
-def _resized(image: Image, rect: Rect) -> Image:
+def _resized(image: Image, rect: Rect) -> Fitted:
     return np.asarray(Pillow.fromarray(image).resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
 
 
-def _framed(image: Image, rect: Rect, *, size: int, pad: int) -> Image:
+def _framed(image: Fitted, rect: Rect, *, size: int, pad: int) -> Square:
     square = np.full((size, size, 3), pad, np.uint8)
     square[rect.inside] = image
     return square

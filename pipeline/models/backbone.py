@@ -1,6 +1,7 @@
 """One branch of RveRNet: a timm model that turns pictures into features."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -9,7 +10,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models import demo_backbones as demo_backbones  # registers the demo's backbones with timm
+from pipeline.models import demo_backbones  # noqa: F401 - registers the demo's backbones with timm
 from pipeline.models.card import BackboneCard
 from pipeline.params.model import TrainParams
 
@@ -55,13 +56,13 @@ def check_timm_id(timm_id: str) -> None:
     if timm.is_model(architecture) and (not tag or timm_id in timm.list_pretrained(f"{architecture}.*")):
         return
     close = difflib.get_close_matches(timm_id, timm.list_pretrained() + timm.list_models(), n=CLOSE_MATCHES)
-    hint = f"did you mean {', '.join(close)}?" if close else "`python -c 'import timm; print(timm.list_models())'` lists"
+    hint = (
+        f"did you mean {', '.join(close)}?" if close else "`python -c 'import timm; print(timm.list_models())'` lists"
+    )
     raise ModelError(f"timm has no model {timm_id!r}; {hint}")
 
 
-def create_timm_model(
-    timm_id: str, options: dict[str, Any], tensors: dict[str, Tensor] | None = None
-) -> nn.Module:
+def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[str, Tensor] | None = None) -> nn.Module:
     """Build a timm model and load tensors by timm's own rules, which resample position embeddings of other sizes.
 
     Args:
@@ -74,7 +75,9 @@ def create_timm_model(
         RuntimeError: If the tensors do not fit.
     """
     check_timm_id(timm_id)
-    source = {} if tensors is None else {"pretrained_cfg_overlay": {"state_dict": tensors, "custom_load": False}}
+    source: dict[str, Any] = {}
+    if tensors is not None:
+        source["pretrained_cfg_overlay"] = {"state_dict": tensors, "custom_load": False}
     try:
         model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
     except (TypeError, AssertionError, ValueError) as error:
@@ -99,8 +102,9 @@ def build_backbone(
     Raises:
         ModelError: If the model cannot be built, has no classifier to give logits, or cannot take the size.
     """
-    assert card.timm is not None
-    model = _sized(card, card.options | ({"num_classes": 0} if params.features == "pooled" else {}), image_size, tensors)
+    model = _sized(
+        card, card.options | ({"num_classes": 0} if params.features == "pooled" else {}), image_size, tensors
+    )
     if params.features == "logits" and not getattr(model, "num_classes", 0):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
     identity = params.normalize == "none"
@@ -116,15 +120,14 @@ def _sized(
     card: BackboneCard, options: dict[str, Any], image_size: int, tensors: dict[str, Tensor] | None
 ) -> nn.Module:
     """Pass the picture size on where it differs from the native one and the architecture wants to know it."""
-    assert card.timm is not None
     if image_size == card.input_size:
-        return create_timm_model(card.timm, options, tensors)
+        return create_timm_model(card.timm_id(), options, tensors)
     try:
-        return create_timm_model(card.timm, options | {"img_size": image_size}, tensors)
+        return create_timm_model(card.timm_id(), options | {"img_size": image_size}, tensors)
     except ModelError as error:
         if "'img_size'" not in str(error.__cause__):
             raise
-    return create_timm_model(card.timm, options, tensors)
+    return create_timm_model(card.timm_id(), options, tensors)
 
 
 def _count_features(model: nn.Module, card: BackboneCard, image_size: int) -> int:

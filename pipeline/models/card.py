@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from pipeline.errors import WeightsError
+from pipeline.errors import ModelError, WeightsError
 from pipeline.params.base import Section, describe
 
 CARD = "backbone.json"
@@ -37,6 +37,16 @@ class BackboneCard(Section):
     """Hexadecimal SHA-256 of the source file."""
     licence: str | None
     """Licence as timm or the hub states it; null where unknown."""
+
+    def timm_id(self) -> str:
+        """Return the timm model id.
+
+        Raises:
+            ModelError: If this is the absent branch.
+        """
+        if self.timm is None:
+            raise ModelError(f"backbone {self.name!r} is the absent branch; it has no model")
+        return self.timm
 
 
 def read_card(folder: Path) -> BackboneCard:

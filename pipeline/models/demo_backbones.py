@@ -4,10 +4,9 @@ Each keeps the inductive bias of its family (inverted residuals, attention, toke
 small enough to learn from scratch within a few passes over a thousand pictures on two CPU cores.
 """
 
-from functools import partial
 from typing import Any
 
-from timm.data import IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.deit import VisionTransformerDistilled
@@ -19,19 +18,32 @@ from torch import nn
 IMAGE_SIZE = 64
 """Side of the pictures in pixels."""
 
-INVERTED_RESIDUALS = [["ds_r1_k3_s2_c16"], ["ir_r2_k3_s2_e4_c32"], ["ir_r1_k3_s2_e4_c64"]]
+INVERTED_RESIDUALS = [["ds_r1_k3_s2_c16"], ["ir_r2_k3_s2_e4_c32"], ["ir_r1_k3_s1_e4_c64"]]
 """MobileNetV2 blocks in timm's notation: repeats, kernel, stride, expansion, channels."""
 
-ATTENTION = {"img_size": IMAGE_SIZE, "patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 2.0}
-MIXING = {"img_size": IMAGE_SIZE, "patch_size": 8, "embed_dim": 64, "num_blocks": 3, "mlp_ratio": (0.5, 2.0)}
+ATTENTION: dict[str, Any] = {
+    "img_size": IMAGE_SIZE,
+    "patch_size": 8,
+    "embed_dim": 64,
+    "depth": 2,
+    "num_heads": 2,
+    "mlp_ratio": 2.0,
+}
+MIXING: dict[str, Any] = {
+    "img_size": IMAGE_SIZE,
+    "patch_size": 8,
+    "embed_dim": 64,
+    "num_blocks": 3,
+    "mlp_ratio": (0.5, 2.0),
+}
 
 
 def _describe(first_conv: str, classifier: str | tuple[str, ...]) -> dict[str, Any]:
     return {
         "num_classes": 1000,
         "input_size": (3, IMAGE_SIZE, IMAGE_SIZE),
-        "mean": IMAGENET_INCEPTION_MEAN,
-        "std": IMAGENET_INCEPTION_STD,
+        "mean": IMAGENET_DEFAULT_MEAN,
+        "std": IMAGENET_DEFAULT_STD,
         "first_conv": first_conv,
         "classifier": classifier,
         "fixed_input_size": first_conv != "conv_stem",
@@ -51,32 +63,32 @@ default_cfgs = generate_default_cfgs(
 
 
 @register_model
-def demo_mobilenetv2(pretrained: bool = False, **options: Any) -> EfficientNet:
+def demo_mobilenetv2(*, pretrained: bool = False, **options: Any) -> EfficientNet:
     """Four inverted residuals after one strided convolution."""
-    shape = {"block_args": decode_arch_def(INVERTED_RESIDUALS), "stem_size": 16, "num_features": 128}
-    layers = {"norm_layer": partial(nn.BatchNorm2d), "act_layer": nn.ReLU6}
+    shape: dict[str, Any] = {"block_args": decode_arch_def(INVERTED_RESIDUALS), "stem_size": 16, "num_features": 128}  # type: ignore[no-untyped-call]
+    layers = {"norm_layer": nn.BatchNorm2d, "act_layer": nn.ReLU6}
     return build_model_with_cfg(EfficientNet, "demo_mobilenetv2", pretrained, **shape | layers | options)
 
 
 @register_model
-def demo_vit(pretrained: bool = False, **options: Any) -> VisionTransformer:
+def demo_vit(*, pretrained: bool = False, **options: Any) -> VisionTransformer:
     """A vision transformer that reads its class token."""
     return build_model_with_cfg(VisionTransformer, "demo_vit", pretrained, **ATTENTION | options)
 
 
 @register_model
-def demo_mixer(pretrained: bool = False, **options: Any) -> MlpMixer:
+def demo_mixer(*, pretrained: bool = False, **options: Any) -> MlpMixer:
     """An MLP-mixer."""
     return build_model_with_cfg(MlpMixer, "demo_mixer", pretrained, **MIXING | options)
 
 
 @register_model
-def demo_deit(pretrained: bool = False, **options: Any) -> VisionTransformer:
-    """A DeiT without distillation, which is a vision transformer by another recipe: other depth and width."""
-    return build_model_with_cfg(VisionTransformer, "demo_deit", pretrained, **ATTENTION | options)
+def demo_deit(*, pretrained: bool = False, **options: Any) -> VisionTransformer:
+    """A DeiT without distillation: a vision transformer again, here one block deeper."""
+    return build_model_with_cfg(VisionTransformer, "demo_deit", pretrained, **ATTENTION | {"depth": 3} | options)
 
 
 @register_model
-def demo_deit_distilled(pretrained: bool = False, **options: Any) -> VisionTransformerDistilled:
+def demo_deit_distilled(*, pretrained: bool = False, **options: Any) -> VisionTransformerDistilled:
     """A DeiT with a distillation token beside the class token."""
     return build_model_with_cfg(VisionTransformerDistilled, "demo_deit_distilled", pretrained, **ATTENTION | options)

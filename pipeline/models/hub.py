@@ -3,14 +3,22 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import requests
 import timm
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from pipeline.errors import WeightsError
 
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Names timm's repositories use, the safe one first."""
+PATIENCE = 10.0
+"""Seconds without an answer after which the hub counts as out of reach."""
 
 
 class HubFile(NamedTuple):
@@ -35,9 +43,10 @@ def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
     if entry is None or not entry.hf_hub_id:
         raise WeightsError(f"timm lists no weights on the hub for {timm_id!r}; set weights to a path or to none")
     names = (entry.hf_hub_filename,) if entry.hf_hub_filename else FILE_NAMES
+    offline = not _reachable()
     for name in names:
         try:
-            path = Path(hf_hub_download(entry.hf_hub_id, name, revision=revision))
+            path = Path(hf_hub_download(entry.hf_hub_id, name, revision=revision, local_files_only=offline))
         except RevisionNotFoundError as error:
             raise WeightsError(f"hub repository {entry.hf_hub_id} has no revision {revision!r}") from error
         except LocalEntryNotFoundError as error:
@@ -48,6 +57,15 @@ def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
             raise WeightsError(f"hub repository {entry.hf_hub_id}: {' '.join(str(error).split())}") from error
         return HubFile(path, entry.hf_hub_id, path.parent.name)
     raise WeightsError(f"hub repository {entry.hf_hub_id} at {revision!r} has none of {', '.join(names)}")
+
+
+def _reachable() -> bool:
+    """Ask once: the library itself tries for 23 seconds and prints every try."""
+    try:
+        requests.head(constants.ENDPOINT, timeout=PATIENCE)
+    except requests.RequestException:
+        return False
+    return not constants.HF_HUB_OFFLINE
 
 
 def _offline(repository: str, name: str, revision: str) -> str:

@@ -11,13 +11,13 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 if platform.machine() in {"x86_64", "AMD64"}:
     os.environ.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_CBWR="AVX2")
 
-import hashlib  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager  # noqa: E402
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import torch  # noqa: E402
+import torch
 
-from pipeline.errors import ParamsError  # noqa: E402
+from pipeline.errors import ParamsError
 
 
 def fix_numerics(threads: int, seed: int) -> None:
@@ -28,7 +28,7 @@ def fix_numerics(threads: int, seed: int) -> None:
         seed: Seed of the global generators.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(mode=True)
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
 

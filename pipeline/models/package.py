@@ -65,9 +65,7 @@ def build_run(card: RunCard, tensors: Mapping[BranchName, dict[str, torch.Tensor
     branches = {}
     for name, backbone in card.backbones.items():
         with seeded(card.train.seed, name):
-            branches[name] = build_backbone(
-                backbone, card.train, image_size=card.image_size, tensors=tensors.get(name)
-            )
+            branches[name] = build_backbone(backbone, card.train, image_size=card.image_size, tensors=tensors.get(name))
     return join_branches(
         branches.get("roi"),
         branches.get("extra_roi"),

@@ -39,9 +39,7 @@ class RveRNet(nn.Module):
         return logits
 
 
-def join_branches(
-    roi: Branch | None, extra_roi: Branch | None, *, num_classes: int, hidden: int, seed: int
-) -> RveRNet:
+def join_branches(roi: Branch | None, extra_roi: Branch | None, *, num_classes: int, hidden: int, seed: int) -> RveRNet:
     """Give branches the head of the paper: Linear-ReLU-Linear on two, one Linear on a lone branch.
 
     Args:

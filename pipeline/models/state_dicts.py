@@ -1,6 +1,7 @@
 """Read pre-trained tensors from files and fit them to a timm model."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -44,7 +45,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = load_state_dict(str(path), weights_only=True)
     except (RuntimeError, SafetensorError, OSError, EOFError, ValueError, AttributeError, TypeError) as error:
         text = " ".join(str(error).split()).split(" No automatic")[0]
-        raise WeightsError(f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors") from error
+        raise WeightsError(
+            f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"
+        ) from error
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise WeightsError(f"{path}: holds other things than named tensors; save `model.state_dict()`")
     return tensors
@@ -88,10 +91,14 @@ def differences(tensors: dict[str, Tensor], model: nn.Module) -> str:
         for name, tensor in tensors.items()
         if name in wanted and tuple(tensor.shape) != wanted[name]
     ]
-    groups = {"missing": wanted.keys() - tensors.keys(), "unknown": tensors.keys() - wanted.keys(), "wrong shape": wrong}
+    groups = {
+        "missing": wanted.keys() - tensors.keys(),
+        "unknown": tensors.keys() - wanted.keys(),
+        "wrong shape": wrong,
+    }
     return "; ".join(f"{len(names)} {what}: {_listed(names)}" for what, names in groups.items() if names)
 
 
-def _listed(names: set[str] | list[str]) -> str:
+def _listed(names: Collection[str]) -> str:
     shown = sorted(names)
     return ", ".join(shown[:LISTED]) + (", ..." if len(shown) > LISTED else "")

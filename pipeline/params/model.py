@@ -12,7 +12,7 @@ class BackboneParams(Section):
 
     timm: str | None = None
     """timm model id; null only for `none`, the absent branch."""
-    options: dict[str, bool | int | float | str | tuple[int, ...]] = {}
+    options: dict[str, bool | int | float | str | tuple[int, ...]] = Field(default_factory=dict)
     """Keyword arguments for `timm.create_model`, for instance `drop_path_rate`."""
     weights: str = "none"
     """`none`, `hub`, or a path of a .safetensors, .pth or .pt state dict, timm's or torchvision's key names."""

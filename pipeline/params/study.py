@@ -3,9 +3,11 @@
 import difflib
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, PerturbParams, ReportParams
@@ -68,7 +70,7 @@ def load_study(path: Path) -> Study:
     return study
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         values = YAML(typ="safe").load(path)
     except FileNotFoundError as error:
@@ -80,7 +82,7 @@ def _read(path: Path) -> dict[str, object]:
     return values
 
 
-def choose(value: object, dataset: object) -> object:
+def choose(value: Any, dataset: object) -> Any:
     """Replace every mapping with a key `default` by its entry for `dataset`, or else by the default."""
     if isinstance(value, dict):
         if DEFAULT in value:
@@ -89,7 +91,7 @@ def choose(value: object, dataset: object) -> object:
     return value
 
 
-def known_datasets(values: dict[str, object]) -> tuple[str, ...]:
+def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
     """Return the data sets that `download.source` names."""
     match values:
         case {"download": {"source": {"default": _} as source}}:
@@ -97,9 +99,8 @@ def known_datasets(values: dict[str, object]) -> tuple[str, ...]:
     return ()
 
 
-def _shared(values: object) -> object:
+def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections."""
-    assert isinstance(values, dict)
     for section in ("train", "perturb", "report"):
         values[section] = values[section] | {"seed": values["seed"]}
     values["perturb"] |= {"pad": values["pair"]["pad"]}

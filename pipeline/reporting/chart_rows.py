@@ -9,7 +9,7 @@ from pipeline.reporting.run_charts import Change, Row, Share, change_chart, shar
 from pipeline.reporting.summary import Interval, RunSummary, Summary
 
 TARGET_NAME = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
-COIN = (0.5, "coin toss between the two")
+COIN = (0.5, "a coin toss")
 
 
 def by_kind(summary: Summary) -> tuple[RunSummary, ...]:
@@ -26,9 +26,10 @@ def result_charts(summary: Summary) -> dict[str, Markup]:
     """Return the bar charts of all runs by name."""
     majority = max(result.majority_rate for result in summary.runs.values())
     return {
-        "top1": _shares(summary, "top1", "top-1 accuracy, %", (majority, "always naming the most frequent category")),
+        "top1": _shares(summary, "top1", "top-1 accuracy, %", (majority, "always the most frequent")),
         "macro_f1": _shares(summary, "macro_f1", "macro F1 over categories that occur, %", None),
         "ambiguous_f1": _shares(summary, "ambiguous_f1", "F1 of the ambiguous pair, %", COIN),
+        "ece": _shares(summary, "ece", "expected calibration error, %", None),
         "ambiguous_top1": _shares(summary, "ambiguous_top1", "ambiguous pair, right answers, %", COIN),
     }
 

@@ -1,4 +1,4 @@
-"""Learning curves: one small panel a run, all on the same scales."""
+"""Learning curves: one small panel a run, all on the same scales; the page has the legend."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.reporting.results import Epoch
-from pipeline.reporting.svg import BLUE, GRAY, ORANGE, inline_svg, new_figure, page_style
+from pipeline.reporting.svg import BLUE, GRAY, ORANGE, PURPLE, inline_svg, new_figure, page_style
 
 WIDTH, HEIGHT = 2.9, 3.1
 
@@ -25,25 +25,24 @@ def curve_panel(epochs: Sequence[Epoch], *, name: str, title: str, highest_loss:
     last = epochs[-1]
     with page_style():
         figure, (above, below) = new_figure(WIDTH, HEIGHT, rows=2)
-        _line(above, epochs, "test_macro_f1", ("all classes", BLUE, "-"))
-        _line(above, epochs, "test_ambiguous_f1", ("ambiguous pair", ORANGE, "--"))
-        above.set(ylim=(0, 1), ylabel="F1", yticks=(0, 0.5, 1))
-        _line(below, epochs, "train_loss", ("train", GRAY, "-"))
-        _line(below, epochs, "test_loss", ("test", BLUE, "--"))
+        _line(above, epochs, "test_macro_f1", (BLUE, "-"))
+        _line(above, epochs, "test_ambiguous_f1", (ORANGE, "--"))
+        above.set(ylim=(0, 1.03), ylabel="F1", yticks=(0, 0.5, 1))
+        _line(below, epochs, "train_loss", (GRAY, "-"))
+        _line(below, epochs, "test_loss", (PURPLE, "--"))
         below.set(ylim=(0, highest_loss), ylabel="loss", xlabel="epoch", xlim=(min(1, last.epoch - 1), last.epoch))
         below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         figure.align_ylabels()
         return inline_svg(figure, name, _describe(title, last))
 
 
-def _line(axes: Axes, epochs: Sequence[Epoch], column: str, style: tuple[str, str, str]) -> None:
-    label, colour, dashes = style
+def _line(axes: Axes, epochs: Sequence[Epoch], column: str, style: tuple[str, str]) -> None:
+    colour, dashes = style
     values = [getattr(epoch, column) for epoch in epochs]
     if all(map(math.isnan, values)):
         return
     places = [epoch.epoch for epoch in epochs]
-    axes.plot(places, values, dashes, color=colour, linewidth=1.6, label=label, clip_on=False)
-    axes.legend(loc="best", fontsize=7.5, handlelength=1.8, borderaxespad=0.1, labelspacing=0.2)
+    axes.plot(places, values, dashes, color=colour, linewidth=1.6)
 
 
 def highest_loss(histories: Sequence[Sequence[Epoch]]) -> float:

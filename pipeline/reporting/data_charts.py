@@ -7,7 +7,7 @@ from markupsafe import Markup
 from pipeline.datasets.summary import CategoryCount
 from pipeline.reporting.svg import BLUE, INK, ORANGE, inline_svg, new_figure, page_style
 
-WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 6.6, 0.26, 0.7
+WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 4.6, 0.23, 0.7
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:

@@ -13,6 +13,7 @@ Answers: TypeAlias = Mapping[str, bool]
 PROPOSED = GridRun("deit_distilled", "deit_distilled", ALL)
 """The paper's best model; fixed before any result is known, so that no lucky run is picked."""
 EVEN = 0.5
+OVERLAP = "The intervals overlap; the samples that only one of the two gets right split"
 
 
 class Tally(NamedTuple):
@@ -87,21 +88,20 @@ def _tally(answers: Answers) -> Tally:
     return Tally(right, len(answers), wilson(right, len(answers))[1:])
 
 
-def verdict(comparison: Comparison) -> str:
-    """Return one sentence on what the two intervals and the paired counts allow to say."""
+def verdict(comparison: Comparison) -> tuple[str, str]:
+    """Return what the counts allow to say, in short, and why."""
     single, double = comparison.single_tally, comparison.double_tally
     low, high = comparison.preference
-    if not single.samples:
-        return "There is no sample to compare the two on."
     if double.interval[0] > single.interval[1]:
-        return "The intervals do not overlap: seeing the surroundings helps."
+        return "The surroundings help", "The intervals do not overlap."
     if single.interval[0] > double.interval[1]:
-        return "The intervals do not overlap: the second branch hurts."
+        return "The surroundings hurt", "The intervals do not overlap."
+    split = f"{len(comparison.only_double)} to {len(comparison.only_single)}"
     if low > EVEN:
-        return "The intervals overlap, but of the samples that only one of the two gets right most go to two branches."
+        return "The surroundings help a little", f"{OVERLAP} {split} in favour of two branches."
     if high < EVEN:
-        return "The intervals overlap, but of the samples that only one of the two gets right most go to ROI only."
-    return "The intervals overlap: these samples do not show an effect of the second branch."
+        return "The surroundings hurt a little", f"{OVERLAP} {split} against two branches."
+    return "No effect of the surroundings is shown", f"{OVERLAP} {split}, which chance explains."
 
 
 def tally_text(tally: Tally) -> str:
@@ -150,10 +150,12 @@ def find(
     """
     first = comparisons[0]
     backbone = PAPER_NAMES[first.double.roi]
-    scope = f"the ambiguous pair, {' and '.join(ambiguous)}" if ambiguous else "the whole test split"
+    scope = f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
+    short, reason = verdict(first)
     counts = (
         f"On {scope}, {backbone} that sees the ROI alone is right in {tally_text(first.single_tally)}; "
         f"with a second {backbone} that sees the surroundings in {tally_text(first.double_tally)}."
     )
-    sentences = (counts, verdict(first), agreement(comparisons), ranges(summary))
+    task = f" to tell {' from '.join(ambiguous)}." if ambiguous else " on the whole test split."
+    sentences = (short + task, f"{counts} {reason}", agreement(comparisons), ranges(summary))
     return Finding(scope, sentences, tuple(comparisons), tuple(f1_differences))

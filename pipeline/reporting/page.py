@@ -65,7 +65,13 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "score": score, "points": points, "grouped": "{:,}".format}
+    environment.filters |= {
+        "percent": percent,
+        "score": score,
+        "points": points,
+        "chance": chance,
+        "grouped": "{:,}".format,
+    }
     values = {field.name: getattr(page, field.name) for field in fields(page)}
     offsets = next((result.translocations for result in page.summary.runs.values() if result.translocations), ())
     return environment.get_template("page.html.j2").render(**values, offsets=offsets, heat_steps=STEPS)
@@ -79,6 +85,11 @@ def percent(share: float | None, digits: int = 1) -> str:
 def score(value: float | None) -> str:
     """Return a number in [0, 1] with three decimals; a dash where there is none."""
     return DASH if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def chance(probability: float) -> str:
+    """Return a probability in per cent; what would round to 0 is said to be less than 1."""
+    return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"  # noqa: PLR2004
 
 
 def points(change: float | None, digits: int = 1) -> str:

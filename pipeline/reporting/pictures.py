@@ -2,9 +2,10 @@
 
 import base64
 from io import BytesIO
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
@@ -17,6 +18,12 @@ DIMMED = 0.3
 """Brightness outside the region of interest."""
 OUTLINE = np.array([255, 214, 10], np.uint8)
 """Yellow, which no food of the demo and few of the world have, and which all readers tell from its surroundings."""
+
+
+Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
+"""RGB at the size it has on the page."""
+ShownMask: TypeAlias = Bool[np.ndarray, "h w"]
+"""Mask at the size it has on the page."""
 
 
 class Picture(NamedTuple):
@@ -42,7 +49,7 @@ def picture(image: Image, description: str) -> Picture:
     return Picture(uri, width, height, description)
 
 
-def shrink(image: Image, longest: int) -> Image:
+def shrink(image: Image, longest: int) -> Shown:
     """Return the image with its longer side at most `longest` pixels."""
     height, width = image.shape[:2]
     scale = longest / max(height, width)
@@ -52,7 +59,7 @@ def shrink(image: Image, longest: int) -> Image:
     return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS))
 
 
-def fit_mask(mask: Mask, rect: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
+def fit_mask(mask: Mask, rect: tuple[int, int, int, int], size: tuple[int, int]) -> ShownMask:
     """Lay a letterboxed mask over the photo it belongs to.
 
     Args:

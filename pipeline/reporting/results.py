@@ -187,5 +187,5 @@ def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T]) -> 
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
-    values = {name: float(row[name]) if row[name] else math.nan for name in Epoch._fields[1:]}
+    values = {name: math.nan if row[name] == "" else float(row[name]) for name in Epoch._fields[1:]}
     return Epoch(int(row["epoch"]), **values)

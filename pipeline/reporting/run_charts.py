@@ -7,6 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.summary import Interval
@@ -21,7 +22,9 @@ KIND_COLOUR: dict[Kind, str] = {
 }
 SERIES_STYLE = ((ORANGE, "o"), (GREEN, "s"), (BLUE, "D"), (PURPLE, "^"), (GRAY, "v"))
 """Colour and marker by series; the marker tells them apart without colour."""
-WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 5.2, 0.2, 0.75
+SMALL = 40
+"""Per cent up to which bars get a scale of their own."""
+WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 4.4, 0.2, 0.75
 
 
 class Row(NamedTuple):
@@ -57,7 +60,7 @@ class Change(NamedTuple):
 
 
 def share_chart(shares: Sequence[Share], *, name: str, axis: str, reference: tuple[float, str] | None) -> Markup:
-    """Draw bars from 0 to 100 % with whiskers.
+    """Draw bars with whiskers, on a scale from 0 to 100 % unless all are small.
 
     Args:
         shares: Rows from top to bottom.
@@ -69,10 +72,13 @@ def share_chart(shares: Sequence[Share], *, name: str, axis: str, reference: tup
         figure, axes = _frame([share.row for share in shares], axis)
         for place, share in zip(_places([s.row for s in shares]), shares, strict=True):
             _draw_share(axes, place, share)
-        axes.set(xlim=(0, 112), xticks=range(0, 101, 20))  # room for the number beside a full bar
+        highest = max(
+            [100 * (s.interval[1] if s.interval else s.value) for s in shares if s.value is not None] or [100]
+        )
+        axes.set_xlim(0, 1.12 * (100 if highest > SMALL else highest))  # room for the number beside the longest bar
         if reference is not None:
             axes.axvline(100 * reference[0], color=INK, linewidth=1, linestyle=(0, (4, 3)))
-            axes.set_xlabel(f"{axis}; dashed: {reference[1]}")
+            axes.set_xlabel(f"{axis}\n(dashed: {reference[1]})")
         return inline_svg(figure, name, _describe(axis, shares))
 
 
@@ -136,6 +142,7 @@ def _frame(rows: Sequence[Row], axis: str) -> tuple[Figure, Axes]:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(axis)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     for kind, group in groupby(zip(places, rows, strict=True), key=lambda pair: pair[1].kind):
         first = next(group)[0]
         axes.annotate(
@@ -150,5 +157,5 @@ def _places(rows: Sequence[Row]) -> list[float]:
     places: list[float] = []
     for position, row in enumerate(rows):
         new_group = position > 0 and row.kind != rows[position - 1].kind
-        places.append((places[-1] + 1 if places else 0) + (1.4 if new_group else 0))
+        places.append((places[-1] + 1 if places else 0.0) + (1.4 if new_group else 0.0))
     return places

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Answer(NamedTuple):
     """Confidence in [0, 1]; 0 where nothing fits."""
 
 
+@runtime_checkable
 class MaskSource(Protocol):
     """Anything that answers prompts with masks; a further source is one new file."""
 

@@ -11,17 +11,19 @@ from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.folder import copy_folder
 from pipeline.acquisition.record import SourceRecord, write_record
 from pipeline.acquisition.source import DEMO, is_remote, local_path, remote_name
-from pipeline.acquisition.space import readable
+from pipeline.acquisition.space import ensure_space, readable, space_watched
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.console import byte_progress, note
 from pipeline.demo.dataset import write_demo
 from pipeline.demo.packing import pack_archive
-from pipeline.errors import SourceError
+from pipeline.errors import ParamsError, SourceError
 from pipeline.manifest import settings_sha256
 from pipeline.params.data import DownloadParams
 from pipeline.workspace import publish, unfinished
 
 GIGABYTE = 10**9
+DEMO_PHOTO_BYTES = 120_000
+"""Room for a generated photo and its label map, three times: drawn, packed and extracted; measured."""
 
 
 class Archive(NamedTuple):
@@ -42,6 +44,7 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
         workers: Processes that generate the demo.
 
     Raises:
+        ParamsError: If the demo has no password, or an extra category cannot be used.
         SourceError: If the source cannot be had or is not what was pinned.
         ArchiveError: If the archive is damaged, hostile, locked or too large.
         DatasetError: If extra photos lack their masks or prompts.
@@ -49,11 +52,19 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
     """
     demo = settings_sha256(params.demo) if params.source == DEMO else ""
     with unfinished("download", params.source, params.sha256 or "", demo) as folder:
+        copy_extra(params.extra, folder / "extra")  # first: a photo without mask is told before a gigabyte is fetched
         acquire = _from_folder if _is_folder(params.source) else _from_archive
         files, record = acquire(params, folder, workers)
-        copy_extra(params.extra, files / "extra")
+        _join_extra(folder / "extra", files / "extra")
         write_record(record, files)
-        publish(files, raw)
+        with space_watched(raw, record.bytes):  # a copy, where data/ is on another file system
+            publish(files, raw)
+
+
+def _join_extra(copied: Path, destination: Path) -> None:
+    shutil.rmtree(destination, ignore_errors=True)  # an interrupted run may have had other extra categories
+    if copied.is_dir():
+        copied.rename(destination)
 
 
 def _is_folder(source: str) -> bool:
@@ -93,9 +104,14 @@ def _archive(params: DownloadParams, folder: Path, workers: int) -> Archive:
 
 def _demo_archive(params: DownloadParams, folder: Path, workers: int) -> Archive:
     """Pack the generated data set like the official archive, so that it takes the same way."""
+    if not params.password:
+        raise ParamsError("download.password is empty; the demo is packed like the official archive and needs one")
     archive = Archive(folder / "demo.zip", "demo.zip")
-    write_demo(params.demo, folder / "demo", workers=workers)
-    pack_archive(folder / "demo", archive.path, password=params.password)
+    needed = DEMO_PHOTO_BYTES * (params.demo.train_photos + params.demo.test_photos)
+    ensure_space(folder, needed)
+    with space_watched(folder, needed):
+        write_demo(params.demo, folder / "demo", workers=workers)
+        pack_archive(folder / "demo", archive.path, password=params.password)
     return archive
 
 

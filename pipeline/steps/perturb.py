@@ -25,7 +25,7 @@ class Verdicts(NamedTuple):
     """Samples in row order."""
     targets: Targets
     """True classes."""
-    predictions: Int64[np.ndarray, "E+1 N"]
+    predictions: Int64[np.ndarray, "P N"]
     """Row 0 without perturbation, row i + 1 under entry i."""
 
 

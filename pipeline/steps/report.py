@@ -36,6 +36,17 @@ GAINED, LOST = 6, 4
 """Examples shown of samples that the second branch wins, and of those it loses."""
 
 
+class Inputs(NamedTuple):
+    """Where everything but the summary is read from; see `write_report`."""
+
+    index: Path
+    raw: Path
+    shards: Shards
+    runs: Path
+    evaluations: Path
+    settings: Path
+
+
 class Photos(NamedTuple):
     """Where the pictures of a sample come from."""
 
@@ -80,15 +91,22 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         ManifestError: If anything is absent or damaged; says which stage to run.
     """
     results = _results(summary, variant)
-    records = {run: read_record(RunRecord, runs / run / "run.json", f"train@{run}") for run in results.runs}
-    data, opened = read_record(DataSummary, index / "summary.json", "index"), Shards(shards)
-    ambiguous = _pair(results, records[variant])
-    duels = _duels(evaluations)
+    inputs = Inputs(index, raw, Shards(shards), runs, evaluations, settings)
+    text = render(_page(params, results, inputs))
+    report.mkdir(parents=True, exist_ok=True)
+    (report / "index.html").write_text(text, encoding="utf-8")
+
+
+def _page(params: ReportParams, results: Summary, inputs: Inputs) -> Page:
+    cards = {run: read_record(RunRecord, inputs.runs / run / "run.json", f"train@{run}") for run in results.runs}
+    data = read_record(DataSummary, inputs.index / "summary.json", "index")
+    ambiguous = _pair(results, cards[results.variant])
+    duels = _duels(inputs.evaluations)
     finding = _finding(duels, results, ambiguous, params.seed)
-    photos = Photos(index / "samples.parquet", raw, opened, ambiguous)
+    photos = Photos(inputs.index / "samples.parquet", inputs.raw, inputs.shards, ambiguous)
     samples, examples = _pictures(params, finding.comparisons[0], duels[0], photos)
-    page = Page(
-        dataset=place_name(load_settings(DownloadParams, settings / "download.json").source),
+    return Page(
+        dataset=place_name(load_settings(DownloadParams, inputs.settings / "download.json").source),
         summary=results,
         groups=tuple((kind, tuple(group)) for kind, group in groupby(by_kind(results), lambda r: r.run.kind)),
         finding=finding,
@@ -96,15 +114,13 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         ambiguous=ambiguous,
         samples=samples,
         charts=_charts(results, data, ambiguous),
-        curves=_curves(results, runs),
-        heat_rows=_heat_rows(results, evaluations, ambiguous, opened.categories),
+        curves=_curves(results, inputs.runs),
+        heat_rows=_heat_rows(results, inputs.evaluations, ambiguous, inputs.shards.categories),
         examples=examples,
-        records=records,
-        shards=opened.manifest,
-        settings=read_settings(settings),
+        records=cards,
+        shards=inputs.shards.manifest,
+        settings=read_settings(inputs.settings),
     )
-    report.mkdir(parents=True, exist_ok=True)
-    (report / "index.html").write_text(render(page), encoding="utf-8")
 
 
 def _results(path: Path, variant: str) -> Summary:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import timm
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.console import counter
 from pipeline.datasets.class_set import ClassMap, select_classes
@@ -27,10 +27,13 @@ from pipeline.training.optimizer import make_optimizer
 from pipeline.training.split import Split, load_split
 from pipeline.workspace import publish, unfinished
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 CHECKPOINT = "checkpoint.pt"
 
 
-def train(
+def train(  # noqa: PLR0913 - every path and name of the stage
     params: TrainParams,
     *,
     run: str,
@@ -122,7 +125,9 @@ def _go_on(progress: Progress[RveRNet], card: RunCard, class_map: ClassMap, sour
     train_split = load_split(source, "train", class_map, views=views)
     test_split = load_split(source, "test", class_map, views=views)
     epochs, done = card.train.epochs, len(progress.records)
-    with counter(epochs * len(train_split), what=f"train {card.run}", unit="sample", done=done * len(train_split)) as bar:
+    with counter(
+        epochs * len(train_split), what=f"train {card.run}", unit="sample", done=done * len(train_split)
+    ) as bar:
         for epoch in range(done, epochs):
             trained = train_epoch(
                 progress.model, train_split, progress.optimizer, card.train, epoch=epoch, on_batch=bar.update
@@ -134,9 +139,7 @@ def _go_on(progress: Progress[RveRNet], card: RunCard, class_map: ClassMap, sour
             _show(bar, record, epochs)
 
 
-def _record(
-    epoch: int, trained: TrainPass, tested: TestPass, split: Split, ambiguous: tuple[int, ...]
-) -> EpochRecord:
+def _record(epoch: int, trained: TrainPass, tested: TestPass, split: Split, ambiguous: tuple[int, ...]) -> EpochRecord:
     targets, predictions = split.targets.numpy(), tested.predictions.numpy()
     match ambiguous:
         case (first, second):
@@ -155,7 +158,7 @@ def _record(
     )
 
 
-def _show(bar: "tqdm[None]", record: EpochRecord, epochs: int) -> None:
+def _show(bar: "tqdm[Any]", record: EpochRecord, epochs: int) -> None:
     bar.set_postfix_str(
         f"epoch {record.epoch}/{epochs}, loss {record.train_loss:.3f}, test top-1 {record.test_top1:.3f}, "
         f"macro F1 {record.test_macro_f1:.3f}"

@@ -1,12 +1,13 @@
 """Turn pre-trained weights of any source into one hashed, shareable safetensors file; later stages touch no hub."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import safetensors.torch
 import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import ModelError, WeightsError
 from pipeline.manifest import sha256_of
@@ -15,6 +16,9 @@ from pipeline.models.card import WEIGHTS, BackboneCard, write_card
 from pipeline.models.hub import fetch_from_hub
 from pipeline.models.state_dicts import differences, read_tensors, with_timm_names
 from pipeline.params.model import BackboneParams
+
+Options: TypeAlias = Mapping[str, Any]
+"""Keyword arguments for `timm.create_model`."""
 
 ABSENT = BackboneCard(
     name="none",
@@ -59,27 +63,25 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     if params.timm is None:
         write_card(ABSENT.model_copy(update={"name": name}), folder)
         return
-    check_timm_id(params.timm)
-    model = create_timm_model(params.timm, params.options)
-    card = describe_backbone(name, params, model)
-    source = _locate(params, name)
+    check_timm_id(params.timm)  # before any download
+    card = describe_backbone(name, params.timm, params.options)
+    source = _locate(params, params.timm, name)
     if source is not None:
-        tensors = fitted_tensors(params, source.path, model)
+        tensors = fitted_tensors(source.path, params.timm, params.options)
         safetensors.torch.save_file(tensors, folder / WEIGHTS)
         card = card.model_copy(update=source.provenance)
     write_card(card, folder)
 
 
-def describe_backbone(name: str, params: BackboneParams, model: nn.Module) -> BackboneCard:
+def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard:
     """Return the card of a randomly initialised backbone, with timm's word on its normalisation and input size."""
-    assert params.timm is not None
-    entry = timm.get_pretrained_cfg(params.timm)
-    size = params.options.get("img_size", entry.input_size[-1] if entry else 0)
+    entry = timm.get_pretrained_cfg(timm_id)
+    size = options.get("img_size", entry.input_size[-1] if entry else 0)
     return ABSENT.model_copy(
         update={
             "name": name,
-            "timm": params.timm,
-            "options": params.options,
+            "timm": timm_id,
+            "options": options,
             "mean": tuple(entry.mean if entry else IMAGENET_DEFAULT_MEAN),
             "std": tuple(entry.std if entry else IMAGENET_DEFAULT_STD),
             "input_size": size,
@@ -88,38 +90,32 @@ def describe_backbone(name: str, params: BackboneParams, model: nn.Module) -> Ba
     )
 
 
-def fitted_tensors(params: BackboneParams, path: Path, model: nn.Module) -> dict[str, Tensor]:
+def fitted_tensors(path: Path, timm_id: str, options: Options) -> dict[str, Tensor]:
     """Return the tensors of a file as the model holds them: timm's names, position embeddings of its size.
-
-    Args:
-        params: Model and options.
-        path: File of tensors with timm's or torchvision's names.
-        model: The same model with random weights, to name and compare tensors.
 
     Raises:
         WeightsError: If the file is not readable or a tensor is missing, unknown or of the wrong shape.
     """
-    assert params.timm is not None
+    model = create_timm_model(timm_id, options)
     tensors = with_timm_names(read_tensors(path), model)
     try:
-        loaded = create_timm_model(params.timm, params.options, dict(tensors))
+        model = create_timm_model(timm_id, options, dict(tensors))
     except (RuntimeError, KeyError, AttributeError, ModelError) as error:
         text = differences(tensors, model) or " ".join(str(error).split())
-        raise WeightsError(f"{path}: does not fit {params.timm}: {text}; give weights of this very model") from error
-    return {name: tensor.detach().clone() for name, tensor in loaded.state_dict().items()}
+        raise WeightsError(f"{path}: does not fit {timm_id}: {text}; give weights of this very model") from error
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _locate(params: BackboneParams, name: str) -> Source | None:
-    assert params.timm is not None
-    match params.weights:
-        case "none":
-            return None
-        case "hub":
-            file = fetch_from_hub(params.timm, params.revision)
-            path, told, revision = file.path, f"{file.repository}/{file.path.name}", file.commit
-        case location:
-            path, revision = Path(location).expanduser(), None
-            told = path.name
+def _locate(params: BackboneParams, timm_id: str, name: str) -> Source | None:
+    revision = None
+    if params.weights == "none":
+        return None
+    if params.weights == "hub":
+        path, repository, revision = fetch_from_hub(timm_id, params.revision)
+        told = f"{repository}/{path.name}"
+    else:
+        path = Path(params.weights).expanduser()
+        told = path.name
     if not path.is_file():
         raise WeightsError(f"backbones.{name}.weights: {path}: no such file; give a path of a state dict, hub or none")
     sha256 = sha256_of(path)

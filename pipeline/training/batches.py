@@ -28,7 +28,7 @@ def split_evenly(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tens
 
     The last batch may be smaller; a lone last sample joins the batch before it.
     """
-    batches = list(order.split(batch_size))
+    batches = list(torch.split(order, batch_size))
     if len(batches) > 1 and len(batches[-1]) < SMALLEST:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

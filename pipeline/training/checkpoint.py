@@ -48,7 +48,9 @@ def save_checkpoint(progress: Progress[Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         text = " ".join(str(error).split())
-        raise TrainingError(f"{path}: not written ({text}); free some space and run again: the last one is kept") from error
+        raise TrainingError(
+            f"{path}: not written ({text}); free some space and run again: the last one is kept"
+        ) from error
 
 
 def load_checkpoint(progress: Progress[Any], path: Path, device: torch.device) -> None:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
 from pipeline.models.numerics import generator_of, seed_of
@@ -39,7 +38,7 @@ class TestPass(NamedTuple):
     """Class of the highest logit by sample."""
 
 
-def train_epoch(
+def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     model: RveRNet,
     split: Split,
     optimizer: torch.optim.Optimizer,
@@ -75,7 +74,7 @@ def train_epoch(
         batch = take(split, rows, device, flips)
         rate = learning_rate(params, epoch=epoch, step=step, steps_per_epoch=len(batches))
         logits = model(batch.roi, batch.extra_roi)
-        losses = F.cross_entropy(logits, batch.targets, reduction="none")
+        losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
         total += _finite_sum(losses, split, rows, epoch)
         hits += int((logits.argmax(1) == batch.targets).sum())
         update(optimizer, losses.mean(), rate)
@@ -110,9 +109,9 @@ def test_epoch(model: RveRNet, split: Split, *, batch_size: int) -> TestPass:
     model.eval()
     device = next(model.parameters()).device
     total, predictions = 0.0, []
-    for rows in torch.arange(len(split)).split(batch_size):
+    for rows in torch.split(torch.arange(len(split)), batch_size):
         batch = take(split, rows, device, None)
         logits = model(batch.roi, batch.extra_roi)
-        total += float(F.cross_entropy(logits, batch.targets, reduction="sum"))
+        total += float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
         predictions.append(logits.argmax(1).cpu())
     return TestPass(total / len(split), torch.cat(predictions))

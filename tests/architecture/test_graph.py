@@ -91,7 +91,7 @@ def path_of(node: ast.expr) -> str:
 
 def literal_head(path: str) -> str:
     """Return a dvc.yaml path up to its first template."""
-    return path.split("${")[0].rstrip("/")
+    return path.split("${", maxsplit=1)[0].rstrip("/")
 
 
 def covered(path: str, named: set[str]) -> bool:

@@ -21,7 +21,11 @@ from pipeline.errors import ManifestError
 from pipeline.imaging.components import regions_by_value
 from tests.unit.datasets.test_samples import CATEGORIES, PROMPTED, SAMPLE
 
-STEMS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1).map(stem_of).filter(lambda s: not is_picture(s))
+STEMS = (
+    st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/."), min_size=1)
+    .map(stem_of)
+    .filter(lambda s: not is_picture(s))
+)
 NAMES = st.text(st.characters(exclude_categories=("C",)), min_size=1).map(fold_name).filter(bool)
 
 
@@ -90,7 +94,9 @@ NUMBERS = st.floats(0, 1e6)
 def test_prompts_survive_being_written(coordinates: list[tuple[float, ...]]) -> None:
     """Points and boxes, to the last digit; the hull holds all of them."""
     prompts = tuple(
-        Prompt("point", c) if len(c) == 2 else Prompt("box", (*np.minimum(c[:2], c[2:]).tolist(), *np.maximum(c[:2], c[2:]).tolist()))
+        Prompt("point", c)
+        if len(c) == 2
+        else Prompt("box", (*np.minimum(c[:2], c[2:]).tolist(), *np.maximum(c[:2], c[2:]).tolist()))
         for c in coordinates
     )
     rows = (f"a,{p.kind},{','.join(map(repr, p.coordinates))}{',,' * (p.kind == 'point')}" for p in prompts)
@@ -114,7 +120,7 @@ def test_regions_partition_the_foreground(labels: np.ndarray) -> None:
 @given(st.lists(st.integers(0, 50), min_size=1))
 def test_quantiles_are_values_in_order(values: list[int]) -> None:
     """Each is one of the values, and the ends are the extremes."""
-    spread = quantiles(Counter(map(float, values)))
+    spread = quantiles(Counter(values))
     assert spread is not None
     inner = [spread.minimum, spread.p05, spread.p25, spread.median, spread.p75, spread.p95, spread.maximum]
     assert inner == sorted(inner)
@@ -132,7 +138,7 @@ def test_what_is_shown_is_one_line_of_valid_text(text: str) -> None:
     shown.encode()
 
 
-@settings(max_examples=3000, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.integers(0, 2**30), st.integers(1, 255))
 def test_a_damaged_table_is_refused_or_harmless(place: int, flip: int) -> None:
     """After any one byte is changed: the same rows, or a ManifestError; never others, never a crash."""

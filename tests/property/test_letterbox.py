@@ -1,7 +1,7 @@
 """Laws of the letterbox."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
@@ -13,6 +13,7 @@ GRAYS = st.integers(0, 255)
 Pair = tuple[np.ndarray, np.ndarray]
 
 
+@settings(deadline=None)
 @given(SIDES, SIDES, st.integers(1, 2048))
 def test_the_rectangle_is_the_floored_photo_in_the_middle(height: int, width: int, size: int) -> None:
     """The long side is `size`, the other is rounded down but at least 1, and the extra pixel lies left or above."""
@@ -24,6 +25,7 @@ def test_the_rectangle_is_the_floored_photo_in_the_middle(height: int, width: in
     assert rect.left - (size - rect.width - rect.left) in {0, 1}
 
 
+@settings(deadline=None)
 @given(image_and_mask(), SIZES, GRAYS, GRAYS)
 def test_both_views_add_up_to_the_letterboxed_photo(pair: Pair, size: int, fill: int, pad: int) -> None:
     """Inside the rectangle ROI + extra-ROI = photo + fill, to the last gray level."""
@@ -35,6 +37,7 @@ def test_both_views_add_up_to_the_letterboxed_photo(pair: Pair, size: int, fill:
     np.testing.assert_array_equal(total, boxed[inside].astype(int) + fill)
 
 
+@settings(deadline=None)
 @given(image_and_mask(), SIZES, GRAYS)
 def test_everything_carries_the_same_padding(pair: Pair, size: int, pad: int) -> None:
     """Outside the rectangle photo and views are `pad`, and the mask is False."""
@@ -47,6 +50,7 @@ def test_everything_carries_the_same_padding(pair: Pair, size: int, pad: int) ->
     assert not letterbox_mask(mask, size=size)[outside].any()
 
 
+@settings(deadline=None)
 @given(image_and_mask(), SIZES, GRAYS)
 def test_a_full_mask_gives_the_photo_and_nothing(pair: Pair, size: int, fill: int) -> None:
     """All of the photo in the mask: the ROI is the photo, the extra-ROI is `fill`."""
@@ -57,12 +61,14 @@ def test_a_full_mask_gives_the_photo_and_nothing(pair: Pair, size: int, fill: in
     assert (views.extra_roi[letterbox_rect(*mask.shape, size=size).inside] == fill).all()
 
 
+@settings(deadline=None)
 @given(image_and_mask(), SIZES)
 def test_a_mask_never_vanishes(pair: Pair, size: int) -> None:
     """However small the mask, one pixel is left."""
     assert letterbox_mask(pair[1], size=size).any()
 
 
+@settings(deadline=None)
 @given(image_and_mask(longest=8), st.integers(2, 5))
 def test_whole_blocks_keep_exactly_the_majority(pair: Pair, factor: int) -> None:
     """Where a pixel covers a whole block, it is inside if more than half of the block is."""

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.random import default_rng
 
 from pipeline.datasets.shards import ARRAYS, KIND, SCHEMA_VERSION, SampleBatch, Shards, write_shard
 from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
@@ -15,10 +16,12 @@ from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
 def batches(draw: st.DrawFn) -> SampleBatch:
     """Draw samples of any content; 5 x 5 pixels leave unused bits in a packed mask."""
     rows, size = draw(st.integers(1, 6)), draw(st.sampled_from([5, 8, 16]))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rng = default_rng(draw(st.integers(0, 2**32)))
     pixels = (rows, size, size, 3)
     return SampleBatch(
-        sample_ids=tuple(draw(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=rows, max_size=rows))),
+        sample_ids=tuple(
+            draw(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=rows, max_size=rows))
+        ),
         targets=rng.integers(0, 105, rows),
         rects=rng.integers(0, size, (rows, 4)),
         masks=rng.random((rows, size, size)) < 0.5,
@@ -54,7 +57,7 @@ def assert_equal(left: SampleBatch, right: SampleBatch) -> None:
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name), strict=True)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(batches())
 def test_reading_gives_back_what_was_written(batch: SampleBatch) -> None:
     """Write, then read: identity, for one file and for the same samples twice."""
@@ -69,7 +72,7 @@ def test_reading_gives_back_what_was_written(batch: SampleBatch) -> None:
             assert_equal(shards.select("train", [row]), batch.row(row % len(batch)))
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(batches())
 def test_the_same_samples_give_the_same_bytes(batch: SampleBatch) -> None:
     """Two writes of equal samples are equal files, even from arrays that lie differently in memory."""

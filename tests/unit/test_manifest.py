@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ManifestError
-from pipeline.manifest import FileEntry, Manifest, read_manifest, sha256_of, settings_sha256, verified, write_manifest
+from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, sha256_of, verified, write_manifest
 from pipeline.params.data import DemoParams
 
 

@@ -185,7 +185,7 @@ def test_a_closed_port_is_told_within_three_tries(host: Any, tmp_path: Path) -> 
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url, waits = f"http://127.0.0.1:{unused.getsockname()[1]}/a.zip", Waits()
-        with pytest.raises(SourceError, match="Connection refused; check the network.*local copy"):
+        with pytest.raises(SourceError, match=r"Connection refused; check the network.*local copy"):
             bring(host, tmp_path, url=url, attempts=50, waits=waits)
     assert len(waits) == 2
     assert sum(waits) < 3
@@ -199,7 +199,7 @@ def test_an_unknown_host_is_told_within_three_tries(host: Any, tmp_path: Path, m
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     waits = Waits()
-    with pytest.raises(SourceError, match="no-such-host.*check the network and the URL"):
+    with pytest.raises(SourceError, match=r"no-such-host.*check the network and the URL"):
         bring(host, tmp_path, url="http://no-such-host.invalid/a.zip", attempts=50, waits=waits)
     assert len(waits) == 2
 

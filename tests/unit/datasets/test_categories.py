@@ -36,7 +36,7 @@ def test_the_official_spelling_is_folded() -> None:
 )
 def test_a_bad_line_is_named(text: str, complaint: str) -> None:
     """The message says which line and why."""
-    with pytest.raises(ValueError, match="line|category") as caught:
+    with pytest.raises(ValueError, match=r"line|category") as caught:
         parse_category_names(text)
     assert complaint in str(caught.value)
 

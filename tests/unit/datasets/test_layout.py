@@ -1,5 +1,6 @@
 """What the lists and folders of a data set say."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,12 @@ def photo_ids(raw: RawFolder) -> list[str]:
 
 def test_lists_name_stems_in_any_spelling() -> None:
     """Suffixes, blanks and blank lines do not matter; dots inside a stem do."""
-    assert parse_split_list("a.jpg\n\n  b.PNG \r\nmy.photo\nmy.photo.v2.jpeg\n") == ["a", "b", "my.photo", "my.photo.v2"]
+    assert parse_split_list("a.jpg\n\n  b.PNG \r\nmy.photo\nmy.photo.v2.jpeg\n") == [
+        "a",
+        "b",
+        "my.photo",
+        "my.photo.v2",
+    ]
 
 
 def test_a_stem_is_composed_unicode() -> None:
@@ -78,14 +84,14 @@ def test_a_line_that_points_outside_finds_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_each_fault_of_lists_and_folders_has_its_kind(
-    tmp_path: Path, break_it: object, kind: ProblemKind, left: list[str]
+    tmp_path: Path, break_it: Callable[[RawFolder], object], kind: ProblemKind, left: list[str]
 ) -> None:
     """Only the photo at fault is left out."""
     raw = RawFolder(tmp_path)
     raw.add("train", "a", labels_of(1))
     raw.add("train", "b", labels_of(1))
     assert problems_of(raw) == []
-    break_it(raw)  # type: ignore[operator]
+    break_it(raw)
     assert {problem.kind for problem in problems_of(raw)} == {kind} or kind is ProblemKind.IN_BOTH_SPLITS
     assert kind in {problem.kind for problem in problems_of(raw)}
     assert photo_ids(raw) == left
@@ -113,9 +119,9 @@ def test_hidden_files_are_no_photos(tmp_path: Path) -> None:
 def test_an_extra_photo_needs_a_mask_or_prompts(tmp_path: Path) -> None:
     """A mask wins over prompts; a photo with neither is a problem."""
     raw = RawFolder(tmp_path)
-    folder = raw.extra("Chili Paste", "train", "with mask", labels_of(255))
-    raw.extra("Chili Paste", "train", "clicked", None)
-    raw.extra("Chili Paste", "train", "bare", None)
+    folder = raw.add_extra("Chili Paste", "train", "with mask", labels_of(255))
+    raw.add_extra("Chili Paste", "train", "clicked", None)
+    raw.add_extra("Chili Paste", "train", "bare", None)
     (folder / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nclicked.png,point,3,4,,\nwith mask,point,1,1,,\n")
     found = [item for item in find_extra(raw.path) if isinstance(item, PhotoFiles)]
     assert [(f.photo_id, f.annotation_path is None, len(f.prompts), f.category) for f in found] == [
@@ -130,9 +136,9 @@ def test_an_extra_photo_needs_a_mask_or_prompts(tmp_path: Path) -> None:
 def test_faults_of_extra_folders_have_their_kinds(tmp_path: Path) -> None:
     """Sidecars, stray masks, stray files and unprintable names."""
     raw = RawFolder(tmp_path)
-    folder = raw.extra("ketchup", "test", "a", None)
-    raw.extra("ketchup", "test", "new\nline", labels_of(1))
-    raw.extra("ketchup", "test", "b", labels_of(1))
+    folder = raw.add_extra("ketchup", "test", "a", None)
+    raw.add_extra("ketchup", "test", "new\nline", labels_of(1))
+    raw.add_extra("ketchup", "test", "b", labels_of(1))
     (folder / "b.jpg").touch()
     (folder / "stray.mask.png").touch()
     (folder / "readme.txt").touch()
@@ -152,7 +158,7 @@ def test_faults_of_extra_folders_have_their_kinds(tmp_path: Path) -> None:
 def test_prompts_of_an_absent_photo_are_a_problem(tmp_path: Path) -> None:
     """A typing mistake in the sidecar does not lose a photo in silence."""
     raw = RawFolder(tmp_path)
-    folder = raw.extra("ketchup", "train", "a", labels_of(1))
+    folder = raw.add_extra("ketchup", "train", "a", labels_of(1))
     (folder / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nA.png,point,3,4,,\n")
     assert [(p.kind, p.detail) for p in problems_of(raw)] == [
         (ProblemKind.PHOTO_ABSENT, "names A, which has no photo beside it")

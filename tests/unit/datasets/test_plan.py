@@ -1,29 +1,21 @@
 """Cutting the sample table into files."""
 
-from dataclasses import fields
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets.plan import by_photo, plan_files
 from pipeline.datasets.samples import Sample
 from pipeline.errors import DatasetError
-
-
-def sample(sample_id: str) -> Sample:
-    """Return a sample of which only the names matter."""
-    split, stem, _ = sample_id.split("/")
-    empty = dict.fromkeys((field.name for field in fields(Sample)), 0)
-    named = {"sample_id": sample_id, "photo_id": f"{split}/{stem}", "split": split}
-    return Sample(**empty | named | {"flags": ()})  # type: ignore[arg-type]
+from tests.strategies import named_sample
 
 
 def table(**photos: list[int]) -> list[Sample]:
     """Return the table of splits given as numbers of samples per photo."""
     return [
-        sample(f"{split}/{photo:04d}/{category}")
+        named_sample(f"{split}/{photo:04d}/{category}")
         for split, counts in photos.items()
         for photo, held in enumerate(counts)
         for category in range(held)
@@ -33,6 +25,7 @@ def table(**photos: list[int]) -> list[Sample]:
 COUNTS = st.lists(st.integers(1, 5), max_size=12)
 
 
+@settings(deadline=None)
 @given(COUNTS, COUNTS, st.integers(1, 5))
 def test_files_hold_every_sample_once_in_order(train: list[int], test: list[int], photos_per_file: int) -> None:
     """Joined, the files are the table; a photo is in one file, and no file has too many photos."""
@@ -46,6 +39,7 @@ def test_files_hold_every_sample_once_in_order(train: list[int], test: list[int]
     assert len(homes) == len({photo for photo, _ in homes}) == len(train) + len(test)
 
 
+@settings(deadline=None)
 @given(COUNTS, st.integers(1, 5))
 def test_all_files_but_the_last_are_full(counts: list[int], photos_per_file: int) -> None:
     """Files are numbered from 0 and start where the one before ended."""
@@ -60,11 +54,18 @@ def test_all_files_but_the_last_are_full(counts: list[int], photos_per_file: int
 
 def test_planning_reads_no_further_than_the_file_at_hand() -> None:
     """The first file is planned from a table without end."""
-    endless = (sample(f"train/{photo}/1") for photo in count())
-    assert next(plan_files(endless, photos_per_file=2)).samples == (sample("train/0/1"), sample("train/1/1"))
+    endless = (named_sample(f"train/{photo}/1") for photo in count())
+    assert next(plan_files(endless, photos_per_file=2)).samples == (
+        named_sample("train/0/1"),
+        named_sample("train/1/1"),
+    )
 
 
 def test_a_split_that_comes_twice_is_refused() -> None:
     """Files are numbered within a split, so its samples must be adjacent."""
     with pytest.raises(DatasetError, match="split 'train' are not adjacent"):
-        list(plan_files([sample("train/a/1"), sample("test/a/1"), sample("train/b/1")], photos_per_file=1))
+        list(
+            plan_files(
+                [named_sample("train/a/1"), named_sample("test/a/1"), named_sample("train/b/1")], photos_per_file=1
+            )
+        )

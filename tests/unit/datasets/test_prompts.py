@@ -40,7 +40,7 @@ def test_points_and_boxes_of_a_photo_keep_their_order() -> None:
 )
 def test_a_bad_row_is_refused_with_its_line(row: str) -> None:
     """The message says where."""
-    with pytest.raises(ValueError, match="line [23]: "):
+    with pytest.raises(ValueError, match=r"line [23]: "):
         parse_prompts(f"{HEADER}{row}\n")
 
 

@@ -8,15 +8,15 @@ from pipeline.demo.categories import CATEGORIES, CATEGORY_IDS, FOODS, WITH_CHILI
 from pipeline.demo.fields import Light
 from pipeline.demo.plants import row, varied
 
-RADIUS = 50
+RADIUS = 50.0
 
 
 def helping(food: Food, seed: int) -> Sketch:
     """Return one painted helping in a place of radius 50."""
     canvas = Canvas(
-        np.full((240, 240, 3), 0.5, np.float32), np.zeros((240, 240), np.uint8), Light.from_angles(0, 0.9), 1.0
+        np.full((240, 240, 3), 0.5, np.float32), np.zeros((240, 240), np.uint8), Light.from_angles(0.0, 0.9), 1.0
     )
-    sketch = Sketch(canvas, Place(120, 120, RADIUS))
+    sketch = Sketch(canvas, Place(120.0, 120.0, RADIUS))
     food.paint(sketch, np.random.default_rng(seed))
     return sketch
 
@@ -61,5 +61,5 @@ def test_varied_colours_stay_colours() -> None:
 
 def test_a_row_is_as_long_as_asked() -> None:
     """First and last of a nearly straight row lie about its length apart."""
-    centres = row(np.random.default_rng(0), 6, 60, 0.01)
+    centres = row(np.random.default_rng(0), 6, 60.0, 0.01)
     assert np.linalg.norm(centres[-1] - centres[0]) == pytest.approx(50, rel=0.2)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image as Pillow
 
@@ -20,7 +19,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def ids_of(folder: Path, split: str) -> list[set[int]]:
     """Return the category ids of every photo of a split, without background."""
     paths = sorted((folder / ROOT / "Images/ann_dir" / split).iterdir())
-    return [set(np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)).tolist()) - {0} for path in paths]
+    return [set(np.unique(np.asarray(Pillow.open(path))).tolist()) - {0} for path in paths]
 
 
 def test_two_workers_write_the_bytes_of_one(demo_params: DemoParams, demo_folder: Path, tmp_path: Path) -> None:

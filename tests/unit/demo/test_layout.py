@@ -36,7 +36,7 @@ def test_photos_vary_in_size_and_lie_or_stand() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("dip", [False, True])
-def test_every_food_has_a_place_whose_centre_is_in_the_picture(count: int, dip: bool) -> None:
+def test_every_food_has_a_place_whose_centre_is_in_the_picture(*, count: int, dip: bool) -> None:
     """Nothing that is on the menu may be out of sight."""
     for seed, table in enumerate(TABLES):
         places = spots(table, count, dip=dip, rng=np.random.default_rng(seed))

@@ -17,7 +17,7 @@ OTHER = {KETCHUP: CHILI_PASTE, CHILI_PASTE: KETCHUP}
 
 def stored(photo: Image) -> Image:
     """Return a photo as it is read back from its JPEG file."""
-    return cv2.imdecode(cv2.imencode(".jpg", photo, JPEG)[1], cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", photo, JPEG)[1], cv2.IMREAD_COLOR), np.uint8)
 
 
 def swapped(served: Menu) -> Menu:

@@ -17,7 +17,7 @@ VESSELS = (PLATE, DEEP_PLATE, BOWL, DIP_DISH, SAUCER)
 def table(label: int = 0) -> Canvas:
     """Return a gray table whose every pixel has a label."""
     return Canvas(
-        np.full((300, 400, 3), 0.5, np.float32), np.full((300, 400), label, np.uint8), Light.from_angles(1, 0.9), 0.8
+        np.full((300, 400, 3), 0.5, np.float32), np.full((300, 400), label, np.uint8), Light.from_angles(1.0, 0.9), 0.8
     )
 
 
@@ -42,7 +42,7 @@ def test_a_table_top_is_a_picture() -> None:
 def test_a_vessel_takes_its_ellipse_for_background(profile: Profile) -> None:
     """What stood there before loses its label under the vessel, and nowhere else."""
     canvas = table(label=9)
-    serve(canvas, Place(200, 150, 80), profile, np.random.default_rng(0))
+    serve(canvas, Place(200.0, 150.0, 80.0), profile, np.random.default_rng(0))
     assert (canvas.labels == 0).sum() == pytest.approx(np.pi * 80 * 80 * 0.8, rel=0.03)
     assert canvas.labels[150, 200] == 0
     assert 0 <= canvas.pixels.min() <= canvas.pixels.max() <= 1.001
@@ -50,8 +50,8 @@ def test_a_vessel_takes_its_ellipse_for_background(profile: Profile) -> None:
 
 def test_a_vessel_may_hang_over_the_edge() -> None:
     """Corners, odd sizes and places outside are drawn without an error."""
-    for x, y in ((0, 0), (399, 299), (-30, 150), (201, 330)):
-        serve(table(), Place(x, y, 61), PLATE, np.random.default_rng(0))
+    for x, y in ((0.0, 0.0), (399.0, 299.0), (-30.0, 150.0), (201.0, 330.0)):
+        serve(table(), Place(x, y, 61.0), PLATE, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("palette", [RED, VARIED])
@@ -59,7 +59,7 @@ def test_a_sauce_lies_in_its_dish_with_clearance(palette: Palette) -> None:
     """Sauce pixels are surrounded by `CLEARANCE` photo pixels of dish, hence twice as many on the canvas."""
     for seed in range(8):
         canvas = table(label=9)
-        mask = fill_dish(canvas, Place(200, 150, 80), palette, np.random.default_rng(seed))
+        mask = fill_dish(canvas, Place(200.0, 150.0, 80.0), palette, np.random.default_rng(seed))
         y, x = np.nonzero(mask)
         reach = np.hypot((x - 200) / 80, (y - 150) / (80 * 0.8)).max()
         assert mask.sum() > 500
@@ -71,9 +71,9 @@ def test_a_sauce_does_not_show_what_lies_under_its_dish() -> None:
     """The same draw over other pixels gives the same sauce to the bit."""
     over_gray, over_noise = table(), table()
     over_noise.pixels[:] = np.random.default_rng(1).random(over_noise.pixels.shape, np.float32)
-    masks = [fill_dish(c, Place(200, 150, 80), RED, np.random.default_rng(4)) for c in (over_gray, over_noise)]
-    np.testing.assert_array_equal(*masks)
-    np.testing.assert_array_equal(over_gray.pixels[masks[0]], over_noise.pixels[masks[0]])
+    one, two = (fill_dish(c, Place(200.0, 150.0, 80.0), RED, np.random.default_rng(4)) for c in (over_gray, over_noise))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(over_gray.pixels[one], over_noise.pixels[one])
 
 
 @pytest.mark.parametrize("add", [lay_cutlery, lay_napkin, stand_glass])
@@ -82,7 +82,7 @@ def test_clutter_changes_the_picture_but_not_the_labels(add: object) -> None:
     assert callable(add)
     for seed in range(6):
         canvas = table()
-        add(canvas, Place(200, 150, 60), np.random.default_rng(seed))
+        add(canvas, Place(200.0, 150.0, 60.0), np.random.default_rng(seed))
         assert not canvas.labels.any()
         assert (canvas.pixels != 0.5).any()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.datasets.samples import Sample
+from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import CONVENTIONS
 from pipeline.evaluation.predictions import PredictionWriter
 from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
@@ -15,11 +16,11 @@ from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.params.model import TrainParams
 from pipeline.reporting.grid import ABSENT, GridRun, parse_run, runs_with
+from pipeline.reporting.results import Epoch
 from pipeline.steps.configure import configure
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
-from pipeline.training.history import EpochRecord, write_history
 from tests.raw_folder import RawFolder
 
 ROOT = Path(__file__).parents[3]
@@ -45,6 +46,15 @@ class StudyFolder:
         return self.path / "results"
 
 
+def make_sample(category: str = "rice") -> Sample:
+    """Return one row of the sample table."""
+    return Sample(
+        sample_id="test/a/1", photo_id="test/a", split="test", photo_path="a.png", label_map_path="b.png",
+        photo_height=24, photo_width=48, photo_sha256="", category=category, category_id=1, mask_value=1, target=0,
+        mask_area=1, mask_share=0.1, x0=0, y0=0, x1=1, y1=1, components=1, prompts=None, flags=(),
+    )  # fmt: skip
+
+
 def build_study(path: Path, *, variant: str = VARIANT, categories: str = CATEGORIES) -> StudyFolder:
     """Make every input of the stages summary and report below `path`."""
     study = StudyFolder(path)
@@ -62,16 +72,14 @@ def _make_data(study: StudyFolder, categories: str) -> None:
         for number in range(photos):
             labels = np.zeros((24, 32), np.uint8)
             labels[2:10, 3:12], labels[12:20, 15:29] = 1 + number % 2, 3 + number // 2 % 2
-            raw.add(split, f"{number:08}", labels, seed=int(generator.integers(1000)))
+            raw.add(split, f"{split}{number:04}", labels, seed=int(generator.integers(1000)))
     samples = study.index / "samples.parquet"
     masks, shards = study.masks / "annotation", study.shards / "annotation"
     build_index(IndexParams(on_error="fail", tiny_area=10), raw=study.raw, index=study.index, workers=1)
     segmenting = SegmentParams(source="annotation", photos_per_file=8)
     write_masks(segmenting, raw=study.raw, samples=samples, masks=masks, workers=1)
     pairing = PairParams(image_size=32, fill=0, pad=125, photos_per_file=8)
-    write_shards(
-        pairing, source="annotation", raw=study.raw, samples=samples, masks=masks, shards=shards, workers=1
-    )
+    write_shards(pairing, source="annotation", raw=study.raw, samples=samples, masks=masks, shards=shards, workers=1)
 
 
 def make_run(study: StudyFolder, run: GridRun) -> None:
@@ -80,17 +88,17 @@ def make_run(study: StudyFolder, run: GridRun) -> None:
     names = tuple(n for n in shards.categories if run.classes == "all" or n != "sauce")
     for folder in (study.evaluations, study.perturbations, study.runs):
         (folder / run.name).mkdir(parents=True, exist_ok=True)
-    pair = [names.index(name) for name in AMBIGUOUS if name in names]
-    _evaluate(study.evaluations / run.name, run, names, pair, shards.read("test"), shards.categories)
+    _evaluate(study.evaluations / run.name, run, names, shards)
     top1 = json.loads((study.evaluations / run.name / "metrics.json").read_text())["top1"]
     _write(study.perturbations / run.name / "metrics.json", _perturbations(run, top1))
     _write(study.runs / run.name / "run.json", _card(run, names, sha256_of(shards.folder / MANIFEST)))
-    write_history(_history(has_pair=len(pair) == 2), study.runs / run.name / "history.csv")
+    history = _history(has_pair=set(AMBIGUOUS) <= set(names))
+    (study.runs / run.name / "history.csv").write_text(history, encoding="utf-8")
 
 
-def _evaluate(
-    folder: Path, run: GridRun, names: tuple[str, ...], pair: list[int], batch: SampleBatch, known: tuple[str, ...]
-) -> None:
+def _evaluate(folder: Path, run: GridRun, names: tuple[str, ...], shards: Shards) -> None:
+    batch, known = shards.read("test"), shards.categories
+    pair = [names.index(name) for name in AMBIGUOUS if name in names]
     generator = np.random.default_rng(sum(run.name.encode()))
     rows = [row for row, target in enumerate(batch.targets) if known[target] in names]
     targets = np.array([names.index(known[batch.targets[row]]) for row in rows])
@@ -103,7 +111,10 @@ def _evaluate(
     write_tables(targets, predictions, names, folder, limit=5)
     confidences = np.full(len(rows), 0.8)
     metrics = {
-        **{"run": run.name, **run._asdict(), "epoch": 2, "conventions": CONVENTIONS},
+        "run": run.name,
+        **run._asdict(),
+        "epoch": 2,
+        "conventions": CONVENTIONS,
         **describe_run(targets, predictions, confidences, classes=len(names), ece_bins=15),
         **describe_pair(targets, predictions, pair),
     }
@@ -135,21 +146,28 @@ def _entry(number: int, top1: float, kind: str, target: str, *places: int | None
 
 def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str, object]:
     present = {name: getattr(run, name) for name in ("roi", "extra_roi") if getattr(run, name) != ABSENT}
-    recipe = {field: 1 for field in TrainParams.model_fields}
+    recipe = dict.fromkeys(TrainParams.model_fields, 1)
     backbone = {
         "options": {}, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "input_size": 32, "source": "none",
         "file": None, "revision": None, "sha256": None, "licence": None,
     }  # fmt: skip
     return {
-        **{"run": run.name, **run._asdict(), "class_names": names, "ambiguous": [n for n in AMBIGUOUS if n in names]},
-        **{"image_size": 32, "train": recipe, "epochs_done": 2, "shards_sha256": shards_sha256},
+        "run": run.name,
+        **run._asdict(),
+        "class_names": names,
+        "ambiguous": [name for name in AMBIGUOUS if name in names],
+        "image_size": 32,
+        "train": recipe,
+        "epochs_done": 2,
+        "shards_sha256": shards_sha256,
         "weights_sha256": f"{sum(run.name.encode()):064x}",
         "backbones": {branch: {"name": name, "timm": f"demo_{name}", **backbone} for branch, name in present.items()},
     }
 
 
-def _history(*, has_pair: bool) -> list[EpochRecord]:
-    return [EpochRecord(e, 1e-3, 2 / e, 0.4, 2.2 / e, 0.4, 0.3 * e, 0.35 * e if has_pair else None) for e in (1, 2)]
+def _history(*, has_pair: bool) -> str:
+    rows = [(e, 1e-3, 2 / e, 0.4, 2.2 / e, 0.4, 0.3 * e, 0.35 * e if has_pair else "") for e in (1, 2)]
+    return "\n".join(",".join(map(str, row)) for row in (Epoch._fields, *rows)) + "\n"
 
 
 def _write(path: Path, value: object) -> None:

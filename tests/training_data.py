@@ -1,0 +1,45 @@
+"""Small train and test shards with backbones for them, for tests of training."""
+
+from pathlib import Path
+
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
+from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.models.card import BackboneCard, write_card
+from pipeline.params.data import PairParams
+from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card
+
+PAIR = PairParams(image_size=SIDE, fill=0, pad=PAD, photos_per_file=4)
+
+
+def write_shards_of(folder: Path, splits: dict[str, list[SampleBatch]]) -> Path:
+    """Write one shard a batch, and the manifest."""
+    folder.mkdir(parents=True)
+    metadata = shard_metadata(PAIR, source="annotation", categories=CATEGORIES)
+    entries = []
+    for split, batches in splits.items():
+        for number, batch in enumerate(batches):
+            path = folder / f"{split}-{number:05d}.parquet"
+            write_shard(batch, path, metadata)
+            entries.append(FileEntry(name=path.name, split=split, rows=len(batch), sha256=sha256_of(path)))
+    manifest = Manifest(
+        kind=KIND,
+        schema_version=SCHEMA_VERSION,
+        source="annotation",
+        image_size=SIDE,
+        categories=CATEGORIES,
+        settings_sha256=settings_sha256(PAIR),
+        files=tuple(entries),
+    )
+    write_manifest(manifest, folder)
+    return folder
+
+
+def write_cards(weights: Path) -> Path:
+    """Write the cards of `tiny`, `dropping` (with dropout) and the absent branch."""
+    tiny = backbone_card("tiny")
+    dropping = tiny.model_copy(update={"name": "dropping", "options": tiny.options | {"proj_drop_rate": 0.5}})
+    absent = BackboneCard.model_validate(tiny.model_dump() | {"name": "none", "timm": None, "input_size": 0})
+    for card in (tiny, dropping, absent):
+        (weights / card.name).mkdir(parents=True)
+        write_card(card, weights / card.name)
+    return weights

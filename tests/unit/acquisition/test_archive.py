@@ -1,0 +1,303 @@
+"""Real archives, honest, damaged and hostile, through the real extraction."""
+
+import importlib
+import io
+import struct
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.acquisition.archive import extract_archive, use_native_decryption
+from pipeline.acquisition.entries import ArchiveLimits
+from pipeline.errors import ArchiveError, SpaceError
+
+Pack = Callable[..., Path]
+PASSWORD = "LARCdataset9947"  # noqa: S105 (printed in the authors' README)
+
+
+def extract(archive: Path, folder: Path, *, password: str | None = PASSWORD, **bounds: int) -> dict[str, bytes]:
+    """Extract and return content by path."""
+    limits = ArchiveLimits(**({"max_bytes": 10**9, "max_files": 10_000} | bounds))
+    extract_archive(archive, folder, password=password, limits=limits, report=lambda *_: None)
+    return content(folder)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file below a folder by its path."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def nothing_outside(tmp_path: Path) -> bool:
+    """Tell whether a test's folder holds the archive alone."""
+    return [path.name for path in tmp_path.iterdir() if path.name != "out"] == ["data.zip"]
+
+
+@pytest.mark.parametrize("top", ["", "FoodSeg103/", "any name/"])
+def test_the_official_files_come_out_without_the_top_folder(
+    pack: Pack, official: dict[str, bytes], tmp_path: Path, top: str
+) -> None:
+    """Whatever it is called, and where there is none."""
+    assert extract(pack({top + name: body for name, body in official.items()}), tmp_path / "out") == official
+
+
+def test_other_files_are_left_out_and_named_in_one_line(
+    pack: Pack, official: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clutter of macOS and lists that nobody reads."""
+    clutter = {"__MACOSX/._x": b"", "FoodSeg103/.DS_Store": b"", "FoodSeg103/Images/img_dir/train/Thumbs.db": b""}
+    extra = {"FoodSeg103/test_recipe1m_id.txt": b"", "FoodSeg103/Readme.txt": b"read me"}
+    archive = pack({**{f"FoodSeg103/{n}": b for n, b in official.items()}, **clutter, **extra})
+    assert extract(archive, tmp_path / "out") == official | {"Readme.txt": b"read me"}
+    assert capsys.readouterr().err.startswith("ignored 4 files outside the official layout: 'FoodSeg103/.DS_Store', ")
+
+
+def test_a_missing_part_is_named(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
+    """Before anything is extracted."""
+    del official["Images/ann_dir/test/00000002.png"], official["category_id.txt"]
+    with pytest.raises(ArchiveError, match=r"Images/ann_dir/test, category_id.txt absent or empty"):
+        extract(pack(official), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_of_something_else_is_refused(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
+    """No data set in it, or two."""
+    with pytest.raises(ArchiveError, match="no folder `Images`"):
+        extract(pack({"holiday.jpg": b""}), tmp_path / "out")
+    with pytest.raises(ArchiveError, match="2 folders `Images`"):
+        extract(pack({f"{top}/{n}": b for top in "ab" for n, b in official.items()}), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("body", "diagnosis"),
+    [
+        (b"\n<!DOCTYPE html><title>Sign in</title>", "a web page, not a ZIP"),
+        (b"<?xml version='1.0'?><Error>", "a web page, not a ZIP"),
+        (b"", "not a ZIP archive"),
+        (b"\x1f\x8b\x08 tar", "not a ZIP archive"),
+    ],
+)
+def test_what_is_no_zip_is_called_what_it_is(tmp_path: Path, body: bytes, diagnosis: str) -> None:
+    """The message names the file."""
+    (tmp_path / "data.zip").write_bytes(body)
+    with pytest.raises(ArchiveError, match=f"data.zip: {diagnosis}"):
+        extract(tmp_path / "data.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
+def test_a_truncated_zip_is_told(pack: Pack, official: dict[str, bytes], tmp_path: Path, kept: float) -> None:
+    """Its table of contents is at the end."""
+    archive = pack(official)
+    archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * kept)])
+    with pytest.raises(ArchiveError, match="a ZIP that is cut short; fetch it anew"):
+        extract(archive, tmp_path / "out")
+
+
+def test_every_single_flipped_byte_is_either_found_or_harmless(
+    pack: Pack, official: dict[str, bytes], tmp_path: Path
+) -> None:
+    """No damage gets through, and none ends in another error than the one line."""
+    archive = pack(official)
+    sound = archive.read_bytes()
+    messages = []
+    for position in range(0, len(sound), 7):
+        archive.write_bytes(sound[:position] + bytes([sound[position] ^ 0x5A]) + sound[position + 1 :])
+        try:
+            assert extract(archive, tmp_path / f"out{position}") == official
+        except ArchiveError as error:
+            messages.append(str(error))
+    assert len(messages) > 30
+    assert "\n" not in "".join(messages)
+
+
+@pytest.mark.parametrize(("target", "reason"), [("../evil", "`..`"), ("/tmp/evil", "absolute")])  # noqa: S108
+def test_nothing_lands_outside(
+    pack: Pack, official: dict[str, bytes], tmp_path: Path, target: str, reason: str
+) -> None:
+    """One hostile entry discredits the whole archive, wanted or not."""
+    with pytest.raises(ArchiveError, match=reason):
+        extract(pack(official | {target: b"evil"}), tmp_path / "out")
+    assert nothing_outside(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_followed_by_a_file_below_it_writes_nothing(
+    pack: Pack, official: dict[str, bytes], tmp_path: Path
+) -> None:
+    """The classic way out of a folder."""
+    link = zipfile.ZipInfo("Images/img_dir/train/00000003.jpg")
+    link.external_attr = 0o120777 << 16
+    with pytest.raises(ArchiveError, match="a link, a device"):
+        extract(pack({**official, link: b"/etc"}), tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_entry_that_comes_twice_is_refused(official: dict[str, bytes], tmp_path: Path) -> None:
+    """Readers disagree on which of the two counts."""
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for name, body in [*official.items(), ("category_id.txt", b"0 other\n")]:
+            archive.writestr(name, body)
+    with pytest.raises(ArchiveError, match="two entries"):
+        extract(tmp_path / "data.zip", tmp_path / "out")
+
+
+def test_a_bomb_is_refused_before_it_grows(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
+    """By its ratio, its size, or the number of its entries."""
+    bomb = pack(official | {"Images/img_dir/train/00000003.jpg": bytes(5_000_000)})
+    with pytest.raises(ArchiveError, match="grow more than 200 times"):
+        extract(bomb, tmp_path / "out")
+    with pytest.raises(ArchiveError, match=r"download\.max_gigabytes"):
+        extract(bomb, tmp_path / "out", max_bytes=1_000_000)
+    with pytest.raises(ArchiveError, match=r"download\.max_files"):
+        extract(bomb, tmp_path / "out", max_files=7)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("declared", [1, 10**6])
+def test_a_size_that_lies_cannot_pass(pack: Pack, official: dict[str, bytes], tmp_path: Path, declared: int) -> None:
+    """Never are more bytes written than declared, and fewer are noticed."""
+    archive = pack(official | {"Images/img_dir/train/00000003.jpg": b"x" * 20_000}, compression=zipfile.ZIP_STORED)
+    patch_directory(archive, "Images/img_dir/train/00000003.jpg", declared)
+    with pytest.raises(ArchiveError, match=r"00000003\.jpg.*(damaged|another number of bytes)"):
+        extract(archive, tmp_path / "out")
+    written = tmp_path / "out/Images/img_dir/train/00000003.jpg"
+    assert written.stat().st_size <= declared
+
+
+def patch_directory(archive: Path, name: str, file_size: int) -> None:
+    """Change the declared size of an entry in the table of contents."""
+    data = bytearray(archive.read_bytes())
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(name.encode()))
+    data[at + 24 : at + 28] = struct.pack("<I", file_size)
+    archive.write_bytes(data)
+
+
+def test_a_zip64_offset_beyond_any_file_is_one_line(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
+    """Numbers near 2^64 must not end in an OverflowError."""
+    archive = pack(official)
+    data = bytearray(archive.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 7, 7, 2**63, 2**63 + 5)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    archive.write_bytes(data[:end] + record + locator + data[end:])
+    with pytest.raises(ArchiveError, match=r"damaged|cut short"):
+        extract(archive, tmp_path / "out")
+
+
+def test_an_interrupted_extraction_keeps_what_is_whole(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
+    """Files with the right bytes stay untouched; a torn one is written anew."""
+    archive = pack(official)
+    extract(archive, tmp_path / "out")
+    whole, torn = tmp_path / "out/ImageSets/train.txt", tmp_path / "out/category_id.txt"
+    before = whole.stat().st_ino, whole.stat().st_mtime_ns
+    torn.write_bytes(b"\0" * torn.stat().st_size)
+    assert extract(archive, tmp_path / "out") == official
+    assert (whole.stat().st_ino, whole.stat().st_mtime_ns) == before
+
+
+def test_room_is_asked_for_before_the_first_file(
+    pack: Pack, official: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And files that are there already need none."""
+    archive = pack(official)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0})())
+    with pytest.raises(SpaceError, match=r"1\.\d\dkB are needed here and 0\.00B are free"):
+        extract(archive, tmp_path / "out")
+    monkeypatch.undo()
+    extract(archive, tmp_path / "out")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0})())
+    assert extract(archive, tmp_path / "out") == official
+
+
+class TestEncrypted:
+    """The real photos, packed and encrypted like the official archive."""
+
+    def test_all_400_photos_come_out(self, shared: Path, tmp_path: Path) -> None:
+        """300 train, 100 test, as many label maps, two lists and the names: 803 files."""
+        files = extract(shared / "data/FoodSeg103-mini.zip", tmp_path / "out")
+        counts = {part: sum(name.startswith(part) for name in files) for part in ("Images/img_dir", "Images/ann_dir")}
+        assert counts == {"Images/img_dir": 400, "Images/ann_dir": 400}
+        assert len(files) == 803
+        assert files["Images/img_dir/train/00004611.jpg"].startswith(b"\xff\xd8")
+
+    def test_decryption_is_native(self) -> None:
+        """Pure Python manages 2 MB a second."""
+        assert use_native_decryption()
+
+    @pytest.mark.parametrize("password", [None, ""])
+    def test_a_missing_password_is_told_before_anything_is_written(
+        self, shared: Path, tmp_path: Path, password: str | None
+    ) -> None:
+        """The message names the parameter."""
+        with pytest.raises(ArchiveError, match=r"encrypted; set download\.password"):
+            extract(shared / "data/FoodSeg103-mini.zip", tmp_path / "out", password=password)
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("password", "reason"), [("wrong0", ": download"), ("wrong524", "damaged .*, or download")]
+    )
+    def test_a_wrong_password_is_told(self, shared: Path, tmp_path: Path, password: str, reason: str) -> None:
+        """Also where the check byte of an entry fits it by chance, one time in 256, and the content does not."""
+        with pytest.raises(ArchiveError, match=rf"{reason}\.password is wrong"):
+            extract(shared / "data/FoodSeg103-mini.zip", tmp_path / "out", password=password)
+
+    def test_without_the_package_it_is_slow_and_says_so(
+        self,
+        shared: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """One photo and its label map, read by zipfile's own code."""
+        small = reduced(shared / "data/FoodSeg103-mini.zip", tmp_path / "data.zip")
+        monkeypatch.setitem(sys.modules, "fast_zip_decryption", None)
+        monkeypatch.setattr(zipfile, "ZipExtFile", pure_python().ZipExtFile)
+        monkeypatch.setattr(zipfile, "_ZipDecrypter", pure_python()._ZipDecrypter)
+        slow = extract(small, tmp_path / "slow")
+        assert "package fast_zip_decryption does not work here" in capsys.readouterr().err
+        monkeypatch.undo()
+        assert extract(small, tmp_path / "fast") == slow
+        assert capsys.readouterr().err == ""
+
+
+def pure_python() -> Any:
+    """Return a fresh copy of zipfile that nobody has patched."""
+    spec = importlib.util.find_spec("zipfile")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def reduced(source: Path, target: Path) -> Path:
+    """Copy lists, names and one pair a split of an encrypted archive, byte for byte, into a smaller one."""
+    with zipfile.ZipFile(source) as archive:
+        files = [entry for entry in archive.infolist() if not entry.is_dir()]
+        groups: dict[str, list[zipfile.ZipInfo]] = {}
+        for entry in files:
+            groups.setdefault(entry.filename.rpartition("/")[0], []).append(entry)
+        chosen = [e for group in groups.values() for e in sorted(group, key=lambda e: e.file_size)[:2]]
+        raw, out, directory = source.read_bytes(), io.BytesIO(), io.BytesIO()
+        for entry in chosen:
+            start = entry.header_offset
+            name_length, extra_length = struct.unpack("<HH", raw[start + 26 : start + 30])
+            end = start + 30 + name_length + extra_length + entry.compress_size
+            directory.write(central(entry, out.tell()))
+            out.write(raw[start:end])
+    offset, size = out.tell(), directory.tell()
+    out.write(directory.getvalue())
+    out.write(struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, len(chosen), len(chosen), size, offset, 0))
+    target.write_bytes(out.getvalue())
+    return target
+
+
+def central(entry: zipfile.ZipInfo, offset: int) -> bytes:
+    """Return the line of the table of contents for an entry that now begins at `offset`."""
+    name = entry.filename.encode()
+    numbers = (20, 20, entry.flag_bits, entry.compress_type, entry._raw_time, 0, entry.CRC)  # type: ignore[attr-defined]
+    sizes = (entry.compress_size, entry.file_size, len(name), 0, 0, 0, 0, entry.external_attr, offset)
+    return struct.pack("<4sHHHHHHIIIHHHHHII", b"PK\x01\x02", *numbers, *sizes) + name

@@ -1,0 +1,72 @@
+"""Making planned files once, whatever interrupts the work."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.datasets.plan import PlannedFile, plan_files
+from pipeline.datasets.units import FILES, FINISHED, finish_files
+from tests.strategies import named_sample
+
+SAMPLES = [named_sample(f"test/{photo}/1") for photo in range(4)]
+
+
+def plan() -> Iterator[PlannedFile]:
+    """Plan four files of one photo."""
+    return plan_files(SAMPLES, photos_per_file=1)
+
+
+def write_name(planned: PlannedFile, path: Path) -> None:
+    """Write the ids of the samples."""
+    path.write_text("\n".join(sample.sample_id for sample in planned.samples))
+
+
+class Recorder:
+    """Writer that notes what it wrote and breaks down before one of the files."""
+
+    def __init__(self, breaks_at: str | None = None) -> None:
+        """Break down at the file of this name."""
+        self.breaks_at, self.written = breaks_at, list[str]()
+
+    def __call__(self, planned: PlannedFile, path: Path) -> None:
+        """Write half a file and break down, or a whole one."""
+        if planned.name == self.breaks_at:
+            path.write_text("half")
+            raise KeyboardInterrupt
+        self.written.append(planned.name)
+        write_name(planned, path)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_file_is_made_and_listed_in_order(tmp_path: Path, workers: int) -> None:
+    """Entries come in planned order with rows and hashes, whatever the number of workers."""
+    entries = list(finish_files(write_name, plan(), tmp_path, workers=workers))
+    assert [entry.name for entry in entries] == [f"test-{number:05d}.parquet" for number in range(4)]
+    assert {entry.rows for entry in entries} == {1}
+    assert sorted(path.name for path in (tmp_path / FILES).iterdir()) == [entry.name for entry in entries]
+
+
+def test_an_interruption_loses_only_the_file_in_flight(tmp_path: Path) -> None:
+    """The second run makes the file that broke and those after it, none before it."""
+    with pytest.raises(KeyboardInterrupt):
+        list(finish_files(Recorder("test-00002.parquet"), plan(), tmp_path, workers=1))
+    assert not (tmp_path / FILES / "test-00002.parquet").exists()
+    again = Recorder()
+    entries = list(finish_files(again, plan(), tmp_path, workers=1))
+    assert again.written == ["test-00002.parquet", "test-00003.parquet"]
+    other = tmp_path / "other"
+    other.mkdir()
+    assert entries == list(finish_files(write_name, plan(), other, workers=1))
+
+
+def test_a_finished_file_that_was_damaged_is_made_anew(tmp_path: Path) -> None:
+    """Resuming checks the hash of every finished file, and treats a damaged note like none."""
+    list(finish_files(write_name, plan(), tmp_path, workers=1))
+    (tmp_path / FILES / "test-00001.parquet").write_text("other")
+    (tmp_path / FILES / "test-00002.parquet").unlink()
+    (tmp_path / FINISHED / "test-00003.parquet.json").write_text('{"name": "te')
+    again = Recorder()
+    list(finish_files(again, plan(), tmp_path, workers=1))
+    assert again.written == ["test-00001.parquet", "test-00002.parquet", "test-00003.parquet"]
+    assert (tmp_path / FILES / "test-00001.parquet").read_text() == "test/1/1"

@@ -1,0 +1,206 @@
+"""Photos and label maps as they are met in the wild."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from pipeline.errors import PhotoError
+from pipeline.imaging.decode import ORIENTATION_TAG, photo_size, read_label_map, read_photo
+
+RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)
+COLOURS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+
+
+def png(*, depth: int, colour: int, height: int, width: int, rows: bytes) -> bytes:
+    """Return a PNG made by hand, for depths and sizes that Pillow does not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_lossless_colours_come_back(tmp_path: Path) -> None:
+    """An RGB photo is its pixels, and the array is the caller's to change."""
+    Pillow.fromarray(COLOURS).save(tmp_path / "a.png")
+    photo = read_photo(tmp_path / "a.png")
+    np.testing.assert_array_equal(photo, COLOURS, strict=True)
+    photo[:] = 0
+
+
+MODES = {
+    "png": ("1", "L", "P", "LA", "RGBA", "I;16"),
+    "jpg": ("1", "L", "CMYK", "YCbCr"),
+    "tiff": ("1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr", "I;16"),
+    "webp": ("1", "L", "P", "LA", "RGBA", "CMYK"),
+    "gif": ("1", "L", "P", "LA", "RGBA"),
+}
+
+
+@pytest.mark.parametrize(("ending", "mode"), [(ending, mode) for ending, modes in MODES.items() for mode in modes])
+def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, ending: str, mode: str) -> None:
+    """Whatever a format can hold is read as RGB of the same size and brightness."""
+    gray = Pillow.fromarray(RAMP.repeat(4, axis=0).repeat(4, axis=1) * 10)
+    picture = Pillow.fromarray(np.asarray(gray).astype(np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
+    path = tmp_path / f"a.{ending}"
+    picture.save(path)
+    photo = read_photo(path)
+    assert photo.shape == (16, 24, 3)
+    assert photo.dtype == np.uint8
+    assert photo_size(path) == (16, 24)
+    assert photo.min() < 60
+    assert photo.max() > 180
+
+
+def test_sixteen_bit_gray_is_scaled(tmp_path: Path) -> None:
+    """65535 is white; clipping at 255 would make nearly everything white."""
+    Pillow.fromarray(np.array([[0, 257, 32896, 65535]], np.uint16)).save(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png")[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_transparent_pixels_show_white(tmp_path: Path) -> None:
+    """Hidden colours never show, half transparent ones are mixed with white; also in palettes."""
+    pixels = np.array([[[9, 9, 9, 0], [0, 0, 0, 255], [0, 0, 0, 127]]], np.uint8)
+    Pillow.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png")[0, :, 0].tolist() == [255, 0, 128]
+    palette = Pillow.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    palette.putpalette([10, 10, 10, 20, 20, 20])
+    palette.save(tmp_path / "p.png", transparency=0)
+    assert read_photo(tmp_path / "p.png")[0, :, 0].tolist() == [255, 20]
+
+
+def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
+    """Later frames do not count."""
+    frames = [Pillow.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert read_photo(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
+    """All eight orientations give the upright picture and its size, for photos and label maps."""
+    turns = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Pillow.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    for name, upright in (("photo", COLOURS), ("map", RAMP)):
+        stored = np.ascontiguousarray(turns[orientation](upright))
+        Pillow.fromarray(stored).save(tmp_path / f"{name}.png", exif=exif)
+    np.testing.assert_array_equal(read_photo(tmp_path / "photo.png"), COLOURS)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "map.png"), RAMP)
+    assert photo_size(tmp_path / "photo.png") == (4, 6)
+
+
+def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path) -> None:
+    """Cameras write 0 and 9 too."""
+    for orientation in (0, 9):
+        exif = Pillow.Exif()
+        exif[ORIENTATION_TAG] = orientation
+        Pillow.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
+        np.testing.assert_array_equal(read_photo(tmp_path / "a.png"), COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "an empty file"),
+        (b" \n", "an empty file"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not one of the formats JPEG, PNG"),
+        (b"not a picture at all", "not one of the formats JPEG, PNG"),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
+    """The message names the file and what it is; PostScript never reaches Ghostscript."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    for read in (read_photo, photo_size):
+        with pytest.raises(PhotoError, match=f"a.jpg: {complaint}"):
+            read(path)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tiff", "webp"])
+def test_a_truncated_photo_is_refused(tmp_path: Path, ending: str) -> None:
+    """Half a file is an error on one line, never a half gray photo."""
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Pillow.fromarray(noise).save(tmp_path / f"a.{ending}")
+    whole = (tmp_path / f"a.{ending}").read_bytes()
+    (tmp_path / f"a.{ending}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PhotoError, match=rf"a.{ending}: .*; replace the file or leave it out") as error:
+        read_photo(tmp_path / f"a.{ending}")
+    assert "\n" not in str(error.value)
+
+
+def test_an_absent_photo_is_named(tmp_path: Path) -> None:
+    """A missing file, and a folder in its place."""
+    with pytest.raises(PhotoError, match=r"a.jpg: no such file"):
+        read_photo(tmp_path / "a.jpg")
+    with pytest.raises(PhotoError, match="no such file"):
+        read_photo(tmp_path)
+
+
+@pytest.mark.parametrize("side", [9000, 12_000, 60_000])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
+    """A few bytes that claim gigapixels are refused by their header."""
+    (tmp_path / "a.png").write_bytes(png(depth=8, colour=0, height=side, width=side, rows=b""))
+    for read in (photo_size, read_photo):
+        with pytest.raises(PhotoError, match="more than 80000000 pixels; shrink"):
+            read(tmp_path / "a.png")
+
+
+def test_palette_label_maps_are_their_indices(tmp_path: Path) -> None:
+    """The colours of the palette are for the eye only."""
+    picture = Pillow.fromarray(RAMP).convert("P")
+    picture.putpalette(list(range(255, -1, -1)) * 3)
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), RAMP, strict=True)
+
+
+@pytest.mark.parametrize(("depth", "packed"), [(1, b"\x50"), (2, b"\x11"), (4, b"\x01\x01")])
+def test_gray_of_few_bits_keeps_its_ids(tmp_path: Path, depth: int, packed: bytes) -> None:
+    """Pillow stretches 2 and 4 bit gray to 255; ids are taken back to 0 and 1."""
+    (tmp_path / "a.png").write_bytes(png(depth=depth, colour=0, height=1, width=4, rows=b"\0" + packed))
+    assert read_label_map(tmp_path / "a.png").tolist() == [[0, 1, 0, 1]]
+
+
+@pytest.mark.parametrize("ids", [RAMP.astype(np.uint16), np.stack([RAMP] * 3, axis=-1)])
+def test_wide_and_equal_channels_are_ids_too(tmp_path: Path, ids: np.ndarray) -> None:
+    """16 bit gray below 256 and RGB with equal channels hold ids without doubt."""
+    Pillow.fromarray(ids).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), RAMP, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "complaint"),
+    [
+        (COLOURS, "label map in colour"),
+        (np.dstack([RAMP, RAMP, RAMP, RAMP]), "transparent pixels"),
+        (RAMP.astype(np.uint16) * 30, "holds the id 690"),
+        (RAMP.astype(np.float32), "pixels of mode F hold no ids"),
+    ],
+)
+def test_pixels_that_are_no_ids_are_refused(tmp_path: Path, ids: np.ndarray, complaint: str) -> None:
+    """Colours, transparency, large and fractional numbers are refused with a mend."""
+    Pillow.fromarray(ids).save(tmp_path / "a.tiff")
+    with pytest.raises(PhotoError, match=f"a.tiff: .*{complaint}.*gray"):
+        read_label_map(tmp_path / "a.tiff")
+
+
+def test_a_lossy_label_map_is_refused(tmp_path: Path) -> None:
+    """JPEG changes ids at every edge."""
+    Pillow.fromarray(RAMP).save(tmp_path / "a.jpg")
+    with pytest.raises(PhotoError, match="not one of the formats PNG"):
+        read_label_map(tmp_path / "a.jpg")

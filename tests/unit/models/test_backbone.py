@@ -1,0 +1,102 @@
+"""Branches from timm models."""
+
+import pytest
+import timm
+import torch
+
+from pipeline.errors import ModelError
+from pipeline.models.backbone import build_backbone, check_timm_id
+from pipeline.models.card import BackboneCard
+from pipeline.params.model import TrainParams
+from tests.judged_run import TRAIN, backbone_card
+
+DEMO = ("demo_mobilenetv2", "demo_vit", "demo_mixer", "demo_deit", "demo_deit_distilled")
+RELEASED = TRAIN.model_copy(update={"normalize": "none", "features": "logits"})
+
+
+def card_of(timm_id: str, *, input_size: int = 64, **options: int) -> BackboneCard:
+    """Return the card of any timm model."""
+    return backbone_card("b").model_copy(update={"timm": timm_id, "options": options, "input_size": input_size})
+
+
+@pytest.mark.parametrize("timm_id", DEMO)
+@pytest.mark.parametrize("params", [TRAIN, RELEASED], ids=["pooled", "logits"])
+def test_demo_backbones_reach_every_parameter(timm_id: str, params: TrainParams) -> None:
+    """The output has the width the branch states, and every parameter gets gradient."""
+    branch = build_backbone(card_of(timm_id), params, image_size=64, tensors=None)
+    with torch.no_grad():
+        for parameter in branch.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))  # timm's mixer starts with a head of zeros
+    features = branch(torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8))
+    assert features.shape == (3, branch.num_features)
+    assert params.features == "pooled" or branch.num_features == 1000
+    features.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in branch.parameters())
+
+
+@pytest.mark.parametrize("timm_id", DEMO)
+def test_samples_do_not_mix_in_eval_mode(timm_id: str) -> None:
+    """A picture's features do not depend on its neighbours in the batch."""
+    branch = build_backbone(card_of(timm_id), TRAIN, image_size=64, tensors=None).eval()
+    pixels = torch.randint(0, 256, (3, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    changed = pixels.clone()
+    changed[1] = 255 - changed[1]
+    before, after = branch(pixels), branch(changed)
+    torch.testing.assert_close(before[[0, 2]], after[[0, 2]])
+    assert not torch.allclose(before[1], after[1])
+
+
+def test_a_branch_normalises_raw_pixels_itself() -> None:
+    """It equals the backbone on (pixels / 255 - mean) / std, and without normalisation on pixels / 255."""
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    for normalize, expected in (("backbone", (pixels / 255 - 0.5) / 0.5), ("none", pixels / 255)):
+        params = TRAIN.model_copy(update={"normalize": normalize})
+        branch = build_backbone(card_of("demo_vit"), params, image_size=64, tensors=None).eval()
+        torch.testing.assert_close(branch(pixels), branch.backbone(expected))
+
+
+def test_distilled_features_are_the_mean_of_both_tokens() -> None:
+    """The class and the distillation token weigh the same."""
+    branch = build_backbone(card_of("demo_deit_distilled"), TRAIN, image_size=64, tensors=None).eval()
+    tokens = branch.backbone.forward_features(torch.zeros(1, 3, 64, 64))
+    torch.testing.assert_close(branch.backbone(torch.zeros(1, 3, 64, 64)), (tokens[:, 0] + tokens[:, 1]) / 2)
+
+
+@pytest.mark.parametrize("timm_id", ["test_vit", "test_convnext", "test_efficientnet", "test_resnet"])
+def test_other_picture_sizes_suit_any_family(timm_id: str) -> None:
+    """Transformers are told the size, convolutions need not be."""
+    branch = build_backbone(card_of(timm_id, input_size=160), TRAIN, image_size=96, tensors=None)
+    assert branch(torch.zeros(2, 3, 96, 96)).shape == (2, branch.num_features)
+
+
+def test_weights_of_another_size_are_resampled_by_timm() -> None:
+    """Position embeddings are interpolated; all other tensors are taken as they are."""
+    donor = timm.create_model("test_vit")
+    branch = build_backbone(card_of("test_vit", input_size=160), TRAIN, image_size=96, tensors=donor.state_dict())
+    assert branch.backbone.pos_embed.shape[1] == 36 + donor.num_prefix_tokens
+    assert torch.equal(branch.backbone.blocks[0].mlp.fc1.weight, donor.blocks[0].mlp.fc1.weight)
+
+
+def test_an_impossible_size_is_refused() -> None:
+    """The message says which size and what to change."""
+    with pytest.raises(ModelError, match=r"'b' \(demo_vit\).*30.*pair.image_size"):
+        build_backbone(card_of("demo_vit", input_size=30), TRAIN, image_size=30, tensors=None)
+
+
+@pytest.mark.parametrize(
+    ("timm_id", "close"), [("vit_bas_patch16_224", "vit_base_patch16_224"), ("mobilenetv2_100.nope", "mobilenetv2_100")]
+)
+def test_unknown_models_are_refused_with_close_ones(timm_id: str, close: str) -> None:
+    """A typing error costs one line, not a search."""
+    with pytest.raises(ModelError, match=f"did you mean .*{close}"):
+        check_timm_id(timm_id)
+
+
+def test_unknown_options_and_missing_classifiers_are_refused() -> None:
+    """Both name the model."""
+    with pytest.raises(ModelError, match="demo_vit.*'colour'"):
+        build_backbone(card_of("demo_vit", colour=1), TRAIN, image_size=64, tensors=None)
+    with pytest.raises(ModelError, match="demo_vit.*no classifier"):
+        build_backbone(card_of("demo_vit", num_classes=0), RELEASED, image_size=64, tensors=None)
+    with pytest.raises(ModelError, match="absent branch"):
+        backbone_card("none").model_copy(update={"timm": None}).timm_id()

@@ -1,0 +1,109 @@
+"""Reading pre-trained tensors and fitting them to timm models."""
+
+import os
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+import torchvision
+
+from pipeline.errors import WeightsError
+from pipeline.models.state_dicts import differences, read_tensors, with_timm_names
+
+
+class Bomb:
+    """A pickle that runs a command when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember what to create."""
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        """Ask the loader to run a shell command."""
+        return os.system, (f"touch {self.path}",)
+
+
+def test_tensors_come_back_from_any_format(tmp_path: Path) -> None:
+    """safetensors, a plain .pth, and a checkpoint that nests the state dict as trainers do."""
+    tensors = {"a": torch.rand(2, 3), "b": torch.arange(4)}
+    safetensors.torch.save_file(tensors, tmp_path / "t.safetensors")
+    torch.save(tensors, tmp_path / "t.pth")
+    torch.save({"epoch": 3, "state_dict": {f"module.{name}": t for name, t in tensors.items()}}, tmp_path / "t.pt")
+    for name in ("t.safetensors", "t.pth", "t.pt"):
+        read = read_tensors(tmp_path / name)
+        assert read.keys() == tensors.keys()
+        assert all(torch.equal(read[key], tensors[key]) for key in tensors)
+
+
+def test_a_malicious_pickle_is_refused_unrun(tmp_path: Path) -> None:
+    """One line names what it wanted; nothing of it runs."""
+    torch.save({"a": Bomb(tmp_path / "ran")}, tmp_path / "bomb.pth")
+    with pytest.raises(WeightsError, match="bomb.pth: not a readable state dict: .*system") as caught:
+        read_tensors(tmp_path / "bomb.pth")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["page.pth", "page.safetensors", "page.bin"])
+def test_an_html_page_is_no_weights_file(tmp_path: Path, name: str) -> None:
+    """A failed download often is one."""
+    (tmp_path / name).write_text("<html>Not found</html>")
+    with pytest.raises(WeightsError, match=f"{name}: not a readable state dict"):
+        read_tensors(tmp_path / name)
+
+
+def test_other_content_kinds_and_absent_files_are_refused(tmp_path: Path) -> None:
+    """Each message says what to give instead."""
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    torch.save({"epoch": 3}, tmp_path / "number.pth")
+    with pytest.raises(WeightsError, match="not a readable state dict"):
+        read_tensors(tmp_path / "tensor.pth")
+    with pytest.raises(WeightsError, match="other things than named tensors"):
+        read_tensors(tmp_path / "number.pth")
+    with pytest.raises(WeightsError, match="no such file"):
+        read_tensors(tmp_path / "none.pth")
+    with pytest.raises(WeightsError, match=r"unknown kind .*\.safetensors"):
+        read_tensors(tmp_path / "weights.onnx")
+
+
+def test_torchvisions_mobilenetv2_gives_its_logits_in_timm() -> None:
+    """In any order of keys, since safetensors keeps none."""
+    theirs, ours = torchvision.models.mobilenet_v2().eval(), timm.create_model("mobilenetv2_100").eval()
+    tensors = dict(sorted(theirs.state_dict().items()))
+    ours.load_state_dict(with_timm_names(tensors, ours))
+    pixels = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-5, rtol=0)
+
+
+def test_torchvisions_vision_transformer_gives_its_logits_in_timm() -> None:
+    """Every tensor has a timm name; a small model stands for ViT-B/16, whose names are the same."""
+    theirs = torchvision.models.VisionTransformer(
+        image_size=32, patch_size=16, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=5
+    ).eval()
+    torch.nn.init.normal_(theirs.heads.head.weight)
+    ours = timm.models.VisionTransformer(
+        img_size=32, patch_size=16, depth=2, num_heads=2, embed_dim=16, mlp_ratio=2, num_classes=5
+    ).eval()
+    ours.load_state_dict(with_timm_names(theirs.state_dict(), ours))
+    pixels = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-5, rtol=0)
+    with torch.device("meta"):
+        vit_b, timm_b = torchvision.models.vit_b_16(), timm.create_model("vit_base_patch16_224")
+    assert differences(with_timm_names(vit_b.state_dict(), timm_b), timm_b) == ""
+
+
+def test_tensors_with_timm_names_pass_unchanged() -> None:
+    """Nothing is renamed that needs no renaming."""
+    model = timm.create_model("test_vit")
+    tensors = model.state_dict()
+    assert with_timm_names(tensors, model) is tensors
+
+
+def test_differences_name_what_does_not_fit() -> None:
+    """Missing, unknown and misshapen tensors are told apart and counted."""
+    model = torch.nn.Linear(2, 3)
+    assert differences(model.state_dict(), model) == ""
+    wrong = {"weight": torch.zeros(3, 4), "scale": torch.zeros(1)}
+    assert differences(wrong, model) == "1 missing: bias; 1 unknown: scale; 1 wrong shape: weight (3, 4) for (3, 2)"

@@ -1,0 +1,93 @@
+"""Charts as parts of the page."""
+
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+import pytest
+from markupsafe import Markup
+
+from pipeline.datasets.summary import CategoryCount
+from pipeline.reporting.curve_charts import curve_panel, highest_loss
+from pipeline.reporting.data_charts import counts_chart
+from pipeline.reporting.results import Epoch
+from pipeline.reporting.run_charts import Change, Row, Share, change_chart, share_chart
+
+ROWS = (Row("A + B", "two branches"), Row("A & <C>", "ROI only"), Row("D", "ROI only"))
+SHARES = (Share(ROWS[0], 0.9, (0.8, 0.95)), Share(ROWS[1], 0.5, None), Share(ROWS[2], None, None))
+EPOCHS = tuple(Epoch(e, 1e-3, 2 / e, 0.1, 2.2 / e, 0.2, 0.1 * e, 0.2 * e) for e in (1, 2, 3))
+
+
+def shares() -> Markup:
+    """Draw three rows."""
+    return share_chart(SHARES, name="top1", axis="top-1, %", reference=(0.5, "coin"))
+
+
+def changes() -> Markup:
+    """Draw two series."""
+    values = [Change(row, series, -0.1, -0.2, 0.0) for row in ROWS for series in ("ROI", "both")]
+    return change_chart(values, name="permutation", axis="points")
+
+
+def curves() -> Markup:
+    """Draw one panel."""
+    return curve_panel(EPOCHS, name="curve0", title="A + B", highest_loss=3.0)
+
+
+def counts() -> Markup:
+    """Draw two categories."""
+    categories = [
+        CategoryCount(id=i, name=name, target=i, extra=False, train=9 - i, test=3)
+        for i, name in enumerate(("rice", "<b>"))
+    ]
+    return counts_chart(categories, ["rice"], name="counts")
+
+
+@pytest.mark.parametrize("draw", [shares, changes, curves, counts])
+def test_a_chart_is_sound_svg_with_a_description_and_the_pages_colours(draw: object) -> None:
+    """It parses, says what it shows, refers only to itself, and leaves colours and fonts to the page."""
+    assert callable(draw)
+    text = str(draw())
+    svg = ET.fromstring(text)  # noqa: S314 - made here
+    assert svg.get("role") == "img"
+    assert len(svg.get("aria-label") or "") > 20
+    assert "var(--" in text
+    assert "#0102" not in text
+    assert "font-family" not in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(|href=")#([^")]+)', text)) <= set(ids)
+
+
+@pytest.mark.parametrize("draw", [shares, changes, curves, counts])
+def test_a_chart_is_the_same_text_every_time_whatever_the_users_style(draw: object) -> None:
+    """No date, no counter, no matplotlibrc."""
+    assert callable(draw)
+    first = draw()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": None}):
+        assert draw() == first
+
+
+def test_a_row_without_a_number_says_so() -> None:
+    """It is neither left out nor zero."""
+    assert "does not apply" in shares()
+
+
+def test_names_cannot_break_out_of_the_chart() -> None:
+    """Category names come from files."""
+    assert "<C>" not in shares()
+    assert "<b>" not in counts()
+
+
+def test_a_run_without_the_pair_has_no_curve_for_it() -> None:
+    """NaN is not drawn, and not described."""
+    without = [epoch._replace(test_ambiguous_f1=math.nan) for epoch in EPOCHS]
+    assert "ambiguous" not in curve_panel(without, name="curve0", title="A", highest_loss=3.0)
+
+
+def test_one_exploded_run_does_not_flatten_the_others() -> None:
+    """The loss axis covers all but the rarest values, and survives infinity."""
+    wild = [EPOCHS[0]._replace(test_loss=1e9), EPOCHS[1]._replace(train_loss=math.inf)]
+    assert highest_loss([EPOCHS] * 40 + [wild]) < 3
+    assert highest_loss([[EPOCHS[0]._replace(train_loss=math.nan, test_loss=math.nan)]]) == 1

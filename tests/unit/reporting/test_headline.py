@@ -1,0 +1,61 @@
+"""The main finding says no more than the counts do."""
+
+import pytest
+
+from pipeline.reporting.grid import GridRun
+from pipeline.reporting.headline import Comparison, agreement, compare, pairings, tally_text, verdict
+
+RUNS = (GridRun("vit", "none", "all"), GridRun("vit", "vit", "all"))
+
+
+def comparison(both: int, only_double: int, only_single: int, neither: int) -> Comparison:
+    """Compare two runs with so many samples in each cell of their table."""
+    cells = [(True, True)] * both + [(False, True)] * only_double
+    cells += [(True, False)] * only_single + [(False, False)] * neither
+    single = {str(i): cell[0] for i, cell in enumerate(cells)}
+    double = {str(i): cell[1] for i, cell in enumerate(cells)}
+    return compare(RUNS, single, double)
+
+
+def test_a_comparison_counts_every_cell() -> None:
+    """Right answers and the samples only one of the two gets right."""
+    result = comparison(both=40, only_double=30, only_single=5, neither=5)
+    assert (result.single_tally.right, result.double_tally.right, result.double_tally.samples) == (45, 70, 80)
+    assert (len(result.only_double), len(result.only_single)) == (30, 5)
+
+
+@pytest.mark.parametrize(
+    ("cells", "short", "reason"),
+    [
+        ((40, 35, 2, 3), "The surroundings help", "do not overlap"),
+        ((40, 2, 35, 3), "The surroundings hurt", "do not overlap"),
+        ((50, 10, 1, 19), "The surroundings help a little", "10 to 1 in favour"),
+        ((50, 1, 10, 19), "The surroundings hurt a little", "1 to 10 against"),
+        ((40, 6, 5, 29), "No effect of the surroundings is shown", "chance"),
+        ((0, 0, 0, 0), "No effect of the surroundings is shown", "chance"),
+    ],
+)
+def test_the_verdict_follows_the_intervals(cells: tuple[int, int, int, int], short: str, reason: str) -> None:
+    """Apart, overlapping with a lopsided split, or nothing to be said."""
+    said, why = verdict(comparison(*cells))
+    assert said == short
+    assert reason in why
+
+
+def test_a_tally_names_count_share_and_interval() -> None:
+    """57 of 72 as notes.md recomputes it."""
+    text = tally_text(comparison(both=0, only_double=57, only_single=0, neither=15).double_tally)
+    assert text == "57 of 72 (79.2 %, 95 % interval 68 to 87 %)"
+
+
+def test_backbones_are_counted_by_what_their_intervals_say() -> None:
+    """Ahead, behind and undecided add up to all."""
+    text = agreement([comparison(40, 35, 2, 3), comparison(40, 2, 35, 3), comparison(40, 6, 5, 29)])
+    assert "Of 3 backbones" in text
+    assert "ahead for 1, clearly behind for 1, and undecided for 1" in text
+
+
+def test_the_papers_proposal_comes_first() -> None:
+    """Which run makes the headline is settled before any result is known."""
+    assert [double.roi for _, double in pairings()] == ["deit_distilled", "mobilenetv2", "vit", "deit"]
+    assert all(single.extra_roi == "none" and single.roi == double.roi for single, double in pairings())

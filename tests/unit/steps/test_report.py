@@ -1,0 +1,202 @@
+"""Stage report on a small study."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ManifestError
+from pipeline.params.analysis import ReportParams
+from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.steps.report import write_report
+from pipeline.steps.summary import summarise
+from tests.unit.reporting.study import CATEGORIES, ROOT, VARIANT, StudyFolder, build_study
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+NAMESPACES = {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
+
+
+class Outline(HTMLParser):
+    """Collects what a page refers to, and fails on tags that are not closed in order."""
+
+    def __init__(self) -> None:
+        """Start with nothing open."""
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.pictures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note ids and references."""
+        if tag not in VOID:
+            self.open.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.targets += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href", "srcset"}]
+        if tag == "img":
+            assert values["alt"]
+            self.pictures += 1
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that closes itself."""
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost tag."""
+        assert self.open.pop() == tag
+
+
+def write(study: StudyFolder, report: Path, *, samples: int = 6, variant: str = VARIANT) -> str:
+    """Run summary and report; return the page."""
+    summarise(
+        variant=variant,
+        evaluations=study.evaluations,
+        perturbations=study.perturbations,
+        runs=study.runs,
+        results=study.results,
+    )
+    return write_page(study, report, samples=samples, variant=variant)
+
+
+def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: str = VARIANT) -> str:
+    """Run report alone; return the page."""
+    write_report(
+        ReportParams(samples=samples, seed=0),
+        variant=variant,
+        summary=study.results / "summary.json",
+        index=study.index,
+        raw=study.raw,
+        shards=study.shards / "annotation",
+        runs=study.runs,
+        evaluations=study.evaluations,
+        settings=study.settings,
+        report=report,
+    )
+    return (report / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """Return a study that tests must not change."""
+    return build_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def page(built: StudyFolder) -> str:
+    """Return its page."""
+    return write(built, built.path / "page")
+
+
+def outline(page: str) -> Outline:
+    """Parse a page."""
+    parser = Outline()
+    parser.feed(page)
+    parser.close()
+    return parser
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    """Every reference is a data URI or a place in the page; the browser is told to load nothing else."""
+    parsed = outline(page)
+    assert all(target.startswith(("data:", "#")) for target in parsed.targets)
+    assert set(re.findall(r"https?://[\w./-]+", page)) <= NAMESPACES
+    assert "default-src 'none'" in page
+    assert not re.findall(r"@import|url\((?!#)", page)
+
+
+def test_the_page_is_sound_html(page: str) -> None:
+    """Tags close in order, ids are unique, and every link of the contents leads somewhere."""
+    parsed = outline(page)
+    assert parsed.open == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {target[1:] for target in parsed.targets if target.startswith("#")} <= set(parsed.ids)
+
+
+def test_every_run_is_on_the_page(page: str) -> None:
+    """With its card; the variant is marked."""
+    for run in PAPER_RUNS:
+        assert f"<code>{run.name}</code>" in page
+    assert f"<code>{VARIANT}</code>" in page
+    assert "★ DeiT + MobileNetV2" in page
+
+
+def test_the_pair_is_on_the_contact_sheet(page: str) -> None:
+    """Four pictures a sample, two samples of each ambiguous category, and the examples."""
+    sheet = page[page.index('<section id="samples"') : page.index('<section id="results"')]
+    assert sheet.count("ambiguous pair</span>") == 4
+    assert outline(sheet[sheet.index("<div") : sheet.rindex("</div>") + 6]).pictures == 4 * 6
+    examples = page[page.index('<section id="examples"') : page.index('<section id="perturbations"')]
+    assert "Right with the surroundings, wrong without" in examples
+
+
+def test_the_page_says_nothing_of_this_machine(page: str, built: StudyFolder) -> None:
+    """No path, and no password."""
+    assert str(built.path) not in page
+    assert str(Path.home()) not in page
+    assert "LARCdataset9947" not in page
+
+
+def test_the_same_inputs_make_the_same_bytes_in_any_process(page: str, built: StudyFolder) -> None:
+    """Another hash seed, another locale and another process change nothing."""
+    code = (
+        "from pathlib import Path; from tests.unit.reporting.study import StudyFolder; "
+        "from tests.unit.steps.test_report import write_page; "
+        f"write_page(StudyFolder(Path({str(built.path)!r})), Path({str(built.path / 'again')!r}))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONUTF8": "0"}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)  # noqa: S603 - our own code
+    assert (built.path / "again" / "index.html").read_text(encoding="utf-8") == page
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    """Category names come from a file of the data set."""
+    study = build_study(tmp_path, categories=CATEGORIES.replace("rice", "<script>alert(1)</script>"))
+    page = write(study, tmp_path / "report")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_data_set_without_the_pair_gets_a_finding_on_everything(tmp_path: Path) -> None:
+    """FoodSeg103 without the extra photos has no ketchup and no chili paste."""
+    study = build_study(tmp_path, categories=CATEGORIES.replace("ketchup", "egg").replace("chili paste", "ham"))
+    page = write(study, tmp_path / "report")
+    assert "on the whole test split" in page
+    assert "ambiguous pair</span>" not in page
+    assert outline(page).open == []
+
+
+def test_a_summary_of_another_variant_is_refused(built: StudyFolder, page: str, tmp_path: Path) -> None:
+    """The page would show the wrong star."""
+    assert page
+    with pytest.raises(ManifestError, match="run `dvc repro summary`"):
+        write_page(built, tmp_path, variant="vit+none-all")
+
+
+@pytest.mark.parametrize(
+    ("file", "hint"),
+    [
+        ("index/summary.json", "dvc repro index"),
+        ("runs/vit+none-all/run.json", r"dvc repro train@vit\+none-all"),
+        ("evaluations/vit+none-all/per_class.csv", r"dvc repro evaluate@vit\+none-all"),
+        ("shards/annotation/manifest.json", "dvc repro"),
+    ],
+)
+def test_an_absent_input_names_the_stage_to_run(
+    built: StudyFolder, page: str, tmp_path: Path, file: str, hint: str
+) -> None:
+    """As a command."""
+    assert page
+    path = built.path / "data" / file
+    hidden = path.rename(path.with_suffix(".hidden"))
+    try:
+        with pytest.raises(ManifestError, match=hint):
+            write_page(built, tmp_path)
+    finally:
+        hidden.rename(path)
