@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 
 T = TypeVar("T")
 
-SECONDS_BETWEEN_LOG_LINES = 30.0
+SECONDS_BETWEEN_LOG_LINES = 5.0
 ByteReport: TypeAlias = Callable[[int, int | None], None]
 """Takes the bytes done so far and the bytes in all, None where nobody knows."""
 
@@ -50,7 +50,7 @@ def note(message: str) -> None:
 
 def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
     """Return a bar to be told of progress by `update(n)`; for loops whose steps count for more than one unit."""
-    return tqdm(total=total, initial=done, desc=what, unit=f" {unit}", delay=1, dynamic_ncols=True, leave=False)
+    return tqdm(total=total, initial=done, desc=what, unit=f" {unit}", leave=False, **bar_options())
 
 
 def run_stage(main: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ def result_charts(summary: Summary) -> dict[str, Markup]:
     majority = max(result.majority_rate for result in summary.runs.values())
     return {
         "top1": _shares(summary, "top1", "top-1 accuracy, %", (majority, "always the most frequent")),
-        "macro_f1": _shares(summary, "macro_f1", "macro F1 over categories that occur, %", None),
+        "macro_f1": _shares(summary, "macro_f1", "macro F1, %", None),
         "ambiguous_f1": _shares(summary, "ambiguous_f1", "F1 of the ambiguous pair, %", COIN),
         "ece": _shares(summary, "ece", "expected calibration error, %", None),
         "ambiguous_top1": _shares(summary, "ambiguous_top1", "ambiguous pair, right answers, %", COIN),

@@ -30,6 +30,6 @@ def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], 
         axes.set(ylim=(len(ordered) - 0.4, -0.6), xlabel="samples")
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper right", ncols=2)
         counts = "; ".join(f"{c.name} {c.train} and {c.test}" for c in ordered)
         return inline_svg(figure, name, f"Bar chart of samples by category, train and test: {counts}")

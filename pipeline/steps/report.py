@@ -1,6 +1,7 @@
 """Everything a person wants to see of a study, as one page that opens anywhere without a network."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,8 @@ GAINED, LOST = 6, 4
 """Examples shown of samples that the second branch wins, and of those it loses."""
 
 
-class Inputs(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Inputs:
     """Where everything but the summary is read from; see `write_report`."""
 
     index: Path

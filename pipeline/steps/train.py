@@ -50,24 +50,14 @@ def train(  # noqa: PLR0913 - every path and name of the stage
 
     An interrupted run goes on after its last finished epoch and ends, on a CPU, in the very same bytes.
 
-    Args:
-        params: Recipe.
-        run: Name of the run.
-        roi: Backbone of the ROI branch, or none.
-        extra_roi: Backbone of the extra-ROI branch, or none.
-        class_set: Categories to leave out, and the ambiguous pair.
-        classes: Name of the class set.
-        shards: Folder of shards.
-        weights: Folder of backbones.
-        output: Folder of the run.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+    `roi` and `extra_roi` name a backbone each, or none; `weights` holds one folder a backbone; `classes` is the name of
+    `class_set`; `device` is one that `pick_device` knows.
 
     Raises:
         ModelError: If both branches are absent or a backbone cannot be built.
         ParamsError: If the class set does not fit the categories, or the device is not there.
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
     """
-    place = pick_device(device)
     source = Shards(shards)
     class_map = select_classes(source.categories, class_set.exclude)
     card = RunCard(
@@ -84,6 +74,12 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         weights_sha256="",
         epochs_done=params.epochs,
     )
+    _train_card(card, class_map, source, weights=weights, output=output, place=pick_device(device))
+
+
+def _train_card(  # noqa: PLR0913 - the card, what it is trained on, and where
+    card: RunCard, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, place: torch.device
+) -> None:
     identity = (card.model_dump_json(), torch.__version__, timm.__version__, place.type)
     with unfinished("train", *identity) as folder:
         progress = _begin(card, _tensors(weights, card), folder / CHECKPOINT, place)

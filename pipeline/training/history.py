@@ -31,8 +31,4 @@ def write_history(records: list[EpochRecord], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(EpochRecord._fields)
-        writer.writerows([_cell(value) for value in record] for record in records)
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+        writer.writerows(["" if value is None else f"{value:.6g}" for value in record] for record in records)

@@ -22,10 +22,11 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         """Answer with the commit and the hash of the file, or with the hub's error codes."""
-        _, *repository, _, revision, name = self.path.split("/")
-        if not self.path.strip("/"):
+        if self.path == "/":
             self._answer(200, {})
-        elif revision not in {"v1", COMMIT}:
+            return
+        *repository, _, revision, name = self.path.strip("/").split("/")
+        if revision not in {"v1", COMMIT}:
             self._answer(404, {"X-Error-Code": "RevisionNotFound"})
         elif name != self.server.file_name:  # type: ignore[attr-defined]
             self._answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
@@ -82,7 +83,9 @@ def test_a_cached_file_needs_no_hub(hub: ThreadingHTTPServer, monkeypatch: pytes
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert fetch_from_hub(TIMM_ID, "v1") == fetched
     assert hub.server_port
-    with pytest.raises(WeightsError, match=r"cannot be reached and model.safetensors of timm/.*backbones.<name>.weights"):
+    with pytest.raises(
+        WeightsError, match=r"cannot be reached and model.safetensors of timm/.*backbones.<name>.weights"
+    ):
         fetch_from_hub(TIMM_ID, "v2")
 
 

@@ -1,0 +1,172 @@
+"""Stage `train`."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import pipeline.steps.train as step
+from pipeline.errors import ModelError, ParamsError, TrainingError
+from pipeline.models.package import load_run
+from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.steps.train import train
+from pipeline.training.checkpoint import save_checkpoint
+from pipeline.workspace import unfinished_root
+from tests.judged_run import CATEGORIES, TRAIN, random_batch, select
+from tests.training_data import write_cards, write_shards_of
+
+PARAMS = TRAIN.model_copy(update={"schedule": "warmup_cosine", "warmup_epochs": 1.0})
+ALL = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
+FILES = ("model.safetensors", "run.json", "history.csv")
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder with one thread, shards of 13 train and 7 test samples, and backbones."""
+    torch.set_num_threads(1)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    train_batch = random_batch(13)
+    parts = [select(train_batch, range(6)), select(train_batch, range(6, 13))]
+    write_shards_of(tmp_path / "shards", {"train": parts, "test": [random_batch(7, seed=1)]})
+    write_cards(tmp_path / "weights")
+    return tmp_path
+
+
+def train_in(
+    folder: Path,
+    output: str,
+    *,
+    roi: str = "dropping",
+    extra_roi: str = "tiny",
+    params: TrainParams = PARAMS,
+    **named: Any,
+) -> Path:
+    """Train a run on the CPU; return its folder."""
+    names = {"class_set": ALL, "classes": "all", "run": f"{roi}+{extra_roi}-all"} | named
+    places = {"shards": folder / "shards", "weights": folder / "weights", "output": folder / output}
+    train(params, roi=roi, extra_roi=extra_roi, device="cpu", **names, **places)
+    return folder / output
+
+
+def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
+    """The card says what was trained, the history has a row an epoch, and nothing unfinished is left."""
+    folder = train_in(workplace, "run")
+    model, card = load_run(folder, "cpu")
+    assert (card.run, card.roi, card.extra_roi, card.epochs_done) == ("dropping+tiny-all", "dropping", "tiny", 3)
+    assert (card.class_names, card.ambiguous) == (CATEGORIES, ("ketchup", "chili paste"))
+    assert model.roi is not None
+    rows = list(csv.DictReader((folder / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(0 <= float(row["test_ambiguous_f1"]) <= 1 for row in rows)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert not [path for path in unfinished_root().iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_killed_run_ends_in_the_same_bytes(workplace: Path, monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Dropout, flips, order, schedule and moments all go on where they were, from the last finished epoch."""
+    whole = train_in(workplace, "whole")
+    real, called = step.train_epoch, list[int]()
+
+    def die_in_the_middle(*args: Any, **options: Any) -> Any:
+        called.append(options["epoch"])
+        if options["epoch"] == epoch and called.count(epoch) == 1:
+            options["on_batch"] = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+        return real(*args, **options)
+
+    monkeypatch.setattr(step, "train_epoch", die_in_the_middle)
+    with pytest.raises(KeyboardInterrupt):
+        train_in(workplace, "killed")
+    killed = train_in(workplace, "killed")
+    assert called == [*range(epoch + 1), *range(epoch, 3)]
+    for name in FILES:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_other_parameters_never_take_up_old_work(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint belongs to one recipe on one set of shards."""
+
+    def save_and_die(*args: Any) -> None:
+        save_checkpoint(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, "save_checkpoint", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train_in(workplace, "killed")
+    monkeypatch.undo()
+    monkeypatch.setenv("DVC_ROOT", str(workplace))
+    other = PARAMS.model_copy(update={"learning_rate": 5e-3})
+    resumed, fresh = train_in(workplace, "a", params=other), train_in(workplace, "b", params=other)
+    assert (resumed / "model.safetensors").read_bytes() == (fresh / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("roi", "extra_roi"), [("tiny", "none"), ("none", "tiny")])
+def test_one_branch_alone_can_be_trained(workplace: Path, roi: str, extra_roi: str) -> None:
+    """On ROI or on extra-ROI."""
+    model, card = load_run(train_in(workplace, "run", roi=roi, extra_roi=extra_roi), "cpu")
+    assert (model.roi is None, model.extra_roi is None) == (roi == "none", extra_roi == "none")
+    assert len(card.backbones) == 1
+
+
+def test_a_class_set_shrinks_the_model(workplace: Path) -> None:
+    """Without one of the pair, its F1 is absent from the history."""
+    class_set = ClassSetParams(exclude=("ketchup",), ambiguous=ALL.ambiguous)
+    folder = train_in(workplace, "run", class_set=class_set, classes="no_ketchup")
+    model, card = load_run(folder, "cpu")
+    assert card.ambiguous == ("chili paste",)
+    assert model.head[2].out_features == 3
+    assert all(row["test_ambiguous_f1"] == "" for row in csv.DictReader((folder / "history.csv").open()))
+
+
+def test_the_released_recipe_can_be_trained(workplace: Path) -> None:
+    """Its schedule, flips, normalisation and 1000-way features together."""
+    changes = {"schedule": "released", "joint_flip": False, "normalize": "none", "features": "logits", "hidden": 640}
+    model, _ = load_run(train_in(workplace, "run", roi="tiny", params=PARAMS.model_copy(update=changes)), "cpu")
+    assert tuple(model.head[0].weight.shape) == (640, 2000)
+
+
+def test_impossible_runs_are_refused(workplace: Path) -> None:
+    """No branch at all, and a device that is not there; the message lists what could be."""
+    with pytest.raises(ModelError, match="both none; give at least one a backbone: dropping, tiny"):
+        train_in(workplace, "run", roi="none", extra_roi="none")
+    with pytest.raises(ParamsError, match="'gpu' is not on this machine"):
+        train(
+            PARAMS,
+            run="r",
+            roi="tiny",
+            extra_roi="none",
+            class_set=ALL,
+            classes="all",
+            shards=workplace / "shards",
+            weights=workplace / "weights",
+            output=workplace / "run",
+            device="gpu",
+        )
+
+
+def test_a_diverging_run_stops(workplace: Path) -> None:
+    """With the names of the samples."""
+    with pytest.raises(TrainingError, match="not finite: test/"):
+        train_in(workplace, "run", params=PARAMS.model_copy(update={"learning_rate": 1e30, "optimizer": "sgd"}))
+
+
+def test_the_stage_trains_as_the_graph_asks(workplace: Path, root: Path) -> None:
+    """Through the command line, in a process of its own, with the bytes of a direct call."""
+    settings = workplace / "data/settings"
+    (settings / "classes").mkdir(parents=True)
+    (settings / "train.json").write_text(PARAMS.model_dump_json())
+    (settings / "classes/all.json").write_text(ALL.model_dump_json())
+    (workplace / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
+    (workplace / "data/shards").mkdir()
+    (workplace / "shards").rename(workplace / "data/shards/annotation")
+    (workplace / "weights").rename(workplace / "data/weights")
+    command = [sys.executable, "-m", "stages.train", "--run", "tiny+none-all", "--roi", "tiny", "--extra-roi", "none"]
+    command += ["--classes", "all", "--source", "annotation"]
+    subprocess.run(command, cwd=workplace, env=os.environ | {"PYTHONPATH": str(root)}, check=True)  # noqa: S603
+    _, card = load_run(workplace / "data/runs/tiny+none-all", "cpu")
+    assert (card.run, card.epochs_done) == ("tiny+none-all", 3)
