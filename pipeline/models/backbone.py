@@ -36,12 +36,14 @@ class Branch(nn.Module):
             num_features: Width D of the output.
         """
         super().__init__()
-        self.backbone, self.num_features = backbone, num_features
+        self.backbone, self.num_features = backbone.to(memory_format=torch.channels_last), num_features
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * WHITE)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * WHITE)
 
     def forward(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Return features of pictures with values in [0, 255]."""
+        # Channels last: a MobileNetV2 step takes a third less CPU time, transformers lose nothing.
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.backbone((pixels - self.mean) / self.std)
         return features
 
@@ -102,9 +104,14 @@ def build_backbone(
     Raises:
         ModelError: If the model cannot be built, has no classifier to give logits, or cannot take the size.
     """
-    model = _sized(
-        card, card.options | ({"num_classes": 0} if params.features == "pooled" else {}), image_size, tensors
-    )
+    options = card.options | ({"num_classes": 0} if params.features == "pooled" else {})
+    try:
+        model = _sized(card, options, image_size, tensors)
+    except RuntimeError as error:
+        raise ModelError(
+            f"weights of backbone {card.name!r} ({card.timm}) do not suit {image_size} px pictures: "
+            f"{_one_line(error)}; set pair.image_size to {card.input_size}"
+        ) from error
     if params.features == "logits" and not getattr(model, "num_classes", 0):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
     identity = params.normalize == "none"

@@ -27,10 +27,25 @@ def fix_numerics(threads: int, seed: int) -> None:
         threads: CPU threads; sums are split among them, so their number is part of the result.
         seed: Seed of the global generators.
     """
+    _keep_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of handing it back to the kernel after every layer.
+
+    Measured on MobileNetV2 at 224 px, batch 50, two threads: zeroing fresh pages took as much CPU time as the
+    arithmetic (6.0 of 11.9 s for two steps); with the heap kept, 0.3 s. No other C library has these switches.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_max, arena_max = -1, -4, -8  # names of malloc.h
+    libc = ctypes.CDLL(None)
+    for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
+        libc.mallopt(option, value)
 
 
 def seed_of(seed: int, *purpose: str | int) -> int:

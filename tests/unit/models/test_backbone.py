@@ -83,6 +83,13 @@ def test_an_impossible_size_is_refused() -> None:
         build_backbone(card_of("demo_vit", input_size=30), TRAIN, image_size=30, tensors=None)
 
 
+def test_weights_that_cannot_be_resampled_are_refused() -> None:
+    """A mixer's token weights are made for one number of patches."""
+    donor = timm.create_model("demo_mixer").state_dict()
+    with pytest.raises(ModelError, match="do not suit 96 px pictures: .*set pair.image_size to 64"):
+        build_backbone(card_of("demo_mixer"), TRAIN, image_size=96, tensors=donor)
+
+
 @pytest.mark.parametrize(
     ("timm_id", "close"), [("vit_bas_patch16_224", "vit_base_patch16_224"), ("mobilenetv2_100.nope", "mobilenetv2_100")]
 )
