@@ -11,6 +11,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 if platform.machine() in {"x86_64", "AMD64"}:
     os.environ.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_CBWR="AVX2")
 
+import ctypes
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
