@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
-.PHONY: help repro test check fast deps format clean
+.PHONY: help install repro test check fast exps deps format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -25,6 +25,8 @@ $(BIN)/python:
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements-dev.txt
 	@touch $@
+
+install: .venv/.installed  ## Install what the pipeline runs on into .venv
 
 repro: .venv/.installed  ## Install, run the whole graph to data/report/index.html
 	dvc repro
@@ -43,8 +45,9 @@ check: .venv/.installed-dev  ## Linter, formatter, types, import layers, fast te
 	lint-imports
 	python -m pytest -m "not e2e"
 
-deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml
+deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml and the parameter table in README.md
 	python -m tools.code_deps
+	python -m tools.parameter_table
 
 format: .venv/.installed-dev  ## Sort imports and format
 	ruff check --fix
