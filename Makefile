@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
-.PHONY: help install repro test check fast exps deps format clean
+.PHONY: help install repro test check fast exps mend deps format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -45,6 +45,13 @@ check: .venv/.installed-dev  ## Linter, formatter, types, import layers, fast te
 	lint-imports
 	python -m pytest -m "not e2e"
 
+exps:  ## Experiments side by side: the run, its metrics, the parameters that differ
+	@dvc exp show --no-pager --hide-workspace --only-changed --keep '(run|top1|macro_f1|ambiguous_f1)$$' \
+	  --drop '.*/|(Created|Executor|State|roi|extra_roi|classes|ece|permutation_.*|translocation)$$'
+
+mend:  ## Remove damaged objects from DVC's cache; then dvc pull, or dvc repro
+	@python -m tools.mend_cache
+
 deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml and the parameter table in README.md
 	python -m tools.code_deps
 	python -m tools.parameter_table
@@ -53,5 +60,5 @@ format: .venv/.installed-dev  ## Sort imports and format
 	ruff check --fix
 	ruff format
 
-clean:  ## Remove outputs and unfinished work, keep .venv and DVC's cache
-	rm -rf data .unfinished results
+clean:  ## Remove outputs and unfinished work, keep .venv, DVC's cache and what git tracks
+	rm -rf data .unfinished

@@ -126,7 +126,9 @@ def test_the_summary_depends_on_every_run_and_nothing_else() -> None:
 def test_heavy_stages_have_cached_outputs_only() -> None:
     """`cache: false` switches the run cache off, so only the cheap summary may use it."""
     kinds = [STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", []) for stage in STAGES]
-    uncached = {stage for stage, listed in zip(STAGES, kinds, strict=True) if not all(isinstance(o, str) for o in listed)}
+    uncached = {
+        stage for stage, listed in zip(STAGES, kinds, strict=True) if not all(isinstance(o, str) for o in listed)
+    }
     assert uncached == {"summary"}
 
 
