@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
-.PHONY: help repro test check fast deps format clean
+.PHONY: help install repro test check fast exps mend deps format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -25,6 +25,8 @@ $(BIN)/python:
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements-dev.txt
 	@touch $@
+
+install: .venv/.installed  ## Install what the pipeline runs on into .venv
 
 repro: .venv/.installed  ## Install, run the whole graph to data/report/index.html
 	dvc repro
@@ -43,12 +45,20 @@ check: .venv/.installed-dev  ## Linter, formatter, types, import layers, fast te
 	lint-imports
 	python -m pytest -m "not e2e"
 
-deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml
+exps:  ## Experiments side by side: the run, its metrics, the parameters that differ
+	@dvc exp show --no-pager --hide-workspace --only-changed --keep '(run|top1|macro_f1|ambiguous_f1)$$' \
+	  --drop '.*/|(Created|Executor|State|roi|extra_roi|classes|ece|permutation_.*|translocation)$$'
+
+mend:  ## Remove damaged objects from DVC's cache; then dvc pull, or dvc repro
+	@python -m tools.mend_cache
+
+deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml and the parameter table in README.md
 	python -m tools.code_deps
+	python -m tools.parameter_table
 
 format: .venv/.installed-dev  ## Sort imports and format
 	ruff check --fix
 	ruff format
 
-clean:  ## Remove outputs and unfinished work, keep .venv and DVC's cache
-	rm -rf data .unfinished results
+clean:  ## Remove outputs and unfinished work, keep .venv, DVC's cache and what git tracks
+	rm -rf data .unfinished

@@ -92,8 +92,10 @@ def choose(value: Any, dataset: object) -> Any:
 
 
 def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the data sets that `download.source` names."""
+    """Return the data sets that `download.source` names; where it is one source for all, any name will do."""
     match values:
+        case {"download": {"source": str()}, "dataset": str(label)}:
+            return (label,)
         case {"download": {"source": {"default": _} as source}}:
             return tuple(name for name in source if name != DEFAULT)
     return ()

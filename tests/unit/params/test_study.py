@@ -48,6 +48,12 @@ def test_one_scalar_replaces_the_choice_by_data_set(root: Path, tmp_path: Path) 
     assert load_study(edited(root, tmp_path, train__epochs=5)).train.epochs == 5
 
 
+def test_a_source_of_its_own_leaves_the_data_sets_name_a_label(root: Path, tmp_path: Path) -> None:
+    """`-S download.source=/photos.zip` takes other photos with the demo's values."""
+    study = load_study(edited(root, tmp_path, download__source="/photos.zip"))
+    assert (study.dataset, study.download.source, study.pair.image_size) == ("demo", "/photos.zip", 64)
+
+
 def test_the_seed_reaches_every_section_that_draws_numbers(root: Path, tmp_path: Path) -> None:
     """One top-level seed, copied; the demo's scenes keep their own."""
     study = load_study(edited(root, tmp_path, seed=7))

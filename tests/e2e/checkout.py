@@ -1,0 +1,120 @@
+"""A copy of this checkout with its own git and DVC, for tests that do what a user does."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path(".dvc/cache")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A folder and the environment of the commands run in it."""
+
+    folder: Path
+    """Root of the copy."""
+    env: dict[str, str]
+    """Environment of its commands."""
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command here, whatever comes of it."""
+        return subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)  # noqa: S603
+
+    def call(self, *command: str) -> str:
+        """Run a command here and return what it printed; fail with that if it fails."""
+        done = self.run(*command)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+    def refused(self, *command: str) -> str:
+        """Run a command that must fail and return what it printed."""
+        done = self.run(*command)
+        assert done.returncode != 0, f"{' '.join(command)}\n{done.stdout[-3000:]}"
+        return done.stdout + done.stderr
+
+    def lock(self) -> dict[str, Any]:
+        """Return the outputs' hashes by stage."""
+        stages = YAML(typ="safe").load(self.folder / "dvc.lock")["stages"]
+        return {name: stage["outs"] for name, stage in stages.items()}
+
+    def commit(self) -> None:
+        """Commit everything, as a user would before an experiment."""
+        self.call("git", "add", "-A")
+        self.call("git", "commit", "-qm", "study")
+
+    def reset(self) -> None:
+        """Go back to the last commit, files of git and of DVC."""
+        self.call("git", "checkout", "-q", "--", ".")
+        self.call("dvc", "checkout", "-q", "--force")
+
+    def shown(self, experiment: str, file: str) -> str:
+        """Return a file of git as an experiment left it."""
+        refs = self.call("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+        (ref,) = (ref for ref in refs if ref.endswith(f"/{experiment}"))
+        return self.call("git", "show", f"{ref}:{file}")
+
+    def clone(self, folder: Path) -> "Checkout":
+        """Clone by git alone: what somebody who joins has."""
+        self.call("git", "clone", "-q", str(self.folder), str(folder))
+        return Checkout(folder, environment(folder))
+
+    def twin(self, folder: Path) -> "Checkout":
+        """Clone, and share what is in the cache by hard links; each side keeps what it adds to itself."""
+        copy = self.clone(folder)
+        shutil.copytree(self.folder / CACHE, folder / CACHE, copy_function=os.link)
+        copy.call("dvc", "checkout", "-q")
+        return copy
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a copy: this Python first, DVC's own files beside the copy, a name for git."""
+    who = {f"GIT_{role}_{field}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    site = str(folder.parent / f"{folder.name}.site")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
+    return (
+        inherited
+        | who
+        | {"PATH": path, "OMP_WAIT_POLICY": "PASSIVE", "DVC_SITE_CACHE_DIR": site, "COLUMNS": "120"}
+        | more
+    )
+
+
+def checkout(folder: Path, **env: str) -> Checkout:
+    """Copy tracked and new files of this checkout, with a demo small enough for a test."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("results/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    shrink(folder / "params.yaml")
+    copy = Checkout(folder, environment(folder, **env))
+    copy.call("git", "init", "-q", "-b", "main")
+    copy.commit()
+    return copy
+
+
+def shrink(params: Path) -> None:
+    """Few photos and one epoch: the graph is tested here, not the models."""
+    yaml = YAML()
+    values = yaml.load(params)
+    values["demo"] |= {"train_photos": 40, "test_photos": 24}
+    values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 16
+    values["train"]["epochs"] = 1
+    yaml.dump(values, params)
+
+
+def ran(output: str) -> list[str]:
+    """Return the stages that DVC says it ran."""
+    return re.findall(r"Running stage '([^']+)'", output)

@@ -1,0 +1,155 @@
+"""A machine, a disk or a remote fails in the middle: what the user does next, and that nothing finished is lost."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.checkout import CACHE, Checkout, ran
+from tests.e2e.servers import HOST, PASSWORD, ssh_server
+
+pytestmark = pytest.mark.e2e
+RUN = "mixer+none-all"
+
+
+@pytest.fixture
+def copy(study: Checkout, tmp_path: Path) -> Checkout:
+    """Return a twin of the study."""
+    return study.twin(tmp_path / "copy")
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    """Edit a text file."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def kill_after(copy: Checkout, sign: str, *command: str) -> None:
+    """Run a command and kill it with all its children, as a power cut would, once it prints `sign`."""
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=copy.folder, env=copy.env, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        text = ""
+        while sign not in text:
+            read = process.stdout.read(1)
+            assert read, f"ended without {sign!r}: {text[-2000:]}"
+            text += read
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch(copy: Checkout) -> None:
+    """`dvc repro` again: dead locks clear themselves, finished epochs are not repeated, the hashes are the same."""
+    replace(copy.folder / "params.yaml", "  epochs: 1", "  epochs: 4")
+    target = f"train@{RUN}"
+    kill_after(copy, "epoch 2/4", "dvc", "repro", target)
+    assert json.loads((copy.folder / ".dvc/tmp/rwlock").read_text()), "the killed process left its locks"
+    (unfinished,) = (copy.folder / ".unfinished").glob("train-*/checkpoint.pt")
+    output = copy.call("dvc", "repro", target)
+    assert ran(output) == [target]
+    assert "epoch 1/4" not in output
+    assert "epoch 4/4" in output
+    assert not unfinished.exists()
+    resumed = copy.lock()[target]
+    copy.call("dvc", "repro", "--force", "--single-item", "--no-run-cache", target)
+    assert copy.lock()[target] == resumed
+
+
+def test_a_push_cut_off_in_the_middle_is_completed_by_the_next(copy: Checkout, tmp_path: Path) -> None:
+    """What arrived is whole and stays; the same command sends the rest, and only then can others pull."""
+    store = tmp_path / "store"
+    store.mkdir()
+    with ssh_server(store, uploads=3) as port:
+        copy.call("dvc", "remote", "add", "--default", "team", f"ssh://{HOST}/study")
+        for name, value in {"port": str(port), "user": "team", "password": PASSWORD, "verify": "true"}.items():
+            copy.call("dvc", "remote", "modify", "--local", "team", name, value)
+        copy.refused("dvc", "push", "pair")
+    arrived = {path.name: path.stat().st_mtime_ns for path in store.rglob("files/md5/*/*") if len(path.name) == 30}
+    with ssh_server(store) as port:
+        copy.call("dvc", "remote", "modify", "--local", "team", "port", str(port))
+        copy.call("dvc", "push", "pair")
+    now = {path.name: path.stat().st_mtime_ns for path in store.rglob("files/md5/*/*")}
+    assert arrived.items() <= now.items()
+    bob = copy.clone(tmp_path / "bob")
+    bob.call("dvc", "remote", "add", "--default", "disk", str(store / "study"))
+    bob.call("dvc", "pull", "pair")
+    assert (bob.folder / "data/shards/annotation/manifest.json").is_file()
+
+
+def damage(file: Path) -> None:
+    """Put other bytes in the place of an object, in a new file: twins share the old one."""
+    file.unlink()
+    file.write_bytes(b"rotten")
+    file.chmod(0o444)
+
+
+def model_object(copy: Checkout) -> Path:
+    """Return the cache's object of the model of `RUN`."""
+    inode = (copy.folder / f"data/runs/{RUN}/model.safetensors").stat().st_ino
+    return next(path for path in (copy.folder / CACHE / "files/md5").glob("??/*") if path.stat().st_ino == inode)
+
+
+def test_a_damaged_object_of_the_cache_is_found_and_made_again(copy: Checkout) -> None:
+    """`make mend` removes it, `dvc repro` runs the one stage that made it, with the same hash."""
+    before = copy.lock()
+    damage(model_object(copy))
+    (copy.folder / f"data/runs/{RUN}/model.safetensors").unlink()
+    copy.call("dvc", "checkout")
+    assert (copy.folder / f"data/runs/{RUN}/model.safetensors").read_bytes() == b"rotten", "DVC trusts its cache"
+    assert "1 damaged objects" in copy.call("python", "-m", "tools.mend_cache")
+    assert ran(copy.call("dvc", "repro")) == [f"train@{RUN}"]
+    assert copy.lock() == before
+    assert "0 damaged objects" in copy.call("python", "-m", "tools.mend_cache")
+
+
+def test_a_damaged_object_of_the_remote_is_not_taken(copy: Checkout, tmp_path: Path) -> None:
+    """With `verify = true` the pull fails and says which; the one who has it removes it there and pushes again."""
+    store = tmp_path / "store"
+    copy.call("dvc", "remote", "add", "--default", "team", str(store))
+    copy.call("dvc", "remote", "modify", "team", "verify", "true")
+    copy.commit()
+    target = f"train@{RUN}"
+    copy.call("dvc", "push", target)
+    rotten = store / model_object(copy).relative_to(copy.folder / CACHE)
+    damage(rotten)
+    bob = copy.clone(tmp_path / "bob")
+    assert "model.safetensors" in bob.refused("dvc", "pull", target)
+    rotten.unlink(missing_ok=True)
+    copy.call("dvc", "push", target)
+    bob.call("dvc", "pull", target)
+    assert (bob.folder / f"data/runs/{RUN}/model.safetensors").stat().st_size > len(b"rotten")
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
+    """Mount a file system of its own, as far as this user and machine may."""
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    if mounted.returncode != 0:
+        pytest.skip(f"no small disk without the right to mount: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607
+
+
+def test_a_full_disk_costs_only_the_stage_at_work(study: Checkout, tmp_path: Path) -> None:
+    """`dvc repro` fails with the reason; with room again it goes on where it was, to the same hashes."""
+    disk = tmp_path / "disk"
+    with small_disk(disk, 12_000):
+        copy = study.clone(disk / "copy")
+        copy.call("dvc", "repro", "index")
+        assert "No space left" in copy.refused("dvc", "repro", "train@vit+vit-all")
+        assert "index" in copy.lock()
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)  # noqa: S603, S607
+        output = copy.call("dvc", "repro", "pair@annotation")
+        assert not {"download", "index"} & set(ran(output))
+        assert copy.lock()["pair@annotation"] == study.lock()["pair@annotation"]

@@ -1,0 +1,111 @@
+"""Ann runs and pushes; Bob, with a fresh clone and no GPU, gets all of it and runs nothing. See docs/teams.md."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.checkout import Checkout, ran
+from tests.e2e.servers import BUCKET, HOST, PASSWORD, s3_server, ssh_server
+
+pytestmark = pytest.mark.e2e
+VARIANT = ("-S", "roi=mixer", "-S", "classes=no_sauce", "-S", "extra_roi=none")
+"""One branch on few classes: the quickest run that is not in the grid."""
+
+
+@pytest.fixture
+def ann(study: Checkout, tmp_path: Path) -> Checkout:
+    """Return the checkout of the one who pushes."""
+    return study.twin(tmp_path / "ann")
+
+
+@contextmanager
+def remote(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
+    """Lend a remote: its URL, the settings for everybody, and the secrets of one person."""
+    folder.mkdir()
+    match kind:
+        case "folder":
+            yield str(folder), {}, {}
+        case "ssh":
+            with ssh_server(folder) as port:
+                yield f"ssh://{HOST}/study", {"port": str(port), "user": "team"}, {"password": PASSWORD}
+        case "s3":
+            with s3_server() as url:
+                secrets = {"access_key_id": "team", "secret_access_key": PASSWORD}
+                yield f"s3://{BUCKET}/study", {"endpointurl": url, "region": "us-east-1"}, secrets
+
+
+def share(ann: Checkout, url: str, settings: dict[str, str]) -> None:
+    """Write the remote into .dvc/config and commit it, as docs/teams.md says."""
+    ann.call("dvc", "remote", "add", "--default", "team", url)
+    for name, value in (settings | {"verify": "true"}).items():
+        ann.call("dvc", "remote", "modify", "team", name, value)
+    ann.commit()
+
+
+def log_in(one: Checkout, secrets: dict[str, str]) -> None:
+    """Write the secrets into .dvc/config.local, which git ignores."""
+    for name, value in secrets.items():
+        one.call("dvc", "remote", "modify", "--local", "team", name, value)
+
+
+@pytest.mark.parametrize("kind", ["folder", "ssh", "s3"])
+def test_a_fresh_clone_pulls_and_runs_nothing(ann: Checkout, tmp_path: Path, kind: str) -> None:
+    """Two clones and a real server: the second has every result and DVC finds nothing to do."""
+    with remote(kind, tmp_path / "remote") as (url, settings, secrets):
+        share(ann, url, settings)
+        log_in(ann, secrets)
+        ann.call("dvc", "push")
+        bob = ann.clone(tmp_path / "bob")
+        log_in(bob, secrets)
+        bob.call("dvc", "pull")
+        assert PASSWORD not in (bob.folder / ".dvc/config").read_text()
+        assert ran(bob.call("dvc", "repro")) == []
+        assert (bob.folder / "data/report/index.html").read_bytes() == (
+            ann.folder / "data/report/index.html"
+        ).read_bytes()
+        assert bob.call("git", "status", "--porcelain") == ""
+
+
+def test_parts_of_the_study_come_alone(ann: Checkout, tmp_path: Path) -> None:
+    """Only the shards, or only metrics and report: one command each."""
+    share(ann, str(tmp_path / "remote"), {})
+    ann.call("dvc", "push")
+    bob = ann.clone(tmp_path / "bob")
+    bob.call("dvc", "pull", "pair")
+    assert sorted(path.name for path in (bob.folder / "data").iterdir()) == ["shards"]
+    bob.call("dvc", "pull", "evaluate", "perturb", "report")
+    assert sorted(path.name for path in (bob.folder / "data").iterdir()) == [
+        "evaluations", "perturbations", "report", "shards",
+    ]  # fmt: skip
+
+
+def test_a_variant_of_somebody_else_is_never_run_again(ann: Checkout, tmp_path: Path) -> None:
+    """Ann's experiment reaches Bob by the run cache: the same `dvc exp run` trains nothing on his machine."""
+    share(ann, str(tmp_path / "remote"), {})
+    assert any(stage.startswith("train@mixer") for stage in ran(ann.call("dvc", "exp", "run", *VARIANT)))
+    ann.call("dvc", "push", "--run-cache")
+    ann.reset()
+    bob = ann.clone(tmp_path / "bob")
+    ann.call("dvc", "push")
+    bob.call("dvc", "pull", "--run-cache")
+    output = bob.call("dvc", "exp", "run", "--pull", *VARIANT)
+    assert ran(output) == ["summary"], "which writes the files of git, in a second"
+
+
+def test_an_experiment_travels_by_name(ann: Checkout, tmp_path: Path) -> None:
+    """`dvc exp push` and `dvc exp pull` bring one experiment with its parameters and data."""
+    hub = tmp_path / "hub.git"
+    share(ann, str(tmp_path / "remote"), {})
+    ann.call("git", "clone", "-q", "--bare", ".", str(hub))
+    ann.call("git", "remote", "set-url", "origin", str(hub))
+    bob = ann.clone(tmp_path / "bob")
+    bob.call("git", "remote", "set-url", "origin", str(hub))
+    ann.call("dvc", "exp", "run", "-S", "roi=vit", "-n", "two-vits")
+    ann.call("dvc", "exp", "push", "origin", "two-vits")
+    bob.call("dvc", "exp", "pull", "origin", "two-vits")
+    bob.call("dvc", "exp", "apply", "two-vits")
+    assert (bob.folder / "results/variant.json").read_text() == (ann.folder / "results/variant.json").read_text()
+    bob.call("dvc", "pull", "report")
+    assert (bob.folder / "data/report/index.html").read_bytes() == (ann.folder / "data/report/index.html").read_bytes()

@@ -1,0 +1,128 @@
+"""What `dvc exp run` runs, beside what README's table says: one variant, a queue, a grid, another folder, mistakes."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.steps.configure import configure
+from tests.e2e.checkout import Checkout, ran
+from tools.invalidation import effect, graph_of
+
+pytestmark = pytest.mark.e2e
+COLLECTORS = ["configure", "summary", "report"]
+
+
+@pytest.fixture(scope="module")
+def copy(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a twin of the study for the tests of this file; each leaves it at its last commit."""
+    return study.twin(tmp_path_factory.mktemp("variants") / "copy")
+
+
+def values_of(copy: Checkout) -> dict[str, Any]:
+    """Return the parameters as they stand."""
+    values: dict[str, Any] = YAML(typ="safe").load(copy.folder / "params.yaml")
+    return values
+
+
+def variant_of(text: str) -> str:
+    """Return the name of the run in a `results/variant.json`."""
+    return str(json.loads(text)["run"])
+
+
+def test_a_variant_runs_its_own_stages_only(copy: Checkout) -> None:
+    """`-S roi=deit` trains, evaluates and perturbs one new run, then collects."""
+    output = copy.call("dvc", "exp", "run", "-S", "roi=deit", "-n", "deit-roi")
+    name = "deit+vit-all"
+    assert ran(output) == ["configure", f"train@{name}", f"evaluate@{name}", f"perturb@{name}", "summary", "report"]
+    assert variant_of((copy.folder / "results/variant.json").read_text()) == name
+    copy.reset()
+    again = copy.call("dvc", "exp", "run", "-S", "roi=deit", "-n", "deit-again")
+    assert ran(again) == ["summary"], "the second time everything but the files of git comes from the run cache"
+    copy.reset()
+
+
+def test_a_variant_of_the_grid_trains_nothing(copy: Checkout) -> None:
+    """`vit+vit` is a run of the paper already; `--temp` leaves the checkout as it is."""
+    output = copy.call("dvc", "exp", "run", "--temp", "-S", "roi=vit", "-n", "vit-roi")
+    assert ran(output) == COLLECTORS
+    assert copy.call("git", "status", "--porcelain") == ""
+    assert variant_of(copy.shown("vit-roi", "results/variant.json")) == "vit+vit-all"
+
+
+def test_a_queue_and_a_grid_of_values_run_two_at_a_time(copy: Checkout) -> None:
+    """`-S 'roi=mobilenetv2,deit'` queues one experiment a value; each collects what the grid has, none trains."""
+    queued = copy.call("dvc", "exp", "run", "--queue", "-S", "roi=mobilenetv2,deit", "-S", "extra_roi=none")
+    names = re.findall(r"Queued experiment '([^']+)'", queued)
+    assert len(names) == 2
+    copy.call("dvc", "queue", "start", "--jobs", "2")
+    for name in names:
+        assert set(ran(copy.call("dvc", "queue", "logs", "--follow", name))) == set(COLLECTORS)
+    copy.call("dvc", "queue", "stop")
+    runs = {variant_of(copy.shown(name, "results/variant.json")) for name in names}
+    assert runs == {"mobilenetv2+none-all", "deit+none-all"}
+    assert copy.call("git", "status", "--porcelain") == ""
+
+
+def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
+    """`make exps`: the run, its metrics in a fixed order, then the parameters that differ, nothing cut off."""
+    copy.call("dvc", "exp", "run", "--temp", "-S", "roi=vit", "-S", "report.samples=5", "-n", "two-vits")
+    lines = copy.call("make", "exps").splitlines()
+    header = next(line for line in lines if "Experiment" in line)
+    assert header.split() == ["Experiment", "run", "top1", "macro_f1", "ambiguous_f1", "report.samples"]
+    (row,) = (line for line in lines if "two-vits" in line)
+    assert row.split()[-5] == "vit+vit-all"
+    assert row.split()[-1] == "5"
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"train.epochs": 5},
+        {"backbones.vit.timm": "vit_tiny_patch16_224"},
+        {"dataset": "foodseg103"},
+        {"classes": "no_sauce"},
+        {"extra_roi": "none"},
+        {"runtime.workers": 3},
+    ],
+    ids="-".join,
+)
+def test_dvc_runs_what_the_table_says(copy: Checkout, change: dict[str, object]) -> None:
+    """After `configure`, DVC finds the same stages changed as README's table: no more and no fewer."""
+    before = values_of(copy)
+    after = values_of(copy)
+    for key, value in change.items():
+        *path, last = key.split(".")
+        section = after
+        for name in path:
+            section = section[name]
+        section[last] = value
+    YAML(typ="safe", pure=True).dump(after, copy.folder / "params.yaml")
+    configure(params=copy.folder / "params.yaml", settings=copy.folder / "data/settings")
+    status = json.loads(copy.call("dvc", "status", "--json"))
+    copy.reset()
+    expected = set(effect(graph_of(before), graph_of(after)).at_once)
+    assert status.keys() - {"configure"} == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "stages", "message"),
+    [
+        (["roi=diet"], ["configure"], "roi 'diet' is not one of none, mobilenetv2, vit, .*did you mean 'deit'"),
+        (["roi=none", "extra_roi=none"], ["configure"], "give at least one branch a backbone"),
+        (["classes=nosauce"], ["configure"], "did you mean 'no_sauce'"),
+        (["train.optimizer=adan"], ["configure"], "train.optimizer: .*'adam', 'adamw' or 'sgd'"),
+        (["rio=deit"], [], "Key 'rio' is not in struct"),
+    ],
+    ids=["backbone", "no-branch", "class-set", "choice", "parameter"],
+)
+def test_a_mistake_fails_before_any_work(copy: Checkout, overrides: list[str], stages: list[str], message: str) -> None:
+    """One line with the valid choices, from the first stage or from DVC itself."""
+    options = [part for override in overrides for part in ("-S", override)]
+    output = copy.refused("dvc", "exp", "run", "--temp", *options)
+    assert ran(output) == stages
+    assert re.search(message, output)

@@ -1,0 +1,92 @@
+"""README says which parameter invalidates which stages; the table comes from the graph itself."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tools.invalidation import effect, graph_of
+from tools.parameter_table import BEGIN, END, NAMED, Row, leaves, literals, rows, table, with_table
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_checkout(root: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        yield
+
+
+@pytest.fixture(scope="module")
+def values(root: Path) -> dict[str, Any]:
+    """Return the committed parameters."""
+    loaded: dict[str, Any] = YAML(typ="safe").load(root / "params.yaml")
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def listed(values: dict[str, Any]) -> list[Row]:
+    """Return the effect of every parameter."""
+    return list(rows(values))
+
+
+def test_the_readme_has_the_table_of_the_graph(root: Path, listed: list[Row]) -> None:
+    """`make deps` mends a difference."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert with_table(text, table(listed)) == text
+
+
+def test_every_parameter_has_a_row_or_one_choice_only(values: dict[str, Any], listed: list[Row]) -> None:
+    """Nothing in params.yaml is forgotten: `none` has no settings, a list of one choice leaves no other."""
+    labels = {row.label.split("=")[0] for row in listed}
+    alone = {general(key) for key in leaves(values) if len(literals(key)) == 1}
+    assert {general(key) for key in leaves(values)} - labels - alone == {"backbones.NAME"}
+
+
+def general(key: tuple[str, ...]) -> str:
+    """Return a place as the table spells it: one entry of a section speaks for all."""
+    return ".".join((key[0], "NAME", *key[2:]) if key[0] in NAMED else key)
+
+
+def at_once(values: dict[str, Any], **changes: object) -> set[str]:
+    """Return the stages that a change at the top level of params.yaml runs."""
+    return set(effect(graph_of(values), graph_of(values | changes)).at_once)
+
+
+def test_an_unchanged_file_runs_nothing(values: dict[str, Any]) -> None:
+    """The effect of no change is none."""
+    assert effect(graph_of(values), graph_of(values)) == ((), ())
+
+
+def test_a_change_of_speed_runs_nothing(values: dict[str, Any]) -> None:
+    """Workers and device are nobody's dependency."""
+    assert at_once(values, runtime={"workers": 7, "device": "cpu"}) == set()
+
+
+def test_a_new_variant_runs_its_three_stages_and_the_collectors(values: dict[str, Any]) -> None:
+    """Nothing else is touched by `-S roi=deit`."""
+    new = {f"{stage}@deit+vit-all" for stage in ("train", "evaluate", "perturb")}
+    assert at_once(values, roi="deit") == new | {"summary", "report"}
+
+
+def test_a_backbone_reaches_the_runs_that_use_it(values: dict[str, Any]) -> None:
+    """`deit` is not `deit_distilled`."""
+    backbones = values["backbones"] | {"deit": {"timm": "deit_small_patch16_224.fb_in1k", "weights": "none"}}
+    found = effect(graph_of(values), graph_of(values | {"backbones": backbones}))
+    assert set(found.at_once) == {"weights@deit", "report"}
+    trained = {name for name in found.below if name.startswith("train@")}
+    assert trained == {"train@deit+deit-all", "train@deit+deit_distilled-all", "train@deit+none-all"}
+
+
+def test_another_mask_source_makes_its_own_masks_and_shards(values: dict[str, Any], tmp_path: Path) -> None:
+    """Both stay beside those of the annotation; every run is trained on the new shards."""
+    document = Path("dvc.yaml").read_text(encoding="utf-8").replace("${masks.source}", "other")
+    (tmp_path / "dvc.yaml").write_text(document, encoding="utf-8")
+    found = effect(graph_of(values), graph_of(values, tmp_path / "dvc.yaml"))
+    assert {"segment@other", "pair@other", "train@vit+vit-all", "evaluate@vit+vit-all"} <= set(found.at_once)
+    assert not {"download", "index", "weights@vit"} & set(found.at_once + found.below)
+
+
+def test_only_the_text_between_the_marks_is_replaced() -> None:
+    """What stands before and after stays."""
+    assert with_table(f"a\n{BEGIN}old\n{END}\nb\n", "new\n") == f"a\n{BEGIN}new\n{END}\nb\n"

@@ -1,0 +1,200 @@
+"""Keep README's table "which parameter invalidates which stages" equal to what `dvc.yaml` and `configure` do.
+
+`python -m tools.parameter_table` rewrites README.md; a test compares. Every parameter is changed once and stays valid.
+"""
+
+import copy
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
+
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamsError
+from pipeline.params.base import Section
+from pipeline.params.study import DEFAULT, Study, choose
+from tools.invalidation import Effect, Graph, Values, effect, graph_of
+
+README = Path("README.md")
+PARAMS = Path("params.yaml")
+BEGIN, END = "<!-- parameter table: make deps -->\n", "<!-- end of table -->"
+HEAD = "| you change | runs again | runs too, if its inputs came out different |\n|---|---|---|\n"
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "dataset": ("foodseg103",),
+    "roi": ("deit", "vit"),
+    "extra_roi": ("none",),
+    "classes": ("no_sauce",),
+}
+"""Values of the parameters that name something; `roi=vit` makes a run of the grid."""
+NAMED = ("backbones", "class_sets")
+"""Sections of entries that behave alike: one row speaks for all."""
+
+Key: TypeAlias = tuple[str, ...]
+"""Place of a parameter, from the section down."""
+
+
+class Row(NamedTuple):
+    """One change and its effect, in Markdown."""
+
+    section: str
+    """What the label shares with its neighbours."""
+    label: str
+    """Parameter, or parameter=value."""
+    cells: tuple[str, str]
+    """Stages at once, stages below."""
+
+
+def rows(values: Values) -> Iterator[Row]:
+    """Yield one row a parameter, in the order of `params.yaml`; a parameter that takes one value only has none."""
+    before = graph_of(values)
+    for key in leaves(values):
+        for value, after in changes(values, key):
+            name = ".".join(key)
+            label = f"{name}={value}" if name in EXAMPLES else name
+            cells = _cells(effect(before, after), after)
+            entry = f"`{key[1]}`" if key[0] in NAMED else ""
+            yield _general(Row(".".join(key[:-1]), label, cells), entry)
+
+
+def leaves(values: Values, above: Key = ()) -> Iterator[Key]:
+    """Yield the place of every parameter; a choice by data set is one parameter."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value and DEFAULT not in value:
+            yield from leaves(value, (*above, name))
+        else:
+            yield (*above, name)
+
+
+def changes(values: Values, key: Key) -> Iterator[tuple[object, Graph]]:
+    """Yield graphs of valid changes of one parameter: all of its examples, or else the first value that is accepted."""
+    examples = EXAMPLES.get(".".join(key))
+    for value in examples or candidates(values, key):
+        try:
+            yield value, graph_of(_replaced(values, key, value))
+        except ParamsError:
+            continue
+        if not examples:
+            return
+
+
+def candidates(values: Values, key: Key) -> tuple[object, ...]:
+    """Return values that differ from the present one, most of them valid."""
+    present = _at(choose(values, values["dataset"]), key)
+    if listed := literals(key):
+        return tuple(choice for choice in listed if choice != present)
+    return tuple(value for value in _neighbours(present) if value != present)
+
+
+def _neighbours(value: object) -> tuple[object, ...]:
+    match value:
+        case bool():
+            return (not value,)
+        case int():
+            return (value + 1, value - 1)
+        case float():
+            return (value / 2, 0.5)
+        case list():
+            return (value[:-1], ["other"])
+        case dict():
+            return ({"other": "/other"},)
+    return (f"{value}-other", "0" * 64)
+
+
+def literals(key: Key) -> tuple[object, ...]:
+    """Return the choices that the schema lists for a parameter, nothing where it lists none."""
+    kind: Any = Study
+    for name in key:
+        is_section = isinstance(kind, type) and issubclass(kind, Section)
+        kind = kind.model_fields[name].annotation if is_section else get_args(kind)[1]
+    kinds = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+    return tuple(value for each in kinds if get_origin(each) is Literal for value in get_args(each))
+
+
+def _at(values: Any, key: Key) -> Any:
+    for name in key:
+        values = values[name]
+    return values
+
+
+def _replaced(values: Values, key: Key, value: object) -> Values:
+    result = copy.deepcopy(dict(values))
+    _at(result, key[:-1])[key[-1]] = value
+    return result
+
+
+def _cells(found: Effect, graph: Graph) -> tuple[str, str]:
+    return _said(found.at_once, graph), _said(found.below, graph)
+
+
+def _said(names: tuple[str, ...], graph: Graph) -> str:
+    """Name stages as a reader would: the group where all of it runs, or what its runs have in common."""
+    whole, parts = _groups(tuple(graph.stages)), _groups(names)
+    said: dict[str, list[str]] = {}
+    for group, items in parts.items():
+        said.setdefault(_which(items, whole[group]), []).append(f"`{group}`")
+    return "; ".join(f"{', '.join(groups)}{which}" for which, groups in said.items())
+
+
+def _groups(names: tuple[str, ...]) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {}
+    for name in names:
+        group, _, item = name.partition("@")
+        groups.setdefault(group, set()).add(item)
+    return groups
+
+
+def _which(items: set[str], every: set[str]) -> str:
+    if items == every:
+        return ""
+    if every - items == {"none"}:
+        return " of all but `none`"
+    words = sorted({word for item in every for word in re.split(r"[+-]", item)})
+    for word in words:
+        if items == {item for item in every if word in re.split(r"[+-]", item)}:
+            return f" of `{word}`" if items == {word} else f" of runs with `{word}`"
+    return " of " + ", ".join(f"`{item}`" for item in sorted(items))
+
+
+def _general(row: Row, entry: str) -> Row:
+    """Replace the name of a backbone or class set by NAME, so that rows of its fellows become equal."""
+    if not entry:
+        return row
+    name = entry.strip("`")
+    first, second = (cell.replace(entry, "`NAME`") for cell in row.cells)
+    return Row(row.section.replace(f".{name}", ".NAME"), row.label.replace(f".{name}.", ".NAME."), (first, second))
+
+
+def table(listed: Iterable[Row]) -> str:
+    """Return the table in Markdown; parameters of one section with the same effect share a line."""
+    lines: dict[tuple[str, tuple[str, str]], list[str]] = {}
+    for row in dict.fromkeys(listed):
+        lines.setdefault((row.section or row.label, row.cells), []).append(row.label)
+    sizes = [section for section, _ in lines]
+    return HEAD + "".join(
+        f"| {_label(section, labels, alone=sizes.count(section) == 1)} | {cells[0] or 'nothing'} | {cells[1]} |\n"
+        for (section, cells), labels in lines.items()
+    )
+
+
+def _label(section: str, labels: list[str], *, alone: bool) -> str:
+    if alone and len(labels) > 1:
+        return f"`{section}.*`"
+    return ", ".join(f"`{label}`" for label in labels)
+
+
+def with_table(text: str, new: str) -> str:
+    """Return README's text with the table between its two marks replaced."""
+    head, rest = text.split(BEGIN)
+    return head + BEGIN + new + END + rest.split(END, maxsplit=1)[1]
+
+
+def rewrite(readme: Path = README, params: Path = PARAMS) -> None:
+    """Bring the table in `readme` up to date."""
+    values = YAML(typ="safe").load(params)
+    readme.write_text(with_table(readme.read_text(encoding="utf-8"), table(rows(values))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
