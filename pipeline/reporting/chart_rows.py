@@ -17,7 +17,7 @@ def by_kind(summary: Summary) -> tuple[RunSummary, ...]:
     return tuple(sorted(summary.runs.values(), key=lambda result: KINDS.index(result.run.kind)))
 
 
-def row_of(run: GridRun, variant: str) -> Row:
+def row_of(run: GridRun, variant: str | None) -> Row:
     """Return the label of a run; a star marks the variant."""
     return Row(f"★ {run.label}" if run.name == variant else run.label, run.kind)
 
@@ -51,12 +51,13 @@ def perturbation_charts(summary: Summary) -> dict[str, Markup]:
     """Return the charts of what permutation and translocation cost, by name."""
     axis = "change of top-1, percentage points"
     return {
-        "permutation": change_chart(list(_permutations(summary)), name="permutation", axis=axis),
-        "translocation": change_chart(list(_translocations(summary)), name="translocation", axis=axis),
+        "permutation": change_chart(list(permutation_changes(summary)), name="permutation", axis=axis),
+        "translocation": change_chart(list(translocation_changes(summary)), name="translocation", axis=axis),
     }
 
 
-def _permutations(summary: Summary) -> Iterator[Change]:
+def permutation_changes(summary: Summary) -> Iterator[Change]:
+    """Yield what permutation costs each run, by permuted view, with the spread over seeds."""
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
         for entry in result.permutations:
@@ -65,7 +66,8 @@ def _permutations(summary: Summary) -> Iterator[Change]:
             yield Change(row, TARGET_NAME[entry.target], entry.change_top1, low, high)
 
 
-def _translocations(summary: Summary) -> Iterator[Change]:
+def translocation_changes(summary: Summary) -> Iterator[Change]:
+    """Yield what each translocation costs each run."""
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
         for entry in result.translocations:
