@@ -48,12 +48,11 @@ def interval_of(result: RunSummary, column: str) -> Interval | None:
 
 
 def perturbation_charts(summary: Summary) -> dict[str, Markup]:
-    """Return the charts of what permutation and translocation cost, by name."""
+    """Return the charts of what permutation and translocation cost, by name; none for what was not run."""
     axis = "change of top-1, percentage points"
-    return {
-        "permutation": change_chart(list(permutation_changes(summary)), name="permutation", axis=axis),
-        "translocation": change_chart(list(translocation_changes(summary)), name="translocation", axis=axis),
-    }
+    changes = {"permutation": permutation_changes(summary), "translocation": translocation_changes(summary)}
+    rows = {name: list(found) for name, found in changes.items()}
+    return {name: change_chart(found, name=name, axis=axis) for name, found in rows.items() if found}
 
 
 def permutation_changes(summary: Summary) -> Iterator[Change]:

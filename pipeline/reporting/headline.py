@@ -139,11 +139,11 @@ def ranges(summary: Summary) -> str:
 def _range(summary: Summary, kind: Kind, column: str) -> str:
     found = [getattr(result, column) for result in summary.runs.values() if result.run.kind == kind]
     values = [value for value in found if value is not None]
-    return (
-        f"{kind} {min(values):.2f} to {max(values):.2f} ({len(values)} run{'s' if len(values) > 1 else ''})"
-        if values
-        else ""
-    )
+    if not values:
+        return ""
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    runs = f"{len(values)} run{'s' if len(values) > 1 else ''}"
+    return f"{kind} {low} ({runs})" if low == high else f"{kind} {low} to {high} ({runs})"
 
 
 def find(
