@@ -25,6 +25,7 @@ def main() -> None:
         runs=Path("data/runs"),
         evaluations=Path("data/evaluations"),
         perturbations=Path("data/perturbations"),
+        explanations=Path("data/explanations"),
         settings=Path("data/settings"),
         report=Path("data/report"),
     )

@@ -16,7 +16,9 @@ SUMMARY = "summary.json"
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="Folder to write: index.html, results.json, summary.json, tables/.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write: index.html, results.json, summary.json, tables/, figures/.")
+    ],
     *,
     run: Annotated[
         list[str] | None,
@@ -44,6 +46,7 @@ def report(
         runs=files.runs,
         evaluations=files.evaluations,
         perturbations=files.perturbations,
+        explanations=data / "explanations",
         settings=data / "settings",
         report=out,
     )

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from pipeline.datasets.summary import Summary as DataSummary
 from pipeline.manifest import Manifest
 from pipeline.reporting.error_charts import scale_colours
+from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.headline import Finding
 from pipeline.reporting.heat_map import STEPS, HeatRow
@@ -70,6 +71,8 @@ class Page:
     """Calibration, confusions and scores by category of every run."""
     error_charts: Mapping[str, tuple[Markup, Markup]]
     """Reliability panel and confusion matrix by run."""
+    figures: Sequence[PaperFigure]
+    """Figures 3 to 10."""
 
 
 def render(page: Page) -> str:

@@ -22,6 +22,7 @@ from pipeline.reporting.curve_charts import curve_panel, highest_loss
 from pipeline.reporting.data_charts import counts_chart
 from pipeline.reporting.duels import Duel, compare_duel, gain
 from pipeline.reporting.error_charts import error_charts
+from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.gallery import Photos, show_samples
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.headline import Finding, find, pairings
@@ -36,6 +37,7 @@ from pipeline.reporting.run_files import RunFiles
 from pipeline.reporting.settings_view import place_name, read_settings
 from pipeline.reporting.summary import Summary
 from pipeline.reporting.table_files import write_tables
+from pipeline.steps.figures import Sources, draw_figures, write_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Inputs:
     raw: Path
     shards: Shards
     files: RunFiles
+    explanations: Path
     settings: Path
 
 
@@ -73,10 +76,11 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
     runs: Path,
     evaluations: Path,
     perturbations: Path,
+    explanations: Path,
     settings: Path,
     report: Path,
 ) -> None:
-    """Write `report/index.html`, `report/results.json` and `report/tables/`; same inputs, same bytes.
+    """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
 
     Args:
         params: Section `report`.
@@ -88,6 +92,7 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         runs: Outputs of stage `train`; `run.json` and `history.csv` of each run are read.
         evaluations: Outputs of stage `evaluate`.
         perturbations: Outputs of stage `perturb`.
+        explanations: Outputs of stage `explain`, for some of the runs.
         settings: Output of stage `configure`.
         report: Folder to write.
 
@@ -95,11 +100,12 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         ManifestError: If anything is absent or damaged; says which stage to run.
     """
     results = _results(summary, variant)
-    inputs = Inputs(index, raw, Shards(shards), RunFiles(runs, evaluations, perturbations), settings)
+    inputs = Inputs(index, raw, Shards(shards), RunFiles(runs, evaluations, perturbations), explanations, settings)
     study = _read_study(results, inputs, Bootstrap(params.seed))
     page = _page(params, study, inputs)
     text = results_text(page, Bootstrap(params.seed))
     write_tables(page.tables, report / "tables")
+    write_figures(page.figures, report / "figures")
     (report / "results.json").write_text(text, encoding="utf-8")
     (report / "index.html").write_text(render(page), encoding="utf-8")
 
@@ -139,7 +145,13 @@ def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
         checks=check_paper(read_paper()),
         judgements=study.answers.judgements,
         error_charts=error_charts(results, study.answers.judgements),
+        figures=_figures(study, inputs, params.seed),
     )
+
+
+def _figures(study: Study, inputs: Inputs, seed: int) -> tuple[PaperFigure, ...]:
+    sources = Sources(inputs.index, inputs.raw, inputs.shards, inputs.files, inputs.explanations, inputs.settings)
+    return draw_figures(study.results, sources, ambiguous=study.ambiguous, seed=seed)
 
 
 def _results(path: Path, variant: str | None) -> Summary:

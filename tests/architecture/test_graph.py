@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
 from pipeline.reporting.grid import PAPER_RUNS
 from tools.code_deps import code_deps, script_of
 
@@ -117,6 +118,13 @@ def test_train_evaluate_and_perturb_share_one_grid() -> None:
     assert DOCUMENT["stages"]["train"]["foreach"] == DOCUMENT["stages"]["perturb"]["foreach"]
 
 
+def test_explained_runs_are_those_that_figure_4_shows() -> None:
+    """The variant first, then the runs the figures ask for, each as in the grid."""
+    explained, grid = (DOCUMENT["stages"][stage]["foreach"] for stage in ("explain", "train"))
+    assert list(explained) == [VARIANT, *(run.name for run in EXPLAINED_RUNS)]
+    assert all(grid[name] == entry for name, entry in explained.items())
+
+
 def test_the_summary_depends_on_every_run_and_nothing_else() -> None:
     """File by file: a folder would let runs of old variants into the results."""
     files = ("runs/{}/history.csv", "evaluations/{}/metrics.json", "perturbations/{}/metrics.json")
@@ -126,7 +134,9 @@ def test_the_summary_depends_on_every_run_and_nothing_else() -> None:
 def test_heavy_stages_have_cached_outputs_only() -> None:
     """`cache: false` switches the run cache off, so only the cheap summary may use it."""
     kinds = [STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", []) for stage in STAGES]
-    uncached = {stage for stage, listed in zip(STAGES, kinds, strict=True) if not all(isinstance(o, str) for o in listed)}
+    uncached = {
+        stage for stage, listed in zip(STAGES, kinds, strict=True) if not all(isinstance(o, str) for o in listed)
+    }
     assert uncached == {"summary"}
 
 

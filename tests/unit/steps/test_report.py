@@ -77,6 +77,7 @@ def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: s
         runs=study.runs,
         evaluations=study.evaluations,
         perturbations=study.perturbations,
+        explanations=study.explanations,
         settings=study.settings,
         report=report,
     )
