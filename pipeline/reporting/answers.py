@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pipeline.console import progress
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.intervals import Bootstrap, Interval
 from pipeline.params.analysis import EvaluateParams
 from pipeline.reporting.estimates import estimate, samples_of
 from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.judgement import Judgement, judge
+from pipeline.reporting.paper.columns import AMBIGUOUS, MACRO
+from pipeline.reporting.paper.measures import Key
 from pipeline.reporting.paper.source import Paper
 from pipeline.reporting.paper_tables import ReportTable, fill, keys_of
 from pipeline.reporting.run_files import RunFiles
@@ -51,3 +53,11 @@ def tables_of(paper: Paper, evidence: Mapping[GridRun, Evidence], bootstrap: Boo
     ours = estimate(keys, evidence, bootstrap)
     samples = {key: samples for key in keys if (samples := samples_of(key, evidence)) is not None}
     return fill(paper, ours, samples, evidence.keys())
+
+
+def f1_intervals_of(evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[str, dict[str, Interval]]:
+    """Return macro F1 and F1 of the pair with their intervals, by score and by name of the run."""
+    measures = {measure.score: measure for measure in (MACRO, AMBIGUOUS)}
+    keys = {score: {run.name: Key((run,), measure) for run in evidence} for score, measure in measures.items()}
+    found = estimate([key for by_run in keys.values() for key in by_run.values()], evidence, bootstrap)
+    return {score: {run: found[key] for run, key in by_run.items() if key in found} for score, by_run in keys.items()}

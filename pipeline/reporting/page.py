@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.datasets.summary import Summary as DataSummary
+from pipeline.evaluation.intervals import Interval
 from pipeline.manifest import Manifest
 from pipeline.reporting.error_charts import scale_colours
 from pipeline.reporting.figures.style import PaperFigure
@@ -65,6 +66,8 @@ class Page:
     """The printed numbers."""
     tables: Sequence[ReportTable]
     """Tables 2 to 12, ours beside the paper's."""
+    f1: Mapping[str, Mapping[str, Interval]]
+    """Macro F1 and F1 of the pair with intervals, by score and by name of the run."""
     checks: Sequence[Check]
     """The paper's numbers against each other."""
     judgements: Mapping[str, Judgement]

@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.intervals import Bootstrap, Interval
 from pipeline.reporting.estimates import INTERVALS
 from pipeline.reporting.page import Page
 from pipeline.reporting.paper_tables import ReportTable, TableCell
@@ -35,7 +35,7 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
         "intervals": {"confidence": bootstrap.confidence, "methods": INTERVALS, **_resampling(bootstrap)},
         "variant": summary.variant,
         "runs": {
-            name: result.model_dump(mode="json") | page.judgements[name].as_json()
+            name: result.model_dump(mode="json") | _f1_ends(page, name) | page.judgements[name].as_json()
             for name, result in summary.runs.items()
         },
         "tables": {str(table.number): _table(table) for table in page.tables},
@@ -55,6 +55,15 @@ def _resampling(bootstrap: Bootstrap) -> dict[str, int]:
     return {"resamples": bootstrap.resamples, "seed": bootstrap.seed}
 
 
+def _f1_ends(page: Page, run: str) -> dict[str, list[float] | None]:
+    found = {score: by_run.get(run) for score, by_run in page.f1.items()}
+    return {f"{score}_interval": _ends(interval) for score, interval in found.items()}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [round(end, PLACES) for end in interval[1:]]
+
+
 def _table(table: ReportTable) -> dict[str, Any]:
     return {
         "caption": table.caption,
@@ -69,8 +78,8 @@ def _cell(cell: TableCell) -> dict[str, Any]:
         "runs": [run.name for run in cell.key.runs],
         **cell.key.measure._asdict(),
         "paper": cell.paper,
-        "ours": cell.ours and round(cell.ours.value, PLACES),
-        "interval": cell.ours and [round(end, PLACES) for end in cell.ours[1:]],
+        "ours": None if cell.ours is None else round(cell.ours.value, PLACES),
+        "interval": _ends(cell.ours),
         "difference": cell.difference,
         "samples": cell.samples if cell.key.measure.score == "count" else None,
         "status": cell.status,

@@ -12,11 +12,11 @@ from pipeline.console import progress
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.summary import Summary as DataSummary
 from pipeline.errors import ManifestError
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.intervals import Bootstrap, Interval
 from pipeline.params.analysis import EvaluateParams, ReportParams
 from pipeline.params.base import load_settings
 from pipeline.params.data import DownloadParams
-from pipeline.reporting.answers import Answers, read_answers, tables_of
+from pipeline.reporting.answers import Answers, f1_intervals_of, read_answers, tables_of
 from pipeline.reporting.chart_rows import by_kind, perturbation_charts, result_charts
 from pipeline.reporting.curve_charts import curve_panel, highest_loss
 from pipeline.reporting.data_charts import counts_chart
@@ -63,6 +63,8 @@ class Study(NamedTuple):
     answers: Answers
     tables: tuple[ReportTable, ...]
     """The paper's tables with our numbers."""
+    f1: Mapping[str, Mapping[str, Interval]]
+    """F1 with intervals, by score and run."""
 
 
 def write_report(  # noqa: PLR0913 - one argument for each thing that the stage depends on
@@ -115,7 +117,8 @@ def _read_study(results: Summary, inputs: Inputs, bootstrap: Bootstrap) -> Study
     ambiguous = _pair(results, records)
     judging = load_settings(EvaluateParams, inputs.settings / "evaluate.json")
     answers = read_answers(results, inputs.files, ambiguous, judging)
-    return Study(results, records, ambiguous, answers, tables_of(read_paper(), answers.evidence, bootstrap))
+    tables = tables_of(read_paper(), answers.evidence, bootstrap)
+    return Study(results, records, ambiguous, answers, tables, f1_intervals_of(answers.evidence, bootstrap))
 
 
 def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
@@ -142,6 +145,7 @@ def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
         settings=read_settings(inputs.settings),
         paper=read_paper(),
         tables=study.tables,
+        f1=study.f1,
         checks=check_paper(read_paper()),
         judgements=study.answers.judgements,
         error_charts=error_charts(results, study.answers.judgements),
