@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from pipeline.arrays import Mask
 from pipeline.errors import ManifestError
 from pipeline.evaluation.perturbation import Branch
+from pipeline.params.analysis import ExplainParams
 
 SCHEMA_VERSION = 1
 FILE = "heat_maps.parquet"
@@ -118,7 +119,8 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 CONVENTIONS = {
-    "heat": "Grad-CAM: ReLU of the features weighted by the mean gradient of the explained class's logit; unscaled",
+    "heat": "ReLU of the features weighted by the gradient of the explained class's logit, unscaled; the gradient is "
+    "that of each place (hires_cam) or the mean over all places (grad_cam)",
     "inside": "share of the heat, spread bilinearly over the letterboxed square, that lies on the ROI",
     "area": "share of the letterboxed square that is ROI, over the same maps",
     "on_roi": "share of those maps whose heat on the ROI exceeds the ROI's area",
@@ -127,7 +129,8 @@ CONVENTIONS = {
 """What each number means, by its name."""
 
 
-def summary_text(run: str, explained: str, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
+def summary_text(run: str, params: ExplainParams, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
     """Return `summary.json` of one run."""
-    record = {"run": run, "explained": explained, "branches": branches, "conventions": CONVENTIONS}
+    settings = {"method": params.method, "explained": params.explained}
+    record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}
     return json.dumps(record, indent=1, allow_nan=False) + "\n"

@@ -50,6 +50,8 @@ class ExplainParams(Section):
 
     samples: int = Field(ge=1)
     """Test samples with heat maps, up to half of them of the ambiguous pair; the same for every run."""
+    method: Literal["hires_cam", "grad_cam"]
+    """`grad_cam` averages gradients over all places; `hires_cam` weighs each place by its own, see docs/decisions."""
     explained: Literal["prediction", "truth"]
     """Class whose logit the maps speak for: what the run says, or what the sample is."""
     batch_size: int = Field(ge=1)

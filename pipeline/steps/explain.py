@@ -64,7 +64,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
     maps: list[HeatMap] = []
     seams: dict[Branch, str] = {}
     for judged in _judge(params, trial, samples):
-        for branch, found in grad_cam(trial.model, judged.batch, judged.explained, trial.device).items():
+        for branch, found in grad_cam(trial.model, judged.batch, judged.explained, trial.device, params.method).items():
             seams[branch] = found.seam
             maps += _heat_maps(judged, branch, found)
     output.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         branch: {"features": seam} | describe_heat([entry for entry in maps if entry.branch == branch])
         for branch, seam in seams.items()
     }
-    (output / "summary.json").write_text(summary_text(trial.card.run, params.explained, branches), encoding="utf-8")
+    (output / "summary.json").write_text(summary_text(trial.card.run, params, branches), encoding="utf-8")
 
 
 def _judge(params: ExplainParams, trial: Trial, samples: Path) -> Iterator[Judged]:

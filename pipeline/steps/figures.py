@@ -10,7 +10,7 @@ from pipeline.datasets.samples import read_samples
 from pipeline.datasets.shards import Shards
 from pipeline.explanation.heat_maps import FILE, read_heat_maps
 from pipeline.imaging.decode import read_photo
-from pipeline.params.analysis import PerturbParams
+from pipeline.params.analysis import ExplainParams, PerturbParams
 from pipeline.params.base import load_settings
 from pipeline.reporting.figures.gallery import EXPLAINED_RUNS, Material, draft_figures
 from pipeline.reporting.figures.scenes import Scene, make_scene
@@ -82,6 +82,7 @@ def _material(summary: Summary, sources: Sources, ambiguous: tuple[str, ...], se
             if run in EXPLAINED_RUNS or name == summary.variant
         },
         perturb=load_settings(PerturbParams, sources.settings / "perturb.json"),
+        explain=load_settings(ExplainParams, sources.settings / "explain.json"),
         ambiguous=ambiguous,
         seed=seed,
     )

@@ -107,7 +107,7 @@ def disagreement_figure(found: Disagreement, scenes: Mapping[str, Scene], wordin
         wording: Words of the figure.
     """
     with print_style():
-        figure = Figure(figsize=(WIDTH, 4.5), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
         bar, first, second = figure.subfigures(3, 1, height_ratios=(0.5, 2, 2), hspace=0, squeeze=False)[:, 0]
         _draw_counts(bar.subplots(), found)
         sides = ((first, "(a)", found.first, found.shown[0]), (second, "(b)", found.second, found.shown[1]))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.explanation.heat_maps import HeatMap
-from pipeline.params.analysis import PerturbParams
+from pipeline.params.analysis import ExplainParams, PerturbParams
 from pipeline.reporting.chart_rows import (
     COIN,
     by_kind,
@@ -59,6 +59,7 @@ class Material:
     tables: Mapping[GridRun, PredictionTable]
     heat_maps: Mapping[GridRun, Sequence[HeatMap]]
     perturb: PerturbParams
+    explain: ExplainParams
     ambiguous: tuple[str, ...]
     """Names of the pair that the data set has."""
     seed: int
@@ -114,7 +115,7 @@ def _heat(material: Material) -> Iterator[Draft]:
 def _heat_draft(material: Material, runs: Sequence[GridRun], name: str) -> Draft:
     rows = rows_of([(words.classifier(run), material.heat_maps[run]) for run in runs])
     chosen = choose_columns(rows, [n for n in material.ambiguous if n in {m.truth for m in rows[0].maps.values()}])
-    wording = words.heat(name, runs, rows, chosen)
+    wording = words.heat(name, material.explain, runs, rows)
     return Draft(chosen, lambda scenes: heat_figure(rows, chosen, scenes, wording))
 
 

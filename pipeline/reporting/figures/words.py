@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.params.analysis import PerturbParams
+from pipeline.params.analysis import ExplainParams, PerturbParams
 from pipeline.reporting.figures.disagreement import Disagreement
 from pipeline.reporting.figures.heat_tiles import VIEW_NAME, HeatRow
 from pipeline.reporting.figures.style import Wording
@@ -37,17 +37,21 @@ def disagreement(name: str, found: Disagreement, categories: Sequence[str]) -> W
     return Wording(name, f"Figure {name[-1]}", caption, f"Bar of counts, {tally}; {examples} of both directions")
 
 
-def heat(name: str, runs: Sequence[GridRun], rows: Sequence[HeatRow], chosen: Sequence[str]) -> Wording:
+METHOD_NAME = {"grad_cam": "Grad-CAM", "hires_cam": "Grad-CAM in its place-by-place form (HiResCAM)"}
+EXPLAINED_NAME = {"prediction": "each run predicts", "truth": "the sample is of"}
+
+
+def heat(name: str, params: ExplainParams, runs: Sequence[GridRun], rows: Sequence[HeatRow]) -> Wording:
     """Word Figure 4 for the runs of one backbone."""
     labels = " and ".join(classifier(run) for run in runs)
     shares = "; ".join(_share(row) for row in rows)
     caption = (
-        f"Grad-CAM of {labels} on the same samples: what raised the logit of the category each run predicts, as "
-        "colour over what the branch saw, each map by its own maximum, the region of interest outlined in white. "
-        "Share of the heat that lies on the region of interest, over all explained samples, beside the region's share "
-        f"of the picture: {shares}."
+        f"{METHOD_NAME[params.method]} of {labels} on the same samples: what raised the logit of the category "
+        f"{EXPLAINED_NAME[params.explained]}, as colour over what the branch saw, each map by its own maximum, the "
+        "region of interest outlined in white. Share of the heat that lies on the region of interest, over all "
+        f"explained samples, beside the region's share of the picture: {shares}."
     )
-    description = f"{len(rows)} rows of {len(chosen)} heat maps under their photos: {labels}. {shares}"
+    description = f"{len(rows)} rows of heat maps under their photos: {labels}. {shares}"
     return Wording(name, "Figure 4", caption, description)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.datasets.shards import SampleBatch
-from pipeline.explanation.grad_cam import grad_cam
+from pipeline.explanation.grad_cam import Method, grad_cam
 from pipeline.explanation.heat_maps import share_inside
 from pipeline.models.backbone import Branch
 from pipeline.models.package import BranchName, build_run
@@ -62,9 +62,9 @@ def learn(model: RveRNet, batch: SampleBatch) -> None:
     model.eval()
 
 
-def on_roi(model: RveRNet, batch: SampleBatch) -> tuple[float, float]:
+def on_roi(model: RveRNet, batch: SampleBatch, method: Method = "grad_cam") -> tuple[float, float]:
     """Return the mean share of heat inside the region, and the share of maps with more than the region's area."""
-    heat = grad_cam(model, batch, batch.targets, CPU)["roi"].heat
+    heat = grad_cam(model, batch, batch.targets, CPU, method)["roi"].heat
     shares = [share for entry, mask in zip(heat, batch.masks, strict=True) if (share := share_inside(entry, mask))]
     return float(np.mean(shares)), float(np.mean([share > batch.masks.mean() for share in shares]))
 
@@ -132,6 +132,15 @@ def test_the_map_is_the_one_by_hand() -> None:
     heat = grad_cam(RveRNet(branch, None, head).eval(), batch, np.zeros(3, np.int64), CPU)["roi"].heat
     places = batch.roi.reshape(3, 4, 8, 4, 8, 3).mean(axis=(2, 4)) / 255
     np.testing.assert_allclose(heat, np.maximum(2 * places[..., 0] - places[..., 2], 0) / 16, rtol=1e-4, atol=1e-6)
+
+
+def test_both_methods_agree_on_a_cnn_and_differ_on_a_transformer() -> None:
+    """A global average gives every place the same gradient; attention does not."""
+    batch = foods(4, seed=0)
+    for timm_id, same in (("demo_mobilenetv2", True), ("demo_vit", False)):
+        model = untrained(timm_id, ("roi",))
+        one, other = (grad_cam(model, batch, batch.targets, CPU, m)["roi"].heat for m in ("grad_cam", "hires_cam"))
+        assert np.allclose(one, other, rtol=1e-3, atol=1e-7) == same
 
 
 def test_samples_do_not_mix() -> None:

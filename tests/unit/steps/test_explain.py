@@ -15,7 +15,7 @@ from pipeline.steps.explain import explain
 from tests.judged_run import write_small_run
 from tests.unit.reporting.study import AMBIGUOUS, CATEGORIES, StudyFolder, _make_data
 
-PARAMS = ExplainParams(samples=8, explained="prediction", batch_size=3, threads=1, seed=0)
+PARAMS = ExplainParams(samples=8, method="hires_cam", explained="prediction", batch_size=3, threads=1, seed=0)
 CLASSES = ("rice", "sauce", "ketchup", "chili paste")
 
 
