@@ -10,7 +10,7 @@ from pipeline.steps.report import write_report
 
 
 def main() -> None:
-    """Read data set, settings and results, write data/report/index.html."""
+    """Read data set, settings and results, write data/report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", required=True, help="name of the variant's run")
     parser.add_argument("--source", required=True, help="mask source")
@@ -24,6 +24,8 @@ def main() -> None:
         shards=Path("data/shards") / arguments.source,
         runs=Path("data/runs"),
         evaluations=Path("data/evaluations"),
+        perturbations=Path("data/perturbations"),
+        explanations=Path("data/explanations"),
         settings=Path("data/settings"),
         report=Path("data/report"),
     )

@@ -1,4 +1,4 @@
-"""Settings of what follows training: evaluate, perturb, report."""
+"""Settings of what follows training: evaluate, perturb, explain, report."""
 
 from typing import Literal
 
@@ -43,6 +43,23 @@ class PerturbParams(Section):
     """Gray level of the canvas; copied from `pair.pad`."""
     seed: int = Field(ge=0)
     """Seed of the permutations; copied from the top-level `seed`."""
+
+
+class ExplainParams(Section):
+    """Section `explain`: Grad-CAM, Figure 4."""
+
+    samples: int = Field(ge=1)
+    """Test samples with heat maps, up to half of them of the ambiguous pair; the same for every run."""
+    method: Literal["hires_cam", "grad_cam"]
+    """`grad_cam` averages gradients over all places; `hires_cam` weighs each place by its own, see docs/decisions."""
+    explained: Literal["prediction", "truth"]
+    """Class whose logit the maps speak for: what the run says, or what the sample is."""
+    batch_size: int = Field(ge=1)
+    """Samples per backward pass."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    seed: int = Field(ge=0)
+    """Seed of the choice of samples; copied from the top-level `seed`."""
 
 
 class ReportParams(Section):

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
-from pipeline.params.analysis import EvaluateParams, PerturbParams, ReportParams
+from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
 from pipeline.params.base import Section, describe
 from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams, SegmentParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
@@ -46,6 +46,7 @@ class Study(Section):
     train: TrainParams
     evaluate: EvaluateParams
     perturb: PerturbParams
+    explain: ExplainParams
     report: ReportParams
 
 
@@ -103,7 +104,7 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections."""
-    for section in ("train", "perturb", "report"):
+    for section in ("train", "perturb", "explain", "report"):
         values[section] = values[section] | {"seed": values["seed"]}
     values["perturb"] |= {"pad": values["pair"]["pad"]}
     for entry in values["class_sets"].values():

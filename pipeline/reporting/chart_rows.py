@@ -17,7 +17,7 @@ def by_kind(summary: Summary) -> tuple[RunSummary, ...]:
     return tuple(sorted(summary.runs.values(), key=lambda result: KINDS.index(result.run.kind)))
 
 
-def row_of(run: GridRun, variant: str) -> Row:
+def row_of(run: GridRun, variant: str | None) -> Row:
     """Return the label of a run; a star marks the variant."""
     return Row(f"★ {run.label}" if run.name == variant else run.label, run.kind)
 
@@ -48,15 +48,15 @@ def interval_of(result: RunSummary, column: str) -> Interval | None:
 
 
 def perturbation_charts(summary: Summary) -> dict[str, Markup]:
-    """Return the charts of what permutation and translocation cost, by name."""
+    """Return the charts of what permutation and translocation cost, by name; none for what was not run."""
     axis = "change of top-1, percentage points"
-    return {
-        "permutation": change_chart(list(_permutations(summary)), name="permutation", axis=axis),
-        "translocation": change_chart(list(_translocations(summary)), name="translocation", axis=axis),
-    }
+    changes = {"permutation": permutation_changes(summary), "translocation": translocation_changes(summary)}
+    rows = {name: list(found) for name, found in changes.items()}
+    return {name: change_chart(found, name=name, axis=axis) for name, found in rows.items() if found}
 
 
-def _permutations(summary: Summary) -> Iterator[Change]:
+def permutation_changes(summary: Summary) -> Iterator[Change]:
+    """Yield what permutation costs each run, by permuted view, with the spread over seeds."""
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
         for entry in result.permutations:
@@ -65,7 +65,8 @@ def _permutations(summary: Summary) -> Iterator[Change]:
             yield Change(row, TARGET_NAME[entry.target], entry.change_top1, low, high)
 
 
-def _translocations(summary: Summary) -> Iterator[Change]:
+def translocation_changes(summary: Summary) -> Iterator[Change]:
+    """Yield what each translocation costs each run."""
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
         for entry in result.translocations:

@@ -5,6 +5,7 @@ Reference:
 """
 
 import re
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
 from pipeline.errors import ParamsError
@@ -100,3 +101,13 @@ def parse_run(name: str) -> GridRun:
 def runs_with(variant: GridRun) -> tuple[GridRun, ...]:
     """Return the runs of the paper, followed by the variant unless it is one of them."""
     return PAPER_RUNS if variant in PAPER_RUNS else (*PAPER_RUNS, variant)
+
+
+def in_paper_order(names: Iterable[str]) -> tuple[GridRun, ...]:
+    """Return runs by name, each once: those of the paper in its order, then the others by name.
+
+    Raises:
+        ParamsError: If one is no run name.
+    """
+    runs = {parse_run(name) for name in names}
+    return (*(run for run in PAPER_RUNS if run in runs), *sorted(runs - set(PAPER_RUNS)))

@@ -9,13 +9,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.datasets.summary import Summary as DataSummary
+from pipeline.evaluation.intervals import Interval
 from pipeline.manifest import Manifest
+from pipeline.reporting.error_charts import scale_colours
+from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.headline import Finding
 from pipeline.reporting.heat_map import STEPS, HeatRow
+from pipeline.reporting.judgement import Judgement
+from pipeline.reporting.paper.checks import Check
+from pipeline.reporting.paper.source import Paper
+from pipeline.reporting.paper_tables import ReportTable
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.sample_cards import SampleCard
 from pipeline.reporting.summary import RunSummary, Summary
+from pipeline.reporting.table_files import difference_text, interval_text, paper_text, value_text
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -54,6 +62,20 @@ class Page:
     shards: Manifest
     settings: Sequence[tuple[str, Mapping[str, str]]]
     """Name of each settings file and its values by dotted key."""
+    paper: Paper
+    """The printed numbers."""
+    tables: Sequence[ReportTable]
+    """Tables 2 to 12, ours beside the paper's."""
+    f1: Mapping[str, Mapping[str, Interval]]
+    """Macro F1 and F1 of the pair with intervals, by score and by name of the run."""
+    checks: Sequence[Check]
+    """The paper's numbers against each other."""
+    judgements: Mapping[str, Judgement]
+    """Calibration, confusions and scores by category of every run."""
+    error_charts: Mapping[str, tuple[Markup, Markup]]
+    """Reliability panel and confusion matrix by run."""
+    figures: Sequence[PaperFigure]
+    """Figures 3 to 10."""
 
 
 def render(page: Page) -> str:
@@ -71,10 +93,16 @@ def render(page: Page) -> str:
         "points": points,
         "chance": chance,
         "grouped": "{:,}".format,
+        "value": value_text,
+        "interval": lambda cell: interval_text(cell, cell.ours),
+        "paper": paper_text,
+        "difference": difference_text,
     }
     values = {field.name: getattr(page, field.name) for field in fields(page)}
     offsets = next((result.translocations for result in page.summary.runs.values() if result.translocations), ())
-    return environment.get_template("page.html.j2").render(**values, offsets=offsets, heat_steps=STEPS)
+    return environment.get_template("page.html.j2").render(
+        **values, offsets=offsets, heat_steps=STEPS, colours=scale_colours(STEPS)
+    )
 
 
 def percent(share: float | None, digits: int = 1) -> str:

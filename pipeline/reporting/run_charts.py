@@ -25,6 +25,8 @@ SERIES_STYLE = ((ORANGE, "o"), (GREEN, "s"), (BLUE, "D"), (PURPLE, "^"), (GRAY, 
 SMALL = 40
 """Per cent up to which bars get a scale of their own."""
 WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 4.4, 0.2, 0.75
+LEAST_HEIGHT = 1.6
+"""Inches that axis, label and legend take where there is hardly a row."""
 
 
 class Row(NamedTuple):
@@ -135,7 +137,7 @@ def _draw_series(
 
 def _frame(rows: Sequence[Row], axis: str) -> tuple[Figure, Axes]:
     places = _places(rows)
-    height = (places[-1] + 1 if places else 1) * ROW_HEIGHT + FRAME_HEIGHT
+    height = max(LEAST_HEIGHT, (places[-1] + 1 if places else 1) * ROW_HEIGHT + FRAME_HEIGHT)
     figure, (axes,) = new_figure(WIDTH, height)
     axes.set_yticks(places, [row.label for row in rows], fontsize=8.5, color=INK)
     axes.set_ylim((places[-1] if places else 0) + 0.6, -1.5)

@@ -88,8 +88,8 @@ class Summary(Section):
     """`results/summary.json`."""
 
     schema_version: int
-    variant: str
-    """Name of the variant's run."""
+    variant: str | None
+    """Name of the variant's run; None in a report of chosen runs."""
     conventions: dict[str, str]
     """What each number means, by its name."""
     runs: dict[str, RunSummary]

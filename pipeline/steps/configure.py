@@ -35,6 +35,7 @@ def sections(study: Study) -> dict[str, Section]:
         "train": study.train,
         "evaluate": study.evaluate,
         "perturb": study.perturb,
+        "explain": study.explain,
         "report": study.report,
     }
     backbones = {f"backbones/{name}": backbone for name, backbone in study.backbones.items()}

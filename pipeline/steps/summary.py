@@ -1,11 +1,13 @@
 """Collect the results of the variant and of the paper's runs into the two files that git tracks."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.console import progress
+from pipeline.errors import ParamsError
 from pipeline.reporting.grid import GridRun, parse_run, runs_with
-from pipeline.reporting.results import EvaluationMetrics, PerturbationMetrics, read_history, read_record
+from pipeline.reporting.run_files import RunFiles
 from pipeline.reporting.summary import SCHEMA_VERSION, RunSummary, Summary, summarise_run, variant_row
 
 
@@ -26,31 +28,41 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
         ParamsError: If `variant` is no run name.
     """
     chosen = parse_run(variant)
-    every = runs_with(chosen)
-    summaries = {
-        run.name: _summarise(run, evaluations, perturbations, runs)
-        for run in progress(every, total=len(every), what="summary", unit="run")
-    }
-    conventions = _metrics(chosen, evaluations).conventions | _disturbed(chosen, perturbations).conventions
-    whole = Summary(schema_version=SCHEMA_VERSION, variant=variant, conventions=conventions, runs=summaries)
+    files = RunFiles(runs, evaluations, perturbations)
+    whole = collect(files, runs_with(chosen), variant=variant)
     results.mkdir(parents=True, exist_ok=True)
-    row = json.dumps(variant_row(chosen, summaries[variant]), indent=1)
+    row = json.dumps(variant_row(chosen, whole.runs[variant]), indent=1)
     (results / "variant.json").write_text(row + "\n", encoding="utf-8")
     (results / "summary.json").write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def _summarise(run: GridRun, evaluations: Path, perturbations: Path, runs: Path) -> RunSummary:
-    return summarise_run(
-        run,
-        _metrics(run, evaluations),
-        _disturbed(run, perturbations),
-        read_history(runs / run.name / "history.csv", f"train@{run.name}"),
-    )
+def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) -> Summary:
+    """Return the results of some runs.
+
+    Args:
+        files: Where they lie.
+        chosen: Runs in the order of the report.
+        variant: Name of the variant's run, whose results must be complete; None where no run is special, and then
+            runs need not have gone through `perturb`.
+
+    Raises:
+        ManifestError: If a run's results are absent or damaged; says which stage to run.
+        ParamsError: If no run is chosen.
+    """
+    if not chosen:
+        raise ParamsError(
+            f"{files.evaluations}: no run was evaluated; run for instance `dvc repro evaluate@vit+vit-all`"
+        )
+    required = variant is not None
+    summaries = {
+        run.name: _summarise(run, files, perturbed=required)
+        for run in progress(chosen, total=len(chosen), what="summary", unit="run")
+    }
+    first = variant or chosen[0].name
+    conventions = files.metrics(first).conventions | files.disturbed(first, required=required).conventions
+    return Summary(schema_version=SCHEMA_VERSION, variant=variant, conventions=conventions, runs=summaries)
 
 
-def _metrics(run: GridRun, evaluations: Path) -> EvaluationMetrics:
-    return read_record(EvaluationMetrics, evaluations / run.name / "metrics.json", f"evaluate@{run.name}")
-
-
-def _disturbed(run: GridRun, perturbations: Path) -> PerturbationMetrics:
-    return read_record(PerturbationMetrics, perturbations / run.name / "metrics.json", f"perturb@{run.name}")
+def _summarise(run: GridRun, files: RunFiles, *, perturbed: bool) -> RunSummary:
+    disturbed = files.disturbed(run.name, required=perturbed)
+    return summarise_run(run, files.metrics(run.name), disturbed, files.history(run.name))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
 from pipeline.reporting.grid import PAPER_RUNS
 from tools.code_deps import code_deps, script_of
 
@@ -115,6 +116,13 @@ def test_train_evaluate_and_perturb_share_one_grid() -> None:
     """One mapping, so a run is never trained without being evaluated."""
     assert DOCUMENT["stages"]["train"]["foreach"] == DOCUMENT["stages"]["evaluate"]["foreach"]
     assert DOCUMENT["stages"]["train"]["foreach"] == DOCUMENT["stages"]["perturb"]["foreach"]
+
+
+def test_explained_runs_are_those_that_figure_4_shows() -> None:
+    """The variant first, then the runs the figures ask for, each as in the grid."""
+    explained, grid = (DOCUMENT["stages"][stage]["foreach"] for stage in ("explain", "train"))
+    assert list(explained) == [VARIANT, *(run.name for run in EXPLAINED_RUNS)]
+    assert all(grid[name] == entry for name, entry in explained.items())
 
 
 def test_the_summary_depends_on_every_run_and_nothing_else() -> None:

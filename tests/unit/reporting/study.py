@@ -10,9 +10,13 @@ import numpy as np
 from pipeline.datasets.samples import Sample
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import CONVENTIONS
-from pipeline.evaluation.predictions import PredictionWriter
+from pipeline.evaluation.perturbation import Branch
+from pipeline.evaluation.perturbation_plan import plan_entries
+from pipeline.evaluation.perturbed_results import KeptShares, describe_entries, write_perturbed
+from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
 from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
 from pipeline.manifest import MANIFEST, sha256_of
+from pipeline.params.analysis import PerturbParams
 from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.params.model import TrainParams
 from pipeline.reporting.grid import ABSENT, GridRun, parse_run, runs_with
@@ -26,6 +30,7 @@ from tests.raw_folder import RawFolder
 ROOT = Path(__file__).parents[3]
 VARIANT = "deit+mobilenetv2-all"
 AMBIGUOUS = ("ketchup", "chili paste")
+BRANCHES: tuple[Branch, ...] = ("roi", "extra_roi")
 CATEGORIES = "0 background\n1 rice\n2 sauce\n3 ketchup\n4 chili paste\n"
 TOP1 = {"two branches": 0.9, "ROI only": 0.55, "extra-ROI only": 0.5}
 
@@ -89,8 +94,8 @@ def make_run(study: StudyFolder, run: GridRun) -> None:
     for folder in (study.evaluations, study.perturbations, study.runs):
         (folder / run.name).mkdir(parents=True, exist_ok=True)
     _evaluate(study.evaluations / run.name, run, names, shards)
-    top1 = json.loads((study.evaluations / run.name / "metrics.json").read_text())["top1"]
-    _write(study.perturbations / run.name / "metrics.json", _perturbations(run, top1))
+    table = read_predictions(study.evaluations / run.name / "predictions.parquet")
+    _perturb(study.perturbations / run.name, run, table)
     _write(study.runs / run.name / "run.json", _card(run, names, sha256_of(shards.folder / MANIFEST)))
     history = _history(has_pair=set(AMBIGUOUS) <= set(names))
     (study.runs / run.name / "history.csv").write_text(history, encoding="utf-8")
@@ -121,27 +126,22 @@ def _evaluate(folder: Path, run: GridRun, names: tuple[str, ...], shards: Shards
     _write(folder / "metrics.json", metrics)
 
 
-def _perturbations(run: GridRun, top1: float) -> dict[str, object]:
-    branches = [name for name in ("roi", "extra_roi") if getattr(run, name) != ABSENT]
-    targets = [*branches, *(["both"] if len(branches) == 2 else [])]
-    shuffled = [("permutation", target, seed, None, None) for target in targets for seed in (0, 1)]
-    offsets = ((0, 0), (-30, 63), (60, -85)) if "extra_roi" in branches else ()
-    moved = [("translocation", "extra_roi", None, *offset) for offset in offsets]
-    return {
-        "run": run.name,
-        "plain_top1": top1,
-        "entries": [_entry(number, top1, *entry) for number, entry in enumerate(shuffled + moved)],
-        "conventions": {"change_top1": "perturbed minus plain"},
-    }
+PERTURB = PerturbParams(
+    patch_size=8, permutation_seeds=2, offsets=((-30, 63), (60, -85), (37, 139)), offset_size=224, origin="corner",
+    dy_sign=-1, batch_size=8, threads=1, pad=125, seed=0,
+)  # fmt: skip
 
 
-def _entry(number: int, top1: float, kind: str, target: str, *places: int | None) -> dict[str, object]:
-    seed, dx, dy = places
-    change = round(-0.02 * (1 + number), 6)
-    what = {"kind": kind, "target": target, "seed": seed, "dx": dx, "dy": dy, "origin": None}
-    return what | {
-        "top1": round(top1 + change, 6), "macro_f1": 0.4, "change_top1": change, "photo_kept": 0.75, "roi_kept": None,
-    }  # fmt: skip
+def _perturb(folder: Path, run: GridRun, table: PredictionTable) -> None:
+    """Invent answers to disturbed samples: each disturbance, and each further one a bit more, makes answers wrong."""
+    entries = plan_entries(PERTURB, 32, tuple(name for name in BRANCHES if getattr(run, name) != ABSENT))
+    generator = np.random.default_rng(len(run.name))
+    hit = generator.random(len(table.targets)) < 0.1 * (1 + np.arange(len(entries)))[:, np.newaxis]
+    wrong = (table.targets + 1) % len(table.class_names)
+    predictions = np.stack([table.predictions, *np.where(hit, wrong, table.predictions)])
+    kept = KeptShares.none(len(entries)).add(np.full((len(entries), len(hit[0]), 3), 0.75))
+    _write(folder / "metrics.json", {"run": run.name} | describe_entries(entries, table.targets, predictions, kept))
+    write_perturbed(table.sample_ids, table.targets, predictions, entries, folder / "predictions.parquet")
 
 
 def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str, object]:

@@ -37,9 +37,9 @@ def test_another_data_sets_value_changes_nothing_on_the_demo(root: Path, tmp_pat
     assert changed_files(root, tmp_path, pair__image_size={"default": 448, "demo": 64}) == set()
 
 
-def test_the_seed_reaches_training_perturbation_and_report_only(root: Path, tmp_path: Path) -> None:
+def test_the_seed_reaches_training_and_what_draws_by_it_only(root: Path, tmp_path: Path) -> None:
     """Photos, masks and shards do not depend on the seed."""
-    assert changed_files(root, tmp_path, seed=1) == {"train.json", "perturb.json", "report.json"}
+    assert changed_files(root, tmp_path, seed=1) == {"train.json", "perturb.json", "explain.json", "report.json"}
 
 
 def test_settings_read_back_as_they_were_checked(root: Path, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: s
         shards=study.shards / "annotation",
         runs=study.runs,
         evaluations=study.evaluations,
+        perturbations=study.perturbations,
+        explanations=study.explanations,
         settings=study.settings,
         report=report,
     )
@@ -129,7 +131,7 @@ def test_every_run_is_on_the_page(page: str) -> None:
 
 def test_the_pair_is_on_the_contact_sheet(page: str) -> None:
     """Four pictures a sample, two samples of each ambiguous category, and the examples."""
-    sheet = page[page.index('<section id="samples"') : page.index('<section id="results"')]
+    sheet = page[page.index('<section id="samples"') : page.index('<section id="runs"')]
     assert sheet.count("ambiguous pair</span>") == 4
     assert outline(sheet[sheet.index("<div") : sheet.rindex("</div>") + 6]).pictures == 4 * 6
     examples = page[page.index('<section id="examples"') : page.index('<section id="perturbations"')]

@@ -63,9 +63,9 @@ def test_a_change_of_speed_runs_nothing(values: dict[str, Any]) -> None:
     assert at_once(values, runtime={"workers": 7, "device": "cpu"}) == set()
 
 
-def test_a_new_variant_runs_its_three_stages_and_the_collectors(values: dict[str, Any]) -> None:
+def test_a_new_variant_runs_its_own_stages_and_the_collectors(values: dict[str, Any]) -> None:
     """Nothing else is touched by `-S roi=deit`."""
-    new = {f"{stage}@deit+vit-all" for stage in ("train", "evaluate", "perturb")}
+    new = {f"{stage}@deit+vit-all" for stage in ("train", "evaluate", "perturb", "explain")}
     assert at_once(values, roi="deit") == new | {"summary", "report"}
 
 

@@ -1,0 +1,136 @@
+"""The table `heat_maps.parquet`: what each branch of a run looked at in some test samples. Free of torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Float64
+from PIL import Image as Pillow
+
+from pipeline.arrays import Mask
+from pipeline.errors import ManifestError
+from pipeline.evaluation.perturbation import Branch
+from pipeline.params.analysis import ExplainParams
+
+SCHEMA_VERSION = 1
+FILE = "heat_maps.parquet"
+
+Heat: TypeAlias = Float32[np.ndarray, "h w"]
+"""At least 0, on the grid of the features; the grid covers the whole letterboxed square."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Where one branch looked in one sample."""
+
+    sample_id: str
+    """`<split>/<photo stem>/<category id>`."""
+    branch: Branch
+    """Branch the map is of."""
+    truth: str
+    """Category of the sample."""
+    prediction: str
+    """Category the run says."""
+    probability: float
+    """Softmax of the prediction, in (0, 1]."""
+    explained: str
+    """Category the map speaks for."""
+    inside: float | None
+    """Share in [0, 1] of the heat that lies on the ROI; None where there is no heat."""
+    area: float
+    """Share in [0, 1] of the square that is ROI: `inside` of heat that is everywhere the same."""
+    heat: Heat
+    """Unscaled."""
+
+
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("sample_id", "branch", "truth", "prediction")),
+        ("probability", pa.float64()),
+        ("explained", pa.string()),
+        *((name, pa.float64()) for name in ("inside", "area")),
+        ("heat", pa.list_(pa.list_(pa.float32()))),
+    ]
+)
+
+
+def spread(heat: Heat, side: int) -> Float64[np.ndarray, "side side"]:
+    """Return heat on the pixels of a square, bilinearly between the centres of its places."""
+    enlarged = Pillow.fromarray(heat).resize((side, side), Pillow.Resampling.BILINEAR)
+    return np.asarray(enlarged, np.float64)
+
+
+def share_inside(heat: Heat, mask: Mask) -> float | None:
+    """Return the share in [0, 1] of the heat that lies on a letterboxed mask; None where there is no heat."""
+    fine = spread(heat, len(mask))
+    total = float(fine.sum())
+    return float(fine[mask].sum()) / total if total > 0 else None
+
+
+def write_heat_maps(maps: Sequence[HeatMap], path: Path, *, run: str) -> None:
+    """Write a table; same maps, same bytes."""
+    metadata = {"schema_version": str(SCHEMA_VERSION), "run": run}
+    rows = [asdict(entry) | {"heat": entry.heat.tolist()} for entry in maps]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
+    """Read a table.
+
+    Raises:
+        ManifestError: If it is absent, damaged or of another version.
+    """
+    stage = f"explain@{path.parent.name}"
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f {stage}`") from error
+    if not table.schema.equals(SCHEMA):
+        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f {stage}`")
+    return tuple(_heat_map(row) for row in table.to_pylist())
+
+
+def _heat_map(row: dict[str, Any]) -> HeatMap:
+    return HeatMap(**row | {"heat": np.array(row["heat"], np.float32)})
+
+
+def describe_heat(maps: Sequence[HeatMap]) -> dict[str, float | int | None]:
+    """Return the means over maps of one branch that have heat, and how many have none."""
+    warm = [entry for entry in maps if entry.inside is not None]
+    return {
+        "maps": len(maps),
+        "without_heat": len(maps) - len(warm),
+        "inside": _mean([entry.inside for entry in warm if entry.inside is not None]),
+        "area": _mean([entry.area for entry in warm]),
+        "on_roi": _mean([float(entry.inside > entry.area) for entry in warm if entry.inside is not None]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), 6) if values else None
+
+
+CONVENTIONS = {
+    "heat": "ReLU of the features weighted by the gradient of the explained class's logit, unscaled; the gradient is "
+    "that of each place (hires_cam) or the mean over all places (grad_cam)",
+    "inside": "share of the heat, spread bilinearly over the letterboxed square, that lies on the ROI",
+    "area": "share of the letterboxed square that is ROI, over the same maps",
+    "on_roi": "share of those maps whose heat on the ROI exceeds the ROI's area",
+    "without_heat": "maps that are zero everywhere: nothing raised the logit; left out of inside and area",
+}
+"""What each number means, by its name."""
+
+
+def summary_text(run: str, params: ExplainParams, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
+    """Return `summary.json` of one run."""
+    settings = {"method": params.method, "explained": params.explained}
+    record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}
+    return json.dumps(record, indent=1, allow_nan=False) + "\n"

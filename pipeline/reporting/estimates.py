@@ -1,0 +1,120 @@
+"""Our number for every cell of the paper's tables, each with a 95 % interval."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from pipeline.errors import EvaluationError
+from pipeline.evaluation.intervals import Bootstrap, Interval, wilson
+from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals
+from pipeline.reporting.evidence import Evidence
+from pipeline.reporting.grid import GridRun
+from pipeline.reporting.paper.grouping import mean_over
+from pipeline.reporting.paper.measures import SCALE, Key, Measure
+
+INTERVALS = {
+    "macro_f1": "percentile bootstrap over photos",
+    "ambiguous_f1": "percentile bootstrap over photos",
+    "top1": "Wilson",
+    "change": "percentile bootstrap over photos, paired: with and without the disturbance on the same resamples",
+    "count": "Wilson, times the number of samples",
+}
+"""How the 95 % interval of a score is made."""
+
+
+def estimate(keys: Iterable[Key], evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[Key, Interval]:
+    """Return value and interval, in the paper's unit, of every key whose runs were all made.
+
+    Args:
+        keys: What to estimate.
+        evidence: Answers by run.
+        bootstrap: How to resample photos.
+
+    Raises:
+        EvaluationError: If runs that are averaged were judged on different samples.
+    """
+    wanted = [key for key in dict.fromkeys(keys) if all(run in evidence for run in key.runs)]
+    changes = [key for key in wanted if key.measure.score == "change"]
+    found = _f1(wanted, evidence, bootstrap) | _changes(changes, evidence, bootstrap) | _shares(wanted, evidence)
+    return {key: _scaled(found[key], SCALE[key.measure.score]) for key in wanted if key in found}
+
+
+def _scaled(interval: Interval, scale: float) -> Interval:
+    return Interval(*(scale * value for value in interval))
+
+
+def _f1(keys: Sequence[Key], evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[Key, Interval]:
+    found: dict[Key, Interval] = {}
+    for run in dict.fromkeys(key.runs[0] for key in keys if key.measure.score in {"macro_f1", "ambiguous_f1"}):
+        seen = evidence[run]
+        macro, pair = f1_intervals(seen.targets, seen.predictions, seen.photo_ids, seen.pair, bootstrap)
+        found[Key((run,), Measure("macro_f1"))] = macro
+        if pair is not None:
+            found[Key((run,), Measure("ambiguous_f1"))] = pair
+    return found
+
+
+def _shares(keys: Iterable[Key], evidence: Mapping[GridRun, Evidence]) -> dict[Key, Interval]:
+    found = {}
+    for key in keys:
+        if key.measure.score in {"top1", "count"}:
+            interval = _share(key.measure, evidence[key.runs[0]])
+            if interval is not None:
+                found[key] = interval
+    return found
+
+
+def _share(measure: Measure, seen: Evidence) -> Interval | None:
+    if measure.score == "count":
+        return _count(measure, seen)
+    answers = seen.answers(measure.detail)
+    return None if answers is None else wilson(int((answers == seen.targets).sum()), len(seen.targets))
+
+
+def _count(measure: Measure, seen: Evidence) -> Interval | None:
+    if seen.pair is None:
+        return None
+    truth, answer = (seen.pair[int(place)] for place in measure.detail.split(" as "))
+    of_truth = seen.targets == truth
+    samples = int(of_truth.sum())
+    return _scaled(wilson(int((seen.predictions[of_truth] == answer).sum()), samples), float(samples))
+
+
+def _changes(keys: Sequence[Key], evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[Key, Interval]:
+    """Return mean changes; all are drawn together, so that means over runs are paired too."""
+    columns: dict[Key, Float64[np.ndarray, " N"]] = {}
+    for key in keys:
+        mean = mean_over(key.runs, _changes_of(key, evidence))
+        if mean is not None:
+            columns[key] = mean
+    if not columns:
+        return {}
+    runs = [run for key in columns for run in key.runs]
+    photo_ids = evidence[runs[0]].photo_ids
+    if any(evidence[run].sample_ids != evidence[runs[0]].sample_ids for run in runs):
+        raise EvaluationError(
+            "runs of one class set were judged on different samples; run `dvc repro evaluate perturb`"
+        )
+    intervals = mean_intervals(np.column_stack(list(columns.values())), photo_ids, bootstrap)
+    return dict(zip(columns, intervals, strict=True))
+
+
+def _changes_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> dict[GridRun, Float64[np.ndarray, " N"]]:
+    """Return by run and sample 1 for an answer that a disturbance makes right, -1 for one that it makes wrong."""
+    changes = {}
+    for run in key.runs:
+        seen = evidence[run]
+        answers = seen.answers(key.measure.detail)
+        if answers is not None:
+            right = [(predictions == seen.targets).astype(np.float64) for predictions in (seen.predictions, answers)]
+            changes[run] = right[1] - right[0]
+    return changes
+
+
+def samples_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> int | None:
+    """Return the number of samples behind a count of ours; None for what is no count or was not made."""
+    seen = evidence.get(key.runs[0])
+    if key.measure.score != "count" or seen is None or seen.pair is None:
+        return None
+    return int((seen.targets == seen.pair[int(key.measure.detail[0])]).sum())

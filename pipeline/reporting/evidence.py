@@ -1,0 +1,82 @@
+"""The answers of one run to every test sample, plain and disturbed: what every number of the tables is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pipeline.arrays import Targets
+from pipeline.errors import ManifestError
+from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.perturbed_results import read_perturbed
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.reporting.paper.measures import moved, permuted
+from pipeline.reporting.results import PerturbationEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Answers of one run, row-aligned."""
+
+    sample_ids: tuple[str, ...]
+    photo_ids: tuple[str, ...]
+    targets: Targets
+    predictions: Predictions
+    """Without disturbance."""
+    pair: tuple[int, int] | None
+    """Classes of the ambiguous pair; None where the run lacks one, or the test split both."""
+    disturbed: Mapping[str, Predictions]
+    """By disturbance, as `paper.measures` names it; permutations of the first seed only, as the paper has one."""
+
+    def answers(self, detail: str) -> Predictions | None:
+        """Return the predictions under a disturbance, or without one for an empty detail; None if not made."""
+        return self.disturbed.get(detail) if detail else self.predictions
+
+
+def gather(table: PredictionTable, ambiguous: Sequence[str], disturbed: Mapping[str, Predictions]) -> Evidence:
+    """Return the evidence of one run.
+
+    Args:
+        table: Its predictions.
+        ambiguous: Names of the pair.
+        disturbed: Predictions by disturbance.
+    """
+    known = [table.class_names.index(name) for name in ambiguous if name in table.class_names]
+    has_pair = len(known) == 2 and bool(np.isin(table.targets, known).any())  # noqa: PLR2004 - a pair
+    pair = (known[0], known[1]) if has_pair else None
+    return Evidence(table.sample_ids, table.photo_ids, table.targets, table.predictions, pair, disturbed)
+
+
+def read_disturbed(
+    folder: Path, entries: Sequence[PerturbationEntry], sample_ids: Sequence[str]
+) -> dict[str, Predictions]:
+    """Read the predictions of one run under every disturbance.
+
+    Args:
+        folder: Output of stage `perturb` for the run.
+        entries: Its metrics.
+        sample_ids: Samples of the run's plain predictions.
+
+    Raises:
+        ManifestError: If the file is absent or damaged, or about other samples.
+    """
+    path = folder / "predictions.parquet"
+    rows = read_perturbed(path)
+    stored = pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
+    if tuple(stored) != tuple(sample_ids) or len(rows) != len(entries):
+        raise ManifestError(
+            f"{path}: not about the samples of the run's evaluation; run `dvc repro perturb@{folder.name}`"
+        )
+    found: dict[str, Predictions] = {}
+    for entry, predictions in zip(entries, rows, strict=True):
+        found.setdefault(disturbance_of(entry), predictions)
+    return found
+
+
+def disturbance_of(entry: PerturbationEntry) -> str:
+    """Return the name of a disturbance, the same for every seed."""
+    if entry.dx is None or entry.dy is None:
+        return permuted(entry.target)
+    return moved(entry.dx, entry.dy)

@@ -1,0 +1,101 @@
+"""Figures 3 to 10 of the paper from our runs; part of stage `report`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.console import progress
+from pipeline.datasets.choice import choose_named
+from pipeline.datasets.samples import read_samples
+from pipeline.datasets.shards import Shards
+from pipeline.explanation.heat_maps import FILE, read_heat_maps
+from pipeline.imaging.decode import read_photo
+from pipeline.params.analysis import ExplainParams, PerturbParams
+from pipeline.params.base import load_settings
+from pipeline.reporting.figures.gallery import EXPLAINED_RUNS, Material, draft_figures
+from pipeline.reporting.figures.scenes import Scene, make_scene
+from pipeline.reporting.figures.style import PaperFigure
+from pipeline.reporting.grid import GridRun
+from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.summary import Summary
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Folders that figures are made from."""
+
+    index: Path
+    """Output of stage `index`."""
+    raw: Path
+    """Output of stage `download`."""
+    shards: Shards
+    """Output of stage `pair`."""
+    files: RunFiles
+    """Outputs of the stages of runs."""
+    explanations: Path
+    """Outputs of stage `explain`."""
+    settings: Path
+    """Output of stage `configure`."""
+
+
+def draw_figures(
+    summary: Summary, sources: Sources, *, ambiguous: tuple[str, ...], seed: int
+) -> tuple[PaperFigure, ...]:
+    """Draw the figures whose runs are there.
+
+    Args:
+        summary: Runs to show; only their files are read.
+        sources: Where files lie.
+        ambiguous: Names of the pair that the data set has.
+        seed: Seed of the choice of examples.
+
+    Raises:
+        ManifestError: If a file is damaged, or a photo or shard is absent.
+    """
+    drafts = draft_figures(_material(summary, sources, ambiguous, seed))
+    scenes = dict(_scenes(tuple(dict.fromkeys(i for draft in drafts for i in draft.sample_ids)), sources))
+    return tuple(draft.draw(scenes) for draft in progress(drafts, total=len(drafts), what="figures", unit="figure"))
+
+
+def write_figures(figures: Sequence[PaperFigure], folder: Path) -> None:
+    """Write `folder/NAME.svg` and `folder/NAME.png` of every figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure in figures:
+        (folder / f"{figure.name}.svg").write_bytes(figure.svg)
+        (folder / f"{figure.name}.png").write_bytes(figure.png)
+
+
+def _material(summary: Summary, sources: Sources, ambiguous: tuple[str, ...], seed: int) -> Material:
+    runs = {result.run: name for name, result in summary.runs.items()}
+    return Material(
+        summary=summary,
+        histories={run: sources.files.history(name) for run, name in _having(runs, sources.files.runs, "history.csv")},
+        tables={
+            run: sources.files.predictions(name)
+            for run, name in _having(runs, sources.files.evaluations, "predictions.parquet")
+        },
+        heat_maps={
+            run: read_heat_maps(sources.explanations / name / FILE)
+            for run, name in _having(runs, sources.explanations, FILE)
+            if run in EXPLAINED_RUNS or name == summary.variant
+        },
+        perturb=load_settings(PerturbParams, sources.settings / "perturb.json"),
+        explain=load_settings(ExplainParams, sources.settings / "explain.json"),
+        ambiguous=ambiguous,
+        seed=seed,
+    )
+
+
+def _having(runs: dict[GridRun, str], folder: Path, file: str) -> Iterator[tuple[GridRun, str]]:
+    """Yield the runs whose file is there: a study need not have made all of the paper's."""
+    return ((run, name) for run, name in runs.items() if (folder / name / file).is_file())
+
+
+def _scenes(sample_ids: Sequence[str], sources: Sources) -> Iterator[tuple[str, Scene]]:
+    chosen = choose_named(read_samples(sources.index / "samples.parquet"), sample_ids)
+    views = sources.shards.select(SPLIT, [numbered.row for numbered in chosen])
+    for place, numbered in enumerate(progress(chosen, total=len(chosen), what="figures: samples", unit="sample")):
+        sample = numbered.sample
+        yield sample.sample_id, make_scene(sample, read_photo(sources.raw / sample.photo_path), views.row(place))

@@ -1,0 +1,37 @@
+"""DVC stage `explain`: one run."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.models.numerics import fix_numerics
+from pipeline.params.analysis import ExplainParams
+from pipeline.params.base import load_settings
+from pipeline.params.runtime import load_runtime
+from pipeline.steps.explain import explain
+
+
+def main() -> None:
+    """Read data/settings, data/index, data/shards/SOURCE and data/runs/RUN, write data/explanations/RUN."""
+    arguments = _arguments()
+    params = load_settings(ExplainParams, Path("data/settings/explain.json"))
+    fix_numerics(params.threads, params.seed)
+    explain(
+        params,
+        samples=Path("data/index/samples.parquet"),
+        shards=Path("data/shards") / arguments.source,
+        run=Path("data/runs") / arguments.run,
+        output=Path("data/explanations") / arguments.run,
+        device=load_runtime().device,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--run", "--source"):
+        parser.add_argument(name, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,37 @@
+"""`docs/paper.md` names functions and tests that exist."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/paper.md").read_text(encoding="utf-8")
+FUNCTIONS = sorted(set(re.findall(r"`(pipeline\.[\w.]+)`", TEXT)))
+FILES = sorted(set(re.findall(r"`((?:tests|pipeline)/[\w./]+)`", TEXT)))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_exists(name: str) -> None:
+    """A renamed function must be renamed on the page too."""
+    module, _, function = name.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_exists(file: str) -> None:
+    """Tests and data alike."""
+    assert (ROOT / file).is_file()
+
+
+def test_every_equation_and_table_has_its_row() -> None:
+    """Equations 1 to 8 and Tables 2 to 12."""
+    for part in (
+        "equations 1 and 2",
+        "equations 3 to 5",
+        "equations 6 to 8",
+        "Tables 2 to 4, 8 to 12",
+        "Tables 5 to 7",
+    ):
+        assert f"| {part}" in TEXT

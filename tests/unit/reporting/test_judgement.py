@@ -1,0 +1,76 @@
+"""Calibration, confusions and their order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.reporting.error_charts import confusion_chart
+from pipeline.reporting.judgement import Judgement, confidences, judge
+from pipeline.reporting.seriation import seriate
+
+NAMES = ("egg", "ketchup", "<rice>")
+
+
+def judged() -> Judgement:
+    """Judge five samples: ketchup is taken for egg twice, rice for ketchup once."""
+    targets, answers = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 0, 2, 1])
+    logits = np.where(np.eye(3)[answers] > 0, 2.0, 0.0).astype(np.float32)
+    ids = tuple(f"test/a/{row}" for row in range(5))
+    return judge(PredictionTable(NAMES, ids, ("test/a",) * 5, targets, answers, logits), bins=4, limit=5)
+
+
+def test_confused_pairs_come_largest_first() -> None:
+    """With their share of the category."""
+    assert [tuple(pair) for pair in judged().confused] == [("ketchup", "egg", 2, 1.0), ("<rice>", "ketchup", 1, 0.5)]
+
+
+def test_scores_of_a_category_are_the_hand_computed_ones() -> None:
+    """Egg: 1 sample, 3 answers, 1 hit."""
+    assert tuple(judged().categories[0]) == pytest.approx(("egg", 1, 3, 1 / 3, 1.0, 0.5))
+
+
+def test_calibration_counts_every_sample_once() -> None:
+    """Confidence e^2 / (e^2 + 2) = 0.787 for all, 2 of 5 right: one bin, error 0.387."""
+    found = judged()
+    assert found.calibration.samples.tolist() == [0, 0, 0, 5]
+    assert found.ece == pytest.approx(np.exp(2) / (np.exp(2) + 2) - 0.4)
+
+
+def test_confidences_are_those_of_evaluate() -> None:
+    """Copied in spirit, since the report must not import torch; so compared."""
+    from pipeline.evaluation.inference import confidences_of  # noqa: PLC0415 - torch, for this test alone
+
+    logits = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32) * 5
+    np.testing.assert_array_equal(confidences(logits), confidences_of(logits))
+
+
+@given(st.integers(1, 12), st.integers(0, 10_000))
+def test_an_order_holds_every_class_once(classes: int, seed: int) -> None:
+    """Whatever is confused with what."""
+    confusions = np.random.default_rng(seed).poisson(0.4, (classes, classes))
+    assert sorted(seriate(confusions)) == list(range(classes))
+
+
+def test_confused_classes_stand_side_by_side() -> None:
+    """0 with 3, 1 with 4; 2 with none, so it comes last."""
+    confusions = np.zeros((5, 5), np.int64)
+    confusions[0, 3], confusions[4, 1], confusions[2, 2] = 9, 5, 50
+    assert seriate(confusions) == (0, 3, 1, 4, 2)
+
+
+def test_right_answers_do_not_matter_for_the_order() -> None:
+    """The diagonal says nothing about which classes are alike; the matrix itself stays as it was."""
+    confusions = np.array([[90, 1, 0], [0, 80, 0], [0, 0, 70]])
+    assert seriate(confusions) == (0, 1, 2)
+    assert confusions.trace() == 240
+
+
+def test_the_matrix_is_labelled_and_escaped() -> None:
+    """Names come from a file of the data set; each stands at its row and at its column."""
+    chart = confusion_chart(judged(), ("egg", "steak", "<rice>", "ketchup"), title="ViT")
+    assert chart.count("&lt;rice&gt;</text>") == 2
+    assert "steak" not in chart
+    assert "<rice>" not in chart
+    assert "most confused: ketchup as egg 2" in chart

@@ -1,0 +1,70 @@
+"""Does the heat of trained runs lie on the region of interest, and do random weights destroy it?
+
+`python -m tools.heat_sanity METHOD RUN ...` prints, for each branch of runs under `data/`, how much of the heat lies on
+the ROI, of the trained weights and of six random initialisations. See docs/decisions/explanations.md.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.samples import read_samples
+from pipeline.datasets.shards import SampleBatch
+from pipeline.evaluation.inference import plain_logits, predict
+from pipeline.evaluation.run_samples import SPLIT, Trial, open_trial
+from pipeline.explanation.choice import choose_explained
+from pipeline.explanation.grad_cam import Method, grad_cam
+from pipeline.explanation.heat_maps import share_inside
+from pipeline.models.numerics import fix_numerics
+from pipeline.models.package import build_run
+from pipeline.models.rvernet import RveRNet
+
+SAMPLES = 64
+SEEDS = range(1, 7)
+DATA = Path("data")
+
+
+def main(method: Method, runs: list[str]) -> None:
+    """Print one line a branch."""
+    fix_numerics(2, 0)
+    print(f"{'run':34} {'branch':9}  on ROI: trained, random   heat inside: trained, random, area")
+    for run in runs:
+        trial = open_trial(DATA / "runs" / run, DATA / "shards" / "annotation", "cpu")
+        batch = _samples(trial)
+        trained = dict(_shares(trial.model, batch, trial, method))
+        by_seed = [dict(_shares(_untrained(trial, seed), batch, trial, method)) for seed in SEEDS]
+        for branch, (on_roi, inside) in trained.items():
+            chance = np.mean([shares[branch] for shares in by_seed], axis=0)
+            numbers = f"{on_roi:15.2f} {chance[0]:8.2f} {inside:19.3f} {chance[1]:8.3f} {batch.masks.mean():6.3f}"
+            print(f"{run:34} {branch:9} {numbers}")
+
+
+def _samples(trial: Trial) -> SampleBatch:
+    table = (sample for sample in read_samples(DATA / "index/samples.parquet") if sample.split == SPLIT)
+    names, pair = trial.card.class_names, trial.card.ambiguous
+    chosen = choose_explained(table, names=names, ambiguous=pair, count=SAMPLES, seed=0)
+    batch = trial.shards.select(SPLIT, [numbered.row for numbered in chosen])
+    return replace(batch, targets=trial.classes.index[batch.targets])
+
+
+def _untrained(trial: Trial, seed: int) -> RveRNet:
+    recipe = trial.card.train.model_copy(update={"seed": seed})
+    return build_run(trial.card.model_copy(update={"train": recipe}), {}).eval()
+
+
+def _shares(
+    model: RveRNet, batch: SampleBatch, trial: Trial, method: Method
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield, by branch, the share of maps with more heat on the ROI than its area, and the mean heat inside."""
+    explained = predict(plain_logits(model, batch, trial.device), batch.sample_ids)
+    for branch, found in grad_cam(model, batch, explained, trial.device, method).items():
+        pairs = [(share_inside(heat, mask), mask.mean()) for heat, mask in zip(found.heat, batch.masks, strict=True)]
+        warm = [(inside, area) for inside, area in pairs if inside is not None]
+        yield branch, (float(np.mean([i > a for i, a in warm])), float(np.mean([i for i, _ in warm])))
+
+
+if __name__ == "__main__":
+    main("grad_cam" if sys.argv[1] == "grad_cam" else "hires_cam", sys.argv[2:])
