@@ -151,8 +151,6 @@ def test_a_full_disk_costs_only_the_stage_at_work(study: Checkout, tmp_path: Pat
         copy = study.clone(disk / "copy")
         target = "train@vit+vit-all"
         assert re.search("free some space|No space left", copy.refused("dvc", "repro", target))
-        finished = set(copy.lock())
-        assert {"download", "index"} <= finished
         subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)  # noqa: S603, S607
-        assert not finished & set(ran(copy.call("dvc", "repro", target)))
+        assert not {"configure", "download", "index"} & set(ran(copy.call("dvc", "repro", target)))
         assert copy.lock()[target] == study.lock()[target]
