@@ -1,6 +1,7 @@
 """Fixtures every test may use, and shape checks of the library while it is tested."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before any test imports torch: idle threads sleep, so that two test processes do not slow each other.
@@ -16,6 +17,14 @@ settings.register_profile("repeatable", deadline=None, derandomize=True, databas
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unfinished_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep partial results out of this checkout, and apart for each test process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("unfinished")))
+        yield
 
 
 @pytest.fixture(scope="session")
