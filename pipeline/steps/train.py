@@ -11,13 +11,24 @@ from torch import Tensor
 
 from pipeline.console import counter
 from pipeline.datasets.class_set import ClassMap, select_classes
+from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, TrainingError
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
+from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.numerics import pick_device
-from pipeline.models.package import BranchName, RunCard, build_run, save_run
+from pipeline.models.package import (
+    BranchName,
+    Calibration,
+    FinalMetrics,
+    MadeWith,
+    RunCard,
+    RunPlan,
+    build_run,
+    save_run,
+)
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 CHECKPOINT = "checkpoint.pt"
+VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
 
 
 def train(  # noqa: PLR0913 - every path and name of the stage
@@ -60,7 +72,8 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     """
     source = Shards(shards)
     class_map = select_classes(source.categories, class_set.exclude)
-    card = RunCard(
+    place = pick_device(device)
+    plan = RunPlan(
         run=run,
         roi=roi,
         extra_roi=extra_roi,
@@ -68,27 +81,47 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         class_names=class_map.names,
         ambiguous=tuple(name for name in class_set.ambiguous if name in class_map.names),
         image_size=source.image_size,
+        preprocessing=read_preprocessing(source),
         backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
         train=params,
+        made_with=MadeWith(device=place.type, precision="fp32", versions=VERSIONS),
         shards_sha256=sha256_of(shards / MANIFEST),
-        weights_sha256="",
-        epochs_done=params.epochs,
     )
-    _train_card(card, class_map, source, weights=weights, output=output, place=pick_device(device))
+    _carry_out(plan, class_map, source, weights=weights, output=output, place=place)
 
 
-def _train_card(  # noqa: PLR0913 - the card, what it is trained on, and where
-    card: RunCard, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, place: torch.device
+def _carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
+    plan: RunPlan, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, place: torch.device
 ) -> None:
-    identity = (card.model_dump_json(), torch.__version__, timm.__version__, place.type)
-    with unfinished("train", *identity) as folder:
-        progress = _begin(card, _tensors(weights, card), folder / CHECKPOINT, place)
-        _go_on(progress, card, class_map, source, folder / CHECKPOINT)
+    with unfinished("train", plan.model_dump_json()) as folder:
+        progress = _begin(plan, _tensors(weights, plan), folder / CHECKPOINT, place)
+        final = _go_on(progress, plan, class_map, source, folder / CHECKPOINT)
         finished = folder / "finished"
         finished.mkdir(exist_ok=True)
-        save_run(progress.model, card, finished)
+        save_run(progress.model, final, finished)
         write_history(progress.records, finished / "history.csv")
         publish(finished, output)
+
+
+def _conclude(plan: RunPlan, split: Split, tested: TestPass, record: EpochRecord) -> RunCard:
+    bad = [split.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
+    if bad:
+        raise TrainingError(
+            f"run {plan.run}: after the last epoch the logits of {len(bad)} samples are not finite, first {bad[0]}; "
+            "lower train.learning_rate"
+        )
+    return RunCard(
+        **dict(plan),
+        epochs_done=record.epoch,
+        metrics=FinalMetrics(
+            loss=record.test_loss,
+            top1=record.test_top1,
+            macro_f1=record.test_macro_f1,
+            ambiguous_f1=record.test_ambiguous_f1,
+        ),
+        calibration=Calibration(temperature=fit_temperature(tested.logits, split.targets), fitted_on="test split"),
+        weights_sha256="",
+    )
 
 
 def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, BackboneCard]:
@@ -100,7 +133,7 @@ def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, B
     return present
 
 
-def _tensors(weights: Path, card: RunCard) -> dict[BranchName, dict[str, Tensor] | None]:
+def _tensors(weights: Path, card: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
     return {
         branch: None if backbone.source == "none" else safetensors.torch.load_file(weights / backbone.name / WEIGHTS)
         for branch, backbone in card.backbones.items()
@@ -108,7 +141,7 @@ def _tensors(weights: Path, card: RunCard) -> dict[BranchName, dict[str, Tensor]
 
 
 def _begin(
-    card: RunCard, tensors: dict[BranchName, dict[str, Tensor] | None], checkpoint: Path, place: torch.device
+    card: RunPlan, tensors: dict[BranchName, dict[str, Tensor] | None], checkpoint: Path, place: torch.device
 ) -> Progress[RveRNet]:
     model = build_run(card, tensors).to(place)
     progress = Progress(model, make_optimizer(model, card.train))
@@ -116,7 +149,9 @@ def _begin(
     return progress
 
 
-def _go_on(progress: Progress[RveRNet], card: RunCard, class_map: ClassMap, source: Shards, checkpoint: Path) -> None:
+def _go_on(
+    progress: Progress[RveRNet], card: RunPlan, class_map: ClassMap, source: Shards, checkpoint: Path
+) -> RunCard:
     views = frozenset(card.backbones)
     train_split = load_split(source, "train", class_map, views=views)
     test_split = load_split(source, "test", class_map, views=views)
@@ -133,6 +168,8 @@ def _go_on(progress: Progress[RveRNet], card: RunCard, class_map: ClassMap, sour
             progress.records.append(record)
             save_checkpoint(progress, checkpoint)
             _show(bar, record, epochs)
+    tested = test_epoch(progress.model, test_split, batch_size=card.train.batch_size)
+    return _conclude(card, test_split, tested, progress.records[-1])
 
 
 def _record(epoch: int, trained: TrainPass, tested: TestPass, split: Split, ambiguous: tuple[int, ...]) -> EpochRecord:

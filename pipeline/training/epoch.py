@@ -34,8 +34,13 @@ class TestPass(NamedTuple):
 
     loss: float
     """Mean cross-entropy in nats."""
-    predictions: Int64[Tensor, " N"]
-    """Class of the highest logit by sample."""
+    logits: Float[Tensor, "N K"]
+    """By sample, on the CPU."""
+
+    @property
+    def predictions(self) -> Int64[Tensor, " N"]:
+        """Class of the highest logit by sample."""
+        return self.logits.argmax(1)
 
 
 def train_epoch(  # noqa: PLR0913 - what an epoch depends on
@@ -108,10 +113,10 @@ def test_epoch(model: RveRNet, split: Split, *, batch_size: int) -> TestPass:
     """Predict every sample of a split in its order; dropout is off and batch statistics stay as they are."""
     model.eval()
     device = next(model.parameters()).device
-    total, predictions = 0.0, []
+    total, parts = 0.0, []
     for rows in torch.split(torch.arange(len(split)), batch_size):
         batch = take(split, rows, device, None)
         logits = model(batch.roi, batch.extra_roi)
         total += float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
-        predictions.append(logits.argmax(1).cpu())
-    return TestPass(total / len(split), torch.cat(predictions))
+        parts.append(logits.float().cpu())
+    return TestPass(total / len(split), torch.cat(parts))

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 import pipeline.steps.train as step
+from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import ModelError, ParamsError, TrainingError
-from pipeline.models.package import load_run
+from pipeline.evaluation.inference import plain_logits
+from pipeline.evaluation.temperature import fit_temperature
+from pipeline.models.package import MadeWith, load_run
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.steps.train import train
 from pipeline.training.checkpoint import save_checkpoint
@@ -60,11 +63,23 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert (card.run, card.roi, card.extra_roi, card.epochs_done) == ("dropping+tiny-all", "dropping", "tiny", 3)
     assert (card.class_names, card.ambiguous) == (CATEGORIES, ("ketchup", "chili paste"))
     assert model.roi is not None
+    assert card.preprocessing == Preprocessing(fill=0, pad=125)
+    assert card.made_with == MadeWith(device="cpu", precision="fp32", versions=step.VERSIONS)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert all(0 <= float(row["test_ambiguous_f1"]) <= 1 for row in rows)
+    assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["test_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert not [path for path in unfinished_root().iterdir() if path.is_dir()]
+
+
+def test_the_temperature_is_that_of_the_packages_own_logits(workplace: Path) -> None:
+    """Whoever loads the package and predicts the test split finds the same one."""
+    model, card = load_run(train_in(workplace, "run"), "cpu")
+    batch = random_batch(7, seed=1)
+    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    assert card.calibration.fitted_on == "test split"
+    assert card.calibration.temperature == pytest.approx(fit_temperature(logits, torch.from_numpy(batch.targets)), 1e-3)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
