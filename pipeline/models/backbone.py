@@ -7,11 +7,14 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float, Num
+from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
 from pipeline.models import demo_backbones  # noqa: F401 - registers the demo's backbones with timm
 from pipeline.models.card import BackboneCard
+from pipeline.models.distilled import renew_head
+from pipeline.models.initialisation import draw_as_torchvision
 from pipeline.params.model import TrainParams
 
 WHITE = 255.0
@@ -93,11 +96,11 @@ def build_backbone(
     """Build a branch for square pictures of one size.
 
     Of a distilled DeiT, `pooled` features are the mean of the class and the distillation token, and `logits` the mean
-    of both heads, as timm has it.
+    of both heads, as timm has it; `deit_distilled_head: released` takes the class token alone, and a new layer on it.
 
     Args:
         card: Which model; not the absent one.
-        params: `features` and `normalize` are used.
+        params: `features`, `normalize` and `deit_distilled_head` are used.
         image_size: Side of the pictures in pixels.
         tensors: State dict with timm's names; None keeps the random initialisation.
 
@@ -114,6 +117,10 @@ def build_backbone(
         ) from error
     if params.features == "logits" and not getattr(model, "num_classes", 0):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
+    if card.init == "torchvision" and tensors is None:
+        draw_as_torchvision(model, card.timm_id())
+    if params.deit_distilled_head == "released" and isinstance(model, VisionTransformerDistilled):
+        renew_head(model)
     identity = params.normalize == "none"
     return Branch(
         model,

@@ -6,7 +6,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
-from pipeline.params.study import choose, load_study
+from pipeline.params.choices import choose
+from pipeline.params.study import load_study
 
 
 def edited(root: Path, folder: Path, **changes: object) -> Path:
@@ -63,8 +64,8 @@ def test_the_seed_reaches_every_section_that_draws_numbers(root: Path, tmp_path:
 def test_choosing_leaves_plain_values_alone() -> None:
     """Only a mapping with a key `default` is a choice."""
     value = {"a": {"default": 1, "demo": 2}, "b": {"c": [3]}, "d": {"default": None}}
-    assert choose(value, "demo") == {"a": 2, "b": {"c": [3]}, "d": None}
-    assert choose(value, "other") == {"a": 1, "b": {"c": [3]}, "d": None}
+    assert choose(value, ("sane", "demo")) == {"a": 2, "b": {"c": [3]}, "d": None}
+    assert choose(value, ("sane", "other")) == {"a": 1, "b": {"c": [3]}, "d": None}
 
 
 @pytest.mark.parametrize(
