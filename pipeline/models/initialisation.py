@@ -30,20 +30,25 @@ def draw_as_torchvision(model: nn.Module, timm_id: str) -> None:
             _draw_mobilenetv2(model)
         case VisionTransformer():
             _draw_vit(model)
+        case _:
+            raise _unknown(timm_id)
 
 
 def check_torchvision_draws(timm_id: str) -> None:
-    """Raise unless torchvision has the architecture.
+    """Raise unless the name is one of an architecture that torchvision has.
 
     Raises:
-        ModelError: If it has not.
+        ModelError: If it is not.
     """
-    architecture = timm_id.partition(".")[0].removeprefix("demo_")
-    if not architecture.startswith(("mobilenetv2", "vit")):
-        raise ModelError(
-            f"torchvision's initialisation of {timm_id!r} is not known here, only those of mobilenetv2 and vit; "
-            "set backbones.<name>.init to timm"
-        )
+    if not timm_id.removeprefix("demo_").startswith(("mobilenetv2", "vit")):
+        raise _unknown(timm_id)
+
+
+def _unknown(timm_id: str) -> ModelError:
+    return ModelError(
+        f"torchvision's initialisation of {timm_id!r} is not known here, only those of mobilenetv2 and vit; "
+        "set backbones.<name>.init to timm"
+    )
 
 
 def _draw_mobilenetv2(model: EfficientNet) -> None:
