@@ -54,12 +54,8 @@ def sha256_of(path: Path) -> str:
 
 
 def settings_sha256(settings: Section) -> str:
-    """Return the hash of a section's values, independent of their order in any file.
-
-    Defaults are left out: a parameter added later, whose default is what was done before, leaves old hashes valid.
-    """
-    values = settings.model_dump(mode="json", exclude_defaults=True)
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    """Return the hash of a section's values, independent of their order in any file."""
+    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -71,7 +71,7 @@ class PairParams(Section):
     """Gray level of hidden pixels, 0 black to 255 white."""
     pad: int = Field(ge=0, le=255)
     """Gray level of the letterbox around the photo."""
-    geometry: Geometry = "exact"
+    geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
     """`exact` fills the square with the long side; `released` rounds it down in floating point, often 1 pixel less."""
     photos_per_file: int = Field(ge=1)
     """Photos whose samples share one shard, the unit of work."""

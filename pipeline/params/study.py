@@ -61,8 +61,8 @@ def load_study(path: Path) -> Study:
     """
     values = _read(path)
     names = known_datasets(values)
-    check_choices(values, names, path)
     try:
+        check_choices(values, names, path)
         study = Study.model_validate_json(json.dumps(_shared(chosen(values))))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error

@@ -114,6 +114,13 @@ def test_a_url_becomes_a_file_with_its_origin(host: Host, tmp_path: Path, tensor
     assert leftovers() == []
 
 
+def test_a_url_may_lead_elsewhere(host: Host, tmp_path: Path) -> None:
+    """As releases on GitHub lead to a content network."""
+    host.script = [Reply(location=url_of(host, "elsewhere?signature=secret")), *host.script]
+    card = fetch(tmp_path, named(host))
+    assert (card.file, card.sha256) == (named(host), sha256(host.content))
+
+
 def test_a_broken_download_goes_on_in_the_next_run(host: Host, tmp_path: Path) -> None:
     """What came is kept, and only the rest is asked for."""
     host.script = [Reply(cut_after=3000), Reply(status=503)]
