@@ -51,4 +51,4 @@ def take_adams_step(
             first.mul_(0.9).add_(0.1 * gradient)
             second.mul_(0.999).add_(0.001 * gradient**2)
             corrected = first / (1 - 0.9**step), second / (1 - 0.999**step)
-            parameter -= rate * corrected[0] / (corrected[1].sqrt() + 1e-8)
+            parameter.sub_(rate * corrected[0] / (corrected[1].sqrt() + 1e-8))
