@@ -101,6 +101,7 @@ def schema_for(image_size: int) -> pa.Schema:
 
 def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ...]) -> dict[str, str]:
     """Return what every shard says about itself; nothing in it varies between machines or runs."""
+    unusual = {} if params.geometry == "exact" else {"geometry": params.geometry}
     return {
         "schema_version": str(SCHEMA_VERSION),
         "source": source,
@@ -109,7 +110,7 @@ def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ..
         "pad": str(params.pad),
         "categories": json.dumps(categories),
         "settings_sha256": settings_sha256(params),
-    }
+    } | unusual
 
 
 def write_shard(batch: SampleBatch, path: Path, metadata: dict[str, str]) -> None:

@@ -1,10 +1,13 @@
 """Settings of backbones, classes and training; free of torch, so that checking them takes no second."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from pipeline.params.base import Section
+
+Init: TypeAlias = Literal["timm", "torchvision"]
+"""Whose rules draw random weights."""
 
 
 class BackboneParams(Section):
@@ -15,11 +18,16 @@ class BackboneParams(Section):
     options: dict[str, bool | int | float | str | tuple[int, ...]] = Field(default_factory=dict)
     """Keyword arguments for `timm.create_model`, for instance `drop_path_rate`."""
     weights: str = "none"
-    """`none`, `hub`, or a path of a .safetensors, .pth or .pt state dict, timm's or torchvision's key names."""
+    """`none`, `hub`, `torchvision[:<entry>]`, or a URL or path of a .safetensors, .pth or .pt state dict."""
     revision: str = "main"
-    """Commit of the hub repository; pin one to share a study."""
+    """Commit of the hub repository, 40 hex digits; of a branch the stage takes the latest and prints its commit."""
+    init: Init = "timm"
+    """Whose rules draw what no weights fill; torchvision has MobileNetV2 and ViT."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """Expected SHA-256 of the weights file; null takes what comes and records its hash."""
+    """Expected SHA-256 of the weights file; null takes what comes and records its hash.
+
+    A download that has its first digits in its name, as in `mobilenet_v2-b0353104.pth`, is held to them anyway.
+    """
 
 
 class ClassSetParams(Section):
@@ -72,6 +80,9 @@ class TrainParams(Section):
     """`backbone` applies each branch's own mean and std; `none` as released."""
     features: Literal["pooled", "logits"]
     """What a branch hands on: pooled features, or 1000-way ImageNet logits as released."""
+    deit_distilled_head: Literal["average", "released"] = "average"
+    """What a distilled DeiT hands on: the mean of both tokens or trained heads, or the class token, through a new layer
+    to logits, as released. Runs of earlier versions lack the field."""
     hidden: int = Field(ge=1)
     """Units of the hidden layer of the integration module; 640 in the paper."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]

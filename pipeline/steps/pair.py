@@ -90,11 +90,11 @@ def _write_file(  # noqa: PLR0913 - bound once by `partial`
 
 
 def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[tuple[Rect, Mask, Image, Image]]:
-    boxed = letterbox(photo, size=params.image_size, pad=params.pad)
-    rect = letterbox_rect(*photo.shape[:2], size=params.image_size)
+    rect = letterbox_rect(*photo.shape[:2], size=params.image_size, geometry=params.geometry)
+    boxed = letterbox(photo, size=params.image_size, pad=params.pad, rect=rect)
     for mask in masks:
-        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad)
-        yield rect, letterbox_mask(mask, size=params.image_size), views.roi, views.extra_roi
+        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad, rect=rect)
+        yield rect, letterbox_mask(mask, size=params.image_size, rect=rect), views.roi, views.extra_roi
 
 
 def _read_checked(raw: Path, sample: Sample) -> Image:

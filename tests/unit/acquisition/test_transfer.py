@@ -154,7 +154,7 @@ def test_a_lasting_trouble_is_told_at_once(host: Any, tmp_path: Path, reply: Any
 def test_a_web_page_is_refused_before_it_is_stored(host: Any, tmp_path: Path, reply: Any) -> None:
     """Login and licence pages come with status 200."""
     host.content, host.script = b"<!DOCTYPE html><p>Please log in", [reply(content_type="text/html; charset=utf-8")]
-    with pytest.raises(SourceError, match="web page instead of an archive"):
+    with pytest.raises(SourceError, match="web page instead of the file"):
         bring(host, tmp_path)
     assert not (tmp_path / "transfer.part").exists()
 
