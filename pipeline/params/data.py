@@ -51,7 +51,7 @@ class IndexParams(Section):
 
 
 class SegmentParams(Section):
-    """Section `masks`: where the region of interest of a sample comes from."""
+    """Settings of `segment@annotation`; those of other sources are in `pipeline.params.masks`."""
 
     source: Literal["annotation"]
     """Mask source."""

@@ -12,7 +12,8 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
 from pipeline.params.base import Section, describe
-from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams, SegmentParams
+from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams
+from pipeline.params.masks import MasksParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 
@@ -39,7 +40,7 @@ class Study(Section):
     demo: DemoParams
     download: DownloadParams
     index: IndexParams
-    masks: SegmentParams
+    masks: MasksParams
     pair: PairParams
     backbones: dict[str, BackboneParams]
     class_sets: dict[str, ClassSetParams]
@@ -107,6 +108,8 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
     for section in ("train", "perturb", "explain", "report"):
         values[section] = values[section] | {"seed": values["seed"]}
     values["perturb"] |= {"pad": values["pair"]["pad"]}
+    prompts = values["masks"]["prompts"] | {"seed": values["seed"]}
+    values["masks"] |= {"prompts": prompts, "tiny_area": values["index"]["tiny_area"]}
     for entry in values["class_sets"].values():
         entry["ambiguous"] = values["ambiguous"]
     download = values["download"]
