@@ -22,7 +22,8 @@ os.environ.update(
 os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # it would set 1 for every process started later
 
 from ultralytics import FastSAM
-from ultralytics.nn.tasks import SAFE_LOAD, SegmentationModel, yaml_model_load
+from ultralytics.nn.tasks import SegmentationModel, yaml_model_load
+from ultralytics.utils import SAFE_LOAD
 
 __all__ = ["SAFE_LOAD", "FastSAM", "SegmentationModel", "yaml_model_load"]
 

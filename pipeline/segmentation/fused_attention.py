@@ -22,7 +22,7 @@ class FusedAttention(Attention):  # type: ignore[misc]
 
     def _position_bias(self, q: Float[Tensor, "B N P C"], height: int, width: int) -> Float[Tensor, "B N P P"]:
         """Return what the distance of two places in rows and columns adds to their similarity."""
-        placed = q.unflatten(2, (height, width))
+        placed = q.reshape(*q.shape[:2], height, width, -1)
         rows = torch.einsum("bnhwc,hkc->bnhwk", placed, get_rel_pos(height, height, self.rel_pos_h).to(q.dtype))
         columns = torch.einsum("bnhwc,wkc->bnhwk", placed, get_rel_pos(width, width, self.rel_pos_w).to(q.dtype))
         return (rows[..., :, None] + columns[..., None, :]).flatten(4).flatten(2, 3)

@@ -5,7 +5,6 @@ from functools import partial
 
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-from torch import nn
 
 from pipeline.params.masks import SamArchitectureName
 from pipeline.segmentation.fused_attention import fuse_attention
@@ -46,9 +45,7 @@ ARCHITECTURES: dict[SamArchitectureName, SamArchitecture] = {
     "vit_b": SamArchitecture(768, 12, 12, (2, 5, 8, 11)),
     "vit_l": SamArchitecture(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": SamArchitecture(1280, 32, 16, (7, 15, 23, 31)),
-    "tiny": SamArchitecture(
-        32, 2, 2, (1,), image_size=256, window=7, decoder_dim=32, decoder_mlp=64, decoder_heads=2
-    ),
+    "tiny": SamArchitecture(32, 2, 2, (1,), image_size=256, window=7, decoder_dim=32, decoder_mlp=64, decoder_heads=2),
 }
 
 
@@ -80,7 +77,7 @@ def build_sam(architecture: SamArchitecture) -> Sam:
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def _image_encoder(architecture: SamArchitecture) -> nn.Module:
+def _image_encoder(architecture: SamArchitecture) -> ImageEncoderViT:
     return ImageEncoderViT(
         depth=architecture.depth,
         embed_dim=architecture.embed_dim,

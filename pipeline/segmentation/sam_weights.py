@@ -1,6 +1,7 @@
 """Weights of SAM: read from a file without running code of it, or drawn at random for trials."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import safetensors.torch
 import torch
@@ -16,8 +17,11 @@ from pipeline.segmentation.sam_architecture import ARCHITECTURES, build_sam
 
 SEED = 0
 """Of random weights."""
-UNREADABLE = (RuntimeError, SafetensorError, OSError, EOFError, ValueError, AttributeError, TypeError, KeyError)
-"""What the readers raise on damaged or hostile files; pickle's own error derives from none but Exception."""
+UNREADABLE = (
+    *(RuntimeError, OSError, EOFError, ValueError, AttributeError, TypeError, KeyError),
+    *(SafetensorError, UnpicklingError),
+)
+"""What the readers raise on damaged or hostile files."""
 
 
 def random_tensors(architecture: SamArchitectureName) -> dict[str, Tensor]:
@@ -48,12 +52,17 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
             tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; {wanted(architecture)}") from error
-    except (*UNREADABLE, torch.serialization.pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         text = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: not a readable state dict ({text}); {wanted(architecture)}") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise WeightsError(f"{path}: holds other things than named tensors; {wanted(architecture)}")
     return tensors
+
+
+def write_sam(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a state dict as safetensors."""
+    safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
 def with_tensors(tensors: dict[str, Tensor], architecture: SamArchitectureName, path: Path) -> Sam:

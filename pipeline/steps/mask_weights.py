@@ -18,7 +18,7 @@ from pipeline.segmentation.weights_file import check_file
 from pipeline.workspace import unfinished
 
 SAM_STORED, FASTSAM_STORED = "model.safetensors", "model.pt"
-POLICY = {"attempts": 8, "timeout": 30.0, "pinned": True}
+ATTEMPTS, PATIENCE = 8, 30.0
 """How long to insist on a transfer: tries without a new byte, seconds without one."""
 
 
@@ -62,24 +62,26 @@ def _stored(source: SourceName, settings: Path, output: Path) -> MaskWeightsCard
 
 
 def _store_sam(params: SamWeightsParams, stored: Path) -> MaskWeightsCard:
-    from safetensors.torch import save_file  # noqa: PLC0415 - torch, only where SAM was chosen
+    from pipeline.models import numerics  # noqa: PLC0415 - torch, only where a network was chosen
+    from pipeline.segmentation import sam_weights  # noqa: PLC0415
 
-    from pipeline.segmentation import sam_weights  # noqa: PLC0415 - torch and segment-anything
-
+    numerics.fix_numerics(threads=1, seed=0)
     if params.weights == RANDOM:
-        save_file(sam_weights.random_tensors(params.architecture), stored)
+        sam_weights.write_sam(sam_weights.random_tensors(params.architecture), stored)
         return _card("sam", params, None, None, stored)
     wanted = sam_weights.wanted(params.architecture)
     with _located(params, SAM_FILES.get(params.architecture), wanted) as file:
         tensors = sam_weights.read_sam_tensors(file.path, params.architecture)
         sam_weights.with_tensors(tensors, params.architecture, file.path)
-        save_file(tensors, stored)
+        sam_weights.write_sam(tensors, stored)
         return _card("sam", params, file, SAM_LICENCE, stored)
 
 
 def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCard:
-    from pipeline.segmentation import fastsam_weights  # noqa: PLC0415 - torch and ultralytics
+    from pipeline.models import numerics  # noqa: PLC0415 - torch, only where a network was chosen
+    from pipeline.segmentation import fastsam_weights  # noqa: PLC0415
 
+    numerics.fix_numerics(threads=1, seed=0)
     if params.weights == RANDOM:
         fastsam_weights.write_random(params.architecture, stored)
         return _card("fastsam", params, None, None, stored)
@@ -133,7 +135,7 @@ def _located(
 
 def _fetched(official: OfficialFile, folder: Path, wanted: str) -> Path:
     note(f"fetching {official.url}")
-    policy = TransferPolicy(max_bytes=official.size, **POLICY)
+    policy = TransferPolicy(attempts=ATTEMPTS, timeout=PATIENCE, max_bytes=official.size, pinned=True)
     try:
         with byte_progress(official.name) as report:
             return fetch(official.url, folder, policy=policy, report=report)
