@@ -168,3 +168,27 @@ def weights_by_source(masks: MasksParams) -> dict[SourceName, Section]:
         "sam": part_of(masks.sam, SamWeightsParams),
         "fastsam": part_of(masks.fastsam, FastSamWeightsParams),
     }
+
+
+class AgreementParams(Section):
+    """Section `agreement`: masks of a source against the annotation."""
+
+    boundary: float = Field(gt=0, lt=0.5)
+    """Width of the rim of boundary IoU, as a share of the photo's diagonal."""
+    shown: int = Field(ge=1)
+    """Samples shown of each of best, median and worst."""
+    image_size: int = Field(ge=16)
+    """Side in pixels at which the models see the masks; copied from `pair.image_size`."""
+    seed: int = Field(ge=0)
+    """Seed of the bootstrap; copied from the top-level `seed`."""
+
+
+class TransferParams(Section):
+    """Section `transfer`: section 3.1 of the paper, that prompted masks differ ignorably."""
+
+    top1_margin: float = Field(gt=0, lt=1)
+    """Change of top-1 accuracy that is ignorable; the whole 95 % interval has to lie within."""
+    macro_f1_margin: float = Field(gt=0, lt=1)
+    """Change of macro F1 that is ignorable."""
+    seed: int = Field(ge=0)
+    """Seed of the bootstrap; copied from the top-level `seed`."""

@@ -13,7 +13,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
 from pipeline.params.base import Section, describe
 from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams
-from pipeline.params.masks import MasksParams
+from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 
@@ -48,6 +48,8 @@ class Study(Section):
     evaluate: EvaluateParams
     perturb: PerturbParams
     explain: ExplainParams
+    agreement: AgreementParams
+    transfer: TransferParams
     report: ReportParams
 
 
@@ -105,9 +107,10 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections."""
-    for section in ("train", "perturb", "explain", "report"):
+    for section in ("train", "perturb", "explain", "agreement", "transfer", "report"):
         values[section] = values[section] | {"seed": values["seed"]}
     values["perturb"] |= {"pad": values["pair"]["pad"]}
+    values["agreement"] |= {"image_size": values["pair"]["image_size"]}
     prompts = values["masks"]["prompts"] | {"seed": values["seed"]}
     values["masks"] |= {"prompts": prompts, "tiny_area": values["index"]["tiny_area"]}
     for entry in values["class_sets"].values():

@@ -42,7 +42,7 @@ def load_fastsam(path: Path) -> FastSAM:
         raise WeightsError("ultralytics was imported before it could be contained; start a new process")
     try:
         network = FastSAM(str(path))
-    except Exception as error:  # noqa: BLE001 - it lets through whatever a damaged or hostile file makes torch raise
+    except Exception as error:  # it lets through whatever a damaged or hostile file makes torch raise
         text = " ".join(str(error).split())[:160]
         raise WeightsError(f"{path}: not a readable FastSAM file ({text}); {wanted()}") from error
     if network.task != "segment" or not isinstance(network.model, SegmentationModel):

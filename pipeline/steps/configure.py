@@ -36,6 +36,8 @@ def sections(study: Study) -> dict[str, Section]:
         "evaluate": study.evaluate,
         "perturb": study.perturb,
         "explain": study.explain,
+        "agreement": study.agreement,
+        "transfer": study.transfer,
         "report": study.report,
     }
     backbones = {f"backbones/{name}": backbone for name, backbone in study.backbones.items()}

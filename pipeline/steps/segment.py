@@ -22,7 +22,6 @@ from pipeline.segmentation.prompted import prompted_mask
 from pipeline.segmentation.source import load_prompts
 from pipeline.workspace import publish, unfinished
 
-
 SCHEMAS: dict[SourceName, type[SamSegmentParams | FastSamSegmentParams]] = {
     "sam": SamSegmentParams,
     "fastsam": FastSamSegmentParams,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from tqdm import tqdm
+from tqdm import tqdm  # noqa: TC002 - the types are checked while tests run
 
 from pipeline.arrays import LabelMap
 from pipeline.console import counter
