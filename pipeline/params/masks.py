@@ -33,7 +33,7 @@ class PromptParams(Section):
     jitter: float = Field(ge=0, le=0.5)
     """Standard deviation by which each edge of a box is off, as a share of the box's side; 0 is exact."""
     seed: int = Field(ge=0)
-    """Seed of the jitter; copied from the top-level `seed`."""
+    """Seed of the jitter; its own, so that another seed of training leaves the masks cached."""
 
 
 class SamWeightsParams(Section):

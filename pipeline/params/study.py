@@ -33,7 +33,7 @@ class Study(Section):
     classes: str
     """Class set of the variant."""
     seed: int = Field(ge=0)
-    """Seed of everything random but the demo's scenes."""
+    """Seed of everything random but the demo's scenes and the jitter of prompts."""
     ambiguous: tuple[str, ...]
     """Categories of the ambiguous pair."""
     runtime: RuntimeParams
@@ -111,8 +111,7 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
         values[section] = values[section] | {"seed": values["seed"]}
     values["perturb"] |= {"pad": values["pair"]["pad"]}
     values["agreement"] |= {"image_size": values["pair"]["image_size"]}
-    prompts = values["masks"]["prompts"] | {"seed": values["seed"]}
-    values["masks"] |= {"prompts": prompts, "tiny_area": values["index"]["tiny_area"]}
+    values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
     for entry in values["class_sets"].values():
         entry["ambiguous"] = values["ambiguous"]
     download = values["download"]
