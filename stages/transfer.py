@@ -20,6 +20,7 @@ def main() -> None:
         source=arguments.source,
         trained_on=arguments.train,
         runs=[Path("data/runs") / run for run in arguments.runs],
+        samples=Path("data/index/samples.parquet"),
         weights=Path("data/mask_weights") / arguments.source,
         shards=Path("data/shards"),
         output=Path("data/transfer") / arguments.source,

@@ -155,7 +155,11 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
     shared = masks.model_dump(include={"photos_per_file", "tiny_area"}) | {"prompts": masks.prompts}
     sam, fastsam = part_of(masks.sam, SamDecoding), part_of(masks.fastsam, FastSamDecoding)
     return {
-        "annotation": SegmentParams(source="annotation", photos_per_file=masks.photos_per_file),
+        "annotation": SegmentParams(
+            source="annotation",
+            photos_per_file=masks.photos_per_file,
+            reference_only="annotation" not in {masks.source, masks.train},
+        ),
         "sam": SamSegmentParams(source="sam", decoding=sam, **shared),
         "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),
     }

@@ -86,6 +86,15 @@ def _united(answers: Sequence[Answer], fallback: Mask) -> PromptedMask:
     return PromptedMask(fallback, 0.0, "empty")
 
 
+def stand_in(photo: Image, prompts: Sequence[Prompt], *, sample_id: str) -> PromptedMask:
+    """Return the prompts themselves as a mask, the fallback for what nobody can answer.
+
+    Raises:
+        DatasetError: If a prompt lies outside the photo; the message names the sample.
+    """
+    return PromptedMask(_fallback(photo, prompts, sample_id), 0.0, "empty")
+
+
 def _fallback(photo: Image, prompts: Sequence[Prompt], sample_id: str) -> Mask:
     height, width = photo.shape[:2]
     try:

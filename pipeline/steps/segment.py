@@ -18,7 +18,7 @@ from pipeline.params.masks import FastSamSegmentParams, SamSegmentParams, Source
 from pipeline.params.runtime import RuntimeParams
 from pipeline.segmentation.annotation import annotated_mask
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.prompted import prompted_mask
+from pipeline.segmentation.prompted import prompted_mask, stand_in
 from pipeline.segmentation.source import load_prompts
 from pipeline.workspace import publish, unfinished
 
@@ -61,7 +61,8 @@ def segment(  # noqa: PLR0913 - every path the stage touches
 def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path, workers: int) -> None:
     """Write the annotated masks: `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
-    Where a photo has boxes instead of an annotation, GrabCut answers them.
+    Where a photo has boxes instead of an annotation, GrabCut answers them. Clicks it cannot answer: they are refused,
+    or stand in themselves where the masks are a reference only, which leaves such samples out.
 
     Args:
         params: Source and size of a file.
@@ -74,7 +75,8 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
         DatasetError: If a label map is damaged, or contradicts the sample table or its photo.
     """
     settings = settings_sha256(params)
-    write = partial(_write_file, raw=raw, metadata={"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings})
+    metadata = {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings}
+    write = partial(_write_file, params=params, raw=raw, metadata=metadata)
     with unfinished("segment", settings, sha256_of(samples)) as folder:
         planned = partial(plan_files, photos_per_file=params.photos_per_file)
         entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers)
@@ -92,15 +94,17 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
         publish(folder / FILES, masks)
 
 
-def _write_file(planned: PlannedFile, path: Path, *, raw: Path, metadata: dict[str, str]) -> None:
-    masks = [mask for of_photo in by_photo(planned.samples) for mask in _masks_of_photo(of_photo, raw)]
+def _write_file(
+    planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Path, metadata: dict[str, str]
+) -> None:
+    masks = [mask for of_photo in by_photo(planned.samples) for mask in _masks_of_photo(of_photo, params, raw)]
     write_mask_file(masks, path, metadata)
 
 
-def _masks_of_photo(samples: tuple[Sample, ...], raw: Path) -> list[StoredMask]:
+def _masks_of_photo(samples: tuple[Sample, ...], params: SegmentParams, raw: Path) -> list[StoredMask]:
     label_maps = read_label_maps(samples, raw)
     return [
-        _from_prompts(sample, raw)
+        _from_prompts(sample, params, raw)
         if sample.label_map_path is None
         else _from_annotation(sample, label_maps[sample.label_map_path])
         for sample in samples
@@ -113,9 +117,13 @@ def _from_annotation(sample: Sample, label_map: LabelMap) -> StoredMask:
     return StoredMask.of(mask, sample_id=sample.sample_id, score=1.0, status=status, prompts=None)
 
 
-def _from_prompts(sample: Sample, raw: Path) -> StoredMask:
+def _from_prompts(sample: Sample, params: SegmentParams, raw: Path) -> StoredMask:
     source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
-    answer = prompted_mask(source, read_photo(raw / sample.photo_path), prompts, sample_id=sample.sample_id)
+    photo = read_photo(raw / sample.photo_path)
+    if params.reference_only and any(prompt.kind == "point" for prompt in prompts):
+        answer = stand_in(photo, prompts, sample_id=sample.sample_id)
+    else:
+        answer = prompted_mask(source, photo, prompts, sample_id=sample.sample_id)
     status = source.name if answer.status == "ok" else answer.status
     return StoredMask.of(
         answer.mask, sample_id=sample.sample_id, score=answer.score, status=status, prompts=sample.prompts
