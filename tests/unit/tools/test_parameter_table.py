@@ -66,7 +66,7 @@ def test_a_change_of_speed_runs_nothing(values: dict[str, Any]) -> None:
 def test_a_new_variant_runs_its_own_stages_and_the_collectors(values: dict[str, Any]) -> None:
     """Nothing else is touched by `-S roi=deit`."""
     new = {f"{stage}@deit+vit-all" for stage in ("train", "evaluate", "perturb", "explain")}
-    assert at_once(values, roi="deit") == new | {"summary", "report"}
+    assert at_once(values, roi="deit") == new | {"transfer@annotation", "summary", "report"}
 
 
 def test_a_backbone_reaches_the_runs_that_use_it(values: dict[str, Any]) -> None:
