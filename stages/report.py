@@ -28,6 +28,8 @@ def main() -> None:
         explanations=Path("data/explanations"),
         settings=Path("data/settings"),
         report=Path("data/report"),
+        agreement=Path("data/agreement") / arguments.source,
+        transfer=Path("data/transfer") / arguments.source,
     )
 
 

@@ -1,26 +1,26 @@
-"""DVC stage `segment`."""
+"""DVC stage `segment`: one mask source."""
 
 import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
-from pipeline.params.base import load_settings
-from pipeline.params.data import SegmentParams
 from pipeline.params.runtime import load_runtime
-from pipeline.steps.segment import write_masks
+from pipeline.steps.segment import segment
 
 
 def main() -> None:
-    """Read data/index, write data/masks/<source>."""
+    """Read data/raw, data/index and data/mask_weights/SOURCE, write data/masks/SOURCE."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, help="mask source")
     source = parser.parse_args().source
-    write_masks(
-        load_settings(SegmentParams, Path("data/settings/segment.json")),
+    segment(
+        source,
+        settings=Path(f"data/settings/masks/{source}.json"),
         raw=Path("data/raw"),
         samples=Path("data/index/samples.parquet"),
+        weights=Path("data/mask_weights") / source,
         masks=Path("data/masks") / source,
-        workers=load_runtime().worker_count(),
+        runtime=load_runtime(),
     )
 
 

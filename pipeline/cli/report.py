@@ -49,5 +49,7 @@ def report(
         explanations=data / "explanations",
         settings=data / "settings",
         report=out,
+        agreement=data / "agreement" / source,
+        transfer=data / "transfer" / source,
     )
     typer.echo(f"{out / 'index.html'}: {len(chosen)} runs")

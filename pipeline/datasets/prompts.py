@@ -12,16 +12,35 @@ COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One click or box in pixels of the upright photo; columns and rows count from 0 and are inclusive."""
+    """One click, one box, or a box with a click in it, in pixels of the upright photo.
+
+    Columns and rows count from 0 and are inclusive. Whatever the kind, it asks for one mask.
+    """
 
     kind: str
-    """`point` or `box`."""
+    """`point`, `box` or `box_point`."""
     coordinates: tuple[float, ...]
-    """(x, y) of a point, (x0, y0, x1, y1) of a box."""
+    """(x, y) of a point, (x0, y0, x1, y1) of a box, (x0, y0, x1, y1, x, y) of both."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """Return x0, y0, x1, y1 of the box, if there is one."""
+        if self.kind == "point":
+            return None
+        x0, y0, x1, y1 = self.coordinates[:4]
+        return x0, y0, x1, y1
+
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """Return x, y of the click, if there is one."""
+        if self.kind == "box":
+            return None
+        x, y = self.coordinates[-2:]
+        return x, y
 
     def bounds(self) -> tuple[float, float, float, float]:
         """Return x0, y0, x1, y1; a point is its own box."""
-        x0, y0, x1, y1 = self.coordinates if self.kind == "box" else self.coordinates * 2
+        x0, y0, x1, y1 = self.box or self.coordinates * 2
         return x0, y0, x1, y1
 
 
@@ -74,7 +93,7 @@ def _coordinates(fields: Sequence[str]) -> tuple[float, ...]:
 
 
 def prompts_json(prompts: Sequence[Prompt]) -> str:
-    """Return the JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]} that `Sample.prompts` holds."""
+    """Return the JSON list of {kind: coordinates} that sample table and masks hold, for instance {"point": [x, y]}."""
     return json.dumps([{prompt.kind: list(prompt.coordinates)} for prompt in prompts])
 
 

@@ -1,7 +1,7 @@
 """The table `predictions.parquet`: what a run says about every test sample, enough to recompute any metric."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,18 @@ class PredictionTable:
     """Predicted classes."""
     logits: Logits
     """Unnormalised scores."""
+
+    def only(self, sample_ids: Collection[str]) -> "PredictionTable":
+        """Return the rows of some samples, in the order they have."""
+        rows = np.flatnonzero([sample_id in sample_ids for sample_id in self.sample_ids])
+        return PredictionTable(
+            class_names=self.class_names,
+            sample_ids=tuple(self.sample_ids[row] for row in rows),
+            photo_ids=tuple(self.photo_ids[row] for row in rows),
+            targets=self.targets[rows],
+            predictions=self.predictions[rows],
+            logits=self.logits[rows],
+        )
 
 
 def photo_id_of(sample_id: str) -> str:

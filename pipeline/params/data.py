@@ -51,12 +51,14 @@ class IndexParams(Section):
 
 
 class SegmentParams(Section):
-    """Section `masks`: where the region of interest of a sample comes from."""
+    """Settings of `segment@annotation`; those of other sources are in `pipeline.params.masks`."""
 
     source: Literal["annotation"]
     """Mask source."""
     photos_per_file: int = Field(ge=1)
     """Photos whose masks share one Parquet file, the unit of work."""
+    reference_only: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Nobody trains on these masks nor is judged on them, so clicks may stand in for the masks they ask for."""
 
 
 class PairParams(Section):

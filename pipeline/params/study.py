@@ -12,7 +12,8 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
 from pipeline.params.base import Section, describe
-from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams, SegmentParams
+from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams
+from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 
@@ -32,14 +33,14 @@ class Study(Section):
     classes: str
     """Class set of the variant."""
     seed: int = Field(ge=0)
-    """Seed of everything random but the demo's scenes."""
+    """Seed of everything random but the demo's scenes and the jitter of prompts."""
     ambiguous: tuple[str, ...]
     """Categories of the ambiguous pair."""
     runtime: RuntimeParams
     demo: DemoParams
     download: DownloadParams
     index: IndexParams
-    masks: SegmentParams
+    masks: MasksParams
     pair: PairParams
     backbones: dict[str, BackboneParams]
     class_sets: dict[str, ClassSetParams]
@@ -47,6 +48,8 @@ class Study(Section):
     evaluate: EvaluateParams
     perturb: PerturbParams
     explain: ExplainParams
+    agreement: AgreementParams
+    transfer: TransferParams
     report: ReportParams
 
 
@@ -104,9 +107,11 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections."""
-    for section in ("train", "perturb", "explain", "report"):
+    for section in ("train", "perturb", "explain", "agreement", "transfer", "report"):
         values[section] = values[section] | {"seed": values["seed"]}
     values["perturb"] |= {"pad": values["pair"]["pad"]}
+    values["agreement"] |= {"image_size": values["pair"]["image_size"]}
+    values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
     for entry in values["class_sets"].values():
         entry["ambiguous"] = values["ambiguous"]
     download = values["download"]

@@ -17,6 +17,7 @@ from pipeline.reporting.grid import Kind
 from pipeline.reporting.headline import Finding
 from pipeline.reporting.heat_map import STEPS, HeatRow
 from pipeline.reporting.judgement import Judgement
+from pipeline.reporting.mask_evidence import MaskEvidence
 from pipeline.reporting.paper.checks import Check
 from pipeline.reporting.paper.source import Paper
 from pipeline.reporting.paper_tables import ReportTable
@@ -76,6 +77,8 @@ class Page:
     """Reliability panel and confusion matrix by run."""
     figures: Sequence[PaperFigure]
     """Figures 3 to 10."""
+    masks: MaskEvidence
+    """Prompted masks against annotation."""
 
 
 def render(page: Page) -> str:

@@ -48,6 +48,10 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
             for check in page.checks
         },
     }
+    masks = page.masks
+    if masks.compared:
+        parts = {"agreement": masks.agreement, "transfer": masks.transfer}
+        values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
     return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -10,7 +10,7 @@ from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.errors import DatasetError
 
-NUMBERS = {"point": 2, "box": 4}
+NUMBERS = {"point": 2, "box": 4, "box_point": 6}
 """Coordinates of each kind of prompt."""
 
 

@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 
 from pipeline.params.base import Section
+from pipeline.params.masks import settings_by_source, weights_by_source
 from pipeline.params.study import Study, load_study
 
 
 def configure(*, params: Path, settings: Path) -> None:
-    """Write `settings/<stage>.json`, `settings/backbones/<name>.json` and `settings/classes/<name>.json`.
+    """Write `settings/<stage>.json`, and one file for each backbone, class set and mask source.
 
     Raises:
         ParamsError: If `params` asks for something impossible; see `load_study`.
@@ -30,14 +31,17 @@ def sections(study: Study) -> dict[str, Section]:
     stages: dict[str, Section] = {
         "download": study.download,
         "index": study.index,
-        "segment": study.masks,
         "pair": study.pair,
         "train": study.train,
         "evaluate": study.evaluate,
         "perturb": study.perturb,
         "explain": study.explain,
+        "agreement": study.agreement,
+        "transfer": study.transfer,
         "report": study.report,
     }
     backbones = {f"backbones/{name}": backbone for name, backbone in study.backbones.items()}
     classes = {f"classes/{name}": class_set for name, class_set in study.class_sets.items()}
-    return stages | backbones | classes
+    masks = {f"masks/{source}": section for source, section in settings_by_source(study.masks).items()}
+    weights = {f"mask_weights/{source}": section for source, section in weights_by_source(study.masks).items()}
+    return stages | backbones | classes | masks | weights

@@ -27,6 +27,7 @@ from pipeline.reporting.gallery import Photos, show_samples
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.headline import Finding, find, pairings
 from pipeline.reporting.heat_map import HeatRow, heat_map
+from pipeline.reporting.mask_evidence import MaskEvidence, read_mask_evidence
 from pipeline.reporting.page import Page, render
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.source import read_paper
@@ -50,6 +51,7 @@ class Inputs:
     files: RunFiles
     explanations: Path
     settings: Path
+    masks: MaskEvidence
 
 
 class Study(NamedTuple):
@@ -81,6 +83,8 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
     explanations: Path,
     settings: Path,
     report: Path,
+    agreement: Path | None = None,
+    transfer: Path | None = None,
 ) -> None:
     """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
 
@@ -97,12 +101,15 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         explanations: Outputs of stage `explain`, for some of the runs.
         settings: Output of stage `configure`.
         report: Folder to write.
+        agreement: Output of stage `agreement` for the mask source, if it ran.
+        transfer: Output of stage `transfer` for the mask source, if it ran.
 
     Raises:
         ManifestError: If anything is absent or damaged; says which stage to run.
     """
     results = _results(summary, variant)
-    inputs = Inputs(index, raw, Shards(shards), RunFiles(runs, evaluations, perturbations), explanations, settings)
+    files, masks = RunFiles(runs, evaluations, perturbations), read_mask_evidence(agreement, transfer)
+    inputs = Inputs(index, raw, Shards(shards), files, explanations, settings, masks)
     study = _read_study(results, inputs, Bootstrap(params.seed))
     page = _page(params, study, inputs)
     text = results_text(page, Bootstrap(params.seed))
@@ -150,6 +157,7 @@ def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
         judgements=study.answers.judgements,
         error_charts=error_charts(results, study.answers.judgements),
         figures=_figures(study, inputs, params.seed),
+        masks=inputs.masks,
     )
 
 

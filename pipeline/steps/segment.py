@@ -1,27 +1,68 @@
-"""Find the region of interest of every sample; here from annotation, where there is none from the user's boxes."""
+"""Find the region of interest of every sample, by the mask source that was chosen."""
 
 from functools import partial
 from pathlib import Path
 
 from pipeline.arrays import LabelMap
 from pipeline.console import progress
+from pipeline.datasets.label_maps import read_label_maps
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, write_mask_file
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.units import FILES, finish_files
-from pipeline.errors import DatasetError
-from pipeline.imaging.decode import read_label_map, read_photo
+from pipeline.imaging.decode import read_photo
 from pipeline.manifest import Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.params.base import load_settings
 from pipeline.params.data import SegmentParams
+from pipeline.params.masks import FastSamSegmentParams, SamSegmentParams, SourceName
+from pipeline.params.runtime import RuntimeParams
 from pipeline.segmentation.annotation import annotated_mask
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.prompted import prompted_mask
+from pipeline.segmentation.prompted import prompted_mask, stand_in
 from pipeline.segmentation.source import load_prompts
 from pipeline.workspace import publish, unfinished
 
+SCHEMAS: dict[SourceName, type[SamSegmentParams | FastSamSegmentParams]] = {
+    "sam": SamSegmentParams,
+    "fastsam": FastSamSegmentParams,
+}
+"""Settings of the sources that answer prompts."""
+
+
+def segment(  # noqa: PLR0913 - every path the stage touches
+    source: SourceName, *, settings: Path, raw: Path, samples: Path, weights: Path, masks: Path, runtime: RuntimeParams
+) -> None:
+    """Write the masks of one source; see `write_masks` and `write_prompted_masks`.
+
+    Args:
+        source: Mask source.
+        settings: File of its settings.
+        raw: Folder of photos and label maps.
+        samples: Sample table.
+        weights: Output of stage `mask_weights` for this source.
+        masks: Folder to write.
+        runtime: Processes and device; no effect on the bytes, as long as the device is a CPU.
+
+    Raises:
+        PipelineError: As those two.
+    """
+    if source == "annotation":
+        params = load_settings(SegmentParams, settings)
+        write_masks(params, raw=raw, samples=samples, masks=masks, workers=runtime.worker_count())
+        return
+    # Torch, and a package that those who use annotation may leave out.
+    from pipeline.steps.segment_prompted import write_prompted_masks  # noqa: PLC0415
+
+    schema: type[SamSegmentParams | FastSamSegmentParams] = SCHEMAS[source]
+    prompted = load_settings(schema, settings)
+    write_prompted_masks(prompted, raw=raw, samples=samples, weights=weights, masks=masks, device=runtime.device)
+
 
 def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path, workers: int) -> None:
-    """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
+    """Write the annotated masks: `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
+
+    Where a photo has boxes instead of an annotation, GrabCut answers them. Clicks it cannot answer: they are refused,
+    or stand in themselves where the masks are a reference only, which leaves such samples out.
 
     Args:
         params: Source and size of a file.
@@ -34,7 +75,8 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
         DatasetError: If a label map is damaged, or contradicts the sample table or its photo.
     """
     settings = settings_sha256(params)
-    write = partial(_write_file, raw=raw, metadata={"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings})
+    metadata = {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings}
+    write = partial(_write_file, params=params, raw=raw, metadata=metadata)
     with unfinished("segment", settings, sha256_of(samples)) as folder:
         planned = partial(plan_files, photos_per_file=params.photos_per_file)
         entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers)
@@ -52,31 +94,21 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
         publish(folder / FILES, masks)
 
 
-def _write_file(planned: PlannedFile, path: Path, *, raw: Path, metadata: dict[str, str]) -> None:
-    masks = [mask for of_photo in by_photo(planned.samples) for mask in _masks_of_photo(of_photo, raw)]
+def _write_file(
+    planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Path, metadata: dict[str, str]
+) -> None:
+    masks = [mask for of_photo in by_photo(planned.samples) for mask in _masks_of_photo(of_photo, params, raw)]
     write_mask_file(masks, path, metadata)
 
 
-def _masks_of_photo(samples: tuple[Sample, ...], raw: Path) -> list[StoredMask]:
-    paths = {sample.label_map_path for sample in samples if sample.label_map_path is not None}
-    label_maps = {path: _label_map(raw / path, samples[0]) for path in sorted(paths)}
+def _masks_of_photo(samples: tuple[Sample, ...], params: SegmentParams, raw: Path) -> list[StoredMask]:
+    label_maps = read_label_maps(samples, raw)
     return [
-        _from_prompts(sample, raw)
+        _from_prompts(sample, params, raw)
         if sample.label_map_path is None
         else _from_annotation(sample, label_maps[sample.label_map_path])
         for sample in samples
     ]
-
-
-def _label_map(path: Path, sample: Sample) -> LabelMap:
-    label_map = read_label_map(path)
-    if label_map.shape != (sample.photo_height, sample.photo_width):
-        height, width = label_map.shape
-        raise DatasetError(
-            f"{path}: {width} x {height} pixels, its photo {sample.photo_path} has {sample.photo_width} x "
-            f"{sample.photo_height}; mend the pair and run `dvc repro`"
-        )
-    return label_map
 
 
 def _from_annotation(sample: Sample, label_map: LabelMap) -> StoredMask:
@@ -85,9 +117,13 @@ def _from_annotation(sample: Sample, label_map: LabelMap) -> StoredMask:
     return StoredMask.of(mask, sample_id=sample.sample_id, score=1.0, status=status, prompts=None)
 
 
-def _from_prompts(sample: Sample, raw: Path) -> StoredMask:
+def _from_prompts(sample: Sample, params: SegmentParams, raw: Path) -> StoredMask:
     source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
-    answer = prompted_mask(source, read_photo(raw / sample.photo_path), prompts, sample_id=sample.sample_id)
+    photo = read_photo(raw / sample.photo_path)
+    if params.reference_only and any(prompt.kind == "point" for prompt in prompts):
+        answer = stand_in(photo, prompts, sample_id=sample.sample_id)
+    else:
+        answer = prompted_mask(source, photo, prompts, sample_id=sample.sample_id)
     status = source.name if answer.status == "ok" else answer.status
     return StoredMask.of(
         answer.mask, sample_id=sample.sample_id, score=answer.score, status=status, prompts=sample.prompts

@@ -39,7 +39,27 @@ def test_another_data_sets_value_changes_nothing_on_the_demo(root: Path, tmp_pat
 
 def test_the_seed_reaches_training_and_what_draws_by_it_only(root: Path, tmp_path: Path) -> None:
     """Photos, masks and shards do not depend on the seed."""
-    assert changed_files(root, tmp_path, seed=1) == {"train.json", "perturb.json", "explain.json", "report.json"}
+    drawing = ("train", "perturb", "explain", "agreement", "transfer", "report")
+    assert changed_files(root, tmp_path, seed=1) == {f"{stage}.json" for stage in drawing}
+
+
+def test_a_mask_sources_settings_are_its_own(root: Path, tmp_path: Path) -> None:
+    """A parameter of SAM touches neither FastSAM nor the annotation, and where its weights lie only fetching them."""
+    assert changed_files(root, tmp_path, masks__sam__prompts_per_chunk=8) == {"masks/sam.json"}
+    assert changed_files(root, tmp_path, masks__sam__weights="/there.pth") == {"mask_weights/sam.json"}
+    assert changed_files(root, tmp_path, masks__prompts__kind="point") == {"masks/sam.json", "masks/fastsam.json"}
+
+
+def test_choosing_a_mask_source_changes_no_settings(root: Path, tmp_path: Path) -> None:
+    """The choice is in the graph, not in the settings: switching back is a cache hit."""
+    assert changed_files(root, tmp_path, masks__source="sam", masks__train="fastsam") == set()
+
+
+def test_the_settings_of_annotation_stay_as_they_were(root: Path, tmp_path: Path) -> None:
+    """Their hash is part of every mask and shard that was ever made from annotation."""
+    configure(params=root / "params.yaml", settings=tmp_path)
+    text = (tmp_path / "masks/annotation.json").read_text()
+    assert text == '{\n "source": "annotation",\n "photos_per_file": 64\n}\n'
 
 
 def test_settings_read_back_as_they_were_checked(root: Path, tmp_path: Path) -> None:

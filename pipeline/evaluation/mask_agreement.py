@@ -1,0 +1,155 @@
+"""Masks of a source against the annotation: one row a sample, and what the rows say together."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.arrays import Mask
+from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.photo_bootstrap import mean_intervals
+from pipeline.evaluation.predictions import photo_id_of
+from pipeline.imaging.letterbox import letterbox_mask
+from pipeline.imaging.mask_comparison import boundary_iou, iou
+from pipeline.params.base import Section
+from pipeline.params.masks import AgreementParams
+
+DIGITS = 6
+AREAS = ((0.01, "below 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (1.01, "20 % and more"))
+"""Upper ends of the groups by the annotated mask's share of the photo."""
+PARTS = ((2, "1"), (3, "2"), (5, "3 or 4"), (256**3, "5 and more"))
+"""Upper ends of the groups by the number of the annotated mask's parts."""
+RANKS = ("best", "median", "worst")
+
+
+class AgreementRow(NamedTuple):
+    """One sample that has both masks."""
+
+    sample_id: str
+    """`<split>/<photo stem>/<category id>`."""
+    category: str
+    """Category name."""
+    share: float
+    """Annotated area over photo area, in [0, 1]."""
+    parts: int
+    """8-connected parts of the annotated mask."""
+    status: str
+    """Status of the source's mask: ok, empty or tiny."""
+    score: float
+    """The source's own confidence in [0, 1]."""
+    iou: float
+    """At the size of the photo."""
+    boundary_iou: float
+    """Of the rims, at the size of the photo."""
+    seen_iou: float
+    """At the size the models see."""
+
+
+class Estimate(Section):
+    """A mean with its 95 % interval over photos."""
+
+    value: float
+    low: float
+    high: float
+
+
+class AgreementGroup(Section):
+    """Samples that have something in common."""
+
+    by: str
+    """`all`, `split`, `area`, `parts`, `status` or `category`."""
+    name: str
+    """Which of these."""
+    samples: int
+    """Their number."""
+    median_iou: float
+    """Half of them agree better."""
+    iou: Estimate
+    """Mean IoU at the size of the photo."""
+    boundary_iou: Estimate
+    """Mean boundary IoU."""
+    seen_iou: Estimate
+    """Mean IoU at the size the models see."""
+
+
+class ShownSample(Section):
+    """A sample with a picture."""
+
+    rank: str
+    """`best`, `median` or `worst`."""
+    file: str
+    """Name of the picture."""
+    sample_id: str
+    category: str
+    iou: float
+    status: str
+
+
+class AgreementSummary(Section):
+    """`summary.json` of stage `agreement`."""
+
+    source: str
+    """Mask source."""
+    weights: str
+    """Where its weights came from; `random` means that the numbers say nothing."""
+    samples: int
+    """Samples with both masks; 0 where there was nothing to compare."""
+    image_size: int
+    """Side in pixels at which the models see the masks."""
+    groups: tuple[AgreementGroup, ...]
+    """All samples first."""
+    shown: tuple[ShownSample, ...]
+    """Samples with pictures."""
+
+
+def measure(mask: Mask, other: Mask, params: AgreementParams) -> tuple[float, float, float]:
+    """Return IoU, boundary IoU and the IoU the models see, of an annotated and another mask; each in [0, 1]."""
+    seen = (letterbox_mask(each, size=params.image_size) for each in (mask, other))
+    return iou(mask, other), boundary_iou(mask, other, width=params.boundary), iou(*seen)
+
+
+def group_rows(rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> tuple[AgreementGroup, ...]:
+    """Summarise rows: all, then by split, area, number of parts, status and category."""
+    keys: Mapping[str, Callable[[AgreementRow], str]] = {
+        "all": lambda _: "all",
+        "split": lambda row: row.sample_id.partition("/")[0],
+        "area": lambda row: _range(row.share, AREAS),
+        "parts": lambda row: _range(row.parts, PARTS),
+        "status": lambda row: row.status,
+        "category": lambda row: row.category,
+    }
+    order = [name for _, name in (*AREAS, *PARTS)]
+    groups = []
+    for by, key in keys.items():
+        names = {key(row) for row in rows}
+        ranked = sorted(names, key=lambda name: (order.index(name) if name in order else -1, name))
+        groups += [_group(by, name, [row for row in rows if key(row) == name], bootstrap) for name in ranked]
+    return tuple(groups)
+
+
+def _range(value: float, ends: Iterable[tuple[float, str]]) -> str:
+    return next(name for end, name in ends if value < end)
+
+
+def _group(by: str, name: str, rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> AgreementGroup:
+    values = np.array([(row.iou, row.boundary_iou, row.seen_iou) for row in rows])
+    found = mean_intervals(values, [photo_id_of(row.sample_id) for row in rows], bootstrap)
+    means = [Estimate(**{end: round(v, DIGITS) for end, v in interval._asdict().items()}) for interval in found]
+    return AgreementGroup(
+        by=by,
+        name=name,
+        samples=len(rows),
+        median_iou=round(float(np.median(values[:, 0])), DIGITS),
+        iou=means[0],
+        boundary_iou=means[1],
+        seen_iou=means[2],
+    )
+
+
+def choose_shown(rows: Sequence[AgreementRow], count: int) -> dict[str, tuple[AgreementRow, ...]]:
+    """Return up to `count` samples of each rank by IoU; no sample twice."""
+    ranked = sorted(rows, key=lambda row: (-row.iou, row.sample_id))
+    count = min(count, len(ranked) // len(RANKS))
+    middle = (len(ranked) - count) // 2
+    parts = (ranked[:count], ranked[middle : middle + count], ranked[::-1][:count])
+    return dict(zip(RANKS, map(tuple, parts), strict=True))

@@ -1,0 +1,198 @@
+"""Section `masks`: where regions of interest come from, and what the stages around them need of it."""
+
+from typing import Literal, TypeAlias, TypeVar
+
+from pydantic import Field
+
+from pipeline.params.base import Section
+from pipeline.params.data import SegmentParams
+
+SourceName: TypeAlias = Literal["annotation", "sam", "fastsam"]
+"""Mask sources."""
+SamArchitectureName: TypeAlias = Literal["vit_b", "vit_l", "vit_h", "tiny"]
+"""Architectures of segment-anything; `tiny` is a stand-in of 0.1 M parameters for trials, without weights."""
+FastSamArchitectureName: TypeAlias = Literal["s", "x", "tiny"]
+"""FastSAM-s, FastSAM-x; `tiny` is a stand-in for trials, without weights."""
+OFFICIAL, RANDOM = "official", "random"
+"""Values of `weights` that are no path."""
+
+PartT = TypeVar("PartT", bound=Section)
+
+
+class PromptParams(Section):
+    """Section `masks.prompts`: how annotation becomes the prompts that a user would give."""
+
+    kind: Literal["box", "point", "box_point"]
+    """Bounding box, the pixel deepest inside, or both, of every connected part."""
+    min_area: int = Field(ge=0)
+    """Pixels below which a part gets no prompt, unless it is the largest."""
+    min_share: float = Field(ge=0, le=1)
+    """Share of the mask's area below which a part gets no prompt, unless it is the largest."""
+    max_parts: int = Field(ge=1, le=16)
+    """Prompts a sample at most, those of the largest parts."""
+    jitter: float = Field(ge=0, le=0.5)
+    """Standard deviation by which each edge of a box is off, as a share of the box's side; 0 is exact."""
+    seed: int = Field(ge=0)
+    """Seed of the jitter; its own, so that another seed of training leaves the masks cached."""
+
+
+class SamWeightsParams(Section):
+    """What stage `mask_weights@sam` fetches."""
+
+    architecture: SamArchitectureName
+    """Size of the image encoder."""
+    weights: str
+    """`official`, `random` (for trials: masks mean nothing), or a path of a .pth or .safetensors state dict."""
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 to insist on; null takes the official file's, or for a path whatever comes."""
+
+
+class SamDecoding(Section):
+    """How SAM answers prompts."""
+
+    prompts_per_chunk: int = Field(ge=1)
+    """Prompts decoded together."""
+    photos_per_batch: int = Field(ge=1)
+    """Photos encoded together on a GPU; on the CPU it is always one."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+
+
+class SamParams(SamWeightsParams, SamDecoding):
+    """Section `masks.sam`."""
+
+
+class FastSamWeightsParams(Section):
+    """What stage `mask_weights@fastsam` fetches."""
+
+    architecture: FastSamArchitectureName
+    """Size of the network."""
+    weights: str
+    """`official`, `random` (for trials: masks mean nothing), or a path of a .pt file that ultralytics wrote."""
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 to insist on; null takes the official file's, or for a path whatever comes."""
+
+
+class FastSamDecoding(Section):
+    """How FastSAM finds masks and how one of them is chosen for a prompt."""
+
+    image_size: int = Field(ge=32, multiple_of=32)
+    """Side in pixels to which photos are fitted."""
+    confidence: float = Field(gt=0, lt=1)
+    """Confidence below which a mask is no candidate."""
+    iou: float = Field(gt=0, lt=1)
+    """IoU above which the less confident of two candidates is dropped."""
+    max_masks: int = Field(ge=1)
+    """Candidates a photo at most."""
+    min_iou: float = Field(ge=0, le=1)
+    """IoU of a candidate's bounding box with the prompted box below which nothing fits."""
+    photos_per_batch: int = Field(ge=1)
+    """Photos that pass the network together on a GPU; on the CPU it is always one."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+
+
+class FastSamParams(FastSamWeightsParams, FastSamDecoding):
+    """Section `masks.fastsam`."""
+
+
+class MasksParams(Section):
+    """Section `masks`."""
+
+    source: SourceName
+    """Masks that runs are evaluated on."""
+    train: SourceName
+    """Masks that runs are trained on."""
+    photos_per_file: int = Field(ge=1)
+    """Photos whose masks share one Parquet file."""
+    prompts: PromptParams
+    sam: SamParams
+    fastsam: FastSamParams
+    tiny_area: int = Field(ge=0)
+    """Masks of fewer pixels have status `tiny`; copied from `index.tiny_area`."""
+
+
+class PromptedParams(Section):
+    """What `segment` needs to make masks from prompts, whatever answers them."""
+
+    photos_per_file: int
+    """Photos whose masks share one Parquet file."""
+    tiny_area: int
+    """Masks of fewer pixels have status `tiny`."""
+    prompts: PromptParams
+    """How annotation becomes prompts."""
+
+
+class SamSegmentParams(PromptedParams):
+    """Settings of `segment@sam`."""
+
+    source: Literal["sam"]
+    """Mask source."""
+    decoding: SamDecoding
+    """How prompts are answered."""
+
+
+class FastSamSegmentParams(PromptedParams):
+    """Settings of `segment@fastsam`."""
+
+    source: Literal["fastsam"]
+    """Mask source."""
+    decoding: FastSamDecoding
+    """How prompts are answered."""
+
+
+class NoWeightsParams(Section):
+    """Settings of `mask_weights@annotation`: nothing to fetch."""
+
+
+def part_of(section: Section, schema: type[PartT]) -> PartT:
+    """Return the fields of a section that a smaller schema has."""
+    return schema.model_validate(section.model_dump(include=set(schema.model_fields)))
+
+
+def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
+    """Return what stage `segment` depends on, source by source, so that a value of one leaves the others cached."""
+    shared = masks.model_dump(include={"photos_per_file", "tiny_area"}) | {"prompts": masks.prompts}
+    sam, fastsam = part_of(masks.sam, SamDecoding), part_of(masks.fastsam, FastSamDecoding)
+    return {
+        "annotation": SegmentParams(
+            source="annotation",
+            photos_per_file=masks.photos_per_file,
+            reference_only="annotation" not in {masks.source, masks.train},
+        ),
+        "sam": SamSegmentParams(source="sam", decoding=sam, **shared),
+        "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),
+    }
+
+
+def weights_by_source(masks: MasksParams) -> dict[SourceName, Section]:
+    """Return what stage `mask_weights` depends on, source by source."""
+    return {
+        "annotation": NoWeightsParams(),
+        "sam": part_of(masks.sam, SamWeightsParams),
+        "fastsam": part_of(masks.fastsam, FastSamWeightsParams),
+    }
+
+
+class AgreementParams(Section):
+    """Section `agreement`: masks of a source against the annotation."""
+
+    boundary: float = Field(gt=0, lt=0.5)
+    """Width of the rim of boundary IoU, as a share of the photo's diagonal."""
+    shown: int = Field(ge=1)
+    """Samples shown of each of best, median and worst."""
+    image_size: int = Field(ge=16)
+    """Side in pixels at which the models see the masks; copied from `pair.image_size`."""
+    seed: int = Field(ge=0)
+    """Seed of the bootstrap; copied from the top-level `seed`."""
+
+
+class TransferParams(Section):
+    """Section `transfer`: section 3.1 of the paper, that prompted masks differ ignorably."""
+
+    top1_margin: float = Field(gt=0, lt=1)
+    """Change of top-1 accuracy that is ignorable; the whole 95 % interval has to lie within."""
+    macro_f1_margin: float = Field(gt=0, lt=1)
+    """Change of macro F1 that is ignorable."""
+    seed: int = Field(ge=0)
+    """Seed of the bootstrap; copied from the top-level `seed`."""

@@ -1,0 +1,51 @@
+"""`mask_weights.json`: which weights a mask source has and where they came from; nothing that varies by machine."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from pipeline.errors import WeightsError
+from pipeline.params.base import Section, describe
+from pipeline.params.masks import SourceName
+
+CARD = "mask_weights.json"
+
+
+class MaskWeightsCard(Section):
+    """Weights of one mask source."""
+
+    source: SourceName
+    """Mask source."""
+    architecture: str | None
+    """Size of the network; null for annotation."""
+    origin: Literal["none", "official", "random", "file"]
+    """Where the weights came from; `random` means that masks mean nothing."""
+    file: str | None
+    """Name of the fetched file, without folders."""
+    sha256: str | None
+    """Hexadecimal SHA-256 of the fetched file."""
+    licence: str | None
+    """Licence of the official weights; null for others."""
+    stored: str | None
+    """Name of the file beside the card that holds the weights."""
+
+
+def read_card(folder: Path) -> MaskWeightsCard:
+    """Read `folder/mask_weights.json`.
+
+    Raises:
+        WeightsError: If it is absent or damaged.
+    """
+    path = folder / CARD
+    try:
+        return MaskWeightsCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: absent; run `dvc repro mask_weights@{folder.name}`") from error
+    except ValidationError as error:
+        raise WeightsError(f"{path}: {describe(error)}; run `dvc repro -f mask_weights@{folder.name}`") from error
+
+
+def write_card(card: MaskWeightsCard, folder: Path) -> None:
+    """Write `folder/mask_weights.json`."""
+    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,94 @@
+"""Open the mask source that was chosen; a further source is one more entry of `FACTORIES`.
+
+Each source is imported only where it was chosen, so that everything else works without its package.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, cast, get_args
+
+from pipeline.errors import ParamsError
+from pipeline.params.masks import FastSamDecoding, SamArchitectureName, SamDecoding
+from pipeline.segmentation.card import read_card
+from pipeline.segmentation.source import MaskSource
+
+Decoding: TypeAlias = SamDecoding | FastSamDecoding
+"""How a source answers prompts."""
+Factory: TypeAlias = Callable[[Path, str | None, str, Decoding | None], MaskSource]
+"""Takes weights, architecture, device and decoding."""
+
+PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (AGPL-3.0)"}
+"""What a source needs beyond everything else."""
+
+
+def open_source(folder: Path, *, device: str, decoding: Decoding | None = None) -> MaskSource:
+    """Return the source of a folder of `data/mask_weights`.
+
+    Args:
+        folder: Card and weights.
+        device: `cpu`, `cuda`, `cuda:1` or `mps`.
+        decoding: How it answers prompts; its own defaults where absent.
+
+    Raises:
+        ParamsError: If the source needs a package that is not installed, or is annotation, which answers no prompts.
+        WeightsError: If card or weights are absent or damaged.
+    """
+    card = read_card(folder)
+    if card.stored is None:
+        raise ParamsError(f"{folder}: {card.source} answers no prompts; choose {' or '.join(FACTORIES)}")
+    return open_file(
+        card.source, folder / card.stored, architecture=card.architecture, device=device, decoding=decoding
+    )
+
+
+def open_file(
+    source: str, weights: Path, *, architecture: str | None, device: str, decoding: Decoding | None = None
+) -> MaskSource:
+    """Return a source with the weights of a file.
+
+    Args:
+        source: `sam` or `fastsam`.
+        weights: Its weights.
+        architecture: Whose weights they are; FastSAM's file says it itself.
+        device: `cpu`, `cuda`, `cuda:1` or `mps`.
+        decoding: How it answers prompts; its own defaults where absent.
+
+    Raises:
+        ParamsError: If there is no such source, or it needs a package that is not installed.
+        WeightsError: If the weights are absent or damaged.
+    """
+    if source not in FACTORIES:
+        raise ParamsError(f"mask source {source!r} is not one of {', '.join(FACTORIES)}")
+    try:
+        return FACTORIES[source](weights, architecture, device, decoding)
+    except ModuleNotFoundError as error:
+        raise not_installed(source, error) from error
+
+
+def not_installed(source: str, error: ModuleNotFoundError) -> ParamsError:
+    """Return the error that says which package a source lacks."""
+    return ParamsError(
+        f"mask source {source} needs the package {PACKAGES[source]}, and {error.name} is not installed; "
+        "install requirements.txt whole, or choose another source"
+    )
+
+
+def _open_sam(weights: Path, architecture: str | None, device: str, decoding: Decoding | None) -> MaskSource:
+    from pipeline.segmentation import sam  # noqa: PLC0415
+
+    if architecture not in get_args(SamArchitectureName):
+        raise ParamsError(f"SAM architecture {architecture!r} is not one of {', '.join(get_args(SamArchitectureName))}")
+    chosen = cast("SamArchitectureName", architecture)
+    own = decoding if isinstance(decoding, SamDecoding) else sam.DECODING
+    return sam.Sam(weights, architecture=chosen, device=device, decoding=own)
+
+
+def _open_fastsam(weights: Path, _: str | None, device: str, decoding: Decoding | None) -> MaskSource:
+    from pipeline.segmentation import fastsam  # noqa: PLC0415
+
+    own = decoding if isinstance(decoding, FastSamDecoding) else fastsam.DECODING
+    return fastsam.FastSam(weights, device=device, decoding=own)
+
+
+FACTORIES: dict[str, Factory] = {"sam": _open_sam, "fastsam": _open_fastsam}
+"""How each source is opened."""

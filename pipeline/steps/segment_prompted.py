@@ -1,0 +1,164 @@
+"""Masks of every sample from a source that answers prompts; interrupted after any photo, it goes on there."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from tqdm import tqdm  # noqa: TC002 - the types are checked while tests run
+
+from pipeline.arrays import LabelMap
+from pipeline.console import counter
+from pipeline.datasets.label_maps import read_label_maps
+from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_file, write_mask_file
+from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
+from pipeline.datasets.prompts import Prompt, prompts_json
+from pipeline.datasets.samples import Sample, read_categories, read_samples
+from pipeline.datasets.units import FILES, finish_files
+from pipeline.imaging.decode import read_photo
+from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.models.numerics import fix_numerics, pick_device
+from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams
+from pipeline.segmentation.annotation import annotated_mask
+from pipeline.segmentation.card import CARD, read_card
+from pipeline.segmentation.open_source import open_source
+from pipeline.segmentation.parts import prompts_of
+from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks
+from pipeline.segmentation.source import MaskSource, load_prompts
+from pipeline.workspace import publish, unfinished
+
+Params: TypeAlias = SamSegmentParams | FastSamSegmentParams
+"""Settings of a source that answers prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every photo needs."""
+
+    source: MaskSource
+    params: Params
+    raw: Path
+    folder: Path
+    """Outlives an interruption."""
+    together: int
+    """Photos that the source gets at once, the unit of work."""
+    bar: "tqdm[None]"
+    """Told of every finished photo."""
+
+
+def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches
+    params: Params, *, raw: Path, samples: Path, weights: Path, masks: Path, device: str
+) -> None:
+    """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
+
+    Args:
+        params: Prompts, how they are answered, and size of a file.
+        raw: Folder of photos and label maps.
+        samples: Sample table.
+        weights: Output of stage `mask_weights` for this source.
+        masks: Folder to write.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        DatasetError: If a photo or label map is damaged, or a prompt lies outside its photo.
+        ParamsError: If the source's package or the device is absent.
+        WeightsError: If the weights are absent, damaged, or another source's.
+    """
+    settings = settings_sha256(params)
+    with unfinished("segment", settings, sha256_of(samples), *_hashes(weights)) as folder:
+        manifest = Manifest(
+            kind=KIND,
+            schema_version=SCHEMA_VERSION,
+            source=params.source,
+            image_size=0,
+            categories=tuple(category.name for category in read_categories(samples)),
+            settings_sha256=settings,
+            files=_finish_all(params, raw=raw, samples=samples, weights=weights, folder=folder, device=device),
+        )
+        write_manifest(manifest, folder / FILES)
+        publish(folder / FILES, masks)
+
+
+def _hashes(weights: Path) -> Iterator[str]:
+    names = (CARD, read_card(weights).stored)
+    return (sha256_of(weights / name) for name in names if name and (weights / name).is_file())
+
+
+def _finish_all(  # noqa: PLR0913 - what the step was given
+    params: Params, *, raw: Path, samples: Path, weights: Path, folder: Path, device: str
+) -> tuple[FileEntry, ...]:
+    place = pick_device(device)
+    fix_numerics(params.decoding.threads, seed=0)
+    source = open_source(weights, device=str(place), decoding=params.decoding)
+    total = sum(1 for _ in by_photo(read_samples(samples)))
+    with counter(total, what=f"segment {params.source}", unit="photo") as bar:
+        together = 1 if place.type == "cpu" else params.decoding.photos_per_batch
+        work = _Work(source, params, raw, folder, together, bar)
+        # One process: a model has the threads, or the GPU, to itself.
+        finished = finish_files(partial(_write_file, work), _files(params, samples), folder, workers=1)
+        return tuple(_counted(_files(params, samples), finished, bar))
+
+
+def _files(params: Params, samples: Path) -> Iterator[PlannedFile]:
+    return plan_files(read_samples(samples), photos_per_file=params.photos_per_file)
+
+
+def _counted(
+    planned: Iterable[PlannedFile], finished: Iterable[FileEntry], bar: "tqdm[None]", *, first: int = 0
+) -> Iterator[FileEntry]:
+    """Pass entries on, telling the bar of their photos, also of those that an earlier run finished."""
+    done = first
+    for file, entry in zip(planned, finished, strict=True):
+        done += sum(1 for _ in by_photo(file.samples))
+        bar.update(done - bar.n)
+        yield entry
+
+
+def _write_file(work: _Work, planned: PlannedFile, path: Path) -> None:
+    """Write one file from units of a few photos, each of which is kept as soon as it is done."""
+    parts = work.folder / f"{planned.name}.parts"
+    parts.mkdir(exist_ok=True)
+    units = list(plan_files(planned.samples, photos_per_file=work.together))
+    finished = finish_files(partial(_write_unit, work), units, parts, workers=1)
+    done = _counted(units, finished, work.bar, first=int(work.bar.n))
+    masks = [mask for entry in done for mask in read_mask_file(parts / FILES / entry.name)]
+    write_mask_file(masks, path, _metadata(work.params))
+    shutil.rmtree(parts)
+
+
+def _write_unit(work: _Work, unit: PlannedFile, path: Path) -> None:
+    photos = [_prompted(of_photo, work) for of_photo in by_photo(unit.samples)]
+    found = prompted_masks(work.source, photos)
+    prompts = {sample_id: asked for photo in photos for sample_id, asked in photo.prompts.items()}
+    stored = [_stored(sample_id, mask, prompts[sample_id], work) for sample_id, mask in found.items()]
+    write_mask_file(stored, path, _metadata(work.params))
+
+
+def _prompted(samples: tuple[Sample, ...], work: _Work) -> PromptedPhoto:
+    label_maps = read_label_maps(samples, work.raw)
+    prompts = {sample.sample_id: _prompts(sample, label_maps, work.params.prompts) for sample in samples}
+    return PromptedPhoto(read_photo(work.raw / samples[0].photo_path), prompts)
+
+
+def _prompts(sample: Sample, label_maps: Mapping[str, LabelMap], params: PromptParams) -> tuple[Prompt, ...]:
+    if sample.label_map_path is None:
+        return load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
+    mask = annotated_mask(label_maps[sample.label_map_path], sample.mask_value, sample_id=sample.sample_id)
+    return prompts_of(mask, params, sample_id=sample.sample_id)
+
+
+def _stored(sample_id: str, found: PromptedMask, prompts: Sequence[Prompt], work: _Work) -> StoredMask:
+    tiny = found.status == "ok" and found.mask.sum() < work.params.tiny_area
+    return StoredMask.of(
+        found.mask,
+        sample_id=sample_id,
+        score=found.score,
+        status="tiny" if tiny else found.status,
+        prompts=prompts_json(prompts),
+    )
+
+
+def _metadata(params: Params) -> dict[str, str]:
+    return {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings_sha256(params)}

@@ -1,0 +1,85 @@
+"""Judge trained runs on the test cut-outs of another mask source and of the annotation, and compare."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pipeline.console import note
+from pipeline.datasets.samples import read_samples
+from pipeline.evaluation.transfer import RunTransfer, TransferSummary, compare_answers
+from pipeline.params.analysis import EvaluateParams
+from pipeline.params.masks import SourceName, TransferParams
+from pipeline.segmentation.card import read_card
+
+REFERENCE = "annotation"
+SUMMARY = "summary.json"
+
+
+def transfer(  # noqa: PLR0913 - every path the stage touches
+    params: TransferParams,
+    judging: EvaluateParams,
+    *,
+    source: SourceName,
+    trained_on: SourceName,
+    runs: Sequence[Path],
+    samples: Path,
+    weights: Path,
+    shards: Path,
+    output: Path,
+    device: str,
+) -> None:
+    """Write `output/summary.json`: what changes when only the test cut-outs are swapped.
+
+    Args:
+        params: Margins and seed.
+        judging: Section `evaluate`: batch size and threads.
+        source: Mask source whose cut-outs are compared with those of annotation.
+        trained_on: Mask source the runs were trained on.
+        runs: Folders of runs; the same one twice counts once.
+        samples: Sample table; samples without annotation are left out, since there is nothing to compare with.
+        weights: Output of stage `mask_weights` for the source.
+        shards: Outputs of stage `pair`, one folder a source.
+        output: Folder to write.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        EvaluationError: If shards do not fit a run, or a logit is not finite.
+        ManifestError: If a stored file is absent or damaged.
+        ParamsError: If the device is not there.
+    """
+    chosen = [] if source == REFERENCE else list(dict.fromkeys(runs))
+    folders = (shards / REFERENCE, shards / source)
+    annotated = frozenset(s.sample_id for s in read_samples(samples) if s.label_map_path) if chosen else frozenset()
+    summary = TransferSummary(
+        source=source,
+        weights=read_card(weights).origin,
+        trained_on=trained_on,
+        top1_margin=params.top1_margin,
+        macro_f1_margin=params.macro_f1_margin,
+        runs=tuple(_compared(run, folders, annotated, params, judging, device) for run in chosen),
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    (output / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    note(f"{source} instead of annotation for test cut-outs: {_verdict(summary)}")
+
+
+def _compared(  # noqa: PLR0913, PLR0917 - what the step was given
+    run: Path,
+    folders: tuple[Path, Path],
+    annotated: Collection[str],
+    params: TransferParams,
+    judging: EvaluateParams,
+    device: str,
+) -> RunTransfer:
+    from pipeline.steps.predictions import predict_table  # noqa: PLC0415 - torch, only where there is a comparison
+
+    tables = (predict_table(run, folder, judging, device) for folder in folders)
+    reference, other = (table.only(annotated) for table in tables)
+    return compare_answers(run.name, reference, other, params)
+
+
+def _verdict(summary: TransferSummary) -> str:
+    if not summary.runs:
+        return "nothing to compare"
+    fine = sum(run.ignorable for run in summary.runs)
+    random = " (random weights: it says nothing about the paper)" if summary.weights == "random" else ""
+    return f"the change is ignorable for {fine} of {len(summary.runs)} runs{random}"
