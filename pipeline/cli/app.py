@@ -2,17 +2,18 @@
 
 import typer
 
+from pipeline.cli.export import export
+from pipeline.cli.predict import predict
 from pipeline.cli.propose import propose, take
 from pipeline.cli.report import report
+from pipeline.cli.serve import serve
 from pipeline.cli.show import show
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(show)
-app.command()(report)
-app.command()(propose)
-app.command()(take)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+for command in (predict, serve, export, show, report, propose, take):
+    app.command()(command)
 
 
-@app.callback()
+@app.callback(epilog="Exit codes: 0 done, 1 refused (one line says why), 2 wrong usage, 130 interrupted.")
 def describe() -> None:
-    """Look at what the RveRNet pipeline made. The pipeline itself is run by `dvc repro`."""
+    """Use and look at what the RveRNet pipeline made. The pipeline itself is run by `dvc repro`."""

@@ -1,12 +1,12 @@
 """Cut every photo into an ROI view and an extra-ROI view for each of its samples."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.arrays import Image, Mask
+from pipeline.arrays import Image
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
@@ -15,7 +15,7 @@ from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_me
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_photo
-from pipeline.imaging.letterbox import Rect, letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
+from pipeline.imaging.views import views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.params.data import PairParams
 from pipeline.workspace import publish, unfinished
@@ -83,18 +83,11 @@ def _write_file(  # noqa: PLR0913 - bound once by `partial`
     for of_photo in by_photo(planned.samples):
         photo = _read_checked(raw, of_photo[0])
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
-        for views in _views(photo, (mask.full() for mask in stored[row : row + len(of_photo)]), params):
+        masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
+        for views in views_of(photo, masks_of_photo, size=params.image_size, fill=params.fill, pad=params.pad):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
             row += 1
     write_shard(batch, path, metadata)
-
-
-def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[tuple[Rect, Mask, Image, Image]]:
-    boxed = letterbox(photo, size=params.image_size, pad=params.pad)
-    rect = letterbox_rect(*photo.shape[:2], size=params.image_size)
-    for mask in masks:
-        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad)
-        yield rect, letterbox_mask(mask, size=params.image_size), views.roi, views.extra_roi
 
 
 def _read_checked(raw: Path, sample: Sample) -> Image:
