@@ -22,7 +22,7 @@ BATCHES = (1, 2, 5)
 SEED = 0
 
 Answering: TypeAlias = Callable[[Sequence[Images]], Logits]
-"""Anything that returns logits of the views a run looks at, in the order of `view_names`."""
+"""Anything that returns logits of the views a run looks at, in the order of `Run.branches`."""
 
 
 class Classifier(nn.Module):
@@ -40,17 +40,11 @@ class Classifier(nn.Module):
         return logits
 
 
-def view_names(run: Run) -> tuple[Branch, ...]:
-    """Return the views that a run looks at: `roi`, `extra_roi` or both, in this order."""
-    names: tuple[Branch, ...] = ("roi", "extra_roi")
-    return tuple(name for name in names if name in run.card.backbones)
-
-
 def random_views(run: Run, samples: int) -> tuple[Images, ...]:
     """Return noise for every view of a run; the same every time, and different for every sample."""
     side = run.card.image_size
     generator = np.random.default_rng(SEED)
-    return tuple(generator.integers(0, 256, (samples, side, side, 3), dtype=np.uint8) for _ in view_names(run))
+    return tuple(generator.integers(0, 256, (samples, side, side, 3), dtype=np.uint8) for _ in run.branches)
 
 
 def channels_first(views: Sequence[Images]) -> tuple[np.ndarray, ...]:
@@ -94,7 +88,7 @@ def check_equality(run: Run, exported: Answering, what: str) -> float:
 
 
 def _differences(run: Run, exported: Answering) -> Iterator[float]:
-    classifier = Classifier(run.model, view_names(run))
+    classifier = Classifier(run.model, run.branches)
     for samples in BATCHES:
         views = random_views(run, samples)
         with torch.inference_mode():

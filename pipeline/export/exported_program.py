@@ -1,5 +1,6 @@
 """A run as an exported program of PyTorch, .pt2: loads without this project's code or timm."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 
 from pipeline.arrays import Images, Logits
 from pipeline.errors import ExportError
-from pipeline.export.classifier import Classifier, check_equality, describe, random_views, tensors, view_names
+from pipeline.export.classifier import Classifier, check_equality, describe, random_views, tensors
 from pipeline.prediction.run import Run
 
 
@@ -24,7 +25,7 @@ def write_exported_program(run: Run, path: Path) -> float:
     Raises:
         ExportError: If PyTorch cannot export the model, or the file does not give the run's logits.
     """
-    names, batch = view_names(run), torch.export.Dim("batch", min=1)
+    names, batch = run.branches, torch.export.Dim("batch", min=1)
     shapes = (tuple({0: batch} for _ in names),)
     try:
         program = torch.export.export(
@@ -33,7 +34,8 @@ def write_exported_program(run: Run, path: Path) -> float:
     except (RuntimeError, ValueError) as error:
         text = str(error).strip().splitlines()[0]
         raise ExportError(f"run {run.name}: PyTorch cannot export it ({text})") from error
-    torch.export.save(program, path, extra_files=describe(run))
+    with warnings.catch_warnings(action="ignore"):  # of the exporter, about itself
+        torch.export.save(program, path, extra_files=describe(run))
     return check_equality(run, ExportedProgram(path), str(path))
 
 

@@ -1,5 +1,6 @@
 """A run as ONNX: for onnxruntime and whatever else reads it, without PyTorch."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,6 @@ from pipeline.export.classifier import (
     describe,
     random_views,
     tensors,
-    view_names,
 )
 from pipeline.prediction.run import Run
 
@@ -40,23 +40,25 @@ def write_onnx(run: Run, path: Path) -> float:
         ExportError: If a package is absent, PyTorch cannot export the model, or the file gives other logits.
     """
     _require()
-    names = view_names(run)
+    names = run.branches
     batch = torch.export.Dim("batch", min=1)
     try:
-        program: Any = torch.onnx.export(
-            Classifier(run.model, names).eval(),
-            tensors(random_views(run, 2)),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(names),
-            output_names=["logits"],
-            dynamic_shapes=(tuple({0: batch} for _ in names),),
-            verbose=False,
-        )
+        with warnings.catch_warnings(action="ignore"):  # of the exporter, about itself
+            program: Any = torch.onnx.export(
+                Classifier(run.model, names).eval(),
+                tensors(random_views(run, 2)),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(names),
+                output_names=["logits"],
+                dynamic_shapes=(tuple({0: batch} for _ in names),),
+                verbose=False,
+            )
     except torch.onnx.errors.OnnxExporterError as error:
         raise ExportError(f"run {run.name}: PyTorch cannot write it as ONNX ({_first_line(error)})") from error
     program.model.metadata_props.update(describe(run))
-    program.save(path)
+    with warnings.catch_warnings(action="ignore"):
+        program.save(path)
     return check_equality(run, OnnxFile(path), str(path))
 
 

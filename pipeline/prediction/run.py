@@ -12,7 +12,7 @@ from pipeline.errors import DatasetError, EmptyMaskError
 from pipeline.evaluation.inference import plain_logits, predict
 from pipeline.imaging.views import views_of
 from pipeline.models.numerics import pick_device
-from pipeline.models.package import RunCard, load_run
+from pipeline.models.package import BranchName, RunCard, load_run
 from pipeline.models.rvernet import RveRNet
 from pipeline.prediction.prediction import Prediction
 
@@ -40,6 +40,12 @@ class Run:
     def class_names(self) -> tuple[str, ...]:
         """Category name by logit."""
         return self.card.class_names
+
+    @property
+    def branches(self) -> tuple[BranchName, ...]:
+        """Views the run looks at: `roi`, `extra_roi` or both, in this order."""
+        names: tuple[BranchName, ...] = ("roi", "extra_roi")
+        return tuple(name for name in names if name in self.card.backbones)
 
     @property
     def temperature(self) -> float:

@@ -47,7 +47,9 @@ def make_app(desk: Desk, host: str) -> FastAPI:
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
-    theme = gr.themes.Soft(primary_hue="amber", font=FONTS, font_mono=["monospace"])
+    theme = gr.themes.Soft(font=FONTS, font_mono=["monospace"]).set(
+        block_label_text_color="*neutral_800", block_label_text_color_dark="*neutral_100"
+    )
     mounted: FastAPI = gr.mount_gradio_app(
         app, build_page(desk), path="/", theme=theme, css=STYLE, max_file_size=LARGEST_UPLOAD, show_error=False,
         footer_links=[], run_history=False, pwa=False, mcp_server=False, ssr_mode=False, enable_monitoring=False,

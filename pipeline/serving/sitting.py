@@ -13,6 +13,7 @@ from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.shards import SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError, PhotoError
+from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import photo_size, read_photo
 from pipeline.prediction.prediction import Prediction
 from pipeline.prediction.regions import Region, regions_at
@@ -152,14 +153,20 @@ def judge(sitting: Sitting, runs: Sequence[Run]) -> Sitting:
 
 
 def draw(sitting: Sitting, prompt: Prompt | None = None) -> Image:
-    """Return the shown photo with the waiting corner as a cross, or the box of a prompt as a frame."""
-    picture = Pillow.fromarray(sitting.shown)
+    """Return the shown photo with what is marked: the food tinted, its box framed, or a first corner as a cross."""
+    picture = Pillow.fromarray(sitting.shown if sitting.region is None else _tinted(sitting.shown, sitting.region.mask))
     pen, width = ImageDraw.Draw(picture), max(2, len(sitting.shown) // 200)
-    if prompt is not None:
+    if prompt is not None and prompt.kind == "box":
         pen.rectangle([number / sitting.scale for number in prompt.bounds()], outline=MARK, width=width)
-    elif sitting.corner is not None:
+    if sitting.corner is not None:
         x, y = (number / sitting.scale for number in sitting.corner)
         arm = 6 * width
         pen.line([(x - arm, y), (x + arm, y)], fill=MARK, width=width)
         pen.line([(x, y - arm), (x, y + arm)], fill=MARK, width=width)
     return np.asarray(picture)
+
+
+def _tinted(shown: Image, mask: Mask) -> Image:
+    size = (shown.shape[1], shown.shape[0])
+    small = Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.NEAREST)
+    return overlay(shown, np.asarray(small) > 0)
