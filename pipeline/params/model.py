@@ -37,17 +37,33 @@ class TrainParams(Section):
     epochs: int = Field(ge=1)
     """Passes over the train split."""
     batch_size: int = Field(ge=1)
-    """Samples per optimiser step."""
+    """Samples per optimiser step, on all devices and in all passes together."""
+    accumulate: int = Field(ge=1)
+    """Passes that an optimiser step is split into to save memory; gradients are those of the whole batch."""
     optimizer: Literal["adam", "adamw", "sgd"]
     """Optimiser; the paper uses adam."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate."""
+    layer_decay: float = Field(gt=0, le=1)
+    """Factor on the rate from a backbone's layer to the one before it; the last one and the head have all of it."""
     weight_decay: float = Field(ge=0)
-    """Weight decay of the optimiser."""
+    """Weight decay of matrices and kernels; biases, norms, tokens and position embeddings have none."""
     schedule: Literal["warmup_cosine", "released", "constant"]
     """`warmup_cosine` steps per optimiser step; `released` gives the paper's 30 real rates, one an epoch."""
     warmup_epochs: float = Field(ge=0)
     """Epochs of linear warm-up of `warmup_cosine`."""
+    clip_norm: float = Field(ge=0)
+    """Bound on the norm of all gradients together; 0 sets none."""
+    label_smoothing: float = Field(ge=0, lt=1)
+    """Share of a target's probability spread evenly over all classes."""
+    balance: Literal["none", "loss", "sampler"]
+    """`loss` weighs samples by class, `sampler` draws them by class, with replacement."""
+    balance_beta: float = Field(ge=0, lt=1)
+    """Beta of the effective number of samples that `balance` goes by: 0 counts all alike, towards 1 rare ones more."""
+    freeze: Literal["none", "roi", "extra_roi", "both"]
+    """Branches that stay as they were loaded, their batch statistics included; an absent one has nothing to freeze."""
+    ema_decay: float = Field(ge=0, lt=1)
+    """Decay per step of the average of the weights that is tested and saved; 0 tests and saves the last weights."""
     flip: float = Field(ge=0, le=1)
     """Probability of a horizontal flip."""
     joint_flip: bool
@@ -58,6 +74,10 @@ class TrainParams(Section):
     """What a branch hands on: pooled features, or 1000-way ImageNet logits as released."""
     hidden: int = Field(ge=1)
     """Units of the hidden layer of the integration module; 640 in the paper."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    """Of the forward pass; `auto` is bf16 on a GPU that has it and fp32 elsewhere, `fp16` comes with loss scaling."""
+    compile: bool
+    """Whether torch.compile fuses the model's kernels, for minutes of compiling first."""
     threads: int = Field(ge=1)
     """CPU threads of training; part of the result, since sums are split among them."""
     seed: int = Field(ge=0)

@@ -1,8 +1,8 @@
 """Train one run: RveRNet with two backbones, or one backbone alone on one view."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import timm
@@ -14,7 +14,6 @@ from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError
-from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
 from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
@@ -29,17 +28,20 @@ from pipeline.models.package import (
     build_run,
     save_run,
 )
-from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from pipeline.training.epoch import TestPass, TrainPass, test_epoch, train_epoch
+from pipeline.params.runtime import RuntimeParams
+from pipeline.training.batches import Source
+from pipeline.training.checkpoint import Checkpoint, Pace
+from pipeline.training.epoch import TestPass
+from pipeline.training.fit import Course, fit
 from pipeline.training.history import EpochRecord, write_history
-from pipeline.training.optimizer import make_optimizer
-from pipeline.training.split import Split, load_split
+from pipeline.training.learner import Learner
+from pipeline.training.live import HISTORY, LiveCurves
+from pipeline.training.objective import class_weights, make_objective
+from pipeline.training.precision import Precision, choose_precision
+from pipeline.training.split import load_split
+from pipeline.training.watch import Watch
 from pipeline.workspace import publish, unfinished
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 CHECKPOINT = "checkpoint.pt"
 VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
@@ -56,23 +58,23 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     shards: Path,
     weights: Path,
     output: Path,
-    device: str,
+    runtime: RuntimeParams,
 ) -> None:
     """Write the package of one run (`model.safetensors`, `run.json`) and its `history.csv` to `output`.
 
-    An interrupted run goes on after its last finished epoch and ends, on a CPU, in the very same bytes.
+    An interrupted run goes on from its last checkpoint and ends, on a CPU, in the very same bytes.
 
     `roi` and `extra_roi` name a backbone each, or none; `weights` holds one folder a backbone; `classes` is the name of
-    `class_set`; `device` is one that `pick_device` knows.
+    `class_set`; `runtime` says where the run is trained and how often a checkpoint is written.
 
     Raises:
         ModelError: If both branches are absent or a backbone cannot be built.
-        ParamsError: If the class set does not fit the categories, or the device is not there.
+        ParamsError: If the class set does not fit the categories, or the device or its precision is not there.
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
     """
     source = Shards(shards)
     class_map = select_classes(source.categories, class_set.exclude)
-    place = pick_device(device)
+    precision = choose_precision(params.precision, pick_device(runtime.device))
     plan = RunPlan(
         run=run,
         roi=roi,
@@ -84,27 +86,73 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         preprocessing=read_preprocessing(source),
         backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
         train=params,
-        made_with=MadeWith(device=place.type, precision="fp32", versions=VERSIONS),
+        made_with=MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS),
         shards_sha256=sha256_of(shards / MANIFEST),
     )
-    _carry_out(plan, class_map, source, weights=weights, output=output, place=place)
+    _carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
 
 
 def _carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
-    plan: RunPlan, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, place: torch.device
+    plan: RunPlan, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, runtime: RuntimeParams
 ) -> None:
-    with unfinished("train", plan.model_dump_json()) as folder:
-        progress = _begin(plan, _tensors(weights, plan), folder / CHECKPOINT, place)
-        final = _go_on(progress, plan, class_map, source, folder / CHECKPOINT)
+    identity = plan.model_dump_json()
+    with unfinished("train", identity) as folder:
+        shutil.rmtree(output, ignore_errors=True)  # so that the curves shown there are this run's
+        course = _course(plan, class_map, source)
+        learner = _learner(plan, course, _tensors(weights, plan))
+        checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
+        tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
         finished = folder / "finished"
         finished.mkdir(exist_ok=True)
-        save_run(progress.model, final, finished)
-        write_history(progress.records, finished / "history.csv")
+        save_run(learner.judged, _conclude(plan, course.test, tested, records[-1]), finished)
+        write_history(records, finished / HISTORY)
         publish(finished, output)
 
 
-def _conclude(plan: RunPlan, split: Split, tested: TestPass, record: EpochRecord) -> RunCard:
-    bad = [split.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
+def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, BackboneCard]:
+    cards = {branch: read_card(weights / name) for branch, name in names.items()}
+    present = {branch: card for branch, card in cards.items() if card.timm is not None}
+    if not present:
+        valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in names.values()))
+        raise ModelError(f"params.yaml: roi and extra_roi are both none; give at least one a backbone: {valid}")
+    return present
+
+
+def _tensors(weights: Path, plan: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
+    return {
+        branch: None if backbone.source == "none" else safetensors.torch.load_file(weights / backbone.name / WEIGHTS)
+        for branch, backbone in plan.backbones.items()
+    }
+
+
+def _course(plan: RunPlan, class_map: ClassMap, source: Shards) -> Course:
+    train, test = (load_split(source, name, class_map, views=frozenset(plan.backbones)) for name in ("train", "test"))
+    weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
+    return Course(train, test, weights, class_map.positions(plan.ambiguous))
+
+
+def _learner(plan: RunPlan, course: Course, tensors: Mapping[BranchName, dict[str, Tensor] | None]) -> Learner:
+    precision = Precision(plan.made_with.precision, plan.made_with.device)
+    model = build_run(plan, tensors).to(precision.device)
+    return Learner(model, plan.train, make_objective(plan.train, course.weights), precision)
+
+
+def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
+    plan: RunPlan, learner: Learner, course: Course, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
+) -> tuple[TestPass, list[EpochRecord]]:
+    progress, curves = checkpoint.load(), LiveCurves(output, patience=runtime.live_after)
+    samples, epochs, pace = len(course.train), plan.train.epochs, Pace(runtime.checkpoint_minutes)
+    done = progress.epoch * samples + progress.tally.samples
+    with counter(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
+        watch = Watch(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
+        tested = fit(learner, course, progress, watch)
+    watch.finished(progress)
+    return tested, progress.records
+
+
+def _conclude(plan: RunPlan, source: Source, tested: TestPass, record: EpochRecord) -> RunCard:
+    """Say what came of the plan."""
+    bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
     if bad:
         raise TrainingError(
             f"run {plan.run}: after the last epoch the logits of {len(bad)} samples are not finite, first {bad[0]}; "
@@ -119,80 +167,6 @@ def _conclude(plan: RunPlan, split: Split, tested: TestPass, record: EpochRecord
             macro_f1=record.test_macro_f1,
             ambiguous_f1=record.test_ambiguous_f1,
         ),
-        calibration=Calibration(temperature=fit_temperature(tested.logits, split.targets), fitted_on="test split"),
+        calibration=Calibration(temperature=fit_temperature(tested.logits, source.targets), fitted_on="test split"),
         weights_sha256="",
-    )
-
-
-def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, BackboneCard]:
-    cards = {branch: read_card(weights / name) for branch, name in names.items()}
-    present = {branch: card for branch, card in cards.items() if card.timm is not None}
-    if not present:
-        valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in names.values()))
-        raise ModelError(f"params.yaml: roi and extra_roi are both none; give at least one a backbone: {valid}")
-    return present
-
-
-def _tensors(weights: Path, card: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
-    return {
-        branch: None if backbone.source == "none" else safetensors.torch.load_file(weights / backbone.name / WEIGHTS)
-        for branch, backbone in card.backbones.items()
-    }
-
-
-def _begin(
-    card: RunPlan, tensors: dict[BranchName, dict[str, Tensor] | None], checkpoint: Path, place: torch.device
-) -> Progress[RveRNet]:
-    model = build_run(card, tensors).to(place)
-    progress = Progress(model, make_optimizer(model, card.train))
-    load_checkpoint(progress, checkpoint, place)
-    return progress
-
-
-def _go_on(
-    progress: Progress[RveRNet], card: RunPlan, class_map: ClassMap, source: Shards, checkpoint: Path
-) -> RunCard:
-    views = frozenset(card.backbones)
-    train_split = load_split(source, "train", class_map, views=views)
-    test_split = load_split(source, "test", class_map, views=views)
-    epochs, done = card.train.epochs, len(progress.records)
-    with counter(
-        epochs * len(train_split), what=f"train {card.run}", unit="sample", done=done * len(train_split)
-    ) as bar:
-        for epoch in range(done, epochs):
-            trained = train_epoch(
-                progress.model, train_split, progress.optimizer, card.train, epoch=epoch, on_batch=bar.update
-            )
-            tested = test_epoch(progress.model, test_split, batch_size=card.train.batch_size)
-            record = _record(epoch, trained, tested, test_split, class_map.positions(card.ambiguous))
-            progress.records.append(record)
-            save_checkpoint(progress, checkpoint)
-            _show(bar, record, epochs)
-    tested = test_epoch(progress.model, test_split, batch_size=card.train.batch_size)
-    return _conclude(card, test_split, tested, progress.records[-1])
-
-
-def _record(epoch: int, trained: TrainPass, tested: TestPass, split: Split, ambiguous: tuple[int, ...]) -> EpochRecord:
-    targets, predictions = split.targets.numpy(), tested.predictions.numpy()
-    match ambiguous:
-        case (first, second):
-            pair: float | None = pair_f1(targets, predictions, (first, second))
-        case _:
-            pair = None
-    return EpochRecord(
-        epoch=epoch + 1,
-        learning_rate=trained.learning_rate,
-        train_loss=trained.loss,
-        train_top1=trained.top1,
-        test_loss=tested.loss,
-        test_top1=top1(targets, predictions),
-        test_macro_f1=macro_f1(targets, predictions),
-        test_ambiguous_f1=pair,
-    )
-
-
-def _show(bar: "tqdm[Any]", record: EpochRecord, epochs: int) -> None:
-    bar.set_postfix_str(
-        f"epoch {record.epoch}/{epochs}, loss {record.train_loss:.3f}, test top-1 {record.test_top1:.3f}, "
-        f"macro F1 {record.test_macro_f1:.3f}"
     )
