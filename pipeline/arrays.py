@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 Image: TypeAlias = UInt8[np.ndarray, "H W 3"]
 """RGB, values in [0, 255]."""
+AnyImage: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
+"""One of several RGB pictures whose sizes may differ, values in [0, 255]."""
 Mask: TypeAlias = Bool[np.ndarray, "H W"]
 """True inside the region of interest."""
 LabelMap: TypeAlias = UInt8[np.ndarray, "H W"]

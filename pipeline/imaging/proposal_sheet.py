@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from pipeline.arrays import Image
+from pipeline.arrays import AnyImage, Image
 from pipeline.imaging.contact_sheet import GAP, INK, LETTER, LINE, PAPER
 
 
@@ -17,7 +17,7 @@ class SheetLine:
 
     caption: str
     """Text above the pictures."""
-    pictures: Sequence[tuple[str, Image]]
+    pictures: Sequence[tuple[str, AnyImage]]
     """Title and picture, from left to right."""
 
 

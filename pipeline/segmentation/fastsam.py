@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.arrays import Image
+from pipeline.arrays import AnyImage, Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import FastSamDecoding
 from pipeline.segmentation.fastsam_weights import load_fastsam
@@ -50,14 +50,14 @@ class FastSam:
         """Return one answer per prompt; the score is FastSAM's confidence in the chosen mask."""
         return self.answer_batch([photo], [prompts])[0]
 
-    def answer_batch(self, photos: Sequence[Image], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+    def answer_batch(self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Return the answers of several photos; each photo passes the network once."""
         return [
             [choose(found, prompt, min_iou=self.decoding.min_iou) for prompt in asked]
             for found, asked in zip(self.find(photos), prompts, strict=True)
         ]
 
-    def find(self, photos: Sequence[Image]) -> Iterator[Candidates]:
+    def find(self, photos: Sequence[AnyImage]) -> Iterator[Candidates]:
         """Yield every mask of each photo."""
         # On a CPU photos gain nothing from company, and alone their bytes do not depend on it.
         together = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
@@ -66,7 +66,7 @@ class FastSam:
             for photo, result in zip(group, self._pass(group), strict=True):
                 yield _candidates(result, photo)
 
-    def _pass(self, photos: Sequence[Image]) -> list[Any]:
+    def _pass(self, photos: Sequence[AnyImage]) -> list[Any]:
         # Arrays are taken for BGR; without `rect=False` photos of one batch would change each other's size.
         results: list[Any] = self.network.predict(
             [np.ascontiguousarray(photo[..., ::-1]) for photo in photos],

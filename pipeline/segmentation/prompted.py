@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from pipeline.arrays import Image, Mask
+from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.errors import DatasetError
 from pipeline.segmentation.source import Answer, MaskSource, box_mask
@@ -35,7 +35,7 @@ class PromptedPhoto(NamedTuple):
 class BatchSource(MaskSource, Protocol):
     """A mask source that is faster with several photos at once."""
 
-    def answer_batch(self, photos: Sequence[Image], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+    def answer_batch(self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Return the answers of several photos."""
 
 

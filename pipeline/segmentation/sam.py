@@ -15,7 +15,7 @@ from jaxtyping import Float
 from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
-from pipeline.arrays import Image
+from pipeline.arrays import AnyImage, Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import SamArchitectureName, SamDecoding
 from pipeline.segmentation.sam_weights import load_sam
@@ -70,11 +70,11 @@ class Sam:
         return self.answer_batch([photo], [prompts])[0]
 
     @torch.inference_mode()
-    def answer_batch(self, photos: Sequence[Image], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
+    def answer_batch(self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]) -> list[list[Answer]]:
         """Return the answers of several photos; each photo passes the encoder once."""
         return [self._decode(photo, asked) for photo, asked in zip(self._encode(photos), prompts, strict=True)]
 
-    def _encode(self, photos: Sequence[Image]) -> Iterator[Encoded]:
+    def _encode(self, photos: Sequence[AnyImage]) -> Iterator[Encoded]:
         # On a CPU photos gain nothing from company, and alone their bytes do not depend on it.
         together = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
         for first in range(0, len(photos), together):
