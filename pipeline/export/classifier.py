@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -68,6 +70,17 @@ def describe(run: Run) -> dict[str, str]:
         "temperature": str(run.temperature),
         "weights_sha256": card.weights_sha256,
     }
+
+
+@contextmanager
+def finished(path: Path) -> Iterator[Path]:
+    """Lend another name to write to; the file takes its own once the block ends without an error."""
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def check_equality(run: Run, exported: Answering, what: str) -> float:

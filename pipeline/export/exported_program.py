@@ -8,7 +8,7 @@ import torch
 
 from pipeline.arrays import Images, Logits
 from pipeline.errors import ExportError
-from pipeline.export.classifier import Classifier, check_equality, describe, random_views, tensors
+from pipeline.export.classifier import Classifier, check_equality, describe, finished, random_views, tensors
 from pipeline.prediction.run import Run
 
 
@@ -34,9 +34,10 @@ def write_exported_program(run: Run, path: Path) -> float:
     except (RuntimeError, ValueError) as error:
         text = str(error).strip().splitlines()[0]
         raise ExportError(f"run {run.name}: PyTorch cannot export it ({text})") from error
-    with warnings.catch_warnings(action="ignore"):  # of the exporter, about itself
-        torch.export.save(program, path, extra_files=describe(run))
-    return check_equality(run, ExportedProgram(path), str(path))
+    with finished(path) as unfinished:
+        with warnings.catch_warnings(action="ignore"):  # of the exporter, about itself
+            torch.export.save(program, unfinished, extra_files=describe(run))
+        return check_equality(run, ExportedProgram(unfinished), str(path))
 
 
 class ExportedProgram:

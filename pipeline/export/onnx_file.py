@@ -16,6 +16,7 @@ from pipeline.export.classifier import (
     channels_first,
     check_equality,
     describe,
+    finished,
     random_views,
     tensors,
 )
@@ -57,9 +58,10 @@ def write_onnx(run: Run, path: Path) -> float:
     except torch.onnx.errors.OnnxExporterError as error:
         raise ExportError(f"run {run.name}: PyTorch cannot write it as ONNX ({_first_line(error)})") from error
     program.model.metadata_props.update(describe(run))
-    with warnings.catch_warnings(action="ignore"):
-        program.save(path)
-    return check_equality(run, OnnxFile(path), str(path))
+    with finished(path) as unfinished:
+        with warnings.catch_warnings(action="ignore"):
+            program.save(unfinished)
+        return check_equality(run, OnnxFile(unfinished), str(path))
 
 
 class OnnxFile:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
@@ -20,6 +21,13 @@ from pipeline.prediction.run import Run
 
 SHOWN_SIDE = 320
 """Least side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors."""
+
+
+# Letters of their own: jaxtyping compares equal letters within a call.
+Shown: TypeAlias = UInt8[np.ndarray, "s s 3"]
+"""Square picture at the size a person sees."""
+ShownMask: TypeAlias = Bool[np.ndarray, "s s"]
+"""Square mask at that size."""
 
 
 class BranchPicture(NamedTuple):
@@ -82,17 +90,17 @@ def heat_pictures(
     )
 
 
-def enlarge(view: Image) -> Image:
+def enlarge(view: Image) -> Shown:
     """Return a small picture enlarged by a whole factor, without smoothing, so that its pixels stay what they are."""
     factor = max(1, -(-SHOWN_SIDE // len(view)))
-    enlarged: Image = view.repeat(factor, axis=0).repeat(factor, axis=1)
+    enlarged: Shown = view.repeat(factor, axis=0).repeat(factor, axis=1)
     return enlarged
 
 
-def enlarge_mask(mask: Mask) -> Mask:
+def enlarge_mask(mask: Mask) -> ShownMask:
     """Return a mask at the size that `enlarge` gives its view."""
     factor = max(1, -(-SHOWN_SIDE // len(mask)))
-    enlarged: Mask = mask.repeat(factor, axis=0).repeat(factor, axis=1)
+    enlarged: ShownMask = mask.repeat(factor, axis=0).repeat(factor, axis=1)
     return enlarged
 
 

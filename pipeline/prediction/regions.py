@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.errors import DatasetError, EmptyMaskError
 from pipeline.imaging.decode import read_label_map
+from pipeline.prediction.photos import MASK_ENDING
 from pipeline.segmentation.prompted import PromptedPhoto, prompted_masks
 from pipeline.segmentation.proposals import propose
 from pipeline.segmentation.source import MaskSource
@@ -19,8 +20,8 @@ DRAWN = "mask file"
 """Method of masks that somebody drew."""
 MOST = 40
 """Proposals a photo at most."""
-SUFFIXES = (".png", ".mask.png")
-"""What follows a photo's stem in the name of its mask: as in the official layout, or as beside extra photos."""
+SUFFIXES = (MASK_ENDING, ".png")
+"""What follows a photo's stem in the name of its mask: beside the photo, or as in the official layout."""
 
 
 class Region(NamedTuple):
@@ -38,6 +39,7 @@ class Region(NamedTuple):
     """`ok`, or `empty` where the source found nothing and the box or pixel itself stands in."""
 
 
+@runtime_checkable
 class RegionFinder(Protocol):
     """Anything that says where the foods of a photo are."""
 
@@ -125,7 +127,7 @@ class DrawnRegions:
         found = [self.masks / f"{photo.stem}{suffix}" for suffix in SUFFIXES]
         existing = [file for file in found if file.is_file()]
         if not existing:
-            raise DatasetError(f"{photo}: no mask {found[0].name} in {self.masks}")
+            raise DatasetError(f"{photo}: no mask {found[-1].name} in {self.masks}")
         return existing[0]
 
     def _values(self, label_map: LabelMap, file: Path) -> tuple[int, ...]:

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 
-from pipeline.arrays import Image, Logits, Mask
+from pipeline.arrays import Image, Logits
 from pipeline.datasets.shards import SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError
 from pipeline.evaluation.inference import plain_logits, predict
@@ -16,6 +19,8 @@ from pipeline.models.package import BranchName, RunCard, load_run
 from pipeline.models.rvernet import RveRNet
 from pipeline.prediction.prediction import Prediction
 
+AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
+"""Mask of any size, before it is compared with its photo."""
 UNKNOWN = -1
 """Target of a sample whose category nobody told."""
 
@@ -52,7 +57,7 @@ class Run:
         """What logits are divided by before the softmax."""
         return self.card.calibration.temperature
 
-    def views(self, photo: Image, masks: Sequence[Mask], *, names: Sequence[str] | None = None) -> SampleBatch:
+    def views(self, photo: Image, masks: Sequence[AnyMask], *, names: Sequence[str] | None = None) -> SampleBatch:
         """Cut regions out of a photo exactly as stage `pair` does, one sample a mask.
 
         Args:
@@ -83,7 +88,7 @@ class Run:
         predict(logits, batch.sample_ids)
         return logits
 
-    def predict(self, photo: Image, masks: Sequence[Mask]) -> tuple[Prediction, ...]:
+    def predict(self, photo: Image, masks: Sequence[AnyMask]) -> tuple[Prediction, ...]:
         """Classify regions of one photo.
 
         Args:
@@ -108,7 +113,7 @@ class Run:
         return tuple(Prediction(self.class_names, logits, self.temperature, *views) for logits, *views in rows)
 
 
-def _check(photo: Image, mask: Mask, sample_id: str) -> None:
+def _check(photo: Image, mask: AnyMask, sample_id: str) -> None:
     if mask.shape != photo.shape[:2]:
         (height, width), (rows, columns) = mask.shape, photo.shape[:2]
         raise DatasetError(f"{sample_id}: mask of {width} x {height} pixels for a photo of {columns} x {rows}")
