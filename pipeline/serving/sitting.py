@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
@@ -30,6 +31,10 @@ PAINTED = "brush"
 """Method of masks that the visitor painted."""
 
 
+Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
+"""Photo at the size that the page shows."""
+
+
 class Verdict(NamedTuple):
     """What one run says."""
 
@@ -45,7 +50,7 @@ class Sitting:
 
     photo: Image
     """At full size, upright."""
-    shown: Image
+    shown: Shown
     """As the page shows it, at most `SHOWN` pixels long."""
     corner: tuple[int, int] | None = None
     """First corner of a box, x and y in the photo; None where none is waiting for its opposite."""
@@ -152,7 +157,7 @@ def judge(sitting: Sitting, runs: Sequence[Run]) -> Sitting:
     return replace(sitting, verdicts=tuple(verdicts))
 
 
-def draw(sitting: Sitting, prompt: Prompt | None = None) -> Image:
+def draw(sitting: Sitting, prompt: Prompt | None = None) -> Shown:
     """Return the shown photo with what is marked: the food tinted, its box framed, or a first corner as a cross."""
     picture = Pillow.fromarray(sitting.shown if sitting.region is None else _tinted(sitting.shown, sitting.region.mask))
     pen, width = ImageDraw.Draw(picture), max(2, len(sitting.shown) // 200)
@@ -166,7 +171,7 @@ def draw(sitting: Sitting, prompt: Prompt | None = None) -> Image:
     return np.asarray(picture)
 
 
-def _tinted(shown: Image, mask: Mask) -> Image:
+def _tinted(shown: Shown, mask: Mask) -> Shown:
     size = (shown.shape[1], shown.shape[0])
     small = Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.NEAREST)
     return overlay(shown, np.asarray(small) > 0)
