@@ -63,7 +63,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     for line in written(_noting(records, refusals, alone=len(files) == 1), form, top=top):
         typer.echo(line)
     if refusals:
-        raise PhotoError(refusals[0] if len(files) == 1 else f"{len(refusals)} of {len(files)} photos were refused")
+        raise PhotoError(refusals[0] if len(files) == 1 else f"{len(refusals)} of {len(files)} photos refused")
 
 
 def _noting(records: Iterable[PhotoRecord], refusals: list[str], *, alone: bool) -> Iterator[PhotoRecord]:

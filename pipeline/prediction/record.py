@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
@@ -101,7 +102,8 @@ def _text(record: PhotoRecord) -> Iterator[str]:
         missed = ", which found nothing: the box itself" if food.status == "empty" else f", score {food.score:.2f}"
         yield f"{record.photo}: {food.region} ({food.area_share:.1%} of the photo, mask by {food.found_by}{missed})"
         yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
-        yield from (f"  {kind}: {path}" for kind, path in food.pictures.items())
+        if food.pictures:
+            yield f"  pictures: {os.path.commonprefix(list(food.pictures.values()))}*"
     if not record.foods:
         yield f"{record.photo}: no food found"
 

@@ -111,7 +111,7 @@ def test_a_bad_photo_does_not_lose_the_answers_of_others(run: Path, meal: Meal) 
     command = ["predict", str(folder), "--run", str(run), *RED_BOX, "--format", "csv", "--out", str(folder / "out")]
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, PhotoError)
-    assert str(result.exception) == "1 of 3 photos were refused"
+    assert str(result.exception) == "1 of 3 photos refused"
     assert "broken.jpg: " in result.stderr
     rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [(Path(row["photo"]).name, bool(row["category_1"]), bool(row["error"])) for row in rows] == [

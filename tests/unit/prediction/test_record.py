@@ -14,7 +14,7 @@ FOOD = Food(
     status="ok",
     area_share=0.25,
     top=(Answer(category='a "b", c', probability=0.75), Answer(category="d", probability=0.25)),
-    pictures={"overlay": "out/x-1-overlay.png"},
+    pictures={"overlay": "out/x-1-overlay.png", "roi": "out/x-1-roi.png"},
 )
 RECORDS = (
     PhotoRecord(photo="x.jpg", run="tiny+none-all", temperature=1.5, foods=(FOOD, FOOD), error=None),
@@ -49,7 +49,7 @@ def test_text_leaves_refusals_to_the_error_output() -> None:
     text = listing("text")
     assert "y, z.jpg" not in text
     assert text.count("75.00%") == 2
-    assert "overlay: out/x-1-overlay.png" in text
+    assert "pictures: out/x-1-*" in text
     empty = FOOD.model_copy(update={"status": "empty"})
     assert "found nothing" in listing("text", (RECORDS[0].model_copy(update={"foods": (empty,)}),))
     assert "no food found" in listing("text", (RECORDS[0].model_copy(update={"foods": ()}),))
