@@ -24,11 +24,11 @@ def defer_compiler() -> None:
     """Put the placeholders in, unless the compiler is there already."""
     if PACKAGE in sys.modules:
         return
-    package, utils = _Placeholder(PACKAGE), _Placeholder(UTILS)
+    package, support = _Placeholder(PACKAGE), _Placeholder(UTILS)
     package.__path__ = []  # a package, so that imports of its modules reach the finder
-    vars(package).update(disable=_disable, graph_break=_graph_break, utils=utils)
-    vars(utils).update(is_compile_supported=_is_compile_supported)
-    sys.modules.update({PACKAGE: package, UTILS: utils})
+    vars(package).update(disable=_disable, graph_break=_graph_break, utils=support)
+    vars(support).update(is_compile_supported=_is_compile_supported)
+    sys.modules.update({PACKAGE: package, UTILS: support})
     sys.meta_path.insert(0, _Finder())
     torch._dynamo = package  # noqa: SLF001 - where `import torch._dynamo` would put it
 
