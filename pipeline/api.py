@@ -31,6 +31,7 @@ Shards as NumPy, as Arrow, as a torch Dataset:
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import processor  # noqa: F401 - before numpy and torch
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.shards import SampleBatch, Shards

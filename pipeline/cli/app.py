@@ -1,5 +1,7 @@
 """Commands for a person: `python -m pipeline --help`."""
 
+from collections.abc import Callable
+
 import typer
 
 from pipeline.cli.export import export
@@ -9,7 +11,7 @@ from pipeline.cli.report import report
 from pipeline.cli.serve import serve
 from pipeline.cli.show import show
 
-COMMANDS = {
+COMMANDS: dict[Callable[..., None], str] = {
     predict: "Say what the foods of photos are.",
     serve: "Open a page to try runs on photos.",
     export: "Write runs and shards in the formats of others.",

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
@@ -103,7 +102,7 @@ def _text(record: PhotoRecord) -> Iterator[str]:
         yield f"{record.photo}: {food.region} ({food.area_share:.1%} of the photo, mask by {food.found_by}{missed})"
         yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
         if food.pictures:
-            yield f"  pictures: {os.path.commonprefix(list(food.pictures.values()))}*"
+            yield f"  pictures: {' '.join(food.pictures.values())}"
     if not record.foods:
         yield f"{record.photo}: no food found"
 

@@ -58,9 +58,17 @@ def test_every_name_comes_from_the_package_itself(name: str) -> None:
     assert getattr(importlib.import_module("pipeline"), name) is getattr(api, name)
 
 
+def test_the_package_lists_the_names_of_the_api() -> None:
+    """No more, no fewer: the list is written twice, so that asking for any other name imports nothing."""
+    assert importlib.import_module("pipeline").__all__ == api.__all__
+
+
 def test_importing_the_package_imports_nothing(root: Path) -> None:
-    """Every stage does it, and most must not wait for torch."""
-    code = "import sys, pipeline, pipeline.errors; sys.exit('torch' in sys.modules or 'pipeline.api' in sys.modules)"
+    """Every stage does it, and most must not wait for torch; nor does a submodule that is asked for by name."""
+    code = (
+        "import sys, pipeline; from pipeline import errors; "
+        "sys.exit('numpy' in sys.modules or 'torch' in sys.modules or 'pipeline.api' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0  # noqa: S603
 
 

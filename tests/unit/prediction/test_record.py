@@ -49,7 +49,7 @@ def test_text_leaves_refusals_to_the_error_output() -> None:
     text = listing("text")
     assert "y, z.jpg" not in text
     assert text.count("75.00%") == 2
-    assert "pictures: out/x-1-*" in text
+    assert "pictures: out/x-1-overlay.png out/x-1-roi.png" in text
     empty = FOOD.model_copy(update={"status": "empty"})
     assert "found nothing" in listing("text", (RECORDS[0].model_copy(update={"foods": (empty,)}),))
     assert "no food found" in listing("text", (RECORDS[0].model_copy(update={"foods": ()}),))
