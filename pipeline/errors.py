@@ -53,5 +53,9 @@ class EvaluationError(PipelineError):
     """A run cannot be judged: it does not fit the samples, or its logits are not finite."""
 
 
+class ExportError(PipelineError):
+    """An exported model or data set is not what it was made from, or cannot be written."""
+
+
 class BusyError(PipelineError):
     """Another process is at work on the same output."""

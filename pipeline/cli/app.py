@@ -1,18 +1,32 @@
 """Commands for a person: `python -m pipeline --help`."""
 
+from collections.abc import Callable
+
 import typer
 
+from pipeline.cli.export import export
+from pipeline.cli.predict import predict
 from pipeline.cli.propose import propose, take
 from pipeline.cli.report import report
+from pipeline.cli.serve import serve
 from pipeline.cli.show import show
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(show)
-app.command()(report)
-app.command()(propose)
-app.command()(take)
+COMMANDS: dict[Callable[..., None], str] = {
+    predict: "Say what the foods of photos are.",
+    serve: "Open a page to try runs on photos.",
+    export: "Write runs and shards in the formats of others.",
+    show: "Write a contact sheet of samples.",
+    report: "Write the report of the runs that were made.",
+    propose: "Show numbered masks of photos without mask or prompts.",
+    take: "Add proposals you picked to prompts.csv.",
+}
+"""What each command is for, short enough for all to stand on one screen."""
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+for command, purpose in COMMANDS.items():
+    app.command(short_help=purpose)(command)
 
 
-@app.callback()
+@app.callback(epilog="Exit codes: 0 done, 1 refused, 2 wrong usage, 130 interrupted.")
 def describe() -> None:
-    """Look at what the RveRNet pipeline made. The pipeline itself is run by `dvc repro`."""
+    """Use what the RveRNet pipeline made; `dvc repro` runs the pipeline itself."""

@@ -10,6 +10,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ManifestError
 from pipeline.manifest import verified
 from pipeline.params.base import Section, describe
+from pipeline.params.data import Geometry
 
 
 class Preprocessing(Section):
@@ -23,6 +24,8 @@ class Preprocessing(Section):
     """Filter of the resize, PIL's, which averages when it shrinks."""
     placement: Literal["centred"] = "centred"
     """The long side fills the square; an odd row or column of padding lies above or to the left."""
+    geometry: Geometry
+    """How the photo's sides are rounded; `released` can leave the long side one pixel short."""
     fill: int = Field(ge=0, le=255)
     """Gray level of hidden pixels."""
     pad: int = Field(ge=0, le=255)
@@ -40,7 +43,10 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
     path = verified(shards.folder, shards.manifest.files[0])
     try:
         said = pq.read_schema(path).metadata or {}
-        return Preprocessing(fill=int(said[b"fill"]), pad=int(said[b"pad"]))
+        geometry = said.get(b"geometry", b"exact").decode()
+        return Preprocessing.model_validate(
+            {"fill": int(said[b"fill"]), "pad": int(said[b"pad"]), "geometry": geometry}
+        )
     except ValidationError as error:
         raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f pair`") from error
     except (pa.ArrowInvalid, KeyError, ValueError) as error:

@@ -184,8 +184,16 @@ class Shards:
         Raises:
             ManifestError: If a file is absent or damaged.
         """
-        for entry in self.files(split):
-            yield self._read(verified(self.folder, entry))
+        for number in range(len(self.files(split))):
+            yield self.read_file(split, number)
+
+    def read_file(self, split: str, number: int) -> SampleBatch:
+        """Return the samples of one file of a split; the arrays are the caller's to change.
+
+        Raises:
+            ManifestError: If the file is absent or damaged.
+        """
+        return self._read(verified(self.folder, self.files(split)[number]))
 
     def read(self, split: str) -> SampleBatch:
         """Return all samples of a split; needs no more memory than the split and one file.
@@ -213,7 +221,7 @@ class Shards:
             raise ManifestError(f"{self.folder}: split {split!r} has only {starts[-1]} samples; run `dvc repro`")
         parts: dict[int, SampleBatch] = {}
         for file in sorted({bisect_right(starts, row) - 1 for row in rows}):
-            whole = self._read(verified(self.folder, self.files(split)[file]))
+            whole = self.read_file(split, file)
             held = [row for row in rows if starts[file] <= row < starts[file + 1]]
             parts |= {row: whole.row(row - starts[file]) for row in held}
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)

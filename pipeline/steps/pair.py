@@ -15,7 +15,7 @@ from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_me
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_photo
-from pipeline.imaging.letterbox import Rect, letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
+from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.params.data import PairParams
 from pipeline.workspace import publish, unfinished
@@ -83,18 +83,15 @@ def _write_file(  # noqa: PLR0913 - bound once by `partial`
     for of_photo in by_photo(planned.samples):
         photo = _read_checked(raw, of_photo[0])
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
-        for views in _views(photo, (mask.full() for mask in stored[row : row + len(of_photo)]), params):
+        masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
+        for views in _views(photo, masks_of_photo, params):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
             row += 1
     write_shard(batch, path, metadata)
 
 
-def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[tuple[Rect, Mask, Image, Image]]:
-    rect = letterbox_rect(*photo.shape[:2], size=params.image_size, geometry=params.geometry)
-    boxed = letterbox(photo, size=params.image_size, pad=params.pad, rect=rect)
-    for mask in masks:
-        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad, rect=rect)
-        yield rect, letterbox_mask(mask, size=params.image_size, rect=rect), views.roi, views.extra_roi
+def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[Views]:
+    return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)
 
 
 def _read_checked(raw: Path, sample: Sample) -> Image:

@@ -170,6 +170,19 @@ def test_only_configure_reads_params() -> None:
 
 
 def test_package_markers_stay_empty() -> None:
-    """Otherwise a stage depends on everything its package re-exports."""
+    """Otherwise a stage depends on everything its package re-exports; the public names alone are fetched when asked."""
     markers = [path for folder in ("pipeline", "stages") for path in (ROOT / folder).rglob("__init__.py")]
-    assert [path for path in markers if path.stat().st_size] == []
+    assert [path for path in markers if path.stat().st_size] == [ROOT / "pipeline/__init__.py"]
+
+
+def test_the_package_imports_nothing_of_itself_eagerly() -> None:
+    """Statements that run on import name the standard library only; what a type checker reads does not run."""
+    tree = ast.parse((ROOT / "pipeline/__init__.py").read_text(encoding="utf-8"))
+    eager = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {getattr(node, "module", None) for node in eager} == {"importlib", "typing"}
+    assert all(
+        isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.Expr)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse)
+        for node in tree.body
+    )

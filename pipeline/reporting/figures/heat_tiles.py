@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from pipeline.arrays import Image
 from pipeline.evaluation.perturbation import Branch
-from pipeline.explanation.heat_maps import Heat, HeatMap, spread
-from pipeline.imaging.contact_sheet import edge
+from pipeline.explanation.heat_maps import Heat, HeatMap
+from pipeline.explanation.heat_pictures import COLOURS, blend_heat
 from pipeline.reporting.figures.scenes import SQUARE, Scene, enlarge
 from pipeline.reporting.figures.style import (
     WIDTH,
@@ -26,10 +25,6 @@ from pipeline.reporting.figures.style import (
 from pipeline.reporting.pictures import fit_mask
 
 COLUMNS = 6
-COLOURS = "inferno"
-"""Grows in lightness alone, so it reads in print and without colour vision."""
-GRAY_SHARE = 0.55
-"""Brightness of the view under the heat."""
 VIEW_NAME: dict[Branch, str] = {"roi": "ROI", "extra_roi": "extra-ROI"}
 
 
@@ -104,11 +99,5 @@ def overlay_heat(scene: Scene, branch: Branch, heat: Heat) -> Image:
     """Return what a branch saw in gray, the heat in colour over it, and the region of interest outlined in white."""
     batch = scene.views
     view = enlarge(batch.roi[0] if branch == "roi" else batch.extra_roi[0])
-    gray = GRAY_SHARE * view.mean(axis=2, keepdims=True) / 255
-    level = spread(heat, SQUARE)[..., np.newaxis] / max(float(heat.max()), np.finfo(np.float32).tiny)
-    colour = mpl.colormaps[COLOURS](np.clip(level[..., 0], 0, 1))[..., :3]
-    shown = np.clip(gray * (1 - level) + colour * level, 0, 1)
     side = len(batch.masks[0])
-    shown[edge(fit_mask(batch.masks[0], (0, 0, side, side), (SQUARE, SQUARE)))] = 1
-    pixels: Image = (255 * shown).round().astype(np.uint8)
-    return pixels
+    return blend_heat(view, fit_mask(batch.masks[0], (0, 0, side, side), (SQUARE, SQUARE)), heat)

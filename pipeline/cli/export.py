@@ -1,0 +1,71 @@
+"""Command `export`: runs and shards in the formats of others."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.errors import ParamsError
+
+ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
+
+
+def export(  # noqa: PLR0913 - one argument an option
+    out: Annotated[Path, typer.Option(help="File (onnx, pt2) or folder (hub, folders, hf) to write.")],
+    *,
+    form: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="Of a run: onnx, pt2 (torch.export), hub. Of shards: folders, hf."),
+    ],
+    run: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Run for onnx, pt2, hub: data/runs/vit+vit-all.")
+    ] = None,
+    shards: Annotated[Path, typer.Option(help="Shards for folders and hf.")] = Path("data/shards/annotation"),
+    index: Annotated[Path, typer.Option(help="What the model card of hub says of the data.")] = Path("data/index"),
+    evaluation: Annotated[
+        Path | None, typer.Option(help="Scores of hub's model card; data/evaluations/RUN beside the run if absent.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Of the weights, as the hub spells it, for hub.")] = "other",
+    workers: Annotated[int, typer.Option(min=0, help="Processes for folders and hf; 0 = one a core.")] = 0,
+) -> None:
+    """Write a run as onnx, pt2 or a hub folder, or shards as folders of JPEG or Parquet for Hugging Face.
+
+    An exported model is compared with its run before the command says so; a larger difference of a logit than 1e-4 is
+    refused. `docs/use.md` says what each format holds and how to load it.
+    """
+    if form in {"folders", "hf"}:
+        _export_shards(shards, form, out, workers or len(os.sched_getaffinity(0)))
+        return
+    if run is None:
+        raise ParamsError(f"--format {form} exports a run; name one by --run data/runs/RUN")
+    if form == "hub":
+        _export_hub(run, out, evaluation or run.parent.parent / "evaluations" / run.name, index, licence)
+    else:
+        _export_model(run, form, out)
+
+
+def _export_model(run: Path, form: str, out: Path) -> None:
+    from pipeline.export.exported_program import write_exported_program  # noqa: PLC0415 - torch; see above
+    from pipeline.export.onnx_file import write_onnx  # noqa: PLC0415
+    from pipeline.prediction.run import open_run  # noqa: PLC0415
+
+    write = write_onnx if form == "onnx" else write_exported_program
+    out.parent.mkdir(parents=True, exist_ok=True)
+    difference = write(open_run(run, device="cpu"), out)
+    typer.echo(f"{out}: logits within {difference:.1e} of the run's")
+
+
+def _export_hub(run: Path, out: Path, evaluation: Path, index: Path, licence: str) -> None:
+    from pipeline.export.hub import Background, write_hub  # noqa: PLC0415
+
+    files = write_hub(run, out, Background(evaluation, index, licence))
+    typer.echo(f"{out}: {', '.join(files)}")
+
+
+def _export_shards(shards: Path, form: str, out: Path, workers: int) -> None:
+    from pipeline.export.folders import write_folders  # noqa: PLC0415
+    from pipeline.export.picture_tables import write_picture_tables  # noqa: PLC0415
+
+    write = write_folders if form == "folders" else write_picture_tables
+    typer.echo(f"{out}: {write(shards, out, workers=workers)} samples")

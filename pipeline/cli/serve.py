@@ -1,0 +1,55 @@
+"""Command `serve`: a page to try runs on photos."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.devices import Device
+from pipeline.errors import ParamsError
+from pipeline.prediction.sources import MaskMethod, open_method
+
+
+def serve(  # noqa: PLR0913 - one argument an option
+    run: Annotated[Path, typer.Option(metavar="FOLDER", help="A finished run of two branches: data/runs/vit+vit-all.")],
+    *,
+    beside: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Run to compare it with; its ROI-only sibling if absent.")
+    ] = None,
+    masks: Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")] = "grabcut",
+    mask_weights: Annotated[
+        Path | None, typer.Option(help="Weights of sam or fastsam: data/mask_weights/sam, or a published file.")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Photos to offer; drawn plates if absent.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
+    device: Annotated[Device, typer.Option(help="Where models run.")] = "auto",
+) -> None:
+    """Open a page in the browser: drop a photo, mark a food, see what it is with and without its surroundings.
+
+    Without weights of sam or fastsam, foods are marked by boxes (GrabCut finds the mask) or painted. Nothing leaves
+    this computer, uploads are deleted as soon as they are read, and no other host is asked for anything.
+    """
+    if find_spec("gradio") is None:
+        raise ParamsError("serve needs gradio, which is not installed; run `pip install -r requirements.txt`")
+    source = open_method(masks, mask_weights, device)
+    from pipeline.prediction.run import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
+    from pipeline.serving.desk import Desk  # noqa: PLC0415 - imports gradio
+    from pipeline.serving.samples import drawn_samples, samples_from  # noqa: PLC0415
+    from pipeline.serving.server import serve as answer  # noqa: PLC0415
+
+    folders = [beside or _sibling(run), run]
+    runs = tuple(open_run(folder, device=device) for folder in folders if folder is not None)
+    offered = drawn_samples() if samples is None else samples_from(samples)
+    answer(Desk(runs, source, offered), host=host, port=port)
+
+
+def _sibling(run: Path) -> Path | None:
+    """Return the run beside `run` that has its ROI branch alone, if it was made."""
+    branches, _, classes = run.name.rpartition("-")
+    roi, joined, extra_roi = branches.partition("+")
+    alone = run.parent / f"{roi}+none-{classes}"
+    return alone if joined and extra_roi != "none" and (alone / "run.json").is_file() else None

@@ -1,0 +1,124 @@
+"""A run as a folder for the Hugging Face hub: weights, card of the run, labels, and a model card."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+from pydantic import ValidationError
+
+from pipeline.datasets.summary import Summary
+from pipeline.errors import ManifestError
+from pipeline.export.cards import card_text
+from pipeline.export.scores import Scores, read_scores
+from pipeline.models.card import WEIGHTS
+from pipeline.models.package import RUN_CARD, RunCard
+from pipeline.params.base import describe
+from pipeline.prediction.run import open_run
+
+TASK = "image-classification"
+README, CONFIG, SUMMARY = "README.md", "config.json", "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a model card tells beside the run itself."""
+
+    evaluation: Path
+    """Folder that `evaluate` wrote; need not exist."""
+    index: Path
+    """Folder that `index` wrote; need not exist."""
+    licence: str
+    """Of the weights, as the hub spells it: `mit`, `apache-2.0`, `other`."""
+
+
+def write_hub(run: Path, folder: Path, background: Background) -> tuple[str, ...]:
+    """Write a folder that can be uploaded as it is, and that `load_run` reads; return the names of its files.
+
+    Args:
+        run: Folder of the run.
+        folder: Folder to write.
+        background: What the model card tells beside the run itself.
+
+    Raises:
+        EvaluationError: If the predictions are empty.
+        ManifestError: If a file is damaged, or the run is absent.
+    """
+    card = open_run(run, device="cpu").card
+    scores, sentences = read_scores(card, background.evaluation), read_sentences(background.index)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS, RUN_CARD):
+        shutil.copyfile(run / name, folder / name)
+    (folder / CONFIG).write_text(json.dumps(config_of(card), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / README).write_text(model_card(card, scores, sentences, background.licence), encoding="utf-8")
+    return (WEIGHTS, RUN_CARD, CONFIG, README)
+
+
+def config_of(card: RunCard) -> dict[str, object]:
+    """Return `config.json`: labels by index and back, where other tools look for them."""
+    return {
+        "model_type": "rvernet",
+        "architectures": ["RveRNet"],
+        "image_size": card.image_size,
+        "id2label": {str(number): name for number, name in enumerate(card.class_names)},
+        "label2id": {name: number for number, name in enumerate(card.class_names)},
+    }
+
+
+def read_sentences(index: Path) -> tuple[str, ...]:
+    """Return the data set in plain sentences; none where it was not indexed here.
+
+    Raises:
+        ManifestError: If the summary is damaged.
+    """
+    path = index / SUMMARY
+    if not path.exists():
+        return ()
+    try:
+        return Summary.model_validate_json(path.read_bytes()).data_card
+    except ValidationError as error:
+        raise ManifestError(f"{path}: damaged ({describe(error)}); run `dvc repro -f index`") from error
+
+
+def model_card(card: RunCard, scores: Scores | None, sentences: Sequence[str], licence: str) -> str:
+    """Return README.md.
+
+    Args:
+        card: Run.
+        scores: What it scored; None where it was not evaluated.
+        sentences: Data set in plain sentences.
+        licence: Of the weights, as the hub spells it.
+    """
+    header = ModelCardData(
+        license=licence,
+        license_name="see-below" if licence == "other" else None,
+        library_name="rvernet",
+        pipeline_tag=TASK,
+        tags=["rvernet", "food", "region-of-interest", "timm"],
+        base_model=list(_base_models(card)) or None,
+        metrics=["accuracy", "f1"],
+        model_name=card.run,
+        eval_results=list(_results(scores)) or None,
+    )
+    return card_text(header, "model_card.md.j2", card=card, scores=scores, sentences=sentences, licence=licence)
+
+
+def _base_models(card: RunCard) -> Iterator[str]:
+    """Yield the hub's repositories that weights came from, each once."""
+    files = dict.fromkeys(backbone.file for backbone in card.backbones.values() if backbone.source == "hub")
+    yield from (file.rpartition("/")[0] for file in files if file)
+
+
+def _results(scores: Scores | None) -> Iterator[EvalResult]:
+    for score in scores.rows if scores else ():
+        yield EvalResult(
+            task_type=TASK,
+            dataset_type="foodseg103-cut-outs",
+            dataset_name="ROI and extra-ROI cut-outs",
+            dataset_split="test",
+            metric_type=score.metric,
+            metric_name=score.name,
+            metric_value=round(score.interval.value, 6),
+        )

@@ -1,0 +1,49 @@
+"""A photo and masks as the models see them: the one way into the models, of shards and of a user's photo alike."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from pipeline.arrays import Image, Mask
+from pipeline.imaging.letterbox import (
+    Rect,
+    Square,
+    SquareMask,
+    letterbox,
+    letterbox_cutouts,
+    letterbox_mask,
+    letterbox_rect,
+)
+from pipeline.params.data import Geometry
+
+
+class Views(NamedTuple):
+    """One region of interest of one photo."""
+
+    rect: Rect
+    """Where the photo lies inside the squares."""
+    mask: SquareMask
+    """Letterboxed mask."""
+    roi: Square
+    """Inside of the mask."""
+    extra_roi: Square
+    """Outside of the mask."""
+
+
+def views_of(  # noqa: PLR0913 - everything that defines a view
+    photo: Image, masks: Iterable[Mask], *, size: int, fill: int, pad: int, geometry: Geometry
+) -> Iterator[Views]:
+    """Yield the views of each mask; the photo is resized once.
+
+    Args:
+        photo: Photo at full size.
+        masks: Regions of interest at full size.
+        size: Side of the views in pixels.
+        fill: Gray level in [0, 255] of the pixels a view hides.
+        pad: Gray level around the photo.
+        geometry: How the photo's sides are rounded.
+    """
+    rect = letterbox_rect(*photo.shape[:2], size=size, geometry=geometry)
+    boxed = letterbox(photo, size=size, pad=pad, rect=rect)
+    for mask in masks:
+        roi, extra_roi = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad, rect=rect)
+        yield Views(rect, letterbox_mask(mask, size=size, rect=rect), roi, extra_roi)

@@ -1,0 +1,78 @@
+"""Which photos a person means: files, folders, or the standard input."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Protocol, runtime_checkable
+
+from PIL import Image as Pillow
+
+from pipeline.arrays import Image
+from pipeline.errors import ParamsError, PhotoError
+from pipeline.imaging.decode import PHOTO_FORMATS, read_photo
+
+STANDARD_INPUT = Path("-")
+"""Stands for a photo that is piped in."""
+MASK_ENDING = ".mask.png"
+"""End of the name of a mask that lies beside its photo, as in the layout of extra categories."""
+MOST_BYTES = 256 * 2**20
+"""Largest photo that is taken from the standard input."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes."""
+
+
+def photos_among(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the photos that files and folders name; those of a folder sorted, with all folders below it.
+
+    Masks that lie beside photos, `<stem>.mask.png`, are passed over.
+
+    Raises:
+        ParamsError: If a folder holds no file with the ending of a photo.
+    """
+    return tuple(photo for path in paths for photo in (_inside(path) if path.is_dir() else (path,)))
+
+
+def _inside(folder: Path) -> tuple[Path, ...]:
+    endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in PHOTO_FORMATS}
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    found = tuple(sorted(path for path in files if not path.name.endswith(MASK_ENDING)))
+    if not found:
+        raise ParamsError(f"{folder}: no photo in this folder; name files, or a folder with JPEG or PNG files")
+    return found
+
+
+def open_photo(path: Path, piped: Readable) -> Image:
+    """Decode a photo as stage `pair` does; `-` reads it from `piped`.
+
+    Raises:
+        PhotoError: If it is absent, damaged, no picture or too large.
+    """
+    return read_photo(path) if path != STANDARD_INPUT else _spooled(piped)
+
+
+def _spooled(piped: Readable) -> Image:
+    data = piped.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise PhotoError(f"standard input: more than {MOST_BYTES} bytes; shrink the picture")
+    with NamedTemporaryFile(prefix="photo-") as file:  # decoders jump back and forth, which a pipe cannot
+        file.write(data)
+        file.flush()
+        try:
+            return read_photo(Path(file.name))
+        except PhotoError as error:
+            raise PhotoError(str(error).replace(file.name, "standard input")) from error
+
+
+def short_names(photos: Sequence[Path]) -> Iterator[str]:
+    """Yield a name for the pictures of each photo: its stem, with its number in front where stems repeat."""
+    stems = [photo.stem if photo != STANDARD_INPUT else "photo" for photo in photos]
+    times = Counter(stem.casefold() for stem in stems)
+    for number, stem in enumerate(stems, start=1):
+        yield stem if times[stem.casefold()] == 1 else f"{number}-{stem}"

@@ -1,0 +1,34 @@
+"""Shards as Arrow tables, for DuckDB, Polars and whatever else reads Arrow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.datasets.shards import Shards
+from pipeline.errors import ManifestError
+from pipeline.manifest import verified
+
+
+def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the tables of a split, one a file, each checked against the manifest before it is read.
+
+    Columns are `sample_id`, `target`, `rect` (top, left, height, width of the photo inside the square), `mask` (bits in
+    rows of the square, first pixel in the highest bit), `roi` and `extra_roi` (raw RGB, row by row).
+
+    Args:
+        folder: Folder of shards.
+        split: `train` or `test`.
+        columns: Columns to read; all if absent.
+
+    Raises:
+        ManifestError: If a file is absent or damaged.
+    """
+    shards = Shards(Path(folder))
+    for entry in shards.files(split):
+        path = verified(shards.folder, entry)
+        try:
+            yield pq.read_table(path, columns=columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f pair`") from error

@@ -1,0 +1,177 @@
+"""What one visitor of the page has done so far, and what follows from it; free of gradio."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as Pillow
+from PIL import ImageDraw
+
+from pipeline.arrays import Image, Mask
+from pipeline.datasets.prompts import Prompt
+from pipeline.datasets.shards import SampleBatch
+from pipeline.errors import DatasetError, EmptyMaskError, PhotoError
+from pipeline.imaging.contact_sheet import overlay
+from pipeline.imaging.decode import photo_size, read_photo
+from pipeline.prediction.prediction import Prediction
+from pipeline.prediction.regions import Region, regions_at
+from pipeline.prediction.run import Run
+from pipeline.segmentation.source import MaskSource
+
+MOST_PIXELS = 40_000_000
+"""Largest photo a visitor may bring, so that a few visitors fit in memory."""
+SHOWN = 1024
+"""Longest side in pixels of a photo as the page shows it."""
+MARK = (255, 214, 10)
+"""Colour of corners and boxes: yellow, as in the report."""
+PAINTED = "brush"
+"""Method of masks that the visitor painted."""
+
+
+Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
+"""Photo at the size that the page shows."""
+
+
+class Verdict(NamedTuple):
+    """What one run says."""
+
+    run: Run
+    batch: SampleBatch
+    """The one sample as the run sees it."""
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sitting:
+    """A photo and what was marked on it; a new one for every step."""
+
+    photo: Image
+    """At full size, upright."""
+    shown: Shown
+    """As the page shows it, at most `SHOWN` pixels long."""
+    corner: tuple[int, int] | None = None
+    """First corner of a box, x and y in the photo; None where none is waiting for its opposite."""
+    region: Region | None = None
+    """Where the food is; None before it was marked."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What each run says of the region."""
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the photo for one pixel shown."""
+        return float(self.photo.shape[1] / self.shown.shape[1])
+
+    def at(self, x: float, y: float) -> tuple[int, int]:
+        """Return the pixel of the photo under a pixel of the shown one."""
+        height, width = self.photo.shape[:2]
+        return min(width - 1, max(0, int(x * self.scale))), min(height - 1, max(0, int(y * self.scale)))
+
+
+def sit_down(upload: Path) -> Sitting:
+    """Decode a photo that a visitor brought.
+
+    Raises:
+        PhotoError: If the file is no picture, damaged or too large.
+    """
+    try:
+        _refuse_oversized(*photo_size(upload))
+        return start(read_photo(upload))
+    except PhotoError as error:
+        raise PhotoError(str(error).replace(f"{upload}: ", "This file cannot be used: ")) from error
+
+
+def _refuse_oversized(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        raise PhotoError(f"{width} x {height} pixels are more than {MOST_PIXELS // 10**6} million; shrink the photo")
+
+
+def start(photo: Image) -> Sitting:
+    """Return a sitting in which nothing is marked yet."""
+    picture = Pillow.fromarray(photo)
+    picture.thumbnail((SHOWN, SHOWN), Pillow.Resampling.BICUBIC)
+    return Sitting(photo, np.asarray(picture))
+
+
+def corner_or_box(sitting: Sitting, x: int, y: int) -> tuple[Sitting, Prompt | None]:
+    """Take a click as the first corner of a box, or as the opposite one, which makes a prompt of both.
+
+    Args:
+        sitting: What was done before.
+        x: Column in the photo.
+        y: Row in the photo.
+    """
+    if sitting.corner is None:
+        return replace(sitting, corner=(x, y), region=None, verdicts=()), None
+    return replace(sitting, corner=None), box_between(sitting.corner, (x, y))
+
+
+def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
+    """Return the box of two opposite corners in any order."""
+    (x0, x1), (y0, y1) = (sorted(axis) for axis in zip(first, second, strict=True))
+    return Prompt("box", (float(x0), float(y0), float(x1), float(y1)))
+
+
+def mark(sitting: Sitting, prompt: Prompt, source: MaskSource) -> Sitting:
+    """Let a mask source find the food at a box or click.
+
+    Raises:
+        DatasetError: If the prompt lies outside the photo, or is of a kind the source cannot answer.
+    """
+    x0, y0, x1, y1 = prompt.bounds()
+    if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
+        raise DatasetError("This box has no inside; choose two opposite corners of the food")
+    (region,) = regions_at(source, sitting.photo, [prompt])
+    return replace(sitting, corner=None, region=region, verdicts=())
+
+
+def paint(sitting: Sitting, painted: Mask) -> Sitting:
+    """Take what a visitor painted, at the size of the shown photo or any other, as the food.
+
+    Raises:
+        EmptyMaskError: If nothing is painted.
+    """
+    height, width = sitting.photo.shape[:2]
+    grown = Pillow.fromarray(painted.astype(np.uint8) * 255).resize((width, height), Pillow.Resampling.NEAREST)
+    mask = np.asarray(grown) > 0
+    if not mask.any():
+        raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
+    return replace(sitting, corner=None, region=Region(PAINTED, mask, PAINTED, 1.0, "ok"), verdicts=())
+
+
+def judge(sitting: Sitting, runs: Sequence[Run]) -> Sitting:
+    """Let every run say what the marked food is.
+
+    Raises:
+        DatasetError: If nothing is marked.
+        EvaluationError: If a logit is not finite.
+    """
+    if sitting.region is None:
+        raise DatasetError("Mark a food first")
+    verdicts = []
+    for run in runs:
+        batch = run.views(sitting.photo, [sitting.region.mask], names=[sitting.region.label])
+        verdicts.append(Verdict(run, batch, run.judge(batch)[0]))
+    return replace(sitting, verdicts=tuple(verdicts))
+
+
+def draw(sitting: Sitting, prompt: Prompt | None = None) -> Shown:
+    """Return the shown photo with what is marked: the food tinted, its box framed, or a first corner as a cross."""
+    picture = Pillow.fromarray(sitting.shown if sitting.region is None else _tinted(sitting.shown, sitting.region.mask))
+    pen, width = ImageDraw.Draw(picture), max(2, len(sitting.shown) // 200)
+    if prompt is not None and prompt.kind == "box":
+        pen.rectangle([number / sitting.scale for number in prompt.bounds()], outline=MARK, width=width)
+    if sitting.corner is not None:
+        x, y = (number / sitting.scale for number in sitting.corner)
+        arm = 6 * width
+        pen.line([(x - arm, y), (x + arm, y)], fill=MARK, width=width)
+        pen.line([(x, y - arm), (x, y + arm)], fill=MARK, width=width)
+    return np.asarray(picture)
+
+
+def _tinted(shown: Shown, mask: Mask) -> Shown:
+    size = (shown.shape[1], shown.shape[0])
+    small = Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.NEAREST)
+    return overlay(shown, np.asarray(small) > 0)

@@ -1,0 +1,75 @@
+"""Say what the foods of photos are, photo by photo; a photo that cannot be read costs the others nothing."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.arrays import Image
+from pipeline.console import progress
+from pipeline.errors import DatasetError
+from pipeline.prediction.photos import open_photo, short_names
+from pipeline.prediction.pictures import heat_pictures, pictures_of, write_picture
+from pipeline.prediction.record import Food, PhotoRecord, food_record
+from pipeline.prediction.regions import Region, RegionFinder
+from pipeline.prediction.run import Run
+
+REGIONS_PER_BATCH = 64
+"""Regions of a photo that pass the model together, so that memory is bounded however many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to come out for every food."""
+
+    top: int
+    """Categories listed."""
+    pictures: Path | None
+    """Folder for pictures; None draws none."""
+    heat: bool
+    """Whether to draw where each branch looked."""
+
+
+def predict_photos(run: Run, finder: RegionFinder, photos: Sequence[Path], wanted: Wanted) -> Iterator[PhotoRecord]:
+    """Yield one record a photo, in order, under a progress bar; one that is refused has an error instead.
+
+    Args:
+        run: Who answers.
+        finder: Says where the foods are.
+        photos: Files; `-` is the standard input.
+        wanted: What is to come out.
+
+    Raises:
+        EvaluationError: If a logit or a heat map is not finite.
+        ModelError: If Grad-CAM cannot look into a backbone.
+    """
+    if wanted.pictures is not None:
+        wanted.pictures.mkdir(parents=True, exist_ok=True)
+    named = zip(photos, short_names(photos), strict=True)
+    for photo, name in progress(named, total=len(photos), what=f"predict {run.name}", unit="photos"):
+        try:
+            foods, error = tuple(_foods(run, finder, photo, name, wanted)), None
+        except DatasetError as refusal:
+            foods, error = (), str(refusal)
+        yield PhotoRecord(photo=str(photo), run=run.name, temperature=run.temperature, foods=foods, error=error)
+
+
+def _foods(run: Run, finder: RegionFinder, path: Path, name: str, wanted: Wanted) -> Iterator[Food]:
+    photo = open_photo(path, sys.stdin.buffer)
+    regions = finder.find(photo, path)
+    stems = [f"{name}-{number}" for number in range(1, len(regions) + 1)]
+    for first in range(0, len(regions), REGIONS_PER_BATCH):
+        part = slice(first, first + REGIONS_PER_BATCH)
+        yield from _judged(run, photo, regions[part], stems[part], wanted)
+
+
+def _judged(run: Run, photo: Image, regions: Sequence[Region], stems: Sequence[str], wanted: Wanted) -> Iterator[Food]:
+    batch = run.views(photo, [region.mask for region in regions], names=[region.label for region in regions])
+    predictions = run.judge(batch)
+    heat = heat_pictures(run, batch, predictions) if wanted.heat and wanted.pictures else ((),) * len(regions)
+    for region, prediction, looked, stem in zip(regions, predictions, heat, stems, strict=True):
+        drawn: dict[str, str] = {}
+        if wanted.pictures is not None:
+            shown = [*pictures_of(photo, region, prediction), *((f"heat_{h.branch}", h.picture) for h in looked)]
+            drawn = {kind: write_picture(image, wanted.pictures / f"{stem}-{kind}.png") for kind, image in shown}
+        yield food_record(region, prediction, top=wanted.top, pictures=drawn)

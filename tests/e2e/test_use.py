@@ -1,0 +1,205 @@
+"""What a user does with the runs of the demo: photos on the command line, a page in a real browser, other programs."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from pipeline.datasets.samples import read_samples
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.imaging.decode import read_label_map, read_photo
+from pipeline.prediction.run import open_run
+from tests.e2e.checkout import Checkout
+
+pytestmark = pytest.mark.e2e
+RUN = "vit+vit-all"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE = 120_000
+"""Milliseconds that a browser waits on a busy machine."""
+
+
+def test_photos_with_their_annotation_get_the_logits_that_evaluate_wrote(study: Checkout) -> None:
+    """Sample by sample, up to the rounding of another batch size: same views, same weights, same code."""
+    data = study.folder / "data"
+    run = open_run(data / "runs" / RUN, device="cpu")
+    table = read_predictions(data / "evaluations" / RUN / "predictions.parquet")
+    samples = [sample for sample in read_samples(data / "index/samples.parquet") if sample.split == "test"]
+    assert tuple(sample.sample_id for sample in samples) == table.sample_ids
+    for row, sample in enumerate(samples):
+        label_map = read_label_map(data / "raw" / str(sample.label_map_path))
+        (answer,) = run.predict(read_photo(data / "raw" / sample.photo_path), [label_map == sample.mask_value])
+        np.testing.assert_allclose(answer.logits, table.logits[row], rtol=0, atol=1e-4)
+        assert answer.logits.argmax() == table.predictions[row]
+
+
+def test_the_command_line_answers_for_a_folder(study: Checkout) -> None:
+    """Every food of every test photo, from photos and label maps alone; as many as the index has."""
+    images = study.folder / "data/raw/Images"
+    photos, masks = images / "img_dir/test", images / "ann_dir/test"
+    command = ["predict", str(photos), "--mask", str(masks), "--all", "--run", f"data/runs/{RUN}", "--format", "json"]
+    records = json.loads(study.run(sys.executable, "-m", "pipeline", *command).stdout)
+    samples = [sample for sample in read_samples(study.folder / "data/index/samples.parquet") if sample.split == "test"]
+    expected = Counter(Path(sample.photo_path).name for sample in samples)
+    assert {Path(record["photo"]).name: len(record["foods"]) for record in records} == expected
+    assert all(record["error"] is None for record in records)
+
+
+def test_the_exported_tree_has_the_counts_of_the_index(study: Checkout, tmp_path: Path) -> None:
+    """By split and category, in both views."""
+    study.call(sys.executable, "-m", "pipeline", "export", "--format", "folders", "--out", str(tmp_path))
+    samples = read_samples(study.folder / "data/index/samples.parquet")
+    expected = Counter((sample.split, sample.category) for sample in samples)
+    for view in ("roi", "extra-roi"):
+        found = Counter((path.parts[-4], path.parts[-2]) for path in tmp_path.glob(f"*/{view}/*/*.jpg"))
+        assert found == expected
+
+
+class Page(NamedTuple):
+    """A page that is being served."""
+
+    address: str
+    browser: Any
+    temporary: Path
+    """Where the server keeps its files."""
+
+    def opened(self, width: int, height: int) -> tuple[Any, list[str]]:
+        """Open it in a window; return the tab, and a list that fills with requests to anybody else."""
+        tab = self.browser.new_page(viewport={"width": width, "height": height})
+        elsewhere: list[str] = []
+        own = (self.address, "data:", "blob:")
+        tab.on("request", lambda request: None if request.url.startswith(own) else elsewhere.append(request.url))
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(self.address)
+        tab.locator("#samples button").nth(2).wait_for()
+        return tab, elsewhere
+
+
+@pytest.fixture(scope="module")
+def page(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Serve a run of the study from an empty folder, and start a browser; stop both at the end."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser to drive")
+    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if binary is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: no browser to drive")
+    empty, temporary = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("temporary")
+    command = [sys.executable, "-m", "pipeline", "serve", "--run", str(study.folder / "data/runs" / RUN), "--port", "0"]
+    env = study.env | {"PYTHONPATH": str(study.folder), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    server = subprocess.Popen(command, cwd=empty, env=env, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        assert server.stderr is not None
+        address = re.search(r"http://\S+", server.stderr.readline())
+        assert address is not None
+        with playwright.sync_playwright() as started:
+            yield Page(address.group(), started.chromium.launch(executable_path=binary, args=FLAGS), temporary)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+    assert list(temporary.iterdir()) == []
+    assert list(empty.iterdir()) == []
+
+
+def bring(tab: Any, file: Path) -> None:
+    """Upload a file as a visitor would."""
+    tab.locator("#photo input[type=file]").first.set_input_files(str(file))
+
+
+def click_at(tab: Any, x: float, y: float) -> None:
+    """Click a place of the photo, given in shares of its width and height."""
+    photo = tab.locator("#photo img").first
+    photo.scroll_into_view_if_needed()
+    box = photo.bounding_box()
+    photo.click(position={"x": x * box["width"], "y": y * box["height"]})
+
+
+def told(tab: Any, words: str) -> None:
+    """Wait until the page says something below the photo."""
+    tab.locator("#hint").filter(has_text=words).wait_for()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_a_sample_is_answered_and_explained_in_the_browser(page: Page, width: int, height: int) -> None:
+    """One click on a sample: both answers, what differs, and where the branches looked; nothing reaches beyond."""
+    tab, elsewhere = page.opened(width, height)
+    tab.locator("#samples button").first.click()
+    tab.locator("#answer-1").wait_for()
+    assert "Food alone (ROI)" in tab.locator("#answer-0").inner_text()
+    assert "RveRNet" in tab.locator("#answer-1").inner_text()
+    tab.locator("#difference").filter(has_text="by both views").wait_for()
+    tab.locator("#explain").click()
+    tab.locator("#heat img").nth(2).wait_for()
+    assert "Of the heat, on the food" in tab.locator("#warmth").inner_text()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert elsewhere == []
+    tab.close()
+
+
+def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Checkout) -> None:
+    """The three ways on one photo, each with an answer; the keyboard alone is enough for the numbers."""
+    tab, _ = page.opened(1280, 900)
+    bring(tab, next((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg")))
+    told(tab, "Click one corner")
+    click_at(tab, 0.3, 0.3)
+    told(tab, "opposite corner")
+    click_at(tab, 0.7, 0.7)
+    told(tab, "Another food?")
+    tab.locator("#how").filter(has_text="GrabCut").wait_for()
+    before = tab.locator("#how").inner_text()
+    tab.get_by_text("Box by numbers").focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_label("left").fill("10")
+    tab.locator("#take-box").focus()
+    tab.keyboard.press("Enter")
+    tab.locator("#how").filter(has_not_text=before).wait_for()
+    tab.get_by_role("tab", name="Paint").click()
+    canvas = tab.locator("#canvas canvas").first
+    canvas.wait_for()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + 40, y + 20, steps=8)
+    tab.mouse.up()
+    tab.locator("#take-painting").click()
+    tab.locator("#how").filter(has_text="painted by you").wait_for()
+    tab.close()
+
+
+def test_mistakes_are_told_and_the_page_goes_on(page: Page, tmp_path: Path) -> None:
+    """A file that is no photo, a box without inside; then a sample works."""
+    tab, _ = page.opened(1280, 900)
+    (tmp_path / "page.jpg").write_bytes(b"<html>not a photo")
+    bring(tab, tmp_path / "page.jpg")
+    told(tab, "a web page or other markup instead of a picture")
+    assert "/" not in tab.locator("#hint").inner_text()
+    tab.locator("#samples button").first.click()
+    tab.locator("#answer-0").wait_for()
+    click_at(tab, 0.5, 0.5)
+    told(tab, "opposite corner")
+    click_at(tab, 0.5, 0.5)
+    told(tab, "This box has no inside")
+    tab.locator("#samples button").nth(1).click()
+    tab.locator("#answer-0").wait_for()
+    tab.close()
+
+
+def test_uploads_are_not_kept(page: Page, study: Checkout) -> None:
+    """What the server has on disk after an upload is no copy of the file."""
+    photo = sorted((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg"))[1]
+    tab, _ = page.opened(1280, 900)
+    bring(tab, photo)
+    told(tab, "Click one corner")
+    kept = [path for path in page.temporary.rglob("*") if path.is_file()]
+    assert kept
+    assert photo.read_bytes() not in [path.read_bytes() for path in kept]
+    tab.close()

@@ -1,0 +1,72 @@
+"""The command line as a whole."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli.app import app
+
+COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take"}
+LINES, COLUMNS = 24, 80
+
+
+def test_help_lists_every_command_on_one_screen() -> None:
+    """80 columns, with the exit codes."""
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": str(COLUMNS), "TERM": "dumb"}, prog_name="rvernet")
+    lines = result.stdout.rstrip().splitlines()
+    listed = {line.strip("│ ").split()[0] for line in lines if line.startswith("│ ") and line[2] != " "}
+    assert listed >= COMMANDS
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= COLUMNS
+    assert "Exit codes: 0 done, 1 refused, 2 wrong usage, 130 interrupted." in result.stdout
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself(command: str) -> None:
+    """Without loading what it needs to run."""
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage: " in result.stdout
+
+
+def shell(root: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run the script as a shell would."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, str(root / "rvernet"), *arguments],
+        env=os.environ | env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_exit_codes_are_as_documented(root: Path, tmp_path: Path) -> None:
+    """1 for a refusal, with one line and no trace; 2 for wrong usage."""
+    refused = shell(root, "export", "--format", "onnx", "--out", str(tmp_path / "x"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: --format onnx exports a run")
+    assert refused.stderr.count("\n") == 1
+    assert shell(root, "export").returncode == 2
+    assert shell(root, "--help").returncode == 0
+
+
+def test_the_shell_completes_commands_options_and_values(root: Path) -> None:
+    """As bash asks, through the script."""
+    asked = {"_RVERNET_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "rvernet pre"}
+    assert shell(root, **asked).stdout.split() == ["predict"]
+    asked |= {"COMP_CWORD": "3", "COMP_WORDS": "rvernet predict --format "}
+    assert shell(root, **asked).stdout.split() == ["text", "json", "csv"]
+
+
+def test_an_interrupt_ends_with_130(root: Path) -> None:
+    """As a shell expects of Ctrl+C, without a trace."""
+    code = (
+        "import signal, sys; import pipeline.cli.predict as command; "
+        "command.photos_among = lambda _: signal.raise_signal(signal.SIGINT); "
+        "from pipeline.cli.app import app; from pipeline.console import run_stage; run_stage(app)"
+    )
+    arguments = ["predict", "x.jpg", "--run", "x", "--box", "0,0,9,9"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=root, check=False, capture_output=True)  # noqa: S603
+    assert done.returncode == 130
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,170 @@
+"""Command `predict` on photos, as a user types it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline.cli.app import app
+from pipeline.errors import PhotoError, PipelineError
+from pipeline.imaging.decode import read_photo
+from pipeline.prediction.run import open_run
+from tests.judged_run import CATEGORIES, write_small_run
+from tests.meal import Meal, write_meal
+
+RED_BOX = ("--box", "28,6,52,26")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an untrained run of two branches."""
+    return write_small_run(tmp_path_factory.mktemp("run") / "run", ("roi", "extra_roi"))
+
+
+@pytest.fixture
+def meal(tmp_path: Path) -> Meal:
+    """Return files of a photo with two foods."""
+    return write_meal(tmp_path / "photos")
+
+
+def predict(run: Path, *arguments: str, piped: bytes | None = None) -> Result:
+    """Run the command; errors of the pipeline come through."""
+    command = ["predict", "--run", str(run), "--device", "cpu", *arguments]
+    return CliRunner().invoke(app, command, input=piped, catch_exceptions=False)
+
+
+def refused(run: Path, *arguments: str) -> str:
+    """Return why the command was refused."""
+    with pytest.raises(PipelineError) as error:
+        predict(run, *arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_answer_is_the_run_s(run: Path, meal: Meal) -> None:
+    """Categories and calibrated probabilities as from Python, best first."""
+    arguments = (str(meal.photo), "--mask", str(meal.label_map), "--value", "1", "--format", "json", "--top", "3")
+    (record,) = json.loads(predict(run, *arguments).stdout)
+    mask = read_photo(meal.label_map)[..., 0] == 1
+    (expected,) = open_run(run, device="cpu").predict(read_photo(meal.photo), [mask])
+    (food,) = record["foods"]
+    assert [(g["category"], g["probability"]) for g in food["top"]] == [
+        (guess.category, pytest.approx(guess.probability, abs=1e-6)) for guess in expected.top(3)
+    ]
+    assert (record["temperature"], food["found_by"]) == (1.5, "mask file")
+    assert food["area_share"] == pytest.approx(mask.mean(), abs=1e-6)
+
+
+def test_every_way_of_pointing_gives_answers(run: Path, meal: Meal) -> None:
+    """One food a box, one a value with --all."""
+    for arguments, foods in ((RED_BOX, 1), ((*RED_BOX, *RED_BOX), 2), (("--mask", str(meal.label_map), "--all"), 2)):
+        result = predict(run, str(meal.photo), *arguments)
+        assert result.exit_code == 0
+        assert result.stdout.count(f"{meal.photo}: ") == foods
+        assert all(result.stdout.count(f"  {category}") == foods for category in CATEGORIES)
+
+
+def test_a_photo_may_be_piped_in(run: Path, meal: Meal) -> None:
+    """The same answer as for the file."""
+    piped = predict(run, "-", *RED_BOX, "--format", "csv", piped=meal.photo.read_bytes()).stdout
+    named = predict(run, str(meal.photo), *RED_BOX, "--format", "csv").stdout
+    assert piped.replace("-,", f"{meal.photo},", 1) == named
+
+
+def test_pictures_show_what_was_judged(run: Path, meal: Meal, tmp_path: Path) -> None:
+    """Overlay and mask at full size, views as the run saw them, heat of both branches; the listing names them."""
+    out = tmp_path / "out"
+    arguments = (
+        str(meal.photo),
+        "--mask",
+        str(meal.label_map),
+        "--all",
+        "--out",
+        str(out),
+        "--heat",
+        "--format",
+        "json",
+    )
+    (record,) = json.loads(predict(run, *arguments).stdout)
+    kinds = ("overlay", "mask", "roi", "extra_roi", "heat_roi", "heat_extra_roi")
+    listed = [path for food in record["foods"] for path in food["pictures"].values()]
+    assert sorted(listed) == sorted(str(out / f"meal-{number}-{kind}.png") for number in (1, 2) for kind in kinds)
+    mask = read_photo(meal.label_map)[..., 0] == 2
+    np.testing.assert_array_equal(read_photo(out / "meal-2-mask.png")[..., 0] == 255, mask)
+    prediction = open_run(run, device="cpu").predict(read_photo(meal.photo), [mask])[0]
+    np.testing.assert_array_equal(read_photo(out / "meal-2-extra_roi.png"), prediction.extra_roi)
+    overlay = read_photo(out / "meal-2-overlay.png")
+    np.testing.assert_array_equal((overlay != read_photo(meal.photo)).any(axis=2), mask)
+
+
+def test_a_bad_photo_does_not_lose_the_answers_of_others(run: Path, meal: Meal) -> None:
+    """Every photo of the folder has its line, the refused one with the reason; the command ends refused."""
+    folder = meal.photo.parent
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    write_meal(folder, "second")
+    command = ["predict", str(folder), "--run", str(run), *RED_BOX, "--format", "csv", "--out", str(folder / "out")]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, PhotoError)
+    assert str(result.exception) == "1 of 3 photos refused"
+    assert "broken.jpg: " in result.stderr
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [(Path(row["photo"]).name, bool(row["category_1"]), bool(row["error"])) for row in rows] == [
+        ("broken.jpg", False, True),
+        ("meal.png", True, False),
+        ("second.png", True, False),
+    ]
+    drawn = {path.name for path in (folder / "out").glob("*-overlay.png")}
+    assert drawn == {"meal-1-overlay.png", "second-1-overlay.png"}
+
+
+def test_a_folder_of_masks_answers_for_a_folder_of_photos(run: Path, meal: Meal) -> None:
+    """Each photo with the mask of its stem."""
+    folder = meal.photo.parent
+    write_meal(folder, "second")
+    text = predict(run, str(folder), "--mask", str(folder), "--all", "--format", "csv").stdout
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [(Path(row["photo"]).name, row["region"]) for row in rows] == [
+        (name, f"value {value}") for name in ("meal.png", "second.png") for value in (1, 2)
+    ]
+
+
+def test_mistakes_are_refused_in_one_line(run: Path, meal: Meal, tmp_path: Path) -> None:
+    """What, where, what to do."""
+    photo = str(meal.photo)
+    assert "say where the food is" in refused(run, photo)
+    assert "--heat draws pictures; say where by --out" in refused(run, photo, *RED_BOX, "--heat")
+    assert "is not inside the photo of 60 x 40 pixels" in refused(run, photo, "--box", "0,0,60,10")
+    assert "absent.jpg: no such file" in refused(run, "absent.jpg", *RED_BOX)
+    assert "run.json: absent" in refused(tmp_path, photo, *RED_BOX)
+    assert "several foods, 1, 2" in refused(run, photo, "--mask", str(meal.label_map))
+    assert "--all: grabcut finds no food by itself" in refused(run, photo, "--all")
+
+
+def test_wrong_usage_has_its_own_exit_code(run: Path, meal: Meal) -> None:
+    """2, as everywhere."""
+    assert predict(run, str(meal.photo), *RED_BOX, "--format", "xml").exit_code == 2
+    assert CliRunner().invoke(app, ["predict", str(meal.photo)]).exit_code == 2
+
+
+def test_a_run_needs_neither_dvc_nor_a_checkout_around_it(run: Path, meal: Meal, root: Path) -> None:
+    """In a process of its own, in an empty folder, with the graph's and the sources' packages out of reach."""
+    empty = meal.photo.parent / "empty"
+    empty.mkdir()
+    blocked = dict.fromkeys(("dvc", "dvclive", "segment_anything", "ultralytics", "gradio", "onnx", "datasets"))
+    code = (
+        f"import sys; sys.modules.update({blocked!r}); from pipeline.cli.app import app; from pipeline.console import "
+        f"run_stage; sys.argv[0] = 'rvernet'; run_stage(app)"
+    )
+    command = [sys.executable, "-c", code, "predict", str(meal.photo), "--run", str(run), *RED_BOX]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=empty, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("%  ") == len(CATEGORIES)
+    assert list(empty.iterdir()) == []

@@ -1,0 +1,24 @@
+"""Runs and shards to export."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.prediction.run import Run, open_run
+from tests.judged_run import PAD, random_batch, select, write_small_run
+from tests.training_data import write_shards_of
+
+
+@pytest.fixture(scope="session", params=[("roi",), ("extra_roi",), ("roi", "extra_roi")], ids="+".join)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return an untrained run of either kind."""
+    return open_run(write_small_run(tmp_path_factory.mktemp("run") / "run", request.param), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return shards of 7 training samples in two files and 5 test samples in one."""
+    train, test = random_batch(7, seed=1), random_batch(5, seed=2)
+    assert PAD == 125
+    files = {"train": [select(train, range(4)), select(train, range(4, 7))], "test": [test]}
+    return write_shards_of(tmp_path_factory.mktemp("data") / "shards", files)

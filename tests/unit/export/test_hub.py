@@ -1,0 +1,114 @@
+"""A run as a folder for the hub."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+
+from pipeline.errors import ManifestError
+from pipeline.evaluation.intervals import wilson
+from pipeline.export.hub import Background, write_hub
+from pipeline.models.card import BackboneCard
+from pipeline.models.package import RunCard
+from pipeline.params.analysis import EvaluateParams
+from pipeline.prediction.run import open_run
+from pipeline.steps.evaluate import evaluate
+from tests.judged_run import CATEGORIES, random_batch, write_small_run, write_small_shards
+from tests.raw_folder import noise
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run, its evaluation and its export."""
+    folder = tmp_path_factory.mktemp("hub")
+    run = write_small_run(folder / "run", ("roi", "extra_roi"))
+    shards = write_small_shards(folder / "shards", [random_batch(20)])
+    params = EvaluateParams(batch_size=8, threads=1, ece_bins=5, top_confusions=3)
+    evaluate(params, shards=shards, run=run, output=folder / "evaluation", device="cpu")
+    files = write_hub(run, folder / "out", Background(folder / "evaluation", folder / "index", "other"))
+    assert set(files) == {path.name for path in (folder / "out").iterdir()}
+    return folder
+
+
+def test_the_folder_is_a_run_like_the_one_it_came_from(exported: Path) -> None:
+    """`load_run` reads what was downloaded, and it answers the same."""
+    photo, mask = noise(20, 30, 0), np.ones((20, 30), bool)
+    answers = [open_run(exported / name, device="cpu").predict(photo, [mask])[0].logits for name in ("run", "out")]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_labels_are_where_other_tools_look(exported: Path) -> None:
+    """By index and back."""
+    config = json.loads((exported / "out/config.json").read_text())
+    assert [config["id2label"][str(number)] for number in range(len(CATEGORIES))] == list(CATEGORIES)
+    assert all(config["id2label"][str(number)] == name for name, number in config["label2id"].items())
+
+
+def test_the_card_has_the_scores_with_intervals(exported: Path) -> None:
+    """Read back as the hub reads it; the numbers are those of `evaluate`."""
+    card = ModelCard.load(exported / "out/README.md")
+    metrics = json.loads((exported / "evaluation/metrics.json").read_text())
+    results = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    assert results["top-1 accuracy"] == pytest.approx(metrics["top1"], abs=1e-6)
+    assert results["macro F1"] == pytest.approx(metrics["macro_f1"], abs=1e-6)
+    assert results["F1 of ketchup and chili paste"] == pytest.approx(metrics["ambiguous_f1"], abs=1e-6)
+    low, high = wilson(round(metrics["top1"] * 20), 20)[1:]
+    assert f"{100 * low:.1f} % to {100 * high:.1f} %" in card.text
+    assert card.data.pipeline_tag == "image-classification"
+
+
+def test_the_card_says_what_it_is_made_of_and_not_good_for(exported: Path) -> None:
+    """Recipe, categories, preprocessing, limits, licences."""
+    text = (exported / "out/README.md").read_text()
+    for word in (
+        ", ".join(CATEGORIES),
+        "| optimizer | adam |",
+        "## Limits",
+        "fitted on the test split",
+        "gray level 125",
+    ):
+        assert word in text
+    assert "None" not in text
+
+
+def test_what_is_not_known_is_said(exported: Path, tmp_path: Path) -> None:
+    """Without evaluation and index the card says so; it invents no number."""
+    write_hub(exported / "run", tmp_path, Background(tmp_path / "absent", tmp_path / "absent", "mit"))
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.eval_results is None
+    assert "was not evaluated where it was exported" in card.text
+    assert "Not indexed where it was exported" in card.text
+    assert card.data.license == "mit"
+
+
+def test_weights_of_others_are_credited(exported: Path, tmp_path: Path) -> None:
+    """Repository, hash and licence of what came from the hub."""
+    path = exported / "run/run.json"
+    card = RunCard.model_validate_json(path.read_bytes())
+    fetched = {
+        "source": "hub",
+        "file": "timm/tiny.in1k/model.safetensors",
+        "sha256": "ab" * 32,
+        "licence": "apache-2.0",
+    }
+    backbones = {
+        name: BackboneCard.model_validate(card.backbones["roi"].model_dump() | fetched) for name in card.backbones
+    }
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/model.safetensors").write_bytes((exported / "run/model.safetensors").read_bytes())
+    (tmp_path / "run/run.json").write_text(card.model_copy(update={"backbones": backbones}).model_dump_json())
+    write_hub(tmp_path / "run", tmp_path / "out", Background(tmp_path, tmp_path, "other"))
+    text = (tmp_path / "out/README.md").read_text()
+    assert ModelCard.load(tmp_path / "out/README.md").data.base_model == ["timm/tiny.in1k"]
+    assert f"timm/tiny.in1k/model.safetensors (SHA-256 `{'ab' * 32}`) | apache-2.0 |" in text
+
+
+def test_damaged_inputs_are_refused(exported: Path, tmp_path: Path) -> None:
+    """A summary of something else, and a folder without a run."""
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(ManifestError, match="run `dvc repro -f index`"):
+        write_hub(exported / "run", tmp_path / "out", Background(tmp_path, tmp_path, "mit"))
+    with pytest.raises(ManifestError, match="absent"):
+        write_hub(tmp_path, tmp_path / "out", Background(tmp_path, tmp_path, "mit"))

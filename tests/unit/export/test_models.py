@@ -1,0 +1,100 @@
+"""Runs as ONNX and as exported programs: they say what the run says, for any number of samples."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.arrays import Logits
+from pipeline.errors import ExportError
+from pipeline.evaluation.inference import plain_logits
+from pipeline.export import onnx_file
+from pipeline.export.classifier import TOLERANCE, check_equality, random_views
+from pipeline.export.exported_program import ExportedProgram, write_exported_program
+from pipeline.export.onnx_file import OPSET, OnnxFile, write_onnx
+from pipeline.prediction.run import Run, open_run
+from tests.judged_run import random_batch, write_small_run
+
+Writer = Callable[[Run, Path], float]
+
+
+@pytest.mark.parametrize(
+    ("write", "load", "ending"), [(write_onnx, OnnxFile, "onnx"), (write_exported_program, ExportedProgram, "pt2")]
+)
+@pytest.mark.filterwarnings("ignore")
+def test_the_file_gives_the_run_s_logits(run: Run, tmp_path: Path, write: Writer, load: type, ending: str) -> None:
+    """For pictures that the export never saw and batches of other sizes than it was traced with."""
+    path = tmp_path / f"run.{ending}"
+    assert write(run, path) <= TOLERANCE
+    exported, batch = load(path), random_batch(9, seed=3)
+    views = [getattr(batch, name) for name in run.branches]
+    expected = plain_logits(run.model, batch, run.device)
+    for rows in (slice(0, 1), slice(0, 9), slice(3, 7)):
+        np.testing.assert_allclose(exported([view[rows] for view in views]), expected[rows], atol=TOLERANCE)
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_file_says_how_it_is_used(run: Run, tmp_path: Path) -> None:
+    """Names and order of inputs, opset, class names, preprocessing and temperature; and it is valid ONNX."""
+    onnx = pytest.importorskip("onnx")
+    write_onnx(run, tmp_path / "run.onnx")
+    model = onnx.load(tmp_path / "run.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(facts["class_names"]) == list(run.class_names)
+    assert json.loads(facts["preprocessing"])["pad"] == 125
+    assert float(facts["temperature"]) == run.temperature
+    assert [entry.name for entry in model.graph.input] == list(run.branches)
+    assert {entry.version for entry in model.opset_import if not entry.domain} == {OPSET}
+    batch, *rest = model.graph.input[0].type.tensor_type.shape.dim
+    assert batch.dim_param
+    assert [dim.dim_value for dim in rest] == [3, run.card.image_size, run.card.image_size]
+
+
+def test_an_export_that_says_something_else_is_refused(run: Run) -> None:
+    """Even if only one sample of a larger batch differs, by a little more than allowed, or is no number."""
+    for wrong in (3 * TOLERANCE, np.nan):
+
+        def broken(views: list[np.ndarray], wrong: float = wrong) -> Logits:
+            logits = np.array(run.model(*_inputs(run, views)).detach(), np.float32)
+            logits[len(logits) - 1, 0] += wrong * max(1, np.abs(logits).max()) * (len(logits) > 2)
+            return logits
+
+        with pytest.raises(ExportError, match="logits differ from run"):
+            check_equality(run, broken, "file")
+
+
+def _inputs(run: Run, views: list[np.ndarray]) -> list[torch.Tensor | None]:
+    given = dict(zip(run.branches, (torch.from_numpy(view.transpose(0, 3, 1, 2)) for view in views), strict=True))
+    return [given.get("roi"), given.get("extra_roi")]
+
+
+def test_the_samples_compared_are_all_different(run: Run) -> None:
+    """Otherwise a model that mixes samples would pass."""
+    for view in random_views(run, 5):
+        assert len(np.unique(view.reshape(5, -1), axis=0)) == 5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_refused_export_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it destroy the one that was there."""
+    run = open_run(write_small_run(tmp_path / "run", ("roi",)), device="cpu")
+    path = tmp_path / "out" / "run.onnx"
+    path.parent.mkdir()
+    path.write_bytes(b"good")
+    monkeypatch.setattr(OnnxFile, "__call__", lambda _, views: np.full((len(views[0]), 4), 7, np.float32))
+    with pytest.raises(ExportError, match="logits differ"):
+        write_onnx(run, path)
+    assert [(file.name, file.read_bytes()) for file in path.parent.iterdir()] == [("run.onnx", b"good")]
+
+
+def test_absent_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs them."""
+    run = open_run(write_small_run(tmp_path / "run", ("roi",)), device="cpu")
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(ExportError, match=r"needs onnxscript; run `pip install -r requirements.txt`"):
+        write_onnx(run, tmp_path / "run.onnx")

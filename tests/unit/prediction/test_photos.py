@@ -1,0 +1,49 @@
+"""Which photos are meant."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ParamsError, PhotoError
+from pipeline.imaging.decode import read_photo
+from pipeline.prediction import photos
+from pipeline.prediction.photos import STANDARD_INPUT, open_photo, photos_among, short_names
+from tests.meal import write_meal
+
+
+def test_files_come_as_named_and_folders_sorted(tmp_path: Path) -> None:
+    """With folders below; masks and other files are passed over, but what is named is taken at its word."""
+    for name in ("b.PNG", "a.jpg", "note.txt", "a.mask.png", "sub/c.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = photos_among([Path("x"), tmp_path, STANDARD_INPUT])
+    assert [path.name for path in found] == ["x", "a.jpg", "b.PNG", "c.webp", "-"]
+
+
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
+    """By name."""
+    with pytest.raises(ParamsError, match="no photo in this folder"):
+        photos_among([tmp_path])
+
+
+def test_the_standard_input_is_a_photo_like_any_other(tmp_path: Path) -> None:
+    """The same pixels as from the file."""
+    photo = write_meal(tmp_path).photo
+    np.testing.assert_array_equal(open_photo(STANDARD_INPUT, io.BytesIO(photo.read_bytes())), read_photo(photo))
+
+
+def test_what_is_piped_in_is_bounded_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No temporary path in a message."""
+    with pytest.raises(PhotoError, match="^standard input: a web page"):
+        open_photo(STANDARD_INPUT, io.BytesIO(b"<html>"))
+    monkeypatch.setattr(photos, "MOST_BYTES", 5)
+    with pytest.raises(PhotoError, match="standard input: more than 5 bytes"):
+        open_photo(STANDARD_INPUT, io.BytesIO(b"123456"))
+
+
+def test_pictures_of_different_photos_never_share_a_name() -> None:
+    """Stems that repeat, on any file system, get their photo's number."""
+    given = [Path("a/x.jpg"), Path("b/X.jpg"), Path("y.jpg"), STANDARD_INPUT]
+    assert list(short_names(given)) == ["1-x", "2-X", "y", "photo"]

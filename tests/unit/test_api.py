@@ -1,0 +1,90 @@
+"""The public names, and the examples that document them."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import api
+from tests.judged_run import random_batch, write_small_run, write_small_shards
+from tests.meal import write_meal
+from tests.raw_folder import save
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return what examples call their files."""
+    folder = tmp_path_factory.mktemp("api")
+    meal = write_meal(folder)
+    save(api.read_mask(meal.label_map, 1), folder / "mask.png")
+    return {
+        "demo_run": write_small_run(folder / "run", ("roi", "extra_roi")),
+        "demo_photo": meal.photo,
+        "demo_mask": folder / "mask.png",
+        "demo_shards": write_small_shards(folder / "shards", [random_batch(6)]),
+    }
+
+
+def run_examples(text: str, names: dict[str, object], where: str) -> None:
+    """Run the examples of a text; fail with what differs."""
+    test = doctest.DocTestParser().get_doctest(text, dict(names), where, where, 0)
+    assert test.examples
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=said.append)
+    assert runner.failures == 0, "".join(said)
+
+
+def test_the_examples_of_the_module_hold(names: dict[str, Path]) -> None:
+    """As documented, with the public names and nothing else."""
+    public = {name: getattr(api, name) for name in api.__all__}
+    run_examples(str(api.__doc__), {**public, **names}, "pipeline.api")
+
+
+def test_the_examples_of_the_page_hold(names: dict[str, Path], root: Path) -> None:
+    """docs/use.md, whose examples import what they use."""
+    text = (root / "docs/use.md").read_text(encoding="utf-8")
+    for number, block in enumerate(re.findall(r"```python\n(>>>.*?)```", text, flags=re.DOTALL)):
+        run_examples(block, {**names}, f"docs/use.md, example {number}")
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_every_name_comes_from_the_package_itself(name: str) -> None:
+    """`from pipeline import NAME`."""
+    assert getattr(importlib.import_module("pipeline"), name) is getattr(api, name)
+
+
+def test_the_package_lists_the_names_of_the_api() -> None:
+    """No more, no fewer: the list is written twice, so that asking for any other name imports nothing."""
+    assert importlib.import_module("pipeline").__all__ == api.__all__
+
+
+def test_importing_the_package_imports_nothing(root: Path) -> None:
+    """Every stage does it, and most must not wait for torch; nor does a submodule that is asked for by name."""
+    code = (
+        "import sys, pipeline; from pipeline import errors; "
+        "sys.exit('numpy' in sys.modules or 'torch' in sys.modules or 'pipeline.api' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0  # noqa: S603
+
+
+def test_a_name_that_is_not_there_is_refused_as_ever() -> None:
+    """With the names that are."""
+    package = importlib.import_module("pipeline")
+    with pytest.raises(AttributeError, match=r"no attribute 'lod_run'; there are .*load_run"):
+        _ = package.lod_run
+
+
+def test_masks_are_read_by_value(tmp_path: Path) -> None:
+    """All that is not black, or one food of several."""
+    label_map = write_meal(tmp_path).label_map
+    both, red, green = (api.read_mask(label_map, value) for value in (None, 1, 2))
+    assert (both == (red | green)).all()
+    assert not (red & green).any()
+    assert api.find_regions(api.read_photo(tmp_path / "meal.png"), [api.box(28, 6, 52, 26)])[0].status == "ok"
+    assert api.point(3, 4).kind == "point"
+    assert api.open_masks("grabcut").name == "grabcut"
