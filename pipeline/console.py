@@ -9,6 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 from tqdm import tqdm
 
 from pipeline.errors import PipelineError
+from pipeline.space import full_disk_named
+from pipeline.workspace import stage_claimed
 
 T = TypeVar("T")
 
@@ -54,9 +56,10 @@ def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Call `main`; end the process with status 1 and one line if it raises a `PipelineError`."""
+    """Call `main`; end the process with status 1 and one line if it raises a `PipelineError` or the disk is full."""
     try:
-        main()
+        with stage_claimed(), full_disk_named():
+            main()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -55,3 +55,7 @@ class EvaluationError(PipelineError):
 
 class BusyError(PipelineError):
     """Another process is at work on the same output."""
+
+
+class WorkerError(PipelineError):
+    """A worker process ended before its work did."""

@@ -1,5 +1,6 @@
 """Train one run: RveRNet with two backbones, or one backbone alone on one view."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,8 @@ def _train_card(  # noqa: PLR0913 - the card, what it is trained on, and where
         progress = _begin(card, _tensors(weights, card), folder / CHECKPOINT, place)
         _go_on(progress, card, class_map, source, folder / CHECKPOINT)
         finished = folder / "finished"
-        finished.mkdir(exist_ok=True)
+        shutil.rmtree(finished, ignore_errors=True)
+        finished.mkdir()
         save_run(progress.model, card, finished)
         write_history(progress.records, finished / "history.csv")
         publish(finished, output)
