@@ -76,11 +76,10 @@ def unfinished(stage: str, *identity: str) -> Iterator[Path]:
 
 def code_sha256() -> str:
     """Return a hash of this project's modules that are loaded: what DVC holds as the stage's code dependencies."""
-    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in OURS}
-    files = {name: Path(file) for name, module in loaded.items() if (file := module.__file__)}
     digest = hashlib.sha256()
-    for name, file in sorted(files.items()):
-        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] in OURS and module.__file__:
+            digest.update(f"{name} {hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

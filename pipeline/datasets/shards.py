@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from pipeline.arrays import Images, Masks, Targets
+from pipeline.datasets.parquet import read_table
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
 from pipeline.params.data import PairParams
@@ -184,7 +185,7 @@ class Shards:
             ManifestError: If a file is absent or damaged.
         """
         for entry in self.files(split):
-            yield self._read(verified(self.folder, entry))
+            yield self._read(entry)
 
     def read(self, split: str) -> SampleBatch:
         """Return all samples of a split; needs no more memory than the split and one file.
@@ -212,19 +213,25 @@ class Shards:
             raise ManifestError(f"{self.folder}: split {split!r} has only {starts[-1]} samples; run `dvc repro`")
         parts: dict[int, SampleBatch] = {}
         for file in sorted({bisect_right(starts, row) - 1 for row in rows}):
-            whole = self._read(verified(self.folder, self.files(split)[file]))
+            whole = self._read(self.files(split)[file])
             held = [row for row in rows if starts[file] <= row < starts[file + 1]]
             parts |= {row: whole.row(row - starts[file]) for row in held}
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
-    def _read(self, path: Path) -> SampleBatch:
-        try:
-            table = pq.read_table(path).combine_chunks()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f pair`") from error
-        if not table.schema.equals(schema_for(self.image_size)):
-            raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f pair`")
-        return _batch({name: table.column(name).chunk(0) for name in table.column_names}, self.image_size)
+    def _read(self, entry: FileEntry) -> SampleBatch:
+        path, schema = verified(self.folder, entry), schema_for(self.image_size)
+        table = read_table(path, schema, version=SCHEMA_VERSION, stage="pair", rows=entry.rows)
+        batch = _batch({name: pa.concat_arrays(table[name].chunks) for name in table.column_names}, self.image_size)
+        if not (0 <= batch.targets.min() and batch.targets.max() < len(self.categories)):
+            raise ManifestError(f"{path}: holds targets without category; run `dvc repro -f pair`")
+        if not _inside(batch.rects, self.image_size):
+            raise ManifestError(f"{path}: holds photos outside of their squares; run `dvc repro -f pair`")
+        return batch
+
+
+def _inside(rects: Rects, size: int) -> bool:
+    start, extent = rects[:, :2], rects[:, 2:]
+    return bool((start >= 0).all() and (extent > 0).all() and (extent <= size).all() and (start <= size - extent).all())
 
 
 def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor
 
-from pipeline.console import counter
+from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError
@@ -123,6 +123,8 @@ def _go_on(progress: Progress[RveRNet], card: RunCard, class_map: ClassMap, sour
     train_split = load_split(source, "train", class_map, views=views)
     test_split = load_split(source, "test", class_map, views=views)
     epochs, done = card.train.epochs, len(progress.records)
+    if done:
+        note(f"train {card.run}: goes on after epoch {done} of {epochs}")
     with counter(
         epochs * len(train_split), what=f"train {card.run}", unit="sample", done=done * len(train_split)
     ) as bar:
