@@ -56,12 +56,23 @@ def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Call `main`; end the process with status 1 and one line if it raises a `PipelineError` or the disk is full."""
+    """Call `main`; end the process with status 1 and one line if the user or the machine is at fault.
+
+    That is a `PipelineError`, a file that cannot be opened or written, a full disk, or want of memory.
+    """
     try:
         with stage_claimed(), full_disk_named():
             main()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; mend that and run the same command again", file=sys.stderr)
+        sys.exit(1)
+    except MemoryError:
+        print("error: not enough memory; close other programs, or lower runtime.workers or the batch", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the readers of pictures, masks and shards: `python -m tools.fuzz_readers TARGET [options]`.
+"""Coverage-guided fuzzing of the readers of files: `python -m tools.fuzz_readers TARGET [options]`.
 
 Targets: `pictures` are bytes given to the decoders of photos and label maps. `masks` and `shards` are bytes given as a
 Parquet file whose hash the manifest confirms, as a forger would; `rows` are Parquet files of sound columns with any

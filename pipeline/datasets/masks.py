@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Mask
-from pipeline.datasets.parquet import read_table
+from pipeline.datasets.parquet import Layout, read_table
 from pipeline.errors import EmptyMaskError, ManifestError
+from pipeline.imaging.decode import MAX_PIXELS
 from pipeline.manifest import FileEntry, Manifest, read_manifest, verified
 
 SCHEMA_VERSION = 1
@@ -33,6 +34,7 @@ SCHEMA = pa.schema(
         ("prompts", pa.string()),
     ]
 )
+LAYOUT = Layout(SCHEMA, SCHEMA_VERSION, "segment", optional=("prompts",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,7 @@ def read_mask_file(path: Path, *, rows: int | None = None) -> list[StoredMask]:
     Raises:
         ManifestError: If the file is damaged, has other columns, or holds what is no mask.
     """
-    optional = ("score", "prompts")
-    table = read_table(path, SCHEMA, version=SCHEMA_VERSION, stage="segment", rows=rows, optional=optional)
+    table = read_table(path, LAYOUT, rows=rows)
     try:
         return [_mask(row) for row in table.to_pylist()]
     except ValueError as error:
@@ -114,6 +115,8 @@ def _mask(row: dict[str, Any]) -> StoredMask:
         ValueError: If it describes no mask.
     """
     height, width, bits = row.pop("crop_height"), row.pop("crop_width"), row.pop("bits")
+    if row["height"] * row["width"] > MAX_PIXELS:
+        raise ValueError(f"{row['sample_id']!a}: a photo of {row['width']} x {row['height']} pixels")
     inside = row["top"] >= 0 <= row["left"] and row["top"] + height <= row["height"]
     if not (inside and min(height, width) > 0 and row["left"] + width <= row["width"]):
         raise ValueError(f"{row['sample_id']!a}: {width} x {height} pixels do not lie inside the photo")

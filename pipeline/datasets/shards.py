@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from pipeline.arrays import Images, Masks, Targets
-from pipeline.datasets.parquet import read_table
+from pipeline.datasets.parquet import Layout, read_table
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
 from pipeline.params.data import PairParams
@@ -219,10 +219,10 @@ class Shards:
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
     def _read(self, entry: FileEntry) -> SampleBatch:
-        path, schema = verified(self.folder, entry), schema_for(self.image_size)
-        table = read_table(path, schema, version=SCHEMA_VERSION, stage="pair", rows=entry.rows)
+        path = verified(self.folder, entry)
+        table = read_table(path, Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair"), rows=entry.rows)
         batch = _batch({name: pa.concat_arrays(table[name].chunks) for name in table.column_names}, self.image_size)
-        if not (0 <= batch.targets.min() and batch.targets.max() < len(self.categories)):
+        if not (batch.targets.min() >= 0 and batch.targets.max() < len(self.categories)):
             raise ManifestError(f"{path}: holds targets without category; run `dvc repro -f pair`")
         if not _inside(batch.rects, self.image_size):
             raise ManifestError(f"{path}: holds photos outside of their squares; run `dvc repro -f pair`")

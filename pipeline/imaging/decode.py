@@ -88,6 +88,8 @@ def read_label_map(path: Path) -> LabelMap:
 
 @contextmanager
 def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFile]:
+    if not path.is_file():  # a pipe would be waited on for ever
+        raise PhotoError(f"{path}: no such file; put it back or leave it out")
     try:
         # An error of its own for what Pillow only warns about; other warnings concern metadata nobody reads.
         with warnings.catch_warnings(action="ignore"):
@@ -108,8 +110,6 @@ def _refuse_oversized(file: ImageFile.ImageFile, path: Path) -> None:
 
 
 def _complaint(path: Path, formats: tuple[str, ...], error: Exception) -> str:
-    if not path.is_file():
-        return "no such file"
     if isinstance(error, PermissionError):
         return "not readable by this user"
     with path.open("rb") as file:

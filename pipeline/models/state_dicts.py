@@ -13,6 +13,11 @@ from pipeline.errors import WeightsError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 LISTED = 5
+DAMAGE = (
+    *(SafetensorError, RuntimeError, LookupError, ValueError, TypeError),
+    *(AttributeError, OverflowError, EOFError, OSError),
+)
+"""What the readers of weights raise on files that are damaged or of another kind."""
 
 TORCHVISION_VIT = (
     (r"^class_token$", "cls_token"),
@@ -43,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
     try:
         tensors = load_state_dict(str(path), weights_only=True)
-    except (RuntimeError, SafetensorError, OSError, EOFError, ValueError, AttributeError, TypeError) as error:
+    except DAMAGE as error:
         text = " ".join(str(error).split()).split(" No automatic")[0]
         raise WeightsError(
             f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"

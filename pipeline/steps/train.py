@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 import timm
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, WeightsError
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
@@ -104,9 +105,17 @@ def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, B
 
 def _tensors(weights: Path, card: RunCard) -> dict[BranchName, dict[str, Tensor] | None]:
     return {
-        branch: None if backbone.source == "none" else safetensors.torch.load_file(weights / backbone.name / WEIGHTS)
+        branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS)
         for branch, backbone in card.backbones.items()
     }
+
+
+def _pretrained(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        stage = f"weights@{path.parent.name}"
+        raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
 
 
 def _begin(

@@ -12,6 +12,8 @@ from torch import nn
 from pipeline.errors import TrainingError
 from pipeline.training.history import EpochRecord
 
+DAMAGE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, EOFError, OSError)
+"""What torch raises on files that are damaged or of another kind."""
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
@@ -65,7 +67,7 @@ def load_checkpoint(progress: Progress[Any], path: Path, device: torch.device) -
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         progress.model.load_state_dict(state["model"])
         progress.optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        progress.records = [EpochRecord(*record) for record in state["records"]]
+    except (*DAMAGE, pickle.UnpicklingError) as error:
         text = " ".join(str(error).split())
         raise TrainingError(f"{path}: unusable checkpoint ({text}); delete {path.parent} to start anew") from error
-    progress.records = [EpochRecord(*record) for record in state["records"]]
