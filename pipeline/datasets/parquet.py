@@ -53,6 +53,12 @@ def read_table(path: Path, layout: Layout, *, rows: int | None = None) -> pa.Tab
     if rows is not None and len(table) != rows:
         raise ManifestError(f"{path}: {len(table)} rows, not the {rows} of the manifest; {again}")
     for name in layout.schema.names:
-        if name not in layout.optional and table[name].null_count:
+        if name not in layout.optional and _lacks(table[name]):
             raise ManifestError(f"{path}: lacks values in column {name!r}; {again}")
     return table
+
+
+def _lacks(column: pa.ChunkedArray) -> bool:
+    """Tell whether a value is missing, at any depth."""
+    nested = pa.types.is_fixed_size_list(column.type)
+    return bool(column.null_count) or (nested and any(chunk.values.null_count for chunk in column.chunks))

@@ -40,7 +40,7 @@ GRAY_STEPS = {"L;2": 85, "L;4": 17}
 """What Pillow multiplies the values of 2 and 4 bit gray files by."""
 
 DECODER_ERRORS = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError),
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError, MemoryError),
     *(struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning),
 )
 """What the decoders of Pillow raise on damaged files."""

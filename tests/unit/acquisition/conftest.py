@@ -38,6 +38,8 @@ class Reply:
     length: bool = True
     """Whether Content-Length is told."""
     content_type: str = "application/zip"
+    location: str | None = None
+    """Where the request is sent on to."""
 
 
 @dataclass
@@ -63,7 +65,12 @@ class Host:
         self.asked.append(dict(handler.headers.items()))
         reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         start = self._start(handler, reply)
-        if reply.status is not None:
+        if reply.location is not None:
+            handler.send_response(302)
+            handler.send_header("Location", reply.location)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+        elif reply.status is not None:
             handler.send_error(reply.status)
         elif start is not None and start >= len(self.content):
             handler.send_response(416)
