@@ -8,11 +8,14 @@ ends in another way than a result or a `PipelineError` is a finding. Options are
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import atheris
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 with atheris.instrument_imports(include=["pipeline", "PIL"]):
     import numpy as np
