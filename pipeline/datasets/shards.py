@@ -100,6 +100,11 @@ def schema_for(image_size: int) -> pa.Schema:
     )
 
 
+def bytes_of_row(image_size: int) -> int:
+    """Return the size of one sample before compression, which most photos bring down by half."""
+    return 2 * 3 * image_size**2 + (image_size**2 + 7) // 8
+
+
 def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ...]) -> dict[str, str]:
     """Return what every shard says about itself; nothing in it varies between machines or runs."""
     return {

@@ -16,6 +16,7 @@ from pipeline.models.card import WEIGHTS, BackboneCard, write_card
 from pipeline.models.hub import fetch_from_hub
 from pipeline.models.state_dicts import differences, read_tensors, with_timm_names
 from pipeline.params.model import BackboneParams
+from pipeline.space import space_watched
 
 Options: TypeAlias = Mapping[str, Any]
 """Keyword arguments for `timm.create_model`."""
@@ -57,6 +58,7 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     Raises:
         ModelError: If timm does not know the model or refuses an option.
         WeightsError: If the weights cannot be had or do not fit.
+        SpaceError: If the disk has no room for them.
     """
     folder = weights / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,8 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     source = _locate(params, params.timm, name)
     if source is not None:
         tensors = fitted_tensors(source.path, params.timm, params.options)
-        safetensors.torch.save_file(tensors, folder / WEIGHTS)
+        with space_watched(folder, sum(tensor.nbytes for tensor in tensors.values())):
+            safetensors.torch.save_file(tensors, folder / WEIGHTS)
         card = card.model_copy(update=source.provenance)
     write_card(card, folder)
 

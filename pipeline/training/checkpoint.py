@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import TrainingError
+from pipeline.space import readable
 from pipeline.training.history import EpochRecord
 
 DAMAGE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, EOFError, OSError)
@@ -50,8 +51,10 @@ def save_checkpoint(progress: Progress[Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         text = " ".join(str(error).split())
+        needed = readable(2 * 3 * sum(tensor.nbytes for tensor in progress.model.state_dict().values()))
         raise TrainingError(
-            f"{path}: not written ({text}); free some space and run again: the last one is kept"
+            f"{path}: not written ({text}); two checkpoints need about {needed} here, all that is needed; free some "
+            "space and run again: the last one is kept"
         ) from error
 
 
