@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from voluptuous import Invalid
 
-STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)
-"""First line of a stage in `dvc.lock`."""
+STAGE = re.compile(r"^  \S", re.MULTILINE)
+"""Begin of a stage in `dvc.lock`."""
 
 
 def is_lock(text: str) -> bool:

@@ -40,7 +40,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict; pickles are read with `weights_only`, so that no code of theirs runs.
 
     Raises:
-        WeightsError: If the file is absent, of another kind, damaged, or a pickle that wants more than tensors.
+        WeightsError: If the file is absent, of another kind, damaged, a pickle that wants more than tensors, or holds
+            numbers that are not finite.
     """
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: unknown kind of weights; give one of {', '.join(SUFFIXES)}")
@@ -55,6 +56,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise WeightsError(f"{path}: holds other things than named tensors; save `model.state_dict()`")
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise WeightsError(f"{path}: {name!a} holds numbers that are not finite; the training it is from diverged")
     return tensors
 
 

@@ -54,10 +54,10 @@ def test_two_repros_in_one_checkout_do_not_tear_each_other(study: Checkout, tmp_
 
 
 def test_two_experiments_at_once_end_like_one_after_the_other(study: Checkout, tmp_path: Path) -> None:
-    """They share the checkout's cache and its folder of unfinished work."""
+    """They share the checkout's cache and its folder of unfinished work; DVC sets one up after the other."""
     copy = study.twin(tmp_path / "copy")
     fills = {"dark": "10", "gray": "90"}
-    run = ("dvc", "exp", "run", "--temp", TARGET)
+    run = ("dvc", "--wait-for-lock", "exp", "run", "--temp", TARGET)
     results = at_once(*(start(copy, *run, "--name", name, "-S", f"pair.fill={fill}") for name, fill in fills.items()))
     assert [status for status, _ in results] == [0, 0], results
     for name, fill in fills.items():

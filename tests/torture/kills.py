@@ -198,6 +198,7 @@ def torture(  # noqa: PLR0913 - where, what and how often
     while counts.total() < kills:
         done += 1
         copy = base.clone(folder / f"round{done}")
+        (copy.folder / "dvc.lock").unlink(missing_ok=True)  # where the base has run, too
         wanted = lambda kind: counts[kind] < share and counts.total() < kills  # noqa: E731
         for kill in Round(copy, reference, folder / f"round{done}.log", done, seed).kills(wanted, *targets):
             counts[kind_of(kill.stage)] += 1
