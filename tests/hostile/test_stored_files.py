@@ -15,7 +15,7 @@ from pipeline.datasets.categories import load_category_names
 from pipeline.datasets.masks import KIND, Masks, StoredMask, write_mask_file
 from pipeline.datasets.samples import read_categories, read_samples, write_samples
 from pipeline.datasets.shards import Shards
-from pipeline.errors import PipelineError
+from pipeline.errors import ManifestError, PipelineError, TrainingError
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.models.card import CARD, read_card, write_card
@@ -279,3 +279,21 @@ def test_parquet_of_other_columns_is_refused(name: str, tmp_path: Path) -> None:
         before = Manifest.model_validate_json(text).files[0].sha256
         manifest.write_text(text.replace(before, sha256_of(path)))
     refused(kind, path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    """Its tensors have other shapes; what defines a run is part of the folder's name besides."""
+    path = checkpoint(tmp_path)
+    other = torch.nn.Linear(4, 2)
+    with pytest.raises(TrainingError, match=f"unusable checkpoint .*delete {tmp_path}"):
+        load_checkpoint(Progress(other, make_optimizer(other, TRAIN)), path, torch.device("cpu"))
+
+
+def test_a_model_of_another_run_is_refused(tmp_path: Path) -> None:
+    """The card names its model by hash."""
+    one, two = (
+        write_small_run(tmp_path / name, branches) for name, branches in (("a", ("roi",)), ("b", ("extra_roi",)))
+    )
+    (one / "model.safetensors").write_bytes((two / "model.safetensors").read_bytes())
+    with pytest.raises(ManifestError, match="not the file run.json describes"):
+        load_run(one, "cpu")
