@@ -62,7 +62,7 @@ def test_two_experiments_at_once_end_like_one_after_the_other(study: Checkout, t
     assert [status for status, _ in results] == [0, 0], results
     for name, fill in fills.items():
         serial = study.twin(tmp_path / name)
-        serial.call("dvc", "exp", "run", "--no-run-cache", TARGET, "--name", name, "-S", f"pair.fill={fill}")
+        serial.call("dvc", "exp", "run", TARGET, "--name", name, "-S", f"pair.fill={fill}")
         assert copy.shown(name, "dvc.lock") == serial.shown(name, "dvc.lock")
     assert sound(copy.folder / CACHE)
 

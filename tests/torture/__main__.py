@@ -22,7 +22,9 @@ from tests.torture.kills import Reference, kind_of, measure, torture
 PHOTOS = {"train_photos": 16, "test_photos": 8}
 EPOCHS = 3
 KEPT = {"mobilenetv2+vit-all", "vit+none-all", "mixer+none-all", "mobilenetv2+none-no_sauce"}
-"""Runs of the graph: one of two branches, which is the variant, two of one, and one without a class."""
+"""Runs of the graph with `--few`: one of two branches, which is the variant, two of one, and one without a class."""
+LAST = ("summary", "report")
+"""Stages that need all of the paper's runs."""
 
 
 def main() -> int:
@@ -31,9 +33,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/rvernet-torture"))  # noqa: S108 - named, kept
+    parser.add_argument(
+        "--few", action="store_true", help="four runs, no summary, no report"
+    )
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
-    base, reference = _undisturbed(folder)
+    base, reference = _undisturbed(folder, few=arguments.few)
     lines = folder / "torture.jsonl"
     known = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
     rounds = max((kill["round"] for kill in known), default=0)
@@ -51,7 +56,7 @@ def main() -> int:
     return len(lost)
 
 
-def _undisturbed(folder: Path) -> tuple[Checkout, Reference]:
+def _undisturbed(folder: Path, *, few: bool) -> tuple[Checkout, Reference]:
     """Return a tiny study and what its undisturbed run gave, from an earlier call if there was one."""
     kept, place = folder / "reference.pickle", folder / "base"
     if kept.exists():
@@ -63,7 +68,8 @@ def _undisturbed(folder: Path) -> tuple[Checkout, Reference]:
     values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 4
     values["train"]["epochs"] = EPOCHS
     yaml.dump(values, place / "params.yaml")
-    leave_out_runs(place / "dvc.yaml")
+    if few:
+        leave_out_runs(place / "dvc.yaml")
     base.commit()
     reference = measure(base.clone(folder / "reference"), folder / "reference.log")
     kept.write_bytes(pickle.dumps(reference))
@@ -71,11 +77,17 @@ def _undisturbed(folder: Path) -> tuple[Checkout, Reference]:
 
 
 def leave_out_runs(graph: Path) -> None:
-    """Take all runs but the kept ones out of `dvc.yaml`; every stage stays, and DVC has less to look through."""
+    """Take all runs but the kept ones out of `dvc.yaml`, and the stages that need all: DVC has less to look through."""
     names = "|".join(re.escape(run.name) for run in PAPER_RUNS if run.name not in KEPT)
     other = re.compile(rf"(?<![\w+])({names})(?![\w-])")
     lines = graph.read_text(encoding="utf-8").splitlines(keepends=True)
-    graph.write_text("".join(line for line in lines if not other.search(line)), encoding="utf-8")
+    yaml = YAML()
+    values = yaml.load("".join(line for line in lines if not other.search(line)))
+    for stage in LAST:
+        del values["stages"][stage]
+    for part in ("metrics", "plots"):
+        values.pop(part, None)
+    yaml.dump(values, graph)
 
 
 if __name__ == "__main__":
