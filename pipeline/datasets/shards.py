@@ -227,10 +227,9 @@ class Shards:
         path = verified(self.folder, entry)
         table = read_table(path, Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair"), rows=entry.rows)
         batch = _batch({name: pa.concat_arrays(table[name].chunks) for name in table.column_names}, self.image_size)
-        if not (batch.targets.min() >= 0 and batch.targets.max() < len(self.categories)):
-            raise ManifestError(f"{path}: holds targets without category; run `dvc repro -f pair`")
-        if not _inside(batch.rects, self.image_size):
-            raise ManifestError(f"{path}: holds photos outside of their squares; run `dvc repro -f pair`")
+        named = batch.targets.min() >= 0 and batch.targets.max() < len(self.categories)
+        if not (named and _inside(batch.rects, self.image_size)):
+            raise ManifestError(f"{path}: targets or rectangles out of range; run `dvc repro -f pair`")
         return batch
 
 
