@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from tqdm import tqdm
 
+from pipeline import processor  # noqa: F401 - every stage imports this module first, before numpy
 from pipeline.errors import PipelineError
 from pipeline.space import full_disk_named
 from pipeline.workspace import stage_claimed

@@ -26,7 +26,7 @@ def main() -> None:
         shards=Path("data/shards") / arguments.source,
         weights=Path("data/weights"),
         output=Path("data/runs") / arguments.run,
-        device=load_runtime().device,
+        runtime=load_runtime(),
     )
 
 

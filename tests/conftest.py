@@ -1,11 +1,10 @@
 """Fixtures every test may use, and shape checks of the library while it is tested."""
 
-import os
+from pipeline import processor  # noqa: F401 - before any test imports numpy, cv2 or torch
+
+# isort: split
 from collections.abc import Iterator
 from pathlib import Path
-
-# Before any test imports torch: idle threads sleep, so that two test processes do not slow each other.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from hypothesis import settings

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
 from pipeline.imaging.letterbox import letterbox_rect
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard
-from pipeline.models.package import BranchName, RunCard, build_run, save_run
+from pipeline.models.package import BranchName, Calibration, FinalMetrics, MadeWith, RunCard, build_run, save_run
 from pipeline.params.base import Section
 from pipeline.params.data import PairParams
 from pipeline.params.model import TrainParams
@@ -27,16 +28,26 @@ ONE_THREAD = 1
 TRAIN = TrainParams(
     epochs=3,
     batch_size=4,
+    accumulate=1,
     optimizer="adam",
     learning_rate=1e-3,
+    layer_decay=1.0,
     weight_decay=0.0,
     schedule="constant",
     warmup_epochs=0,
+    clip_norm=0.0,
+    label_smoothing=0.0,
+    balance="none",
+    balance_beta=0.999,
+    freeze="none",
+    ema_decay=0.0,
     flip=0.5,
     joint_flip=True,
     normalize="backbone",
     features="pooled",
     hidden=16,
+    precision="auto",
+    compile=False,
     threads=ONE_THREAD,
     seed=0,
 )
@@ -131,11 +142,15 @@ def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = C
         class_names=class_names,
         ambiguous=tuple(name for name in ("ketchup", "chili paste") if name in class_names),
         image_size=SIDE,
+        preprocessing=Preprocessing(fill=0, pad=PAD),
         backbones={branch: backbone_card("tiny") for branch in branches},
         train=TRAIN,
+        made_with=MadeWith(device="cpu", precision="fp32", versions={"torch": "2.15.0"}),
         shards_sha256="0" * 64,
-        weights_sha256="",
         epochs_done=3,
+        metrics=FinalMetrics(loss=1.0, top1=0.5, macro_f1=0.25, ambiguous_f1=None),
+        calibration=Calibration(temperature=1.5, fitted_on="test split"),
+        weights_sha256="",
     )
 
 

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import torch
+
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard, write_card
+from pipeline.models.pixels import to_tensor
 from pipeline.params.data import PairParams
-from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card
+from pipeline.training.split import Split
+from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch
 
 PAIR = PairParams(image_size=SIDE, fill=0, pad=PAD, photos_per_file=4)
 
@@ -32,6 +36,12 @@ def write_shards_of(folder: Path, splits: dict[str, list[SampleBatch]]) -> Path:
     )
     write_manifest(manifest, folder)
     return folder
+
+
+def split_of(samples: int) -> Split:
+    """Return random samples in memory."""
+    batch = random_batch(samples)
+    return Split(batch.sample_ids, torch.from_numpy(batch.targets), to_tensor(batch.roi), to_tensor(batch.extra_roi))
 
 
 def write_cards(weights: Path) -> Path:

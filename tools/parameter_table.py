@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
 from pipeline.params.base import Section
-from pipeline.params.study import DEFAULT, Study, choose
+from pipeline.params.choices import DEFAULT, chosen
+from pipeline.params.study import Study
 from tools.invalidation import Effect, Graph, Values, effect, graph_of
 
 README = Path("README.md")
@@ -22,6 +23,7 @@ PARAMS = Path("params.yaml")
 BEGIN, END = "<!-- parameter table: make deps -->\n", "<!-- end of table -->"
 HEAD = "| you change | runs again | runs too, if its inputs came out different |\n|---|---|---|\n"
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "recipe": ("released",),
     "dataset": ("foodseg103",),
     "roi": ("deit", "vit"),
     "extra_roi": ("none",),
@@ -81,7 +83,7 @@ def changes(values: Values, key: Key) -> Iterator[tuple[object, Graph]]:
 
 def candidates(values: Values, key: Key) -> tuple[object, ...]:
     """Return values that differ from the present one, most of them valid."""
-    present = _at(choose(values, values["dataset"]), key)
+    present = _at(chosen(dict(values)), key)
     if listed := literals(key):
         return tuple(choice for choice in listed if choice != present)
     return tuple(value for value in _neighbours(present) if value != present)

@@ -23,7 +23,7 @@ class OneHost(requests.Session):
         before, after = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
         if after.hostname != before.hostname or (before.scheme, after.scheme) == ("https", "http"):
             raise SourceError(
-                f"{without_secrets(resp.url)}: sends us on to {after.scheme}://{after.hostname}; pin download.sha256 "
-                "to follow it, or name the other URL as the source if you trust it"
+                f"{without_secrets(resp.url)}: sends us on to {after.scheme}://{after.hostname}; pin the SHA-256 "
+                "of what should come to follow it, or give the other URL if you trust it"
             )
         return target

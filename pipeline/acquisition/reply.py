@@ -100,6 +100,6 @@ def refuse(response: requests.Response, url: str) -> None:
         raise SourceError(f"{url}: HTTP {status} {response.reason}; {advice}")
     if "html" in response.headers.get("Content-Type", "").lower() and status == HTTPStatus.OK:
         raise SourceError(
-            f"{url}: the host sent a web page instead of an archive; open the URL in a browser, download the archive "
-            "there, and give its path"
+            f"{url}: the host sent a web page instead of the file; open the URL in a browser, download the file there, "
+            "and give its path"
         )

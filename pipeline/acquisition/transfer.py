@@ -37,6 +37,10 @@ class TransferPolicy:
     """Size over which a transfer is refused."""
     pinned: bool
     """Whether a hash will be compared afterwards, so that resuming is safe without ETag and date."""
+    local_copy: str = "name a local copy as dataset or download.source"
+    """What else a user can do, for messages."""
+    bound: str = "download.max_gigabytes"
+    """What sets `max_bytes`, for messages."""
 
 
 class _BrokenTransferError(Exception):
@@ -100,7 +104,7 @@ class _Transfer:
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             raise _BrokenTransferError(_cause(error)) from error
         except requests.RequestException as error:
-            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; correct download.source") from error
+            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; correct the URL") from error
 
     def take(self, response: requests.Response) -> None:
         """Write what one answer brings, after what is here or instead of it."""
@@ -136,7 +140,7 @@ class _Transfer:
     def check_size(self, size: int) -> None:
         if size > self.policy.max_bytes:
             raise SourceError(
-                f"{without_secrets(self.url)}: larger than download.max_gigabytes allows "
+                f"{without_secrets(self.url)}: larger than {self.policy.bound} allows "
                 f"({readable(self.policy.max_bytes)}); raise it if this is the right file"
             )
 
@@ -189,15 +193,15 @@ def fetch(
                 failure = error
             else:
                 return transfer.part
-    raise SourceError(f"{without_secrets(url)}: {failure}; {_advice(failure, transfer.have)}") from failure
+    raise SourceError(f"{without_secrets(url)}: {failure}; {_advice(failure, transfer)}") from failure
 
 
-def _advice(failure: Exception, have: int) -> str:
+def _advice(failure: Exception, transfer: _Transfer) -> str:
     if isinstance(failure, _UnreachableError):
-        return "check the network and the URL, or name a local copy as dataset or download.source"
-    if not have:
-        return "try again later, or name a local copy as dataset or download.source"
-    return f"{readable(have)} are kept: run the same command again later to go on"
+        return f"check the network and the URL, or {transfer.policy.local_copy}"
+    if not transfer.have:
+        return f"try again later, or {transfer.policy.local_copy}"
+    return f"{readable(transfer.have)} are kept: run the same command again later to go on"
 
 
 def _retrying(transfer: _Transfer, sleep: Callable[[float], None]) -> tenacity.Retrying:

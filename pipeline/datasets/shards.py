@@ -100,13 +100,9 @@ def schema_for(image_size: int) -> pa.Schema:
     )
 
 
-def bytes_of_row(image_size: int) -> int:
-    """Return the size of one sample before compression, which most photos bring down by half."""
-    return 2 * 3 * image_size**2 + (image_size**2 + 7) // 8
-
-
 def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ...]) -> dict[str, str]:
     """Return what every shard says about itself; nothing in it varies between machines or runs."""
+    unusual = {} if params.geometry == "exact" else {"geometry": params.geometry}
     return {
         "schema_version": str(SCHEMA_VERSION),
         "source": source,
@@ -115,7 +111,7 @@ def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ..
         "pad": str(params.pad),
         "categories": json.dumps(categories),
         "settings_sha256": settings_sha256(params),
-    }
+    } | unusual
 
 
 def write_shard(batch: SampleBatch, path: Path, metadata: dict[str, str]) -> None:

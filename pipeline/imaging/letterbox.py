@@ -1,7 +1,8 @@
 """Fit photos, masks and cut-outs into a square without distortion, as the released code does.
 
 The long side becomes exactly the side of the square. The released code multiplies by a floating-point ratio and
-rounds down, which leaves some photos one pixel short; integers do not.
+rounds down, which leaves some photos one pixel short; integers do not. `letterbox_rect` knows both geometries, and
+everything else takes its rectangle.
 
 Reference:
     arXiv 2407.08257, section 4.1; gray padding, centring and bicubic from the released code.
@@ -15,6 +16,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
 from pipeline.imaging.cutout import CutoutPair, cut_out
+from pipeline.params.data import Geometry
 
 WHITE = 255
 
@@ -41,29 +43,37 @@ class Rect(NamedTuple):
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
-def letterbox_rect(height: int, width: int, *, size: int) -> Rect:
+def letterbox_rect(height: int, width: int, *, size: int, geometry: Geometry = "exact") -> Rect:
     """Place a photo of `height` x `width` pixels in a square of side `size`.
 
     The long side fills the square, the other one is rounded down but at least 1 pixel; of an odd rest the extra
-    pixel lies above or to the left.
+    pixel lies above or to the left. The `released` geometry rounds both sides down after a multiplication in floating
+    point, so that the long side may be `size` - 1.
     """
     longest = max(height, width)
-    fitted_height, fitted_width = (max(1, side * size // longest) for side in (height, width))
+    fitted_height, fitted_width = (max(1, _fitted(side, longest, size, geometry)) for side in (height, width))
     return Rect((size - fitted_height + 1) // 2, (size - fitted_width + 1) // 2, fitted_height, fitted_width)
 
 
-def letterbox(image: Image, *, size: int, pad: int) -> Square:
-    """Resize a photo by bicubic, which averages when it shrinks, and surround it with gray level `pad`."""
-    rect = letterbox_rect(*image.shape[:2], size=size)
+def _fitted(side: int, longest: int, size: int, geometry: Geometry) -> int:
+    return side * size // longest if geometry == "exact" else int(side * (size / longest))
+
+
+def letterbox(image: Image, *, size: int, pad: int, rect: Rect | None = None) -> Square:
+    """Resize a photo by bicubic, which averages when it shrinks, and surround it with gray level `pad`.
+
+    It goes where `rect` says, by default where `letterbox_rect` places it.
+    """
+    rect = rect or letterbox_rect(*image.shape[:2], size=size)
     return _framed(_resized(image, rect), rect, size=size, pad=pad)
 
 
-def letterbox_mask(mask: Mask, *, size: int) -> SquareMask:
+def letterbox_mask(mask: Mask, *, size: int, rect: Rect | None = None) -> SquareMask:
     """Resize a mask: True where more than half of a pixel's area is inside.
 
     A mask that has pixels keeps at least one, that of the greatest share, however thin it is.
     """
-    rect = letterbox_rect(*mask.shape, size=size)
+    rect = rect or letterbox_rect(*mask.shape, size=size)
     shares = Pillow.fromarray(mask.astype(np.float32)).resize((rect.width, rect.height), Pillow.Resampling.BOX)
     covered = np.asarray(shares)
     # Half of a pixel up to the rounding of 32 bit sums counts as half, not as more.
@@ -75,7 +85,9 @@ def letterbox_mask(mask: Mask, *, size: int) -> SquareMask:
     return square
 
 
-def letterbox_cutouts(image: Image, boxed: Square, mask: Mask, *, fill: int, pad: int) -> CutoutPair:
+def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and between which grays they go
+    image: Image, boxed: Square, mask: Mask, *, fill: int, pad: int, rect: Rect | None = None
+) -> CutoutPair:
     """Cut a photo at full size, then letterbox both views, so that they add up exactly.
 
     Inside the rectangle ROI + extra-ROI = photo + `fill`, without any rounding: the ROI is resized after masking, as
@@ -89,12 +101,13 @@ def letterbox_cutouts(image: Image, boxed: Square, mask: Mask, *, fill: int, pad
         mask: Region of interest at full size.
         fill: Gray level in [0, 255] of the pixels a view hides.
         pad: Gray level around the photo.
+        rect: Where `boxed` holds the photo; None is where `letterbox_rect` places it.
 
     Returns:
         Two square views, both padded.
     """
     size = boxed.shape[0]
-    rect = letterbox_rect(*image.shape[:2], size=size)
+    rect = rect or letterbox_rect(*image.shape[:2], size=size)
     total = boxed[rect.inside].astype(np.int16) + np.int16(fill)
     kept = _resized(cut_out(image, mask, fill=fill).roi, rect)
     roi = np.clip(kept, np.maximum(total - WHITE, 0), np.minimum(total, WHITE))

@@ -7,15 +7,22 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float, Num
+from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
 from pipeline.models import demo_backbones  # noqa: F401 - registers the demo's backbones with timm
 from pipeline.models.card import BackboneCard
+from pipeline.models.distilled import renew_head
+from pipeline.models.initialisation import draw_as_torchvision
 from pipeline.params.model import TrainParams
 
 WHITE = 255.0
 CLOSE_MATCHES = 5
+REFUSALS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+"""What timm's models raise on options and picture sizes they cannot take, beside the RuntimeError of a shape."""
+REGISTER = 16
+"""Numbers in the widest vector register, AVX-512's; with fewer channels convolutions read and write incomplete ones."""
 
 
 class Branch(nn.Module):
@@ -36,16 +43,30 @@ class Branch(nn.Module):
             num_features: Width D of the output.
         """
         super().__init__()
-        self.backbone, self.num_features = backbone.to(memory_format=torch.channels_last), num_features
+        self.layout = _layout(backbone)
+        self.backbone, self.num_features = backbone.to(memory_format=self.layout), num_features
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * WHITE)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * WHITE)
 
     def forward(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Return features of pictures with values in [0, 255]."""
-        # Channels last: a MobileNetV2 step takes a third less CPU time, transformers lose nothing.
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        pixels = pixels.contiguous(memory_format=self.layout)
         features: Tensor = self.backbone((pixels - self.mean) / self.std)
         return features
+
+
+def _layout(backbone: nn.Module) -> torch.memory_format:
+    """Return channels last: a MobileNetV2 step takes a third less CPU time, and transformers lose nothing.
+
+    But on a CPU the gradient of a strided 1 x 1 convolution of few channels, such as RepVGG and FastViT begin with,
+    then writes past its memory and kills the process, or worse (oneDNN of torch 2.15): they keep the plain layout.
+    """
+    perilous = any(
+        layer.kernel_size == (1, 1) and layer.stride != (1, 1) and layer.groups == 1 and layer.in_channels < REGISTER
+        for layer in backbone.modules()
+        if isinstance(layer, nn.Conv2d)
+    )
+    return torch.contiguous_format if perilous else torch.channels_last
 
 
 def check_timm_id(timm_id: str) -> None:
@@ -82,7 +103,7 @@ def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[st
         source["pretrained_cfg_overlay"] = {"state_dict": tensors, "custom_load": False}
     try:
         model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
-    except (TypeError, AssertionError, ValueError) as error:
+    except REFUSALS as error:
         raise ModelError(f"timm model {timm_id!r} with options {options}: {_one_line(error)}") from error
     return model
 
@@ -93,11 +114,11 @@ def build_backbone(
     """Build a branch for square pictures of one size.
 
     Of a distilled DeiT, `pooled` features are the mean of the class and the distillation token, and `logits` the mean
-    of both heads, as timm has it.
+    of both heads, as timm has it; `deit_distilled_head: released` takes the class token alone, and a new layer on it.
 
     Args:
         card: Which model; not the absent one.
-        params: `features` and `normalize` are used.
+        params: `features`, `normalize` and `deit_distilled_head` are used.
         image_size: Side of the pictures in pixels.
         tensors: State dict with timm's names; None keeps the random initialisation.
 
@@ -114,6 +135,10 @@ def build_backbone(
         ) from error
     if params.features == "logits" and not getattr(model, "num_classes", 0):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
+    if card.init == "torchvision" and tensors is None:
+        draw_as_torchvision(model, card.timm_id())
+    if params.deit_distilled_head == "released" and isinstance(model, VisionTransformerDistilled):
+        renew_head(model)
     identity = params.normalize == "none"
     return Branch(
         model,
@@ -132,8 +157,10 @@ def _sized(
     try:
         return create_timm_model(card.timm_id(), options | {"img_size": image_size}, tensors)
     except ModelError as error:
+        if error.__cause__ and not isinstance(error.__cause__, TypeError):
+            raise _wrong_size(card, image_size, error.__cause__) from error
         if "'img_size'" not in str(error.__cause__):
-            raise
+            raise  # an option, or the model itself
     return create_timm_model(card.timm_id(), options, tensors)
 
 
@@ -143,16 +170,20 @@ def _count_features(model: nn.Module, card: BackboneCard, image_size: int) -> in
     try:
         with torch.no_grad():
             output = model(torch.zeros(1, 3, image_size, image_size))
-    except (AssertionError, RuntimeError) as error:
-        raise ModelError(
-            f"backbone {card.name!r} ({card.timm}) does not take {image_size} px pictures: {_one_line(error)}; "
-            f"set pair.image_size to {card.input_size} or choose another backbone"
-        ) from error
+    except (*REFUSALS, RuntimeError) as error:
+        raise _wrong_size(card, image_size, error) from error
     finally:
         model.train()
     if output.ndim != 2:  # noqa: PLR2004 - (B, D)
         raise ModelError(f"backbone {card.name!r} ({card.timm}) gives {tuple(output.shape)}, not one vector a picture")
     return int(output.shape[1])
+
+
+def _wrong_size(card: BackboneCard, image_size: int, reason: BaseException) -> ModelError:
+    return ModelError(
+        f"backbone {card.name!r} ({card.timm}) does not take {image_size} px pictures: {_one_line(reason)}; "
+        f"set pair.image_size to {card.input_size} or choose another backbone"
+    )
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import ModelError, WeightsError
 from pipeline.params.base import Section, describe
+from pipeline.params.model import Init
 
 CARD = "backbone.json"
 WEIGHTS = "model.safetensors"
@@ -27,16 +28,18 @@ class BackboneCard(Section):
     """Standard deviation of the pixels, RGB, in units of [0, 1]."""
     input_size: int
     """Side in pixels of the pictures the weights were trained on; 0 for the absent branch."""
-    source: Literal["none", "hub", "file"]
+    init: Init = "timm"
+    """Whose rules draw what no weights fill. Runs of earlier versions lack the field."""
+    source: Literal["none", "hub", "file", "url", "torchvision"]
     """Where the weights came from; `none` is random initialisation."""
     file: str | None
-    """Name of the source file, without folders; on the hub `<repository>/<file>`."""
+    """Name of the source file, without folders; on the hub `<repository>/<file>`, of a download its URL."""
     revision: str | None
     """Commit of the hub repository."""
     sha256: str | None
     """Hexadecimal SHA-256 of the source file."""
     licence: str | None
-    """Licence as timm or the hub states it; null where unknown."""
+    """Licence as timm or torchvision states it; null where unknown, as of any other file."""
 
     def timm_id(self) -> str:
         """Return the timm model id.

@@ -1,11 +1,12 @@
 """The Hugging Face hub: fetch one weights file of a timm model at one revision."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import requests
 import timm
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -19,6 +20,9 @@ FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Names timm's repositories use, the safe one first."""
 PATIENCE = 10.0
 """Seconds without an answer after which the hub counts as out of reach."""
+COMMIT = re.compile("[0-9a-f]{40}")
+TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+"""Base of the errors of whichever HTTP library this version of the hub's own is built on."""
 
 
 class HubFile(NamedTuple):
@@ -35,37 +39,58 @@ class HubFile(NamedTuple):
 def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
     """Download the weights of a timm model, or find them in the hub's cache on this machine.
 
+    A commit that is cached needs no connection. A broken download goes on where it stopped.
+
     Raises:
-        WeightsError: If timm lists no weights for the model, the hub has no such revision or file, or there is no
-            connection and no cached copy.
+        WeightsError: If timm lists no weights for the model, the hub has no such revision or file, the transfer
+            breaks, or there is no connection and no cached copy.
     """
     entry = timm.get_pretrained_cfg(timm_id)
     if entry is None or not entry.hf_hub_id:
         raise WeightsError(f"timm lists no weights on the hub for {timm_id!r}; set weights to a path or to none")
     names = (entry.hf_hub_filename,) if entry.hf_hub_filename else FILE_NAMES
+    return _cached(entry.hf_hub_id, names, revision) or _fetched(entry.hf_hub_id, names, revision)
+
+
+def _cached(repository: str, names: tuple[str, ...], revision: str) -> HubFile | None:
+    if COMMIT.fullmatch(revision):
+        for name in names:
+            found = try_to_load_from_cache(repository, name, revision=revision)
+            if isinstance(found, str):
+                return HubFile(Path(found), repository, revision)
+    return None
+
+
+def _fetched(repository: str, names: tuple[str, ...], revision: str) -> HubFile:
     offline = not _reachable()
     for name in names:
         try:
-            path = Path(hf_hub_download(entry.hf_hub_id, name, revision=revision, local_files_only=offline))
+            path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=offline))
         except RevisionNotFoundError as error:
-            raise WeightsError(f"hub repository {entry.hf_hub_id} has no revision {revision!r}") from error
+            raise WeightsError(
+                f"hub repository {repository} has no revision {revision!r}; a commit belongs to one model: set "
+                "backbones.<name>.revision to one of this repository, or to main"
+            ) from error
         except LocalEntryNotFoundError as error:
-            raise WeightsError(_offline(entry.hf_hub_id, name, revision)) from error
+            raise WeightsError(_offline(repository, name, revision)) from error
         except EntryNotFoundError:
             continue
-        except HfHubHTTPError as error:
-            raise WeightsError(f"hub repository {entry.hf_hub_id}: {' '.join(str(error).split())}") from error
-        return HubFile(path, entry.hf_hub_id, path.parent.name)
-    raise WeightsError(f"hub repository {entry.hf_hub_id} at {revision!r} has none of {', '.join(names)}")
+        except (TRANSPORT_ERROR, OSError) as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise WeightsError(f"hub repository {repository}: {text}; run again to go on") from error
+        return HubFile(path, repository, path.parent.name)
+    raise WeightsError(f"hub repository {repository} at {revision!r} has none of {', '.join(names)}")
 
 
 def _reachable() -> bool:
     """Ask once: the library itself tries for 23 seconds and prints every try."""
+    if constants.HF_HUB_OFFLINE:
+        return False
     try:
         requests.head(constants.ENDPOINT, timeout=PATIENCE)
     except requests.RequestException:
         return False
-    return not constants.HF_HUB_OFFLINE
+    return True
 
 
 def _offline(repository: str, name: str, revision: str) -> str:

@@ -1,24 +1,20 @@
-"""Numerics that give the same bits on every CPU. Import before torch: libraries read these variables once, at import.
+"""Numerics that give the same bits on every CPU. Import before torch and timm."""
 
-The caps hold machines with AVX-512 to the AVX2 kernels that older ones run, since other kernels sum in another order.
-"""
+from pipeline import processor  # noqa: F401 - before torch
 
-import os
-import platform
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine up to 20 times
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-if platform.machine() in {"x86_64", "AMD64"}:
-    os.environ.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_CBWR="AVX2")
-
+# isort: split
 import ctypes
 import hashlib
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from pipeline.errors import ParamsError
+from pipeline.models.lazy_compiler import defer_compiler
+
+defer_compiler()
 
 
 def fix_numerics(threads: int, seed: int) -> None:
@@ -31,6 +27,8 @@ def fix_numerics(threads: int, seed: int) -> None:
     _keep_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(mode=True)
+    # Nothing here reads memory it has not written; filling it first costs 4 % of a training step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
 

@@ -6,9 +6,10 @@ from typing import Literal
 
 import safetensors.torch
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
+from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import ManifestError
 from pipeline.manifest import sha256_of
 from pipeline.models.backbone import build_backbone
@@ -23,8 +24,19 @@ RUN_CARD = "run.json"
 BranchName = Literal["roi", "extra_roi"]
 
 
-class RunCard(Section):
-    """`run.json`: what was trained, on what, and how."""
+class MadeWith(Section):
+    """What the bits of the weights depend on beside the data and the recipe; no host, path or time."""
+
+    device: str
+    """Kind of device: cpu, cuda or mps. Only on a cpu are the bits the same again."""
+    precision: Literal["fp32", "bf16", "fp16"]
+    """What the forward pass was computed in; the weights are always fp32."""
+    versions: dict[str, str]
+    """Version by package, without a build's local suffix."""
+
+
+class RunPlan(Section):
+    """What is to be trained, on what, and how: all that is known before the first step."""
 
     run: str
     """Name of the run, `<roi>+<extra_roi>-<classes>`."""
@@ -40,19 +52,54 @@ class RunCard(Section):
     """Names of the ambiguous pair that are among `class_names`."""
     image_size: int
     """Side of the pictures in pixels."""
+    preprocessing: Preprocessing
+    """How a photo and a mask become those pictures."""
     backbones: dict[BranchName, BackboneCard]
-    """Backbone by branch, without absent ones."""
+    """Backbone by branch with its weights' hash and licence, without absent ones."""
     train: TrainParams
     """Recipe."""
+    made_with: MadeWith
+    """Device, precision and versions."""
     shards_sha256: str
     """Hash of the manifest of the shards trained on."""
-    weights_sha256: str
-    """Hash of `model.safetensors`; set by `save_run`."""
+
+
+class FinalMetrics(Section):
+    """What the saved weights say of the test split; fractions in [0, 1]."""
+
+    loss: float
+    """Mean cross-entropy in nats."""
+    top1: float
+    """Share of right predictions."""
+    macro_f1: float
+    """Over classes that occur in targets or predictions."""
+    ambiguous_f1: float | None
+    """Mean over the ambiguous pair; None if the run does not have both."""
+
+
+class Calibration(Section):
+    """What logits are divided by before softmax, so that the highest probability means what it says."""
+
+    temperature: float = Field(gt=0)
+    """1 leaves the logits as they are; above 1 the run was too sure of itself."""
+    fitted_on: Literal["test split"]
+    """Samples that the temperature was chosen on; it says nothing about how well it would do on others."""
+
+
+class RunCard(RunPlan):
+    """`run.json`: the plan, and what came of it."""
+
     epochs_done: int
     """Epoch the weights are of: always the last."""
+    metrics: FinalMetrics
+    """After that epoch."""
+    calibration: Calibration
+    """Fitted after that epoch."""
+    weights_sha256: str
+    """Hash of `model.safetensors`; set by `save_run`."""
 
 
-def build_run(card: RunCard, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
+def build_run(card: RunPlan, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
     """Build the model of a card.
 
     Args:

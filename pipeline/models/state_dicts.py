@@ -62,14 +62,27 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def from_torchvision(names: Collection[str]) -> bool:
+    """Tell whether names are those of torchvision's MobileNetV2 or vision transformer."""
+    return _is_vit(names) or _is_mobilenetv2(names)
+
+
+def _is_vit(names: Collection[str]) -> bool:
+    return "class_token" in names and "conv_proj.weight" in names
+
+
+def _is_mobilenetv2(names: Collection[str]) -> bool:
+    return "features.0.0.weight" in names and "classifier.1.weight" in names
+
+
 def with_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors under timm's names if torchvision's MobileNetV2 or vision transformer wrote them.
 
     Other tensors pass unchanged.
     """
-    if "class_token" in tensors and "conv_proj.weight" in tensors:
+    if _is_vit(tensors):
         return {_vit_name(name): tensor for name, tensor in tensors.items()}
-    if "features.0.0.weight" in tensors and "classifier.1.weight" in tensors:
+    if _is_mobilenetv2(tensors):
         return _in_order_of(tensors, model)
     return tensors
 

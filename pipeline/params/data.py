@@ -1,10 +1,13 @@
 """Settings of the stages that make samples: download, index, segment, pair."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from pipeline.params.base import Section
+
+Geometry: TypeAlias = Literal["exact", "released"]
+"""How the long side of a photo is fitted into the square."""
 
 
 class DemoParams(Section):
@@ -68,5 +71,7 @@ class PairParams(Section):
     """Gray level of hidden pixels, 0 black to 255 white."""
     pad: int = Field(ge=0, le=255)
     """Gray level of the letterbox around the photo."""
+    geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
+    """`exact` fills the square with the long side; `released` rounds it down in floating point, often 1 pixel less."""
     photos_per_file: int = Field(ge=1)
     """Photos whose samples share one shard, the unit of work."""

@@ -1,10 +1,13 @@
 """Settings of backbones, classes and training; free of torch, so that checking them takes no second."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from pipeline.params.base import Section
+
+Init: TypeAlias = Literal["timm", "torchvision"]
+"""Whose rules draw random weights."""
 
 
 class BackboneParams(Section):
@@ -15,11 +18,16 @@ class BackboneParams(Section):
     options: dict[str, bool | int | float | str | tuple[int, ...]] = Field(default_factory=dict)
     """Keyword arguments for `timm.create_model`, for instance `drop_path_rate`."""
     weights: str = "none"
-    """`none`, `hub`, or a path of a .safetensors, .pth or .pt state dict, timm's or torchvision's key names."""
+    """`none`, `hub`, `torchvision[:<entry>]`, or a URL or path of a .safetensors, .pth or .pt state dict."""
     revision: str = "main"
-    """Commit of the hub repository; pin one to share a study."""
+    """Commit of the hub repository, 40 hex digits; of a branch the stage takes the latest and prints its commit."""
+    init: Init = "timm"
+    """Whose rules draw what no weights fill; torchvision has MobileNetV2 and ViT."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """Expected SHA-256 of the weights file; null takes what comes and records its hash."""
+    """Expected SHA-256 of the weights file; null takes what comes and records its hash.
+
+    A download that has its first digits in its name, as in `mobilenet_v2-b0353104.pth`, is held to them anyway.
+    """
 
 
 class ClassSetParams(Section):
@@ -37,17 +45,33 @@ class TrainParams(Section):
     epochs: int = Field(ge=1)
     """Passes over the train split."""
     batch_size: int = Field(ge=1)
-    """Samples per optimiser step."""
+    """Samples per optimiser step, on all devices and in all passes together."""
+    accumulate: int = Field(ge=1)
+    """Passes that an optimiser step is split into to save memory; gradients are those of the whole batch."""
     optimizer: Literal["adam", "adamw", "sgd"]
     """Optimiser; the paper uses adam."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate."""
+    layer_decay: float = Field(gt=0, le=1)
+    """Factor on the rate from a backbone's layer to the one before it; the last one and the head have all of it."""
     weight_decay: float = Field(ge=0)
-    """Weight decay of the optimiser."""
+    """Weight decay of matrices and kernels; biases, norms, tokens and position embeddings have none."""
     schedule: Literal["warmup_cosine", "released", "constant"]
     """`warmup_cosine` steps per optimiser step; `released` gives the paper's 30 real rates, one an epoch."""
     warmup_epochs: float = Field(ge=0)
     """Epochs of linear warm-up of `warmup_cosine`."""
+    clip_norm: float = Field(ge=0)
+    """Bound on the norm of all gradients together; 0 sets none."""
+    label_smoothing: float = Field(ge=0, lt=1)
+    """Share of a target's probability spread evenly over all classes."""
+    balance: Literal["none", "loss", "sampler"]
+    """`loss` weighs samples by class, `sampler` draws them by class, with replacement."""
+    balance_beta: float = Field(ge=0, lt=1)
+    """Beta of the effective number of samples that `balance` goes by: 0 counts all alike, towards 1 rare ones more."""
+    freeze: Literal["none", "roi", "extra_roi", "both"]
+    """Branches that stay as they were loaded, their batch statistics included; an absent one has nothing to freeze."""
+    ema_decay: float = Field(ge=0, lt=1)
+    """Decay per step of the average of the weights that is tested and saved; 0 tests and saves the last weights."""
     flip: float = Field(ge=0, le=1)
     """Probability of a horizontal flip."""
     joint_flip: bool
@@ -56,8 +80,15 @@ class TrainParams(Section):
     """`backbone` applies each branch's own mean and std; `none` as released."""
     features: Literal["pooled", "logits"]
     """What a branch hands on: pooled features, or 1000-way ImageNet logits as released."""
+    deit_distilled_head: Literal["average", "released"] = "average"
+    """What a distilled DeiT hands on: the mean of both tokens or trained heads, or the class token, through a new layer
+    to logits, as released. Runs of earlier versions lack the field."""
     hidden: int = Field(ge=1)
     """Units of the hidden layer of the integration module; 640 in the paper."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    """Of the forward pass; `auto` is bf16 on a GPU that has it and fp32 elsewhere, `fp16` comes with loss scaling."""
+    compile: bool
+    """Whether torch.compile fuses the model's kernels, for minutes of compiling first."""
     threads: int = Field(ge=1)
     """CPU threads of training; part of the result, since sums are split among them."""
     seed: int = Field(ge=0)

@@ -20,6 +20,10 @@ class RuntimeParams(Section):
     """Processes of index, segment and pair; 0 means one a core."""
     device: Literal["auto", "cpu", "cuda", "mps"]
     """Where models run; auto takes a GPU where there is one."""
+    checkpoint_minutes: float = Field(default=10.0, ge=0)
+    """Training time between two checkpoints inside an epoch, in minutes; 0 writes one after every step."""
+    live_after: float = Field(default=60.0, ge=0)
+    """Training time before DVCLive is started, in seconds; a run that is over sooner spares itself the import."""
 
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""

@@ -1,6 +1,5 @@
-"""The whole of `params.yaml`: its schema, and how values that differ by data set are chosen."""
+"""The whole of `params.yaml`: its schema, and the check of everything that is asked for."""
 
-import difflib
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -13,17 +12,19 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
 from pipeline.params.base import Section, describe
+from pipeline.params.choices import Recipe, among, check_choices, chosen, known_datasets
 from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams, SegmentParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 
-DEFAULT = "default"
 ABSENT = "none"
 
 
 class Study(Section):
-    """Every parameter after the choice of data set."""
+    """Every parameter after the choice of data set and recipe."""
 
+    recipe: Recipe
+    """Named set of values: `sane` mends the released code's mistakes, `released` repeats them."""
     dataset: str
     """Name of a data set that `download.source` lists, or a path or URL."""
     roi: str
@@ -52,16 +53,18 @@ class Study(Section):
 
 
 def load_study(path: Path) -> Study:
-    """Read `params.yaml`, choose the values of its data set, and check everything.
+    """Read `params.yaml`, choose the values of its data set and recipe, and check everything.
 
     Raises:
-        ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, or the variant asks for
-            a backbone or class set that does not exist, or for no branch at all.
+        ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, a value is given for a data
+            set or recipe that does not exist, or the variant asks for a backbone or class set that does not exist, or
+            for no branch at all.
     """
     values = _read(path)
     names = known_datasets(values)
     try:
-        study = Study.model_validate_json(json.dumps(_shared(choose(values, values["dataset"]))))
+        check_choices(values, names, path)
+        study = Study.model_validate_json(json.dumps(_shared(chosen(values))))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # ValidationError is a ValueError
@@ -84,25 +87,6 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def choose(value: Any, dataset: object) -> Any:
-    """Replace every mapping with a key `default` by its entry for `dataset`, or else by the default."""
-    if isinstance(value, dict):
-        if DEFAULT in value:
-            return value.get(dataset, value[DEFAULT])
-        return {key: choose(entry, dataset) for key, entry in value.items()}
-    return value
-
-
-def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the data sets that `download.source` names; where it is one source for all, any name will do."""
-    match values:
-        case {"download": {"source": str()}, "dataset": str(label)}:
-            return (label,)
-        case {"download": {"source": {"default": _} as source}}:
-            return tuple(name for name in source if name != DEFAULT)
-    return ()
-
-
 def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections."""
     for section in ("train", "perturb", "explain", "report"):
@@ -119,7 +103,7 @@ def _check_dataset(dataset: str, names: tuple[str, ...], path: Path) -> None:
     with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
         if dataset in names or "://" in dataset or Path(dataset).exists():
             return
-    raise ParamsError(f"{path}: dataset {dataset!r} is {_among(dataset, names)}, nor an existing path, nor a URL")
+    raise ParamsError(f"{path}: dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL")
 
 
 def _check_variant(study: Study, path: Path) -> None:
@@ -129,14 +113,9 @@ def _check_variant(study: Study, path: Path) -> None:
         ("classes", study.classes, study.class_sets),
     ):
         if name not in valid:
-            raise ParamsError(f"{path}: {key} {name!r} is {_among(name, tuple(valid))}")
+            raise ParamsError(f"{path}: {key} {name!r} is {among(name, tuple(valid))}")
     if study.roi == study.extra_roi == ABSENT:
         raise ParamsError(f"{path}: roi and extra_roi are both none; give at least one branch a backbone")
     for name, backbone in study.backbones.items():
         if (backbone.timm is None) != (name == ABSENT):
             raise ParamsError(f"{path}: backbones.{name}.timm: only `none` has no timm model, and it has none")
-
-
-def _among(name: str, valid: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1)
-    return f"not one of {', '.join(valid)}" + (f" (did you mean {close[0]!r}?)" if close else "")

@@ -11,7 +11,7 @@ from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.samples import Sample, read_categories, read_samples
-from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, bytes_of_row, shard_metadata, write_shard
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_photo
@@ -53,7 +53,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     write = partial(_write_file, params=params, raw=raw, masks=masks, metadata=metadata)
     stored = Masks(masks)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
-    needed = sum(entry.rows for entry in stored.manifest.files) * bytes_of_row(params.image_size)
+    needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
     with unfinished("pair", *identity) as folder, space_watched(folder, needed):
         total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
         entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers)
@@ -68,6 +68,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, shards)
+
+
+def _bytes_of_row(image_size: int) -> int:
+    """Return the size of one sample before compression, which most photos bring down by half."""
+    return 2 * 3 * image_size**2 + (image_size**2 + 7) // 8
 
 
 def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[PlannedShard]:
@@ -94,11 +99,11 @@ def _write_file(  # noqa: PLR0913 - bound once by `partial`
 
 
 def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[tuple[Rect, Mask, Image, Image]]:
-    boxed = letterbox(photo, size=params.image_size, pad=params.pad)
-    rect = letterbox_rect(*photo.shape[:2], size=params.image_size)
+    rect = letterbox_rect(*photo.shape[:2], size=params.image_size, geometry=params.geometry)
+    boxed = letterbox(photo, size=params.image_size, pad=params.pad, rect=rect)
     for mask in masks:
-        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad)
-        yield rect, letterbox_mask(mask, size=params.image_size), views.roi, views.extra_roi
+        views = letterbox_cutouts(photo, boxed, mask, fill=params.fill, pad=params.pad, rect=rect)
+        yield rect, letterbox_mask(mask, size=params.image_size, rect=rect), views.roi, views.extra_roi
 
 
 def _read_checked(raw: Path, sample: Sample) -> Image:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
+from pipeline.arrays import Image
 from pipeline.datasets.choice import Numbered
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ManifestError, ParamsError
 from pipeline.imaging.contact_sheet import SheetRow, contact_sheet
 from pipeline.imaging.decode import read_photo
-from pipeline.imaging.letterbox import letterbox
+from pipeline.imaging.letterbox import Rect, letterbox
 
 PAD = 255
 """Gray level around the photo, so that the padding of the cut-outs stands out."""
@@ -48,14 +49,18 @@ def _rows(reader: Shards, split: str, chosen: Sequence[Numbered], raw: Path) -> 
         raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
     return [
         SheetRow(
-            photo=letterbox(read_photo(raw / numbered.sample.photo_path), size=reader.image_size, pad=PAD),
-            mask=mask,
-            roi=roi,
-            extra_roi=extra_roi,
+            photo=_boxed(raw / numbered.sample.photo_path, Rect(*batch.rects[row].tolist()), reader.image_size),
+            mask=batch.masks[row],
+            roi=batch.roi[row],
+            extra_roi=batch.extra_roi[row],
             caption=_caption(numbered),
         )
-        for numbered, mask, roi, extra_roi in zip(chosen, batch.masks, batch.roi, batch.extra_roi, strict=True)
+        for row, numbered in enumerate(chosen)
     ]
+
+
+def _boxed(photo: Path, rect: Rect, size: int) -> Image:
+    return letterbox(read_photo(photo), size=size, pad=PAD, rect=rect)
 
 
 def _caption(numbered: Numbered) -> str:

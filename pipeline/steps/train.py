@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import timm
@@ -13,26 +12,40 @@ from torch import Tensor
 
 from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
+from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError, WeightsError
-from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
+from pipeline.errors import ModelError, TrainingError, WeightsError
+from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.numerics import pick_device
-from pipeline.models.package import BranchName, RunCard, build_run, save_run
-from pipeline.models.rvernet import RveRNet
+from pipeline.models.package import (
+    BranchName,
+    Calibration,
+    FinalMetrics,
+    MadeWith,
+    RunCard,
+    RunPlan,
+    build_run,
+    save_run,
+)
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from pipeline.training.epoch import TestPass, TrainPass, test_epoch, train_epoch
+from pipeline.params.runtime import RuntimeParams
+from pipeline.training.batches import Source
+from pipeline.training.checkpoint import Checkpoint, Pace
+from pipeline.training.epoch import TestPass
+from pipeline.training.fit import Course, fit
 from pipeline.training.history import EpochRecord, write_history
-from pipeline.training.optimizer import make_optimizer
-from pipeline.training.split import Split, load_split
+from pipeline.training.learner import Learner
+from pipeline.training.live import HISTORY, LiveCurves
+from pipeline.training.objective import class_weights, make_objective
+from pipeline.training.precision import Precision, choose_precision
+from pipeline.training.split import load_split
+from pipeline.training.watch import Watch
 from pipeline.workspace import publish, unfinished
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
 CHECKPOINT = "checkpoint.pt"
+VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
 
 
 def train(  # noqa: PLR0913 - every path and name of the stage
@@ -46,23 +59,24 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     shards: Path,
     weights: Path,
     output: Path,
-    device: str,
+    runtime: RuntimeParams,
 ) -> None:
     """Write the package of one run (`model.safetensors`, `run.json`) and its `history.csv` to `output`.
 
-    An interrupted run goes on after its last finished epoch and ends, on a CPU, in the very same bytes.
+    An interrupted run goes on from its last checkpoint and ends, on a CPU, in the very same bytes.
 
     `roi` and `extra_roi` name a backbone each, or none; `weights` holds one folder a backbone; `classes` is the name of
-    `class_set`; `device` is one that `pick_device` knows.
+    `class_set`; `runtime` says where the run is trained and how often a checkpoint is written.
 
     Raises:
         ModelError: If both branches are absent or a backbone cannot be built.
-        ParamsError: If the class set does not fit the categories, or the device is not there.
+        ParamsError: If the class set does not fit the categories, or the device or its precision is not there.
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
     """
     source = Shards(shards)
     class_map = select_classes(source.categories, class_set.exclude)
-    card = RunCard(
+    precision = choose_precision(params.precision, pick_device(runtime.device))
+    plan = RunPlan(
         run=run,
         roi=roi,
         extra_roi=extra_roi,
@@ -70,27 +84,30 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         class_names=class_map.names,
         ambiguous=tuple(name for name in class_set.ambiguous if name in class_map.names),
         image_size=source.image_size,
+        preprocessing=read_preprocessing(source),
         backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
         train=params,
+        made_with=MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS),
         shards_sha256=sha256_of(shards / MANIFEST),
-        weights_sha256="",
-        epochs_done=params.epochs,
     )
-    _train_card(card, class_map, source, weights=weights, output=output, place=pick_device(device))
+    _carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
 
 
-def _train_card(  # noqa: PLR0913 - the card, what it is trained on, and where
-    card: RunCard, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, place: torch.device
+def _carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
+    plan: RunPlan, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, runtime: RuntimeParams
 ) -> None:
-    identity = (card.model_dump_json(), torch.__version__, timm.__version__, place.type)
-    with unfinished("train", *identity) as folder:
-        progress = _begin(card, _tensors(weights, card), folder / CHECKPOINT, place)
-        _go_on(progress, card, class_map, source, folder / CHECKPOINT)
+    identity = plan.model_dump_json()
+    with unfinished("train", identity) as folder:
+        shutil.rmtree(output, ignore_errors=True)  # so that the curves shown there are this run's
+        course = _course(plan, class_map, source)
+        learner = _learner(plan, course, _tensors(weights, plan))
+        checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
+        tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
         finished = folder / "finished"
-        shutil.rmtree(finished, ignore_errors=True)
+        shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        save_run(progress.model, card, finished)
-        write_history(progress.records, finished / "history.csv")
+        save_run(learner.judged, _conclude(plan, course.test, tested, records[-1]), finished)
+        write_history(records, finished / HISTORY)
         publish(finished, output)
 
 
@@ -103,10 +120,10 @@ def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, B
     return present
 
 
-def _tensors(weights: Path, card: RunCard) -> dict[BranchName, dict[str, Tensor] | None]:
+def _tensors(weights: Path, plan: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
     return {
         branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS)
-        for branch, backbone in card.backbones.items()
+        for branch, backbone in plan.backbones.items()
     }
 
 
@@ -118,57 +135,50 @@ def _pretrained(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
 
 
-def _begin(
-    card: RunCard, tensors: dict[BranchName, dict[str, Tensor] | None], checkpoint: Path, place: torch.device
-) -> Progress[RveRNet]:
-    model = build_run(card, tensors).to(place)
-    progress = Progress(model, make_optimizer(model, card.train))
-    load_checkpoint(progress, checkpoint, place)
-    return progress
+def _course(plan: RunPlan, class_map: ClassMap, source: Shards) -> Course:
+    train, test = (load_split(source, name, class_map, views=frozenset(plan.backbones)) for name in ("train", "test"))
+    weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
+    return Course(train, test, weights, class_map.positions(plan.ambiguous))
 
 
-def _go_on(progress: Progress[RveRNet], card: RunCard, class_map: ClassMap, source: Shards, checkpoint: Path) -> None:
-    views = frozenset(card.backbones)
-    train_split = load_split(source, "train", class_map, views=views)
-    test_split = load_split(source, "test", class_map, views=views)
-    epochs, done = card.train.epochs, len(progress.records)
+def _learner(plan: RunPlan, course: Course, tensors: Mapping[BranchName, dict[str, Tensor] | None]) -> Learner:
+    precision = Precision(plan.made_with.precision, plan.made_with.device)
+    model = build_run(plan, tensors).to(precision.device)
+    return Learner(model, plan.train, make_objective(plan.train, course.weights), precision)
+
+
+def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
+    plan: RunPlan, learner: Learner, course: Course, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
+) -> tuple[TestPass, list[EpochRecord]]:
+    progress, curves = checkpoint.load(), LiveCurves(output, patience=runtime.live_after)
+    samples, epochs, pace = len(course.train), plan.train.epochs, Pace(runtime.checkpoint_minutes)
+    done = progress.epoch * samples + progress.tally.samples
     if done:
-        note(f"train {card.run}: goes on after epoch {done} of {epochs}")
-    with counter(
-        epochs * len(train_split), what=f"train {card.run}", unit="sample", done=done * len(train_split)
-    ) as bar:
-        for epoch in range(done, epochs):
-            trained = train_epoch(
-                progress.model, train_split, progress.optimizer, card.train, epoch=epoch, on_batch=bar.update
-            )
-            tested = test_epoch(progress.model, test_split, batch_size=card.train.batch_size)
-            record = _record(epoch, trained, tested, test_split, class_map.positions(card.ambiguous))
-            progress.records.append(record)
-            save_checkpoint(progress, checkpoint)
-            _show(bar, record, epochs)
+        note(f"train {plan.run}: goes on after epoch {progress.epoch} of {epochs}")
+    with counter(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
+        watch = Watch(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
+        tested = fit(learner, course, progress, watch)
+    watch.finished(progress)
+    return tested, progress.records
 
 
-def _record(epoch: int, trained: TrainPass, tested: TestPass, split: Split, ambiguous: tuple[int, ...]) -> EpochRecord:
-    targets, predictions = split.targets.numpy(), tested.predictions.numpy()
-    match ambiguous:
-        case (first, second):
-            pair: float | None = pair_f1(targets, predictions, (first, second))
-        case _:
-            pair = None
-    return EpochRecord(
-        epoch=epoch + 1,
-        learning_rate=trained.learning_rate,
-        train_loss=trained.loss,
-        train_top1=trained.top1,
-        test_loss=tested.loss,
-        test_top1=top1(targets, predictions),
-        test_macro_f1=macro_f1(targets, predictions),
-        test_ambiguous_f1=pair,
-    )
-
-
-def _show(bar: "tqdm[Any]", record: EpochRecord, epochs: int) -> None:
-    bar.set_postfix_str(
-        f"epoch {record.epoch}/{epochs}, loss {record.train_loss:.3f}, test top-1 {record.test_top1:.3f}, "
-        f"macro F1 {record.test_macro_f1:.3f}"
+def _conclude(plan: RunPlan, source: Source, tested: TestPass, record: EpochRecord) -> RunCard:
+    """Say what came of the plan."""
+    bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
+    if bad:
+        raise TrainingError(
+            f"run {plan.run}: after the last epoch the logits of {len(bad)} samples are not finite, first {bad[0]}; "
+            "lower train.learning_rate"
+        )
+    return RunCard(
+        **dict(plan),
+        epochs_done=record.epoch,
+        metrics=FinalMetrics(
+            loss=record.test_loss,
+            top1=record.test_top1,
+            macro_f1=record.test_macro_f1,
+            ambiguous_f1=record.test_ambiguous_f1,
+        ),
+        calibration=Calibration(temperature=fit_temperature(tested.logits, source.targets), fitted_on="test split"),
+        weights_sha256="",
     )

@@ -10,13 +10,13 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from pipeline.errors import ModelError, WeightsError
-from pipeline.manifest import sha256_of
 from pipeline.models.backbone import check_timm_id, create_timm_model
 from pipeline.models.card import WEIGHTS, BackboneCard, write_card
-from pipeline.models.hub import fetch_from_hub
-from pipeline.models.state_dicts import differences, read_tensors, with_timm_names
+from pipeline.models.initialisation import check_torchvision_draws
+from pipeline.models.state_dicts import differences, from_torchvision, read_tensors, with_timm_names
 from pipeline.params.model import BackboneParams
 from pipeline.space import space_watched
+from pipeline.steps.weight_sources import located
 
 Options: TypeAlias = Mapping[str, Any]
 """Keyword arguments for `timm.create_model`."""
@@ -34,15 +34,17 @@ ABSENT = BackboneCard(
     sha256=None,
     licence=None,
 )
+TORCHVISION_NORMALISATION = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
+"""What torchvision trained its models with; timm's entry speaks of timm's weights, which may differ."""
 
 
-class Source(NamedTuple):
-    """Where weights lie on this machine, and what may be told about them on every machine."""
+class Fitted(NamedTuple):
+    """Tensors as a model holds them."""
 
-    path: Path
-    """The file."""
-    provenance: dict[str, Any]
-    """Fields `source`, `file`, `revision` and `sha256` of the card."""
+    tensors: dict[str, Tensor]
+    """By timm's names."""
+    by_torchvision: bool
+    """Whether they were written under torchvision's names."""
 
 
 def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
@@ -58,7 +60,6 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     Raises:
         ModelError: If timm does not know the model or refuses an option.
         WeightsError: If the weights cannot be had or do not fit.
-        SpaceError: If the disk has no room for them.
     """
     folder = weights / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,14 +67,19 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
         write_card(ABSENT.model_copy(update={"name": name}), folder)
         return
     check_timm_id(params.timm)  # before any download
-    card = describe_backbone(name, params.timm, params.options)
-    source = _locate(params, params.timm, name)
-    if source is not None:
-        tensors = fitted_tensors(source.path, params.timm, params.options)
-        with space_watched(folder, sum(tensor.nbytes for tensor in tensors.values())):
-            safetensors.torch.save_file(tensors, folder / WEIGHTS)
-        card = card.model_copy(update=source.provenance)
-    write_card(card, folder)
+    if params.init == "torchvision":
+        check_torchvision_draws(params.timm)
+    card = describe_backbone(name, params.timm, params.options).model_copy(update={"init": params.init})
+    if params.weights == "none":
+        write_card(card, folder)
+        return
+    with located(params, params.timm, name) as source:
+        fitted = fitted_tensors(source.path, params.timm, params.options)
+        with space_watched(folder, sum(tensor.nbytes for tensor in fitted.tensors.values())):
+            safetensors.torch.save_file(fitted.tensors, folder / WEIGHTS)
+    by_torchvision = fitted.by_torchvision or source.provenance.source == "torchvision"
+    normalisation = TORCHVISION_NORMALISATION if by_torchvision else {}
+    write_card(card.model_copy(update=source.provenance._asdict() | normalisation), folder)
 
 
 def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard:
@@ -93,36 +99,19 @@ def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard
     )
 
 
-def fitted_tensors(path: Path, timm_id: str, options: Options) -> dict[str, Tensor]:
+def fitted_tensors(path: Path, timm_id: str, options: Options) -> Fitted:
     """Return the tensors of a file as the model holds them: timm's names, position embeddings of its size.
 
     Raises:
         WeightsError: If the file is not readable or a tensor is missing, unknown or of the wrong shape.
     """
     model = create_timm_model(timm_id, options)
-    tensors = with_timm_names(read_tensors(path), model)
+    read = read_tensors(path)
+    tensors = with_timm_names(read, model)
     try:
         model = create_timm_model(timm_id, options, dict(tensors))
     except (RuntimeError, KeyError, AttributeError, ModelError) as error:
         text = differences(tensors, model) or " ".join(str(error).split())
         raise WeightsError(f"{path}: does not fit {timm_id}: {text}; give weights of this very model") from error
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _locate(params: BackboneParams, timm_id: str, name: str) -> Source | None:
-    revision = None
-    if params.weights == "none":
-        return None
-    if params.weights == "hub":
-        path, repository, revision = fetch_from_hub(timm_id, params.revision)
-        told = f"{repository}/{path.name}"
-    else:
-        path = Path(params.weights).expanduser()
-        told = path.name
-    if not path.is_file():
-        raise WeightsError(f"backbones.{name}.weights: {path}: no such file; give a path of a state dict, hub or none")
-    sha256 = sha256_of(path)
-    if params.sha256 not in (None, sha256):
-        raise WeightsError(f"backbones.{name}: {path} has SHA-256 {sha256}, not {params.sha256}; fetch it again")
-    kind = "hub" if params.weights == "hub" else "file"
-    return Source(path, {"source": kind, "file": told, "revision": revision, "sha256": sha256})
+    stored = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return Fitted(stored, from_torchvision(read))

@@ -1,26 +1,101 @@
-"""Order and flips of an epoch, each from a generator of its own, so that any epoch can be redone alone."""
+"""What an epoch draws: order and flips, each from a generator of its own, so that any epoch can be redone alone.
 
-from typing import NamedTuple
+A plan holds row numbers, never pixels. Whoever holds the pixels streams them in the plan's order.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from pipeline.training.split import Split
+from pipeline.models.numerics import generator_of
+from pipeline.params.model import TrainParams
 
 SMALLEST = 2
 """Batch normalisation has no variance over one sample."""
 
 
+class Draw(NamedTuple):
+    """Samples of one pass through the model."""
+
+    rows: Int64[Tensor, " B"]
+    """Rows of the split."""
+    mirror: Bool[Tensor, "B 2"] | None
+    """Whether the ROI (column 0) and the extra-ROI (column 1) of each are flipped left to right; None flips none."""
+
+
 class Batch(NamedTuple):
     """Some samples of a split, on the device of the model."""
 
+    rows: Int64[Tensor, " B"]
+    """Rows of the split, on the CPU."""
     targets: Int64[Tensor, " B"]
     """The run's targets."""
     roi: UInt8[Tensor, "B 3 S S"] | None
     """ROI views; None where no branch looks at them."""
     extra_roi: UInt8[Tensor, "B 3 S S"] | None
     """Extra-ROI views; None where no branch looks at them."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Samples that can be drawn in any order."""
+
+    @property
+    def sample_ids(self) -> Sequence[str]:
+        """Name by row."""
+
+    @property
+    def targets(self) -> Int64[Tensor, " N"]:
+        """The run's target by row, on the CPU."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def stream(self, draws: Iterable[Draw], device: torch.device) -> Iterator[Batch]:
+        """Yield the samples of every draw, in order, on a device."""
+
+
+class EpochPlan(NamedTuple):
+    """Every sample an epoch sees, in order."""
+
+    steps: tuple[tuple[Draw, ...], ...]
+    """Passes by optimiser step; the samples of a step are the global batch, on however many devices."""
+    samples: int
+    """Samples in all."""
+
+
+def plan_epoch(
+    targets: Int64[Tensor, " N"], params: TrainParams, epoch: int, *, weights: Float[Tensor, " K"] | None
+) -> EpochPlan:
+    """Draw order and flips; they depend on (seed, epoch) alone.
+
+    Args:
+        targets: The split's.
+        params: Seed, batch size, passes, flips.
+        epoch: From 0.
+        weights: How often a sample of each class is drawn, in any unit, with replacement; None draws every one once.
+    """
+    samples = len(targets)
+    order = _order(targets, weights, generator_of(params.seed, "order", epoch))
+    generator = generator_of(params.seed, "flip", epoch)
+    flips = draw_flips(samples, probability=params.flip, joint=params.joint_flip, generator=generator)
+    mirror = flips[order] if weights is None else flips  # a sample drawn twice is flipped twice anew
+    steps = split_evenly(torch.arange(samples), params.batch_size)
+    size = -(-params.batch_size // params.accumulate)
+    return EpochPlan(
+        tuple(tuple(Draw(order[part], mirror[part]) for part in split_evenly(step, size)) for step in steps), samples
+    )
+
+
+def _order(
+    targets: Int64[Tensor, " N"], weights: Float[Tensor, " K"] | None, generator: torch.Generator
+) -> Int64[Tensor, " N"]:
+    if weights is None:
+        return torch.randperm(len(targets), generator=generator)
+    return torch.multinomial(weights[targets], len(targets), replacement=True, generator=generator)
 
 
 def split_evenly(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tensor, " B"]]:
@@ -45,27 +120,3 @@ def draw_flips(samples: int, *, probability: float, joint: bool, generator: torc
     """
     flips = torch.rand(samples, 2, generator=generator) < probability
     return flips[:, :1].expand(samples, 2) if joint else flips
-
-
-def take(split: Split, rows: Int64[Tensor, " B"], device: torch.device, flips: Bool[Tensor, "N 2"] | None) -> Batch:
-    """Gather rows of a split onto a device, mirrored left to right where `flips` says so."""
-    mirror = None if flips is None else flips[rows]
-    return Batch(
-        targets=split.targets[rows].to(device),
-        roi=_view(split.roi, rows, device, None if mirror is None else mirror[:, 0]),
-        extra_roi=_view(split.extra_roi, rows, device, None if mirror is None else mirror[:, 1]),
-    )
-
-
-def _view(
-    pixels: UInt8[Tensor, "N 3 S S"] | None,
-    rows: Int64[Tensor, " B"],
-    device: torch.device,
-    mirror: Bool[Tensor, " B"] | None,
-) -> UInt8[Tensor, "B 3 S S"] | None:
-    if pixels is None:
-        return None
-    chosen = pixels[rows].to(device)
-    if mirror is None:
-        return chosen
-    return torch.where(mirror.to(device)[:, None, None, None], chosen.flip(3), chosen)

@@ -1,6 +1,7 @@
 """One pass over a split: with updates on train, without on test."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -8,25 +9,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
-from pipeline.models.numerics import generator_of, seed_of
+from pipeline.models.numerics import seed_of
 from pipeline.models.rvernet import RveRNet
-from pipeline.params.model import TrainParams
-from pipeline.training.batches import draw_flips, split_evenly, take
+from pipeline.training.batches import Draw, EpochPlan, Source
+from pipeline.training.freezing import training_mode
+from pipeline.training.learner import Learner, NonFiniteLossError
+from pipeline.training.precision import Precision
+from pipeline.training.progress import Tally
 from pipeline.training.schedule import learning_rate
-from pipeline.training.split import Split
 
 LISTED = 10
-
-
-class TrainPass(NamedTuple):
-    """What one epoch of training says of itself, measured while the weights move."""
-
-    loss: float
-    """Mean cross-entropy in nats."""
-    top1: float
-    """Share of right predictions in [0, 1]."""
-    learning_rate: float
-    """Rate of the last step."""
 
 
 class TestPass(NamedTuple):
@@ -34,84 +26,81 @@ class TestPass(NamedTuple):
 
     loss: float
     """Mean cross-entropy in nats."""
-    predictions: Int64[Tensor, " N"]
-    """Class of the highest logit by sample."""
+    logits: Float[Tensor, "N K"]
+    """By sample, on the CPU."""
+
+    @property
+    def predictions(self) -> Int64[Tensor, " N"]:
+        """Class of the highest logit by sample."""
+        return self.logits.argmax(1)
 
 
 def train_epoch(  # noqa: PLR0913 - what an epoch depends on
-    model: RveRNet,
-    split: Split,
-    optimizer: torch.optim.Optimizer,
-    params: TrainParams,
+    learner: Learner,
+    source: Source,
+    plan: EpochPlan,
     *,
     epoch: int,
-    on_batch: Callable[[int], object],
-) -> TrainPass:
-    """Update the model once per batch.
+    done: Tally,
+    on_step: Callable[[Tally], object],
+) -> Tally:
+    """Take the optimiser steps of an epoch that have not been taken yet.
 
-    Order, flips and dropout depend on (seed, epoch) alone, so a resumed run draws what an uninterrupted one would.
+    Order, flips and dropout depend on (seed, epoch) alone. An epoch that was interrupted goes on from `done`, with the
+    generators as they were then, and draws what an uninterrupted one would.
 
     Args:
-        model: Trained in place.
-        split: Train samples.
-        optimizer: Over the model's parameters.
-        params: Recipe.
+        learner: Moves with every step.
+        source: Train samples.
+        plan: What to draw, from `plan_epoch`.
         epoch: From 0.
-        on_batch: Called with the number of samples after every step.
+        done: What has been done of this epoch.
+        on_step: Called with the tally after every step.
+
+    Returns:
+        The tally after the last step.
 
     Raises:
         TrainingError: If a loss is not finite; the message names the samples.
     """
-    model.train()
-    device = next(model.parameters()).device
-    torch.manual_seed(seed_of(params.seed, "dropout", epoch))
-    order = torch.randperm(len(split), generator=generator_of(params.seed, "order", epoch))
-    flip_generator = generator_of(params.seed, "flip", epoch)
-    flips = draw_flips(len(split), probability=params.flip, joint=params.joint_flip, generator=flip_generator)
-    batches = split_evenly(order, params.batch_size)
-    total, hits, rate = 0.0, 0, 0.0
-    for step, rows in enumerate(batches):
-        batch = take(split, rows, device, flips)
-        rate = learning_rate(params, epoch=epoch, step=step, steps_per_epoch=len(batches))
-        logits = model(batch.roi, batch.extra_roi)
-        losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
-        total += _finite_sum(losses, split, rows, epoch)
-        hits += int((logits.argmax(1) == batch.targets).sum())
-        update(optimizer, losses.mean(), rate)
-        on_batch(len(rows))
-    return TrainPass(total / len(split), hits / len(split), rate)
+    training_mode(learner.model, learner.params)
+    if not done.steps:
+        torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch))
+    steps = plan.steps[done.steps :]
+    stream = source.stream((draw for draws in steps for draw in draws), learner.device)
+    for draws in steps:
+        rows = torch.cat([draw.rows for draw in draws])
+        weight = learner.objective.weigh(source.targets[rows])
+        rate = learning_rate(learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps))
+        number = epoch * len(plan.steps) + done.steps
+        try:
+            sums = learner.step(islice(stream, len(draws)), weight=weight, rate=rate, number=number)
+        except NonFiniteLossError as error:
+            raise _named(error, source, epoch) from error
+        done = done.after_step(samples=len(rows), hits=sums.hits, loss=sums.loss, weight=weight, rate=rate)
+        on_step(done)
+    return done
 
 
-def update(optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""], rate: float) -> None:
-    """Take one step of size `rate` against the gradient of `loss`."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-
-
-def _finite_sum(losses: Float[Tensor, " B"], split: Split, rows: Int64[Tensor, " B"], epoch: int) -> float:
-    total = float(losses.detach().sum())
-    if not torch.isfinite(losses).all():
-        bad = rows[~torch.isfinite(losses).cpu()].tolist()
-        names = ", ".join(split.sample_ids[row] for row in bad[:LISTED]) + (", ..." if len(bad) > LISTED else "")
-        raise TrainingError(
-            f"epoch {epoch + 1}: the loss of {len(bad)} samples is not finite: {names}; look at them with "
-            "`python -m pipeline show`, or lower train.learning_rate"
-        )
-    return total
+def _named(error: NonFiniteLossError, source: Source, epoch: int) -> TrainingError:
+    names = ", ".join(source.sample_ids[row] for row in error.rows[:LISTED])
+    more = ", ..." if len(error.rows) > LISTED else ""
+    return TrainingError(
+        f"epoch {epoch + 1}: the loss of {len(error.rows)} samples is not finite: {names}{more}; look at them with "
+        "`python -m pipeline show`, or lower train.learning_rate"
+    )
 
 
 @torch.no_grad()
-def test_epoch(model: RveRNet, split: Split, *, batch_size: int) -> TestPass:
+def test_epoch(model: RveRNet, source: Source, *, batch_size: int, precision: Precision) -> TestPass:
     """Predict every sample of a split in its order; dropout is off and batch statistics stay as they are."""
     model.eval()
     device = next(model.parameters()).device
-    total, predictions = 0.0, []
-    for rows in torch.split(torch.arange(len(split)), batch_size):
-        batch = take(split, rows, device, None)
-        logits = model(batch.roi, batch.extra_roi)
+    total, parts = 0.0, []
+    draws = (Draw(rows, None) for rows in torch.split(torch.arange(len(source)), batch_size))
+    for batch in source.stream(draws, device):
+        with precision.autocast():
+            logits = model(batch.roi, batch.extra_roi).float()
         total += float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
-        predictions.append(logits.argmax(1).cpu())
-    return TestPass(total / len(split), torch.cat(predictions))
+        parts.append(logits.cpu())
+    return TestPass(total / len(source), torch.cat(parts))

@@ -1,6 +1,7 @@
 """Learning curves: `history.csv`, one row an epoch."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class EpochRecord(NamedTuple):
     """After the epoch, mean over the ambiguous pair; None if the run does not have both."""
 
 
-def write_history(records: list[EpochRecord], path: Path) -> None:
+def write_history(records: Sequence[EpochRecord], path: Path) -> None:
     """Write the records, in order; an absent value is an empty cell."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,16 +1,18 @@
-"""Samples of one split in memory, as batches take them."""
+"""Samples of one split in memory."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DatasetError
 from pipeline.models.pixels import to_tensor
+from pipeline.training.batches import Batch, Draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,30 @@ class Split:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.sample_ids)
+
+    def stream(self, draws: Iterable[Draw], device: torch.device) -> Iterator[Batch]:
+        """Yield the samples of every draw, in order, on a device."""
+        for rows, mirror in draws:
+            yield Batch(
+                rows=rows,
+                targets=self.targets[rows].to(device),
+                roi=_view(self.roi, rows, device, None if mirror is None else mirror[:, 0]),
+                extra_roi=_view(self.extra_roi, rows, device, None if mirror is None else mirror[:, 1]),
+            )
+
+
+def _view(
+    pixels: UInt8[Tensor, "N 3 S S"] | None,
+    rows: Int64[Tensor, " B"],
+    device: torch.device,
+    mirror: Bool[Tensor, " B"] | None,
+) -> UInt8[Tensor, "B 3 S S"] | None:
+    if pixels is None:
+        return None
+    chosen = pixels[rows].to(device)
+    if mirror is None:
+        return chosen
+    return torch.where(mirror.to(device)[:, None, None, None], chosen.flip(3), chosen)
 
 
 def load_split(shards: Shards, name: str, classes: ClassMap, *, views: frozenset[str]) -> Split:

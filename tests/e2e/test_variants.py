@@ -45,6 +45,21 @@ def test_a_variant_runs_its_own_stages_only(copy: Checkout) -> None:
     copy.reset()
 
 
+def test_the_released_recipe_is_one_switch(copy: Checkout) -> None:
+    """`-S recipe=released` makes shards, weights and runs of its own, up to metrics; back again, nothing runs."""
+    targets = ["evaluate@deit_distilled+deit_distilled-all", "evaluate@mobilenetv2+none-all"]
+    output = copy.call("dvc", "exp", "run", "-S", "recipe=released", "-S", "train.epochs=2", "-n", "released", *targets)
+    runs = [target.replace("evaluate", "train") for target in targets]
+    own = ["configure", "pair@annotation", "weights@mobilenetv2", *runs, *targets]
+    assert sorted(ran(output)) == sorted(own)
+    history = (copy.folder / "data/runs/mobilenetv2+none-all/history.csv").read_text().splitlines()
+    assert [float(line.split(",")[1]) for line in history[1:]] == [0, pytest.approx(4e-3 / 1098, rel=1e-4)]
+    card = json.loads((copy.folder / "data/runs/deit_distilled+deit_distilled-all/run.json").read_text())
+    assert card["train"]["deit_distilled_head"] == "released"
+    copy.reset()
+    assert ran(copy.call("dvc", "repro", *targets)) == []
+
+
 def test_a_variant_of_the_grid_trains_nothing(copy: Checkout) -> None:
     """`vit+vit` is a run of the paper already; `--temp` leaves the checkout as it is."""
     output = copy.call("dvc", "exp", "run", "--temp", "-S", "roi=vit", "-n", "vit-roi")

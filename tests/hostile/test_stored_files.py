@@ -15,7 +15,7 @@ from pipeline.datasets.categories import load_category_names
 from pipeline.datasets.masks import KIND, Masks, StoredMask, write_mask_file
 from pipeline.datasets.samples import read_categories, read_samples, write_samples
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError, PipelineError, TrainingError
+from pipeline.errors import ManifestError, PipelineError
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.models.card import CARD, read_card, write_card
@@ -27,11 +27,11 @@ from pipeline.params.runtime import load_runtime
 from pipeline.params.study import load_study
 from pipeline.reporting.results import EvaluationMetrics, read_class_scores, read_history, read_record
 from pipeline.steps.train import _pretrained
-from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from pipeline.training.history import EpochRecord, write_history
-from pipeline.training.optimizer import make_optimizer
+from pipeline.training.history import write_history
 from tests.judged_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
 from tests.unit.datasets.test_samples import CATEGORIES, SAMPLE
+from tests.unit.training.test_checkpoint import PROGRESS, RECORD, learner, step
+from tests.unit.training.test_checkpoint import checkpoint as checkpoint_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,18 +68,11 @@ def predictions(folder: Path) -> Path:
     return path
 
 
-def progress() -> Progress[torch.nn.Linear]:
-    """Return a model in training."""
-    layer = torch.nn.Linear(3, 2)
-    return Progress(layer, make_optimizer(layer, TRAIN), [RECORD])
-
-
 def checkpoint(folder: Path) -> Path:
     """Write a checkpoint after one step."""
-    state = progress()
-    state.model(torch.ones(1, 3)).sum().backward()
-    state.optimizer.step()
-    save_checkpoint(state, folder / "checkpoint.pt")
+    made = learner()
+    step(made)
+    checkpoint_of(made, folder).save(PROGRESS)
     return folder / "checkpoint.pt"
 
 
@@ -127,7 +120,6 @@ def read_masks(path: Path) -> None:
     Masks(path.parent).locate("test", 0, 1).read(path.parent)
 
 
-RECORD = EpochRecord(1, 1e-3, 2.5, 0.25, 2.0, 0.5, 0.4, None)
 METRICS = (
     '{"samples": 1, "top1": 1.0, "macro_f1": 1.0, "macro_f1_all": 1.0, "ambiguous_f1": null, "ambiguous_samples": 0,'
     '"ambiguous_top1": null, "ece": 0.0, "majority_rate": 1.0, "epoch": 1, "conventions": {}}'
@@ -156,7 +148,7 @@ FILES = {
     "backbone-weights": Stored(tensors("model.safetensors"), _pretrained),
     "given-weights-safetensors": Stored(tensors("given.safetensors"), read_tensors),
     "given-weights-pth": Stored(tensors("given.pth"), read_tensors),
-    "checkpoint": Stored(checkpoint, lambda path: load_checkpoint(progress(), path, torch.device("cpu"))),
+    "checkpoint": Stored(checkpoint, lambda path: checkpoint_of(learner(), path.parent).load()),
     "settings": Stored(text("train.json", TRAIN.model_dump_json()), lambda path: load_settings(TrainParams, path)),
     "params": Stored(text("params.yaml", (ROOT / "params.yaml").read_text()), load_study, text=True),
     "params-runtime": Stored(text("params.yaml", "runtime: {workers: 1, device: cpu}\n"), load_runtime, text=True),
@@ -279,14 +271,6 @@ def test_parquet_of_other_columns_is_refused(name: str, tmp_path: Path) -> None:
         before = Manifest.model_validate_json(text).files[0].sha256
         manifest.write_text(text.replace(before, sha256_of(path)))
     refused(kind, path)
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    """Its tensors have other shapes; what defines a run is part of the folder's name besides."""
-    path = checkpoint(tmp_path)
-    other = torch.nn.Linear(4, 2)
-    with pytest.raises(TrainingError, match=f"unusable checkpoint .*delete {tmp_path}"):
-        load_checkpoint(Progress(other, make_optimizer(other, TRAIN)), path, torch.device("cpu"))
 
 
 def test_a_model_of_another_run_is_refused(tmp_path: Path) -> None:

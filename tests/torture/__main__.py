@@ -33,9 +33,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/rvernet-torture"))  # noqa: S108 - named, kept
-    parser.add_argument(
-        "--few", action="store_true", help="four runs, no summary, no report"
-    )
+    parser.add_argument("--few", action="store_true", help="four runs, no summary, no report")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     base, reference = _undisturbed(folder, few=arguments.few)

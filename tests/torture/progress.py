@@ -37,8 +37,7 @@ def finished(checkout: Path) -> Finished:
     return Finished(
         files={note: (note.stat().st_ino, note.stat().st_mtime_ns) for note in notes if note.stat().st_size},
         trainings={
-            path: Epochs(len(torch.load(path, weights_only=True)["records"]), path.stat().st_mtime_ns)
-            for path in checkpoints
+            path: Epochs(torch.load(path, weights_only=True)["epoch"], path.stat().st_mtime_ns) for path in checkpoints
         },
     )
 

@@ -1,14 +1,13 @@
 """A loopback host that answers as told, and archives in the official layout, honest or not."""
 
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.loopback import Host, Reply, serving
 
 OFFICIAL = {
     "category_id.txt": b"0 background\n1 candy\n",
@@ -21,113 +20,11 @@ OFFICIAL = {
 }
 
 
-@dataclass
-class Reply:
-    """How one request is answered."""
-
-    status: int | None = None
-    """Status of an error; None serves the file."""
-    ranges: bool = True
-    """Whether Range is honoured."""
-    cut_after: int | None = None
-    """Bytes of the body after which the connection is dropped."""
-    hang: bool = False
-    """Whether silence follows the cut instead of an end."""
-    obey_if_range: bool = True
-    """Whether a changed file is sent whole."""
-    length: bool = True
-    """Whether Content-Length is told."""
-    content_type: str = "application/zip"
-    location: str | None = None
-    """Where the request is sent on to."""
-
-
-@dataclass
-class Host:
-    """A web server with one file; `script` is used up request by request, the last reply stays."""
-
-    content: bytes = bytes(range(256)) * 400
-    etag: str | None = '"v1"'
-    last_modified: str | None = None
-    script: list[Reply] = field(default_factory=lambda: [Reply()])
-    asked: list[dict[str, str]] = field(default_factory=list)
-    after_request: Callable[["Host"], None] = lambda _: None
-    released: threading.Event = field(default_factory=threading.Event)
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        """Return the URL of the file."""
-        return f"http://127.0.0.1:{self.port}/releases/Food%20Seg.zip"
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer one GET."""
-        self.asked.append(dict(handler.headers.items()))
-        reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        start = self._start(handler, reply)
-        if reply.location is not None:
-            handler.send_response(302)
-            handler.send_header("Location", reply.location)
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-        elif reply.status is not None:
-            handler.send_error(reply.status)
-        elif start is not None and start >= len(self.content):
-            handler.send_response(416)
-            handler.send_header("Content-Range", f"bytes */{len(self.content)}")
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-        else:
-            self._send(handler, reply, start)
-        self.after_request(self)
-
-    def _start(self, handler: BaseHTTPRequestHandler, reply: Reply) -> int | None:
-        wanted, condition = handler.headers.get("Range"), handler.headers.get("If-Range")
-        if wanted is None or not reply.ranges:
-            return None
-        if condition and reply.obey_if_range and condition not in {self.etag, self.last_modified}:
-            return None
-        return int(wanted.removeprefix("bytes=").removesuffix("-"))
-
-    def _send(self, handler: BaseHTTPRequestHandler, reply: Reply, start: int | None) -> None:
-        total, body = len(self.content), self.content[start or 0 :]
-        handler.send_response(200 if start is None else 206)
-        if start is not None:
-            handler.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        for name, value in (("ETag", self.etag), ("Last-Modified", self.last_modified)):
-            if value:
-                handler.send_header(name, value)
-        handler.send_header("Content-Type", reply.content_type)
-        if reply.length:
-            handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body if reply.cut_after is None else body[: reply.cut_after])
-        if reply.hang:
-            self.released.wait(10)
-
-
 @pytest.fixture
 def host() -> Iterator[Host]:
     """Serve a file on loopback until the test ends."""
-    host = Host()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            host.answer(self)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    host.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield host
-    host.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as host:
+        yield host
 
 
 @pytest.fixture

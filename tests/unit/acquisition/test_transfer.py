@@ -154,7 +154,7 @@ def test_a_lasting_trouble_is_told_at_once(host: Any, tmp_path: Path, reply: Any
 def test_a_web_page_is_refused_before_it_is_stored(host: Any, tmp_path: Path, reply: Any) -> None:
     """Login and licence pages come with status 200."""
     host.content, host.script = b"<!DOCTYPE html><p>Please log in", [reply(content_type="text/html; charset=utf-8")]
-    with pytest.raises(SourceError, match="web page instead of an archive"):
+    with pytest.raises(SourceError, match="web page instead of the file"):
         bring(host, tmp_path)
     assert not (tmp_path / "transfer.part").exists()
 
@@ -256,7 +256,7 @@ def test_a_redirect_to_another_host_needs_a_pinned_hash(host: Any, tmp_path: Pat
     """The user named one host; another one may send anything, unless the hash is known."""
     elsewhere = host.url.replace("127.0.0.1", "localhost")
     host.script = [reply(location=elsewhere), reply()]
-    with pytest.raises(SourceError, match=r"sends us on to http://localhost; pin download\.sha256"):
+    with pytest.raises(SourceError, match=r"sends us on to http://localhost; pin the SHA-256"):
         bring(host, tmp_path)
     assert len(host.asked) == 1
     host.script = [reply(location=elsewhere), reply()]

@@ -1,5 +1,6 @@
 """Reading shards that are not as they should be."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,19 @@ def list_files(folder: Path, rows: list[int], *, image_size: int = 16, version: 
         files=entries,
     )
     write_manifest(manifest, folder)
+
+
+def test_the_usual_geometry_leaves_files_as_they_were_before_there_was_another() -> None:
+    """Its name stands in a file, and counts in the settings' hash, only where it is not the usual one."""
+    released = PARAMS.model_copy(update={"geometry": "released"})
+    other = shard_metadata(released, source="annotation", categories=("bread", "chili paste"))
+    assert "geometry" not in METADATA
+    assert other["geometry"] == "released"
+    assert other["settings_sha256"] != METADATA["settings_sha256"]
+    before = '{"fill":0,"image_size":16,"pad":125,"photos_per_file":1}'
+    assert METADATA["settings_sha256"] == hashlib.sha256(before.encode()).hexdigest()
+    assert PairParams.model_validate_json(PARAMS.model_dump_json()) == PARAMS
+    assert PairParams.model_validate_json(released.model_dump_json()) == released
 
 
 def test_a_file_says_what_made_it(tmp_path: Path) -> None:

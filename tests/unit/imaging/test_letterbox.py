@@ -1,5 +1,7 @@
 """Known cases of the letterbox."""
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -30,6 +32,33 @@ def test_the_long_side_is_never_one_pixel_short() -> None:
     trapped = [side for side in range(150, 2000) if int(side * (224 / side)) < 224]
     assert trapped
     assert all(letterbox_rect(100, side, size=224).width == 224 for side in trapped)
+
+
+def test_the_released_geometry_rounds_down_in_floating_point() -> None:
+    """Both sides are floor(side x ratio) with ratio = 224 / long side: 223 for every thirtieth or so."""
+    short = 0
+    for side in range(150, 2000):
+        rect = letterbox_rect(150, side, size=224, geometry="released")
+        assert (rect.height, rect.width) == (math.floor(150 * (224 / side)), math.floor(side * (224 / side)))
+        assert rect.width in {223, 224}
+        assert rect.left == 224 - rect.width, "the pixel that is left lies on the left"
+        short += rect.width == 223
+    assert short == sum(int(side * (224 / side)) < 224 for side in range(150, 2000)) > 0
+
+
+def test_everything_goes_where_the_rectangle_says() -> None:
+    """Photo, mask and views of a photo that the released geometry leaves one pixel short."""
+    side = next(side for side in range(150, 2000) if int(side * (224 / side)) == 223)
+    rect = letterbox_rect(side, side, size=224, geometry="released")
+    image, mask = np.full((side, side, 3), 200, np.uint8), np.ones((side, side), np.bool_)
+    boxed = letterbox(image, size=224, pad=125, rect=rect)
+    views = letterbox_cutouts(image, boxed, mask, fill=0, pad=125, rect=rect)
+    for square in (boxed, views.roi):
+        assert (square[0] == 125).all()
+        assert (square[:, 0] == 125).all()
+        assert (square[1:, 1:] == 200).all()
+    assert letterbox_mask(mask, size=224, rect=rect).sum() == 223**2
+    assert (views.extra_roi[rect.inside] == 0).all()
 
 
 def test_the_photo_is_resized_by_pillow_bicubic() -> None:

@@ -1,11 +1,14 @@
 """Branches from timm models."""
 
+from typing import Any
+
 import pytest
 import timm
 import torch
+from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models.backbone import build_backbone, check_timm_id
+from pipeline.models.backbone import Branch, build_backbone, check_timm_id
 from pipeline.models.card import BackboneCard
 from pipeline.params.model import TrainParams
 from tests.judged_run import TRAIN, backbone_card
@@ -14,7 +17,7 @@ DEMO = ("demo_mobilenetv2", "demo_vit", "demo_mixer", "demo_deit", "demo_deit_di
 RELEASED = TRAIN.model_copy(update={"normalize": "none", "features": "logits"})
 
 
-def card_of(timm_id: str, *, input_size: int = 64, **options: int) -> BackboneCard:
+def card_of(timm_id: str, *, input_size: int = 64, **options: Any) -> BackboneCard:
     """Return the card of any timm model."""
     return backbone_card("b").model_copy(update={"timm": timm_id, "options": options, "input_size": input_size})
 
@@ -69,6 +72,77 @@ def test_other_picture_sizes_suit_any_family(timm_id: str) -> None:
     assert branch(torch.zeros(2, 3, 96, 96)).shape == (2, branch.num_features)
 
 
+WINDOWS = {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
+ONE_LINERS: dict[str, dict[str, Any]] = {
+    "convnextv2_atto": {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)},
+    "swin_tiny_patch4_window7_224": WINDOWS,
+    "swin_base_patch4_window12_384": WINDOWS,
+    "swinv2_tiny_window8_256": WINDOWS,
+    "eva02_tiny_patch14_336": {"depth": 1},
+    "vit_small_patch14_reg4_dinov2": {"depth": 1},
+    "vit_small_patch16_dinov3": {"depth": 1},
+    "maxvit_pico_rw_256": {},
+    "xcit_nano_12_p16_384": {"depth": 1},
+    "repvgg_a0": {},
+}
+"""Families that differ in how they take a picture's size, by the options that make them small."""
+HEADLESS = ("vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3")
+"""Pre-trained without labels: there is no classifier."""
+
+
+@pytest.mark.parametrize("size", [64, 224])
+@pytest.mark.parametrize("timm_id", ONE_LINERS)
+def test_any_timm_model_is_a_backbone_by_one_line(timm_id: str, size: int) -> None:
+    """Whatever its native size, at small and at the paper's pictures: features, logits, and gradient throughout."""
+    entry, options = timm.get_pretrained_cfg(timm_id), ONE_LINERS[timm_id]
+    card = card_of(timm_id, input_size=entry.input_size[-1], **options)
+    for params in (TRAIN,) if timm_id in HEADLESS else (TRAIN, RELEASED):
+        branch = build_backbone(card, params, image_size=size, tensors=None)
+        features = branch(torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8))
+        assert features.shape == (2, 1000 if params is RELEASED else branch.num_features)
+        features.square().sum().backward()
+        assert all(parameter.grad is not None for parameter in branch.parameters())
+        assert all(parameter.grad.isfinite().all() for parameter in branch.parameters() if parameter.grad is not None)
+
+
+@pytest.mark.parametrize("timm_id", HEADLESS)
+def test_a_model_without_classifier_gives_no_logits(timm_id: str) -> None:
+    """The released features are logits; the message says which features there are."""
+    with pytest.raises(ModelError, match=f"{timm_id}.*no classifier; set train.features to pooled"):
+        build_backbone(card_of(timm_id, input_size=518, depth=1), RELEASED, image_size=64, tensors=None)
+
+
+@pytest.mark.parametrize(
+    ("timm_id", "size", "native"),
+    [
+        ("maxvit_pico_rw_256", 100, 256),  # refuses in its forward pass
+        ("xcit_nano_12_p16_384", 100, 384),  # refuses when it is built
+        ("mvitv2_tiny", 40, 224),  # fails where it did not expect to
+        ("vit_small_patch16_224", 8, 224),  # smaller than a patch
+    ],
+)
+def test_a_size_a_family_cannot_take_is_one_line(timm_id: str, size: int, native: int) -> None:
+    """With the native size to go back to."""
+    options = {"depth": 1} if timm_id.startswith(("xcit", "vit")) else {}
+    message = rf"^backbone 'b' \({timm_id}\) does not take {size} px pictures: .*; set pair.image_size to {native}"
+    with pytest.raises(ModelError, match=message) as caught:
+        build_backbone(card_of(timm_id, input_size=native, **options), TRAIN, image_size=size, tensors=None)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_layout_is_channels_last_where_that_is_safe() -> None:
+    """Gradients of a strided 1 x 1 convolution on RGB would write past their memory; elsewhere it is faster."""
+    identity = {"mean": (0.0,) * 3, "std": (1.0,) * 3, "num_features": 8}
+    layouts = {}
+    for kernel, channels in ((1, 3), (3, 3), (1, 32)):
+        convolutions = nn.Conv2d(3, channels, 3, padding=1), nn.Conv2d(channels, 8, kernel, stride=2)
+        branch = Branch(nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), nn.Flatten()), **identity)
+        branch(torch.zeros(2, 3, 16, 16)).sum().backward()
+        layouts[kernel, channels] = branch.layout
+    assert layouts.pop((1, 3)) == torch.contiguous_format
+    assert set(layouts.values()) == {torch.channels_last}
+
+
 def test_weights_of_another_size_are_resampled_by_timm() -> None:
     """Position embeddings are interpolated; all other tensors are taken as they are."""
     donor = timm.create_model("test_vit")
@@ -103,6 +177,8 @@ def test_unknown_options_and_missing_classifiers_are_refused() -> None:
     """Both name the model."""
     with pytest.raises(ModelError, match="demo_vit.*'colour'"):
         build_backbone(card_of("demo_vit", colour=1), TRAIN, image_size=64, tensors=None)
+    with pytest.raises(ModelError, match="timm model 'demo_vit' with options .*'colour'"):
+        build_backbone(card_of("demo_vit", colour=1), TRAIN, image_size=32, tensors=None)
     with pytest.raises(ModelError, match="demo_vit.*no classifier"):
         build_backbone(card_of("demo_vit", num_classes=0), RELEASED, image_size=64, tensors=None)
     with pytest.raises(ModelError, match="absent branch"):

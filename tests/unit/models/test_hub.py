@@ -1,101 +1,118 @@
 """The hub, by a local stand-in."""
 
-import hashlib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
+import huggingface_hub.file_download
 import pytest
 from huggingface_hub import constants
 
 from pipeline.errors import WeightsError
 from pipeline.models.hub import fetch_from_hub
+from tests.hub_stand_in import COMMIT, REPOSITORY, Hub, serving_hub
 
 TIMM_ID = "test_vit.r160_in1k"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-PAYLOAD = b"weights of a test"
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Serves one file of one repository at revision `v1`, as the hub does."""
-
-    def do_HEAD(self) -> None:
-        """Answer with the commit and the hash of the file, or with the hub's error codes."""
-        if self.path == "/":
-            self._answer(200, {})
-            return
-        *repository, _, revision, name = self.path.strip("/").split("/")
-        if revision not in {"v1", COMMIT}:
-            self._answer(404, {"X-Error-Code": "RevisionNotFound"})
-        elif name != self.server.file_name:  # type: ignore[attr-defined]
-            self._answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
-        else:
-            assert repository == ["timm", "test_vit.r160_in1k"]
-            etag = hashlib.sha256(PAYLOAD).hexdigest()
-            self._answer(200, {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"', "Content-Length": str(len(PAYLOAD))})
-
-    def do_GET(self) -> None:
-        """Send the file."""
-        self.do_HEAD()
-        self.wfile.write(PAYLOAD)
-
-    def _answer(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": "0"} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
-    """Run the stand-in on a free port, with an empty cache."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.file_name = "model.safetensors"  # type: ignore[attr-defined]
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """Run the stand-in with an empty cache; the library waits for nothing."""
+    with serving_hub() as hub:
+        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.file_download.time, "sleep", lambda _: None)
+        yield hub
+
+
+def gone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the library at a port where nobody listens, and forget what was asked."""
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    hub.asked.clear()
 
 
 @pytest.mark.parametrize("file_name", ["model.safetensors", "pytorch_model.bin"])
-def test_a_revision_becomes_a_file_and_a_commit(hub: ThreadingHTTPServer, file_name: str) -> None:
-    """The safe format is asked for first, the older one taken where it is the only one."""
-    hub.file_name = file_name  # type: ignore[attr-defined]
+@pytest.mark.parametrize("redirect", [True, False])
+def test_a_revision_becomes_a_file_and_a_commit(hub: Hub, file_name: str, redirect: bool) -> None:
+    """The safe format is asked for first, the older one taken where it is the only one; on whichever host it lies."""
+    hub.name, hub.redirect = file_name, redirect
     file = fetch_from_hub(TIMM_ID, "v1")
-    assert file.path.read_bytes() == PAYLOAD
-    assert (file.repository, file.commit, file.path.name) == ("timm/test_vit.r160_in1k", COMMIT, file_name)
+    assert file.path.read_bytes() == hub.payload
+    assert (file.repository, file.commit, file.path.name) == (REPOSITORY, COMMIT, file_name)
+    assert any(path.startswith("/blob") for _, path, _ in hub.asked) == redirect
 
 
-def test_a_cached_file_needs_no_hub(hub: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_file_needs_no_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once fetched, it is there without a connection; another revision is not, and the message says what to do."""
     fetched = fetch_from_hub(TIMM_ID, "v1")
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    gone(hub, monkeypatch)
     assert fetch_from_hub(TIMM_ID, "v1") == fetched
-    assert hub.server_port
     with pytest.raises(
         WeightsError, match=r"cannot be reached and model.safetensors of timm/.*backbones.<name>.weights"
     ):
         fetch_from_hub(TIMM_ID, "v2")
 
 
-def test_unknown_revisions_and_files_are_told_apart(hub: ThreadingHTTPServer) -> None:
-    """Both name the repository."""
-    with pytest.raises(WeightsError, match="timm/test_vit.r160_in1k has no revision 'v9'"):
+def test_a_cached_commit_is_not_even_asked_for(hub: Hub) -> None:
+    """A commit means the same for ever; a branch is asked about each time."""
+    fetched = fetch_from_hub(TIMM_ID, COMMIT)
+    hub.asked.clear()
+    assert fetch_from_hub(TIMM_ID, COMMIT) == fetched
+    assert hub.asked == []
+    assert fetch_from_hub(TIMM_ID, "v1") == fetched
+    assert {method for method, _, _ in hub.asked} == {"HEAD"}
+
+
+def test_offline_by_wish_asks_nobody(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HF_HUB_OFFLINE=1 is obeyed at once."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        fetch_from_hub(TIMM_ID, "v1")
+    assert hub.asked == []
+
+
+def test_a_broken_connection_goes_on_where_it_broke(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole chunks that have come are not fetched twice."""
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    hub.cut_after = [5500]
+    assert fetch_from_hub(TIMM_ID, "v1").path.read_bytes() == hub.payload
+    assert [asked for method, _, asked in hub.asked if method == "GET"] == [None, "bytes=5000-"]
+
+
+def test_a_body_that_is_too_short_is_never_taken_for_the_file(hub: Hub) -> None:
+    """One line; the next run brings the whole."""
+    hub.short = 300
+    with pytest.raises(WeightsError, match="timm/test_vit.*should be of size 17000 but has size 16700.*run again"):
+        fetch_from_hub(TIMM_ID, "v1")
+    hub.short = 0
+    assert fetch_from_hub(TIMM_ID, "v1").path.read_bytes() == hub.payload
+
+
+def test_a_connection_that_always_breaks_is_one_line(hub: Hub) -> None:
+    """The library's own tries come first."""
+    hub.cut_after = [0] * 20
+    with pytest.raises(WeightsError, match="timm/test_vit.*run again to go on") as caught:
+        fetch_from_hub(TIMM_ID, "v1")
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_revisions_and_files_are_told_apart(hub: Hub) -> None:
+    """Both name the repository, and what a revision belongs to."""
+    with pytest.raises(WeightsError, match=r"timm/test_vit.r160_in1k has no revision 'v9'; .*revision.*or to main"):
         fetch_from_hub(TIMM_ID, "v9")
-    hub.file_name = "other.bin"  # type: ignore[attr-defined]
+    hub.name = "other.bin"
     with pytest.raises(WeightsError, match="has none of model.safetensors, pytorch_model.bin"):
         fetch_from_hub(TIMM_ID, "v1")
+
+
+def test_an_unknown_repository_is_one_line(hub: Hub) -> None:
+    """What timm lists may be lost, or missing on an endpoint that mirrors a part of the hub."""
+    with pytest.raises(WeightsError, match="hub repository timm/test_resnet.r160_in1k: ") as caught:
+        fetch_from_hub("test_resnet.r160_in1k", "v1")
+    assert "\n" not in str(caught.value)
+    assert hub.asked
 
 
 def test_a_model_without_weights_on_the_hub_is_refused() -> None:

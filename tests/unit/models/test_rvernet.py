@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from scipy.stats import kstest, uniform
 from torch import nn
+from torch.nn import functional
 
 from pipeline.errors import ModelError
 from pipeline.models.backbone import Branch
@@ -82,6 +84,35 @@ def test_the_head_of_two_branches_is_the_papers() -> None:
     head = join_branches(branch, branch, num_classes=105, hidden=640, seed=0).head
     assert [tuple(layer.weight.shape) for layer in (head[0], head[2])] == [(640, 2000), (105, 640)]
     assert isinstance(head[1], nn.ReLU)
+
+
+def test_a_lone_branchs_head_is_one_layer_on_its_logits() -> None:
+    """1000 -> K, as released."""
+    branch = Branch(nn.Identity(), mean=(0.0,) * 3, std=(1.0,) * 3, num_features=1000)
+    head = join_branches(branch, None, num_classes=105, hidden=640, seed=0).head
+    assert tuple(head.get_parameter("weight").shape) == (105, 1000)
+    assert isinstance(head, nn.Linear)
+
+
+def test_the_head_is_drawn_as_pytorch_draws_a_linear_layer() -> None:
+    """Weights and biases uniform in +-1/sqrt(fan in), the default that the released head was left at."""
+    branch = Branch(nn.Identity(), mean=(0.0,) * 3, std=(1.0,) * 3, num_features=1000)
+    head = join_branches(branch, branch, num_classes=105, hidden=640, seed=0).head
+    for layer in (head[0], head[2]):
+        bound = layer.in_features**-0.5
+        for tensor in (layer.weight, layer.bias):
+            assert tensor.abs().max() <= bound
+            assert kstest(tensor.detach().flatten()[:20_000].numpy(), uniform(-bound, 2 * bound).cdf).pvalue > 1e-5
+
+
+def test_log_softmax_before_the_loss_changes_nothing() -> None:
+    """Cross-entropy of the released code's LogSoftmax is that of the logits, in value and in every gradient."""
+    torch.manual_seed(0)
+    logits, targets = torch.randn(50, 105, dtype=torch.float64, requires_grad=True), torch.randint(105, (50,))
+    losses = [functional.cross_entropy(each, targets) for each in (logits, functional.log_softmax(logits, dim=1))]
+    gradients = [torch.autograd.grad(loss, logits)[0] for loss in losses]
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-12, rtol=0)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-14, rtol=0)
 
 
 def test_a_branch_starts_the_same_in_every_pairing() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -10,7 +11,7 @@ import torch
 import torchvision
 
 from pipeline.errors import WeightsError
-from pipeline.models.state_dicts import differences, read_tensors, with_timm_names
+from pipeline.models.state_dicts import differences, from_torchvision, read_tensors, with_timm_names
 
 
 class Bomb:
@@ -76,30 +77,51 @@ def test_other_content_kinds_and_absent_files_are_refused(tmp_path: Path) -> Non
         read_tensors(tmp_path / "weights.onnx")
 
 
-def test_torchvisions_mobilenetv2_gives_its_logits_in_timm() -> None:
-    """In any order of keys, since safetensors keeps none."""
-    theirs, ours = torchvision.models.mobilenet_v2().eval(), timm.create_model("mobilenetv2_100").eval()
-    tensors = dict(sorted(theirs.state_dict().items()))
-    ours.load_state_dict(with_timm_names(tensors, ours))
-    pixels = torch.rand(2, 3, 64, 64)
-    torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-5, rtol=0)
+def shaken(model: torch.nn.Module) -> torch.nn.Module:
+    """Return a model of torchvision in eval mode without a trivial tensor: no zero, no one, no default statistics."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                noise = 0.02 * torch.randn(tensor.shape, generator=generator)
+                tensor.add_(noise.abs() if name.endswith("running_var") else noise)
+    return model.eval()
 
 
-def test_torchvisions_vision_transformer_gives_its_logits_in_timm() -> None:
-    """Every tensor has a timm name; a small model stands for ViT-B/16, whose names are the same."""
-    theirs = torchvision.models.VisionTransformer(
-        image_size=32, patch_size=16, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=5
-    ).eval()
-    torch.nn.init.normal_(theirs.heads.head.weight)
-    ours = timm.models.VisionTransformer(
-        img_size=32, patch_size=16, depth=2, num_heads=2, embed_dim=16, mlp_ratio=2, num_classes=5
-    ).eval()
-    ours.load_state_dict(with_timm_names(theirs.state_dict(), ours))
-    pixels = torch.rand(2, 3, 32, 32)
-    torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-5, rtol=0)
+@pytest.mark.parametrize(
+    ("theirs", "timm_id", "size"),
+    [
+        (torchvision.models.mobilenet_v2, "mobilenetv2_100", 96),
+        (torchvision.models.vit_b_16, "vit_base_patch16_224", 224),
+    ],
+)
+def test_torchvisions_tensors_give_its_logits_in_timm(theirs: Any, timm_id: str, size: int) -> None:
+    """The same function within 1e-5, whatever the tensors, in any order of keys, since safetensors keeps none."""
+    reference, ours = shaken(theirs()), timm.create_model(timm_id).eval()
+    ours.load_state_dict(with_timm_names(dict(sorted(reference.state_dict().items())), ours))
+    pixels = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = reference(pixels)
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(ours(pixels), expected, atol=1e-5, rtol=0)
+
+
+def test_layer_norms_have_the_same_epsilon() -> None:
+    """A logit would not tell 1e-6 from 1e-5 where the variance is about one."""
     with torch.device("meta"):
-        vit_b, timm_b = torchvision.models.vit_b_16(), timm.create_model("vit_base_patch16_224")
-    assert differences(with_timm_names(vit_b.state_dict(), timm_b), timm_b) == ""
+        theirs, ours = torchvision.models.vit_b_16(), timm.create_model("vit_base_patch16_224")
+    epsilons = [{m.eps for m in model.modules() if isinstance(m, torch.nn.LayerNorm)} for model in (theirs, ours)]
+    assert epsilons == [{1e-6}, {1e-6}]
+
+
+def test_only_torchvisions_names_are_taken_for_its_own() -> None:
+    """Its normalisation hangs on it."""
+    with torch.device("meta"):
+        vit, mobilenet = torchvision.models.vit_b_16(), torchvision.models.mobilenet_v2()
+        others = [timm.create_model(name) for name in ("vit_base_patch16_224", "mobilenetv2_100", "test_resnet")]
+    assert from_torchvision(vit.state_dict())
+    assert from_torchvision(mobilenet.state_dict())
+    assert not any(from_torchvision(model.state_dict()) for model in others)
 
 
 def test_tensors_with_timm_names_pass_unchanged() -> None:

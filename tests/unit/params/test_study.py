@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
-from pipeline.params.study import choose, load_study
+from pipeline.params.study import load_study
 
 
 def edited(root: Path, folder: Path, **changes: object) -> Path:
@@ -60,16 +60,14 @@ def test_the_seed_reaches_every_section_that_draws_numbers(root: Path, tmp_path:
     assert (study.train.seed, study.perturb.seed, study.report.seed, study.demo.seed) == (7, 7, 7, 0)
 
 
-def test_choosing_leaves_plain_values_alone() -> None:
-    """Only a mapping with a key `default` is a choice."""
-    value = {"a": {"default": 1, "demo": 2}, "b": {"c": [3]}, "d": {"default": None}}
-    assert choose(value, "demo") == {"a": 2, "b": {"c": [3]}, "d": None}
-    assert choose(value, "other") == {"a": 1, "b": {"c": [3]}, "d": None}
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"recipe": "relased"}, "did you mean 'released'"),
+        ({"train__flip": {"default": 0.5, "foodseg": 0.1}}, "train.flip: 'foodseg' .*did you mean 'foodseg103'"),
+        ({"dataset": "sane"}, "the name of a recipe"),
+        ({"pair__geometry": "floor"}, "pair.geometry"),
+        ({"backbones__vit__init": "keras"}, "backbones.vit.init"),
         ({"roi": "diet"}, "did you mean 'deit'"),
         ({"extra_roi": "resnet"}, "not one of deit"),
         ({"classes": "nosauce"}, "did you mean 'no_sauce'"),

@@ -74,6 +74,23 @@ def test_rows_are_the_samples_and_views_add_up_to_their_photo(data: Path, fill: 
             assert (total == 250).all()
 
 
+def test_the_released_geometry_leaves_some_photos_one_pixel_short(data: Path) -> None:
+    """Of the five, the one of 41 pixels: 41 x (47 / 41) rounds down to 46 in floating point. Laws stay."""
+    params = PairParams(image_size=47, fill=0, pad=125, geometry="released", photos_per_file=2)
+    batch = Shards(shards_of(data, params)).read("train")
+    exact = Shards(shards_of(data, params.model_copy(update={"geometry": "exact"}), name="exact")).read("train")
+    longest = [batch.rects[:, 2:].max(1), exact.rects[:, 2:].max(1)]
+    assert (longest[1] == 47).all()
+    assert set(longest[0]) == {46, 47}
+    for row, (top, left, height, width) in enumerate(batch.rects.tolist()):
+        assert (top, left) == ((47 - height + 1) // 2, (47 - width + 1) // 2)
+        outside = np.ones((47, 47), np.bool_)
+        outside[top : top + height, left : left + width] = False
+        assert (batch.roi[row][outside] == 125).all()
+        assert (batch.extra_roi[row][outside] == 125).all()
+        assert not batch.masks[row][outside].any()
+
+
 def test_masks_separate_the_samples_of_a_photo(data: Path) -> None:
     """Two categories of one photo have masks that do not overlap, each with pixels."""
     batch = Shards(shards_of(data)).read("test")

@@ -11,17 +11,25 @@ import pytest
 import torch
 
 import pipeline.steps.train as step
+from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import ModelError, ParamsError, TrainingError
-from pipeline.models.package import load_run
+from pipeline.evaluation.inference import plain_logits
+from pipeline.evaluation.temperature import fit_temperature
+from pipeline.models.package import MadeWith, load_run
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.runtime import RuntimeParams
 from pipeline.steps.train import train
-from pipeline.training.checkpoint import save_checkpoint
 from pipeline.workspace import unfinished_root
 from tests.judged_run import CATEGORIES, TRAIN, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
 PARAMS = TRAIN.model_copy(update={"schedule": "warmup_cosine", "warmup_epochs": 1.0})
+CPU = RuntimeParams(workers=1, device="cpu")
 ALL = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
+EVERYTHING = {
+    "accumulate": 2, "balance": "sampler", "clip_norm": 0.5, "ema_decay": 0.9, "label_smoothing": 0.1,
+    "layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.05,
+}  # fmt: skip
 FILES = ("model.safetensors", "run.json", "history.csv")
 
 
@@ -37,19 +45,20 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def train_in(
+def train_in(  # noqa: PLR0913 - what tests vary
     folder: Path,
     output: str,
     *,
     roi: str = "dropping",
     extra_roi: str = "tiny",
     params: TrainParams = PARAMS,
+    runtime: RuntimeParams = CPU,
     **named: Any,
 ) -> Path:
     """Train a run on the CPU; return its folder."""
     names = {"class_set": ALL, "classes": "all", "run": f"{roi}+{extra_roi}-all"} | named
     places = {"shards": folder / "shards", "weights": folder / "weights", "output": folder / output}
-    train(params, roi=roi, extra_roi=extra_roi, device="cpu", **names, **places)
+    train(params, roi=roi, extra_roi=extra_roi, runtime=runtime, **names, **places)
     return folder / output
 
 
@@ -60,49 +69,113 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert (card.run, card.roi, card.extra_roi, card.epochs_done) == ("dropping+tiny-all", "dropping", "tiny", 3)
     assert (card.class_names, card.ambiguous) == (CATEGORIES, ("ketchup", "chili paste"))
     assert model.roi is not None
+    assert card.preprocessing == Preprocessing(fill=0, pad=125)
+    assert card.made_with == MadeWith(device="cpu", precision="fp32", versions=step.VERSIONS)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert all(0 <= float(row["test_ambiguous_f1"]) <= 1 for row in rows)
+    assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["test_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert not [path for path in unfinished_root().iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_a_killed_run_ends_in_the_same_bytes(workplace: Path, monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    """Dropout, flips, order, schedule and moments all go on where they were, from the last finished epoch."""
-    whole = train_in(workplace, "whole")
-    real, called = step.train_epoch, list[int]()
+def test_the_temperature_is_that_of_the_packages_own_logits(workplace: Path) -> None:
+    """Whoever loads the package and predicts the test split finds the same one."""
+    model, card = load_run(train_in(workplace, "run"), "cpu")
+    batch = random_batch(7, seed=1)
+    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    assert card.calibration.fitted_on == "test split"
+    assert card.calibration.temperature == pytest.approx(fit_temperature(logits, torch.from_numpy(batch.targets)), 1e-3)
 
-    def die_in_the_middle(*args: Any, **options: Any) -> Any:
-        called.append(options["epoch"])
-        if options["epoch"] == epoch and called.count(epoch) == 1:
-            options["on_batch"] = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
-        return real(*args, **options)
 
-    monkeypatch.setattr(step, "train_epoch", die_in_the_middle)
-    with pytest.raises(KeyboardInterrupt):
-        train_in(workplace, "killed")
-    killed = train_in(workplace, "killed")
-    assert called == [*range(epoch + 1), *range(epoch, 3)]
+def test_kills_at_any_step_end_in_the_same_bytes(workplace: Path, root: Path) -> None:
+    """By kill -9, several times, between steps, in the middle of writing and before a test; see tests/killed_run.py.
+
+    Weights, moments, averages, sums, order, flips, dropout and schedule all go on where they were.
+    """
+    (workplace / "params.json").write_text(PARAMS.model_copy(update=EVERYTHING).model_dump_json())
+    command = [sys.executable, "-m", "tests.killed_run", str(workplace), "7"]
+    env = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=env, check=True, capture_output=True, text=True)  # noqa: S603
+    deaths = done.stdout.split()
+    assert len(deaths) >= 5
+    assert set(deaths) == {"step", "write", "test"}
     for name in FILES:
-        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+        assert (workplace / "killed" / name).read_bytes() == (workplace / "whole" / name).read_bytes()
+
+
+def test_a_machine_that_fails_at_the_last_moment_loses_no_epoch(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All steps are done; the next sitting tests and publishes without a step more."""
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(step, "publish", fail)
+    with pytest.raises(OSError, match="No space left"):
+        train_in(workplace, "run")
+    monkeypatch.undo()
+    monkeypatch.setenv("DVC_ROOT", str(workplace))
+    monkeypatch.setattr("pipeline.training.learner.Learner.step", fail)
+    _, card = load_run(train_in(workplace, "run"), "cpu")
+    assert card.epochs_done == PARAMS.epochs
 
 
 def test_other_parameters_never_take_up_old_work(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint belongs to one recipe on one set of shards."""
 
-    def save_and_die(*args: Any) -> None:
-        save_checkpoint(*args)
+    def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(step, "save_checkpoint", save_and_die)
+    monkeypatch.setattr("pipeline.training.watch.Watch.tested", die)
     with pytest.raises(KeyboardInterrupt):
         train_in(workplace, "killed")
+    (checkpoint,) = unfinished_root().glob("train-*/checkpoint.pt")
     monkeypatch.undo()
     monkeypatch.setenv("DVC_ROOT", str(workplace))
     other = PARAMS.model_copy(update={"learning_rate": 5e-3})
     resumed, fresh = train_in(workplace, "a", params=other), train_in(workplace, "b", params=other)
     assert (resumed / "model.safetensors").read_bytes() == (fresh / "model.safetensors").read_bytes()
+    assert checkpoint.is_file()
+
+
+def test_curves_can_be_watched_while_a_run_trains(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row more after every epoch in the output, beside DVCLive's; in the end the package alone is there."""
+    seen = list[tuple[int, bool]]()
+    real = step.Watch.tested
+
+    def look(watch: step.Watch, progress: Any) -> None:
+        real(watch, progress)
+        rows = list(csv.DictReader((workplace / "run/history.csv").open()))
+        seen.append((len(rows), (workplace / "run/dvclive/metrics.json").is_file()))
+
+    monkeypatch.setattr(step.Watch, "tested", look)
+    train_in(workplace, "run", runtime=CPU.model_copy(update={"live_after": 0.0}))
+    assert seen == [(1, True), (2, True), (3, True)]
+    assert sorted(path.name for path in (workplace / "run").iterdir()) == sorted(FILES)
+
+
+def test_the_average_of_the_weights_is_what_is_tested_and_saved(workplace: Path) -> None:
+    """With an average the package differs, and its metrics are those of its own weights."""
+    plain = train_in(workplace, "plain")
+    averaged = train_in(workplace, "averaged", params=PARAMS.model_copy(update={"ema_decay": 0.9}))
+    assert (plain / "model.safetensors").read_bytes() != (averaged / "model.safetensors").read_bytes()
+    model, card = load_run(averaged, "cpu")
+    batch = random_batch(7, seed=1)
+    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets))
+    assert card.metrics.loss == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_a_run_in_bf16_says_so_and_is_judged_in_fp32(workplace: Path) -> None:
+    """So that the package's own metrics are those of whoever loads it."""
+    model, card = load_run(train_in(workplace, "run", params=PARAMS.model_copy(update={"precision": "bf16"})), "cpu")
+    assert card.made_with.precision == "bf16"
+    batch = random_batch(7, seed=1)
+    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets))
+    assert card.metrics.loss == pytest.approx(float(loss), rel=1e-5)
 
 
 @pytest.mark.parametrize(("roi", "extra_roi"), [("tiny", "none"), ("none", "tiny")])
@@ -145,7 +218,7 @@ def test_impossible_runs_are_refused(workplace: Path) -> None:
             shards=workplace / "shards",
             weights=workplace / "weights",
             output=workplace / "run",
-            device="gpu",
+            runtime=CPU.model_copy(update={"device": "gpu"}),
         )
 
 

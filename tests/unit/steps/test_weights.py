@@ -72,6 +72,25 @@ def test_real_torchvision_weights_give_torchvisions_logits(tmp_path: Path, share
     torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-5, rtol=0)
 
 
+def test_torchvisions_names_bring_torchvisions_normalisation(tmp_path: Path) -> None:
+    """Weights of timm's ViT want mean 0.5, torchvision's the ImageNet mean; a file's names tell whose it is."""
+    torch.save(torchvision.models.vit_b_32().state_dict(), tmp_path / "theirs.pth")
+    params = {"timm": "vit_base_patch32_224", "weights": str(tmp_path / "theirs.pth")}
+    fetch_weights(BackboneParams.model_validate(params), name="vit", weights=tmp_path)
+    card = read_card(tmp_path / "vit")
+    assert (card.mean, card.std, card.licence) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), None)
+    assert timm.get_pretrained_cfg("vit_base_patch32_224").mean == (0.5, 0.5, 0.5)
+
+
+def test_the_initialisation_is_part_of_the_card(tmp_path: Path) -> None:
+    """That of torchvision is refused where it has no such model, before any work."""
+    for init in ("timm", "torchvision"):
+        fetch_weights(BackboneParams(timm="demo_vit", init=init), name="v", weights=tmp_path)
+        assert read_card(tmp_path / "v").init == init
+    with pytest.raises(ModelError, match="set backbones.<name>.init to timm"):
+        fetch_weights(BackboneParams(timm="demo_mixer", init="torchvision"), name="m", weights=tmp_path)
+
+
 def test_weights_of_another_model_are_refused_with_a_list(tmp_path: Path) -> None:
     """Missing, unknown and misshapen tensors are named."""
     torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "w.pth")

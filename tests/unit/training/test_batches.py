@@ -1,23 +1,24 @@
-"""Order, flips and gathering of batches."""
+"""What an epoch draws."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.pixels import to_tensor
-from pipeline.training.batches import draw_flips, split_evenly, take
-from pipeline.training.split import Split
-from tests.judged_run import random_batch
+from pipeline.training.batches import EpochPlan, draw_flips, plan_epoch, split_evenly
+from tests.judged_run import TRAIN
 
-CPU = torch.device("cpu")
+TARGETS = torch.tensor([0, 0, 0, 1, 0, 0, 2, 0, 0, 0])
 
 
-@pytest.fixture
-def split() -> Split:
-    """Return six samples."""
-    batch = random_batch(6)
-    return Split(batch.sample_ids, torch.from_numpy(batch.targets), to_tensor(batch.roi), to_tensor(batch.extra_roi))
+def plan(epoch: int = 0, weights: torch.Tensor | None = None, **changes: object) -> EpochPlan:
+    """Return the plan of an epoch over ten samples."""
+    return plan_epoch(TARGETS, TRAIN.model_copy(update=changes), epoch, weights=weights)
+
+
+def rows(of: EpochPlan) -> list[list[int]]:
+    """Return the rows of every step."""
+    return [[row for draw in draws for row in draw.rows.tolist()] for draws in of.steps]
 
 
 @given(st.integers(1, 60), st.integers(1, 20))
@@ -45,24 +46,42 @@ def test_extreme_probabilities_are_exact(probability: float, expected: bool) -> 
     assert bool((flips == expected).all())
 
 
-def test_views_are_mirrored_left_to_right_where_drawn(split: Split) -> None:
-    """Each view by its own column, no other pixel moves, and the samples in memory stay as they are."""
-    assert split.roi is not None
-    assert split.extra_roi is not None
-    before = split.roi.clone()
-    flips = torch.tensor([[True, False], [False, True], [False, False]]).repeat(2, 1)
-    batch = take(split, torch.tensor([4, 3, 2]), CPU, flips)
-    assert batch.roi is not None
-    assert batch.extra_roi is not None
-    assert torch.equal(batch.roi, torch.stack([split.roi[4], split.roi[3].flip(2), split.roi[2]]))
-    assert torch.equal(
-        batch.extra_roi, torch.stack([split.extra_roi[4].flip(2), split.extra_roi[3], split.extra_roi[2]])
-    )
-    assert batch.targets.tolist() == split.targets[[4, 3, 2]].tolist()
-    assert torch.equal(split.roi, before)
+def test_an_epoch_sees_every_sample_once_in_an_order_of_its_own() -> None:
+    """Steps of the batch size; the same (seed, epoch) draws the same."""
+    first = plan()
+    assert [len(step) for step in rows(first)] == [4, 4, 2]
+    assert sorted(row for step in rows(first) for row in step) == list(range(10))
+    assert rows(first) == rows(plan())
+    assert rows(first) != rows(plan(epoch=1))
+    assert rows(first) != rows(plan(seed=1))
+    assert first.samples == len(TARGETS)
 
 
-def test_an_absent_view_stays_absent(split: Split) -> None:
-    """A lone branch needs no pixels of the other view."""
-    batch = take(Split(split.sample_ids, split.targets, None, split.extra_roi), torch.arange(2), CPU, None)
-    assert batch.roi is None
+@given(st.integers(1, 8))
+def test_passes_split_a_step_and_change_nothing_else(accumulate: int) -> None:
+    """The same samples with the same flips, in no more passes than asked for, none of one sample alone."""
+    whole, split = plan(batch_size=8), plan(batch_size=8, accumulate=accumulate)
+    assert rows(split) == rows(whole)
+    for (draw,), draws in zip(whole.steps, split.steps, strict=True):
+        mirrors = [part.mirror for part in draws if part.mirror is not None]
+        assert draw.mirror is not None
+        assert torch.equal(torch.cat(mirrors), draw.mirror)
+        assert len(draws) <= accumulate
+        assert accumulate == 8 or all(len(part.rows) > 1 for part in draws)
+
+
+def test_the_sampler_draws_classes_as_often_as_they_weigh() -> None:
+    """Two rare classes of weight 8 are drawn like the common one of eight samples; a weight of 0 is never drawn."""
+    weights = torch.tensor([1.0, 8.0, 8.0])
+    drawn = [row for epoch in range(300) for step in rows(plan(epoch, weights)) for row in step]
+    shares = torch.bincount(TARGETS[drawn], minlength=3) / len(drawn)
+    assert shares.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3], abs=0.03)
+    assert len(drawn) == 300 * len(TARGETS)
+    assert {int(TARGETS[row]) for step in rows(plan(0, torch.tensor([0.0, 1.0, 0.0]))) for row in step} == {1}
+
+
+def test_a_sample_drawn_twice_is_flipped_each_time_anew() -> None:
+    """Otherwise a rare sample would be seen one way round all epoch long."""
+    draws = [draw for step in plan(0, torch.tensor([0.0, 1.0, 0.0])).steps for draw in step]
+    mirrors = torch.cat([draw.mirror for draw in draws if draw.mirror is not None])
+    assert 0 < int(mirrors[:, 0].sum()) < len(TARGETS)

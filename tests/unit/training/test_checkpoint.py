@@ -4,75 +4,132 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
 from pipeline.errors import TrainingError
-from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from pipeline.training.epoch import update
+from pipeline.models.package import build_run
+from pipeline.training.batches import Draw
+from pipeline.training.checkpoint import Checkpoint, Pace
 from pipeline.training.history import EpochRecord, write_history
-from pipeline.training.optimizer import make_optimizer
-from tests.judged_run import TRAIN
+from pipeline.training.learner import Learner
+from pipeline.training.objective import CrossEntropy
+from pipeline.training.precision import Precision
+from pipeline.training.progress import Progress, Tally
+from tests.judged_run import TRAIN, run_card
+from tests.training_data import split_of
 
-CPU = torch.device("cpu")
 RECORD = EpochRecord(1, 1e-3, 2.5, 0.25, 2.0, 0.5, 0.4, None)
+PROGRESS = Progress(epoch=1, tally=Tally(2, 8, 3, 0.1 + 0.2, 8.0, 1e-3), records=[RECORD])
+SPLIT = split_of(4)
+RECIPE = TRAIN.model_copy(update={"ema_decay": 0.5})
 
 
-def progress(seed: int) -> Progress[nn.Linear]:
-    """Return a tiny model with its optimiser."""
-    torch.manual_seed(seed)
-    layer = nn.Linear(3, 2)
-    return Progress(layer, make_optimizer(layer, TRAIN))
+def learner() -> Learner:
+    """Return a tiny model with everything a step changes."""
+    return Learner(build_run(run_card(("roi",)), {}), RECIPE, CrossEntropy(), Precision("fp16", "cpu"))
 
 
-def step(state: Progress[nn.Linear]) -> None:
+def step(made: Learner) -> None:
     """Move once."""
-    update(state.optimizer, state.model(torch.ones(1, 3)).square().sum(), 1e-2)
+    made.step(SPLIT.stream([Draw(torch.arange(4), None)], made.device), weight=4.0, rate=1e-2, number=3)
+
+
+def checkpoint(made: Learner, folder: Path, identity: str = "run") -> Checkpoint:
+    """Return the checkpoint of a learner."""
+    return Checkpoint(folder / "checkpoint.pt", identity, made.parts, made.device)
+
+
+def state(made: Learner) -> list[Tensor]:
+    """Return weights and average."""
+    return [*made.model.state_dict().values(), *made.judged.state_dict().values()]
 
 
 def test_a_loaded_checkpoint_goes_on_as_if_nothing_happened(tmp_path: Path) -> None:
-    """Weights, moments and records come back, so the next step is the same bit for bit."""
-    first, second = progress(0), progress(1)
+    """Weights, moments, average, scale, generator and sums come back, so what follows is the same bit for bit."""
+    first, second = learner(), learner()
     step(first)
-    first.records.append(RECORD)
-    save_checkpoint(first, tmp_path / "checkpoint.pt")
-    load_checkpoint(second, tmp_path / "checkpoint.pt", CPU)
-    assert second.records == [RECORD]
-    step(first)
-    step(second)
-    assert torch.equal(first.model.weight, second.model.weight)
+    first.scaler.load_state_dict(first.scaler.state_dict() | {"scale": 128.0})
+    checkpoint(first, tmp_path).save(PROGRESS)
+    drawn = torch.rand(3)
+    assert checkpoint(second, tmp_path).load() == PROGRESS
+    assert torch.equal(torch.rand(3), drawn)
+    assert second.scaler.get_scale() == 128
+    for made in (first, second):
+        step(made)
+    assert all(torch.equal(*pair) for pair in zip(state(first), state(second), strict=True))
 
 
 def test_without_a_checkpoint_a_run_starts_anew(tmp_path: Path) -> None:
     """Absence is no error."""
-    state = progress(0)
-    before = state.model.weight.detach().clone()
-    load_checkpoint(state, tmp_path / "checkpoint.pt", CPU)
-    assert torch.equal(state.model.weight, before)
-    assert state.records == []
+    made = learner()
+    before = [tensor.clone() for tensor in state(made)]
+    assert checkpoint(made, tmp_path).load() == Progress()
+    assert all(torch.equal(*pair) for pair in zip(state(made), before, strict=True))
 
 
 def test_a_failed_write_keeps_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a full disk: half a file is removed, the old one stays, and the message says what to do."""
-    path, state = tmp_path / "checkpoint.pt", progress(0)
-    save_checkpoint(state, path)
-    good = path.read_bytes()
+    made = learner()
+    kept = checkpoint(made, tmp_path)
+    kept.save(PROGRESS)
+    good = kept.path.read_bytes()
 
     def fill_the_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fill_the_disk)
-    step(state)
+    step(made)
     with pytest.raises(TrainingError, match="No space left on device.*the last one is kept"):
-        save_checkpoint(state, path)
-    assert path.read_bytes() == good
-    assert list(tmp_path.iterdir()) == [path]
+        kept.save(PROGRESS)
+    assert kept.path.read_bytes() == good
+    assert list(tmp_path.iterdir()) == [kept.path]
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    """The message names what to delete."""
-    (tmp_path / "checkpoint.pt").write_bytes(b"half a file")
-    with pytest.raises(TrainingError, match=f"unusable checkpoint .*delete {tmp_path}"):
-        load_checkpoint(progress(0), tmp_path / "checkpoint.pt", CPU)
+@pytest.mark.parametrize("place", ["cut short", "first byte", "in the middle", "no archive", "empty"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, place: str) -> None:
+    """Wherever the damage is, in one line that names what to delete; torch alone would load flipped weights."""
+    kept = checkpoint(learner(), tmp_path)
+    kept.save(PROGRESS)
+    data = bytearray(kept.path.read_bytes())
+    match place:
+        case "cut short":
+            data = data[: len(data) // 2]
+        case "no archive":
+            data = bytearray(b"half a file")
+        case "empty":
+            data = bytearray()
+        case _:
+            data[0 if place == "first byte" else len(data) // 2] ^= 1
+    kept.path.write_bytes(data)
+    with pytest.raises(TrainingError, match=f"unusable checkpoint .*delete {tmp_path}") as caught:
+        checkpoint(learner(), tmp_path).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path: Path) -> None:
+    """Its identity says so, or else its tensors do."""
+    checkpoint(learner(), tmp_path).save(PROGRESS)
+    with pytest.raises(TrainingError, match="of another run, or of another version"):
+        checkpoint(learner(), tmp_path, "other run").load()
+    wide = run_card(("roi",)).model_copy(update={"class_names": ("one", "two")})
+    other = Learner(build_run(wide, {}), RECIPE, CrossEntropy(), Precision("fp32", "cpu"))
+    with pytest.raises(TrainingError, match="unusable checkpoint .*size mismatch"):
+        checkpoint(other, tmp_path).load()
+
+
+def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
+    """Only tensors and numbers are read."""
+    made = learner()
+    torch.save({"format": 2, "identity": "run", "parts": Path.cwd}, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainingError, match="unusable checkpoint"):
+        checkpoint(made, tmp_path).load()
+
+
+def test_checkpoints_are_due_by_the_clock_alone() -> None:
+    """0 minutes make every step due; a long time none."""
+    always, never = Pace(0.0), Pace(1e9)
+    assert [always.due(), always.due()] == [True, True]
+    assert not never.due()
 
 
 def test_the_history_is_a_table_with_one_row_an_epoch(tmp_path: Path) -> None:

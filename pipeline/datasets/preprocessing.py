@@ -1,0 +1,47 @@
+"""How a photo and a mask became a model's two inputs: what whoever classifies a new photo has to repeat."""
+
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
+
+from pipeline.datasets.shards import Shards
+from pipeline.errors import ManifestError
+from pipeline.manifest import verified
+from pipeline.params.base import Section, describe
+
+
+class Preprocessing(Section):
+    """Everything between the file of a photo and raw pixels in [0, 255]; the model itself subtracts mean and std."""
+
+    orientation: Literal["exif"] = "exif"
+    """The photo is turned as its EXIF tag says, then read as RGB."""
+    order: Literal["cut out, then letterbox"] = "cut out, then letterbox"
+    """Hidden pixels are filled at full size; the extra-ROI is the letterboxed photo less the letterboxed ROI."""
+    resample: Literal["bicubic"] = "bicubic"
+    """Filter of the resize, PIL's, which averages when it shrinks."""
+    placement: Literal["centred"] = "centred"
+    """The long side fills the square; an odd row or column of padding lies above or to the left."""
+    fill: int = Field(ge=0, le=255)
+    """Gray level of hidden pixels."""
+    pad: int = Field(ge=0, le=255)
+    """Gray level around the photo."""
+
+
+def read_preprocessing(shards: Shards) -> Preprocessing:
+    """Return how the pictures of a folder of shards were made, as its first file says.
+
+    Raises:
+        ManifestError: If the folder has no file, or the first one is absent, damaged or says nothing.
+    """
+    if not shards.manifest.files:
+        raise ManifestError(f"{shards.folder}: no shards; check ImageSets and run `dvc repro`")
+    path = verified(shards.folder, shards.manifest.files[0])
+    try:
+        said = pq.read_schema(path).metadata or {}
+        return Preprocessing(fill=int(said[b"fill"]), pad=int(said[b"pad"]))
+    except ValidationError as error:
+        raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f pair`") from error
+    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise ManifestError(f"{path}: does not say how it was made ({error}); run `dvc repro -f pair`") from error

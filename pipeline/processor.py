@@ -1,0 +1,26 @@
+"""One instruction set for every machine, so that all of them compute the same bits. Import before numpy, cv2 and torch.
+
+Libraries choose their kernels by what the processor offers, and kernels of other widths round and sum in another order:
+the demo's photos differed between two machines of one data centre. They read these variables once, at import.
+Every x86-64 processor since 2015 has AVX2; newer ones are held to it. OpenCV's second library, IPP, chooses by itself,
+so it is left out.
+"""
+
+import os
+import platform
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine up to 20 times
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products on a GPU need
+if platform.machine() in {"x86_64", "AMD64"}:
+    os.environ.update(
+        NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR",
+        OPENCV_IPP="disabled",
+        ATEN_CPU_CAPABILITY="avx2",
+        ONEDNN_MAX_CPU_ISA="AVX2",
+        MKL_CBWR="AVX2",
+    )
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # it warns that IPP is disabled
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file() and "avx512bw" in cpuinfo.read_text(encoding="utf-8"):
+        os.environ["OPENCV_CPU_DISABLE"] = "AVX512-SKX"  # it prints a complaint where there is nothing to disable

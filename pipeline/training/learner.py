@@ -1,0 +1,146 @@
+"""A model in training and everything its optimiser steps change."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+from torch.amp import GradScaler
+
+from pipeline.errors import TrainingError
+from pipeline.models.rvernet import RveRNet
+from pipeline.params.model import TrainParams
+from pipeline.training.batches import Batch
+from pipeline.training.freezing import freeze
+from pipeline.training.objective import Objective, Scored
+from pipeline.training.optimizer import make_optimizer, set_rate
+from pipeline.training.precision import Precision
+
+COMPILER = ("torch._dynamo", "torch._inductor")
+
+
+class StepSums(NamedTuple):
+    """What an optimiser step says of its samples, before it moves the weights."""
+
+    loss: float
+    """Sum of the losses."""
+    hits: int
+    """Right predictions."""
+
+
+class NonFiniteLossError(TrainingError):
+    """Losses of a batch are not finite; `rows` are those of the split."""
+
+    def __init__(self, rows: list[int]) -> None:
+        """Take the rows; whoever knows their names tells them."""
+        super().__init__(f"the loss of rows {rows} is not finite")
+        self.rows = rows
+
+
+class Learner:
+    """Takes optimiser steps. All state that outlives a step is in `parts`, so that a checkpoint misses none."""
+
+    model: RveRNet
+    """Moves with every step."""
+    average: ModelEmaV3 | None
+    """Average of the weights and batch statistics over the steps so far; None where the recipe has none."""
+
+    def __init__(self, model: RveRNet, params: TrainParams, objective: Objective, precision: Precision) -> None:
+        """Prepare a model that already lies on its device: freeze, group parameters, compile."""
+        freeze(model, params)
+        self.model, self.objective, self.precision, self.params = model, objective, precision, params
+        self.optimizer: torch.optim.Optimizer = make_optimizer(model, params)
+        self.scaler: GradScaler = precision.scaler()
+        # Young averages forget their start sooner, so that short runs do not test their initialisation.
+        self.average = ModelEmaV3(model, decay=params.ema_decay, use_warmup=True) if params.ema_decay else None
+        if params.compile:
+            # One graph a shape: which kernels a batch meets must not depend on what an interrupted run saw before.
+            model.compile(dynamic=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def judged(self) -> RveRNet:
+        """Model that is tested and saved: the average where there is one."""
+        if self.average is None:
+            return self.model
+        averaged: RveRNet = self.average.module
+        return averaged
+
+    @property
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | GradScaler]:
+        """Everything with a state, by name."""
+        averages = {} if self.average is None else {"average": self.judged}
+        return {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler, **averages}
+
+    def step(self, passes: Iterable[Batch], *, weight: float, rate: float, number: int) -> StepSums:
+        """Take one optimiser step for the samples of all passes together.
+
+        The gradient is that of the whole batch within rounding, however many passes it is split into. What a layer
+        computes over a batch (batch statistics, dropout masks) it computes over each pass.
+
+        Args:
+            passes: One batch each.
+            weight: What the objective divides all these samples' losses by.
+            rate: Learning rate.
+            number: Steps of the run before this one.
+
+        Raises:
+            NonFiniteLossError: If a loss is not finite; the weights have not moved.
+            TrainingError: If the device has not enough memory, or the model cannot be compiled.
+        """
+        set_rate(self.optimizer, rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = [self._learn_from(batch, weight) for batch in passes]
+        if self.params.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model, number + 1)
+        return StepSums(sum(part.loss for part in sums), sum(part.hits for part in sums))
+
+    def _learn_from(self, batch: Batch, weight: float) -> StepSums:
+        try:
+            with self.precision.autocast():
+                scored = self.objective(self.model, batch)
+            sums = _sum_up(scored, batch)
+            self.scaler.scale(scored.losses.sum() / weight).backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            advice = _advice(error, len(batch.rows))
+            if advice is None:
+                raise
+            raise TrainingError(advice) from error
+        return sums
+
+
+def _advice(error: RuntimeError, samples: int) -> str | None:
+    """Say what to do about an error of the machine rather than of this code."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"the device has not enough memory for {samples} samples a pass; raise train.accumulate"
+    if type(error).__module__.startswith(COMPILER):  # imported by name it would cost every run a second
+        text = str(error).strip().splitlines()[0]
+        return (
+            f"train.compile: {text}; install what is missing (g++, or triton on a GPU), or set train.compile to false"
+        )
+    return None
+
+
+def _sum_up(scored: Scored, batch: Batch) -> StepSums:
+    losses = scored.losses.detach()
+    hits = (scored.logits.detach().argmax(1) == batch.targets).sum()
+    # One look at the device a pass: each makes a GPU wait.
+    total, right, finite = torch.stack((losses.sum(), hits.to(losses.dtype), losses.isfinite().all().float())).tolist()
+    if not finite:
+        raise NonFiniteLossError(_rows(batch, ~losses.isfinite()))
+    return StepSums(total, int(right))
+
+
+def _rows(batch: Batch, chosen: Tensor) -> list[int]:
+    rows: list[int] = batch.rows[chosen.cpu()].tolist()
+    return rows

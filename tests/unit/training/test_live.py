@@ -1,0 +1,62 @@
+"""Curves while a run trains."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.training.history import EpochRecord
+from pipeline.training.live import DVCLIVE, HISTORY, LiveCurves
+
+RECORDS = [EpochRecord(n, 1e-3, 2.0 / n, 0.25, 3.0 / n, 0.5, 0.4, None if n == 2 else 0.125) for n in (1, 2, 3)]
+PACE = {"samples_per_second": 50.0, "seconds_left": 90.0}
+
+
+def column(path: Path) -> dict[int, float]:
+    """Return a curve of DVCLive, value by step."""
+    with path.open() as file:
+        return {int(row["step"]): float(row[path.stem]) for row in csv.DictReader(file, delimiter="\t")}
+
+
+def test_history_grows_by_a_row_an_epoch(tmp_path: Path) -> None:
+    """In place of the last one, so that a reader never meets half a file; a run of seconds has no DVCLive."""
+    curves = LiveCurves(tmp_path / "run", patience=1e9)
+    for count in (1, 2):
+        curves.show(RECORDS[:count], **PACE)
+        assert len((tmp_path / "run" / HISTORY).read_text().splitlines()) == 1 + count
+    curves.close()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [HISTORY]
+
+
+def test_dvclive_has_the_curves_of_earlier_sittings_too(tmp_path: Path) -> None:
+    """By epoch, an absent value left out, rates at the epochs of this sitting; nothing outside the folder."""
+    curves = LiveCurves(tmp_path / "run", patience=0.0)
+    curves.show(RECORDS[:2], **PACE)
+    curves.show(RECORDS, **PACE)
+    curves.close()
+    plots = tmp_path / "run" / DVCLIVE / "plots/metrics"
+    assert column(plots / "train/loss.tsv") == {1: 2.0, 2: 1.0, 3: pytest.approx(2 / 3)}
+    assert column(plots / "test/ambiguous_f1.tsv") == {1: 0.125, 3: 0.125}
+    assert column(plots / "samples_per_second.tsv") == {2: 50.0, 3: 50.0}
+    assert column(plots / "minutes_left.tsv") == {2: 1.5, 3: 1.5}
+    latest = json.loads((tmp_path / "run" / DVCLIVE / "metrics.json").read_text())
+    assert latest["step"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_machine_without_dvclive_has_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training needs none of it."""
+    monkeypatch.setitem(sys.modules, "dvclive.live", None)
+    curves = LiveCurves(tmp_path, patience=0.0)
+    curves.show(RECORDS, **PACE)
+    curves.close()
+    assert [path.name for path in tmp_path.iterdir()] == [HISTORY]
+
+
+def test_training_imports_no_dvclive_by_itself(root: Path) -> None:
+    """A run of seconds spares itself a second of import."""
+    program = "import sys, pipeline.training.live; sys.exit('dvclive' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0  # noqa: S603
