@@ -8,7 +8,17 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
-.PHONY: help install repro test check fast exps mend deps format clean
+# What pip installs: every package at the version and with the hashes of the lock. On a machine whose index has other
+# builds: make LOCK=requirements.txt HASHES= ...
+LOCK ?= requirements.lock
+LOCK_DEV ?= $(patsubst requirements%,requirements-dev%,$(LOCK))
+HASHES ?= --require-hashes
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
+UV := .venv/lock/bin/uv
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
+KILLS ?= 200
+
+.PHONY: help install repro test check fast exps mend deps lock licences audit torture fuzz format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -18,18 +28,18 @@ $(BIN)/python:
 	  { echo "error: $(PYTHON) is older than Python 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/.installed: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt
+.venv/.installed: $(LOCK) | $(BIN)/python
+	$(PIP) $(HASHES) -r $(LOCK)
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements-dev.txt
+.venv/.installed-dev: $(LOCK_DEV) .venv/.installed
+	$(PIP) $(HASHES) -r $(LOCK_DEV)
 	@touch $@
 
 install: .venv/.installed  ## Install what the pipeline runs on into .venv
 
 repro: .venv/.installed  ## Install, run the whole graph to data/report/index.html
-	dvc repro
+	dvc repro || { python -m tools.mend_records && dvc repro; }
 	@echo "report: $(CURDIR)/data/report/index.html"
 
 test: .venv/.installed-dev  ## Install, run every test
@@ -49,12 +59,33 @@ exps:  ## Experiments side by side: the run, its metrics, the parameters that di
 	@dvc exp show --no-pager --hide-workspace --only-changed --keep '(run|top1|macro_f1|ambiguous_f1)$$' \
 	  --drop '.*/|(Created|Executor|State|roi|extra_roi|classes|ece|permutation_.*|translocation)$$'
 
-mend:  ## Remove damaged objects from DVC's cache; then dvc pull, or dvc repro
+mend:  ## Mend DVC's records and cache after a crash or a failing disk; then dvc repro, or dvc pull
+	@python -m tools.mend_records || true
 	@python -m tools.mend_cache
 
 deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml and the parameter table in README.md
 	python -m tools.code_deps
 	python -m tools.parameter_table
+
+$(UV): | $(BIN)/python
+	$(BIN)/python -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --disable-pip-version-check --quiet uv==0.13.9
+
+lock: $(UV)  ## Pin what requirements*.txt ask for, with hashes, for every platform (UPGRADE=--upgrade: newest)
+	$(COMPILE) requirements.txt --output-file requirements.lock
+	$(COMPILE) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+
+licences: .venv/.installed-dev  ## Rewrite docs/licences.md from what is installed
+	python -m tools.licences
+
+audit: .venv/.installed-dev  ## Look for known vulnerabilities of the locked versions; asks PyPI
+	pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
+torture: .venv/.installed-dev  ## Kill the graph KILLS=200 times and compare; an hour or more, goes on where it was
+	nice -n 10 python -m tests.torture --kills $(KILLS)
+
+fuzz: .venv/.installed-dev  ## Fuzz the readers of files for an hour; findings lie in .unfinished/fuzz
+	@tools/fuzz.sh
 
 format: .venv/.installed-dev  ## Sort imports and format
 	ruff check --fix

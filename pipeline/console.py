@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from pipeline import processor  # noqa: F401 - every stage imports this module first, before numpy
 from pipeline.errors import PipelineError
+from pipeline.space import full_disk_named
+from pipeline.workspace import stage_claimed
 
 T = TypeVar("T")
 
@@ -55,11 +57,23 @@ def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Call `main`; end the process with status 1 and one line if it raises a `PipelineError`."""
+    """Call `main`; end the process with status 1 and one line if the user or the machine is at fault.
+
+    That is a `PipelineError`, a file that cannot be opened or written, a full disk, or want of memory.
+    """
     try:
-        main()
+        with stage_claimed(), full_disk_named():
+            main()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; mend that and run the same command again", file=sys.stderr)
+        sys.exit(1)
+    except MemoryError:
+        print("error: not enough memory; close other programs, or lower runtime.workers or the batch", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -1,8 +1,17 @@
 """Errors a user of the pipeline can act on: each message says what, where and what to do."""
 
 
+def printable(text: str) -> str:
+    """Return `text` as one line of valid Unicode, with escapes for what names and files may hold beyond that."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class PipelineError(Exception):
     """Base of every error raised on purpose; shown as one line, without a traceback."""
+
+    def __str__(self) -> str:
+        """Return the message fit for a terminal: what a hostile file made part of it cannot act there."""
+        return printable(super().__str__())
 
 
 class ParamsError(PipelineError):
@@ -59,3 +68,7 @@ class ExportError(PipelineError):
 
 class BusyError(PipelineError):
     """Another process is at work on the same output."""
+
+
+class WorkerError(PipelineError):
+    """A worker process ended before its work did."""

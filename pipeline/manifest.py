@@ -7,22 +7,24 @@ import hashlib
 import json
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.errors import ManifestError
 from pipeline.params.base import Section, describe
 
 MANIFEST = "manifest.json"
+LARGEST_IMAGE = 2048
+"""Largest side of a cut-out in pixels; see `pair.image_size`."""
 
 
 class FileEntry(Section):
     """One file of the folder."""
 
-    name: str
+    name: str = Field(pattern=r"^[\w-][\w.-]*$")
     """File name, without folders."""
     split: str
     """`train` or `test`."""
-    rows: int
+    rows: int = Field(ge=1)
     """Samples in the file."""
     sha256: str
     """Hexadecimal SHA-256 of the file's bytes."""
@@ -37,7 +39,7 @@ class Manifest(Section):
     """Version of the file layout; readers refuse others."""
     source: str
     """Mask source: annotation, sam or fastsam."""
-    image_size: int
+    image_size: int = Field(ge=0, le=LARGEST_IMAGE)
     """Side of the stored squares in pixels; 0 for masks, which have the photo's size."""
     categories: tuple[str, ...]
     """Category name by target index."""
@@ -60,7 +62,8 @@ def settings_sha256(settings: Section) -> str:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write `folder/manifest.json`."""
+    """Write `folder/manifest.json` as a new file: an older one may be a link into DVC's cache."""
+    (folder / MANIFEST).unlink(missing_ok=True)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,10 +1,15 @@
 """Run one function over many items on several processes; results come back in the order of the items."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
+
+from pipeline.errors import WorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,12 +26,15 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
         function: Picklable, that is, defined at the top of a module (or a `functools.partial` of one).
         items: Inputs, picklable.
         workers: Processes; 1 works in this process.
+
+    Raises:
+        WorkerError: If a worker process was killed.
     """
     if workers == 1:
         yield from map(function, items)
         return
     # forkserver: no thread of this process can leave a lock held in a child.
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_end_with_parent) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -35,6 +43,23 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a worker process was killed, perhaps for want of memory; run the same command again to go on, or set "
+                "runtime.workers lower"
+            ) from error
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _end_with_parent() -> None:
+    """End this worker together with the process it works for, which has no way to say so when it is killed."""
+    Thread(target=_await_parent, daemon=True).start()
+
+
+def _await_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

@@ -1,14 +1,23 @@
 """Places for unfinished work: they outlive an interruption, while DVC wipes a stage's outputs before every run."""
 
-import fcntl
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline.claims import claimed
 from pipeline.errors import BusyError
+
+DVC_STAGE = "DVC_STAGE"
+"""Variable in which DVC names the stage it runs."""
+DONE = "done"
+"""Mark of work that is finished and published, but perhaps not yet recorded by DVC."""
+RECORD = Path("dvc.lock")
+"""Where DVC records a finished stage, some time after its process has ended."""
+OURS = ("pipeline", "stages")
 
 
 def unfinished_root() -> Path:
@@ -20,11 +29,30 @@ def unfinished_root() -> Path:
 
 
 @contextmanager
+def stage_claimed() -> Iterator[None]:
+    """Keep every other process off the outputs of the stage that DVC runs here; does nothing outside of DVC.
+
+    A DVC that is killed leaves its stage running. The next `dvc repro` must not start a second writer beside it.
+
+    Raises:
+        BusyError: If another process runs the same stage in this checkout.
+    """
+    stage = os.environ.get(DVC_STAGE)
+    if stage is None:
+        yield
+        return
+    with claimed(Path(".unfinished/stages") / f"{stage}.lock", f"stage {stage}"):
+        sweep()
+        yield
+
+
+@contextmanager
 def unfinished(stage: str, *identity: str) -> Iterator[Path]:
     """Lend the folder where `stage` may keep partial results until the work is done.
 
-    The folder is keyed by everything that defines the result, so work of other parameters is never taken up.
-    It survives an exception or a kill, and is removed when the block ends without one.
+    The folder is keyed by everything that defines the result, the code included, so work of other parameters is never
+    taken up. It survives an exception or a kill. Once the block ends without one it is removed; under DVC not before
+    DVC has recorded the stage, since a kill before that makes DVC wipe the outputs and run the stage again.
 
     Args:
         stage: Name of the stage, for the reader of the folder listing.
@@ -33,24 +61,53 @@ def unfinished(stage: str, *identity: str) -> Iterator[Path]:
     Raises:
         BusyError: If another process holds the folder.
     """
-    key = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
+    sweep()
+    key = hashlib.sha256("\n".join([*identity, code_sha256()]).encode()).hexdigest()[:16]
     folder = unfinished_root() / f"{stage}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (unfinished_root() / f"{stage}-{key}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(f"{folder}: another process is at work here; wait for it or stop it") from error
+    with claimed(_lock(folder), str(folder)):
+        folder.mkdir(exist_ok=True)
+        (folder / DONE).unlink(missing_ok=True)
         yield folder
-        shutil.rmtree(folder)
+        if DVC_STAGE in os.environ:
+            (folder / DONE).touch()
+        else:
+            shutil.rmtree(folder)
+
+
+def code_sha256() -> str:
+    """Return a hash of this project's modules that are loaded: what DVC holds as the stage's code dependencies."""
+    digest = hashlib.sha256()
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] in OURS and module.__file__:
+            digest.update(f"{name} {hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def sweep() -> None:
+    """Remove finished work that DVC has recorded since."""
+    for mark in sorted(unfinished_root().glob(f"*/{DONE}")):
+        with suppress(BusyError), claimed(_lock(mark.parent), str(mark.parent)):
+            if mark.exists() and RECORD.exists() and RECORD.stat().st_mtime_ns > mark.stat().st_mtime_ns:
+                shutil.rmtree(mark.parent)
 
 
 def publish(folder: Path, destination: Path) -> None:
-    """Move a finished folder to its destination, replacing what is there.
+    """Put the files of a finished folder where they belong, replacing what is there; the folder keeps them too.
 
-    A rename where both are on one file system; `shutil.move` copies otherwise.
+    Hard links where both are on one file system, copies otherwise. Nothing may be written into either side's files.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
     if destination.exists():
         shutil.rmtree(destination)
-    shutil.move(folder, destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder, destination, copy_function=_link)
+
+
+def _link(source: str, destination: str) -> None:
+    try:
+        os.link(source, destination)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, destination)

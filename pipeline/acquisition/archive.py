@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.acquisition.entries import ArchiveLimits, check_entries
 from pipeline.acquisition.layout import is_official, missing_parts, summary, top_folders
-from pipeline.acquisition.space import ensure_space, space_watched
 from pipeline.console import ByteReport, note
 from pipeline.errors import ArchiveError
+from pipeline.space import ensure_space, space_watched
 
 BLOCK = 1 << 20
 ENCRYPTED = 0x1
@@ -136,6 +136,7 @@ def _is_extracted(path: Path, entry: zipfile.ZipInfo) -> bool:
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
     """Write one entry; its declared size is a bound while it is written and a promise afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
     written = 0
     try:
         with opened.open(entry) as packed, path.open("wb") as file:

@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.acquisition.space import readable
 from pipeline.errors import ArchiveError
+from pipeline.space import readable
 
 LONGEST_PART, LONGEST_NAME = 255, 1024
 """Bytes of one folder or file name, and of a whole path."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.acquisition.entries import LONGEST_PART, folded
-from pipeline.acquisition.space import ensure_space, space_watched
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.errors import DatasetError, ParamsError
+from pipeline.space import ensure_space, space_watched
 
 SPLITS = ("train", "test")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

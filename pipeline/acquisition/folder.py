@@ -6,9 +6,9 @@ from pathlib import Path
 from pipeline.acquisition.checksum import hash_file, hash_listing
 from pipeline.acquisition.layout import missing_parts, official_files
 from pipeline.acquisition.record import SourceRecord
-from pipeline.acquisition.space import ensure_space, space_watched
 from pipeline.console import ByteReport
 from pipeline.errors import SourceError
+from pipeline.space import ensure_space, space_watched
 
 
 def data_set_root(folder: Path) -> Path:

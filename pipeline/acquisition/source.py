@@ -22,7 +22,8 @@ def without_secrets(url: str) -> str:
 
 def remote_name(url: str) -> str:
     """Return the file name a URL ends in, for instance FoodSeg103.zip."""
-    return PurePosixPath(unquote(urlsplit(url).path)).name or "archive.zip"
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    return name if name.strip(".") else "archive.zip"
 
 
 def local_path(source: str) -> Path:

@@ -3,7 +3,7 @@
 import http.client
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -11,11 +11,12 @@ import tenacity
 import urllib3
 from pydantic import ValidationError
 
+from pipeline.acquisition.one_host import OneHost
 from pipeline.acquisition.reply import Validators, complete, gone, kept_range, refuse, validators_of
 from pipeline.acquisition.source import without_secrets
-from pipeline.acquisition.space import ensure_space, readable, space_watched
 from pipeline.console import ByteReport, note
 from pipeline.errors import SourceError
+from pipeline.space import ensure_space, readable, space_watched
 
 CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
@@ -58,8 +59,8 @@ class _Transfer:
     folder: Path
     policy: TransferPolicy
     report: ByteReport
+    session: requests.Session
     answered: bool = False
-    session: requests.Session = field(default_factory=requests.Session)
 
     @property
     def part(self) -> Path:
@@ -180,7 +181,8 @@ def fetch(
         SourceError: If the file cannot be had; the message says why and what to do.
         SpaceError: If the disk has no room for it.
     """
-    transfer = _Transfer(url, folder, policy, report)
+    session = requests.Session() if policy.pinned else OneHost()
+    transfer = _Transfer(url, folder, policy, report, session)
     reached = -1
     with transfer.session:
         while transfer.have > reached:  # a round that brought bytes earns another one

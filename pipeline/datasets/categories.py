@@ -45,12 +45,12 @@ def read_listing(path: Path) -> str:
     Raises:
         DatasetError: If the file is absent or not UTF-8.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+    if not path.is_file():
         raise DatasetError(
             f"{path}: no such file; data/raw needs Images, ImageSets and category_id.txt as in FoodSeg103"
-        ) from error
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -9,10 +9,11 @@ from pydantic import JsonValue
 from pipeline.datasets.data_card import data_card
 from pipeline.datasets.duplicates import DuplicatePair, Duplicates
 from pipeline.datasets.layout import SPLITS
-from pipeline.datasets.problems import MENDS, NOTES, Problem, printable
+from pipeline.datasets.problems import MENDS, NOTES, Problem
 from pipeline.datasets.samples import Category, Sample
 from pipeline.datasets.summary import CategoryCount, Duplicated, Finding, ProblemGroup, Summary
 from pipeline.datasets.tally import SplitTally
+from pipeline.errors import printable
 from pipeline.params.data import IndexParams
 
 SUMMARY_VERSION = 1

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Mask
+from pipeline.datasets.parquet import Layout, read_table
 from pipeline.errors import EmptyMaskError, ManifestError
+from pipeline.imaging.decode import MAX_PIXELS
 from pipeline.manifest import FileEntry, Manifest, read_manifest, verified
 
 SCHEMA_VERSION = 1
@@ -32,6 +34,7 @@ SCHEMA = pa.schema(
         ("prompts", pa.string()),
     ]
 )
+LAYOUT = Layout(SCHEMA, SCHEMA_VERSION, "segment", optional=("prompts",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +95,33 @@ def _row(mask: StoredMask) -> dict[str, object]:
     return row | {"crop_height": height, "crop_width": width, "bits": np.packbits(mask.crop).tobytes()}
 
 
-def read_mask_file(path: Path) -> list[StoredMask]:
-    """Return the masks of one file.
+def read_mask_file(path: Path, *, rows: int | None = None) -> list[StoredMask]:
+    """Return the masks of one file, which must be `rows` if that is given.
 
     Raises:
-        ManifestError: If the file is damaged or has other columns.
+        ManifestError: If the file is damaged, has other columns, or holds what is no mask.
     """
+    table = read_table(path, LAYOUT, rows=rows)
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f segment`") from error
-    if not table.schema.equals(SCHEMA):
-        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f segment`")
-    return [_mask(row) for row in table.to_pylist()]
+        return [_mask(row) for row in table.to_pylist()]
+    except ValueError as error:
+        raise ManifestError(f"{path}: holds what is no mask ({error}); run `dvc repro -f segment`") from error
 
 
 def _mask(row: dict[str, Any]) -> StoredMask:
+    """Unpack a row.
+
+    Raises:
+        ValueError: If it describes no mask.
+    """
     height, width, bits = row.pop("crop_height"), row.pop("crop_width"), row.pop("bits")
+    if row["height"] * row["width"] > MAX_PIXELS:
+        raise ValueError(f"{row['sample_id']!a}: a photo of {row['width']} x {row['height']} pixels")
+    inside = row["top"] >= 0 <= row["left"] and row["top"] + height <= row["height"]
+    if not (inside and min(height, width) > 0 and row["left"] + width <= row["width"]):
+        raise ValueError(f"{row['sample_id']!a}: {width} x {height} pixels do not lie inside the photo")
+    if len(bits) != (height * width + 7) // 8:
+        raise ValueError(f"{row['sample_id']!a}: {len(bits)} bytes are not {width} x {height} pixels")
     flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width)
     return StoredMask(**row, crop=flat.astype(np.bool_).reshape(height, width))
 
@@ -127,7 +140,7 @@ class MaskRows:
         Raises:
             ManifestError: If a file is absent or damaged.
         """
-        masks = [mask for entry in self.files for mask in read_mask_file(verified(folder, entry))]
+        masks = [mask for entry in self.files for mask in read_mask_file(verified(folder, entry), rows=entry.rows)]
         return masks[self.skip : self.skip + self.rows]
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, printable
 
 
 class ProblemKind(StrEnum):
@@ -70,11 +70,6 @@ class Problem:
     def message(self, raw: Path) -> str:
         """Return file, reason and mend in one line, whatever the file name holds."""
         return printable(f"{raw / self.file}: {self.detail}; {MENDS[self.kind]}")
-
-
-def printable(text: str) -> str:
-    """Return `text` as one line of valid Unicode, with escapes for what file names may hold beyond that."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ProblemLog:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from pipeline.arrays import Images, Masks, Targets
+from pipeline.datasets.parquet import Layout, read_table
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
 from pipeline.params.data import PairParams
@@ -193,7 +194,7 @@ class Shards:
         Raises:
             ManifestError: If the file is absent or damaged.
         """
-        return self._read(verified(self.folder, self.files(split)[number]))
+        return self._read(self.files(split)[number])
 
     def read(self, split: str) -> SampleBatch:
         """Return all samples of a split; needs no more memory than the split and one file.
@@ -226,14 +227,19 @@ class Shards:
             parts |= {row: whole.row(row - starts[file]) for row in held}
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
-    def _read(self, path: Path) -> SampleBatch:
-        try:
-            table = pq.read_table(path).combine_chunks()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f pair`") from error
-        if not table.schema.equals(schema_for(self.image_size)):
-            raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f pair`")
-        return _batch({name: table.column(name).chunk(0) for name in table.column_names}, self.image_size)
+    def _read(self, entry: FileEntry) -> SampleBatch:
+        path = verified(self.folder, entry)
+        table = read_table(path, Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair"), rows=entry.rows)
+        batch = _batch({name: pa.concat_arrays(table[name].chunks) for name in table.column_names}, self.image_size)
+        named = batch.targets.min() >= 0 and batch.targets.max() < len(self.categories)
+        if not (named and _inside(batch.rects, self.image_size)):
+            raise ManifestError(f"{path}: targets or rectangles out of range; run `dvc repro -f pair`")
+        return batch
+
+
+def _inside(rects: Rects, size: int) -> bool:
+    start, extent = rects[:, :2], rects[:, 2:]
+    return bool((start >= 0).all() and (extent > 0).all() and (extent <= size).all() and (start <= size - extent).all())
 
 
 def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:

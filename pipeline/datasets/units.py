@@ -1,5 +1,6 @@
 """Planned files made by several processes, each exactly once, whatever interrupts the work in between."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ def finish_files(
     """
     for part in (FILES, FINISHED):
         (folder / part).mkdir(exist_ok=True)
+    for torn in folder.glob("*.part"):
+        torn.unlink()
     yield from map_ordered(partial(_finish, write, folder), planned, workers=workers)
 
 
@@ -40,7 +43,7 @@ def _finish(write: Callable[[Planned, Path], None], folder: Path, planned: Plann
     noted = _noted(note)
     if noted is not None and path.is_file() and sha256_of(path) == noted.sha256:
         return noted
-    unnamed = folder / f"{planned.name}.part"
+    unnamed = folder / f"{planned.name}.{os.getpid()}.part"  # a killed run's last worker may still hold its own
     write(planned, unnamed)
     entry = FileEntry(name=planned.name, split=planned.split, rows=len(planned.samples), sha256=sha256_of(unnamed))
     unnamed.replace(path)

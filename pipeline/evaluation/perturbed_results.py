@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64
 
 from pipeline.arrays import Targets
+from pipeline.datasets.parquet import DAMAGE, damaged
 from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1, top1
 from pipeline.evaluation.perturbation import Permutation, Translocation
@@ -127,15 +128,15 @@ def read_perturbed(path: Path) -> Int64[np.ndarray, "E N"]:
     Raises:
         ManifestError: If the file is absent, damaged, or of another version.
     """
+    if not path.exists():
+        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
     try:
         table = pq.read_table(path).combine_chunks()
-    except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f perturb`") from error
-    version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode()
-    if version != str(SCHEMA_VERSION):
-        raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")
-    column = table["perturbed"].combine_chunks()
-    entries: Int64[np.ndarray, "E N"] = column.flatten().to_numpy().reshape(table.num_rows, -1).T.astype(np.int64)
-    return entries
+        version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
+        if version == str(SCHEMA_VERSION):
+            column = table["perturbed"].combine_chunks()
+            entries: Int64[np.ndarray, "E N"] = column.flatten().to_numpy().reshape(len(table), -1).T.astype(np.int64)
+            return entries
+    except (*DAMAGE, KeyError) as error:
+        raise damaged(path, error, "perturb") from error
+    raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")

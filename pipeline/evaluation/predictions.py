@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Logits, Targets
+from pipeline.datasets.parquet import DAMAGE, damaged
 from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import Predictions
 
@@ -112,17 +113,20 @@ def read_predictions(path: Path) -> PredictionTable:
     Raises:
         ManifestError: If it is absent, damaged, or of another version.
     """
+    if not path.exists():
+        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
     try:
         table = pq.read_table(path).combine_chunks()
-    except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f evaluate`") from error
-    metadata = table.schema.metadata or {}
-    version = metadata.get(b"schema_version", b"none").decode()
-    if version != str(SCHEMA_VERSION):
-        raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")
-    class_names = tuple(json.loads(metadata[b"class_names"]))
+        version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
+        if version == str(SCHEMA_VERSION):
+            return _predictions(table)
+    except (*DAMAGE, KeyError, TypeError) as error:
+        raise damaged(path, error, "evaluate") from error
+    raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")
+
+
+def _predictions(table: pa.Table) -> PredictionTable:
+    class_names = tuple(json.loads(table.schema.metadata[b"class_names"]))
     return PredictionTable(
         class_names=class_names,
         sample_ids=tuple(table["sample_id"].to_pylist()),

@@ -40,7 +40,7 @@ GRAY_STEPS = {"L;2": 85, "L;4": 17}
 """What Pillow multiplies the values of 2 and 4 bit gray files by."""
 
 DECODER_ERRORS = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError),
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError, MemoryError),
     *(struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning),
 )
 """What the decoders of Pillow raise on damaged files."""
@@ -88,6 +88,8 @@ def read_label_map(path: Path) -> LabelMap:
 
 @contextmanager
 def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFile]:
+    if not path.is_file():  # a pipe would be waited on for ever
+        raise PhotoError(f"{path}: no such file; put it back or leave it out")
     try:
         # An error of its own for what Pillow only warns about; other warnings concern metadata nobody reads.
         with warnings.catch_warnings(action="ignore"):
@@ -108,8 +110,6 @@ def _refuse_oversized(file: ImageFile.ImageFile, path: Path) -> None:
 
 
 def _complaint(path: Path, formats: tuple[str, ...], error: Exception) -> str:
-    if not path.is_file():
-        return "no such file"
     if isinstance(error, PermissionError):
         return "not readable by this user"
     with path.open("rb") as file:

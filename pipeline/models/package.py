@@ -143,7 +143,7 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     model = build_run(card, {})
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         text = " ".join(str(error).split())
         raise ManifestError(f"{path}: does not fit the model ({text}); run `dvc repro -f train@{card.run}`") from error
     return model.to(device).eval(), card

@@ -13,6 +13,11 @@ from pipeline.errors import WeightsError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 LISTED = 5
+DAMAGE = (
+    *(SafetensorError, RuntimeError, LookupError, ValueError, TypeError),
+    *(AttributeError, OverflowError, EOFError, OSError),
+)
+"""What the readers of weights raise on files that are damaged or of another kind."""
 
 TORCHVISION_VIT = (
     (r"^class_token$", "cls_token"),
@@ -35,7 +40,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict; pickles are read with `weights_only`, so that no code of theirs runs.
 
     Raises:
-        WeightsError: If the file is absent, of another kind, damaged, or a pickle that wants more than tensors.
+        WeightsError: If the file is absent, of another kind, damaged, a pickle that wants more than tensors, or holds
+            numbers that are not finite.
     """
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: unknown kind of weights; give one of {', '.join(SUFFIXES)}")
@@ -43,13 +49,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
     try:
         tensors = load_state_dict(str(path), weights_only=True)
-    except (RuntimeError, SafetensorError, OSError, EOFError, ValueError, AttributeError, TypeError) as error:
+    except DAMAGE as error:
         text = " ".join(str(error).split()).split(" No automatic")[0]
         raise WeightsError(
             f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"
         ) from error
     if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise WeightsError(f"{path}: holds other things than named tensors; save `model.state_dict()`")
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise WeightsError(f"{path}: {name!a} holds numbers that are not finite; the training it is from diverged")
     return tensors
 
 

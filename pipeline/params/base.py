@@ -9,9 +9,11 @@ from pipeline.errors import ParamsError
 
 
 class Section(BaseModel):
-    """Base of every section: immutable, strict, no unknown keys, documented fields."""
+    """Base of every section: immutable, strict, no unknown keys, finite numbers, documented fields."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 SectionT = TypeVar("SectionT", bound=Section)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
 from pipeline.params.base import Section, describe
@@ -40,7 +41,7 @@ def load_runtime(path: Path = Path("params.yaml")) -> RuntimeParams:
         return RuntimeParams.model_validate_json(json.dumps(section))
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: absent; run from the root of the checkout") from error
-    except KeyError as error:
-        raise ParamsError(f"{path}: section runtime is absent") from error
+    except (YAMLError, RecursionError, KeyError, TypeError) as error:
+        raise ParamsError(f"{path}: section runtime is absent or no valid YAML; run `dvc repro configure`") from error
     except ValidationError as error:
         raise ParamsError(f"{path}: section runtime: {describe(error)}") from error

@@ -1,6 +1,7 @@
 """The whole of `params.yaml`: its schema, and the check of everything that is asked for."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def load_study(path: Path) -> Study:
         study = Study.model_validate_json(json.dumps(_shared(chosen(values))))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
-    except (ValidationError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # ValidationError is a ValueError
         text = describe(error) if isinstance(error, ValidationError) else str(error)
         raise ParamsError(f"{path}: {text}") from error
     _check_dataset(study.dataset, names, path)
@@ -82,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
         values = YAML(typ="safe").load(path)
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: absent; run from the root of the checkout") from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise ParamsError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict) or "dataset" not in values:
         raise ParamsError(f"{path}: key 'dataset' is absent")
@@ -104,8 +105,9 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_dataset(dataset: str, names: tuple[str, ...], path: Path) -> None:
-    if dataset in names or "://" in dataset or Path(dataset).exists():
-        return
+    with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
+        if dataset in names or "://" in dataset or Path(dataset).exists():
+            return
     raise ParamsError(f"{path}: dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL")
 
 

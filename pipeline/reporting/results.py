@@ -170,9 +170,11 @@ def read_class_scores(path: Path, stage: str) -> dict[str, ClassScore]:
     """Read the F1 of a run by category.
 
     Raises:
-        ManifestError: If the file is absent or lacks a column.
+        ManifestError: If the file is absent, has no category, or lacks a column.
     """
     rows = _read_rows(path, stage, lambda row: (row["category"], ClassScore(float(row["f1"]), int(row["support"]))))
+    if not rows:
+        raise ManifestError(f"{path}: holds no category; run `dvc repro -f {stage}`")
     return dict(rows)
 
 
@@ -182,7 +184,7 @@ def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T]) -> 
             return tuple(parse(row) for row in csv.DictReader(file))
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ManifestError(f"{path}: damaged ({error!r}); run `dvc repro -f {stage}`") from error
 
 

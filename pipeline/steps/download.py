@@ -11,7 +11,6 @@ from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.folder import copy_folder
 from pipeline.acquisition.record import SourceRecord, write_record
 from pipeline.acquisition.source import DEMO, is_remote, local_path, remote_name
-from pipeline.acquisition.space import ensure_space, readable, space_watched
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.console import byte_progress, note
 from pipeline.demo.dataset import write_demo
@@ -19,6 +18,7 @@ from pipeline.demo.packing import pack_archive
 from pipeline.errors import ParamsError, SourceError
 from pipeline.manifest import settings_sha256
 from pipeline.params.data import DownloadParams
+from pipeline.space import ensure_space, readable, space_watched
 from pipeline.workspace import publish, unfinished
 
 GIGABYTE = 10**9

@@ -18,6 +18,7 @@ from pipeline.imaging.decode import read_photo
 from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.params.data import PairParams
+from pipeline.space import space_watched
 from pipeline.workspace import publish, unfinished
 
 
@@ -45,12 +46,15 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     Raises:
         DatasetError: If a photo is damaged, or photos, masks and sample table contradict each other.
         ManifestError: If the masks are absent or damaged.
+        SpaceError: If the disk has no room for the shards.
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
     write = partial(_write_file, params=params, raw=raw, masks=masks, metadata=metadata)
     stored = Masks(masks)
-    with unfinished("pair", json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST)) as folder:
+    identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
+    needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
+    with unfinished("pair", *identity) as folder, space_watched(folder, needed):
         total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
         entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers)
         manifest = Manifest(
@@ -64,6 +68,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, shards)
+
+
+def _bytes_of_row(image_size: int) -> int:
+    """Return the size of one sample before compression, which most photos bring down by half."""
+    return 2 * 3 * image_size**2 + (image_size**2 + 7) // 8
 
 
 def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[PlannedShard]:

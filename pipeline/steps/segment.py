@@ -20,6 +20,7 @@ from pipeline.segmentation.annotation import annotated_mask
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.prompted import prompted_mask, stand_in
 from pipeline.segmentation.source import load_prompts
+from pipeline.space import space_watched
 from pipeline.workspace import publish, unfinished
 
 SCHEMAS: dict[SourceName, type[SamSegmentParams | FastSamSegmentParams]] = {
@@ -73,11 +74,13 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
 
     Raises:
         DatasetError: If a label map is damaged, or contradicts the sample table or its photo.
+        SpaceError: If the disk has no room for the masks.
     """
     settings = settings_sha256(params)
     metadata = {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings}
     write = partial(_write_file, params=params, raw=raw, metadata=metadata)
-    with unfinished("segment", settings, sha256_of(samples)) as folder:
+    needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
+    with unfinished("segment", settings, sha256_of(samples)) as folder, space_watched(folder, needed):
         planned = partial(plan_files, photos_per_file=params.photos_per_file)
         entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers)
         total = sum(1 for _ in planned(read_samples(samples)))

@@ -27,6 +27,7 @@ from pipeline.segmentation.open_source import open_source
 from pipeline.segmentation.parts import prompts_of
 from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks
 from pipeline.segmentation.source import MaskSource, load_prompts
+from pipeline.space import space_watched
 from pipeline.workspace import publish, unfinished
 
 Params: TypeAlias = SamSegmentParams | FastSamSegmentParams
@@ -67,7 +68,9 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches
         WeightsError: If the weights are absent, damaged, or another source's.
     """
     settings = settings_sha256(params)
-    with unfinished("segment", settings, sha256_of(samples), *_hashes(weights)) as folder:
+    needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
+    identity = (settings, sha256_of(samples), *_hashes(weights))
+    with unfinished("segment", *identity) as folder, space_watched(folder, needed):
         manifest = Manifest(
             kind=KIND,
             schema_version=SCHEMA_VERSION,

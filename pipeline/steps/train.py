@@ -7,13 +7,14 @@ from pathlib import Path
 import safetensors.torch
 import timm
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.console import counter
+from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError, TrainingError
+from pipeline.errors import ModelError, TrainingError, WeightsError
 from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
@@ -103,7 +104,8 @@ def _carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
         tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
         finished = folder / "finished"
-        finished.mkdir(exist_ok=True)
+        shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
+        finished.mkdir()
         save_run(learner.judged, _conclude(plan, course.test, tested, records[-1]), finished)
         write_history(records, finished / HISTORY)
         publish(finished, output)
@@ -120,9 +122,17 @@ def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, B
 
 def _tensors(weights: Path, plan: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
     return {
-        branch: None if backbone.source == "none" else safetensors.torch.load_file(weights / backbone.name / WEIGHTS)
+        branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS)
         for branch, backbone in plan.backbones.items()
     }
+
+
+def _pretrained(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        stage = f"weights@{path.parent.name}"
+        raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
 
 
 def _course(plan: RunPlan, class_map: ClassMap, source: Shards) -> Course:
@@ -143,6 +153,8 @@ def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
     progress, curves = checkpoint.load(), LiveCurves(output, patience=runtime.live_after)
     samples, epochs, pace = len(course.train), plan.train.epochs, Pace(runtime.checkpoint_minutes)
     done = progress.epoch * samples + progress.tally.samples
+    if done:
+        note(f"train {plan.run}: goes on after epoch {progress.epoch} of {epochs}")
     with counter(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
         watch = Watch(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
         tested = fit(learner, course, progress, watch)

@@ -15,6 +15,7 @@ from pipeline.models.card import WEIGHTS, BackboneCard, write_card
 from pipeline.models.initialisation import check_torchvision_draws
 from pipeline.models.state_dicts import differences, from_torchvision, read_tensors, with_timm_names
 from pipeline.params.model import BackboneParams
+from pipeline.space import space_watched
 from pipeline.steps.weight_sources import located
 
 Options: TypeAlias = Mapping[str, Any]
@@ -74,7 +75,8 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
         return
     with located(params, params.timm, name) as source:
         fitted = fitted_tensors(source.path, params.timm, params.options)
-        safetensors.torch.save_file(fitted.tensors, folder / WEIGHTS)
+        with space_watched(folder, sum(tensor.nbytes for tensor in fitted.tensors.values())):
+            safetensors.torch.save_file(fitted.tensors, folder / WEIGHTS)
     by_torchvision = fitted.by_torchvision or source.provenance.source == "torchvision"
     normalisation = TORCHVISION_NORMALISATION if by_torchvision else {}
     write_card(card.model_copy(update=source.provenance._asdict() | normalisation), folder)

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import TrainingError
+from pipeline.space import readable
 from pipeline.training.history import EpochRecord
 from pipeline.training.progress import Progress, Tally
 
+DAMAGE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, EOFError, OSError)
+"""What torch raises on files that are damaged or of another kind."""
 FORMAT = 2
 """To be raised when a checkpoint holds other things, or when the same state would go on to other weights."""
 
@@ -68,8 +71,10 @@ class Checkpoint:
             partial.replace(self.path)
         except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
+            needed = readable(2 * _size(state["parts"]))
             raise TrainingError(
-                f"{self.path}: not written ({_one_line(error)}); free some space and run again: the last one is kept"
+                f"{self.path}: not written ({_one_line(error)}); two checkpoints need about {needed} here, all that is "
+                "needed; free some space and run again: the last one is kept"
             ) from error
 
     def load(self) -> Progress:
@@ -89,7 +94,7 @@ class Checkpoint:
             _set_generators(state["generators"], self.device)
             records = [EpochRecord(*record) for record in state["records"]]
             return Progress(state["epoch"], Tally(*state["tally"]), records)
-        except (RuntimeError, LookupError, ValueError, TypeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        except (*DAMAGE, pickle.UnpicklingError) as error:
             raise self._unusable(_one_line(error)) from error
 
     def _read(self) -> dict[str, Any]:
@@ -122,6 +127,14 @@ class Pace:
         over = now - self.last >= self.seconds
         self.last = now if over else self.last
         return over
+
+
+def _size(state: object) -> int:
+    """Return the bytes of all tensors in nested dictionaries and lists."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return sum(_size(part) for part in parts)
 
 
 def _generators(device: torch.device) -> dict[str, Tensor]:

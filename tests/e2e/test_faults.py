@@ -6,19 +6,18 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import HOST, PASSWORD, ssh_server
+from tests.torture.disk import ROOMY, own_disk, resize
 
 pytestmark = pytest.mark.e2e
 RUN = "mixer+none-all"
-ROOMY, LEFT = 200_000, 1_000
-"""Kilobytes of a disk with room for everything, and what a full one has left after the index."""
+LEFT = 1_000
+"""Kilobytes that a full disk has left after the index."""
 
 
 @pytest.fixture
@@ -131,27 +130,6 @@ def test_a_damaged_object_of_the_remote_is_not_taken(copy: Checkout, tmp_path: P
     copy.call("dvc", "push", target)
     bob.call("dvc", "pull", target)
     assert (bob.folder / f"data/runs/{RUN}/model.safetensors").stat().st_size > len(b"rotten")
-
-
-@contextmanager
-def own_disk(folder: Path) -> Iterator[None]:
-    """Mount a file system of its own, as far as this user and machine may."""
-    folder.mkdir()
-    mounted = subprocess.run(  # noqa: S603
-        ["mount", "-t", "tmpfs", "-o", f"size={ROOMY}k", "tmpfs", str(folder)],  # noqa: S607
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode != 0:
-        pytest.skip(f"no disk of its own without the right to mount: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607
-
-
-def resize(disk: Path, kilobytes: int) -> None:
-    """Give a mounted disk another size."""
-    subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", str(disk)], check=True)  # noqa: S603, S607
 
 
 def test_a_full_disk_costs_only_the_stage_at_work(study: Checkout, tmp_path: Path) -> None:

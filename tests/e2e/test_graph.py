@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.reporting.grid import PAPER_RUNS
 from tests.e2e.checkout import Checkout, checkout, ran
+from tests.guarded import noted
 
 pytestmark = pytest.mark.e2e
 DATA_STAGES = ("configure", "download", "index", "segment@annotation", "pair@annotation")
@@ -26,6 +27,17 @@ def test_the_graph_ends_in_a_report_of_all_runs(study: Checkout) -> None:
     page = (study.folder / "data/report/index.html").read_text()
     assert "</html>" in page
     assert not re.search(r"(src|href)=[\"']https?://", page.split("<main")[0])
+
+
+def test_no_process_of_the_graph_tried_to_connect(study: Checkout) -> None:
+    """Neither a stage nor DVC: every one of them was guarded, and none asked for a host."""
+    log = study.folder.with_name("study.network")
+    stages = {words[words.index("-m") + 1] for line in noted(log, "guarded") if "-m" in (words := line.split())}
+    assert {path.stem for path in (study.folder / "stages").glob("[!_]*.py")} <= {
+        name.rpartition(".")[2] for name in stages
+    }
+    assert any("dvc" in line for line in noted(log, "guarded"))
+    assert noted(log, "refused") == []
 
 
 def test_a_second_repro_does_nothing(copy: Checkout) -> None:

@@ -13,11 +13,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from pipeline.datasets.categories import fold_name, number_categories, parse_category_names
 from pipeline.datasets.layout import SUFFIXES, is_picture, parse_split_list, stem_of
-from pipeline.datasets.problems import printable
 from pipeline.datasets.prompts import Prompt, hull, parse_prompts
 from pipeline.datasets.samples import read_categories, read_samples, write_samples
 from pipeline.datasets.tally import quantiles
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, printable
 from pipeline.imaging.components import regions_by_value
 from tests.unit.datasets.test_samples import CATEGORIES, PROMPTED, SAMPLE
 

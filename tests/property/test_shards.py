@@ -23,7 +23,7 @@ def batches(draw: st.DrawFn) -> SampleBatch:
             draw(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=rows, max_size=rows))
         ),
         targets=rng.integers(0, 105, rows),
-        rects=rng.integers(0, size, (rows, 4)),
+        rects=np.tile(rng.integers(1, size, (rows, 1)), 4) * [0, 0, 1, 1],
         masks=rng.random((rows, size, size)) < 0.5,
         roi=rng.integers(0, 256, pixels, dtype=np.uint8),
         extra_roi=rng.integers(0, 256, pixels, dtype=np.uint8),
@@ -42,7 +42,7 @@ def write_folder(parts: list[SampleBatch], folder: Path) -> Shards:
         schema_version=SCHEMA_VERSION,
         source="annotation",
         image_size=parts[0].roi.shape[1],
-        categories=("bread",),
+        categories=tuple(f"food {number}" for number in range(105)),
         settings_sha256="0" * 64,
         files=tuple(entries),
     )

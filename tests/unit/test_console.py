@@ -18,6 +18,42 @@ def test_a_pipeline_error_becomes_one_line_and_status_1(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "error: photo 7 is gone; put it back\n"
 
 
+def test_what_a_hostile_file_put_into_a_message_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape sequences and line breaks are shown, not obeyed."""
+
+    def main() -> None:
+        raise DatasetError("b\x1b[2J\nok: all is well")
+
+    with pytest.raises(SystemExit):
+        run_stage(main)
+    assert capsys.readouterr().err == "error: b\\x1b[2J\\nok: all is well\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "data/raw"), "error: data/raw: Permission denied; mend that"),
+        (MemoryError(), "error: not enough memory"),
+        (OSError(28, "No space left on device"), "the file system is full"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "are needed; make room"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file, memory, or room on the disk, whatever library says so."""
+
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_stage(main)
+    assert caught.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
 def test_a_programming_error_keeps_its_traceback() -> None:
     """Only errors raised on purpose are shortened."""
 

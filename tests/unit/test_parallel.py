@@ -1,11 +1,50 @@
 """Parallel work keeps its order, its errors and its bounded memory."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from operator import neg
+from pathlib import Path
 
+import psutil
 import pytest
 
+from pipeline.errors import WorkerError
 from pipeline.parallel import QUEUED_PER_WORKER, map_ordered
+
+ENDLESS = """
+from itertools import count
+from time import sleep
+from pipeline.parallel import map_ordered
+for _ in map_ordered(sleep, (0.01 for _ in count()), workers=2):
+    print("working", flush=True)
+"""
+
+
+def kill_this_process(_: int) -> None:
+    """Die as a worker that the system has no memory for."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_one_line_with_what_to_do() -> None:
+    """Not a traceback of the pool."""
+    with pytest.raises(WorkerError, match=r"killed.*run the same command again.*runtime\.workers"):
+        list(map_ordered(kill_this_process, range(3), workers=2))
+
+
+def test_workers_end_with_a_parent_that_is_killed(root: Path) -> None:
+    """They would wait for work for ever."""
+    command = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "working\n"
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert len(family) >= 3
+        parent.kill()
+        _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

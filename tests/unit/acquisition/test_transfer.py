@@ -244,3 +244,20 @@ def test_the_report_begins_where_the_transfer_resumes(host: Any, tmp_path: Path,
     assert seen[0] == (0, len(host.content))
     assert (1000, len(host.content)) in seen
     assert seen[-1] == (len(host.content), len(host.content))
+
+
+def test_a_redirect_within_the_host_is_followed(host: Any, tmp_path: Path, reply: Any) -> None:
+    """Releases move."""
+    host.script = [reply(location="/moved/Food.zip"), reply()]
+    assert bring(host, tmp_path) == host.content
+
+
+def test_a_redirect_to_another_host_needs_a_pinned_hash(host: Any, tmp_path: Path, reply: Any) -> None:
+    """The user named one host; another one may send anything, unless the hash is known."""
+    elsewhere = host.url.replace("127.0.0.1", "localhost")
+    host.script = [reply(location=elsewhere), reply()]
+    with pytest.raises(SourceError, match=r"sends us on to http://localhost; pin the SHA-256"):
+        bring(host, tmp_path)
+    assert len(host.asked) == 1
+    host.script = [reply(location=elsewhere), reply()]
+    assert bring(host, tmp_path, pinned=True) == host.content

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.datasets.extra import find_extra
 from pipeline.datasets.layout import PhotoFiles, files_by_stem, find_listed, parse_split_list, stem_of
-from pipeline.datasets.problems import MENDS, Problem, ProblemKind, printable
-from pipeline.errors import DatasetError
+from pipeline.datasets.problems import MENDS, Problem, ProblemKind
+from pipeline.errors import DatasetError, printable
 from tests.raw_folder import RawFolder, labels_of
 
 

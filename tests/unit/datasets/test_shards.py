@@ -21,6 +21,7 @@ def batch_of(*sample_ids: str, size: int = 16) -> SampleBatch:
     batch = SampleBatch.empty(sample_ids, size=size)
     for array in (batch.targets, batch.rects, batch.masks, batch.roi, batch.extra_roi):
         array[:] = np.arange(len(batch)).reshape(-1, *[1] * (array.ndim - 1))
+    batch.targets[:], batch.rects[:, 2:] = batch.targets % 2, 1
     return batch
 
 

@@ -1,10 +1,13 @@
 """Numbers and tables of one run."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
 
@@ -74,3 +77,28 @@ def test_tables_hold_every_class_and_every_cell(tmp_path: Path) -> None:
         ("bread", "ketchup", "1", "0.5"),
         ("ketchup", "chili paste", "1", "0.5"),
     ]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+@settings(max_examples=60)
+def test_the_order_of_samples_changes_no_number(seed: int, samples: int) -> None:
+    """Whatever the shards are cut into and workers return first; six decimals hide what rounding sums differently."""
+    random = np.random.default_rng(seed)
+    targets, predictions = random.integers(0, 5, (2, samples))
+    confidences, order = random.random(samples), random.permutation(samples)
+    plain = describe_run(targets, predictions, confidences, classes=5, ece_bins=10)
+    shuffled = describe_run(targets[order], predictions[order], confidences[order], classes=5, ece_bins=10)
+    assert shuffled == pytest.approx(plain, abs=2e-6)
+    pair = describe_pair(targets, predictions, (2, 3))
+    assert describe_pair(targets[order], predictions[order], (2, 3)) == pytest.approx(pair, abs=2e-6)
+
+
+@pytest.mark.parametrize("targets", [[], [2], [2, 2, 2]])
+def test_degenerate_sets_have_every_number(targets: list[int], tmp_path: Path) -> None:
+    """No sample, one sample, one class: nothing divides by nothing, and no NaN gets into metrics.json."""
+    labels = np.array(targets, np.int64)
+    numbers = describe_run(labels, labels, np.ones(len(labels)), classes=5, ece_bins=10)
+    json.dumps(numbers | describe_pair(labels, labels, (2, 3)), allow_nan=False)
+    assert numbers["samples"] == len(targets)
+    write_tables(labels, labels, (*NAMES, "okra"), tmp_path, limit=2)
+    assert len(rows_of(tmp_path / "per_class.csv")) == 5

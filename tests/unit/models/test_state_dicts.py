@@ -47,6 +47,14 @@ def test_a_malicious_pickle_is_refused_unrun(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_refused_with_their_tensor(tmp_path: Path, value: float) -> None:
+    """The loss of the training that follows would only tell the samples it was met on."""
+    torch.save({"a": torch.ones(2), "b": torch.tensor([1.0, value]), "n": torch.arange(3)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="w.pth: 'b' holds numbers that are not finite"):
+        read_tensors(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize("name", ["page.pth", "page.safetensors", "page.bin"])
 def test_an_html_page_is_no_weights_file(tmp_path: Path, name: str) -> None:
     """A failed download often is one."""

@@ -1,9 +1,11 @@
 """Stage report on a small study."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -202,3 +204,20 @@ def test_an_absent_input_names_the_stage_to_run(
             write_page(built, tmp_path)
     finally:
         hidden.rename(path)
+
+
+def test_the_page_lists_everything_that_was_left_out(tmp_path: Path) -> None:
+    """However much it is, and whatever the names hold: no finding is cut, and none becomes markup."""
+    study = build_study(tmp_path / "study")
+    findings = [
+        *({"file": f"Images/img_dir/train/{number:03d}.jpg", "detail": "an empty file"} for number in range(60)),
+        {"file": "Images/img_dir/train/<script>alert(1)</script>.jpg", "detail": "a web page"},
+    ]
+    path = study.index / "summary.json"
+    summary = json.loads(path.read_bytes())
+    group = {"count": len(findings), "mend": "replace the photo", "left_out": True, "findings": findings}
+    path.write_text(json.dumps(summary | {"problems": {"photo_unreadable": group}}))
+    page = write(study, tmp_path / "report")
+    listed = [finding["file"] for finding in findings if f"<code>{escape(finding['file'])}</code>" in page]
+    assert len(listed) == len(findings)
+    assert "<script>alert" not in page

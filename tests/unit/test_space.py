@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.acquisition.space import ensure_space, readable, space_watched
 from pipeline.errors import SpaceError
+from pipeline.space import ensure_space, readable, space_watched
 
 
 def test_enough_room_is_silent(tmp_path: Path) -> None:

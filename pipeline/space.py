@@ -1,6 +1,7 @@
 """Room on disk: asked for before the work, and named in one line when it runs out all the same."""
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.errors import SpaceError
+from pipeline.errors import PipelineError, SpaceError
+
+USUAL = 100_000_000
+"""Bytes that no stage exceeds beside its photos, masks, shards and weights; those stages state their own need."""
 
 
 def readable(count: int) -> str:
@@ -34,6 +38,13 @@ def ensure_space(folder: Path, needed: int) -> None:
         )
 
 
+def is_full(error: BaseException) -> bool:
+    """Tell whether a write failed for want of room, whatever library says so: some wrap the system's error in text."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return True
+    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
+
+
 @contextmanager
 def space_watched(folder: Path, needed: int) -> Iterator[None]:
     """Turn a full file system or an exhausted quota into one line; `needed` is in bytes.
@@ -43,10 +54,30 @@ def space_watched(folder: Path, needed: int) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+    except Exception as error:
+        if isinstance(error, PipelineError) or not is_full(error):
             raise
         raise SpaceError(
             f"{folder}: the file system is full; {readable(needed)} are needed here in all; "
+            "make room and run the same command again to go on"
+        ) from error
+
+
+@contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Turn a full file system that nobody foresaw into one line; for stages whose outputs are small.
+
+    Raises:
+        SpaceError: If the block meets a full file system.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PipelineError) or not is_full(error):
+            raise
+        place = Path(getattr(error, "filename", None) or ".").absolute()
+        free = shutil.disk_usage(next(folder for folder in place.parents if folder.is_dir())).free
+        raise SpaceError(
+            f"{place}: the file system is full, {readable(free)} are free and up to {readable(USUAL)} are needed; "
             "make room and run the same command again to go on"
         ) from error

@@ -1,0 +1,64 @@
+"""Read Parquet files without trusting them: other columns, missing values and damage all end in one line."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import ManifestError
+
+DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
+"""What pyarrow raises on damaged files."""
+
+
+def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
+    """Return the error for a file that cannot be used as it is."""
+    reason = " ".join(str(error).split())
+    return ManifestError(f"{path}: not a readable Parquet file ({reason}); run `dvc repro -f {stage}`")
+
+
+class Layout(NamedTuple):
+    """What a kind of file must hold."""
+
+    schema: pa.Schema
+    """Its columns, without metadata."""
+    version: int
+    """Version of the layout, for messages."""
+    stage: str
+    """Stage that writes such files, for messages."""
+    optional: tuple[str, ...] = ()
+    """Columns that may lack values."""
+
+
+def read_table(path: Path, layout: Layout, *, rows: int | None = None) -> pa.Table:
+    """Return the table of a file.
+
+    Args:
+        path: File to read.
+        layout: What it must hold.
+        rows: Rows it must have, if known.
+
+    Raises:
+        ManifestError: If the file is damaged, has other columns or another number of rows, or lacks values.
+    """
+    again = f"run `dvc repro -f {layout.stage}`"
+    try:
+        table = pq.read_table(path).combine_chunks()
+        table.validate(full=True)
+    except DAMAGE as error:
+        raise damaged(path, error, layout.stage) from error
+    if not table.schema.equals(layout.schema):
+        raise ManifestError(f"{path}: columns differ from version {layout.version}; {again}")
+    if rows is not None and len(table) != rows:
+        raise ManifestError(f"{path}: {len(table)} rows, not the {rows} of the manifest; {again}")
+    for name in layout.schema.names:
+        if name not in layout.optional and _lacks(table[name]):
+            raise ManifestError(f"{path}: lacks values in column {name!r}; {again}")
+    return table
+
+
+def _lacks(column: pa.ChunkedArray) -> bool:
+    """Tell whether a value is missing, at any depth."""
+    nested = pa.types.is_fixed_size_list(column.type)
+    return bool(column.null_count) or (nested and any(chunk.values.null_count for chunk in column.chunks))

@@ -1,0 +1,33 @@
+"""A disk that fills while a stage writes: one line that says where and how much, and the same bytes with room again."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from tests.e2e.checkout import Checkout
+from tests.torture.disk import SmallDisk, one_of_every_kind, own_disk
+
+pytestmark = pytest.mark.e2e
+KINDS = ("configure", "download", "index", "segment", "pair", "weights", "train", "evaluate", "perturb", "explain",
+         "summary", "report")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    """Return a finished study on a disk of its own."""
+    disk = tmp_path_factory.mktemp("disk") / "disk"
+    with own_disk(disk):
+        yield SmallDisk(study, disk)
+
+
+def test_every_kind_of_stage_is_tried(study: Checkout) -> None:
+    """A new stage joins by itself."""
+    assert {stage.name.partition("@")[0] for stage in one_of_every_kind(study)} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stage_on_a_full_disk_says_so_and_goes_on(kind: str, study: Checkout, small: SmallDisk) -> None:
+    """At a random moment of its writing."""
+    (stage,) = (stage for stage in one_of_every_kind(study) if stage.name.partition("@")[0] == kind)
+    small.fill(stage, Random(kind))  # noqa: S311 - a moment, no secret
