@@ -26,7 +26,8 @@ def fix_numerics(threads: int, seed: int) -> None:
     """
     _keep_freed_memory()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(mode=True)
+    # The same switch as `use_deterministic_algorithms`, which imports the compiler to tell it too; see `Learner`.
+    torch.set_deterministic_debug_mode("error")
     # Nothing here reads memory it has not written; filling it first costs 4 % of a training step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
