@@ -56,7 +56,7 @@ class Learner:
         # Young averages forget their start sooner, so that short runs do not test their initialisation.
         self.average = ModelEmaV3(model, decay=params.ema_decay, use_warmup=True) if params.ema_decay else None
         if params.compile:
-            importlib.import_module("torch._inductor.config").deterministic = True
+            importlib.import_module("torch._inductor.config").deterministic = True  # type: ignore[attr-defined]
             # One graph a shape: which kernels a batch meets must not depend on what an interrupted run saw before.
             model.compile(dynamic=False)
 
