@@ -8,7 +8,7 @@ real modules take their place. See docs/decisions/startup.md.
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -55,7 +55,7 @@ class _Placeholder(ModuleType):
 
 
 class _Finder(MetaPathFinder):
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: object, target: ModuleType | None = None) -> ModuleSpec | None:
         """Load the real package when one of its modules is imported; that may bring the module along."""
         del path, target
         if not name.startswith(f"{PACKAGE}."):

@@ -69,22 +69,15 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     steps = plan.steps[done.steps :]
     stream = source.stream((draw for draws in steps for draw in draws), learner.device)
     for draws in steps:
-        targets = source.targets[torch.cat([draw.rows for draw in draws])]
-        weight = learner.objective.weigh(targets)
+        rows = torch.cat([draw.rows for draw in draws])
+        weight = learner.objective.weigh(source.targets[rows])
         rate = learning_rate(learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps))
         number = epoch * len(plan.steps) + done.steps
         try:
             sums = learner.step(islice(stream, len(draws)), weight=weight, rate=rate, number=number)
         except NonFiniteLossError as error:
             raise _named(error, source, epoch) from error
-        done = Tally(
-            steps=done.steps + 1,
-            samples=done.samples + len(targets),
-            hits=done.hits + sums.hits,
-            loss=done.loss + sums.loss,
-            weight=done.weight + weight,
-            rate=rate,
-        )
+        done = done.after_step(samples=len(rows), hits=sums.hits, loss=sums.loss, weight=weight, rate=rate)
         on_step(done)
     return done
 

@@ -63,8 +63,9 @@ class CrossEntropy:
 def class_weights(targets: Int64[Tensor, " N"], classes: int, beta: float) -> ClassWeights:
     """Return the inverse of each class's effective number of samples, scaled to a mean of 1 over the samples.
 
-    Inverse frequency, the limit of beta to 1, lets a category of three photos outweigh one of a thousand 300 times; the
-    effective number (1 - beta^n) / (1 - beta) levels off where one more photo hardly says anything new.
+    The effective number of n samples, (1 - beta^n) / (1 - beta), levels off where one more hardly says anything new. A
+    category of 3 samples outweighs one of 1,000 by 333 under inverse frequency, the limit of beta to 1, by 211 at beta
+    0.999 and by 34 at 0.99.
 
     Args:
         targets: Classes of the train split.

@@ -2,8 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from timm.optim import param_groups_layer_decay, param_groups_weight_decay  # type: ignore[attr-defined]
-from torch import nn, optim
+from torch import optim
 
 from pipeline.models.backbone import Branch
 from pipeline.models.rvernet import RveRNet
@@ -22,7 +21,7 @@ def make_optimizer(model: RveRNet, params: TrainParams) -> optim.Optimizer:
         case "adam":
             return optim.Adam(groups, rate)
         case "adamw":
-            return optim.AdamW(groups, rate)
+            return optim.AdamW(groups, rate, weight_decay=0.0)  # of groups that state none
         case "sgd":
             return optim.SGD(groups, rate, momentum=SGD_MOMENTUM)
 
@@ -33,9 +32,15 @@ def parameter_groups(model: RveRNet, params: TrainParams) -> Groups:
     Biases, norms and whatever the backbone's family exempts (tokens, position embeddings) are not decayed. With layer
     decay each branch is counted from its own last layer, so branches of different depth end at the full rate alike.
     """
+    if params.layer_decay == 1 and not params.weight_decay:
+        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+    # Its optimisers bring torch's compiler along: two seconds that a run without groups spares itself.
+    from timm.optim import param_groups_layer_decay, param_groups_weight_decay  # type: ignore[attr-defined]  # noqa: PLC0415
+
     if params.layer_decay == 1:
         exempt = {name for prefix, branch in _branches(model) for name in _exempt(branch, prefix)}
-        return _plain(model, params, exempt)
+        plain: Groups = param_groups_weight_decay(model, params.weight_decay, no_weight_decay_list=exempt)
+        return plain
     groups: Groups = []
     for _, branch in _branches(model):
         groups += param_groups_layer_decay(
@@ -44,11 +49,7 @@ def parameter_groups(model: RveRNet, params: TrainParams) -> Groups:
             no_weight_decay_list=_exempt(branch),
             layer_decay=params.layer_decay,
         )
-    return groups + _plain(model.head, params, set())
-
-
-def _plain(module: nn.Module, params: TrainParams, exempt: set[str]) -> Groups:
-    groups: Groups = param_groups_weight_decay(module, params.weight_decay, no_weight_decay_list=exempt)
+    groups += param_groups_weight_decay(model.head, params.weight_decay)
     return groups
 
 

@@ -22,6 +22,12 @@ class Tally(NamedTuple):
     rate: float = 0.0
     """Learning rate of the last step."""
 
+    def after_step(self, *, samples: int, hits: int, loss: float, weight: float, rate: float) -> "Tally":
+        """Return the tally with one step more; each argument is of that step, as the field of its name."""
+        return Tally(
+            self.steps + 1, self.samples + samples, self.hits + hits, self.loss + loss, self.weight + weight, rate
+        )
+
     @property
     def mean_loss(self) -> float:
         """Mean of the objective, in nats."""

@@ -28,7 +28,7 @@ def settings(model: RveRNet, **changes: object) -> Iterator[tuple[str, float, fl
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for group in parameter_groups(model, TRAIN.model_copy(update=changes)):
         for parameter in group["params"]:
-            yield names[id(parameter)], group.get("lr_scale", 1.0), group["weight_decay"]
+            yield names[id(parameter)], group.get("lr_scale", 1.0), group.get("weight_decay", 0.0)
 
 
 @pytest.mark.parametrize("layer_decay", [1.0, 0.7])
