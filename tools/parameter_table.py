@@ -92,7 +92,7 @@ def _neighbours(value: object) -> tuple[object, ...]:
         case bool():
             return (not value,)
         case int():
-            return (value + 1, value - 1)
+            return (value + 1, value - 1, 2 * value)
         case float():
             return (value / 2, 0.5)
         case list():

@@ -136,5 +136,6 @@ def _check_regions(source: Path, split: _Split, prompted: set[str]) -> None:
             raise DatasetError(f"{str(source / name)!a}: has a mask and prompts; remove one of them")
         if stem not in masks and stem not in prompted:
             raise DatasetError(
-                f"{str(source / name)!a}: has no mask and no prompts; add {stem}{MASK_SUFFIX} or a line in {PROMPTS}"
+                f"{str(source / name)!a}: has no mask and no prompts; add {stem}{MASK_SUFFIX} or a line in {PROMPTS} "
+                "(`python -m pipeline propose` shows masks to choose from)"
             )

@@ -1,5 +1,6 @@
 """Masks of a source against the annotation: one row a sample, and what the rows say together."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,9 +16,9 @@ from pipeline.params.base import Section
 from pipeline.params.masks import AgreementParams
 
 DIGITS = 6
-AREAS = ((0.01, "below 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (1.01, "20 % and more"))
+AREAS = ((0.01, "below 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (math.inf, "20 % and more"))
 """Upper ends of the groups by the annotated mask's share of the photo."""
-PARTS = ((2, "1"), (3, "2"), (5, "3 or 4"), (256**3, "5 and more"))
+PARTS = ((2.0, "1"), (3.0, "2"), (5.0, "3 or 4"), (math.inf, "5 and more"))
 """Upper ends of the groups by the number of the annotated mask's parts."""
 RANKS = ("best", "median", "worst")
 
@@ -114,7 +115,7 @@ def group_rows(rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> tuple[Agre
         "all": lambda _: "all",
         "split": lambda row: row.sample_id.partition("/")[0],
         "area": lambda row: _range(row.share, AREAS),
-        "parts": lambda row: _range(row.parts, PARTS),
+        "parts": lambda row: _range(float(row.parts), PARTS),
         "status": lambda row: row.status,
         "category": lambda row: row.category,
     }

@@ -20,8 +20,8 @@ DIMMED = 0.35
 
 def iou(mask: Mask, other: Mask) -> float:
     """Return intersection over union in [0, 1]; 1 where both are empty."""
-    union = np.count_nonzero(mask | other)
-    return np.count_nonzero(mask & other) / union if union else 1.0
+    union = int(np.count_nonzero(mask | other))
+    return int(np.count_nonzero(mask & other)) / union if union else 1.0
 
 
 def boundary_iou(mask: Mask, other: Mask, *, width: float) -> float:

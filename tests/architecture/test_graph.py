@@ -125,6 +125,30 @@ def test_explained_runs_are_those_that_figure_4_shows() -> None:
     assert all(grid[name] == entry for name, entry in explained.items())
 
 
+def test_masks_are_made_for_training_judging_and_reference() -> None:
+    """Every stage up to the shards knows the same three sources; equal ones are one stage."""
+    for stage in ("mask_weights", "segment", "pair"):
+        assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.train}", "${masks.source}", "annotation"]
+    for stage in ("agreement", "transfer"):
+        assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.source}"]
+
+
+def test_runs_learn_from_one_source_and_are_judged_on_another() -> None:
+    """Choosing other masks to judge on trains nothing."""
+    assert "data/shards/${masks.train}" in data_deps("train")
+    assert not any("masks.source" in text for text in (*data_deps("train"), STAGES["train"]["cmd"]))
+    for stage in ("evaluate", "perturb", "explain"):
+        assert "data/shards/${masks.source}" in data_deps(stage)
+
+
+def test_transfer_judges_the_variant_and_pairings_of_the_grid() -> None:
+    """The command names the runs that it depends on, and all but the variant are the paper's."""
+    named = STAGES["transfer"]["cmd"].split("--runs ")[1].split()
+    assert [f"data/runs/{run}" for run in named] == [dep for dep in data_deps("transfer") if "/runs/" in dep]
+    assert named[0] == VARIANT
+    assert set(named[1:]) <= {run.name for run in PAPER_RUNS if run.kind == "two branches"}
+
+
 def test_the_summary_depends_on_every_run_and_nothing_else() -> None:
     """File by file: a folder would let runs of old variants into the results."""
     files = ("runs/{}/history.csv", "evaluations/{}/metrics.json", "perturbations/{}/metrics.json")

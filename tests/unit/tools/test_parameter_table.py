@@ -66,7 +66,7 @@ def test_a_change_of_speed_runs_nothing(values: dict[str, Any]) -> None:
 def test_a_new_variant_runs_its_own_stages_and_the_collectors(values: dict[str, Any]) -> None:
     """Nothing else is touched by `-S roi=deit`."""
     new = {f"{stage}@deit+vit-all" for stage in ("train", "evaluate", "perturb", "explain")}
-    assert at_once(values, roi="deit") == new | {"summary", "report"}
+    assert at_once(values, roi="deit") == new | {"transfer@annotation", "summary", "report"}
 
 
 def test_a_backbone_reaches_the_runs_that_use_it(values: dict[str, Any]) -> None:
@@ -78,13 +78,20 @@ def test_a_backbone_reaches_the_runs_that_use_it(values: dict[str, Any]) -> None
     assert trained == {"train@deit+deit-all", "train@deit+deit_distilled-all", "train@deit+none-all"}
 
 
-def test_another_mask_source_makes_its_own_masks_and_shards(values: dict[str, Any], tmp_path: Path) -> None:
-    """Both stay beside those of the annotation; every run is trained on the new shards."""
-    document = Path("dvc.yaml").read_text(encoding="utf-8").replace("${masks.source}", "other")
-    (tmp_path / "dvc.yaml").write_text(document, encoding="utf-8")
-    found = effect(graph_of(values), graph_of(values, tmp_path / "dvc.yaml"))
-    assert {"segment@other", "pair@other", "train@vit+vit-all", "evaluate@vit+vit-all"} <= set(found.at_once)
-    assert not {"download", "index", "weights@vit"} & set(found.at_once + found.below)
+def test_another_mask_source_to_judge_on_trains_nothing(values: dict[str, Any]) -> None:
+    """Its masks and shards stay beside those of the annotation, and every run is judged on them."""
+    found = effect(graph_of(values), graph_of(values | {"masks": values["masks"] | {"source": "sam"}}))
+    new = {f"{stage}@sam" for stage in ("mask_weights", "segment", "pair", "agreement", "transfer")}
+    assert new | {"evaluate@vit+vit-all", "perturb@vit+vit-all"} <= set(found.at_once)
+    everything = set(found.at_once + found.below)
+    assert not {name for name in everything if name.startswith(("train@", "weights@")) or "annotation" in name}
+
+
+def test_another_mask_source_to_train_on_trains_all(values: dict[str, Any]) -> None:
+    """All runs, and nothing but masks and shards before them."""
+    found = effect(graph_of(values), graph_of(values | {"masks": values["masks"] | {"train": "sam"}}))
+    assert {"segment@sam", "pair@sam", "train@vit+vit-all", "train@mixer+none-all"} <= set(found.at_once)
+    assert not {"download", "index", "weights@vit", "segment@annotation"} & set(found.at_once + found.below)
 
 
 def test_only_the_text_between_the_marks_is_replaced() -> None:

@@ -1,0 +1,106 @@
+"""Proposals are shown to choose from; nothing is chosen silently."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline.arrays import AnyImage
+from pipeline.cli.app import app
+from pipeline.datasets.extra import find_extra
+from pipeline.datasets.layout import PhotoFiles
+from pipeline.datasets.prompts import Prompt, parse_prompts
+from pipeline.errors import ParamsError
+from pipeline.segmentation.proposals import GRID, grid_of_points, propose
+from pipeline.segmentation.source import Answer
+from pipeline.steps.propose import take_proposals, write_proposals
+from tests.mask_sources import scene, tiny_sam
+
+
+class Quadrants:
+    """Answers a click by the quarter it lies in; each quarter a bit surer than the one before."""
+
+    name = "quadrants"
+
+    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Return quarters."""
+        height, width = photo.shape[:2]
+        answers = []
+        for x, y in (prompt.coordinates for prompt in prompts):
+            right, below = x >= width / 2, y >= height / 2
+            mask = np.zeros((height, width), np.bool_)
+            top, left = below * (height // 2), right * (width // 2)
+            mask[top : top + height // 2, left : left + width // 2] = True
+            answers.append(Answer(mask, 0.2 + 0.2 * right + 0.4 * below))
+        return answers
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Make a folder of three photos: one open, one masked, one prompted."""
+    folder = tmp_path / "extra/ketchup/train"
+    folder.mkdir(parents=True)
+    for name in ("open", "masked", "prompted"):
+        Image.fromarray(scene()).save(folder / f"{name}.png")
+    Image.fromarray(np.ones((96, 128), np.uint8)).save(folder / "masked.mask.png")
+    (folder / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nprompted.png,point,2,2,,\n")
+    return folder
+
+
+def test_a_grid_of_points_covers_the_photo() -> None:
+    """Inside the photo, row by row, one in each cell, whatever its size."""
+    for height, width in ((96, 128), (5, 3000), (1, 1)):
+        points = [prompt.coordinates for prompt in grid_of_points(height, width)]
+        assert len(points) == GRID**2
+        assert all(0 <= x < width and 0 <= y < height for x, y in points)
+
+
+def test_the_same_mask_is_proposed_once_the_surest_first() -> None:
+    """64 clicks on four quarters are four proposals, each with the box that asks for it."""
+    found = propose(Quadrants(), scene(), limit=9)
+    assert [round(each.score, 1) for each in found] == [0.8, 0.6, 0.4, 0.2]
+    assert found[0].box == Prompt("box", (64.0, 48.0, 127.0, 95.0))
+    assert len(propose(Quadrants(), scene(), limit=2)) == 2
+
+
+def test_a_person_chooses(photos: Path, tmp_path: Path) -> None:
+    """Only photos without mask and prompts are asked about; what is taken is what index reads, nothing before."""
+    before = (photos / "prompts.csv").read_text()
+    assert write_proposals(Quadrants(), photos, tmp_path / "out", limit=3) == 1
+    assert (photos / "prompts.csv").read_text() == before
+    assert Image.open(tmp_path / "out/proposals.png").size[0] > 4 * 200
+    take_proposals({"open.png": [2, 1]}, photos, tmp_path / "out")
+    prompts = parse_prompts((photos / "prompts.csv").read_text())["open.png"]
+    assert prompts == (Prompt("box", (0.0, 48.0, 63.0, 95.0)), Prompt("box", (64.0, 48.0, 127.0, 95.0)))
+    found = [entry for entry in find_extra(tmp_path) if isinstance(entry, PhotoFiles)]
+    assert {Path(entry.photo_path).name for entry in found} == {"open.png", "masked.png", "prompted.png"}
+
+
+def test_impossible_wishes_are_refused(photos: Path, tmp_path: Path) -> None:
+    """No proposals yet, none of that number, no such folder, nothing left to propose."""
+    with pytest.raises(ParamsError, match="run `python -m pipeline propose` first"):
+        take_proposals({"open.png": [1]}, photos, tmp_path / "out")
+    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    with pytest.raises(ParamsError, match=r"no proposal 4 for 'open.png'; see .*proposals.png"):
+        take_proposals({"open.png": [4]}, photos, tmp_path / "out")
+    with pytest.raises(ParamsError, match="no such folder"):
+        write_proposals(Quadrants(), tmp_path / "absent", tmp_path / "out", limit=3)
+    take_proposals({"open.png": [1]}, photos, tmp_path / "out")
+    with pytest.raises(ParamsError, match="nothing to propose"):
+        write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+
+
+def test_from_the_command_line(photos: Path, tmp_path: Path) -> None:
+    """`propose` says how to go on, and `take` does it."""
+    out, weights = str(tmp_path / "out"), str(tiny_sam(tmp_path))
+    run = CliRunner()
+    shown = run.invoke(app, ["propose", str(photos), "--weights", weights, "--architecture", "tiny", "--out", out])
+    assert shown.exit_code == 0, shown.output
+    assert f"then: python -m pipeline take {photos}" in shown.output
+    taken = run.invoke(app, ["take", str(photos), "open.png=1", "--out", out])
+    assert taken.exit_code == 0, taken.output
+    assert "open.png" in (photos / "prompts.csv").read_text()
+    assert isinstance(run.invoke(app, ["take", str(photos), "open.png", "--out", out]).exception, ParamsError)
