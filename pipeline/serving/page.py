@@ -18,6 +18,7 @@ STYLE = """
 .quiet p {opacity: .8; font-size: .85rem; margin: 0}
 #samples {max-width: 480px; margin: 0}
 #samples .thumbnail-item {aspect-ratio: 4 / 3; height: 100px}
+#samples .grid-container {grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr))}
 #samples .caption-label {font-size: .75rem; padding: 2px 6px}
 #heat label {font-size: .7rem; padding: 2px 6px}
 @media (max-width: 640px) {#photo {height: 340px !important}}
@@ -47,9 +48,9 @@ def build_page(desk: Desk) -> Any:
         gr.Markdown(f"# {words.TITLE}\n{words.INTRODUCTION}")
         samples = _place_samples(desk)
         with gr.Row(equal_height=False):
-            with gr.Column(scale=6, min_width=320):
+            with gr.Column(scale=6, min_width=280):
                 marks, controls = _place_photo(desk)
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=5, min_width=280):
                 results, explain = _place_results(desk)
         gr.Markdown(words.PROMISE, elem_classes="quiet")
         widgets = Widgets(sitting=gr.State(None, time_to_live=SITTING_SECONDS), **marks, **results)

@@ -154,7 +154,7 @@ def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Chec
     told(tab, "Another food?")
     tab.locator("#how").filter(has_text="GrabCut").wait_for()
     before = tab.locator("#how").inner_text()
-    tab.get_by_text("Box by numbers").focus()
+    tab.get_by_role("button", name="Box by numbers").focus()
     tab.keyboard.press("Enter")
     tab.get_by_label("left").fill("10")
     tab.locator("#take-box").focus()
