@@ -12,7 +12,7 @@ from random import Random
 import psutil
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds after which a process that should end by itself counts as left over."""
 POLL = 0.02
 
