@@ -6,13 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 import psutil
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds after which a process that should end by itself counts as left over."""
 POLL = 0.02
 
@@ -55,9 +56,11 @@ class Repro:
         if victim == "one":
             tree = tree[0].children(recursive=True) or tree
         hit = dice.choice(tree)
-        name = " ".join(hit.cmdline()[1:4]) or hit.name()
-        hit.kill()
-        return name
+        with suppress(psutil.Error):  # it may end by itself at this very moment
+            name = " ".join(hit.cmdline()[1:4]) or hit.name()
+            hit.kill()
+            return name
+        return "one that had just ended"
 
 
 def left_over(folder: Path) -> list[psutil.Process]:
