@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -55,9 +56,11 @@ class Repro:
         if victim == "one":
             tree = tree[0].children(recursive=True) or tree
         hit = dice.choice(tree)
-        name = " ".join(hit.cmdline()[1:4]) or hit.name()
-        hit.kill()
-        return name
+        with suppress(psutil.Error):  # it may end by itself at this very moment
+            name = " ".join(hit.cmdline()[1:4]) or hit.name()
+            hit.kill()
+            return name
+        return "one that had just ended"
 
 
 def left_over(folder: Path) -> list[psutil.Process]:
