@@ -34,7 +34,8 @@ from pathlib import Path
 from pipeline import processor  # noqa: F401 - before numpy and torch
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
-from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import Shards
 from pipeline.errors import PipelineError
 from pipeline.imaging import decode
 from pipeline.prediction.prediction import Guess, Prediction

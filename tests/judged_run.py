@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from pipeline.datasets.preprocessing import Preprocessing
-from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.imaging.letterbox import letterbox_rect
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard, write_card
 from pipeline.models.pixels import to_tensor

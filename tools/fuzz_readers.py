@@ -23,7 +23,8 @@ with atheris.instrument_imports(include=["pipeline", "PIL"]):
     import pyarrow.parquet as pq
 
     from pipeline.datasets.masks import SCHEMA, Masks, StoredMask, write_mask_file
-    from pipeline.datasets.shards import SampleBatch, Shards, schema_for, write_shard
+    from pipeline.datasets.sample_batch import SampleBatch
+    from pipeline.datasets.shards import Shards, schema_for, write_shard
     from pipeline.errors import PipelineError
     from pipeline.imaging.decode import read_label_map, read_photo
     from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import read_samples
-from pipeline.datasets.shards import SampleBatch
 from pipeline.evaluation.inference import plain_logits, predict
 from pipeline.evaluation.run_samples import SPLIT, Trial, open_trial
 from pipeline.explanation.choice import choose_explained

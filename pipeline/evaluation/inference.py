@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from pipeline.arrays import Images, Logits
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.errors import EvaluationError
 from pipeline.evaluation.metrics import Predictions
 from pipeline.evaluation.perturbation import Branch

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.imaging.letterbox import Rect
 
 Branch: TypeAlias = Literal["roi", "extra_roi"]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.inference import branches_of, combined_logits, features_of, predict
 from pipeline.evaluation.perturbation import Branch, Canvases, Perturbation, kept_shares, perturb_canvases, region_sizes
 from pipeline.evaluation.perturbation_plan import Entry

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap, select_classes
-from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import Shards
 from pipeline.errors import EvaluationError
 from pipeline.models.numerics import pick_device
 from pipeline.models.package import RunCard, load_run

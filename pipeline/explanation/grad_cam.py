@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from pipeline.arrays import Targets
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.errors import EvaluationError
 from pipeline.evaluation.inference import branches_of
 from pipeline.evaluation.perturbation import Branch

@@ -13,7 +13,8 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image
 from pipeline.console import progress
-from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import Shards
 from pipeline.export.labels import folder_names
 from pipeline.parallel import map_ordered
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.perturbation import Branch
 from pipeline.explanation.grad_cam import Method, grad_cam
 from pipeline.explanation.heat_maps import share_inside

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 
 from pipeline.arrays import Image, Logits
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError
 from pipeline.evaluation.inference import plain_logits, predict
 from pipeline.imaging.views import views_of

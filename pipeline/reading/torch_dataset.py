@@ -10,7 +10,8 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import Shards
 from pipeline.errors import ParamsError
 from pipeline.models.pixels import to_tensor
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pipeline.arrays import Image, Mask
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample
-from pipeline.datasets.shards import SampleBatch
 
 OF_PAIR = 2
 """Samples of each ambiguous category on the contact sheet."""

@@ -12,7 +12,7 @@ from PIL import ImageDraw
 
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import photo_size, read_photo

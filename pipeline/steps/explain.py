@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.arrays import Targets
 from pipeline.console import progress
 from pipeline.datasets.choice import Numbered
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import read_samples
-from pipeline.datasets.shards import SampleBatch
 from pipeline.evaluation.inference import confidences_of, plain_logits, predict
 from pipeline.evaluation.perturbation import Branch
 from pipeline.evaluation.run_samples import SPLIT, Trial, open_trial

@@ -10,8 +10,9 @@ from pipeline.arrays import Image, Mask
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample, read_categories, read_samples
-from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, shard_metadata, write_shard
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_photo

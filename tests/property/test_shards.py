@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from pipeline.datasets.shards import ARRAYS, KIND, SCHEMA_VERSION, SampleBatch, Shards, write_shard
+from pipeline.datasets.sample_batch import ARRAYS, SampleBatch
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Shards, write_shard
 from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
 
 

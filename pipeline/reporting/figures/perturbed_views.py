@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.arrays import Image
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.perturbation import (
     Branch,
     Canvases,

@@ -7,8 +7,8 @@ from jaxtyping import UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample
-from pipeline.datasets.shards import SampleBatch
 from pipeline.imaging.contact_sheet import edge
 from pipeline.reporting.pictures import DIMMED, OUTLINE, Shown, ShownMask, fit_mask, shrink
 

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.datasets.shards import KIND, SCHEMA_VERSION, SampleBatch, Shards, shard_metadata, write_shard
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Shards, shard_metadata, write_shard
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.params.data import PairParams

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.perturbation import Permutation, Translocation, perturb_canvases
 from pipeline.evaluation.perturbation_plan import Entry, plan_entries
 from pipeline.evaluation.perturbed import BRANCHES, entry_shares, judge_perturbed, photo_pixels, view_shares

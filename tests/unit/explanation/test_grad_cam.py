@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.shards import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.explanation.grad_cam import Method, grad_cam
 from pipeline.explanation.heat_maps import share_inside
 from pipeline.models.backbone import Branch

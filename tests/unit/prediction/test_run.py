@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import read_samples
-from pipeline.datasets.shards import SampleBatch, Shards
+from pipeline.datasets.shards import Shards
 from pipeline.errors import DatasetError, EmptyMaskError, ManifestError, ParamsError
 from pipeline.evaluation.inference import plain_logits
 from pipeline.imaging.decode import read_label_map, read_photo

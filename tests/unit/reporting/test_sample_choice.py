@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample
-from pipeline.datasets.shards import SampleBatch
 from pipeline.reporting.sample_choice import choose_ids, choose_samples, pick_views
 from tests.unit.reporting.study import make_sample
 
