@@ -63,8 +63,7 @@ mend:  ## Mend DVC's records and cache after a crash or a failing disk; then dvc
 	@python -m tools.mend_records || true
 	@python -m tools.mend_cache
 
-deps: .venv/.installed-dev  ## Rewrite the code dependencies in dvc.yaml and the parameter table in README.md
-	python -m tools.code_deps
+deps: .venv/.installed-dev  ## Rewrite the parameter table in README.md
 	python -m tools.parameter_table
 
 $(UV): | $(BIN)/python

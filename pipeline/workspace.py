@@ -75,7 +75,7 @@ def unfinished(stage: str, *identity: str) -> Iterator[Path]:
 
 
 def code_sha256() -> str:
-    """Return a hash of this project's modules that are loaded: what DVC holds as the stage's code dependencies."""
+    """Return a hash of this project's modules that are loaded; see `pipeline.closure` for those that can be."""
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] in OURS and module.__file__:

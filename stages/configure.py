@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from pipeline.console import run_stage
-from pipeline.steps.configure import configure
+from pipeline.steps.configure import configure, record_code
 
 
 def main() -> None:
-    """Check params.yaml, write data/settings."""
+    """Check params.yaml, write data/settings and data/code."""
     configure(params=Path("params.yaml"), settings=Path("data/settings"))
+    record_code(root=Path(), code=Path("data/code"))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""Check every parameter before any work, and give each stage exactly the settings it depends on.
+"""Check every parameter before any work, and give each stage exactly the settings and the code it depends on.
 
 Stages depend on these files instead of on `params.yaml`, so a value that changes nothing for a stage (another data
-set's epochs, another machine's path of the same archive) leaves its results cached. See docs/decisions/settings.md.
+set's epochs, another machine's path of the same archive) leaves its results cached; and on one list of hashes instead
+of on each file of code. See docs/decisions/settings.md.
 """
 
+import json
 import shutil
 from pathlib import Path
 
+from pipeline.closure import import_closures
 from pipeline.params.base import Section
 from pipeline.params.masks import settings_by_source, weights_by_source
 from pipeline.params.study import Study, load_study
@@ -24,6 +27,18 @@ def configure(*, params: Path, settings: Path) -> None:
         path = settings / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(section.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def record_code(*, root: Path, code: Path) -> None:
+    """Write `code/<stage>.json`: the import closure of the stage's script, file by file, with SHA-256.
+
+    Not for `configure` itself, which depends on all code.
+    """
+    shutil.rmtree(code, ignore_errors=True)
+    code.mkdir(parents=True)
+    closures = import_closures(root)
+    for stage in closures.keys() - {"configure"}:
+        (code / f"{stage}.json").write_text(json.dumps(closures[stage], indent=1) + "\n", encoding="utf-8")
 
 
 def sections(study: Study) -> dict[str, Section]:
