@@ -7,8 +7,8 @@ from pipeline.steps.configure import configure
 
 
 def main() -> None:
-    """Check params.yaml, write data/settings."""
-    configure(params=Path("params.yaml"), settings=Path("data/settings"))
+    """Check params.yaml, write data/settings and data/repeats/plan.json."""
+    configure(params=Path("params.yaml"), settings=Path("data/settings"), repetitions=Path("data/repeats/plan.json"))
 
 
 if __name__ == "__main__":

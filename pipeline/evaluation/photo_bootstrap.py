@@ -63,23 +63,42 @@ def f1_intervals(
     Raises:
         EvaluationError: If there are no samples.
     """
+    whole, draws = score_draws(targets, predictions, photo_ids, pair, bootstrap)
+    _, macro, *rest = _intervals(whole, draws, bootstrap)
+    return F1Intervals(macro, rest[0] if pair else None)
+
+
+def score_draws(
+    targets: Targets,
+    predictions: Predictions,
+    photo_ids: Sequence[str],
+    pair: tuple[int, int] | None,
+    bootstrap: Bootstrap,
+) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, "R M"]]:
+    """Return top-1, macro F1 and, with a pair, its F1: of the samples as they are, and of every resample.
+
+    The same photos and bootstrap give the same resamples, so rows of two runs can be subtracted.
+
+    Raises:
+        EvaluationError: If there are no samples.
+    """
     photos = _photos(photo_ids)
     classes = int(max(targets.max(), predictions.max(), *(pair or ()))) + 1
     right = targets == predictions
     hits = _count_by_photo(photos[right], targets[right], classes, int(photos.max()) + 1)
-    either = sum(_count_by_photo(photos, labels, classes, len(hits)) for labels in (targets, predictions))
-    whole = _scores(hits.sum(axis=0, keepdims=True), np.sum(either, axis=0, keepdims=True), pair)
+    either = np.sum([_count_by_photo(photos, labels, classes, len(hits)) for labels in (targets, predictions)], axis=0)
+    whole = _scores(hits.sum(axis=0, keepdims=True), either.sum(axis=0, keepdims=True), pair)
     draws = [_scores(times @ hits, times @ either, pair) for times in _draws(len(hits), bootstrap)]
-    macro, *rest = _intervals(whole[0], np.concatenate(draws), bootstrap)
-    return F1Intervals(macro, rest[0] if pair else None)
+    return whole[0], np.concatenate(draws)
 
 
 def _scores(
     hits: Float64[np.ndarray, "R K"], either: Float64[np.ndarray, "R K"], pair: tuple[int, int] | None
-) -> Float64[np.ndarray, "R S"]:
+) -> Float64[np.ndarray, "R M"]:
     f1 = 2 * hits / np.maximum(either, 1)
+    top1 = 2 * hits.sum(axis=1) / either.sum(axis=1)
     macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
-    return np.stack([macro, f1[:, list(pair)].mean(axis=1)] if pair else [macro], axis=1)
+    return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
 
 
 def _intervals(
