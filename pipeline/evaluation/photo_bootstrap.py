@@ -15,6 +15,9 @@ from pipeline.errors import EvaluationError
 from pipeline.evaluation.intervals import CELLS_PER_BLOCK, Bootstrap, Interval
 from pipeline.evaluation.metrics import Predictions
 
+SCORES = ("top1", "macro_f1", "ambiguous_f1")
+"""What `score_draws` gives, in this order; the last only where there is a pair."""
+
 
 class F1Intervals(NamedTuple):
     """F1 of a run with intervals."""
@@ -41,7 +44,7 @@ def mean_intervals(
     photos = _photos(photo_ids)
     sums = _sum_by_photo(np.column_stack([values, np.ones(len(values))]), photos)
     totals = np.concatenate([times @ sums for times in _draws(len(sums), bootstrap)])
-    return _intervals(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
+    return intervals_of(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
 
 
 def f1_intervals(
@@ -64,7 +67,7 @@ def f1_intervals(
         EvaluationError: If there are no samples.
     """
     whole, draws = score_draws(targets, predictions, photo_ids, pair, bootstrap)
-    _, macro, *rest = _intervals(whole, draws, bootstrap)
+    _, macro, *rest = intervals_of(whole, draws, bootstrap)
     return F1Intervals(macro, rest[0] if pair else None)
 
 
@@ -101,9 +104,16 @@ def _scores(
     return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
 
 
-def _intervals(
+def intervals_of(
     values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
 ) -> tuple[Interval, ...]:
+    """Return values with percentile intervals.
+
+    Args:
+        values: Of the samples as they are.
+        draws: Of every resample.
+        bootstrap: Says what share of the draws an interval covers.
+    """
     tail = (1 - bootstrap.confidence) / 2
     ends = np.quantile(draws, [tail, 1 - tail], axis=0)
     return tuple(Interval(*map(float, row)) for row in zip(values, *ends, strict=True))

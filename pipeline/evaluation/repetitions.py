@@ -14,13 +14,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from pipeline.evaluation.intervals import Bootstrap, check_paired
-from pipeline.evaluation.photo_bootstrap import score_draws
+from pipeline.evaluation.photo_bootstrap import SCORES, score_draws
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
 
 DIGITS = 6
-SCORES = ("top1", "macro_f1", "ambiguous_f1")
-"""Names of what is compared, in this order; the last only where there is a pair."""
 
 Tables: TypeAlias = Mapping[str, Sequence[PredictionTable]]
 """Predictions by run, each with one table a seed, in the order of the seeds."""
@@ -127,9 +125,7 @@ def _score(tables: Sequence[PredictionTable], ambiguous: Sequence[str], bootstra
     first = tables[0]
     for other in tables[1:]:
         check_paired(first, other)
-    known = [first.class_names.index(name) for name in ambiguous if name in first.class_names]
-    judged = len(known) == 2 and bool(np.isin(first.targets, known).any())  # noqa: PLR2004 - a pair
-    pair = (known[0], known[1]) if judged else None
+    pair = first.pair(ambiguous)
     found = [score_draws(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in tables]
     return _Run(np.stack([plain for plain, _ in found]), np.stack([drawn for _, drawn in found]))
 

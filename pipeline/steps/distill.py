@@ -2,25 +2,14 @@
 
 from pathlib import Path
 
+from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.params.analysis import EvaluateParams
-from pipeline.params.base import Section
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams
 
 ABSENT = "none"
 SUMMARY, TEACHER, STUDENT = "summary.json", "teacher", "student"
-
-
-class DistillationSummary(Section):
-    """`summary.json`: who taught whom."""
-
-    teacher: str | None
-    """Run of the teacher; None where nobody teaches."""
-    student: str | None
-    """Run of the student."""
-    undistilled: str | None
-    """Run of the grid, or variant, that learned as the student did but from labels alone."""
 
 
 def distill(  # noqa: PLR0913 - every path and name of the stage
