@@ -9,7 +9,7 @@ from pipeline.steps.repeats import collect_repetitions
 def main() -> None:
     """Read data/repeats and data/evaluations, write data/repetitions.json."""
     collect_repetitions(
-        plan=Path("data/repeats/plan.json"),
+        repeats=Path("data/repeats"),
         evaluations=Path("data/evaluations"),
         output=Path("data/repetitions.json"),
     )

@@ -9,16 +9,17 @@ from pipeline.evaluation.repetitions import Repetitions, compare_seeds, nothing_
 from pipeline.params.base import load_settings
 from pipeline.params.variation import RepetitionPlan
 
+PLAN = "plan.json"
 PREDICTIONS = "predictions.parquet"
 
 
-def collect_repetitions(*, plan: Path, evaluations: Path, output: Path) -> None:
+def collect_repetitions(*, repeats: Path, evaluations: Path, output: Path) -> None:
     """Write `output`, the scores of every repeated run under every seed; nothing to say without `seeds`.
 
-    What lies beside the plan but is not in it, repetitions of earlier requests for instance, is not read.
+    Repetitions of earlier requests may lie in the folder; what its plan does not name is not read.
 
     Args:
-        plan: What is asked for; the repetitions lie beside it, one folder a run and seed.
+        repeats: `plan.json`, which says what is asked for, and a folder for each repetition.
         evaluations: Outputs of stage `evaluate`, for the runs' own seed.
         output: File to write.
 
@@ -26,8 +27,8 @@ def collect_repetitions(*, plan: Path, evaluations: Path, output: Path) -> None:
         EvaluationError: If runs of one class set were judged on different samples.
         ManifestError: If predictions are absent or damaged.
     """
-    wanted = load_settings(RepetitionPlan, plan)
-    found = _compared(wanted, plan.parent, evaluations) if wanted.seeds else nothing_repeated()
+    wanted = load_settings(RepetitionPlan, repeats / PLAN)
+    found = _compared(wanted, repeats, evaluations) if wanted.seeds else nothing_repeated()
     output.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 

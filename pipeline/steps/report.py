@@ -115,13 +115,15 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
     Raises:
         ManifestError: If anything is absent or damaged; says which stage to run.
     """
-    results = _results(summary, variant)
-    files, masks = RunFiles(runs, evaluations, perturbations), read_mask_evidence(agreement, transfer)
-    seeds = read_seed_evidence(repetitions)
+    results, files = _results(summary, variant), RunFiles(runs, evaluations, perturbations)
+    masks, seeds = read_mask_evidence(agreement, transfer), read_seed_evidence(repetitions)
     inputs = Inputs(index, raw, Shards(shards), files, explanations, settings, masks, seeds, distilled)
     study = _read_study(results, inputs, Bootstrap(params.seed))
-    page = _page(params, study, inputs)
-    text = results_text(page, Bootstrap(params.seed))
+    _write(_page(params, study, inputs), Bootstrap(params.seed), report)
+
+
+def _write(page: Page, bootstrap: Bootstrap, report: Path) -> None:
+    text = results_text(page, bootstrap)
     write_tables(page.tables, report / "tables")
     write_figures(page.figures, report / "figures")
     (report / "results.json").write_text(text, encoding="utf-8")
