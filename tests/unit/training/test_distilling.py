@@ -105,9 +105,7 @@ def test_labels_are_smoothed_and_the_teachers_decisions_are_not() -> None:
 def test_a_samples_own_class_weighs_both_of_its_losses() -> None:
     """So that the loss of a step stays the mean over its weights."""
     weights = torch.tensor([0.5, 2.0, 4.0])
-    plain, weighed = (
-        Distilling(CrossEntropy(weights=given), Saying(TAUGHT), way("hard")) for given in (None, weights)
-    )
+    plain, weighed = (Distilling(CrossEntropy(weights=given), Saying(TAUGHT), way("hard")) for given in (None, weights))
     torch.testing.assert_close(weighed(STUDENT, BATCH).losses, weights[TARGETS] * plain(STUDENT, BATCH).losses)
     assert weighed.weigh(TARGETS) == 4.5
 
