@@ -140,7 +140,7 @@ def test_other_shards_are_refused(workplace: Path) -> None:
     train_own(workplace)
     shutil.rmtree(workplace / "shards")
     write_shards_of(workplace / "shards", {"train": [random_batch(12)], "test": [random_batch(11, seed=1)]})
-    with pytest.raises(ManifestError, match=f"not the shards that {RUN} was trained on; run `dvc repro`"):
+    with pytest.raises(ManifestError, match="not the shards that .* was trained on; run `dvc repro`"):
         repeat_in(workplace, 7)
 
 
