@@ -7,8 +7,8 @@ from pipeline.steps.configure import configure, record_code
 
 
 def main() -> None:
-    """Check params.yaml, write data/settings and data/code."""
-    configure(params=Path("params.yaml"), settings=Path("data/settings"))
+    """Check params.yaml; write data/settings, data/code and the plan of repetitions."""
+    configure(params=Path("params.yaml"), settings=Path("data/settings"), repetitions=Path("data/repeats/plan.json"))
     record_code(root=Path(), code=Path("data/code"))
 
 

@@ -14,6 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", required=True, help="name of the variant's run")
     parser.add_argument("--source", required=True, help="mask source")
+    parser.add_argument("--teacher", required=True, help="backbone that teaches, or none")
     arguments = parser.parse_args()
     write_report(
         load_settings(ReportParams, Path("data/settings/report.json")),
@@ -30,6 +31,8 @@ def main() -> None:
         report=Path("data/report"),
         agreement=Path("data/agreement") / arguments.source,
         transfer=Path("data/transfer") / arguments.source,
+        repetitions=Path("data/repetitions.json"),
+        distilled=Path("data/distilled") / arguments.teacher,
     )
 
 

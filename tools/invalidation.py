@@ -16,6 +16,7 @@ from pipeline.steps.configure import sections
 DVC_YAML = Path("dvc.yaml")
 PARAMS = "params.yaml"
 SETTINGS = "data/settings"
+PLAN = "data/repeats/plan.json"
 CONFIGURE = "configure"
 
 Values: TypeAlias = Mapping[str, Any]
@@ -62,9 +63,10 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
         YAML(typ="safe", pure=True).dump(values, params)
         study = load_study(params)
         resolved = DataResolver(Repo(folder, uninitialized=True), folder, _document(dvc_yaml)).resolve()
+    settings = {f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()}
     return Graph(
         stages={name: _stage(body) for name, body in resolved["stages"].items()},
-        settings={f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()},
+        settings=settings | {PLAN: study.repetitions.model_dump_json()},
     )
 
 

@@ -22,12 +22,14 @@ README = Path("README.md")
 PARAMS = Path("params.yaml")
 BEGIN, END = "<!-- parameter table: make deps -->\n", "<!-- end of table -->"
 HEAD = "| you change | runs again | runs too, if its inputs came out different |\n|---|---|---|\n"
-EXAMPLES: dict[str, tuple[str, ...]] = {
+EXAMPLES: dict[str, tuple[object, ...]] = {
     "recipe": ("released",),
     "dataset": ("foodseg103",),
     "roi": ("deit", "vit"),
     "extra_roi": ("none",),
     "classes": ("no_sauce",),
+    "seeds": ([1],),
+    "distill.teacher": ("mobilenetv2",),
 }
 """Values of the parameters that name something; `roi=vit` makes a run of the grid."""
 NAMED = ("backbones", "class_sets")

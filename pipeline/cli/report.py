@@ -25,6 +25,7 @@ def report(
         typer.Option(help="Run, for instance mobilenetv2+none-all; repeat for more. All evaluated runs if absent."),
     ] = None,
     source: Annotated[str, typer.Option(help="Mask source of the cut-outs.")] = "annotation",
+    teacher: Annotated[str, typer.Option(help="Backbone that teaches, if `distill` was run with one.")] = "none",
     data: Annotated[Path, typer.Option(help="Folder of the stages' outputs.")] = Path("data"),
 ) -> None:
     """Write the report of the runs that were made; every other cell of the paper's tables says `not run`.
@@ -51,5 +52,7 @@ def report(
         report=out,
         agreement=data / "agreement" / source,
         transfer=data / "transfer" / source,
+        repetitions=data / "repetitions.json",
+        distilled=data / "distilled" / teacher,
     )
     typer.echo(f"{out / 'index.html'}: {len(chosen)} runs")

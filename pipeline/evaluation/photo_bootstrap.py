@@ -15,6 +15,9 @@ from pipeline.errors import EvaluationError
 from pipeline.evaluation.intervals import CELLS_PER_BLOCK, Bootstrap, Interval
 from pipeline.evaluation.metrics import Predictions
 
+SCORES = ("top1", "macro_f1", "ambiguous_f1")
+"""What `score_draws` gives, in this order; the last only where there is a pair."""
+
 
 class F1Intervals(NamedTuple):
     """F1 of a run with intervals."""
@@ -41,7 +44,7 @@ def mean_intervals(
     photos = _photos(photo_ids)
     sums = _sum_by_photo(np.column_stack([values, np.ones(len(values))]), photos)
     totals = np.concatenate([times @ sums for times in _draws(len(sums), bootstrap)])
-    return _intervals(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
+    return intervals_of(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
 
 
 def f1_intervals(
@@ -63,28 +66,54 @@ def f1_intervals(
     Raises:
         EvaluationError: If there are no samples.
     """
+    whole, draws = score_draws(targets, predictions, photo_ids, pair, bootstrap)
+    _, macro, *rest = intervals_of(whole, draws, bootstrap)
+    return F1Intervals(macro, rest[0] if pair else None)
+
+
+def score_draws(
+    targets: Targets,
+    predictions: Predictions,
+    photo_ids: Sequence[str],
+    pair: tuple[int, int] | None,
+    bootstrap: Bootstrap,
+) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, "R M"]]:
+    """Return top-1, macro F1 and, with a pair, its F1: of the samples as they are, and of every resample.
+
+    The same photos and bootstrap give the same resamples, so rows of two runs can be subtracted.
+
+    Raises:
+        EvaluationError: If there are no samples.
+    """
     photos = _photos(photo_ids)
     classes = int(max(targets.max(), predictions.max(), *(pair or ()))) + 1
     right = targets == predictions
     hits = _count_by_photo(photos[right], targets[right], classes, int(photos.max()) + 1)
-    either = sum(_count_by_photo(photos, labels, classes, len(hits)) for labels in (targets, predictions))
-    whole = _scores(hits.sum(axis=0, keepdims=True), np.sum(either, axis=0, keepdims=True), pair)
+    either = np.sum([_count_by_photo(photos, labels, classes, len(hits)) for labels in (targets, predictions)], axis=0)
+    whole = _scores(hits.sum(axis=0, keepdims=True), either.sum(axis=0, keepdims=True), pair)
     draws = [_scores(times @ hits, times @ either, pair) for times in _draws(len(hits), bootstrap)]
-    macro, *rest = _intervals(whole[0], np.concatenate(draws), bootstrap)
-    return F1Intervals(macro, rest[0] if pair else None)
+    return whole[0], np.concatenate(draws)
 
 
 def _scores(
     hits: Float64[np.ndarray, "R K"], either: Float64[np.ndarray, "R K"], pair: tuple[int, int] | None
-) -> Float64[np.ndarray, "R S"]:
+) -> Float64[np.ndarray, "R M"]:
     f1 = 2 * hits / np.maximum(either, 1)
+    top1 = 2 * hits.sum(axis=1) / either.sum(axis=1)
     macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
-    return np.stack([macro, f1[:, list(pair)].mean(axis=1)] if pair else [macro], axis=1)
+    return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
 
 
-def _intervals(
+def intervals_of(
     values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
 ) -> tuple[Interval, ...]:
+    """Return values with percentile intervals.
+
+    Args:
+        values: Of the samples as they are.
+        draws: Of every resample.
+        bootstrap: Says what share of the draws an interval covers.
+    """
     tail = (1 - bootstrap.confidence) / 2
     ends = np.quantile(draws, [tail, 1 - tail], axis=0)
     return tuple(Interval(*map(float, row)) for row in zip(values, *ends, strict=True))

@@ -35,6 +35,12 @@ class PredictionTable:
     logits: Logits
     """Unnormalised scores."""
 
+    def pair(self, ambiguous: Sequence[str]) -> tuple[int, int] | None:
+        """Return the classes of the ambiguous pair; None where the run lacks one, or has samples of neither."""
+        known = [self.class_names.index(name) for name in ambiguous if name in self.class_names]
+        has_pair = len(known) == 2 and bool(np.isin(self.targets, known).any())  # noqa: PLR2004 - a pair
+        return (known[0], known[1]) if has_pair else None
+
     def only(self, sample_ids: Collection[str]) -> "PredictionTable":
         """Return the rows of some samples, in the order they have."""
         rows = np.flatnonzero([sample_id in sample_ids for sample_id in self.sample_ids])

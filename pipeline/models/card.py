@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.errors import ModelError, WeightsError
 from pipeline.params.base import Section, describe
@@ -38,6 +38,8 @@ class BackboneCard(Section):
     """Commit of the hub repository."""
     sha256: str | None
     """Hexadecimal SHA-256 of the source file."""
+    stored_sha256: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
+    """Hexadecimal SHA-256 of `model.safetensors` beside the card; left out where there is none."""
     licence: str | None
     """Licence as timm or torchvision states it; null where unknown, as of any other file."""
 

@@ -16,8 +16,10 @@ from pipeline.models.backbone import build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard
 from pipeline.models.numerics import seeded
 from pipeline.models.rvernet import RveRNet, join_branches
+from pipeline.models.student import build_student
 from pipeline.params.base import Section, describe
 from pipeline.params.model import TrainParams
+from pipeline.params.variation import DistillationKind
 
 RUN_CARD = "run.json"
 
@@ -33,6 +35,21 @@ class MadeWith(Section):
     """What the forward pass was computed in; the weights are always fp32."""
     versions: dict[str, str]
     """Version by package, without a build's local suffix."""
+
+
+class Distillation(Section):
+    """How a student is taught."""
+
+    teacher: BackboneCard
+    """Backbone of the teacher."""
+    teacher_sha256: str
+    """Hash of the teacher's trained weights."""
+    kind: DistillationKind
+    """What is learned from it: its decision, or its probabilities."""
+    alpha: float
+    """Share of the loss that the teacher sets."""
+    temperature: float
+    """What logits are divided by in soft distillation."""
 
 
 class RunPlan(Section):
@@ -62,6 +79,8 @@ class RunPlan(Section):
     """Device, precision and versions."""
     shards_sha256: str
     """Hash of the manifest of the shards trained on."""
+    distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
+    """How the run was taught by another; left out of the file for one that learned from labels alone."""
 
 
 class FinalMetrics(Section):
@@ -109,6 +128,8 @@ def build_run(card: RunPlan, tensors: Mapping[BranchName, dict[str, torch.Tensor
     Raises:
         ModelError: If a backbone cannot be built, or both are absent.
     """
+    if card.distillation is not None:
+        return _build_taught(card, tensors)
     branches = {}
     for name, backbone in card.backbones.items():
         with seeded(card.train.seed, name):
@@ -120,6 +141,17 @@ def build_run(card: RunPlan, tensors: Mapping[BranchName, dict[str, torch.Tensor
         hidden=card.train.hidden,
         seed=card.train.seed,
     )
+
+
+def _build_taught(card: RunPlan, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
+    with seeded(card.train.seed, "roi"):
+        return build_student(
+            card.backbones["roi"],
+            card.train,
+            image_size=card.image_size,
+            num_classes=len(card.class_names),
+            tensors=tensors.get("roi"),
+        )
 
 
 def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
@@ -139,13 +171,15 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     card = read_run_card(folder)
     path = folder / WEIGHTS
     if not path.is_file() or sha256_of(path) != card.weights_sha256:
-        raise ManifestError(f"{path}: absent or not the file run.json describes; run `dvc repro -f train@{card.run}`")
+        raise ManifestError(f"{path}: absent or not the file run.json describes; run `dvc repro -f {stage_of(folder)}`")
     model = build_run(card, {})
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
         text = " ".join(str(error).split())
-        raise ManifestError(f"{path}: does not fit the model ({text}); run `dvc repro -f train@{card.run}`") from error
+        raise ManifestError(
+            f"{path}: does not fit the model ({text}); run `dvc repro -f {stage_of(folder)}`"
+        ) from error
     return model.to(device).eval(), card
 
 
@@ -159,6 +193,15 @@ def read_run_card(folder: Path) -> RunCard:
     try:
         return RunCard.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro train@{folder.name}` or `dvc pull`") from error
+        raise ManifestError(f"{path}: absent; run `dvc repro {stage_of(folder)}` or `dvc pull`") from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f train@{folder.name}`") from error
+        raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f {stage_of(folder)}`") from error
+
+
+def stage_of(folder: Path) -> str:
+    """Return the DVC stage that makes a package, going by where it lies."""
+    if folder.parent.name == "repeats":
+        return f"repeat@{folder.name}"
+    if folder.parent.parent.name == "distilled":
+        return f"distill@{folder.parent.name}"
+    return f"train@{folder.name}"

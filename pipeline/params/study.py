@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
@@ -17,6 +17,7 @@ from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairPa
 from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
+from pipeline.params.variation import DistillParams, RepeatParams, RepetitionPlan
 
 ABSENT = "none"
 
@@ -36,6 +37,8 @@ class Study(Section):
     """Class set of the variant."""
     seed: int = Field(ge=0)
     """Seed of everything random but the demo's scenes and the jitter of prompts."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...]
+    """Seeds of repetitions; each trains all of `repeat.runs` once more."""
     ambiguous: tuple[str, ...]
     """Categories of the ambiguous pair."""
     runtime: RuntimeParams
@@ -47,6 +50,8 @@ class Study(Section):
     backbones: dict[str, BackboneParams]
     class_sets: dict[str, ClassSetParams]
     train: TrainParams
+    repeat: RepeatParams
+    distill: DistillParams
     evaluate: EvaluateParams
     perturb: PerturbParams
     explain: ExplainParams
@@ -54,14 +59,26 @@ class Study(Section):
     transfer: TransferParams
     report: ReportParams
 
+    @property
+    def variant(self) -> str:
+        """Name of the variant's run."""
+        return f"{self.roi}+{self.extra_roi}-{self.classes}"
+
+    @property
+    def repetitions(self) -> RepetitionPlan:
+        """What is to be repeated; empty, whatever `repeat.runs` says, without `seeds`."""
+        if not self.seeds:
+            return RepetitionPlan(seeds=(), runs=(), ambiguous=())
+        return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs, ambiguous=self.ambiguous)
+
 
 def load_study(path: Path) -> Study:
     """Read `params.yaml`, choose the values of its data set and recipe, and check everything.
 
     Raises:
         ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, a value is given for a data
-            set or recipe that does not exist, or the variant asks for a backbone or class set that does not exist, or
-            for no branch at all.
+            set or recipe that does not exist, the variant asks for a backbone or class set that does not exist, or for
+            no branch at all, a seed is there twice, or a teacher or student cannot be.
     """
     values = _read(path)
     names = known_datasets(values)
@@ -75,6 +92,8 @@ def load_study(path: Path) -> Study:
         raise ParamsError(f"{path}: {text}") from error
     _check_dataset(study.dataset, names, path)
     _check_variant(study, path)
+    _check_seeds(study, path)
+    _check_distillation(study, path)
     return study
 
 
@@ -124,3 +143,26 @@ def _check_variant(study: Study, path: Path) -> None:
     for name, backbone in study.backbones.items():
         if (backbone.timm is None) != (name == ABSENT):
             raise ParamsError(f"{path}: backbones.{name}.timm: only `none` has no timm model, and it has none")
+
+
+def _check_seeds(study: Study, path: Path) -> None:
+    for key, listed in (("seeds", study.seeds), ("repeat.runs", study.repeat.runs)):
+        if twice := [entry for place, entry in enumerate(listed) if entry in listed[:place]]:
+            raise ParamsError(f"{path}: {key} has {twice[0]} twice; name each once")
+    if study.seed in study.seeds:
+        raise ParamsError(f"{path}: seeds has {study.seed}, which is `seed`, the runs' own; name others")
+
+
+def _check_distillation(study: Study, path: Path) -> None:
+    wish, names = study.distill, tuple(study.backbones)
+    for key, name, valid in (
+        ("teacher", wish.teacher, names),
+        ("student", wish.student, tuple(name for name in names if name != ABSENT)),
+    ):
+        if name not in valid:
+            raise ParamsError(f"{path}: distill.{key} {name!r} is {among(name, valid)}")
+    if wish.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
+        raise ParamsError(
+            f"{path}: train.freeze {study.train.freeze!r} leaves a student nothing to learn; set it to none, or "
+            "distill.teacher to none"
+        )

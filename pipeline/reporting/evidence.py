@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Targets
@@ -43,9 +42,7 @@ def gather(table: PredictionTable, ambiguous: Sequence[str], disturbed: Mapping[
         ambiguous: Names of the pair.
         disturbed: Predictions by disturbance.
     """
-    known = [table.class_names.index(name) for name in ambiguous if name in table.class_names]
-    has_pair = len(known) == 2 and bool(np.isin(table.targets, known).any())  # noqa: PLR2004 - a pair
-    pair = (known[0], known[1]) if has_pair else None
+    pair = table.pair(ambiguous)
     return Evidence(table.sample_ids, table.photo_ids, table.targets, table.predictions, pair, disturbed)
 
 

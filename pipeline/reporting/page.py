@@ -17,12 +17,14 @@ from pipeline.reporting.grid import Kind
 from pipeline.reporting.headline import Finding
 from pipeline.reporting.heat_map import STEPS, HeatRow
 from pipeline.reporting.judgement import Judgement
+from pipeline.reporting.lesson_evidence import LessonEvidence
 from pipeline.reporting.mask_evidence import MaskEvidence
 from pipeline.reporting.paper.checks import Check
 from pipeline.reporting.paper.source import Paper
 from pipeline.reporting.paper_tables import ReportTable
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.sample_cards import SampleCard
+from pipeline.reporting.seed_evidence import SeedEvidence
 from pipeline.reporting.summary import RunSummary, Summary
 from pipeline.reporting.table_files import difference_text, interval_text, paper_text, value_text
 
@@ -79,6 +81,10 @@ class Page:
     """Figures 3 to 10."""
     masks: MaskEvidence
     """Prompted masks against annotation."""
+    seeds: SeedEvidence | None
+    """Runs under several seeds; None where nothing was repeated."""
+    lesson: LessonEvidence | None
+    """Teacher and student; None where nobody teaches."""
 
 
 def render(page: Page) -> str:

@@ -52,7 +52,18 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
     if masks.compared:
         parts = {"agreement": masks.agreement, "transfer": masks.transfer}
         values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
+    values |= _beyond(page)
     return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _beyond(page: Page) -> dict[str, Any]:
+    """Return what goes beyond single runs, as far as it was asked for."""
+    found: dict[str, Any] = {}
+    if page.seeds is not None:
+        found["seeds"] = page.seeds.repetitions.model_dump(mode="json")
+    if page.lesson is not None:
+        found["distillation"] = page.lesson.as_json()
+    return found
 
 
 def _resampling(bootstrap: Bootstrap) -> dict[str, int]:

@@ -10,23 +10,40 @@ import shutil
 from pathlib import Path
 
 from pipeline.closure import import_closures
+from pipeline.errors import ParamsError
 from pipeline.params.base import Section
+from pipeline.params.choices import among
 from pipeline.params.masks import settings_by_source, weights_by_source
 from pipeline.params.study import Study, load_study
+from pipeline.reporting.grid import PAPER_RUNS
 
 
-def configure(*, params: Path, settings: Path) -> None:
-    """Write `settings/<stage>.json`, and one file for each backbone, class set and mask source.
+def configure(*, params: Path, settings: Path, repetitions: Path | None = None) -> None:
+    """Write `settings/<stage>.json`, one file for each backbone, class set and mask source, and the plan `repetitions`.
 
     Raises:
-        ParamsError: If `params` asks for something impossible; see `load_study`.
+        ParamsError: If `params` asks for something impossible, see `load_study`, or to repeat what is no run.
     """
     study = load_study(params)
+    _check_repeated(study, params)
     shutil.rmtree(settings, ignore_errors=True)
     for name, section in sections(study).items():
-        path = settings / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(section.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _write(section, settings / f"{name}.json")
+    if repetitions is not None:
+        _write(study.repetitions, repetitions)
+
+
+def _check_repeated(study: Study, params: Path) -> None:
+    """Refuse what the grid of `dvc.yaml` does not have, before DVC misses its output in words of its own."""
+    valid = tuple(dict.fromkeys((study.variant, *(run.name for run in PAPER_RUNS))))
+    for run in study.repeat.runs:
+        if study.seeds and run not in valid:
+            raise ParamsError(f"{params}: repeat.runs: {run!r} is {among(run, valid)}")
+
+
+def _write(section: Section, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(section.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def record_code(*, root: Path, code: Path) -> None:
@@ -48,6 +65,7 @@ def sections(study: Study) -> dict[str, Section]:
         "index": study.index,
         "pair": study.pair,
         "train": study.train,
+        "distill": study.distill,
         "evaluate": study.evaluate,
         "perturb": study.perturb,
         "explain": study.explain,

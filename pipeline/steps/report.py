@@ -27,6 +27,7 @@ from pipeline.reporting.gallery import Photos, show_samples
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.headline import Finding, find, pairings
 from pipeline.reporting.heat_map import HeatRow, heat_map
+from pipeline.reporting.lesson_evidence import LessonEvidence, read_lesson_evidence
 from pipeline.reporting.mask_evidence import MaskEvidence, read_mask_evidence
 from pipeline.reporting.page import Page, render
 from pipeline.reporting.paper.checks import check_paper
@@ -35,6 +36,7 @@ from pipeline.reporting.paper_tables import ReportTable
 from pipeline.reporting.results import RunRecord, read_record
 from pipeline.reporting.results_file import results_text
 from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.seed_evidence import SeedEvidence, read_seed_evidence
 from pipeline.reporting.settings_view import place_name, read_settings
 from pipeline.reporting.summary import Summary
 from pipeline.reporting.table_files import write_tables
@@ -52,6 +54,8 @@ class Inputs:
     explanations: Path
     settings: Path
     masks: MaskEvidence
+    seeds: SeedEvidence | None
+    distilled: Path | None
 
 
 class Study(NamedTuple):
@@ -85,6 +89,8 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
     report: Path,
     agreement: Path | None = None,
     transfer: Path | None = None,
+    repetitions: Path | None = None,
+    distilled: Path | None = None,
 ) -> None:
     """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
 
@@ -103,16 +109,21 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         report: Folder to write.
         agreement: Output of stage `agreement` for the mask source, if it ran.
         transfer: Output of stage `transfer` for the mask source, if it ran.
+        repetitions: Output of stage `repeats`, if it ran.
+        distilled: Output of stage `distill` for one teacher, if it ran.
 
     Raises:
         ManifestError: If anything is absent or damaged; says which stage to run.
     """
-    results = _results(summary, variant)
-    files, masks = RunFiles(runs, evaluations, perturbations), read_mask_evidence(agreement, transfer)
-    inputs = Inputs(index, raw, Shards(shards), files, explanations, settings, masks)
+    results, files = _results(summary, variant), RunFiles(runs, evaluations, perturbations)
+    masks, seeds = read_mask_evidence(agreement, transfer), read_seed_evidence(repetitions)
+    inputs = Inputs(index, raw, Shards(shards), files, explanations, settings, masks, seeds, distilled)
     study = _read_study(results, inputs, Bootstrap(params.seed))
-    page = _page(params, study, inputs)
-    text = results_text(page, Bootstrap(params.seed))
+    _write(_page(params, study, inputs), Bootstrap(params.seed), report)
+
+
+def _write(page: Page, bootstrap: Bootstrap, report: Path) -> None:
+    text = results_text(page, bootstrap)
     write_tables(page.tables, report / "tables")
     write_figures(page.figures, report / "figures")
     (report / "results.json").write_text(text, encoding="utf-8")
@@ -158,7 +169,13 @@ def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
         error_charts=error_charts(results, study.answers.judgements),
         figures=_figures(study, inputs, params.seed),
         masks=inputs.masks,
+        seeds=inputs.seeds,
+        lesson=_lesson(study, inputs, Bootstrap(params.seed)),
     )
+
+
+def _lesson(study: Study, inputs: Inputs, bootstrap: Bootstrap) -> LessonEvidence | None:
+    return read_lesson_evidence(inputs.distilled, inputs.files, tuple(study.results.runs), study.ambiguous, bootstrap)
 
 
 def _figures(study: Study, inputs: Inputs, seed: int) -> tuple[PaperFigure, ...]:

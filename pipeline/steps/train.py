@@ -29,10 +29,12 @@ from pipeline.models.package import (
     build_run,
     save_run,
 )
+from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.training.batches import Source
 from pipeline.training.checkpoint import Checkpoint, Pace
+from pipeline.training.distilling import Distilling
 from pipeline.training.epoch import TestPass
 from pipeline.training.fit import Course, fit
 from pipeline.training.history import EpochRecord, write_history
@@ -90,17 +92,39 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         made_with=MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS),
         shards_sha256=sha256_of(shards / MANIFEST),
     )
-    _carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
+    carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
 
 
-def _carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
-    plan: RunPlan, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, runtime: RuntimeParams
+def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
+    plan: RunPlan,
+    class_map: ClassMap,
+    source: Shards,
+    *,
+    weights: Path,
+    output: Path,
+    runtime: RuntimeParams,
+    teacher: RveRNet | None = None,
 ) -> None:
+    """Train what a plan says and write its package; see `train`.
+
+    Args:
+        plan: What to train.
+        class_map: How the shards' targets become the run's.
+        source: Shards that the plan names.
+        weights: One folder a backbone.
+        output: Folder to write.
+        runtime: Where, and how often a checkpoint is written.
+        teacher: Model on the run's device that teaches, where the plan has a distillation.
+
+    Raises:
+        TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
+        WeightsError: If pre-trained weights are absent, damaged or others than the plan's.
+    """
     identity = plan.model_dump_json()
     with unfinished("train", identity) as folder:
         shutil.rmtree(output, ignore_errors=True)  # so that the curves shown there are this run's
         course = _course(plan, class_map, source)
-        learner = _learner(plan, course, _tensors(weights, plan))
+        learner = _learner(plan, course, _tensors(weights, plan), teacher)
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
         tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
         finished = folder / "finished"
@@ -122,17 +146,20 @@ def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, B
 
 def _tensors(weights: Path, plan: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
     return {
-        branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS)
+        branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS, backbone)
         for branch, backbone in plan.backbones.items()
     }
 
 
-def _pretrained(path: Path) -> dict[str, Tensor]:
+def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
+    stage = f"weights@{path.parent.name}"
     try:
-        return safetensors.torch.load_file(path)
+        tensors = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
-        stage = f"weights@{path.parent.name}"
         raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
+    if backbone.stored_sha256 not in {None, sha256_of(path)}:
+        raise WeightsError(f"{path}: not the weights that {backbone.name}'s card names; run `dvc repro {stage}`")
+    return tensors
 
 
 def _course(plan: RunPlan, class_map: ClassMap, source: Shards) -> Course:
@@ -141,10 +168,15 @@ def _course(plan: RunPlan, class_map: ClassMap, source: Shards) -> Course:
     return Course(train, test, weights, class_map.positions(plan.ambiguous))
 
 
-def _learner(plan: RunPlan, course: Course, tensors: Mapping[BranchName, dict[str, Tensor] | None]) -> Learner:
+def _learner(
+    plan: RunPlan, course: Course, tensors: Mapping[BranchName, dict[str, Tensor] | None], teacher: RveRNet | None
+) -> Learner:
     precision = Precision(plan.made_with.precision, plan.made_with.device)
     model = build_run(plan, tensors).to(precision.device)
-    return Learner(model, plan.train, make_objective(plan.train, course.weights), precision)
+    labelled = make_objective(plan.train, course.weights)
+    if plan.distillation is None or teacher is None:
+        return Learner(model, plan.train, labelled, precision)
+    return Learner(model, plan.train, Distilling(labelled, teacher, plan.distillation), precision)
 
 
 def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with

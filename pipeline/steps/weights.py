@@ -10,6 +10,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from pipeline.errors import ModelError, WeightsError
+from pipeline.manifest import sha256_of
 from pipeline.models.backbone import check_timm_id, create_timm_model
 from pipeline.models.card import WEIGHTS, BackboneCard, write_card
 from pipeline.models.initialisation import check_torchvision_draws
@@ -79,7 +80,8 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
             safetensors.torch.save_file(fitted.tensors, folder / WEIGHTS)
     by_torchvision = fitted.by_torchvision or source.provenance.source == "torchvision"
     normalisation = TORCHVISION_NORMALISATION if by_torchvision else {}
-    write_card(card.model_copy(update=source.provenance._asdict() | normalisation), folder)
+    stored = {"stored_sha256": sha256_of(folder / WEIGHTS)}
+    write_card(card.model_copy(update=source.provenance._asdict() | normalisation | stored), folder)
 
 
 def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard:

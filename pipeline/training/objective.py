@@ -49,11 +49,14 @@ class CrossEntropy:
     def __call__(self, model: RveRNet, batch: Batch) -> Scored:
         """Run a model on a batch."""
         logits: Tensor = model(batch.roi, batch.extra_roi)
+        return Scored(self.losses(logits, batch.targets), logits)
+
+    def losses(self, logits: Float[Tensor, "B K"], targets: Int64[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """Return the loss of each sample, in fp32."""
         weights = None if self.weights is None else self.weights.to(logits.device)
-        losses = nn.functional.cross_entropy(
-            logits.float(), batch.targets, weight=weights, label_smoothing=self.smoothing, reduction="none"
+        return nn.functional.cross_entropy(
+            logits.float(), targets, weight=weights, label_smoothing=self.smoothing, reduction="none"
         )
-        return Scored(losses, logits)
 
     def weigh(self, targets: Int64[Tensor, " B"]) -> float:
         """Return the sum of the targets' class weights."""

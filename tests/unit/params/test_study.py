@@ -116,3 +116,36 @@ def test_an_absent_file_says_where_to_stand(tmp_path: Path) -> None:
     """Running outside the checkout is explained."""
     with pytest.raises(ParamsError, match="root of the checkout"):
         load_study(tmp_path / "params.yaml")
+
+
+def test_repetitions_are_asked_for_by_seeds(root: Path, tmp_path: Path) -> None:
+    """The runs' own seed comes first; without seeds nothing is asked for, whatever runs are named."""
+    asked = load_study(edited(root, tmp_path, seeds=[3, 1], repeat__runs=["vit+none-all"])).repetitions
+    assert (asked.seeds, asked.runs, asked.ambiguous) == ((0, 3, 1), ("vit+none-all",), ("ketchup", "chili paste"))
+    silent = load_study(edited(root, tmp_path, seed=5, repeat__runs=["vit+none-all"])).repetitions
+    assert silent == load_study(root / "params.yaml").repetitions
+    assert (silent.seeds, silent.runs) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": [1, 0]}, "seeds has 0, which is `seed`, the runs' own; name others"),
+        ({"seeds": [1, 2, 1]}, "seeds has 1 twice; name each once"),
+        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
+        ({"seeds": 3}, "seeds: Input should be a valid"),
+        ({"repeat__runs": ["vit+none-all"] * 2}, "repeat.runs has vit\\+none-all twice"),
+        ({"distill__teacher": "mobilnetv2"}, "distill.teacher 'mobilnetv2' is .*did you mean 'mobilenetv2'"),
+        ({"distill__student": "none"}, "distill.student 'none' is not one of deit, deit_distilled, mixer"),
+        ({"distill__alpha": 1.5}, "distill.alpha: Input should be less than or equal to 1"),
+        ({"distill__temperature": 0.0}, "distill.temperature: Input should be greater than 0"),
+        ({"distill__kind": "medium"}, "distill.kind: Input should be 'hard' or 'soft'"),
+        ({"distill__teacher": "vit", "train__freeze": "both"}, "train.freeze 'both' leaves a student nothing to learn"),
+    ],
+)
+def test_impossible_repetitions_and_lessons_are_refused(
+    root: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    """In the first stage, saying what could be."""
+    with pytest.raises(ParamsError, match=message):
+        load_study(edited(root, tmp_path, **changes))

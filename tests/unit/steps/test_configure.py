@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from pipeline.errors import ParamsError
 from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams, TrainParams
 from pipeline.steps.configure import configure
@@ -82,3 +85,31 @@ def test_a_removed_backbone_leaves_no_stale_file(root: Path, tmp_path: Path) -> 
     (tmp_path / "settings/backbones/old.json").write_text("{}")
     configure(params=root / "params.yaml", settings=tmp_path / "settings")
     assert not (tmp_path / "settings/backbones/old.json").exists()
+
+
+def plan_of(root: Path, folder: Path, **changes: object) -> bytes:
+    """Return the plan of repetitions that an edit of params.yaml makes."""
+    plan = folder / "repeats/plan.json"
+    configure(params=edited(root, folder, **changes), settings=folder / "settings", repetitions=plan)
+    return plan.read_bytes()
+
+
+def test_a_plan_changes_with_what_is_asked_for_only(root: Path, tmp_path: Path) -> None:
+    """Naming other runs, or another seed of the runs, matters once there are seeds to repeat them under."""
+    plain = plan_of(root, tmp_path)
+    assert plan_of(root, tmp_path, repeat__runs=["vit+vit-all"], seed=4) == plain
+    asked = plan_of(root, tmp_path, seeds=[1, 2])
+    assert len({plain, asked, plan_of(root, tmp_path, seeds=[1, 2], repeat__runs=["vit+vit-all"])}) == 3
+
+
+def test_seeds_and_teachers_are_nobody_elses_settings(root: Path, tmp_path: Path) -> None:
+    """Asking for more trains nothing that is there again."""
+    assert changed_files(root, tmp_path, seeds=[1, 2], repeat__runs=["vit+vit-all"]) == set()
+    assert changed_files(root, tmp_path, distill__teacher="mobilenetv2") == {"distill.json"}
+
+
+def test_only_runs_can_be_repeated(root: Path, tmp_path: Path) -> None:
+    """The paper's or the variant, and the message says what was perhaps meant."""
+    with pytest.raises(ParamsError, match=r"repeat.runs: 'vit\+vit-al' is .*did you mean 'vit\+vit-all'"):
+        plan_of(root, tmp_path, seeds=[1], repeat__runs=["vit+vit-al"])
+    plan_of(root, tmp_path, seeds=[1], repeat__runs=["mixer+mixer-all"], roi="mixer", extra_roi="mixer")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html import escape
@@ -12,12 +13,22 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ManifestError
+from pipeline.evaluation.distillation import DistillationSummary
+from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.repetitions import compare_seeds, nothing_repeated
 from pipeline.params.analysis import ReportParams
 from pipeline.reporting.grid import PAPER_RUNS
 from pipeline.steps.report import write_report
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import CATEGORIES, ROOT, VARIANT, StudyFolder, build_study
 
+LESSON = {
+    "teacher": "mobilenetv2+none-all",
+    "undistilled": "deit_distilled+none-all",
+    "student": "deit_distilled-of-mobilenetv2+none-all",
+}
+"""Runs of a lesson by their part."""
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 NAMESPACES = {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
 
@@ -67,7 +78,7 @@ def write(study: StudyFolder, report: Path, *, samples: int = 6, variant: str = 
     return write_page(study, report, samples=samples, variant=variant)
 
 
-def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: str = VARIANT) -> str:
+def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: str = VARIANT, **beyond: Path) -> str:
     """Run report alone; return the page."""
     write_report(
         ReportParams(samples=samples, seed=0),
@@ -82,8 +93,33 @@ def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: s
         explanations=study.explanations,
         settings=study.settings,
         report=report,
+        **beyond,
     )
     return (report / "index.html").read_text(encoding="utf-8")
+
+
+def write_repetitions(study: StudyFolder, path: Path) -> None:
+    """Pretend that three runs were repeated, with the answers of others that saw as much."""
+    alike = {"mobilenetv2+none-all": "vit", "vit+none-all": "deit", "mixer+none-all": "deit_distilled"}
+    tables = {
+        run: [
+            read_predictions(study.evaluations / name / "predictions.parquet")
+            for name in (run, f"{other}+none-all", "deit_distilled+none-all")
+        ]
+        for run, other in alike.items()
+    }
+    found = compare_seeds((0, 1, 2), tables, ("ketchup", "chili paste"), Bootstrap(0, resamples=200))
+    path.write_text(found.model_dump_json())
+
+
+def write_lesson(study: StudyFolder, folder: Path) -> None:
+    """Pretend that a student answers as a run of two branches does."""
+    for part, run in (("teacher", "mobilenetv2+none-all"), ("student", "vit+vit-all")):
+        shutil.copytree(study.evaluations / run, folder / part)
+    how = {"kind": "hard", "alpha": 0.5, "temperature": 3.0}
+    (folder / "student/run.json").write_text(json.dumps({"distillation": how}))
+    summary = DistillationSummary(**{key: LESSON[key] for key in ("teacher", "student", "undistilled")})
+    (folder / "summary.json").write_text(summary.model_dump_json())
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +257,62 @@ def test_the_page_lists_everything_that_was_left_out(tmp_path: Path) -> None:
     listed = [finding["file"] for finding in findings if f"<code>{escape(finding['file'])}</code>" in page]
     assert len(listed) == len(findings)
     assert "<script>alert" not in page
+
+
+@pytest.fixture(scope="module")
+def beyond(built: StudyFolder, page: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, object]]:
+    """Return the page and the results of a study with two more seeds and a taught student."""
+    assert page
+    folder = tmp_path_factory.mktemp("beyond")
+    write_repetitions(built, folder / "repetitions.json")
+    write_lesson(built, folder / "distilled/mobilenetv2")
+    places = {"repetitions": folder / "repetitions.json", "distilled": folder / "distilled/mobilenetv2"}
+    text = write_page(built, folder / "report", **places)
+    return text, json.loads((folder / "report/results.json").read_text(encoding="utf-8"))
+
+
+def section(page: str, name: str) -> str:
+    """Return one section of a page."""
+    start = page.index(f'<section id="{name}"')
+    return page[start : page.index("</section>", start)]
+
+
+def test_seeds_have_a_section_with_every_number(beyond: tuple[str, dict[str, object]]) -> None:
+    """Every seed of every run, and every difference with its interval; the same in results.json."""
+    page, results = beyond
+    text, stored = section(page, "seeds"), results["seeds"]
+    assert isinstance(stored, dict)
+    assert stored["seeds"] == [0, 1, 2]
+    assert text.count("<svg") == 2
+    for entry in stored["spreads"]:
+        assert all(f">{100 * value:.1f}</td>" in text for value in entry["by_seed"])
+    for entry in stored["contrasts"]:
+        low, high = (f"{100 * entry['difference'][end]:+.1f}".replace("-", "\N{MINUS SIGN}") for end in ("low", "high"))
+        assert f"{low} to {high}" in text
+    outline(page)
+
+
+def test_a_lesson_has_a_section_with_teacher_student_and_the_undistilled(beyond: tuple[str, dict[str, object]]) -> None:
+    """Scores of the three, and what the student gained on the other two; the same in results.json."""
+    page, results = beyond
+    text, stored = section(page, "lesson"), results["distillation"]
+    assert isinstance(stored, dict)
+    assert stored["runs"] == LESSON
+    assert list(stored["student_gains"]) == ["teacher", "undistilled"]
+    for run in LESSON.values():
+        assert f"<code>{run}</code>" in text
+    gain = stored["scores"]["student"]["top1"]["value"] - stored["scores"]["undistilled"]["top1"]["value"]
+    assert stored["student_gains"]["undistilled"]["top1"]["value"] == pytest.approx(gain)
+    assert "the teacher sets 50 % of the loss" in " ".join(text.split())
+
+
+def test_what_was_not_asked_for_has_no_section(built: StudyFolder, page: str, tmp_path: Path) -> None:
+    """Nor has an empty record of it; the page's bytes stay those of before."""
+    (tmp_path / "repetitions.json").write_text(nothing_repeated().model_dump_json())
+    (tmp_path / "none").mkdir()
+    nobody = DistillationSummary(teacher=None, student=None, undistilled=None)
+    (tmp_path / "none/summary.json").write_text(nobody.model_dump_json())
+    places = {"repetitions": tmp_path / "repetitions.json", "distilled": tmp_path / "none"}
+    assert write_page(built, tmp_path / "report", **places) == page
+    assert not {"seeds", "lesson"} & set(outline(page).ids)
+    assert not {"seeds", "distillation"} & json.loads((tmp_path / "report/results.json").read_text()).keys()

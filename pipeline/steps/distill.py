@@ -1,0 +1,57 @@
+"""Teach a student through DeiT's distillation token, on ROI samples."""
+
+from pathlib import Path
+
+from pipeline.evaluation.distillation import DistillationSummary
+from pipeline.params.analysis import EvaluateParams
+from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.runtime import RuntimeParams
+from pipeline.params.variation import DistillParams
+
+ABSENT = "none"
+SUMMARY, TEACHER, STUDENT = "summary.json", "teacher", "student"
+
+
+def distill(  # noqa: PLR0913 - every path and name of the stage
+    params: DistillParams,
+    *,
+    recipe: TrainParams,
+    judging: EvaluateParams,
+    class_set: ClassSetParams,
+    classes: str,
+    shards: Path,
+    judged_on: Path,
+    weights: Path,
+    output: Path,
+    runtime: RuntimeParams,
+) -> None:
+    """Write `output/summary.json` and, if somebody teaches, the packages `teacher` and `student` with their evaluation.
+
+    Args:
+        params: Who teaches whom, and how.
+        recipe: Section `train`, for both.
+        judging: Section `evaluate`.
+        class_set: Categories of both.
+        classes: Name of the class set.
+        shards: Cut-outs to train on; ROI views are used.
+        judged_on: Cut-outs to judge on.
+        weights: One folder a backbone.
+        output: Folder to write.
+        runtime: Where models are trained, and how often a checkpoint is written.
+
+    Raises:
+        ModelError: If the student has no distillation token, or a backbone cannot be built.
+        ParamsError: If the class set does not fit the categories, or the device or its precision is not there.
+        TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    summary = DistillationSummary(teacher=None, student=None, undistilled=None)
+    if params.teacher != ABSENT:
+        from pipeline.steps.lesson import Lesson, give_lesson  # noqa: PLC0415 - torch, only where somebody teaches
+
+        lesson = Lesson(params, recipe, class_set, classes, shards, weights, runtime)
+        give_lesson(lesson, judging, judged_on=judged_on, teacher=output / TEACHER, student=output / STUDENT)
+        summary = DistillationSummary(
+            teacher=lesson.teacher, student=lesson.student, undistilled=f"{params.student}+none-{classes}"
+        )
+    (output / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,42 @@
+"""DVC stage `distill`: one teacher, or none."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.params.analysis import EvaluateParams
+from pipeline.params.base import load_settings
+from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.runtime import load_runtime
+from pipeline.params.variation import DistillParams
+from pipeline.steps.distill import distill
+
+
+def main() -> None:
+    """Read data/settings, data/shards and data/weights, write data/distilled/TEACHER."""
+    arguments = _arguments()
+    distill(
+        load_settings(DistillParams, Path("data/settings/distill.json")),
+        recipe=load_settings(TrainParams, Path("data/settings/train.json")),
+        judging=load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
+        class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
+        classes=arguments.classes,
+        shards=Path("data/shards") / arguments.train,
+        judged_on=Path("data/shards") / arguments.source,
+        weights=Path("data/weights"),
+        output=Path("data/distilled") / arguments.teacher,
+        runtime=load_runtime(),
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--teacher", required=True, help="backbone that teaches, or none")
+    parser.add_argument("--classes", required=True, help="class set")
+    parser.add_argument("--train", required=True, help="mask source to train on")
+    parser.add_argument("--source", required=True, help="mask source to judge on")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_stage(main)
