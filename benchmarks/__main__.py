@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,14 +11,21 @@ from pipeline import processor  # noqa: F401 - before numpy and torch
 # isort: split
 import torch
 
-from benchmarks import loading, sharding
+from benchmarks import growth, judging, loading, masking, memory, sharding, startup, training
 from benchmarks.material import REAL_PHOTOS, make_material
 from benchmarks.row import Row, machine, write_rows
 from benchmarks.site import Site
+from pipeline.segmentation.sam_architecture import ARCHITECTURES
 
 GROUPS: dict[str, Callable[[Site], Iterator[Row]]] = {
     "sharding": sharding.measure,
     "loading": loading.measure,
+    "memory": memory.measure,
+    "growth": growth.measure,
+    "masking": masking.measure,
+    "startup": startup.measure,
+    "training": training.measure,
+    "judging": judging.measure,
 }
 
 
@@ -49,11 +55,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photos", type=int, default=200, help="photos at most")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contender")
     parser.add_argument("--only", nargs="+", choices=GROUPS, help="groups of rows")
-    parser.add_argument("--sam", default="vit_b", help="SAM timed on the CPU; tiny for a trial")
+    parser.add_argument("--sam", default="vit_b", choices=ARCHITECTURES, help="SAM timed on the CPU; tiny for a trial")
     parser.add_argument("--scratch", type=Path, help="folder for temporary files")
     parser.add_argument("--output", type=Path, default=Path("data/bench/rows.json"), help="JSON to write")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

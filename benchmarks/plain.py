@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import UInt8
 from PIL import Image as Pillow
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -18,8 +18,6 @@ from pipeline.datasets.samples import Sample, read_samples
 from pipeline.datasets.shards import Shards
 
 VIEWS = ("roi", "extra_roi")
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, of RGB in [0, 1]."""
 
 
 class Cutouts(NamedTuple):
@@ -93,7 +91,7 @@ def read_pngs(folder: Path) -> int:
 
 
 class JpegFolder(Dataset[tuple[Tensor, Tensor, int]]):
-    """Folders of JPEG cut-outs of the photo's size: decode, letterbox, flip, normalise, sample by sample."""
+    """Folders of JPEG cut-outs of the photo's size: decode, letterbox, flip, sample by sample."""
 
     def __init__(self, folder: Path, split: str, size: int) -> None:
         """List the files once."""
@@ -106,22 +104,15 @@ class JpegFolder(Dataset[tuple[Tensor, Tensor, int]]):
         """Return the number of samples."""
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Float32[Tensor, "3 S S"], Float32[Tensor, "3 S S"], int]:
-        """Return a normalised sample, mirrored at random."""
+    def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 S S"], UInt8[Tensor, "3 S S"], int]:
+        """Return a sample, mirrored at random."""
         *paths, target = self.files[index]
         mirrored = bool(torch.rand(()) < 1 / 2)
         roi, extra_roi = (self._view(path, mirrored=mirrored) for path in paths)
         return roi, extra_roi, target
 
-    def _view(self, path: Path, *, mirrored: bool) -> Float32[Tensor, "3 S S"]:
+    def _view(self, path: Path, *, mirrored: bool) -> UInt8[Tensor, "3 S S"]:
         square = letterbox(Pillow.open(path).convert("RGB"), self.size)
         if mirrored:
             square = square.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
-        pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)
-        return normalise(pixels.unsqueeze(0))[0]
-
-
-def normalise(pixels: Tensor) -> Float32[Tensor, "B 3 S S"]:
-    """Return what a backbone takes of pixels in [0, 255]."""
-    mean, std = (255 * torch.tensor(each).view(3, 1, 1) for each in (MEAN, STD))
-    return pixels.float().sub_(mean).div_(std)
+        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

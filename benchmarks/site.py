@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.material import Material
+from pipeline.params.masks import SamArchitectureName
 
 
 @dataclass(frozen=True)
@@ -18,5 +19,5 @@ class Site:
     """How often the contenders take turns."""
     device: str
     """`cpu` or `cuda`."""
-    sam: str
-    """SAM whose encoder is timed on a CPU; see `benchmarks.sam_photos`."""
+    sam: SamArchitectureName
+    """SAM whose encoder is timed on a CPU; its weights are random."""

@@ -138,7 +138,8 @@ def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
     """Clip an ROI to what leaves the extra-ROI `photo` + `fill` - ROI within [0, 255]; nothing here exceeds 8 bits."""
     highest = np.uint8(WHITE - fill)
     below, above = np.maximum(photo, highest) - highest, np.minimum(photo, highest) + np.uint8(fill)
-    return np.minimum(np.maximum(kept, below), above)
+    clipped: Fitted = np.minimum(np.maximum(kept, below), above)
+    return clipped
 
 
 def _resized(image: Image, rect: Rect) -> Fitted:

@@ -104,5 +104,7 @@ class _Filling:
             self.stores[view].append(pictures)
 
     def views(self) -> tuple[View | None, View | Complement | None]:
-        roi, extra_roi = (store and store.view for store in map(self.stores.get, ("roi", "extra_roi")))
-        return roi, extra_roi if self.sums is None or roi is None else self.sums.complement(roi)
+        views = {view: store.view for view, store in self.stores.items()}
+        if self.sums is None:
+            return views.get("roi"), views.get("extra_roi")
+        return views["roi"], self.sums.complement(views["roi"])

@@ -34,14 +34,15 @@ class Complement(NamedTuple):
 def gather(
     view: View | Complement, rows: Int64[Tensor, " B"], mirror: Bool[Tensor, " B"] | None
 ) -> UInt8[Tensor, "B 3 S S"]:
-    """Return some samples, those of `mirror` flipped left to right."""
+    """Return some samples, those of `mirror` flipped left to right; everything on the CPU."""
     if isinstance(view, Complement):
         chosen = _rows_of(view.sums, view.photos.index_select(0, rows)).sub_(_rows_of(view.roi, rows))
     else:
         chosen = _rows_of(view, rows)
     if mirror is not None:
         flipped = mirror.nonzero()[:, 0]
-        chosen.index_copy_(0, flipped, chosen.index_select(0, flipped).flip(2))
+        # NumPy's assignment takes a thirtieth of the time of `index_copy_`.
+        chosen.numpy()[flipped.numpy()] = chosen.index_select(0, flipped).flip(2).numpy()
     return chosen.permute(0, 3, 1, 2)
 
 

@@ -22,7 +22,8 @@ BOTH = frozenset({"roi", "extra_roi"})
 def shards(tmp_path: Path) -> Shards:
     """Return ten samples of five photos in two shards, cut in the middle of a photo."""
     train = random_batch(10)
-    return Shards(write_shards_of(tmp_path / "shards", {"train": [select(train, range(5)), select(train, range(5, 10))]}))
+    parts = [select(train, range(5)), select(train, range(5, 10))]
+    return Shards(write_shards_of(tmp_path / "shards", {"train": parts}))
 
 
 def load(shards: Shards, scratch: Path | None = None, exclude: tuple[str, ...] = ()) -> Split:
