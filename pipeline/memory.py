@@ -1,5 +1,7 @@
-"""How much memory a process may still take."""
+"""How much memory a process may still take, and what it does with memory it no longer needs."""
 
+import ctypes
+import platform
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
@@ -27,3 +29,17 @@ def _of_container(cgroup: Path) -> int:
         return UNKNOWN if limit == "max" else max(0, int(limit) - int(used))
     except (OSError, ValueError):
         return UNKNOWN
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of handing it back to the kernel after every layer.
+
+    Measured on MobileNetV2 at 224 px, batch 50, two threads: zeroing fresh pages took as much CPU time as the
+    arithmetic (6.0 of 11.9 s for two steps); with the heap kept, 0.3 s. No other C library has these switches.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_max, arena_max = -1, -4, -8  # names of malloc.h
+    libc = ctypes.CDLL(None)
+    for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
+        libc.mallopt(option, value)

@@ -31,28 +31,32 @@ class Layout(NamedTuple):
     """Columns that may lack values."""
 
 
-def read_table(path: Path, layout: Layout, *, rows: int | None = None) -> pa.Table:
+def read_table(
+    path: Path, layout: Layout, *, rows: int | None = None, columns: tuple[str, ...] | None = None
+) -> pa.Table:
     """Return the table of a file.
 
     Args:
         path: File to read.
         layout: What it must hold.
         rows: Rows it must have, if known.
+        columns: Columns to read, in the order of the layout; None reads all.
 
     Raises:
         ManifestError: If the file is damaged, has other columns or another number of rows, or lacks values.
     """
     again = f"run `dvc repro -f {layout.stage}`"
     try:
-        table = pq.read_table(path).combine_chunks()
+        table = pq.read_table(path, columns=columns and list(columns)).combine_chunks()
         table.validate(full=True)
     except DAMAGE as error:
         raise damaged(path, error, layout.stage) from error
-    if not table.schema.equals(layout.schema):
+    schema = layout.schema if columns is None else pa.schema([layout.schema.field(name) for name in columns])
+    if not table.schema.equals(schema):
         raise ManifestError(f"{path}: columns differ from version {layout.version}; {again}")
     if rows is not None and len(table) != rows:
         raise ManifestError(f"{path}: {len(table)} rows, not the {rows} of the manifest; {again}")
-    for name in layout.schema.names:
+    for name in schema.names:
         if name not in layout.optional and _lacks(table[name]):
             raise ManifestError(f"{path}: lacks values in column {name!r}; {again}")
     return table

@@ -137,8 +137,10 @@ def _resized_roi(image: Image, mask: Mask, extent: Extent, rect: Rect, *, fill: 
 def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
     """Clip an ROI to what leaves the extra-ROI `photo` + `fill` - ROI within [0, 255]; nothing here exceeds 8 bits."""
     highest = np.uint8(WHITE - fill)
-    below, above = np.maximum(photo, highest) - highest, np.minimum(photo, highest) + np.uint8(fill)
-    clipped: Fitted = np.minimum(np.maximum(kept, below), above)
+    above = np.minimum(photo, highest) + np.uint8(fill)
+    clipped: Fitted = np.minimum(kept, above)
+    if fill:
+        np.maximum(clipped, np.maximum(photo, highest) - highest, out=clipped)
     return clipped
 
 

@@ -10,8 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
-from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.shards import Shards
+from pipeline.datasets.shards import Shards, ViewBatch
 from pipeline.errors import DatasetError
 from pipeline.training.batches import Batch, Draw
 from pipeline.training.views import Complement, PhotoSums, View, ViewStore, gather
@@ -74,7 +73,7 @@ def load_split(
     filling = _Filling(shards, name, views, scratch)
     ids: list[str] = []
     targets: list[np.ndarray] = []
-    for batch in shards.batches(name):
+    for batch in shards.view_batches(name, views):
         mapped = classes.index[batch.targets]
         rows = np.flatnonzero(mapped != EXCLUDED)
         ids.extend(batch.sample_ids[row] for row in rows)
@@ -95,9 +94,9 @@ class _Filling:
         }
         self.sums = PhotoSums(self.stores["extra_roi"]) if len(views) > 1 else None
 
-    def append(self, batch: SampleBatch, rows: Int64[np.ndarray, " N"]) -> None:
-        whole = len(rows) == len(batch)  # which spares a copy
-        pixels = {view: getattr(batch, view) if whole else getattr(batch, view)[rows] for view in self.stores}
+    def append(self, batch: ViewBatch, rows: Int64[np.ndarray, " N"]) -> None:
+        whole = len(rows) == len(batch.targets)  # which spares a copy
+        pixels = {view: pictures if whole else pictures[rows] for view, pictures in batch.views.items()}
         if self.sums is not None:
             self.sums.append(pixels["roi"], pixels.pop("extra_roi"))
         for view, pictures in pixels.items():
