@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Images, Targets
-from pipeline.datasets.parquet import Layout, read_table
+from pipeline.datasets.parquet import Layout, read_batches, read_table
 from pipeline.datasets.sample_batch import Rects, SampleBatch
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
@@ -23,6 +23,8 @@ from pipeline.params.data import PairParams
 
 SCHEMA_VERSION = 1
 KIND = "shards"
+ROWS_AT_A_TIME = 32
+"""Of a reader that streams; 10 MB of both views at 224 pixels."""
 
 
 def schema_for(image_size: int) -> pa.Schema:
@@ -94,7 +96,7 @@ def _pixels(column: pa.FixedSizeBinaryArray) -> np.ndarray:
 
 
 class ViewBatch(NamedTuple):
-    """Samples of a file with nothing but what training looks at; the pixels are not to be written to."""
+    """Some samples with nothing but what training looks at; the pixels are not to be written to."""
 
     sample_ids: tuple[str, ...]
     """`<split>/<photo stem>/<category id>`."""
@@ -144,22 +146,20 @@ class Shards:
             yield self.read_file(split, number)
 
     def view_batches(self, split: str, views: frozenset[str]) -> Iterator[ViewBatch]:
-        """Yield the split file by file, reading no other pixels than those of `views` and copying none.
+        """Yield the split a few rows at a time, reading no other pixels than those of `views` and copying none.
 
         Raises:
             ManifestError: If a file is absent or damaged.
         """
-        layout = self._layout()
+        layout, side = self._layout(), self.image_size
         columns = tuple(name for name in layout.schema.names if name in {"sample_id", "target", *views})
         for entry in self.files(split):
             path = verified(self.folder, entry)
-            table = read_table(path, layout, rows=entry.rows, columns=columns)
-            column = {name: _whole(table[name]) for name in columns}
-            targets = column["target"].to_numpy()
-            self._check_targets(targets, path)
-            shape = (entry.rows, self.image_size, self.image_size, 3)
-            pixels = {name: _pixels(column[name]).reshape(shape) for name in sorted(views)}
-            yield ViewBatch(tuple(column["sample_id"].to_pylist()), targets, pixels)
+            for batch in read_batches(path, layout, rows=entry.rows, columns=columns, rows_at_a_time=ROWS_AT_A_TIME):
+                targets = batch.column("target").to_numpy()
+                self._check_targets(targets, path)
+                pixels = {name: _pixels(batch.column(name)).reshape(-1, side, side, 3) for name in sorted(views)}
+                yield ViewBatch(tuple(batch.column("sample_id").to_pylist()), targets, pixels)
 
     def read_file(self, split: str, number: int) -> SampleBatch:
         """Return the samples of one file of a split; the arrays are the caller's to change.

@@ -79,6 +79,7 @@ def load_split(
         ids.extend(batch.sample_ids[row] for row in rows)
         targets.append(mapped[rows])
         filling.append(batch, rows)
+        del batch  # or it would stay while the next one is read
     if not ids:
         raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
     return Split(tuple(ids), torch.from_numpy(np.concatenate(targets)), *filling.views())

@@ -99,7 +99,8 @@ class PhotoSums:
 
     def append(self, roi: Images, extra_roi: Images) -> None:
         """Take the next samples."""
-        for total in np.add(roi, extra_roi):  # modulo 256
+        for one, other in zip(roi, extra_roi, strict=True):
+            total = np.add(one, other)  # modulo 256
             if not np.array_equal(self.store.last(), total[np.newaxis]):
                 self.store.append(total[np.newaxis])
             self._photos.append(self.store.filled - 1)
