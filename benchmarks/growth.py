@@ -1,14 +1,14 @@
 """What ten times the photos cost, in processes of their own: time by sample, and the highest memory."""
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.material import Material, keep_some
-from benchmarks.measure import cost_of
+from benchmarks.measure import cost_of, forget_peak, peak_bytes
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.samples import read_samples
@@ -62,9 +62,9 @@ def main() -> None:
     material = Material(root, load_study(source / "params.yaml"))
     measured: Measured = {}
     for step, work in STEPS.items():
-        cost = cost_of(lambda work=work: work(material))  # type: ignore[misc]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        measured[step] = {"cpu": cost.cpu, "peak_megabytes": peak}
+        forget_peak()
+        cost = cost_of(partial(work, material))
+        measured[step] = {"cpu": cost.cpu, "peak_megabytes": peak_bytes() / 1e6}
     samples = sum(1 for _ in read_samples(material.samples))
     print(json.dumps({step: figures | {"samples": samples} for step, figures in measured.items()}))
 
