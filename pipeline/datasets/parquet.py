@@ -100,6 +100,7 @@ def read_batches(
     again = f"run `dvc repro -f {layout.stage}`"
     try:
         with pq.ParquetFile(path) as file:
+            check_row_counts(file.metadata)
             if not file.schema_arrow.equals(layout.schema):
                 raise ManifestError(f"{path}: columns differ from version {layout.version}; {again}")
             if file.metadata.num_rows != rows:
