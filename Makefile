@@ -18,7 +18,7 @@ UV := .venv/lock/bin/uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
 KILLS ?= 200
 
-.PHONY: help install repro test check fast exps mend deps lock licences audit torture fuzz format clean
+.PHONY: help install repro test check fast exps mend deps lock licences audit torture fuzz bench format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -85,6 +85,9 @@ torture: .venv/.installed-dev  ## Kill the graph KILLS=200 times and compare; an
 
 fuzz: .venv/.installed-dev  ## Fuzz the readers of files for an hour; findings lie in .unfinished/fuzz
 	@tools/fuzz.sh
+
+bench: .venv/.installed  ## Measure every part beside a plain alternative; a quarter of an hour on two cores
+	python -m benchmarks $(BENCH)
 
 format: .venv/.installed-dev  ## Sort imports and format
 	ruff check --fix

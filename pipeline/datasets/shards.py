@@ -8,12 +8,14 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.datasets.parquet import Layout, read_table
+from pipeline.arrays import Images, Targets
+from pipeline.datasets.parquet import Layout, read_batches, read_table
 from pipeline.datasets.sample_batch import Rects, SampleBatch
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
@@ -21,6 +23,8 @@ from pipeline.params.data import PairParams
 
 SCHEMA_VERSION = 1
 KIND = "shards"
+ROWS_AT_A_TIME = 32
+"""Of a reader that streams; 10 MB of both views at 224 pixels."""
 
 
 def schema_for(image_size: int) -> pa.Schema:
@@ -81,10 +85,25 @@ def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(contiguous), [None, pa.py_buffer(contiguous)])
 
 
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)  # which copies even one
+
+
 def _pixels(column: pa.FixedSizeBinaryArray) -> np.ndarray:
     width = column.type.byte_width
     flat = np.frombuffer(column.buffers()[1], np.uint8)
     return flat[column.offset * width : (column.offset + len(column)) * width].reshape(len(column), width)
+
+
+class ViewBatch(NamedTuple):
+    """Some samples with nothing but what training looks at; the pixels are not to be written to."""
+
+    sample_ids: tuple[str, ...]
+    """`<split>/<photo stem>/<category id>`."""
+    targets: Targets
+    """Class index into the manifest's categories."""
+    views: dict[str, Images]
+    """Pixels of the views asked for, by name: `roi`, `extra_roi`."""
 
 
 class Shards:
@@ -125,6 +144,22 @@ class Shards:
         """
         for number in range(len(self.files(split))):
             yield self.read_file(split, number)
+
+    def view_batches(self, split: str, views: frozenset[str]) -> Iterator[ViewBatch]:
+        """Yield the split a few rows at a time, reading no other pixels than those of `views` and copying none.
+
+        Raises:
+            ManifestError: If a file is absent or damaged.
+        """
+        layout, side = self._layout(), self.image_size
+        columns = tuple(name for name in layout.schema.names if name in {"sample_id", "target", *views})
+        for entry in self.files(split):
+            path = verified(self.folder, entry)
+            for batch in read_batches(path, layout, rows=entry.rows, columns=columns, rows_at_a_time=ROWS_AT_A_TIME):
+                targets = batch.column("target").to_numpy()
+                self._check_targets(targets, path)
+                pixels = {name: _pixels(batch.column(name)).reshape(-1, side, side, 3) for name in sorted(views)}
+                yield ViewBatch(tuple(batch.column("sample_id").to_pylist()), targets, pixels)
 
     def read_file(self, split: str, number: int) -> SampleBatch:
         """Return the samples of one file of a split; the arrays are the caller's to change.
@@ -167,12 +202,19 @@ class Shards:
 
     def _read(self, entry: FileEntry) -> SampleBatch:
         path = verified(self.folder, entry)
-        table = read_table(path, Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair"), rows=entry.rows)
-        batch = _batch({name: pa.concat_arrays(table[name].chunks) for name in table.column_names}, self.image_size)
-        named = batch.targets.min() >= 0 and batch.targets.max() < len(self.categories)
-        if not (named and _inside(batch.rects, self.image_size)):
-            raise ManifestError(f"{path}: targets or rectangles out of range; run `dvc repro -f pair`")
+        table = read_table(path, self._layout(), rows=entry.rows)
+        batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
+        self._check_targets(batch.targets, path)
+        if not _inside(batch.rects, self.image_size):
+            raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
         return batch
+
+    def _layout(self) -> Layout:
+        return Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair")
+
+    def _check_targets(self, targets: Targets, path: Path) -> None:
+        if targets.min() < 0 or targets.max() >= len(self.categories):
+            raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
 
 
 def _inside(rects: Rects, size: int) -> bool:

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
 from pipeline.imaging.cutout import CutoutPair, cut_out
+from pipeline.imaging.partial_resize import Extent, extent_of, resize_part
 from pipeline.params.data import Geometry
 
 WHITE = 255
@@ -74,14 +75,19 @@ def letterbox_mask(mask: Mask, *, size: int, rect: Rect | None = None) -> Square
     A mask that has pixels keeps at least one, that of the greatest share, however thin it is.
     """
     rect = rect or letterbox_rect(*mask.shape, size=size)
-    shares = Pillow.fromarray(mask.astype(np.float32)).resize((rect.width, rect.height), Pillow.Resampling.BOX)
+    square = np.zeros((size, size), np.bool_)
+    extent = extent_of(mask)
+    if extent is None:
+        return square
+    rows = Pillow.fromarray(mask[extent.top : extent.bottom].astype(np.float32))
+    to = rect.width, rect.height
+    shares, columns = resize_part(rows, extent, Pillow.Resampling.BOX, height=len(mask), to=to, around=0)
     covered = np.asarray(shares)
     # Half of a pixel up to the rounding of 32 bit sums counts as half, not as more.
     kept = covered > 0.5 + 1e-5
-    if mask.any() and not kept.any():
+    if not kept.any():
         kept.flat[covered.argmax()] = True
-    square = np.zeros((size, size), np.bool_)
-    square[rect.inside] = kept
+    square[rect.inside][:, columns] = kept
     return square
 
 
@@ -108,18 +114,41 @@ def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and betwe
     """
     size = boxed.shape[0]
     rect = rect or letterbox_rect(*image.shape[:2], size=size)
-    total = boxed[rect.inside].astype(np.int16) + np.int16(fill)
-    kept = _resized(cut_out(image, mask, fill=fill).roi, rect)
-    roi = np.clip(kept, np.maximum(total - WHITE, 0), np.minimum(total, WHITE))
-    views = (view.astype(np.uint8) for view in (roi, total - roi))
-    return CutoutPair(*(_framed(view, rect, size=size, pad=pad) for view in views))
+    roi, extra_roi = _framed(np.uint8(fill), rect, size=size, pad=pad), boxed.copy()
+    extent = extent_of(mask)
+    if extent is not None:
+        kept, columns = _resized_roi(image, mask, extent, rect, fill=fill)
+        place = rect.inside[0], slice(rect.left + columns.start, rect.left + columns.stop)
+        roi[place] = _within(kept, boxed[place], fill)
+        extra_roi[place] -= roi[place] - np.uint8(fill)  # modulo 256, and what comes out is a gray level
+    return CutoutPair(roi, extra_roi)
+
+
+def _resized_roi(image: Image, mask: Mask, extent: Extent, rect: Rect, *, fill: int) -> tuple[Fitted, slice]:
+    """Return some columns of the resized ROI, and which; the others are `fill`."""
+    height, width = mask.shape
+    rows = Pillow.new("RGB", (width, extent.bottom - extent.top), (fill, fill, fill))
+    rows.paste(cut_out(image[extent.inside], mask[extent.inside], fill=fill), (extent.left, 0))
+    to = rect.width, rect.height
+    kept, columns = resize_part(rows, extent, Pillow.Resampling.BICUBIC, height=height, to=to, around=fill)
+    return np.asarray(kept), columns
+
+
+def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
+    """Clip an ROI to what leaves the extra-ROI `photo` + `fill` - ROI within [0, 255]; nothing here exceeds 8 bits."""
+    highest = np.uint8(WHITE - fill)
+    above = np.minimum(photo, highest) + np.uint8(fill)
+    clipped: Fitted = np.minimum(kept, above)
+    if fill:
+        np.maximum(clipped, np.maximum(photo, highest) - highest, out=clipped)
+    return clipped
 
 
 def _resized(image: Image, rect: Rect) -> Fitted:
     return np.asarray(Pillow.fromarray(image).resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
 
 
-def _framed(image: Fitted, rect: Rect, *, size: int, pad: int) -> Square:
+def _framed(image: Fitted | np.uint8, rect: Rect, *, size: int, pad: int) -> Square:
     square = np.full((size, size, 3), pad, np.uint8)
     square[rect.inside] = image
     return square

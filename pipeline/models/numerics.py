@@ -3,15 +3,14 @@
 from pipeline import processor  # noqa: F401 - before torch
 
 # isort: split
-import ctypes
 import hashlib
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from pipeline.errors import ParamsError
+from pipeline.memory import keep_freed_memory
 from pipeline.models.lazy_compiler import defer_compiler
 
 defer_compiler()
@@ -24,7 +23,7 @@ def fix_numerics(threads: int, seed: int) -> None:
         threads: CPU threads; sums are split among them, so their number is part of the result.
         seed: Seed of the global generators.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(threads)
     # The same switch as `use_deterministic_algorithms`, which imports the compiler to tell it too; see `Learner`.
     torch.set_deterministic_debug_mode("error")
@@ -32,20 +31,6 @@ def fix_numerics(threads: int, seed: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(seed)
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed memory instead of handing it back to the kernel after every layer.
-
-    Measured on MobileNetV2 at 224 px, batch 50, two threads: zeroing fresh pages took as much CPU time as the
-    arithmetic (6.0 of 11.9 s for two steps); with the heap kept, 0.3 s. No other C library has these switches.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, mmap_max, arena_max = -1, -4, -8  # names of malloc.h
-    libc = ctypes.CDLL(None)
-    for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
-        libc.mallopt(option, value)
 
 
 def seed_of(seed: int, *purpose: str | int) -> int:

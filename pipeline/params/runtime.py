@@ -24,6 +24,12 @@ class RuntimeParams(Section):
     """Training time between two checkpoints inside an epoch, in minutes; 0 writes one after every step."""
     live_after: float = Field(default=60.0, ge=0)
     """Training time before DVCLive is started, in seconds; a run that is over sooner spares itself the import."""
+    memory_gigabytes: float = Field(default=0.0, ge=0)
+    """Memory for the pixels of a run in training, in 10^9 bytes; more goes to a file; 0 is half of the free."""
+
+    def memory_bytes(self) -> int:
+        """Return `memory_gigabytes` in bytes."""
+        return int(self.memory_gigabytes * 1e9)
 
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""

@@ -18,6 +18,7 @@ from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_photo
 from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.memory import keep_freed_memory
 from pipeline.params.data import PairParams
 from pipeline.space import space_watched
 from pipeline.workspace import publish, unfinished
@@ -85,6 +86,7 @@ def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[Plann
 def _write_file(  # noqa: PLR0913 - bound once by `partial`
     planned: PlannedShard, path: Path, *, params: PairParams, raw: Path, masks: Path, metadata: dict[str, str]
 ) -> None:
+    keep_freed_memory()  # a shard's arrays are as large as those of the next
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
     stored = planned.masks.read(masks)
     if tuple(mask.sample_id for mask in stored) != batch.sample_ids:

@@ -17,6 +17,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError, WeightsError
 from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import MANIFEST, sha256_of
+from pipeline.memory import available_bytes
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.numerics import pick_device
 from pipeline.models.package import (
@@ -32,6 +33,7 @@ from pipeline.models.package import (
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
+from pipeline.space import ensure_space, readable
 from pipeline.training.batches import Source
 from pipeline.training.checkpoint import Checkpoint, Pace
 from pipeline.training.distilling import Distilling
@@ -42,11 +44,12 @@ from pipeline.training.learner import Learner
 from pipeline.training.live import HISTORY, LiveCurves
 from pipeline.training.objective import class_weights, make_objective
 from pipeline.training.precision import Precision, choose_precision
-from pipeline.training.split import load_split
+from pipeline.training.split import bytes_of_split, load_split
 from pipeline.training.watch import Watch
 from pipeline.workspace import publish, unfinished
 
 CHECKPOINT = "checkpoint.pt"
+SPLITS = ("train", "test")
 VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
 
 
@@ -73,6 +76,7 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     Raises:
         ModelError: If both branches are absent or a backbone cannot be built.
         ParamsError: If the class set does not fit the categories, or the device or its precision is not there.
+        SpaceError: If pixels go to a file and the disk has no room for it.
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
     """
     source = Shards(shards)
@@ -123,7 +127,7 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
     identity = plan.model_dump_json()
     with unfinished("train", identity) as folder:
         shutil.rmtree(output, ignore_errors=True)  # so that the curves shown there are this run's
-        course = _course(plan, class_map, source)
+        course = _course(plan, class_map, source, _scratch(folder, plan, source, runtime))
         learner = _learner(plan, course, _tensors(weights, plan), teacher)
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
         tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
@@ -162,8 +166,20 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     return tensors
 
 
-def _course(plan: RunPlan, class_map: ClassMap, source: Shards) -> Course:
-    train, test = (load_split(source, name, class_map, views=frozenset(plan.backbones)) for name in ("train", "test"))
+def _scratch(folder: Path, plan: RunPlan, source: Shards, runtime: RuntimeParams) -> Path | None:
+    """Return where pixels go that memory has no room for; None where it has."""
+    needed = sum(bytes_of_split(source, name, views=frozenset(plan.backbones)) for name in SPLITS)
+    allowed = runtime.memory_bytes() or available_bytes() // 2
+    if needed <= allowed:
+        return None
+    ensure_space(folder, needed)
+    note(f"train {plan.run}: {readable(needed)} of pixels lie in a file, {readable(allowed)} of memory are for them")
+    return folder
+
+
+def _course(plan: RunPlan, class_map: ClassMap, source: Shards, scratch: Path | None) -> Course:
+    views = frozenset(plan.backbones)
+    train, test = (load_split(source, name, class_map, views=views, scratch=scratch) for name in SPLITS)
     weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
     return Course(train, test, weights, class_map.positions(plan.ambiguous))
 

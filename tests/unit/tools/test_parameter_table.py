@@ -37,7 +37,7 @@ def test_the_readme_has_the_table_of_the_graph(root: Path, listed: list[Row]) ->
 
 
 def test_every_parameter_has_a_row_or_one_choice_only(values: dict[str, Any], listed: list[Row]) -> None:
-    """Nothing in params.yaml is forgotten: `none` has no settings, one choice leaves no other; one backbone can be taught."""
+    """Nothing in params.yaml is forgotten; `none` has no settings, and one choice leaves no other."""
     labels = {row.label.split("=")[0] for row in listed}
     alone = {general(key) for key in leaves(values) if len(literals(key)) == 1}
     assert {general(key) for key in leaves(values)} - labels - alone == {"backbones.NAME", "distill.student"}
