@@ -25,6 +25,11 @@ class RuntimeParams(Section):
     live_after: float = Field(default=60.0, ge=0)
     """Training time before DVCLive is started, in seconds; a run that is over sooner spares itself the import."""
 
+    engine: Literal["local", "ray"] = "local"
+    """Who does the work of segment and pair: processes of this machine, or a Ray cluster; the bytes are the same."""
+    ray_address: str | None = None
+    """Cluster to join, `auto` or `host:port`; none starts one on this machine, with `workers` CPUs."""
+
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""
         return self.workers or len(os.sched_getaffinity(0))
