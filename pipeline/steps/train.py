@@ -36,13 +36,15 @@ from pipeline.training.checkpoint import Checkpoint, Pace
 from pipeline.training.epoch import TestPass
 from pipeline.training.fit import Course, fit
 from pipeline.training.history import EpochRecord, write_history
+from pipeline.training.launch import place_of_work
 from pipeline.training.learner import Learner
 from pipeline.training.live import HISTORY, LiveCurves
 from pipeline.training.objective import class_weights, make_objective
 from pipeline.training.precision import Precision, choose_precision
+from pipeline.training.ranks import present_ranks
 from pipeline.training.split import load_split
 from pipeline.training.watch import Watch
-from pipeline.workspace import publish, unfinished
+from pipeline.workspace import publish
 
 CHECKPOINT = "checkpoint.pt"
 VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
@@ -97,18 +99,18 @@ def _carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
     plan: RunPlan, class_map: ClassMap, source: Shards, *, weights: Path, output: Path, runtime: RuntimeParams
 ) -> None:
     identity = plan.model_dump_json()
-    with unfinished("train", identity) as folder:
-        shutil.rmtree(output, ignore_errors=True)  # so that the curves shown there are this run's
+    with place_of_work("train", identity, output, present_ranks()) as (folder, published):
+        shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
         course = _course(plan, class_map, source)
         learner = _learner(plan, course, _tensors(weights, plan))
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
-        tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
+        tested, records = _fit(plan, learner, course, checkpoint, published, runtime)
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
         save_run(learner.judged, _conclude(plan, course.test, tested, records[-1]), finished)
         write_history(records, finished / HISTORY)
-        publish(finished, output)
+        publish(finished, published)
 
 
 def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, BackboneCard]:
