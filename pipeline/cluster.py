@@ -8,6 +8,7 @@ from pipeline.processor import INSTRUCTION_SET
 
 # isort: split
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ QUEUED_PER_CPU = 3
 """Items under way or waiting beside each one a CPU works on, so that a worker never waits for the driver."""
 LOSSES = 5
 """How often one item may lose its worker; one that kills every worker it meets must not go round for ever."""
+PATIENCE = 10.0
+"""Seconds for a cluster's head to answer."""
 CODE = Path(__file__).parent
 NO_REPORTS = "RAY_USAGE_STATS_ENABLED"
 """Set to 0, Ray does not report home."""
@@ -92,18 +95,31 @@ def _ray() -> ModuleType:
 def _connect(ray: ModuleType, cluster: RayCluster) -> None:
     # The modules travel with the job, so that every machine works by this checkout's code. Numpy is there before them.
     environment = {"py_modules": [str(CODE)], "env_vars": INSTRUCTION_SET}
-    quiet = {"log_to_driver": False, "logging_level": "error", "runtime_env": environment}
+    quiet = {"log_to_driver": False, "logging_level": "critical", "runtime_env": environment}
     try:
+        _knock(cluster.address)
         if cluster.address is None:
             ray.init(num_cpus=cluster.workers, include_dashboard=False, **quiet)
         else:
             ray.init(cluster.address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ParamsError(
             f"params.yaml: runtime.ray_address: no cluster at {cluster.address} ({reason}); start one with "
             "`ray start --head`, or set it to null"
         ) from error
+
+
+def _knock(address: str | None) -> None:
+    """Try whether anybody listens: Ray itself would insist for minutes.
+
+    Raises:
+        OSError: If nobody does.
+        ValueError: If the address has no port.
+    """
+    if address not in {None, "auto", "local"}:
+        host, _, port = str(address).rpartition(":")
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
 def _call(home: Path, function: Callable[[Item], Result], item: Item) -> Result:

@@ -106,6 +106,14 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPat
         list(RayCluster(None, 1).map_ordered(neg, [1]))
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "no.such.host.invalid:6379"])
+def test_where_no_cluster_is_one_line_says_so_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would insist for minutes."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(ParamsError, match=rf"runtime.ray_address: no cluster at {address} .*`ray start --head`"):
+        list(RayCluster(address, 1).map_ordered(neg, [1]))
+
+
 def test_the_engine_is_chosen_in_params() -> None:
     """Local unless asked otherwise."""
     assert cluster_of(RuntimeParams(workers=1, device="cpu")) is None
