@@ -143,7 +143,7 @@ def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = C
         class_names=class_names,
         ambiguous=tuple(name for name in ("ketchup", "chili paste") if name in class_names),
         image_size=SIDE,
-        preprocessing=Preprocessing(fill=0, pad=PAD),
+        preprocessing=Preprocessing(fill=0, pad=PAD, geometry="exact"),
         backbones={branch: backbone_card("tiny") for branch in branches},
         train=TRAIN,
         made_with=MadeWith(device="cpu", precision="fp32", versions={"torch": "2.15.0"}),

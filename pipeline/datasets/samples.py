@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.datasets.parquet import check_row_counts
 from pipeline.errors import ManifestError
 
 SCHEMA_VERSION = 1
@@ -157,6 +158,7 @@ def read_categories(path: Path) -> tuple[Category, ...]:
 def _open(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
+        check_row_counts(file.metadata)
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run `dvc repro index`") from error
     except UNREADABLE as error:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.parquet import DAMAGE, damaged
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1, top1
 from pipeline.evaluation.perturbation import Permutation, Translocation
@@ -131,7 +131,7 @@ def read_perturbed(path: Path) -> Int64[np.ndarray, "E N"]:
     if not path.exists():
         raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
     try:
-        table = pq.read_table(path).combine_chunks()
+        table = read_sound(path).combine_chunks()
         version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
         if version == str(SCHEMA_VERSION):
             column = table["perturbed"].combine_chunks()

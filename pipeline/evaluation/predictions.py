@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Logits, Targets
-from pipeline.datasets.parquet import DAMAGE, damaged
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import Predictions
 
@@ -116,7 +116,7 @@ def read_predictions(path: Path) -> PredictionTable:
     if not path.exists():
         raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
     try:
-        table = pq.read_table(path).combine_chunks()
+        table = read_sound(path).combine_chunks()
         version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
         if version == str(SCHEMA_VERSION):
             return _predictions(table)

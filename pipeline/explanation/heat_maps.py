@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64
 from PIL import Image as Pillow
 
 from pipeline.arrays import Mask
+from pipeline.datasets.parquet import DAMAGE, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.perturbation import Branch
 from pipeline.params.analysis import ExplainParams
@@ -88,10 +89,10 @@ def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
     """
     stage = f"explain@{path.parent.name}"
     try:
-        table = pq.read_table(path)
+        table = read_sound(path)
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except DAMAGE as error:
         raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f {stage}`") from error
     if not table.schema.equals(SCHEMA):
         raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f {stage}`")

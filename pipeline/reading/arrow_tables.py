@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError
 from pipeline.manifest import verified
 
 
@@ -29,6 +28,6 @@ def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = Non
     for entry in shards.files(split):
         path = verified(shards.folder, entry)
         try:
-            yield pq.read_table(path, columns=columns)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f pair`") from error
+            yield read_sound(path, columns)
+        except DAMAGE as error:
+            raise damaged(path, error, "pair") from error

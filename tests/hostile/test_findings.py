@@ -40,6 +40,12 @@ def test_a_forged_shard_whose_rectangles_are_nothing_is_refused(tmp_path: Path) 
         Shards(folder).read("test")
 
 
+def test_a_row_group_that_lies_about_its_rows_is_refused() -> None:
+    """Memory was reserved for all of them, which are 262,100,940,414 of 2."""
+    with pytest.raises(ManifestError, match="in a file of 2"):
+        read_mask_file(FINDINGS / "masks-row-group-of-262100940414-rows", rows=2)
+
+
 @pytest.mark.parametrize(
     "sizes", [{"height": 951_630_008, "width": 951_630_008}, {"height": -1}, {"top": -1}, {"left": 3}, {"width": 3}]
 )

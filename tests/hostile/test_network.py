@@ -21,6 +21,7 @@ def run(command: list[str], folder: Path, log: Path, root: Path, *allowed: str) 
     """Run a Python command under guard."""
     env = os.environ | guarded(log, *allowed)
     env["PYTHONPATH"] += f"{os.pathsep}{root}"
+    env["HF_HUB_OFFLINE"] = "0"  # tests of the web page, which wants no hub, may have run in this process
     return subprocess.run(  # noqa: S603
         [sys.executable, *command], cwd=folder, env=env, capture_output=True, text=True, check=False
     )

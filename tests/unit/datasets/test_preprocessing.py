@@ -31,7 +31,7 @@ def shards(tmp_path: Path) -> Shards:
 
 def test_gray_levels_come_from_the_shards_themselves(shards: Shards) -> None:
     """The file says what filled the hidden pixels and the padding."""
-    assert read_preprocessing(shards) == Preprocessing(fill=0, pad=PAD)
+    assert read_preprocessing(shards) == Preprocessing(fill=0, pad=PAD, geometry="exact")
 
 
 @pytest.mark.parametrize("metadata", [None, {"fill": "0"}, {"fill": "0", "pad": "grey"}, {"fill": "0", "pad": "256"}])

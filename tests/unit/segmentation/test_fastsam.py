@@ -17,7 +17,7 @@ if importlib.util.find_spec("ultralytics") is None:  # importing it here would b
 import torch
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import WeightsError
+from pipeline.errors import PhotoError, WeightsError
 from pipeline.imaging.decode import ORIENTATION_TAG, read_photo
 from pipeline.segmentation.fastsam import FastSam
 from pipeline.segmentation.fastsam_weights import load_fastsam, write_random
@@ -159,6 +159,15 @@ def test_other_things_than_a_network_are_refused(tmp_path: Path) -> None:
     torch.save({"model": {"a": torch.zeros(2)}}, tmp_path / "dict.pt")
     with pytest.raises(WeightsError, match="dict.pt: not a readable FastSAM file"):
         load_fastsam(tmp_path / "dict.pt")
+
+
+def test_what_ultralytics_replaces_for_the_whole_process_is_put_back(source: FastSam, tmp_path: Path) -> None:
+    """A picture that is none is refused as everywhere, and no package is looked for."""
+    assert source.name == "fastsam"
+    assert (Image.open.__module__, torch.save.__module__) == ("PIL.Image", "torch.serialization")
+    (tmp_path / "page.jpg").write_text("<html>")
+    with pytest.raises(PhotoError, match="a web page"):
+        read_photo(tmp_path / "page.jpg")
 
 
 def test_nothing_leaves_the_project(weights: Path, tmp_path: Path, root: Path) -> None:

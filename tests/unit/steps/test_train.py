@@ -69,7 +69,7 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert (card.run, card.roi, card.extra_roi, card.epochs_done) == ("dropping+tiny-all", "dropping", "tiny", 3)
     assert (card.class_names, card.ambiguous) == (CATEGORIES, ("ketchup", "chili paste"))
     assert model.roi is not None
-    assert card.preprocessing == Preprocessing(fill=0, pad=125)
+    assert card.preprocessing == Preprocessing(fill=0, pad=125, geometry="exact")
     assert card.made_with == MadeWith(device="cpu", precision="fp32", versions=step.VERSIONS)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]

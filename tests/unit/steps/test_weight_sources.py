@@ -224,7 +224,7 @@ def test_the_stage_takes_its_hub_from_the_environment(root: Path, tmp_path: Path
     settings.parent.mkdir(parents=True)
     settings.write_text(BackboneParams(timm=TIMM_ID, weights="hub", revision=COMMIT).model_dump_json())
     command = [sys.executable, "-m", "stages.weights", "--backbone", "tiny"]
-    environment = os.environ | {"PYTHONPATH": str(root), "HF_HOME": str(tmp_path / "home")}
+    environment = os.environ | {"PYTHONPATH": str(root), "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
 
     def run(endpoint: str, **more: str) -> "subprocess.CompletedProcess[str]":
         env = environment | {"HF_ENDPOINT": endpoint} | more
