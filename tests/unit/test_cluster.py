@@ -50,6 +50,7 @@ def stuck_on_second(fifo: Path, item: int) -> int:
     if here != head:
         fifo.open("w").close()
         signal.pause()
+    fifo.with_name("go").open().close()  # so that the second node is sure to get an item
     return -item
 
 
@@ -72,7 +73,8 @@ def test_results_come_in_order_and_items_are_drawn_lazily(nodes: TwoNodes) -> No
 def test_work_under_way_on_a_machine_that_dies_is_done_on_another(nodes: TwoNodes, tmp_path: Path) -> None:
     """The second node is certain to hold an item when it is killed; nothing is lost or out of order."""
     fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
+    for path in (fifo, fifo.with_name("go")):
+        os.mkfifo(path)
     nodes.complete()
 
     def items() -> Iterator[int]:
@@ -80,6 +82,7 @@ def test_work_under_way_on_a_machine_that_dies_is_done_on_another(nodes: TwoNode
             if number == 6:
                 fifo.open().close()  # opens once the second node is stuck
                 nodes.kill()
+                os.open(fifo.with_name("go"), os.O_RDWR)  # stays open: nobody waits any more
             yield number
 
     results = RayCluster(nodes.address, 1).map_ordered(partial(stuck_on_second, fifo), items())
