@@ -12,14 +12,16 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine up to 20 times
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products on a GPU need
+INSTRUCTION_SET = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENCV_IPP": "disabled",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+}
+"""Variables by name; for whoever starts processes that import numpy before this module."""
 if platform.machine() in {"x86_64", "AMD64"}:
-    os.environ.update(
-        NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR",
-        OPENCV_IPP="disabled",
-        ATEN_CPU_CAPABILITY="avx2",
-        ONEDNN_MAX_CPU_ISA="AVX2",
-        MKL_CBWR="AVX2",
-    )
+    os.environ.update(INSTRUCTION_SET)
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # it warns that IPP is disabled
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file() and "avx512bw" in cpuinfo.read_text(encoding="utf-8"):

@@ -13,6 +13,8 @@ from pipeline.errors import BusyError
 
 DVC_STAGE = "DVC_STAGE"
 """Variable in which DVC names the stage it runs."""
+CLAIMED = "RVERNET_CLAIMED"
+"""Variable in which a stage tells the processes it starts that it holds the claim for them."""
 DONE = "done"
 """Mark of work that is finished and published, but perhaps not yet recorded by DVC."""
 RECORD = Path("dvc.lock")
@@ -38,7 +40,7 @@ def stage_claimed() -> Iterator[None]:
         BusyError: If another process runs the same stage in this checkout.
     """
     stage = os.environ.get(DVC_STAGE)
-    if stage is None:
+    if stage is None or os.environ.get(CLAIMED) == stage:
         yield
         return
     with claimed(Path(".unfinished/stages") / f"{stage}.lock", f"stage {stage}"):

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pipeline.cluster import cluster_of
 from pipeline.console import run_stage
 from pipeline.params.base import load_settings
 from pipeline.params.data import PairParams
@@ -14,7 +15,7 @@ def main() -> None:
     """Read data/masks/<source>, write data/shards/<source>."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, help="mask source")
-    source = parser.parse_args().source
+    source, runtime = parser.parse_args().source, load_runtime()
     write_shards(
         load_settings(PairParams, Path("data/settings/pair.json")),
         source=source,
@@ -22,7 +23,8 @@ def main() -> None:
         samples=Path("data/index/samples.parquet"),
         masks=Path("data/masks") / source,
         shards=Path("data/shards") / source,
-        workers=load_runtime().worker_count(),
+        workers=runtime.worker_count(),
+        cluster=cluster_of(runtime),
     )
 
 

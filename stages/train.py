@@ -9,6 +9,7 @@ from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import load_runtime
 from pipeline.steps.train import train
+from pipeline.training.launch import on_devices
 
 
 def main() -> None:
@@ -38,4 +39,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(on_devices(main, load_runtime))

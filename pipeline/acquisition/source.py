@@ -8,11 +8,19 @@ from urllib.request import url2pathname
 from pipeline.errors import SourceError
 
 DEMO = "demo"
+STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})
+"""Schemes of object storage, which fsspec fetches from where the store's own package is installed."""
 
 
 def is_remote(source: str) -> bool:
     """Tell whether a source has to come over the network."""
     return re.match(r"https?://", source, re.IGNORECASE) is not None
+
+
+def is_stored(source: str) -> bool:
+    """Tell whether a source lies on object storage."""
+    scheme, separator, _ = source.partition("://")
+    return bool(separator) and scheme.lower() in STORES
 
 
 def without_secrets(url: str) -> str:
@@ -39,8 +47,8 @@ def local_path(source: str) -> Path:
     except (OSError, ValueError) as error:
         raise SourceError(f"{source!r}: not a usable path ({error}); correct dataset or download.source") from error
     raise SourceError(
-        f"{path}: no such archive or folder; dataset and download.source take demo, an http(s):// or file:// URL, "
-        "or an existing path"
+        f"{path}: no such archive or folder; dataset and download.source take demo, an http(s)://, s3:// or file:// "
+        "URL, or an existing path"
     )
 
 
@@ -48,7 +56,10 @@ def _path(source: str) -> Path:
     if "://" not in source:
         return Path(source).expanduser()
     if not source.lower().startswith("file://"):
-        raise SourceError(f"{without_secrets(source)}: only http, https and file URLs are fetched; give a path")
+        raise SourceError(
+            f"{without_secrets(source)}: only http, https, file and object storage (s3, gs, az, ...) URLs are "
+            "fetched; give a path"
+        )
     parts = urlsplit(source)
     if parts.netloc not in {"", "localhost"}:
         raise SourceError(f"{source}: names a file of host {parts.netloc}; write file:///path with three slashes")

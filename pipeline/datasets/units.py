@@ -1,25 +1,37 @@
 """Planned files made by several processes, each exactly once, whatever interrupts the work in between."""
 
 import os
+import platform
+import secrets
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from tempfile import TemporaryDirectory
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
+from pipeline.cluster import RayCluster
 from pipeline.datasets.plan import PlannedFile
 from pipeline.manifest import FileEntry, sha256_of
 from pipeline.parallel import map_ordered
 
 FILES = "files"
 FINISHED = "finished"
+TOKEN = "token"  # noqa: S105 - no secret
+"""File in the work folder by which a worker on another machine tells whether it sees the very same folder."""
 
 Planned = TypeVar("Planned", bound=PlannedFile)
 
 
 def finish_files(
-    write: Callable[[Planned, Path], None], planned: Iterable[Planned], folder: Path, *, workers: int
+    write: Callable[[Planned, Path], None],
+    planned: Iterable[Planned],
+    folder: Path,
+    *,
+    workers: int,
+    cluster: RayCluster | None = None,
 ) -> Iterator[FileEntry]:
     """Yield the entry of every planned file, in order, once it lies in `folder/files`.
 
@@ -30,25 +42,96 @@ def finish_files(
         planned: Files to make.
         folder: Work folder that outlives an interruption.
         workers: Processes.
+        cluster: Does the work instead of processes of this machine. Its machines write into `folder` where they see
+            it, and send the bytes here where they do not.
     """
     for part in (FILES, FINISHED):
         (folder / part).mkdir(exist_ok=True)
     for torn in folder.glob("*.part"):
         torn.unlink()
-    yield from map_ordered(partial(_finish, write, folder), planned, workers=workers)
+    if cluster is None:
+        yield from map_ordered(partial(_finish, write, folder), planned, workers=workers)
+        return
+    work = Far(write, folder.resolve(), _marked(folder))
+    for done in cluster.map_ordered(work.finish, ((file, _note(folder, file).is_file()) for file in planned)):
+        yield work.taken(done)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived(Generic[Planned]):
+    """A file that was made where the work folder is not seen."""
+
+    planned: Planned
+    content: bytes | None
+    """None for a file that an earlier run had finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Far(Generic[Planned]):
+    """What a worker on any machine needs to make planned files."""
+
+    write: Callable[[Planned, Path], None]
+    folder: Path
+    token: str
+
+    def finish(self, task: tuple[Planned, bool]) -> FileEntry | Arrived[Planned]:
+        """Make a file, on any machine; the task says too whether an earlier run noted it as finished."""
+        planned, noted = task
+        if _read(self.folder / TOKEN) == self.token:
+            return _finish(self.write, self.folder, planned)
+        return Arrived(planned, None if noted else _made(self.write, planned))
+
+    def taken(self, done: FileEntry | Arrived[Planned]) -> FileEntry:
+        """Return the entry of a file, on the machine of the work folder, once it lies there with the right bytes."""
+        if isinstance(done, FileEntry):
+            return done
+        return _finish(self.write if done.content is None else _Content(done.content).write, self.folder, done.planned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    content: bytes
+
+    def write(self, _: PlannedFile, path: Path) -> None:
+        path.write_bytes(self.content)
+
+
+def _made(write: Callable[[Planned, Path], None], planned: Planned) -> bytes:
+    with TemporaryDirectory() as place:
+        path = Path(place) / planned.name
+        write(planned, path)
+        return path.read_bytes()
+
+
+def _marked(folder: Path) -> str:
+    token = secrets.token_hex()
+    (folder / TOKEN).write_text(token, encoding="utf-8")
+    return token
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _finish(write: Callable[[Planned, Path], None], folder: Path, planned: Planned) -> FileEntry:
-    path, note = folder / FILES / planned.name, folder / FINISHED / f"{planned.name}.json"
+    path, note = folder / FILES / planned.name, _note(folder, planned)
     noted = _noted(note)
     if noted is not None and path.is_file() and sha256_of(path) == noted.sha256:
         return noted
-    unnamed = folder / f"{planned.name}.{os.getpid()}.part"  # a killed run's last worker may still hold its own
+    # A killed run's last worker may still hold its own, and so may a machine that a cluster has given up.
+    unnamed = folder / f"{planned.name}.{platform.node()}-{os.getpid()}.part"
     write(planned, unnamed)
     entry = FileEntry(name=planned.name, split=planned.split, rows=len(planned.samples), sha256=sha256_of(unnamed))
     unnamed.replace(path)
     note.write_text(entry.model_dump_json(), encoding="utf-8")
     return entry
+
+
+def _note(folder: Path, planned: PlannedFile) -> Path:
+    return folder / FINISHED / f"{planned.name}.json"
 
 
 def _noted(note: Path) -> FileEntry | None:

@@ -20,6 +20,8 @@ class RuntimeParams(Section):
     """Processes of index, segment and pair; 0 means one a core."""
     device: Literal["auto", "cpu", "cuda", "mps"]
     """Where models run; auto takes a GPU where there is one."""
+    devices: int = Field(default=1, ge=1)
+    """Processes that train a run together, a GPU each; on a CPU more than one gives other digits. Part of the sums."""
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     """Training time between two checkpoints inside an epoch, in minutes; 0 writes one after every step."""
     live_after: float = Field(default=60.0, ge=0)
@@ -30,6 +32,11 @@ class RuntimeParams(Section):
     def memory_bytes(self) -> int:
         """Return `memory_gigabytes` in bytes."""
         return int(self.memory_gigabytes * 1e9)
+
+    engine: Literal["local", "ray"] = "local"
+    """Who does the work of segment and pair: processes of this machine, or a Ray cluster; the bytes are the same."""
+    ray_address: str | None = None
+    """Cluster to join, `auto` or `host:port`; none starts one on this machine, with `workers` CPUs."""
 
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""

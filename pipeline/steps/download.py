@@ -9,8 +9,9 @@ from pipeline.acquisition.checksum import hash_file, insist
 from pipeline.acquisition.entries import ArchiveLimits
 from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.folder import copy_folder
+from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_stored_folder
 from pipeline.acquisition.record import SourceRecord, write_record
-from pipeline.acquisition.source import DEMO, is_remote, local_path, remote_name
+from pipeline.acquisition.source import DEMO, is_remote, is_stored, local_path, remote_name
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.console import byte_progress, note
 from pipeline.demo.dataset import write_demo
@@ -68,6 +69,8 @@ def _join_extra(copied: Path, destination: Path) -> None:
 
 
 def _is_folder(source: str) -> bool:
+    if is_stored(source):
+        return is_stored_folder(source)
     return source != DEMO and not is_remote(source) and local_path(source).is_dir()
 
 
@@ -75,8 +78,9 @@ def _from_folder(params: DownloadParams, folder: Path, _workers: int) -> tuple[P
     """Return the copied files and what is known about their origin."""
     files = folder / "files"
     shutil.rmtree(files, ignore_errors=True)  # the source may have lost files since a broken copy
+    source = _fetched_tree(params, folder) if is_stored(params.source) else local_path(params.source)
     with byte_progress("copy") as report:
-        record = copy_folder(local_path(params.source), files, report)
+        record = copy_folder(source, files, report)
     _announce(record, params)
     insist(record.sha256, params.sha256, params.source)
     return files, record
@@ -87,7 +91,7 @@ def _from_archive(params: DownloadParams, folder: Path, workers: int) -> tuple[P
     archive = _archive(params, folder, workers)
     record = _verified(params, archive)
     files = folder / f"files-{record.sha256}"  # keyed by content: a newer archive never completes an older one's files
-    limits = ArchiveLimits(max_bytes=round(params.max_gigabytes * GIGABYTE), max_files=params.max_files)
+    limits = ArchiveLimits(max_bytes=_max_bytes(params), max_files=params.max_files)
     with byte_progress("extract") as report:
         extract_archive(archive.path, files, password=params.password, limits=limits, report=report)
     return files, record
@@ -98,6 +102,10 @@ def _archive(params: DownloadParams, folder: Path, workers: int) -> Archive:
         return _demo_archive(params, folder, workers)
     if is_remote(params.source):
         return Archive(_fetched(params, folder), remote_name(params.source))
+    if is_stored(params.source):
+        with byte_progress("download") as report:
+            fetched = fetch_object(params.source, folder, max_bytes=_max_bytes(params), report=report)
+        return Archive(fetched, remote_name(params.source))
     path = local_path(params.source)
     return Archive(path, path.name)
 
@@ -119,11 +127,23 @@ def _fetched(params: DownloadParams, folder: Path) -> Path:
     policy = TransferPolicy(
         attempts=params.attempts,
         timeout=params.timeout,
-        max_bytes=round(params.max_gigabytes * GIGABYTE),
+        max_bytes=_max_bytes(params),
         pinned=params.sha256 is not None,
     )
     with byte_progress("download") as report:
         return fetch(params.source, folder, policy=policy, report=report)
+
+
+def _fetched_tree(params: DownloadParams, folder: Path) -> Path:
+    """Return the data set as it lies on object storage, under the name it has there."""
+    with byte_progress("download") as report:
+        place = folder / "stored" / remote_name(params.source.rstrip("/"))
+        place.parent.mkdir(exist_ok=True)
+        return fetch_tree(params.source, place, max_bytes=_max_bytes(params), report=report)
+
+
+def _max_bytes(params: DownloadParams) -> int:
+    return round(params.max_gigabytes * GIGABYTE)
 
 
 def _verified(params: DownloadParams, archive: Archive) -> SourceRecord:
@@ -135,7 +155,7 @@ def _verified(params: DownloadParams, archive: Archive) -> SourceRecord:
     try:
         insist(sha256, params.sha256, archive.name)
     except SourceError:
-        if is_remote(params.source):
+        if is_remote(params.source) or is_stored(params.source):
             archive.path.unlink()
         raise
     return record

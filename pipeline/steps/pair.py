@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.arrays import Image, Mask
+from pipeline.cluster import RayCluster
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
@@ -32,7 +33,15 @@ class PlannedShard(PlannedFile):
 
 
 def write_shards(  # noqa: PLR0913 - every path the stage touches
-    params: PairParams, *, source: str, raw: Path, samples: Path, masks: Path, shards: Path, workers: int
+    params: PairParams,
+    *,
+    source: str,
+    raw: Path,
+    samples: Path,
+    masks: Path,
+    shards: Path,
+    workers: int,
+    cluster: RayCluster | None = None,
 ) -> None:
     """Write `shards/<split>-<number>.parquet`, one row per sample, and `shards/manifest.json`.
 
@@ -44,6 +53,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         masks: Folder of masks, row-aligned with the table.
         shards: Folder to write.
         workers: Processes; no effect on the bytes.
+        cluster: Works instead of them; no effect on the bytes.
 
     Raises:
         DatasetError: If a photo is damaged, or photos, masks and sample table contradict each other.
@@ -58,7 +68,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
     with unfinished("pair", *identity) as folder, space_watched(folder, needed):
         total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
-        entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers)
+        entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers, cluster=cluster)
         manifest = Manifest(
             kind=KIND,
             schema_version=SCHEMA_VERSION,

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.arrays import LabelMap
+from pipeline.cluster import RayCluster, cluster_of
 from pipeline.console import progress
 from pipeline.datasets.label_maps import read_label_maps
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, write_mask_file
@@ -42,14 +43,15 @@ def segment(  # noqa: PLR0913 - every path the stage touches
         samples: Sample table.
         weights: Output of stage `mask_weights` for this source.
         masks: Folder to write.
-        runtime: Processes and device; no effect on the bytes, as long as the device is a CPU.
+        runtime: Who works and on which device; no effect on the bytes, as long as the device is a CPU.
 
     Raises:
         PipelineError: As those two.
     """
     if source == "annotation":
         params = load_settings(SegmentParams, settings)
-        write_masks(params, raw=raw, samples=samples, masks=masks, workers=runtime.worker_count())
+        workers, cluster = runtime.worker_count(), cluster_of(runtime)
+        write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster)
         return
     # Torch, and a package that those who use annotation may leave out.
     from pipeline.steps.segment_prompted import write_prompted_masks  # noqa: PLC0415
@@ -59,7 +61,15 @@ def segment(  # noqa: PLR0913 - every path the stage touches
     write_prompted_masks(prompted, raw=raw, samples=samples, weights=weights, masks=masks, device=runtime.device)
 
 
-def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path, workers: int) -> None:
+def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
+    params: SegmentParams,
+    *,
+    raw: Path,
+    samples: Path,
+    masks: Path,
+    workers: int,
+    cluster: RayCluster | None = None,
+) -> None:
     """Write the annotated masks: `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
     Where a photo has boxes instead of an annotation, GrabCut answers them. Clicks it cannot answer: they are refused,
@@ -71,6 +81,7 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
         samples: Sample table.
         masks: Folder to write.
         workers: Processes; no effect on the bytes.
+        cluster: Works instead of them; no effect on the bytes.
 
     Raises:
         DatasetError: If a label map is damaged, or contradicts the sample table or its photo.
@@ -82,7 +93,7 @@ def write_masks(params: SegmentParams, *, raw: Path, samples: Path, masks: Path,
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
     with unfinished("segment", settings, sha256_of(samples)) as folder, space_watched(folder, needed):
         planned = partial(plan_files, photos_per_file=params.photos_per_file)
-        entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers)
+        entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers, cluster=cluster)
         total = sum(1 for _ in planned(read_samples(samples)))
         manifest = Manifest(
             kind=KIND,

@@ -40,13 +40,15 @@ from pipeline.training.distilling import Distilling
 from pipeline.training.epoch import TestPass
 from pipeline.training.fit import Course, fit
 from pipeline.training.history import EpochRecord, write_history
+from pipeline.training.launch import place_of_work
 from pipeline.training.learner import Learner
 from pipeline.training.live import HISTORY, LiveCurves
 from pipeline.training.objective import class_weights, make_objective
 from pipeline.training.precision import Precision, choose_precision
+from pipeline.training.ranks import present_ranks
 from pipeline.training.split import bytes_of_split, load_split
 from pipeline.training.watch import Watch
-from pipeline.workspace import publish, unfinished
+from pipeline.workspace import publish
 
 CHECKPOINT = "checkpoint.pt"
 SPLITS = ("train", "test")
@@ -125,18 +127,18 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
         WeightsError: If pre-trained weights are absent, damaged or others than the plan's.
     """
     identity = plan.model_dump_json()
-    with unfinished("train", identity) as folder:
-        shutil.rmtree(output, ignore_errors=True)  # so that the curves shown there are this run's
+    with place_of_work("train", identity, output, present_ranks()) as (folder, published):
+        shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
         course = _course(plan, class_map, source, _scratch(folder, plan, source, runtime))
         learner = _learner(plan, course, _tensors(weights, plan), teacher)
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
-        tested, records = _fit(plan, learner, course, checkpoint, output, runtime)
+        tested, records = _fit(plan, learner, course, checkpoint, published, runtime)
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
         save_run(learner.judged, _conclude(plan, course.test, tested, records[-1]), finished)
         write_history(records, finished / HISTORY)
-        publish(finished, output)
+        publish(finished, published)
 
 
 def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, BackboneCard]:

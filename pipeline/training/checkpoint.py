@@ -16,6 +16,7 @@ from pipeline.errors import TrainingError
 from pipeline.space import readable
 from pipeline.training.history import EpochRecord
 from pipeline.training.progress import Progress, Tally
+from pipeline.training.ranks import present_ranks
 
 DAMAGE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, EOFError, OSError)
 """What torch raises on files that are damaged or of another kind."""
@@ -48,11 +49,13 @@ class Checkpoint:
     """Whose generator is saved beside the CPU's."""
 
     def save(self, progress: Progress) -> None:
-        """Replace the file; a failed write leaves it as it was.
+        """Replace the file; a failed write leaves it as it was. Of several processes the first one writes it.
 
         Raises:
             TrainingError: If the file cannot be written.
         """
+        if not present_ranks().leads:
+            return
         state = {
             "format": FORMAT,
             "identity": self.identity,
@@ -78,17 +81,18 @@ class Checkpoint:
             ) from error
 
     def load(self) -> Progress:
-        """Take up the file, generators included; without one, a run starts anew.
+        """Take up the file, generators included; without one, a run starts anew. Several processes take up the first's.
 
         Nothing is unpickled but tensors and numbers, and all bytes are checked first: torch does not.
 
         Raises:
             TrainingError: If the file is damaged, or of another run or version of this code.
         """
-        if not self.path.is_file():
-            return Progress()
+        ranks = present_ranks()
         try:
-            state = self._read()
+            state = ranks.of_first(self._read() if ranks.leads and self.path.is_file() else None)
+            if state is None:
+                return Progress()
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
             _set_generators(state["generators"], self.device)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError
 from pipeline.models.numerics import seed_of
 from pipeline.models.rvernet import RveRNet
-from pipeline.training.batches import Draw, EpochPlan, Source
+from pipeline.training.batches import Batch, Draw, EpochPlan, Source
 from pipeline.training.freezing import training_mode
 from pipeline.training.learner import Learner, NonFiniteLossError
 from pipeline.training.precision import Precision
 from pipeline.training.progress import Tally
+from pipeline.training.ranks import present_ranks
 from pipeline.training.schedule import learning_rate
 
 LISTED = 10
@@ -64,15 +65,18 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
         TrainingError: If a loss is not finite; the message names the samples.
     """
     training_mode(learner.model, learner.params)
+    ranks = present_ranks()
     if not done.steps:
         torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch))
     steps = plan.steps[done.steps :]
-    stream = source.stream((draw for draws in steps for draw in draws), learner.device)
+    stream = source.stream((ranks.share(draw) for draws in steps for draw in draws), learner.device)
     for draws in steps:
         rows = torch.cat([draw.rows for draw in draws])
         weight = learner.objective.weigh(source.targets[rows])
         rate = learning_rate(learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps))
         number = epoch * len(plan.steps) + done.steps
+        if ranks.world > 1:  # no two processes drop the same units, and a resumed step drops those it would have
+            torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch, done.steps, ranks.rank))
         try:
             sums = learner.step(islice(stream, len(draws)), weight=weight, rate=rate, number=number)
         except NonFiniteLossError as error:
@@ -93,14 +97,25 @@ def _named(error: NonFiniteLossError, source: Source, epoch: int) -> TrainingErr
 
 @torch.no_grad()
 def test_epoch(model: RveRNet, source: Source, *, batch_size: int, precision: Precision) -> TestPass:
-    """Predict every sample of a split in its order; dropout is off and batch statistics stay as they are."""
+    """Predict every sample of a split in its order; dropout is off and batch statistics stay as they are.
+
+    Several processes take the batches in turn; each batch is what it is for one.
+    """
     model.eval()
-    device = next(model.parameters()).device
-    total, parts = 0.0, []
-    draws = (Draw(rows, None) for rows in torch.split(torch.arange(len(source)), batch_size))
-    for batch in source.stream(draws, device):
-        with precision.autocast():
-            logits = model(batch.roi, batch.extra_roi).float()
-        total += float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
-        parts.append(logits.cpu())
-    return TestPass(total / len(source), torch.cat(parts))
+    ranks, device = present_ranks(), next(model.parameters()).device
+    ranks.level(model)
+    draws = [Draw(rows, None) for rows in torch.split(torch.arange(len(source)), batch_size)]
+    mine = source.stream(draws[ranks.rank :: ranks.world], device)
+    found = ranks.gathered([_tested(model, batch, precision) for batch in mine])
+    ordered = [found[number % ranks.world][number // ranks.world] for number in range(len(draws))]
+    total = 0.0
+    for loss, _ in ordered:  # one after another: `sum` rounds in its own way
+        total += loss
+    return TestPass(total / len(source), torch.cat([logits for _, logits in ordered]))
+
+
+def _tested(model: RveRNet, batch: Batch, precision: Precision) -> tuple[float, Tensor]:
+    """Return the sum of the losses of a batch, and its logits on the CPU."""
+    with precision.autocast():
+        logits = model(batch.roi, batch.extra_roi).float()
+    return float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum")), logits.cpu()

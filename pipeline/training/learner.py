@@ -17,6 +17,8 @@ from pipeline.training.freezing import freeze
 from pipeline.training.objective import Objective, Scored
 from pipeline.training.optimizer import make_optimizer, set_rate
 from pipeline.training.precision import Precision
+from pipeline.training.ranks import Ranks, present_ranks
+from pipeline.training.scoring import scoring_of, synchronised
 
 COMPILER = ("torch._dynamo", "torch._inductor")
 
@@ -50,6 +52,8 @@ class Learner:
     def __init__(self, model: RveRNet, params: TrainParams, objective: Objective, precision: Precision) -> None:
         """Prepare a model that already lies on its device: freeze, group parameters, compile."""
         freeze(model, params)
+        self.ranks = present_ranks()
+        model = synchronised(model, self.ranks)
         self.model, self.objective, self.precision, self.params = model, objective, precision, params
         self.optimizer: torch.optim.Optimizer = make_optimizer(model, params)
         self.scaler: GradScaler = precision.scaler()
@@ -59,6 +63,7 @@ class Learner:
             importlib.import_module("torch._inductor.config").deterministic = True  # type: ignore[attr-defined]
             # One graph a shape: which kernels a batch meets must not depend on what an interrupted run saw before.
             model.compile(dynamic=False)
+        self.scoring = scoring_of(model, objective, self.ranks)
 
     @property
     def device(self) -> torch.device:
@@ -110,9 +115,10 @@ class Learner:
     def _learn_from(self, batch: Batch, weight: float) -> StepSums:
         try:
             with self.precision.autocast():
-                scored = self.objective(self.model, batch)
-            sums = _sum_up(scored, batch)
-            self.scaler.scale(scored.losses.sum() / weight).backward()  # type: ignore[no-untyped-call]
+                scored: Scored = self.scoring(batch)
+            sums = _sum_up(scored, batch, self.ranks)
+            # Processes average their gradients, each of a part of the sum: so each counts as often as there are.
+            self.scaler.scale(scored.losses.sum() / (weight / self.ranks.world)).backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             advice = _advice(error, len(batch.rows))
             if advice is None:
@@ -133,13 +139,16 @@ def _advice(error: RuntimeError, samples: int) -> str | None:
     return None
 
 
-def _sum_up(scored: Scored, batch: Batch) -> StepSums:
+def _sum_up(scored: Scored, batch: Batch, ranks: Ranks) -> StepSums:
+    """Sum over the samples of all processes, before any of them moves."""
     losses = scored.losses.detach()
     hits = (scored.logits.detach().argmax(1) == batch.targets).sum()
     # One look at the device a pass: each makes a GPU wait.
-    total, right, finite = torch.stack((losses.sum(), hits.to(losses.dtype), losses.isfinite().all().float())).tolist()
-    if not finite:
-        raise NonFiniteLossError(_rows(batch, ~losses.isfinite()))
+    bad = ~losses.isfinite()
+    figures = torch.stack((losses.sum(), hits.to(losses.dtype), bad.any().float()))
+    total, right, broken = ranks.summed(figures).tolist()
+    if broken:
+        raise NonFiniteLossError([row for rows in ranks.gathered(_rows(batch, bad)) for row in rows])
     return StepSums(total, int(right))
 
 

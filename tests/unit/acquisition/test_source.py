@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.acquisition.source import is_remote, local_path, remote_name, without_secrets
+from pipeline.acquisition.source import is_remote, is_stored, local_path, remote_name, without_secrets
 from pipeline.errors import SourceError
 
 
@@ -15,6 +15,15 @@ from pipeline.errors import SourceError
 def test_only_http_goes_over_the_network(source: str, remote: bool) -> None:
     """In any case of letters."""
     assert is_remote(source) is remote
+
+
+@pytest.mark.parametrize(
+    ("source", "stored"),
+    [("s3://b/a.zip", True), ("GS://b", True), ("s3:/a", False), ("/s3://a", False)],
+)
+def test_object_storage_is_told_by_the_scheme(source: str, stored: bool) -> None:
+    """In any case of letters."""
+    assert is_stored(source) is stored
 
 
 def test_a_remote_name_is_the_end_of_the_path() -> None:
@@ -44,8 +53,7 @@ def test_a_file_url_and_a_path_name_the_same(tmp_path: Path, monkeypatch: pytest
         ("foodseg", "no such archive or folder"),
         ("a\0b", "no such archive or folder|not a usable path"),
         ("x" * 5000, "not a usable path"),
-        ("ftp://host/a.zip", "only http, https and file URLs"),
-        ("s3://bucket/a.zip", "only http, https and file URLs"),
+        ("ftp://host/a.zip", "only http, https, file and object storage"),
         ("file://server/a.zip", "three slashes"),
     ],
 )

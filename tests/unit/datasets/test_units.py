@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.plan import PlannedFile, plan_files
-from pipeline.datasets.units import FILES, FINISHED, finish_files
+from pipeline.datasets.units import FILES, FINISHED, TOKEN, Arrived, Far, finish_files
 from tests.strategies import named_sample
 
 SAMPLES = [named_sample(f"test/{photo}/1") for photo in range(4)]
@@ -70,3 +70,35 @@ def test_a_finished_file_that_was_damaged_is_made_anew(tmp_path: Path) -> None:
     list(finish_files(again, plan(), tmp_path, workers=1))
     assert again.written == ["test-00001.parquet", "test-00002.parquet", "test-00003.parquet"]
     assert (tmp_path / FILES / "test-00001.parquet").read_text() == "test/1/1"
+
+
+def test_a_machine_without_the_work_folder_sends_the_bytes(tmp_path: Path) -> None:
+    """They end up as if they had been made here; one that sees the folder writes there."""
+    expected = list(finish_files(write_name, plan(), _made(tmp_path / "expected"), workers=1))
+    here = _made(tmp_path / "here")
+    for part in (FILES, FINISHED):
+        (here / part).mkdir()
+    (here / TOKEN).write_text("token")
+    seeing, blind = Far(write_name, here, "token"), Far(write_name, here, "of another machine")
+    sent = [blind.finish((planned, False)) for planned in plan()]
+    assert all(isinstance(done, Arrived) for done in sent)
+    assert not list((here / FILES).iterdir())
+    assert [seeing.taken(done) for done in sent] == expected
+    assert [seeing.finish((planned, True)) for planned in plan()] == expected
+
+
+def test_a_machine_without_the_work_folder_leaves_finished_files_alone(tmp_path: Path) -> None:
+    """The machine that has them looks whether they are still right, and mends what is not."""
+    expected = list(finish_files(write_name, plan(), tmp_path, workers=1))
+    (tmp_path / FILES / "test-00001.parquet").write_text("damaged")
+    writer = Recorder()
+    blind = Far(writer, tmp_path, "of another machine")
+    sent = [blind.finish((planned, True)) for planned in plan()]
+    assert writer.written == []
+    assert [blind.taken(done) for done in sent] == expected
+    assert writer.written == ["test-00001.parquet"]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

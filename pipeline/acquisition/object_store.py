@@ -1,0 +1,138 @@
+"""Fetch an archive, or a folder in the official layout, from object storage; what is here already stays.
+
+fsspec knows the stores and reads credentials and endpoints where each store's own tools do, so none are settings here.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline.acquisition.layout import is_official, summary, top_folders
+from pipeline.acquisition.source import without_secrets
+from pipeline.acquisition.transfer import CHUNK
+from pipeline.console import ByteReport
+from pipeline.errors import PipelineError, SourceError
+from pipeline.space import ensure_space, readable, space_watched
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+CHANGES = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "size")
+"""What a store may say of an object that differs once the object does."""
+
+
+@contextmanager
+def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
+    """Lend the store and the path within it.
+
+    Raises:
+        SourceError: If anything about it fails; every store has exceptions of its own.
+    """
+    import fsspec  # noqa: PLC0415 - whoever fetches from elsewhere spares it
+
+    try:
+        yield fsspec.core.url_to_fs(url)
+    except PipelineError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(
+            f"{without_secrets(url)}: {reason}; check the URL, the credentials and the network (S3 not by Amazon: set "
+            "AWS_ENDPOINT_URL), and run the same command again to go on"
+        ) from error
+
+
+def is_stored_folder(url: str) -> bool:
+    """Tell whether a URL names a folder, that is, what other objects' names begin with.
+
+    Raises:
+        SourceError: If the store does not answer.
+    """
+    with _store(url) as (store, path):
+        store.invalidate_cache()
+        return bool(store.isdir(path))
+
+
+def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) -> Path:
+    """Bring one object into a folder, going on with what an earlier call left there; return its path.
+
+    Raises:
+        SourceError: If it cannot be had or is larger than `max_bytes`.
+        SpaceError: If the disk has no room for it.
+    """
+    with _store(url) as (store, path):
+        found = store.info(path)
+        _check_size(url, found["size"], max_bytes)
+        part, state = folder / "transfer.part", folder / "transfer.json"
+        known = json.dumps({name: str(found[name]) for name in CHANGES if name in found})
+        if not (state.is_file() and state.read_text(encoding="utf-8") == known):
+            part.unlink(missing_ok=True)
+            state.write_text(known, encoding="utf-8")
+        have = part.stat().st_size if part.exists() else 0
+        ensure_space(folder, found["size"] - have)
+        with space_watched(folder, found["size"]):
+            _receive(store, path, part, found["size"], report)
+        return part
+
+
+def _receive(store: "AbstractFileSystem", path: str, part: Path, size: int, report: ByteReport) -> None:
+    with store.open(path, "rb", cache_type="readahead") as source, part.open("ab") as file:
+        source.seek(file.tell())
+        report(file.tell(), size)
+        while block := source.read(CHUNK):
+            file.write(block)
+            report(file.tell(), size)
+
+
+def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) -> Path:
+    """Bring the official files of a data set into `folder`; return it.
+
+    Raises:
+        SourceError: If there is no data set, or more than one, or it is larger than `max_bytes`.
+        SpaceError: If the disk has no room for it.
+    """
+    with _store(url) as (store, path):
+        sizes = _official(url, store.find(path, detail=True), path)
+        total, done = sum(int(entry["size"]) for entry in sizes.values()), 0
+        _check_size(url, total, max_bytes)
+        folder.mkdir(exist_ok=True)
+        ensure_space(folder, total - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+        with space_watched(folder, total):
+            for name, entry in sizes.items():
+                _bring(store, entry, folder / name)
+                done += int(entry["size"])
+                report(done, total)
+        return folder
+
+
+def _bring(store: "AbstractFileSystem", entry: dict[str, Any], to: Path) -> None:
+    if to.is_file() and to.stat().st_size == entry["size"]:
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    store.get_file(entry["name"], str(to.with_suffix(".part")))
+    to.with_suffix(".part").replace(to)
+
+
+def _official(url: str, found: dict[str, dict[str, Any]], path: str) -> dict[str, dict[str, Any]]:
+    """Return the official objects by their path in the data set; no other name is written to this machine."""
+    prefix = path.rstrip("/") + "/"
+    names = {key.removeprefix(prefix): entry for key, entry in found.items() if key.startswith(prefix)}
+    tops = top_folders(names)
+    if len(tops) != 1:
+        named = summary(names) or "nothing"
+        raise SourceError(
+            f"{without_secrets(url)}: holds {len(tops)} data sets in the official layout, not one ({named}); see "
+            "docs/data.md"
+        )
+    below = {name.removeprefix(tops[0]): entry for name, entry in names.items() if name.startswith(tops[0])}
+    return {n: e for n, e in sorted(below.items()) if is_official(n) and ".." not in PurePosixPath(n).parts}
+
+
+def _check_size(url: str, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise SourceError(
+            f"{without_secrets(url)}: {readable(size)} are more than download.max_gigabytes allows "
+            f"({readable(max_bytes)}); raise it if this is the right place"
+        )

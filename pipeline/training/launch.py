@@ -1,0 +1,139 @@
+"""How one run gets several processes: torchrun starts them, by hand or because `runtime.devices` asks for it."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from pipeline.errors import ParamsError, TrainingError
+from pipeline.models.numerics import pick_device
+from pipeline.params.runtime import RuntimeParams
+from pipeline.training.learner import NonFiniteLossError
+from pipeline.training.ranks import Ranks, present_ranks
+from pipeline.workspace import CLAIMED, DVC_STAGE, unfinished
+
+WORLD_SIZE, LOCAL_RANK = "WORLD_SIZE", "LOCAL_RANK"
+"""Variables that torchrun sets in every process it starts."""
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
+
+
+def on_devices(main: Callable[[], None], runtime: Callable[[], RuntimeParams]) -> Callable[[], None]:
+    """Return what does the work of `main` in as many processes as torchrun started or `runtime.devices` says.
+
+    One process, the default, calls `main` and nothing else. Several call it each, with a process group between them.
+
+    Raises:
+        ParamsError: If there are fewer GPUs than processes.
+        TrainingError: If one of the processes that were started here failed; its own line is above.
+    """
+
+    def work() -> None:
+        settings = runtime()
+        if int(os.environ.get(WORLD_SIZE, "1")) > 1:
+            with _joined(settings):
+                main()
+        elif settings.devices > 1:
+            _launch(settings.devices)
+        else:
+            main()
+
+    return work
+
+
+@contextmanager
+def _joined(settings: RuntimeParams) -> Iterator[None]:
+    """Be one of several processes while the block runs; all but the first only tell of their own trouble."""
+    if CLAIMED in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a launcher that is killed leaves nobody behind
+    # Of dimensions of size 1, such as a class token has; their strides mean nothing.
+    warnings.filterwarnings("ignore", "Grad strides do not match")
+    distributed.init_process_group(_backend(settings))
+    ranks = present_ranks()
+    try:
+        with nullcontext() if ranks.leads else redirect_stderr(Path(os.devnull).open("w", encoding="utf-8")):
+            yield
+    except TrainingError as error:
+        if not ranks.leads and isinstance(error.__cause__, NonFiniteLossError):
+            _await_first()
+        raise
+    distributed.destroy_process_group()
+
+
+def _backend(settings: RuntimeParams) -> str:
+    if pick_device(settings.device).type != "cuda":
+        return "gloo"
+    local, present = int(os.environ[LOCAL_RANK]), torch.cuda.device_count()
+    if local >= present:
+        raise ParamsError(
+            f"params.yaml: runtime.devices: process {local + 1} of this machine finds {present} GPUs; lower it, or set "
+            "runtime.device to cpu"
+        )
+    torch.cuda.set_device(local)
+    return "nccl"
+
+
+def _await_first() -> None:
+    """All know the reason; the first one tells it, and is not to be ended before that by this one's end.
+
+    Raises:
+        SystemExit: Once the first one is gone.
+    """
+    try:
+        distributed.barrier()
+    except RuntimeError:
+        sys.exit(1)
+
+
+def _launch(devices: int) -> None:
+    """Start this very command once for each device of this machine, and wait for all.
+
+    Raises:
+        TrainingError: If one of them failed.
+    """
+    # Only here: it costs a second of import.
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    os.environ[CLAIMED] = os.environ.get(DVC_STAGE, "")
+    spec: Any = sys.modules["__main__"].__spec__
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id="run",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", spec.name, *sys.argv[1:])
+    except ChildFailedError as error:
+        first = min(error.failures)
+        raise TrainingError(
+            f"process {first} of {devices} ended with status {error.failures[first].exitcode}; its own line is above; "
+            "run the same command again to go on from the last checkpoint"
+        ) from error
+
+
+@contextmanager
+def place_of_work(stage: str, identity: str, output: Path, ranks: Ranks) -> Iterator[tuple[Path, Path]]:
+    """Lend the folder for unfinished work and the output; those of all processes but the first are thrown away."""
+    if ranks.leads:
+        with unfinished(stage, identity) as folder:
+            yield folder, output
+        return
+    with tempfile.TemporaryDirectory() as thrown_away:
+        yield Path(thrown_away), Path(thrown_away) / "output"

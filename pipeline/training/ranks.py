@@ -1,0 +1,71 @@
+"""The processes that train one run together, one a device; torch's process group is where they are found.
+
+A step's samples are those of the plan, whatever the number of processes. Each takes its share of every pass, gradients
+and figures are summed over all, so that everybody moves the same weights by the same amount.
+"""
+
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from pipeline.training.batches import Draw
+
+Value = TypeVar("Value")
+
+
+class Ranks(NamedTuple):
+    """This process among those that train together."""
+
+    rank: int
+    """From 0; the first one keeps checkpoints and writes the run."""
+    world: int
+    """Processes in all; 1 for a run that is trained by one."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes what all of them make."""
+        return self.rank == 0
+
+    def share(self, draw: Draw) -> Draw:
+        """Return this process's part of a pass, which is empty where there are more processes than samples."""
+        if self.world == 1:
+            return draw
+        rows, mirror = draw
+        mine = None if mirror is None else torch.tensor_split(mirror, self.world)[self.rank]
+        return Draw(torch.tensor_split(rows, self.world)[self.rank], mine)
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        if self.world > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def gathered(self, value: Value) -> list[Value]:
+        """Return everybody's value by rank."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        distributed.all_gather_object(values, value)
+        return values
+
+    def of_first(self, value: Value) -> Value:
+        """Return the first process's value."""
+        if self.world == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values)
+        return values[0]
+
+    def level(self, model: nn.Module) -> None:
+        """Give everybody the first process's batch statistics; weights are equal anyway."""
+        if self.world > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, 0)
+
+
+def present_ranks() -> Ranks:
+    """Return this process's place in the process group, or alone if there is none."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return Ranks(0, 1)
+    return Ranks(distributed.get_rank(), distributed.get_world_size())

@@ -1,0 +1,97 @@
+"""Data sets on object storage: a real S3 server on loopback."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import s3fs
+
+from pipeline.acquisition.object_store import fetch_object, fetch_tree
+from pipeline.errors import SourceError
+from pipeline.params.data import DownloadParams
+from pipeline.params.study import DemoParams
+from pipeline.steps.download import download
+from tests.e2e.servers import BUCKET, PASSWORD, s3_server
+from tests.raw_folder import RawFolder, labels_of
+
+PLENTY = 10**9
+CONTENT = bytes(range(256)) * 10_000
+
+
+def silent(_done: int, _total: int | None) -> None:
+    """Report to nobody."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def endpoint() -> Iterator[str]:
+    """Serve S3; credentials and endpoint come from where its own tools look."""
+    with s3_server() as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "team"), ("AWS_SECRET_ACCESS_KEY", PASSWORD), ("AWS_ENDPOINT_URL", url),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):  # fmt: skip
+            patch.setenv(name, value)
+        yield url
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+def put(name: str, content: bytes) -> str:
+    """Store an object; return its URL."""
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=name, Body=content)
+    return f"s3://{BUCKET}/{name}"
+
+
+def test_an_object_comes_as_it_is_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """The second call reads from where the file ends, not from its start."""
+    url = put("a.zip", CONTENT)
+    path = fetch_object(url, tmp_path, max_bytes=PLENTY, report=silent)
+    assert path.read_bytes() == CONTENT
+    path.write_bytes(CONTENT[:1000])
+    reports: list[int] = []
+    assert fetch_object(url, tmp_path, max_bytes=PLENTY, report=lambda done, _: reports.append(done)) == path
+    assert path.read_bytes() == CONTENT
+    assert reports[0] == 1000
+
+
+def test_an_object_that_changed_is_fetched_anew(tmp_path: Path) -> None:
+    """Its beginning does not become part of the new one."""
+    path = fetch_object(put("b.zip", CONTENT), tmp_path, max_bytes=PLENTY, report=silent)
+    path.write_bytes(CONTENT[:1000])
+    s3fs.S3FileSystem.clear_instance_cache()
+    other = CONTENT[::-1]
+    assert fetch_object(put("b.zip", other), tmp_path, max_bytes=PLENTY, report=silent).read_bytes() == other
+
+
+def test_a_folder_becomes_the_data_set_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the step: bytes and record as from the same folder on disk; what is not official stays there."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    local = RawFolder(tmp_path / "FoodSeg103")
+    for split in ("train", "test"):
+        local.add(split, f"{split}1", labels_of(1, 2))
+    for path in local.path.rglob("*"):
+        if path.is_file():
+            put(f"sets/FoodSeg103/{path.relative_to(local.path).as_posix()}", path.read_bytes())
+    put("sets/FoodSeg103/notes.txt", b"not official")
+    params = DownloadParams(
+        source=f"s3://{BUCKET}/sets/FoodSeg103", sha256=None, password="", max_gigabytes=1.0, max_files=100, attempts=1,
+        timeout=1.0, extra={}, demo=DemoParams(train_photos=1, test_photos=1, seed=0),
+    )  # fmt: skip
+    download(params, raw=tmp_path / "stored", workers=1)
+    download(params.model_copy(update={"source": str(local.path)}), raw=tmp_path / "copied", workers=1)
+    names = sorted(path.relative_to(tmp_path / "copied") for path in (tmp_path / "copied").rglob("*") if path.is_file())
+    assert len(names) == 8
+    for name in names:
+        assert (tmp_path / "stored" / name).read_bytes() == (tmp_path / "copied" / name).read_bytes()
+    assert not (tmp_path / "stored/notes.txt").exists()
+
+
+def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+    """It names the URL and what to look at."""
+    with pytest.raises(SourceError, match=rf"s3://{BUCKET}/none.zip: .*check the URL, the credentials"):
+        fetch_object(f"s3://{BUCKET}/none.zip", tmp_path, max_bytes=PLENTY, report=silent)
+    with pytest.raises(SourceError, match=r"more than download.max_gigabytes allows"):
+        fetch_object(put("c.zip", CONTENT), tmp_path, max_bytes=10, report=silent)
+    put("other/a.txt", b"a")
+    with pytest.raises(SourceError, match=r"holds 0 data sets in the official layout"):
+        fetch_tree(f"s3://{BUCKET}/other", tmp_path / "tree", max_bytes=PLENTY, report=silent)
