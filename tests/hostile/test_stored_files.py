@@ -120,6 +120,11 @@ def read_masks(path: Path) -> None:
     Masks(path.parent).locate("test", 0, 1).read(path.parent)
 
 
+def read_pretrained(path: Path) -> dict[str, torch.Tensor]:
+    """Read weights as a run does that starts from them."""
+    return _pretrained(path, backbone_card("tiny"))
+
+
 METRICS = (
     '{"samples": 1, "top1": 1.0, "macro_f1": 1.0, "macro_f1_all": 1.0, "ambiguous_f1": null, "ambiguous_samples": 0,'
     '"ambiguous_top1": null, "ece": 0.0, "majority_rate": 1.0, "epoch": 1, "conventions": {}}'
@@ -145,7 +150,7 @@ FILES = {
         lambda path: load_run(path.parent, "cpu"),
     ),
     "backbone-card": Stored(card, lambda path: read_card(path.parent)),
-    "backbone-weights": Stored(tensors("model.safetensors"), _pretrained),
+    "backbone-weights": Stored(tensors("model.safetensors"), read_pretrained),
     "given-weights-safetensors": Stored(tensors("given.safetensors"), read_tensors),
     "given-weights-pth": Stored(tensors("given.pth"), read_tensors),
     "checkpoint": Stored(checkpoint, lambda path: checkpoint_of(learner(), path.parent).load()),

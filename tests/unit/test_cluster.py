@@ -136,7 +136,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def segmented_and_paired(
-    raw: Path, name: str, segment_on: RayCluster | None, pair_on: RayCluster | None
+    raw: Path, name: str, segment_on: RayCluster | None = None, pair_on: RayCluster | None = None
 ) -> list[bytes]:
     """Write masks and shards of one photo a file; return the bytes of all files by name."""
     samples, masks, shards = (
