@@ -9,8 +9,8 @@ from tests.e2e.checkout import Checkout
 from tests.torture.disk import SmallDisk, one_of_every_kind, own_disk
 
 pytestmark = pytest.mark.e2e
-KINDS = ("configure", "download", "index", "segment", "pair", "weights", "train", "evaluate", "perturb", "explain",
-         "summary", "report")  # fmt: skip
+KINDS = ("configure", "download", "index", "mask_weights", "segment", "pair", "weights", "train", "evaluate", "perturb",
+         "explain", "agreement", "transfer", "distill", "repeats", "summary", "report")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def small(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_every_kind_of_stage_is_tried(study: Checkout) -> None:
-    """A new stage joins by itself."""
+    """A new stage joins by itself; `repeat` needs `seeds`, and trains as `train` does."""
     assert {stage.name.partition("@")[0] for stage in one_of_every_kind(study)} == set(KINDS)
 
 

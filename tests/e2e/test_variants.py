@@ -12,7 +12,7 @@ from tests.e2e.checkout import Checkout, ran
 from tools.invalidation import effect, graph_of
 
 pytestmark = pytest.mark.e2e
-COLLECTORS = ["configure", "report", "summary", "transfer@annotation"]
+COLLECTORS = ["configure", "repeats", "report", "summary", "transfer@annotation"]
 
 
 @pytest.fixture(scope="module")
