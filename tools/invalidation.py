@@ -78,7 +78,7 @@ def _document(dvc_yaml: Path) -> dict[str, Any]:
 def _stage(body: dict[str, Any]) -> Stage:
     listed = [*body.get("outs", []), *body.get("metrics", [])]
     outs = tuple(out if isinstance(out, str) else next(iter(out)) for out in listed)
-    return Stage(body["cmd"], tuple(body["deps"]), outs)
+    return Stage(body["cmd"], tuple(sorted(set(body["deps"]))), outs)  # DVC knows no order, and a file once
 
 
 def script_of(command: str) -> str:

@@ -35,9 +35,8 @@ def test_judging_on_other_masks_trains_nothing(copy: Checkout) -> None:
     assert samples["agreement"]["samples"] > samples["transfer"]["runs"][0]["samples"] > 0
 
     params.write_text(annotation)
-    assert ran(copy.call("dvc", "repro", "agreement@annotation", "transfer@annotation", f"evaluate@{RUN}")) == [
-        "configure"
-    ]
+    back = copy.call("dvc", "repro", "agreement@annotation", "transfer@annotation", f"evaluate@{RUN}")
+    assert set(ran(back)) <= {"configure"}
 
 
 def test_a_parameter_of_sam_touches_nothing_of_the_others(copy: Checkout) -> None:
