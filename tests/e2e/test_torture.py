@@ -26,5 +26,5 @@ def test_a_few_kills_lose_nothing(study: Checkout, tmp_path: Path) -> None:
     target = "pair@annotation"
     stages = {name: outs for name, outs in recorded(study).items() if kind_of(name) in SECONDS}
     kills = list(torture(study, Reference(stages, SECONDS), tmp_path, kills=KILLS, seed=8, targets=(target,)))
-    assert len(kills) == KILLS
+    assert len(kills) >= KILLS, "a kill meant for a stage that had just ended hits the next one"
     assert [kill for kill in kills if not kill.survived()] == []
