@@ -52,6 +52,11 @@ def median_cpu(costs: tuple[Cost, ...]) -> float:
     return statistics.median(cost.cpu for cost in costs)
 
 
+def rates(samples: int, costs: Mapping[str, tuple[Cost, ...]]) -> dict[str, object]:
+    """Return the samples per second of processor time of every contender, named for a row's detail."""
+    return {f"{name}_samples_per_cpu_second": samples / median_cpu(cost) for name, cost in costs.items()}
+
+
 @dataclass
 class Peak:
     """Highest memory seen while something ran."""

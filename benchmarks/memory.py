@@ -13,13 +13,13 @@ from benchmarks.measure import memory_watched
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.shards import Shards
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.study import load_study
 from pipeline.training.split import load_split
 
 FLOAT32 = 4
-SPLITS = ("train", "test")
 
 
 def measure(site: Site) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 
-from benchmarks.measure import bytes_of, median_cpu, ratios, take_turns
+from benchmarks.measure import bytes_of, rates, ratios, take_turns
 from benchmarks.plain import read_pngs, write_pngs, write_small_jpegs
 from benchmarks.row import Row
 from benchmarks.site import Site
@@ -27,13 +27,12 @@ def _writing(site: Site) -> Row:
     }
     costs = take_turns(contenders, site.rounds)
     shutil.rmtree(folder)
-    rows = site.material.rows
     return Row(
         name="write shards from photos and masks, per core",
         against="times the samples/s of NumPy masks, PIL resize, two JPEG files a sample",
         reach=3,
         ratios=ratios(costs["plain"], costs["ours"]),
-        detail={f"{name}_samples_per_cpu_second": rows / median_cpu(cost) for name, cost in costs.items()},
+        detail=rates(site.material.rows, costs),
     )
 
 
@@ -56,7 +55,7 @@ def _disk(site: Site) -> Iterator[Row]:
         against="times the samples/s of the PNG files",
         reach=1,
         ratios=ratios(costs["plain"], costs["ours"]),
-        detail={f"{name}_samples_per_cpu_second": rows / median_cpu(cost) for name, cost in costs.items()},
+        detail=rates(rows, costs),
     )
 
 

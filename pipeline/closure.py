@@ -1,9 +1,10 @@
 """Import closure of a stage's script: the code that can change what the stage writes."""
 
-import hashlib
 from pathlib import Path
 
 import grimp
+
+from pipeline.manifest import sha256_of
 
 PACKAGES = ("pipeline", "stages")
 
@@ -18,14 +19,15 @@ def import_closures(root: Path) -> dict[str, dict[str, str]]:
         root: Folder that holds the packages; must be the first on Python's path.
     """
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    files = {module: _file(root, module) for module in graph.modules}
+    hashes = {file: sha256_of(root / file) for file in files.values() if (root / file).stat().st_size}
     stages = sorted(path.stem for path in (root / "stages").glob("[!_]*.py"))
-    closures = {stage: {f"stages.{stage}"} | graph.find_upstream_modules(f"stages.{stage}") for stage in stages}
-    return {stage: _hashes(root, modules) for stage, modules in closures.items()}
-
-
-def _hashes(root: Path, modules: set[str]) -> dict[str, str]:
-    contents = {file: (root / file).read_bytes() for file in sorted(_file(root, module) for module in modules)}
-    return {file: hashlib.sha256(content).hexdigest() for file, content in contents.items() if content}
+    scripts = {stage: f"stages.{stage}" for stage in stages}
+    closures = {stage: {script} | graph.find_upstream_modules(script) for stage, script in scripts.items()}
+    return {
+        stage: {file: hashes[file] for file in sorted(files[module] for module in modules) if file in hashes}
+        for stage, modules in closures.items()
+    }
 
 
 def _file(root: Path, module: str) -> str:

@@ -64,7 +64,7 @@ def settings_sha256(settings: Section) -> str:
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write `folder/manifest.json` as a new file: an older one may be a link into DVC's cache."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    manifest.write(folder / MANIFEST)
 
 
 def read_manifest(folder: Path, *, kind: str, schema_version: int) -> Manifest:

@@ -15,10 +15,10 @@ from typing import Literal
 
 import torch
 
-from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.steps.train import train
 from pipeline.training.watch import Watch
+from tests.training_data import train_as_told
 
 Death = Literal["step", "write", "test"]
 DEATHS: tuple[Death, ...] = ("step", "write", "test")
@@ -29,18 +29,9 @@ NEVER, ALWAYS = 1e9, 0.0
 
 def train_in(folder: Path, output: str, minutes: float) -> None:
     """Train the run, or go on with it."""
-    train(
-        TrainParams.model_validate_json((folder / "params.json").read_bytes()),
-        run="dropping+tiny-all",
-        roi="dropping",
-        extra_roi="tiny",
-        class_set=ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste")),
-        classes="all",
-        shards=folder / "shards",
-        weights=folder / "weights",
-        output=folder / output,
-        runtime=RuntimeParams(workers=1, device="cpu", checkpoint_minutes=minutes),
-    )
+    params = TrainParams.model_validate_json((folder / "params.json").read_bytes())
+    runtime = RuntimeParams(workers=1, device="cpu", checkpoint_minutes=minutes)
+    train_as_told(folder, output, params, roi="dropping", runtime=runtime)
 
 
 def die_at(death: Death, count: int) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 
 from pipeline.console import run_stage
-from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.steps.train import train
 from pipeline.training.launch import on_devices
 from pipeline.training.watch import Watch
+from tests.training_data import train_as_told
 
 RUNTIME = RuntimeParams(workers=1, device="cpu", checkpoint_minutes=0.0)
 """A checkpoint after every step."""
@@ -66,18 +66,7 @@ def _status(folder: Path, output: str, roi: str, dies_after: int, rate: float) -
         params = params.model_copy(update={"learning_rate": rate, "optimizer": "sgd"})
 
     def main() -> None:
-        train(
-            params,
-            run=f"{roi}+tiny-all",
-            roi=roi,
-            extra_roi="tiny",
-            class_set=ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste")),
-            classes="all",
-            shards=folder / "shards",
-            weights=folder / "weights",
-            output=folder / output,
-            runtime=RUNTIME,
-        )
+        train_as_told(folder, output, params, roi=roi, runtime=RUNTIME)
 
     try:
         run_stage(on_devices(main, lambda: RUNTIME))

@@ -10,6 +10,9 @@ from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, w
 from pipeline.models.card import BackboneCard, write_card
 from pipeline.models.pixels import to_tensor
 from pipeline.params.data import PairParams
+from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.runtime import RuntimeParams
+from pipeline.steps.train import train
 from pipeline.training.split import Split
 from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch
 
@@ -54,3 +57,25 @@ def write_cards(weights: Path) -> Path:
         (weights / card.name).mkdir(parents=True)
         write_card(card, weights / card.name)
     return weights
+
+
+def write_workplace(folder: Path) -> None:
+    """Write shards of 13 train and 11 test samples, and cards of backbones."""
+    write_shards_of(folder / "shards", {"train": [random_batch(13)], "test": [random_batch(11, seed=1)]})
+    write_cards(folder / "weights")
+
+
+def train_as_told(folder: Path, output: str, params: TrainParams, *, roi: str, runtime: RuntimeParams) -> None:
+    """Train a run of two branches, of which `tiny` sees the extra-ROI, on a folder's `shards` and `weights`."""
+    train(
+        params,
+        run=f"{roi}+tiny-all",
+        roi=roi,
+        extra_roi="tiny",
+        class_set=ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste")),
+        classes="all",
+        shards=folder / "shards",
+        weights=folder / "weights",
+        output=folder / output,
+        runtime=runtime,
+    )

@@ -1,6 +1,5 @@
 """What a change of `params.yaml` makes DVC run again, derived from `dvc.yaml` and stage `configure`; nothing runs."""
 
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,14 +78,6 @@ def _stage(body: dict[str, Any]) -> Stage:
     listed = [*body.get("outs", []), *body.get("metrics", [])]
     outs = tuple(out if isinstance(out, str) else next(iter(out)) for out in listed)
     return Stage(body["cmd"], tuple(sorted(set(body["deps"]))), outs)  # DVC knows no order, and a file once
-
-
-def script_of(command: str) -> str:
-    """Return the stage whose script a command runs."""
-    match = re.match(r"python -m stages\.(\w+)", command)
-    if match is None:
-        raise ValueError(f"dvc.yaml: command {command!r} does not start with `python -m stages.`")
-    return match.group(1)
 
 
 def effect(before: Graph, after: Graph) -> Effect:

@@ -19,4 +19,4 @@ class SourceRecord(Section):
 def write_record(record: SourceRecord, folder: Path) -> None:
     """Write `folder/source.json` as a new file: an older one may be a link into DVC's cache."""
     (folder / "source.json").unlink(missing_ok=True)
-    (folder / "source.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    record.write(folder / "source.json")

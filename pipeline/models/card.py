@@ -71,4 +71,4 @@ def read_card(folder: Path) -> BackboneCard:
 
 def write_card(card: BackboneCard, folder: Path) -> None:
     """Write `folder/backbone.json`."""
-    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    card.write(folder / CARD)

@@ -82,6 +82,10 @@ class RunPlan(Section):
     distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
     """How the run was taught by another; left out of the file for one that learned from labels alone."""
 
+    def like(self, **changes: object) -> "RunPlan":
+        """Return the plan of another run that differs in `changes` alone; of a card, without what came of it."""
+        return RunPlan.model_validate({name: getattr(self, name) for name in RunPlan.model_fields} | changes)
+
 
 class FinalMetrics(Section):
     """What the saved weights say of the test split; fractions in [0, 1]."""
@@ -159,7 +163,7 @@ def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     safetensors.torch.save_file(tensors, folder / WEIGHTS)
     hashed = card.model_copy(update={"weights_sha256": sha256_of(folder / WEIGHTS)})
-    (folder / RUN_CARD).write_text(hashed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    hashed.write(folder / RUN_CARD)
 
 
 def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard]:

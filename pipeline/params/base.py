@@ -15,6 +15,10 @@ class Section(BaseModel):
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    def write(self, path: Path) -> None:
+        """Write the values as JSON; equal values, equal bytes."""
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
 
 SectionT = TypeVar("SectionT", bound=Section)
 

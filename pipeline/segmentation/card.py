@@ -48,4 +48,4 @@ def read_card(folder: Path) -> MaskWeightsCard:
 
 def write_card(card: MaskWeightsCard, folder: Path) -> None:
     """Write `folder/mask_weights.json`."""
-    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    card.write(folder / CARD)

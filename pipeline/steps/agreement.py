@@ -95,7 +95,7 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
         groups=group_rows(rows, Bootstrap(params.seed)),
         shown=shown,
     )
-    (output / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    summary.write(output / SUMMARY)
     if rows:
         _write_rows(rows, output / SAMPLES)
     note(f"agreement of {source} with annotation: " + (_told(summary) if rows else "nothing to compare"))

@@ -43,7 +43,7 @@ def _check_repeated(study: Study, params: Path) -> None:
 
 def _write(section: Section, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(section.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    section.write(path)
 
 
 def record_code(*, root: Path, code: Path) -> None:

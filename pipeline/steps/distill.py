@@ -7,8 +7,8 @@ from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams
+from pipeline.reporting.grid import ABSENT
 
-ABSENT = "none"
 SUMMARY, TEACHER, STUDENT = "summary.json", "teacher", "student"
 
 
@@ -54,4 +54,4 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
         summary = DistillationSummary(
             teacher=lesson.teacher, student=lesson.student, undistilled=f"{params.student}+none-{classes}"
         )
-    (output / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    summary.write(output / SUMMARY)

@@ -52,7 +52,7 @@ def build_index(params: IndexParams, *, raw: Path, index: Path, workers: int) ->
         reasons = [problem.message(raw) for problem in log] or ["the lists in ImageSets are empty"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
     summary = census.summarise(params, _source(raw), log)
-    (index / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    summary.write(index / "summary.json")
 
 
 def _usable_files(raw: Path, log: ProblemLog) -> list[PhotoFiles]:

@@ -13,10 +13,9 @@ from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams
+from pipeline.reporting.grid import ABSENT
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import carry_out, train
-
-ABSENT = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +98,13 @@ def _train_student(lesson: Lesson, learner: BackboneCard, teacher: Path, output:
 
 def student_plan(lesson: Lesson, learner: BackboneCard, teacher: RunCard) -> RunPlan:
     """Return the plan of a student: its teacher's but for the backbone and who says what is right."""
-    changes = {
-        "run": lesson.student,
-        "roi": learner.name,
-        "backbones": {"roi": learner},
-        "distillation": Distillation(
+    return teacher.like(
+        run=lesson.student,
+        roi=learner.name,
+        backbones={"roi": learner},
+        distillation=Distillation(
             teacher=teacher.backbones["roi"],
             teacher_sha256=teacher.weights_sha256,
             **lesson.params.model_dump(include={"kind", "alpha", "temperature"}),
         ),
-    }
-    return RunPlan(**{name: getattr(teacher, name) for name in RunPlan.model_fields} | changes)
+    )

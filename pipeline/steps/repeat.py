@@ -8,11 +8,11 @@ from pipeline.errors import ManifestError
 from pipeline.evaluation.run_samples import fit_classes
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.models.numerics import fix_numerics, pick_device
-from pipeline.models.package import MadeWith, RunPlan, read_run_card
+from pipeline.models.package import RunPlan, read_run_card
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.steps.evaluate import evaluate
-from pipeline.steps.train import VERSIONS, carry_out
+from pipeline.steps.train import carry_out, made_with
 from pipeline.training.precision import choose_precision
 
 
@@ -62,7 +62,5 @@ def _plan(run: Path, source: Shards, runtime: RuntimeParams, seed: int) -> tuple
         raise ManifestError(f"{source.folder}: not the shards that {card.run} was trained on; run `dvc repro`")
     train = card.train.model_copy(update={"seed": seed})
     precision = choose_precision(train.precision, pick_device(runtime.device))
-    made_with = MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS)
-    changes = {"run": f"{card.run}-{seed}", "train": train, "made_with": made_with}
-    plan = RunPlan(**{name: getattr(card, name) for name in RunPlan.model_fields} | changes)
+    plan = card.like(run=f"{card.run}-{seed}", train=train, made_with=made_with(precision))
     return plan, fit_classes(card, source)

@@ -29,7 +29,7 @@ def collect_repetitions(*, repeats: Path, evaluations: Path, output: Path) -> No
     """
     wanted = load_settings(RepetitionPlan, repeats / PLAN)
     found = _compared(wanted, repeats, evaluations) if wanted.seeds else nothing_repeated()
-    output.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    found.write(output)
 
 
 def _compared(wanted: RepetitionPlan, repeats: Path, evaluations: Path) -> Repetitions:

@@ -33,7 +33,7 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
     results.mkdir(parents=True, exist_ok=True)
     row = json.dumps(variant_row(chosen, whole.runs[variant]), indent=1)
     (results / "variant.json").write_text(row + "\n", encoding="utf-8")
-    (results / "summary.json").write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    whole.write(results / "summary.json")
 
 
 def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) -> Summary:

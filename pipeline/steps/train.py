@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError, WeightsError
@@ -51,7 +52,6 @@ from pipeline.training.watch import Watch
 from pipeline.workspace import publish
 
 CHECKPOINT = "checkpoint.pt"
-SPLITS = ("train", "test")
 VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
 
 
@@ -95,10 +95,15 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         preprocessing=read_preprocessing(source),
         backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
         train=params,
-        made_with=MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS),
+        made_with=made_with(precision),
         shards_sha256=sha256_of(shards / MANIFEST),
     )
     carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
+
+
+def made_with(precision: Precision) -> MadeWith:
+    """Say what a run is trained with in this process."""
+    return MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS)
 
 
 def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where

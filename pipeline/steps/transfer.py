@@ -58,7 +58,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
         runs=tuple(_compared(run, folders, annotated, params, judging, device) for run in chosen),
     )
     output.mkdir(parents=True, exist_ok=True)
-    (output / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    summary.write(output / SUMMARY)
     note(f"{source} instead of annotation for test cut-outs: {_verdict(summary)}")
 
 

@@ -1,6 +1,7 @@
 """`dvc.yaml`, `stages/`, `params.yaml` and the imports tell one story."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from ruamel.yaml import YAML
 
 from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
 from pipeline.reporting.grid import PAPER_RUNS
-from tools.invalidation import script_of
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
@@ -17,6 +17,14 @@ STAGES: dict[str, dict[str, Any]] = {name: entry.get("do", entry) for name, entr
 VARIANT = "${roi}+${extra_roi}-${classes}"
 RUNS = [VARIANT, *(run.name for run in PAPER_RUNS)]
 PER_RUN = ("train", "evaluate", "perturb")
+
+
+def script_of(command: str) -> str:
+    """Return the stage whose script a command runs."""
+    match = re.match(r"python -m stages\.(\w+)", command)
+    if match is None:
+        raise ValueError(f"dvc.yaml: command {command!r} does not start with `python -m stages.`")
+    return match.group(1)
 
 
 def data_deps(stage: str) -> list[str]:

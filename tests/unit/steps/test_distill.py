@@ -21,7 +21,8 @@ from pipeline.steps.distill import distill
 from pipeline.steps.train import train
 from tests.judged_run import TRAIN, random_batch
 from tests.lessons import write_student
-from tests.training_data import write_cards, write_shards_of
+from tests.training_data import write_workplace
+from tests.unit.demo.test_dataset import contents
 from tests.unit.steps.test_repeat import CPU, JUDGING
 
 ALL = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
@@ -34,8 +35,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder with shards, and backbones one of which can be a student."""
     torch.set_num_threads(1)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    write_shards_of(tmp_path / "shards", {"train": [random_batch(13)], "test": [random_batch(11, seed=1)]})
-    write_cards(tmp_path / "weights")
+    write_workplace(tmp_path)
     write_student(tmp_path / "weights")
     return tmp_path
 
@@ -55,11 +55,6 @@ def distill_in(folder: Path, output: str = "distilled/tiny", recipe: TrainParams
         runtime=CPU,
     )
     return folder / output
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return all files of a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def train_alone(folder: Path, roi: str) -> Path:

@@ -25,7 +25,7 @@ from pipeline.steps.repeat import repeat
 from pipeline.steps.repeats import collect_repetitions
 from pipeline.steps.train import train
 from tests.judged_run import TRAIN, random_batch
-from tests.training_data import write_cards, write_shards_of
+from tests.training_data import write_shards_of, write_workplace
 
 CPU = RuntimeParams(workers=1, device="cpu")
 JUDGING = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
@@ -39,8 +39,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder with shards and backbones; `tiny` has pre-trained weights."""
     torch.set_num_threads(1)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    write_shards_of(tmp_path / "shards", {"train": [random_batch(13)], "test": [random_batch(11, seed=1)]})
-    write_cards(tmp_path / "weights")
+    write_workplace(tmp_path)
     pretrain(tmp_path / "weights/tiny", seed=5)
     return tmp_path
 
