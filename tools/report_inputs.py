@@ -1,6 +1,7 @@
 """Print what a report without photos reads of a study: `dvc pull $(python -m tools.report_inputs)`.
 
-The paths are those that `dvc.lock` has for stage `report`, so they are on the remote that the study was pushed to.
+They are what `dvc.lock` has for stage `report`, so they are on the remote that the study was pushed to. Where all of a group of
+stages is wanted it is named instead of its folders: DVC reads its records once for every name.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ LOCK = Path("dvc.lock")
 DATA = "data"
 UNSEEN = ("code", "raw", "explanations")
 """Folders of `data/` that only photos need, or only DVC."""
+WHOLE = {"evaluations": "evaluate", "perturbations": "perturb"}
+"""Stages whose folders are read as they are."""
 LESSON = (f"{TEACHER}/{PREDICTIONS}", f"{STUDENT}/{PREDICTIONS}", f"{STUDENT}/{CARD}")
 """What a taught student leaves beside its summary and two models."""
 
@@ -27,20 +30,23 @@ def report_inputs(deps: Iterable[str]) -> Iterator[str]:
     Args:
         deps: Dependencies of stage `report`.
     """
-    for dep in deps:
-        top, folder, *rest = (*dep.split("/"), "")
-        if top != DATA or folder in UNSEEN:
-            continue
-        match folder:
-            case "index":
-                yield f"{dep}/{SUMMARY}"
-            case "shards":
-                yield f"{dep}/{MANIFEST}"
-            case "distilled":
-                taught = () if rest[0] == "none" else LESSON
-                yield from (f"{dep}/{file}" for file in (SUMMARY, *taught))
-            case _:
-                yield dep
+    yield from dict.fromkeys(name for dep in deps for name in _parts(dep))
+
+
+def _parts(dep: str) -> Iterator[str]:
+    top, folder, *rest = (*dep.split("/"), "")
+    if top != DATA or folder in UNSEEN:
+        return
+    match folder:
+        case "index":
+            yield f"{dep}/{SUMMARY}"
+        case "shards":
+            yield f"{dep}/{MANIFEST}"
+        case "distilled":
+            taught = () if rest[0] == "none" else LESSON
+            yield from (f"{dep}/{file}" for file in (SUMMARY, *taught))
+        case _:
+            yield WHOLE.get(folder, dep)
 
 
 def main() -> None:

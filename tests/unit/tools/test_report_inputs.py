@@ -9,15 +9,15 @@ from tools.report_inputs import main, report_inputs
 
 
 def test_no_shard_photo_or_heat_map_is_pulled() -> None:
-    """Of shards and index the small file alone; what git has or only DVC compares is not named."""
+    """Of shards and index the small file alone, a whole group by its name; not what git has or only DVC compares."""
     deps = (
         "data/code/report.json", "pipeline/reporting/templates", "results/summary.json", "data/raw", "data/index",
         "data/shards/sam", "data/explanations/vit+none-all", "data/runs/vit+none-all/run.json", "data/settings",
-        "data/repetitions.json", "data/distilled/none",
+        "data/repetitions.json", "data/evaluations/vit+none-all", "data/evaluations/vit+vit-all", "data/distilled/none",
     )  # fmt: skip
     assert list(report_inputs(deps)) == [
         "data/index/summary.json", "data/shards/sam/manifest.json", "data/runs/vit+none-all/run.json", "data/settings",
-        "data/repetitions.json", "data/distilled/none/summary.json",
+        "data/repetitions.json", "evaluate", "data/distilled/none/summary.json",
     ]  # fmt: skip
 
 
