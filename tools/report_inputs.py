@@ -1,7 +1,7 @@
 """Print what a report without photos reads of a study: `dvc pull $(python -m tools.report_inputs)`.
 
-They are what `dvc.lock` has for stage `report`, so they are on the remote that the study was pushed to. Where all of a group of
-stages is wanted it is named instead of its folders: DVC reads its records once for every name.
+They are what `dvc.lock` has for stage `report`, so they are on the remote that the study was pushed to. A group of
+stages that is wanted as a whole is named instead of its folders: DVC reads its records once for every name.
 """
 
 from collections.abc import Iterable, Iterator
