@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_repro_pulls_by_itself_and_runs_nothing(pushed: Checkout, tmp_path: Path
 def test_a_member_without_gpu_reports_on_runs_of_others(pushed: Checkout, tmp_path: Path) -> None:
     """Neither torch nor a GPU, neither models nor shards nor photos: the numbers of all runs, as Ann has them."""
     bob = pushed.clone(tmp_path / "bob")
-    bob.call("dvc", "pull", *bob.call("python", "-m", "tools.report_inputs").split())
+    bob.call("python", "-m", "tools.report_inputs")
     heavy = [path for pattern in HEAVY for path in sorted((pushed.folder / "data").glob(pattern))]
     assert {path.relative_to(pushed.folder).parts[1] for path in heavy} == {"raw", "masks", "shards", "runs"}
     assert not [path for path in heavy if (bob.folder / path.relative_to(pushed.folder)).exists()]
@@ -110,10 +111,34 @@ def test_a_member_without_gpu_reports_on_runs_of_others(pushed: Checkout, tmp_pa
     assert "Made without photos" in (bob.folder / "report/index.html").read_text(encoding="utf-8")
 
 
+def test_what_a_remote_lacks_or_has_damaged_is_named(pushed: Checkout, tmp_path: Path) -> None:
+    """In one line with the mend; nothing of it is left here, and a whole remote then gives it."""
+    bob, first = pushed.clone(tmp_path / "bob"), "data/agreement/annotation/summary.json"
+    shutil.copytree(pushed.folder.with_name("remote"), tmp_path / "remote")
+    bob.call("dvc", "remote", "modify", "--local", "team", "url", str(tmp_path / "remote"))
+    name = md5_of(pushed.folder / first)
+    stored = tmp_path / "remote/files/md5" / name[:2] / name[2:]
+    sound = stored.read_bytes()
+    stored.chmod(0o644)
+    stored.write_bytes(sound.replace(b"{", b"[", 1))
+    assert f"error: {first}: damaged on the remote" in bob.refused("python", "-m", "tools.report_inputs")
+    stored.unlink()
+    assert "not on the remote; who ran the study types `dvc push`" in bob.refused("python", "-m", "tools.report_inputs")
+    assert not (bob.folder / first).exists()
+    stored.write_bytes(sound)
+    bob.call("python", "-m", "tools.report_inputs")
+    assert (bob.folder / first).read_bytes() == sound
+
+
 def cached(one: Checkout, file: Path) -> Path:
     """Return where a checkout's cache has a file of these bytes, if it does."""
-    name = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    name = md5_of(file)
     return one.folder / CACHE / "files/md5" / name[:2] / name[2:]
+
+
+def md5_of(file: Path) -> str:
+    """Return the hash by which DVC knows a file."""
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def without_torch(folder: Path) -> Path:

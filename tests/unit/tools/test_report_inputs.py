@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ManifestError
-from tools.report_inputs import main, report_inputs
+from tools.report_inputs import recorded, report_inputs
 
 
 def test_no_shard_photo_or_heat_map_is_pulled() -> None:
-    """Of shards and index the small file alone, a whole group by its name; not what git has or only DVC compares."""
+    """Of shards and index the small file alone; what git has or only DVC compares is not named."""
     deps = (
         "data/code/report.json", "pipeline/reporting/templates", "results/summary.json", "data/raw", "data/index",
         "data/shards/sam", "data/explanations/vit+none-all", "data/runs/vit+none-all/run.json", "data/settings",
-        "data/repetitions.json", "data/evaluations/vit+none-all", "data/evaluations/vit+vit-all", "data/distilled/none",
+        "data/repetitions.json", "data/evaluations/vit+none-all", "data/distilled/none",
     )  # fmt: skip
     assert list(report_inputs(deps)) == [
         "data/index/summary.json", "data/shards/sam/manifest.json", "data/runs/vit+none-all/run.json", "data/settings",
-        "data/repetitions.json", "evaluate", "data/distilled/none/summary.json",
+        "data/repetitions.json", "data/evaluations/vit+none-all", "data/distilled/none/summary.json",
     ]  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_a_study_that_was_never_reported_is_one_line(tmp_path: Path, monkeypatch
     """Neither without a record, nor with one that stops before the report."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ManifestError, match="knows no report"):
-        main()
+        recorded()
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     with pytest.raises(ManifestError, match="knows no report"):
-        main()
+        recorded()
