@@ -1,11 +1,11 @@
 """One script a stage of `dvc.yaml`.
 
 While a stage imports its libraries nothing becomes garbage, and the collector's walks through what torch and timm bring
-take a fifth of the time. `pipeline.console.run_stage` starts it again. Workers of a stage import this too, and keep it.
+take a fifth of the time. `pipeline.console.run_stage` starts it again.
 """
 
 import gc
-from multiprocessing import parent_process
+import sys
 
-if parent_process() is None:
+if sys.argv[0] == "-m":  # Python looks for the script of `python -m stages.NAME`; nobody else imports this package
     gc.disable()
