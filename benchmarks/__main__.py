@@ -11,7 +11,7 @@ from pipeline import processor  # noqa: F401 - before numpy and torch
 # isort: split
 import torch
 
-from benchmarks import growth, judging, loading, masking, memory, sharding, startup, training
+from benchmarks import growth, judging, loading, masking, memory, sharding, startup, status, training
 from benchmarks.material import REAL_PHOTOS, make_material
 from benchmarks.row import Row, machine, write_rows
 from benchmarks.site import Site
@@ -24,6 +24,7 @@ GROUPS: dict[str, Callable[[Site], Iterator[Row]]] = {
     "growth": growth.measure,
     "masking": masking.measure,
     "startup": startup.measure,
+    "status": status.measure,
     "training": training.measure,
     "judging": judging.measure,
 }

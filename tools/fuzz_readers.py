@@ -4,7 +4,8 @@ Targets: `pictures` are bytes given to the decoders of photos and label maps. `m
 Parquet file whose hash the manifest confirms, as a forger would; `rows` are Parquet files of sound columns with any
 values; `hashes` are any bytes under the manifest of the sound file, which must refuse all but that very file. Whatever
 ends in another way than a result or a `PipelineError` is a finding. Options are libFuzzer's, for instance
-`-max_total_time=3600`; findings are written to the working folder as `crash-*` and reproduced by naming such a file.
+`-max_total_time=3600`; findings are written to the working folder as `crash-*` or `timeout-*` and
+reproduced by naming such a file; a process that was stopped for a minute leaves a `timeout-*` that is none.
 """
 
 import sys
@@ -159,7 +160,7 @@ def main() -> None:
     tries: dict[str, Callable[[bytes], None]] = {
         name: getattr(fuzzer, name) for name in ("pictures", "masks", "shards", "rows", "hashes")
     }
-    if not any(option.startswith("crash-") for option in options):
+    if not any(Path(option).is_file() for option in options):
         seeds(fuzzer, target, Path(f"fuzz-{target}"))
         options.append(f"fuzz-{target}")
     atheris.Setup([f"fuzz {target}", "-rss_limit_mb=3000", "-timeout=60", "-len_control=0", *options], tries[target])

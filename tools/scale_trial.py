@@ -36,7 +36,7 @@ SIDES = (32, 65)
 IMAGE_SIZE = 32
 
 
-def generate(folder: Path, photos: int, _workers: int) -> None:
+def generate(folder: Path, photos: int, _workers: int, *, foods: int = FOODS) -> None:
     """Write a data set in the official layout; photo `number` depends on its number alone."""
     raw = folder / "raw"
     names = (f"{number} food {number:03d}\n" for number in range(1, CATEGORIES + 1))
@@ -48,7 +48,7 @@ def generate(folder: Path, photos: int, _workers: int) -> None:
     lists: dict[str, list[str]] = {"train": [], "test": []}
     for number in range(photos):
         split, stem = ("train" if number % TEST_EVERY else "test"), f"{number:08d}"
-        photo, labels = _drawn(np.random.default_rng(number))
+        photo, labels = _drawn(np.random.default_rng(number), foods)
         for part, picture in (("img_dir", photo), ("ann_dir", labels)):
             Image.fromarray(picture).save(raw / "Images" / part / split / f"{stem}.png", compress_level=1)
         lists[split].append(f"{stem}.png\n")
@@ -56,14 +56,14 @@ def generate(folder: Path, photos: int, _workers: int) -> None:
         (raw / "ImageSets" / f"{split}.txt").write_text("".join(lines), encoding="utf-8")
 
 
-def _drawn(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return a photo of smooth noise and its label map of 2 x 5 tiles on background."""
+def _drawn(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a photo of smooth noise and its label map of 2 x 5 tiles on background, the first `count` of them food."""
     height, width = generator.integers(*SIDES, 2).tolist()
     colours = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
     labels = np.zeros((height, width), np.uint8)
     foods = generator.choice(CATEGORIES, FOODS, replace=False) + 1
     rows, columns = height // 2, width // 5
-    for number, food in enumerate(foods.tolist()):
+    for number, food in enumerate(foods.tolist()[:count]):
         top, left = number // 5 * rows, number % 5 * columns
         labels[top + 1 : top + rows, left + 1 : left + columns] = food
     return np.asarray(colours.resize((width, height), Image.Resampling.BICUBIC)), labels

@@ -15,7 +15,7 @@ from pipeline.steps.summary import collect
 SUMMARY = "summary.json"
 
 
-def report(
+def report(  # noqa: PLR0913 - one argument an option
     out: Annotated[
         Path, typer.Option(help="Folder to write: index.html, results.json, summary.json, tables/, figures/.")
     ],
@@ -27,6 +27,9 @@ def report(
     source: Annotated[str, typer.Option(help="Mask source of the cut-outs.")] = "annotation",
     teacher: Annotated[str, typer.Option(help="Backbone that teaches, if `distill` was run with one.")] = "none",
     data: Annotated[Path, typer.Option(help="Folder of the stages' outputs.")] = Path("data"),
+    photos: Annotated[
+        bool, typer.Option(help="Show photos and cut-outs; without, neither photos nor shards need be here.")
+    ] = True,
 ) -> None:
     """Write the report of the runs that were made; every other cell of the paper's tables says `not run`.
 
@@ -42,7 +45,7 @@ def report(
         variant=None,
         summary=out / SUMMARY,
         index=data / "index",
-        raw=data / "raw",
+        raw=data / "raw" if photos else None,
         shards=data / "shards" / source,
         runs=files.runs,
         evaluations=files.evaluations,

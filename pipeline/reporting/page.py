@@ -46,6 +46,8 @@ class Page:
 
     dataset: str
     """Where the photos came from: `demo`, an address or a path."""
+    photos: bool
+    """Whether photos and cut-outs were at hand; without, the sections and figures that show them are left out."""
     summary: Summary
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
     """Runs by kind, as tables show them."""

@@ -28,8 +28,8 @@ class Sources:
 
     index: Path
     """Output of stage `index`."""
-    raw: Path
-    """Output of stage `download`."""
+    raw: Path | None
+    """Output of stage `download`; None leaves out the figures that show photos."""
     shards: Shards
     """Output of stage `pair`."""
     files: RunFiles
@@ -55,7 +55,11 @@ def draw_figures(
         ManifestError: If a file is damaged, or a photo or shard is absent.
     """
     drafts = draft_figures(_material(summary, sources, ambiguous, seed))
-    scenes = dict(_scenes(tuple(dict.fromkeys(i for draft in drafts for i in draft.sample_ids)), sources))
+    if sources.raw is None:
+        drafts, scenes = tuple(draft for draft in drafts if not draft.sample_ids), {}
+    else:
+        shown = tuple(dict.fromkeys(i for draft in drafts for i in draft.sample_ids))
+        scenes = dict(_scenes(shown, sources, sources.raw))
     return tuple(draft.draw(scenes) for draft in progress(drafts, total=len(drafts), what="figures", unit="figure"))
 
 
@@ -93,9 +97,9 @@ def _having(runs: dict[GridRun, str], folder: Path, file: str) -> Iterator[tuple
     return ((run, name) for run, name in runs.items() if (folder / name / file).is_file())
 
 
-def _scenes(sample_ids: Sequence[str], sources: Sources) -> Iterator[tuple[str, Scene]]:
+def _scenes(sample_ids: Sequence[str], sources: Sources, raw: Path) -> Iterator[tuple[str, Scene]]:
     chosen = choose_named(read_samples(sources.index / "samples.parquet"), sample_ids)
     views = sources.shards.select(SPLIT, [numbered.row for numbered in chosen])
     for place, numbered in enumerate(progress(chosen, total=len(chosen), what="figures: samples", unit="sample")):
         sample = numbered.sample
-        yield sample.sample_id, make_scene(sample, read_photo(sources.raw / sample.photo_path), views.row(place))
+        yield sample.sample_id, make_scene(sample, read_photo(raw / sample.photo_path), views.row(place))

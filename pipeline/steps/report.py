@@ -29,13 +29,14 @@ from pipeline.reporting.headline import Finding, find, pairings
 from pipeline.reporting.heat_map import HeatRow, heat_map
 from pipeline.reporting.lesson_evidence import LessonEvidence, read_lesson_evidence
 from pipeline.reporting.mask_evidence import MaskEvidence, read_mask_evidence
-from pipeline.reporting.page import Page, render
+from pipeline.reporting.page import Examples, Page, render
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.source import read_paper
 from pipeline.reporting.paper_tables import ReportTable
 from pipeline.reporting.results import RunRecord, read_record
 from pipeline.reporting.results_file import results_text
 from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.sample_cards import SampleCard
 from pipeline.reporting.seed_evidence import SeedEvidence, read_seed_evidence
 from pipeline.reporting.settings_view import place_name, read_settings
 from pipeline.reporting.summary import Summary
@@ -48,7 +49,7 @@ class Inputs:
     """Where everything but the summary is read from; see `write_report`."""
 
     index: Path
-    raw: Path
+    raw: Path | None
     shards: Shards
     files: RunFiles
     explanations: Path
@@ -79,7 +80,7 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
     variant: str | None,
     summary: Path,
     index: Path,
-    raw: Path,
+    raw: Path | None,
     shards: Path,
     runs: Path,
     evaluations: Path,
@@ -99,8 +100,8 @@ def write_report(  # noqa: PLR0913 - one argument for each thing that the stage 
         variant: Name of the variant's run; None for a report of chosen runs.
         summary: `summary.json`; names the runs that the page is about.
         index: Output of stage `index`.
-        raw: Output of stage `download`.
-        shards: Output of stage `pair`.
+        raw: Output of stage `download`; None leaves out everything that shows a photo.
+        shards: Output of stage `pair`; without photos its manifest is enough.
         runs: Outputs of stage `train`; `run.json` and `history.csv` of each run are read.
         evaluations: Outputs of stage `evaluate`.
         perturbations: Outputs of stage `perturb`.
@@ -144,9 +145,9 @@ def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
     data = read_record(DataSummary, inputs.index / "summary.json", "index")
     duels = _duels(inputs.files, study.answers.evidence)
     finding = _finding(duels, results, ambiguous, params.seed)
-    photos = Photos(inputs.index / "samples.parquet", inputs.raw, inputs.shards, ambiguous)
-    samples, examples = show_samples(params, finding, duels, photos)
+    samples, examples = _samples(params, finding, duels, inputs, ambiguous)
     return Page(
+        photos=inputs.raw is not None,
         dataset=place_name(load_settings(DownloadParams, inputs.settings / "download.json").source),
         summary=results,
         groups=tuple((kind, tuple(group)) for kind, group in groupby(by_kind(results), lambda r: r.run.kind)),
@@ -172,6 +173,15 @@ def _page(params: ReportParams, study: Study, inputs: Inputs) -> Page:
         seeds=inputs.seeds,
         lesson=_lesson(study, inputs, Bootstrap(params.seed)),
     )
+
+
+def _samples(
+    params: ReportParams, finding: Finding, duels: tuple[Duel, ...], inputs: Inputs, ambiguous: tuple[str, ...]
+) -> tuple[tuple[SampleCard, ...], tuple[Examples, ...]]:
+    if inputs.raw is None:
+        return (), ()
+    photos = Photos(inputs.index / "samples.parquet", inputs.raw, inputs.shards, ambiguous)
+    return show_samples(params, finding, duels, photos)
 
 
 def _lesson(study: Study, inputs: Inputs, bootstrap: Bootstrap) -> LessonEvidence | None:

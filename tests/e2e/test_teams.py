@@ -1,17 +1,23 @@
 """Ann runs and pushes; Bob, with a fresh clone and no GPU, gets all of it and runs nothing. See docs/teams.md."""
 
+import hashlib
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import Checkout, ran
+from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import BUCKET, HOST, PASSWORD, s3_server, ssh_server
 
 pytestmark = pytest.mark.e2e
 VARIANT = ("-S", "roi=mixer", "-S", "classes=no_sauce", "-S", "extra_roi=none")
 """One branch on few classes: the quickest run that is not in the grid."""
+REPORT = "data/report/index.html"
+HEAVY = ("raw/Images/*/*/*", "masks/*/*.parquet", "shards/*/*.parquet", "runs/*/*.safetensors")
+"""Files of `data/` that no number of a report needs."""
 
 
 @pytest.fixture
@@ -62,17 +68,89 @@ def test_a_fresh_clone_pulls_and_runs_nothing(ann: Checkout, tmp_path: Path, kin
         bob.call("dvc", "pull")
         assert PASSWORD not in (bob.folder / ".dvc/config").read_text()
         assert ran(bob.call("dvc", "repro")) == []
-        assert (bob.folder / "data/report/index.html").read_bytes() == (
-            ann.folder / "data/report/index.html"
-        ).read_bytes()
+        assert (bob.folder / REPORT).read_bytes() == (ann.folder / REPORT).read_bytes()
         assert bob.call("git", "status", "--porcelain") == ""
 
 
-def test_parts_of_the_study_come_alone(ann: Checkout, tmp_path: Path) -> None:
-    """Only the shards, or only metrics and report: one command each."""
-    share(ann, str(tmp_path / "remote"), {})
+@pytest.fixture(scope="module")
+def pushed(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return the checkout of somebody who has pushed the study to a folder; tests clone it and change nothing."""
+    folder = tmp_path_factory.mktemp("team")
+    ann = study.twin(folder / "ann")
+    share(ann, str(folder / "remote"), {})
     ann.call("dvc", "push")
-    bob = ann.clone(tmp_path / "bob")
+    return ann
+
+
+def test_repro_pulls_by_itself_and_runs_nothing(pushed: Checkout, tmp_path: Path) -> None:
+    """`dvc repro --pull` in a fresh clone, nothing pulled before: no stage runs, and the report is there."""
+    bob = pushed.clone(tmp_path / "bob")
+    assert ran(bob.call("dvc", "repro", "--pull")) == []
+    assert (bob.folder / REPORT).read_bytes() == (pushed.folder / REPORT).read_bytes()
+    assert bob.call("git", "status", "--porcelain") == ""
+
+
+def test_a_member_without_gpu_reports_on_runs_of_others(pushed: Checkout, tmp_path: Path) -> None:
+    """Neither torch nor a GPU, neither models nor shards nor photos: the numbers of all runs, as Ann has them."""
+    bob = pushed.clone(tmp_path / "bob")
+    bob.call("python", "-m", "tools.report_inputs")
+    heavy = [path for pattern in HEAVY for path in sorted((pushed.folder / "data").glob(pattern))]
+    assert {path.relative_to(pushed.folder).parts[1] for path in heavy} == {"raw", "masks", "shards", "runs"}
+    assert not [path for path in heavy if (bob.folder / path.relative_to(pushed.folder)).exists()]
+    assert not [path for path in heavy if cached(bob, path).exists()]
+    assert all(cached(pushed, path).exists() for path in heavy)
+    bare = Checkout(bob.folder, bob.env | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(without_torch(tmp_path))})
+    assert "no torch here" in bare.refused("python", "-c", "import torch")
+    bare.call("python", "-m", "pipeline", "report", "--no-photos", "--out", "report")
+    numbers, whole = (
+        json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        for folder in (bob.folder / "report", (pushed.folder / REPORT).parent)
+    )
+    assert numbers["runs"] == whole["runs"]
+    assert numbers["tables"] == whole["tables"]
+    assert "Made without photos" in (bob.folder / "report/index.html").read_text(encoding="utf-8")
+
+
+def test_what_a_remote_lacks_or_has_damaged_is_named(pushed: Checkout, tmp_path: Path) -> None:
+    """In one line with the mend; nothing of it is left here, and a whole remote then gives it."""
+    bob, first = pushed.clone(tmp_path / "bob"), "data/agreement/annotation/summary.json"
+    shutil.copytree(pushed.folder.with_name("remote"), tmp_path / "remote")
+    bob.call("dvc", "remote", "modify", "--local", "team", "url", str(tmp_path / "remote"))
+    name = md5_of(pushed.folder / first)
+    stored = tmp_path / "remote/files/md5" / name[:2] / name[2:]
+    sound = stored.read_bytes()
+    stored.chmod(0o644)
+    stored.write_bytes(sound.replace(b"{", b"[", 1))
+    assert f"error: {first}: damaged on the remote" in bob.refused("python", "-m", "tools.report_inputs")
+    stored.unlink()
+    assert "not on the remote; who ran the study types `dvc push`" in bob.refused("python", "-m", "tools.report_inputs")
+    assert not (bob.folder / first).exists()
+    stored.write_bytes(sound)
+    bob.call("python", "-m", "tools.report_inputs")
+    assert (bob.folder / first).read_bytes() == sound
+
+
+def cached(one: Checkout, file: Path) -> Path:
+    """Return where a checkout's cache has a file of these bytes, if it does."""
+    name = md5_of(file)
+    return one.folder / CACHE / "files/md5" / name[:2] / name[2:]
+
+
+def md5_of(file: Path) -> str:
+    """Return the hash by which DVC knows a file."""
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def without_torch(folder: Path) -> Path:
+    """Return a folder whose `torch` no process can import."""
+    (folder / "bare").mkdir()
+    (folder / "bare/torch.py").write_text('raise ImportError("no torch here")\n')
+    return folder / "bare"
+
+
+def test_parts_of_the_study_come_alone(pushed: Checkout, tmp_path: Path) -> None:
+    """Only the shards, or only metrics and report: one command each."""
+    bob = pushed.clone(tmp_path / "bob")
     bob.call("dvc", "pull", "pair")
     assert sorted(path.name for path in (bob.folder / "data").iterdir()) == ["shards"]
     bob.call("dvc", "pull", "evaluate", "perturb", "report")
@@ -108,4 +186,4 @@ def test_an_experiment_travels_by_name(ann: Checkout, tmp_path: Path) -> None:
     bob.call("dvc", "exp", "apply", "two-vits")
     assert (bob.folder / "results/variant.json").read_text() == (ann.folder / "results/variant.json").read_text()
     bob.call("dvc", "pull", "report")
-    assert (bob.folder / "data/report/index.html").read_bytes() == (ann.folder / "data/report/index.html").read_bytes()
+    assert (bob.folder / REPORT).read_bytes() == (ann.folder / REPORT).read_bytes()

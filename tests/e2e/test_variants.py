@@ -2,14 +2,13 @@
 
 import json
 import re
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline.steps.configure import configure
 from tests.e2e.checkout import Checkout, ran
-from tools.invalidation import effect, graph_of
+from tests.e2e.overrides import expected, replaced, values_of
 
 pytestmark = pytest.mark.e2e
 COLLECTORS = ["configure", "report", "summary", "transfer@annotation"]
@@ -19,12 +18,6 @@ COLLECTORS = ["configure", "report", "summary", "transfer@annotation"]
 def copy(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Return a twin of the study for the tests of this file; each leaves it at its last commit."""
     return study.twin(tmp_path_factory.mktemp("variants") / "copy")
-
-
-def values_of(copy: Checkout) -> dict[str, Any]:
-    """Return the parameters as they stand."""
-    values: dict[str, Any] = YAML(typ="safe").load(copy.folder / "params.yaml")
-    return values
 
 
 def variant_of(text: str) -> str:
@@ -97,34 +90,27 @@ def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "override",
     [
-        {"seed": 1},
-        {"train.epochs": 5},
-        {"backbones.vit.timm": "vit_tiny_patch16_224"},
-        {"dataset": "foodseg103"},
-        {"classes": "no_sauce"},
-        {"extra_roi": "none"},
-        {"runtime.workers": 3},
+        "roi=deit",
+        "extra_roi=none",
+        "classes=no_sauce",
+        "masks.source=sam",
+        "dataset=foodseg103",
+        "train.epochs=5",
+        "backbones.vit.timm=vit_tiny_patch16_224",
+        "seed=1",
+        "runtime.workers=3",
     ],
-    ids="-".join,
 )
-def test_dvc_runs_what_the_table_says(copy: Checkout, change: dict[str, object]) -> None:
+def test_dvc_runs_what_the_table_says(copy: Checkout, override: str) -> None:
     """After `configure`, DVC finds the same stages changed as README's table: no more and no fewer."""
-    before = values_of(copy)
-    after = values_of(copy)
-    for key, value in change.items():
-        *path, last = key.split(".")
-        section = after
-        for name in path:
-            section = section[name]
-        section[last] = value
-    YAML(typ="safe", pure=True).dump(after, copy.folder / "params.yaml")
+    should = expected(copy, override)
+    YAML(typ="safe", pure=True).dump(replaced(values_of(copy), override), copy.folder / "params.yaml")
     configure(params=copy.folder / "params.yaml", settings=copy.folder / "data/settings")
     status = json.loads(copy.call("dvc", "status", "--json"))
     copy.reset()
-    expected = set(effect(graph_of(before), graph_of(after)).at_once)
-    assert status.keys() - {"configure"} == expected
+    assert status.keys() - {"configure"} == set(should.at_once)
 
 
 @pytest.mark.parametrize(

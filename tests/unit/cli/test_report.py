@@ -104,3 +104,22 @@ def test_runs_outside_the_paper_come_last() -> None:
     """By name, each once."""
     names = ["vit+none-all", "convnext+none-all", "mobilenetv2+vit-all", "vit+none-all"]
     assert in_paper_order(names) == tuple(map(parse_run, ("mobilenetv2+vit-all", "vit+none-all", "convnext+none-all")))
+
+
+def test_without_photos_neither_photos_nor_shards_are_read(three: StudyFolder, tmp_path: Path) -> None:
+    """The same numbers; the page says what is left out."""
+    whole = report(three, tmp_path / "whole")
+    manifest = three.shards / "annotation/manifest.json"
+    away = tmp_path / "data"
+    shutil.copytree(three.path / "data", away, ignore=shutil.ignore_patterns("raw", "*-*.parquet", "samples.parquet"))
+    assert (away / manifest.relative_to(three.path / "data")).is_file()
+    bare = report(StudyFolder(tmp_path), tmp_path / "bare", "--no-photos")
+    first, second = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "bare"))
+    assert first == second
+    assert "Made without photos" in bare
+    assert "Made without photos" not in whole
+    assert [name for name in ("examples", "samples") if f'<section id="{name}"' in bare] == []
+    assert [name for name in ("examples", "samples") if f'<section id="{name}"' in whole] == ["examples", "samples"]
+    drawn = {path.stem for path in (tmp_path / "bare/figures").glob("*.svg")}
+    assert drawn
+    assert drawn < {path.stem for path in (tmp_path / "whole/figures").glob("*.svg")}
