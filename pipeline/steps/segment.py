@@ -48,17 +48,18 @@ def segment(  # noqa: PLR0913 - every path the stage touches
     Raises:
         PipelineError: As those two.
     """
+    cluster = cluster_of(runtime)
     if source == "annotation":
         params = load_settings(SegmentParams, settings)
-        workers, cluster = runtime.worker_count(), cluster_of(runtime)
-        write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster)
+        write_masks(params, raw=raw, samples=samples, masks=masks, workers=runtime.worker_count(), cluster=cluster)
         return
     # Torch, and a package that those who use annotation may leave out.
     from pipeline.steps.segment_prompted import write_prompted_masks  # noqa: PLC0415
 
     schema: type[SamSegmentParams | FastSamSegmentParams] = SCHEMAS[source]
     prompted = load_settings(schema, settings)
-    write_prompted_masks(prompted, raw=raw, samples=samples, weights=weights, masks=masks, device=runtime.device)
+    places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
+    write_prompted_masks(prompted, **places, device=runtime.device, cluster=cluster)
 
 
 def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works

@@ -15,7 +15,7 @@ from pipeline.datasets.samples import read_samples
 from pipeline.errors import DatasetError, ParamsError, WeightsError
 from pipeline.manifest import MANIFEST
 from pipeline.params.data import IndexParams, SegmentParams
-from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams
+from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
 from pipeline.segmentation.card import MaskWeightsCard, write_card
 from pipeline.segmentation.open_source import open_source
 from pipeline.segmentation.source import Answer, MaskSource
@@ -36,14 +36,19 @@ FASTSAM = FastSamSegmentParams(source="fastsam", decoding=FASTSAM_DECODING, **SH
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Store tiny weights as stage mask_weights does."""
     folder = tmp_path_factory.mktemp("mask_weights")
-    fields = {"architecture": "tiny", "origin": "random", "file": None, "sha256": None, "licence": None}
-    for source, write in (("sam", tiny_sam), ("fastsam", tiny_fastsam)):
-        if source == "fastsam" and importlib.util.find_spec("ultralytics") is None:
-            continue
-        (folder / source).mkdir()
-        stored = write(folder / source).name
-        write_card(MaskWeightsCard(source=source, stored=stored, **fields), folder / source)
+    stored_weights(folder, "sam")
+    if importlib.util.find_spec("ultralytics") is not None:
+        stored_weights(folder, "fastsam")
     return folder
+
+
+def stored_weights(folder: Path, source: SourceName) -> Path:
+    """Store tiny weights of one source; return their folder."""
+    fields = {"architecture": "tiny", "origin": "random", "file": None, "sha256": None, "licence": None}
+    (folder / source).mkdir()
+    stored = (tiny_sam if source == "sam" else tiny_fastsam)(folder / source).name
+    write_card(MaskWeightsCard(source=source, stored=stored, **fields), folder / source)
+    return folder / source
 
 
 @pytest.fixture
