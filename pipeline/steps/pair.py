@@ -10,18 +10,19 @@ from pipeline.arrays import Image, Mask
 from pipeline.cluster import RayCluster
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
-from pipeline.imaging.decode import read_photo
 from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.memory import keep_freed_memory
 from pipeline.params.data import PairParams
 from pipeline.space import space_watched
+from pipeline.stores import Place, mirrored
 from pipeline.workspace import publish, unfinished
 
 
@@ -42,6 +43,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     shards: Path,
     workers: int,
     cluster: RayCluster | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Write `shards/<split>-<number>.parquet`, one row per sample, and `shards/manifest.json`.
 
@@ -54,6 +56,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         shards: Folder to write.
         workers: Processes; no effect on the bytes.
         cluster: Works instead of them; no effect on the bytes.
+        mirror: URL below which photos and masks are read; no effect on the bytes.
 
     Raises:
         DatasetError: If a photo is damaged, or photos, masks and sample table contradict each other.
@@ -62,7 +65,8 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    write = partial(_write_file, params=params, raw=raw, masks=masks, metadata=metadata)
+    seen = {"raw": mirrored(raw, mirror), "masks": mirrored(masks, mirror)}
+    write = partial(_write_file, params=params, metadata=metadata, **seen)
     stored = Masks(masks)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
@@ -94,7 +98,7 @@ def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[Plann
 
 
 def _write_file(  # noqa: PLR0913 - bound once by `partial`
-    planned: PlannedShard, path: Path, *, params: PairParams, raw: Path, masks: Path, metadata: dict[str, str]
+    planned: PlannedShard, path: Path, *, params: PairParams, raw: Place, masks: Place, metadata: dict[str, str]
 ) -> None:
     keep_freed_memory()  # a shard's arrays are as large as those of the next
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
@@ -116,8 +120,8 @@ def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[
     return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)
 
 
-def _read_checked(raw: Path, sample: Sample) -> Image:
-    photo = read_photo(raw / sample.photo_path)
+def _read_checked(raw: Place, sample: Sample) -> Image:
+    photo = read_photo_of(sample, raw)
     if photo.shape[:2] != (sample.photo_height, sample.photo_width):
-        raise DatasetError(f"{raw / sample.photo_path}: other size than in the sample table; run `dvc repro`")
+        raise DatasetError(f"{raw}/{sample.photo_path}: other size than in the sample table; run `dvc repro`")
     return photo

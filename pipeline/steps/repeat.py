@@ -50,7 +50,7 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
         WeightsError: If pre-trained weights are absent, damaged or others than the run's.
     """
     source = Shards(shards)
-    plan, class_map = _plan(run, source, runtime, seed)
+    plan, class_map = _plan(run, source, sha256_of(shards / MANIFEST), runtime, seed)
     fix_numerics(plan.train.threads, seed)
     carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
     if not present_ranks().leads:
@@ -59,9 +59,9 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     evaluate(judging, shards=judged_on, run=output, output=output, device=runtime.device)
 
 
-def _plan(run: Path, source: Shards, runtime: RuntimeParams, seed: int) -> tuple[RunPlan, ClassMap]:
+def _plan(run: Path, source: Shards, sha256: str, runtime: RuntimeParams, seed: int) -> tuple[RunPlan, ClassMap]:
     card = read_run_card(run)
-    if card.shards_sha256 != sha256_of(source.folder / MANIFEST):
+    if card.shards_sha256 != sha256:
         raise ManifestError(f"{source.folder}: not the shards that {card.run} was trained on; run `dvc repro`")
     train = card.train.model_copy(update={"seed": seed})
     precision = choose_precision(train.precision, pick_device(runtime.device))

@@ -15,11 +15,11 @@ from pipeline.cluster import RayCluster
 from pipeline.console import counter
 from pipeline.datasets.label_maps import read_label_maps
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_file, write_mask_file
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.units import FILES, finish_files
-from pipeline.imaging.decode import read_photo
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.numerics import fix_numerics, pick_device
 from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams
@@ -30,6 +30,7 @@ from pipeline.segmentation.parts import prompts_of
 from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks
 from pipeline.segmentation.source import MaskSource, load_prompts
 from pipeline.space import space_watched
+from pipeline.stores import Place, mirrored
 from pipeline.workspace import publish, unfinished
 
 Params: TypeAlias = SamSegmentParams | FastSamSegmentParams
@@ -42,7 +43,7 @@ class _Work:
 
     source: MaskSource
     params: Params
-    raw: Path
+    raw: Place
     together: int
     """Photos that the source gets at once, the unit of work."""
 
@@ -52,7 +53,7 @@ class _Opener:
     """Where a source is and how it is used; whoever gets a copy opens it once, at its first file, and keeps it."""
 
     params: Params
-    raw: Path
+    raw: Place
     weights: Path
     device: str
 
@@ -79,6 +80,7 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
     masks: Path,
     device: str,
     cluster: RayCluster | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
@@ -90,6 +92,7 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
         masks: Folder to write.
         device: `auto`, `cpu`, `cuda` or `mps`.
         cluster: Works instead of this process: an actor a GPU, or a CPU core a thread; no effect on the bytes.
+        mirror: URL below which photos and label maps are read; no effect on the bytes.
 
     Raises:
         DatasetError: If a photo or label map is damaged, or a prompt lies outside its photo.
@@ -107,7 +110,7 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
             image_size=0,
             categories=tuple(category.name for category in read_categories(samples)),
             settings_sha256=settings,
-            files=_finish_all(_Opener(params, raw, weights, device), samples, folder, cluster),
+            files=_finish_all(_Opener(params, mirrored(raw, mirror), weights, device), samples, folder, cluster),
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, masks)
@@ -181,7 +184,7 @@ def _masks(work: _Work, unit: PlannedFile) -> list[StoredMask]:
 def _prompted(samples: tuple[Sample, ...], work: _Work) -> PromptedPhoto:
     label_maps = read_label_maps(samples, work.raw)
     prompts = {sample.sample_id: _prompts(sample, label_maps, work.params.prompts) for sample in samples}
-    return PromptedPhoto(read_photo(work.raw / samples[0].photo_path), prompts)
+    return PromptedPhoto(read_photo_of(samples[0], work.raw), prompts)
 
 
 def _prompts(sample: Sample, label_maps: Mapping[str, LabelMap], params: PromptParams) -> tuple[Prompt, ...]:
