@@ -97,7 +97,8 @@ def _ray() -> ModuleType:
         raise ParamsError(
             "params.yaml: runtime.engine: ray is not installed; `pip install -r requirements-ray.txt`, or choose local"
         ) from error
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 def _connect(ray: ModuleType, cluster: RayCluster) -> None:

@@ -65,8 +65,9 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    seen = {"raw": mirrored(raw, mirror), "masks": mirrored(masks, mirror)}
-    write = partial(_write_file, params=params, metadata=metadata, **seen)
+    write = partial(
+        _write_file, params=params, raw=mirrored(raw, mirror), masks=mirrored(masks, mirror), metadata=metadata
+    )
     stored = Masks(masks)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)

@@ -25,7 +25,7 @@ from pipeline.models.numerics import fix_numerics, pick_device
 from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams
 from pipeline.segmentation.annotation import annotated_mask
 from pipeline.segmentation.card import CARD, read_card
-from pipeline.segmentation.open_source import open_source
+from pipeline.segmentation.open_source import open_checked
 from pipeline.segmentation.parts import prompts_of
 from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks
 from pipeline.segmentation.source import MaskSource, load_prompts
@@ -54,14 +54,16 @@ class _Opener:
 
     params: Params
     raw: Place
-    weights: Path
+    weights: Place
+    hashes: Mapping[str, str]
+    """Of the files of `weights`, by name."""
     device: str
 
     @cached_property
     def work(self) -> _Work:
         place = pick_device(self.device)
         fix_numerics(self.params.decoding.threads, seed=0)
-        source = open_source(self.weights, device=str(place), decoding=self.params.decoding)
+        source = open_checked(self.weights, self.hashes, device=str(place), decoding=self.params.decoding)
         return _Work(source, self.params, self.raw, 1 if place.type == "cpu" else self.params.decoding.photos_per_batch)
 
     def write_file(self, planned: PlannedFile, path: Path) -> None:
@@ -92,7 +94,7 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
         masks: Folder to write.
         device: `auto`, `cpu`, `cuda` or `mps`.
         cluster: Works instead of this process: an actor a GPU, or a CPU core a thread; no effect on the bytes.
-        mirror: URL below which photos and label maps are read; no effect on the bytes.
+        mirror: URL below which photos, label maps and weights are read; no effect on the bytes.
 
     Raises:
         DatasetError: If a photo or label map is damaged, or a prompt lies outside its photo.
@@ -101,7 +103,9 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
     """
     settings = settings_sha256(params)
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
-    identity = (settings, sha256_of(samples), *_hashes(weights))
+    hashes = _hashes(weights)
+    identity = (settings, sha256_of(samples), *hashes.values())
+    opener = _Opener(params, mirrored(raw, mirror), mirrored(weights, mirror), hashes, device)
     with unfinished("segment", *identity) as folder, space_watched(folder, needed):
         manifest = Manifest(
             kind=KIND,
@@ -110,15 +114,15 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
             image_size=0,
             categories=tuple(category.name for category in read_categories(samples)),
             settings_sha256=settings,
-            files=_finish_all(_Opener(params, mirrored(raw, mirror), weights, device), samples, folder, cluster),
+            files=_finish_all(opener, samples, folder, cluster),
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, masks)
 
 
-def _hashes(weights: Path) -> Iterator[str]:
+def _hashes(weights: Path) -> dict[str, str]:
     names = (CARD, read_card(weights).stored)
-    return (sha256_of(weights / name) for name in names if name and (weights / name).is_file())
+    return {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
 
 
 def _finish_all(opener: _Opener, samples: Path, folder: Path, cluster: RayCluster | None) -> tuple[FileEntry, ...]:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.app import app
 from pipeline.datasets.shards import Shards
-from pipeline.errors import DatasetError, ManifestError, SourceError
+from pipeline.errors import DatasetError, ManifestError, SourceError, WeightsError
 from pipeline.manifest import MANIFEST
 from pipeline.params.data import PairParams, SegmentParams
 from pipeline.reading.arrow_tables import arrow_tables
@@ -31,7 +31,7 @@ from tests.unit.steps.test_segment_prompted import SAM, folder_of, indexed, stor
 
 ANNOTATION = SegmentParams(source="annotation", photos_per_file=2, reference_only=True)
 PLACES = {"raw": Path("data/raw"), "samples": Path("data/index/samples.parquet")}
-OF_SAM = {"weights": Path("data/sam"), "masks": Path("data/masks/sam"), "device": "cpu"}
+OF_SAM = {"weights": Path("data/mask_weights/sam"), "masks": Path("data/masks/sam"), "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_shards_by_url_are_read_as_those_here(shards: Path, bucket: str, tmp_pat
     loaded = DataLoader(ShardDataset(url, "train"), batch_size=None, num_workers=2)
     assert sorted(sample.sample_id for sample in loaded) == sorted(here.sample_ids)
     for place, out in ((str(shards), "here"), (url, "there")):
-        asked = ["export", "--format", "folders", "--shards", place, "--workers", "1", str(tmp_path / out)]
+        asked = ["export", "--format", "folders", "--shards", place, "--workers", "1", "--out", str(tmp_path / out)]
         assert CliRunner().invoke(app, asked).exit_code == 0
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
@@ -140,27 +140,31 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     raw = folder_of(tmp_path / "data/raw", [labels_of(1, 2), labels_of(7), labels_of(2, 7), labels_of(1)])
     indexed(raw)
     (tmp_path / "data/raw-index").rename(tmp_path / "data/index")
-    stored_weights(tmp_path / "data", "sam")
+    (tmp_path / "data/mask_weights").mkdir()
+    stored_weights(tmp_path / "data/mask_weights", "sam")
     return tmp_path
 
 
 def carry_out(mirror: str | None) -> dict[str, bytes]:
     """Segment by annotation and by SAM, and pair; return the bytes of all masks and shards."""
+    if mirror:
+        stored(Path("data"), f"{mirror}/data")
+        shutil.rmtree("data/raw")  # nothing here is read
     write_masks(ANNOTATION, **PLACES, masks=Path("data/masks/annotation"), workers=1, mirror=mirror)
     write_prompted_masks(SAM, **PLACES, **OF_SAM, mirror=mirror)
     if mirror:
         stored(Path("data/masks"), f"{mirror}/data/masks")
-        shutil.rmtree("data/raw")  # nothing here is read
     views = PairParams(image_size=16, fill=0, pad=125, photos_per_file=2)
     masks, out = Path("data/masks/sam"), Path("data/shards/sam")
     write_shards(views, source="sam", **PLACES, masks=masks, shards=out, workers=1, mirror=mirror)
     return contents(Path("data/masks")) | {f"shards/{name}": content for name, content in contents(out).items()}
 
 
-def test_masks_and_shards_of_a_mirror_are_those_of_the_data_here(study: Path, bucket: str) -> None:
+@pytest.mark.usefixtures("study")
+def test_masks_and_shards_of_a_mirror_are_those_of_the_data_here(bucket: str) -> None:
     """From S3, to the last byte."""
     expected = carry_out(None)
-    stored(study / "data/raw", f"{bucket}/study/data/raw")
+    shutil.rmtree("data/masks")
     assert carry_out(f"{bucket}/study") == expected
     assert len(expected) > 4
 
@@ -168,7 +172,7 @@ def test_masks_and_shards_of_a_mirror_are_those_of_the_data_here(study: Path, bu
 @pytest.mark.parametrize("kind", ["img_dir", "ann_dir"])
 def test_a_mirror_of_other_files_is_refused(study: Path, kind: str) -> None:
     """Photos by their hash, label maps by area, box and parts; each named by URL."""
-    stored(study / "data/raw", "memory://other/data/raw")
+    stored(study / "data", "memory://other/data")
     path = f"data/raw/Images/{kind}/train/00000000.png"
     change(f"memory://other/{path}", (study / path).with_stem("00000001").read_bytes())
     with pytest.raises(DatasetError, match=rf"^memory://other/{path}: is another one than here; copy data/raw to"):
@@ -176,11 +180,22 @@ def test_a_mirror_of_other_files_is_refused(study: Path, kind: str) -> None:
         write_prompted_masks(SAM, **PLACES, **OF_SAM, mirror="memory://other")
 
 
-def test_a_mirror_that_lacks_a_photo_is_refused(study: Path) -> None:
-    """It names the photo and says what to do."""
-    stored(study / "data/raw", "memory://lacking/data/raw")
-    fsspec.filesystem("memory").rm("/lacking/data/raw/Images/img_dir/test", recursive=True)
-    with pytest.raises(
-        DatasetError, match=r"memory://lacking/data/raw/Images/img_dir/test/.*: is not there; copy data/"
-    ):
-        carry_out("memory://lacking")
+@pytest.mark.parametrize("kind", ["img_dir", "ann_dir"])
+def test_a_mirror_that_lacks_a_file_is_refused(study: Path, kind: str) -> None:
+    """It names the file and says what to do."""
+    stored(study / "data", "memory://lacking/data")
+    fsspec.filesystem("memory").rm(f"/lacking/data/raw/Images/{kind}/test", recursive=True)
+    named = f"^memory://lacking/data/raw/Images/{kind}/test/.*: is not there; copy data/raw to"
+    with pytest.raises(DatasetError, match=named):
+        write_prompted_masks(SAM, **PLACES, **OF_SAM, mirror="memory://lacking")
+
+
+def test_a_mirror_of_other_weights_is_refused(study: Path) -> None:
+    """Before any photo is looked at."""
+    stored(study / "data", "memory://weights/data")
+    change("memory://weights/data/mask_weights/sam/tiny.safetensors", b"others")
+    with pytest.raises(WeightsError, match=r"sam/tiny.safetensors: is another one than here; copy data/mask_weights"):
+        write_prompted_masks(SAM, **PLACES, **OF_SAM, mirror="memory://weights")
+    fsspec.filesystem("memory").rm("/weights/data/mask_weights/sam/tiny.safetensors")
+    with pytest.raises(WeightsError, match=r"sam/tiny.safetensors: is not there; copy data/mask_weights to runtime"):
+        write_prompted_masks(SAM, **PLACES, **OF_SAM, mirror="memory://weights")

@@ -174,7 +174,7 @@ def test_interrupted_after_a_photo_it_goes_on_there(
     undisturbed = bytes_of(segment(raw, weights, SAM, "undisturbed"))
     for limit, answered in ((3, 3), (1, 1), (99, 1)):
         source = Counting(open_source(weights / "sam", device="cpu", decoding=SAM_DECODING), limit)
-        monkeypatch.setattr(segment_prompted, "open_source", lambda *_, source=source, **__: source)
+        monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, source=source, **__: source)
         if limit < 99:
             with pytest.raises(KeyboardInterrupt):
                 segment(raw, weights, SAM, "disturbed")
@@ -206,7 +206,7 @@ def test_a_source_that_finds_nothing_leaves_its_prompts(
             masks[0, 0, 0] = True
             return [Answer(mask, 0.5 if mask.any() else 0.0) for mask in masks]
 
-    monkeypatch.setattr(segment_prompted, "open_source", lambda *_, **__: Silent())
+    monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, **__: Silent())
     first, second, *_ = read(segment(raw, weights, SAM, "silent"), "train")
     assert (first.status, first.score, int(first.full().sum())) == ("tiny", 0.5, 1)
     assert (second.status, second.score, int(second.full().sum())) == ("empty", 0.0, 10)
