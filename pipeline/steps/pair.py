@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.arrays import Image, Mask
 from pipeline.cluster import RayCluster
@@ -31,6 +32,13 @@ class PlannedShard(PlannedFile):
     """A planned file and where its masks lie; masks may be cut into other files than shards."""
 
     masks: MaskRows
+
+
+class _Seen(NamedTuple):
+    """What a worker reads, in the checkout or in its mirror."""
+
+    raw: Place
+    masks: Place
 
 
 def write_shards(  # noqa: PLR0913 - every path the stage touches
@@ -65,10 +73,8 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    write = partial(
-        _write_file, params=params, raw=mirrored(raw, mirror), masks=mirrored(masks, mirror), metadata=metadata
-    )
-    stored = Masks(masks)
+    stored, seen = Masks(masks), _Seen(mirrored(raw, mirror), mirrored(masks, mirror))
+    write = partial(_write_file, params=params, seen=seen, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
     with unfinished("pair", *identity) as folder, space_watched(folder, needed):
@@ -98,17 +104,19 @@ def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[Plann
         yield PlannedShard(file.name, file.split, file.first_row, file.samples, rows)
 
 
-def _write_file(  # noqa: PLR0913 - bound once by `partial`
-    planned: PlannedShard, path: Path, *, params: PairParams, raw: Place, masks: Place, metadata: dict[str, str]
+def _write_file(
+    planned: PlannedShard, path: Path, *, params: PairParams, seen: _Seen, metadata: dict[str, str]
 ) -> None:
     keep_freed_memory()  # a shard's arrays are as large as those of the next
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
-    stored = planned.masks.read(masks)
+    stored = planned.masks.read(seen.masks)
     if tuple(mask.sample_id for mask in stored) != batch.sample_ids:
-        raise DatasetError(f"{masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`")
+        raise DatasetError(
+            f"{seen.masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`"
+        )
     row = 0
     for of_photo in by_photo(planned.samples):
-        photo = _read_checked(raw, of_photo[0])
+        photo = _read_checked(seen.raw, of_photo[0])
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
         masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
         for views in _views(photo, masks_of_photo, params):
