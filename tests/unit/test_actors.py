@@ -1,24 +1,17 @@
-"""Work by actors on a Ray cluster: what they keep, where they sit, and masks that are the same whoever dies."""
+"""Work by actors on a Ray cluster: what they keep, where they sit, and what happens when they die."""
 
-import importlib.util
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from operator import neg
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.actors import Crew, Seat, crew_of, seat_for
 from pipeline.cluster import RayCluster
 from pipeline.errors import DatasetError, ParamsError, WorkerError
-from pipeline.params.masks import FastSamSegmentParams, SamSegmentParams
-from pipeline.steps.segment_prompted import write_prompted_masks
-from tests.raw_folder import labels_of
-from tests.ray_cluster import STORE, TwoNodes, killed_once_stuck, make_fifos, stuck_on_second, two_nodes
-from tests.unit.steps.test_segment_prompted import FASTSAM, SAM, bytes_of, folder_of, indexed, stored_weights
+from tests.actor_work import Counter, die, die_at_first, meet, refuse, visible_gpus
+from tests.ray_cluster import STORE, TwoNodes, make_fifos, two_nodes
 
 pytest.importorskip("ray", reason="optional: requirements-ray.txt")
 
@@ -38,44 +31,6 @@ def crew(nodes: TwoNodes) -> Iterator[Crew]:
     nodes.complete()
     with crew_of(RayCluster(nodes.address, 1), device="cpu", threads=1) as found:
         yield found
-
-
-class Counter:
-    """Says which process it is in, and how often it was called there."""
-
-    def __init__(self) -> None:
-        """Start at nothing."""
-        self.calls = 0
-
-    def __call__(self, item: int) -> tuple[int, int, int]:
-        """Return process, calls and item."""
-        self.calls += 1
-        return os.getpid(), self.calls, item
-
-
-def refuse(item: int) -> int:
-    """Fail as a damaged photo does."""
-    raise DatasetError(f"photo {item}: damaged; replace it")
-
-
-def die(_: int) -> int:
-    """Take the actor along."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-def die_at_first(folder: Path, item: int) -> int:
-    """Take the actor along the first time that an item comes."""
-    mark = folder / str(item)
-    if not mark.exists():
-        mark.touch()
-        die(item)
-    return -item
-
-
-def visible_gpus(_: int) -> str:
-    """Return what CUDA would find."""
-    return os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def test_an_actor_keeps_what_it_has_from_item_to_item(crew: Crew) -> None:
@@ -107,6 +62,23 @@ def test_items_are_drawn_lazily(crew: Crew) -> None:
 def test_an_actor_that_is_killed_is_replaced(crew: Crew, tmp_path: Path) -> None:
     """Whether one or all of them; nothing is lost or out of order."""
     assert list(crew.map_ordered(partial(die_at_first, tmp_path), range(3))) == [0, -1, -2]
+
+
+def test_a_machine_that_joins_on_the_way_gets_an_actor(
+    nodes: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two items that wait for each other are done once there are two actors."""
+    monkeypatch.setattr("pipeline.actors.PATIENCE", 0.2)
+    if nodes.doomed:
+        nodes.kill()
+    fifo = make_fifos(tmp_path)
+
+    def items() -> Iterator[int]:
+        nodes.complete()  # by now the head's actor is there, and it is not asked again before both are at work
+        yield from (0, 1)
+
+    with crew_of(RayCluster(nodes.address, 1), device="cpu", threads=1) as crew:
+        assert list(crew.map_ordered(partial(meet, fifo), items())) == [0, 1]
 
 
 def test_an_error_of_the_work_arrives_as_it_was_raised(crew: Crew) -> None:
@@ -159,29 +131,3 @@ def test_a_device_that_no_cluster_knows_is_refused() -> None:
     """With those it knows."""
     with pytest.raises(ParamsError, match="runtime.device: 'mps' is not known on a cluster; choose auto, cpu or cuda"):
         seat_for("mps", 1, [CORES])
-
-
-@pytest.mark.parametrize("params", [SAM, FASTSAM], ids=["sam", "fastsam"])
-def test_masks_are_those_of_one_process_though_a_machine_dies_with_a_file(
-    nodes: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: SamSegmentParams | FastSamSegmentParams
-) -> None:
-    """The second node is certain to hold a file when it is killed; the head's actor then has all others."""
-    if params is FASTSAM and importlib.util.find_spec("ultralytics") is None:
-        pytest.skip("ultralytics (AGPL-3.0) was left out")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    one_a_file = params.model_copy(update={"photos_per_file": 1})
-    raw = folder_of(tmp_path / "raw", [labels_of(1, 2), labels_of(7), labels_of(2, 7), labels_of(1)])
-    places = {"raw": raw.path, "samples": indexed(raw), "weights": stored_weights(tmp_path, params.source)}
-    write_prompted_masks(one_a_file, **places, masks=tmp_path / "one", device="cpu")
-    fifo, real = make_fifos(tmp_path), Crew.map_ordered
-
-    def stuck(crew: Crew, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        return real(crew, partial(stuck_on_second, fifo, function), items)
-
-    monkeypatch.setattr(Crew, "map_ordered", stuck)
-    cluster = RayCluster(nodes.address, 1)
-    with killed_once_stuck(nodes, fifo):
-        write_prompted_masks(one_a_file, **places, masks=tmp_path / "many", device="cpu", cluster=cluster)
-    assert len(bytes_of(tmp_path / "one")) == 5 + 1
-    assert bytes_of(tmp_path / "many") == bytes_of(tmp_path / "one")
-    assert nodes.doomed is None
