@@ -56,7 +56,7 @@ def _epochs(site: Site, folder: Path) -> Iterator[Row]:
     resident = load_train(shards)
 
     def from_disk() -> None:
-        make_cold(shards.folder)
+        make_cold(site.material.shards)
         run_epoch(load_train(shards), params, device)
 
     costs = take_turns(

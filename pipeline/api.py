@@ -46,6 +46,7 @@ from pipeline.reading.arrow_tables import arrow_tables
 from pipeline.reading.torch_dataset import ShardDataset, ShardSample
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.source import MaskSource
+from pipeline.stores import place_of
 
 __all__ = [
     "Guess",
@@ -86,12 +87,12 @@ def load_run(folder: Path | str, *, device: str = "auto") -> Run:
 
 
 def open_shards(folder: Path | str) -> Shards:
-    """Open a folder of shards, to be read batch by batch as NumPy arrays.
+    """Open a folder of shards, a path or the URL of one on object storage, to be read batch by batch as NumPy arrays.
 
     Raises:
         ManifestError: If its manifest is absent, damaged or of another version.
     """
-    return Shards(Path(folder))
+    return Shards(place_of(folder))
 
 
 def read_photo(path: Path | str) -> Image:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pipeline.errors import ParamsError, WorkerError
 from pipeline.params.runtime import RuntimeParams
@@ -32,6 +32,14 @@ PATIENCE = 10.0
 CODE = Path(__file__).parent
 NO_REPORTS = "RAY_USAGE_STATS_ENABLED"
 """Set to 0, Ray does not report home."""
+
+
+@runtime_checkable
+class Cluster(Protocol):
+    """Machines that work on items: `RayCluster`, or the actors of one."""
+
+    def map_ordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield `function(item)` for every item, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,8 @@ def _ray() -> ModuleType:
         raise ParamsError(
             "params.yaml: runtime.engine: ray is not installed; `pip install -r requirements-ray.txt`, or choose local"
         ) from error
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 def _connect(ray: ModuleType, cluster: RayCluster) -> None:
@@ -154,14 +163,27 @@ def result(ray: ModuleType, reference: Any) -> Any:
         WorkerError: If the worker was lost once too often; an error of the work itself is raised as it was there.
     """
     try:
+        return outcome(ray, reference)
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
+        raise too_often(error) from error
+
+
+def outcome(ray: ModuleType, reference: Any) -> Any:
+    """Wait for one result; an error of the work itself is raised as it was there, that of a lost worker is Ray's."""
+    try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, Exception):
             raise error.cause from None
         raise
-    except ray.exceptions.RayError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise WorkerError(
-            f"one piece of work lost its worker on the Ray cluster too often ({reason}); look at `ray status` and "
-            "at the machines' memory, then run the same command again to go on"
-        ) from error
+
+
+def too_often(error: Exception) -> WorkerError:
+    """Return the error of work that kept losing its worker, for the last of Ray's reasons."""
+    reason = str(error).strip().partition("\n")[0]
+    return WorkerError(
+        f"one piece of work lost its worker on the Ray cluster too often ({reason}); look at `ray status` and "
+        "at the machines' memory, then run the same command again to go on"
+    )

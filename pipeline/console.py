@@ -1,5 +1,6 @@
 """What a person sees of a stage: progress bars, and one line instead of a traceback."""
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -61,6 +62,8 @@ def run_stage(main: Callable[[], None]) -> None:
 
     That is a `PipelineError`, a file that cannot be opened or written, a full disk, or want of memory.
     """
+    gc.freeze()  # modules and classes stay for good: the collector need not look at them
+    gc.enable()  # see `stages`
     try:
         with stage_claimed(), full_disk_named():
             main()

@@ -5,12 +5,15 @@ DVC trusts a damaged object of its local cache, so readers check hashes themselv
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from pipeline.errors import ManifestError
 from pipeline.params.base import Section, describe
+from pipeline.stores import Place, StoredFolder, lent
 
 MANIFEST = "manifest.json"
 LARGEST_IMAGE = 2048
@@ -67,19 +70,23 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     manifest.write(folder / MANIFEST)
 
 
-def read_manifest(folder: Path, *, kind: str, schema_version: int) -> Manifest:
+def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
     """Read `folder/manifest.json`.
 
     Raises:
         ManifestError: If it is absent, damaged, or of another kind or version.
+        SourceError: If the folder lies on object storage that does not answer.
     """
-    path = folder / MANIFEST
+    path = f"{folder}/{MANIFEST}"
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        with lent(folder, MANIFEST) as file:
+            manifest = Manifest.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`") from error
+        raise ManifestError(f"{path}: absent; {_mend(folder, 'run `dvc repro` or `dvc pull`')}") from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: damaged ({describe(error)}); delete {folder} and run `dvc repro`") from error
+        raise ManifestError(
+            f"{path}: damaged ({describe(error)}); {_mend(folder, f'delete {folder} and run `dvc repro`')}"
+        ) from error
     if (manifest.kind, manifest.schema_version) != (kind, schema_version):
         raise ManifestError(
             f"{path}: holds {manifest.kind} of version {manifest.schema_version}, this code reads {kind} of version "
@@ -88,15 +95,28 @@ def read_manifest(folder: Path, *, kind: str, schema_version: int) -> Manifest:
     return manifest
 
 
-def verified(folder: Path, entry: FileEntry) -> Path:
-    """Return the path of a listed file after its bytes have been checked.
+@contextmanager
+def verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
+    """Lend the path of a listed file after its bytes have been checked; of one on object storage, that of a copy.
 
     Raises:
         ManifestError: If the file is absent or its bytes differ from the manifest.
+        SourceError: If the folder lies on object storage that does not answer.
     """
-    path = folder / entry.name
-    if not path.is_file():
-        raise ManifestError(f"{path}: listed in the manifest but absent; run `dvc checkout` or `dvc repro`")
-    if sha256_of(path) != entry.sha256:
-        raise ManifestError(f"{path}: bytes differ from the manifest; run `dvc repro -f` for the stage that wrote it")
-    return path
+    advice = _mend(folder, "run `dvc checkout` or `dvc repro`")
+    absent = f"{folder}/{entry.name}: listed in the manifest but absent; {advice}"
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(lent(folder, entry.name))
+        except FileNotFoundError as error:
+            raise ManifestError(absent) from error
+        if not path.is_file():
+            raise ManifestError(absent)
+        if sha256_of(path) != entry.sha256:
+            advice = _mend(folder, "run `dvc repro -f` for the stage that wrote it")
+            raise ManifestError(f"{folder}/{entry.name}: bytes differ from the manifest; {advice}")
+        yield path
+
+
+def _mend(folder: Place, here: str) -> str:
+    return "copy the folder there again" if isinstance(folder, StoredFolder) else here

@@ -11,6 +11,7 @@ import platform
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine up to 20 times
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # but not for their first microseconds; docs/decisions/threads.md
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products on a GPU need
 INSTRUCTION_SET = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",

@@ -7,9 +7,10 @@ from pipeline.console import run_stage
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.params.runtime import load_runtime
+from pipeline.params.runtime import RuntimeParams, load_runtime
 from pipeline.params.variation import DistillParams
-from pipeline.steps.distill import distill
+from pipeline.steps.distill import distill, processes_for
+from pipeline.training.devices import on_devices
 
 
 def main() -> None:
@@ -38,5 +39,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _runtime() -> RuntimeParams:
+    return processes_for(load_settings(DistillParams, Path("data/settings/distill.json")), load_runtime())
+
+
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(on_devices(main, _runtime))

@@ -25,6 +25,7 @@ def main() -> None:
         shards=Path("data/shards") / source,
         workers=runtime.worker_count(),
         cluster=cluster_of(runtime),
+        mirror=runtime.mirror,
     )
 
 

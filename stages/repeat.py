@@ -8,6 +8,7 @@ from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.runtime import load_runtime
 from pipeline.steps.repeat import repeat
+from pipeline.training.devices import on_devices
 
 
 def main() -> None:
@@ -36,4 +37,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(on_devices(main, load_runtime))

@@ -9,7 +9,7 @@ from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import load_runtime
 from pipeline.steps.train import train
-from pipeline.training.launch import on_devices
+from pipeline.training.devices import on_devices
 
 
 def main() -> None:

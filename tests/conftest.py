@@ -1,5 +1,8 @@
 """Fixtures every test may use, and shape checks of the library while it is tested."""
 
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # test processes share the cores; docs/decisions/threads.md
 from pipeline import processor  # noqa: F401 - before any test imports numpy, cv2 or torch
 
 # isort: split

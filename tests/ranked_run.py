@@ -16,7 +16,7 @@ import torch
 from pipeline.console import run_stage
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.training.launch import on_devices
+from pipeline.training.devices import on_devices
 from pipeline.training.watch import Watch
 from tests.training_data import train_as_told
 

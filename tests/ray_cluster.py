@@ -1,8 +1,11 @@
 """A Ray cluster of two raylets on loopback, one of which can be killed."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 from pipeline.cluster import RayCluster, joined
@@ -77,3 +80,41 @@ def losing_node(nodes: TwoNodes, *, before: int) -> LosingNode:
     object.__setattr__(cluster, "nodes", nodes)
     object.__setattr__(cluster, "before", before)
     return cluster
+
+
+def stuck_on_second(fifo: Path, function: Callable[[Item], Result], item: Item) -> Result:
+    """Never come back on the second node, after saying so; answer on the head once that is said."""
+    import ray  # noqa: PLC0415 - as the workers have it
+
+    here = ray.get_runtime_context().get_node_id()
+    (head,) = (node["NodeID"] for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
+    if here != head:
+        fifo.open("w").close()
+        signal.pause()
+    fifo.with_name("go").open().close()  # so that the second node is sure to get an item
+    return function(item)
+
+
+def make_fifos(folder: Path) -> Path:
+    """Return what `stuck_on_second` speaks through."""
+    fifo = folder / "fifo"
+    for path in (fifo, fifo.with_name("go")):
+        os.mkfifo(path)
+    return fifo
+
+
+def kill_once_stuck(nodes: TwoNodes, fifo: Path) -> None:
+    """Kill the second node as soon as it holds an item, and let the head work."""
+    fifo.open().close()  # opens once the second node is stuck
+    nodes.kill()
+    os.open(fifo.with_name("go"), os.O_RDWR)  # stays open: nobody waits any more
+
+
+@contextmanager
+def killed_once_stuck(nodes: TwoNodes, fifo: Path) -> Iterator[None]:
+    """Do so while the block waits for results."""
+    nodes.complete()
+    killer = Thread(target=kill_once_stuck, args=(nodes, fifo))
+    killer.start()
+    yield
+    killer.join()

@@ -48,6 +48,8 @@ class Row(NamedTuple):
     """Parameter, or parameter=value."""
     cells: tuple[str, str]
     """Stages at once, stages below."""
+    entry: str = ""
+    """Backbone or class set whose parameter it is, which the label calls NAME."""
 
 
 def rows(values: Values) -> Iterator[Row]:
@@ -58,8 +60,7 @@ def rows(values: Values) -> Iterator[Row]:
             name = ".".join(key)
             label = f"{name}={value}" if name in EXAMPLES else name
             cells = _cells(effect(before, after), after)
-            entry = f"`{key[1]}`" if key[0] in NAMED else ""
-            yield _general(Row(".".join(key[:-1]), label, cells), entry)
+            yield _general(Row(".".join(key[:-1]), label, cells, key[1] if key[0] in NAMED else ""))
 
 
 def leaves(values: Values, above: Key = ()) -> Iterator[Key]:
@@ -161,31 +162,37 @@ def _which(items: set[str], every: set[str]) -> str:
     return " of " + ", ".join(f"`{item}`" for item in sorted(items))
 
 
-def _general(row: Row, entry: str) -> Row:
+def _general(row: Row) -> Row:
     """Replace the name of a backbone or class set by NAME, so that rows of its fellows become equal."""
-    if not entry:
+    if not row.entry:
         return row
-    name = entry.strip("`")
-    first, second = (cell.replace(entry, "`NAME`") for cell in row.cells)
-    return Row(row.section.replace(f".{name}", ".NAME"), row.label.replace(f".{name}.", ".NAME."), (first, second))
+    first, second = (cell.replace(f"`{row.entry}`", "`NAME`") for cell in row.cells)
+    section, label = row.section.replace(f".{row.entry}", ".NAME"), row.label.replace(f".{row.entry}.", ".NAME.")
+    return Row(section, label, (first, second), row.entry)
 
 
 def table(listed: Iterable[Row]) -> str:
     """Return the table in Markdown; parameters of one section with the same effect share a line."""
-    lines: dict[tuple[str, tuple[str, str]], list[str]] = {}
-    for row in dict.fromkeys(listed):
-        lines.setdefault((row.section or row.label, row.cells), []).append(row.label)
+    lines: dict[tuple[str, tuple[str, str]], list[Row]] = {}
+    for row in listed:
+        lines.setdefault((row.section or row.label, row.cells), []).append(row)
     sizes = [section for section, _ in lines]
     return HEAD + "".join(
-        f"| {_label(section, labels, alone=sizes.count(section) == 1)} | {cells[0] or 'nothing'} | {cells[1]} |\n"
-        for (section, cells), labels in lines.items()
+        f"| {_label(section, of_line, alone=sizes.count(section) == 1)} | {cells[0] or 'nothing'} | {cells[1]} |\n"
+        for (section, cells), of_line in lines.items()
     )
 
 
-def _label(section: str, labels: list[str], *, alone: bool) -> str:
-    if alone and len(labels) > 1:
-        return f"`{section}.*`"
-    return ", ".join(f"`{label}`" for label in labels)
+def _label(section: str, of_line: list[Row], *, alone: bool) -> str:
+    labels = _quoted(row.label for row in of_line)
+    if alone:
+        return f"`{section}.*`" if len(set(labels)) > 1 else labels[0]
+    entries = _quoted(row.entry for row in of_line if row.entry)
+    return ", ".join(labels) + (f" of {', '.join(entries)}" if entries else "")
+
+
+def _quoted(names: Iterable[str]) -> list[str]:
+    return [f"`{name}`" for name in dict.fromkeys(names)]
 
 
 def with_table(text: str, new: str) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.acquisition.layout import is_official, summary, top_folders
-from pipeline.acquisition.source import without_secrets
 from pipeline.acquisition.transfer import CHUNK
 from pipeline.console import ByteReport
-from pipeline.errors import PipelineError, SourceError
+from pipeline.errors import SourceError
 from pipeline.space import ensure_space, readable, space_watched
+from pipeline.stores import store_of, unanswered, without_secrets
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -28,20 +28,13 @@ def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
     """Lend the store and the path within it.
 
     Raises:
-        SourceError: If anything about it fails; every store has exceptions of its own.
+        SourceError: If anything about it fails, an absent object included.
     """
-    import fsspec  # noqa: PLC0415 - whoever fetches from elsewhere spares it
-
     try:
-        yield fsspec.core.url_to_fs(url)
-    except PipelineError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise SourceError(
-            f"{without_secrets(url)}: {reason}; check the URL, the credentials and the network (S3 not by Amazon: set "
-            "AWS_ENDPOINT_URL), and run the same command again to go on"
-        ) from error
+        with store_of(url) as found:
+            yield found
+    except FileNotFoundError as error:
+        raise unanswered(url, error) from error
 
 
 def is_stored_folder(url: str) -> bool:

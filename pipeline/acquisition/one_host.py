@@ -4,8 +4,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from pipeline.acquisition.source import without_secrets
 from pipeline.errors import SourceError
+from pipeline.stores import without_secrets
 
 
 class OneHost(requests.Session):

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.errors import SourceError
+from pipeline.stores import without_secrets
 
 DEMO = "demo"
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})
@@ -21,11 +22,6 @@ def is_stored(source: str) -> bool:
     """Tell whether a source lies on object storage."""
     scheme, separator, _ = source.partition("://")
     return bool(separator) and scheme.lower() in STORES
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL fit for messages: no user, password, query or fragment."""
-    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url)[0])
 
 
 def remote_name(url: str) -> str:

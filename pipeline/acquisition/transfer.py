@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from pipeline.acquisition.one_host import OneHost
 from pipeline.acquisition.reply import Validators, complete, gone, kept_range, refuse, validators_of
-from pipeline.acquisition.source import without_secrets
 from pipeline.console import ByteReport, note
 from pipeline.errors import SourceError
 from pipeline.space import ensure_space, readable, space_watched
+from pipeline.stores import without_secrets
 
 CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.errors import ParamsError
+from pipeline.stores import place_of
 
 ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
 
@@ -21,7 +22,9 @@ def export(  # noqa: PLR0913 - one argument an option
     run: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Run for onnx, pt2, hub: data/runs/vit+vit-all.")
     ] = None,
-    shards: Annotated[Path, typer.Option(help="Shards for folders and hf.")] = Path("data/shards/annotation"),
+    shards: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Shards for folders and hf, a path or a URL.")
+    ] = "data/shards/annotation",
     index: Annotated[Path, typer.Option(help="What the model card of hub says of the data.")] = Path("data/index"),
     evaluation: Annotated[
         Path | None, typer.Option(help="Scores of hub's model card; data/evaluations/RUN beside the run if absent.")
@@ -63,9 +66,9 @@ def _export_hub(run: Path, out: Path, evaluation: Path, index: Path, licence: st
     typer.echo(f"{out}: {', '.join(files)}")
 
 
-def _export_shards(shards: Path, form: str, out: Path, workers: int) -> None:
+def _export_shards(shards: str, form: str, out: Path, workers: int) -> None:
     from pipeline.export.folders import write_folders  # noqa: PLC0415
     from pipeline.export.picture_tables import write_picture_tables  # noqa: PLC0415
 
     write = write_folders if form == "folders" else write_picture_tables
-    typer.echo(f"{out}: {write(shards, out, workers=workers)} samples")
+    typer.echo(f"{out}: {write(place_of(shards), out, workers=workers)} samples")

@@ -20,6 +20,7 @@ from pipeline.datasets.parquet import Layout, read_table
 from pipeline.errors import EmptyMaskError, ManifestError
 from pipeline.imaging.decode import MAX_PIXELS
 from pipeline.manifest import FileEntry, Manifest, read_manifest, verified
+from pipeline.stores import Place
 
 SCHEMA_VERSION = 1
 KIND = "masks"
@@ -134,13 +135,16 @@ class MaskRows:
     skip: int
     rows: int
 
-    def read(self, folder: Path) -> list[StoredMask]:
+    def read(self, folder: Place) -> list[StoredMask]:
         """Return the masks in row order.
 
         Raises:
             ManifestError: If a file is absent or damaged.
         """
-        masks = [mask for entry in self.files for mask in read_mask_file(verified(folder, entry), rows=entry.rows)]
+        masks: list[StoredMask] = []
+        for entry in self.files:
+            with verified(folder, entry) as path:
+                masks += read_mask_file(path, rows=entry.rows)
         return masks[self.skip : self.skip + self.rows]
 
 

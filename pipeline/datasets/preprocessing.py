@@ -40,9 +40,11 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
     """
     if not shards.manifest.files:
         raise ManifestError(f"{shards.folder}: no shards; check ImageSets and run `dvc repro`")
-    path = verified(shards.folder, shards.manifest.files[0])
+    entry = shards.manifest.files[0]
+    path = f"{shards.folder}/{entry.name}"
     try:
-        said = pq.read_schema(path).metadata or {}
+        with verified(shards.folder, entry) as file:
+            said = pq.read_schema(file).metadata or {}
         geometry = said.get(b"geometry", b"exact").decode()
         return Preprocessing.model_validate(
             {"fill": int(said[b"fill"]), "pad": int(said[b"pad"]), "geometry": geometry}

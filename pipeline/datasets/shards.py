@@ -21,6 +21,7 @@ from pipeline.datasets.sample_batch import Rects, SampleBatch
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
 from pipeline.params.data import PairParams
+from pipeline.stores import Place
 
 SCHEMA_VERSION = 1
 KIND = "shards"
@@ -108,13 +109,14 @@ class ViewBatch(NamedTuple):
 
 
 class Shards:
-    """Reader of a folder of shards."""
+    """Reader of a folder of shards, here or on object storage; there, a file at a time is copied here and checked."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         """Open a folder.
 
         Raises:
             ManifestError: If the manifest is absent, damaged or of another version.
+            SourceError: If the folder lies on object storage that does not answer.
         """
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
@@ -156,12 +158,14 @@ class Shards:
         layout, side = self._layout(), self.image_size
         columns = tuple(name for name in layout.schema.names if name in {"sample_id", "target", *views})
         for entry in self.files(split):
-            path = verified(self.folder, entry)
-            for batch in read_batches(path, layout, rows=entry.rows, columns=columns, rows_at_a_time=ROWS_AT_A_TIME):
-                targets = batch.column("target").to_numpy()
-                self._check_targets(targets, path)
-                pixels = {name: _pixels(batch.column(name)).reshape(-1, side, side, 3) for name in sorted(views)}
-                yield ViewBatch(tuple(batch.column("sample_id").to_pylist()), targets, pixels)
+            with verified(self.folder, entry) as path:
+                for batch in read_batches(
+                    path, layout, rows=entry.rows, columns=columns, rows_at_a_time=ROWS_AT_A_TIME
+                ):
+                    targets = batch.column("target").to_numpy()
+                    self._check_targets(targets, path)
+                    pixels = {name: _pixels(batch.column(name)).reshape(-1, side, side, 3) for name in sorted(views)}
+                    yield ViewBatch(tuple(batch.column("sample_id").to_pylist()), targets, pixels)
 
     def read_file(self, split: str, number: int) -> SampleBatch:
         """Return the samples of one file of a split; the arrays are the caller's to change.
@@ -203,8 +207,8 @@ class Shards:
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
     def _read(self, entry: FileEntry) -> SampleBatch:
-        path = verified(self.folder, entry)
-        table = read_table(path, self._layout(), rows=entry.rows)
+        with verified(self.folder, entry) as path:
+            table = read_table(path, self._layout(), rows=entry.rows)
         batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
         self._check_targets(batch.targets, path)
         if not _inside(batch.rects, self.image_size):

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.cluster import RayCluster
+from pipeline.cluster import Cluster
 from pipeline.datasets.plan import PlannedFile
 from pipeline.manifest import FileEntry, sha256_of
 from pipeline.parallel import map_ordered
@@ -31,7 +31,7 @@ def finish_files(
     folder: Path,
     *,
     workers: int,
-    cluster: RayCluster | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[FileEntry]:
     """Yield the entry of every planned file, in order, once it lies in `folder/files`.
 

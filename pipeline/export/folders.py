@@ -17,6 +17,7 @@ from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
 from pipeline.export.labels import folder_names
 from pipeline.parallel import map_ordered
+from pipeline.stores import Place
 
 SPLITS = ("train", "test")
 VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}
@@ -32,7 +33,7 @@ class Part(NamedTuple):
     number: int
 
 
-def write_folders(shards: Path, tree: Path, *, workers: int) -> int:
+def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
     """Write one JPEG a view of every sample; return the number of samples.
 
     Every split and view has a folder for every category, empty ones included, so that the rank of a folder's name is
@@ -59,7 +60,7 @@ def write_folders(shards: Path, tree: Path, *, workers: int) -> int:
     return sum(progress(written, total=len(parts), what="export", unit="files"))
 
 
-def _write_part(part: Part, *, shards: Path, tree: Path, names: Sequence[str]) -> int:
+def _write_part(part: Part, *, shards: Place, tree: Path, names: Sequence[str]) -> int:
     """Write the pictures of one shard; runs in a worker process."""
     batch = Shards(shards).read_file(part.split, part.number)
     for row in range(len(batch)):

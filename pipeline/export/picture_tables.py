@@ -18,6 +18,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.export.cards import card_text
 from pipeline.export.folders import SPLITS, Part
 from pipeline.parallel import map_ordered
+from pipeline.stores import Place
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """What `datasets` takes for an image."""
@@ -26,7 +27,7 @@ ROWS_PER_GROUP = 100
 PNG_LEVEL = 6
 
 
-def write_picture_tables(shards: Path, folder: Path, *, workers: int) -> int:
+def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
     """Write `folder/data/<split>-<number>-of-<count>.parquet` and `folder/README.md`; return the number of samples.
 
     Args:
@@ -71,7 +72,7 @@ def _schema(categories: Iterable[str]) -> pa.Schema:
     return pa.schema(columns, metadata={"huggingface": json.dumps(info, ensure_ascii=False)})
 
 
-def _write_part(part: Part, *, shards: Path, folder: Path) -> int:
+def _write_part(part: Part, *, shards: Place, folder: Path) -> int:
     """Write the table of one shard; runs in a worker process."""
     reader = Shards(shards)
     batch = reader.read_file(part.split, part.number)

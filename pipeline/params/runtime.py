@@ -38,6 +38,9 @@ class RuntimeParams(Section):
     ray_address: str | None = None
     """Cluster to join, `auto` or `host:port`; none starts one on this machine, with `workers` CPUs."""
 
+    mirror: str | None = None
+    """URL of a copy of this checkout's `data`; segment and pair read photos, label maps and masks there."""
+
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""
         return self.workers or len(os.sched_getaffinity(0))

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.datasets.shards import Shards
 from pipeline.manifest import verified
+from pipeline.stores import place_of
 
 
 def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -17,17 +18,18 @@ def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = Non
     rows of the square, first pixel in the highest bit), `roi` and `extra_roi` (raw RGB, row by row).
 
     Args:
-        folder: Folder of shards.
+        folder: Folder of shards, a path or the URL of one on object storage.
         split: `train` or `test`.
         columns: Columns to read; all if absent.
 
     Raises:
         ManifestError: If a file is absent or damaged.
     """
-    shards = Shards(Path(folder))
+    shards = Shards(place_of(folder))
     for entry in shards.files(split):
-        path = verified(shards.folder, entry)
-        try:
-            yield read_sound(path, columns)
-        except DAMAGE as error:
-            raise damaged(path, error, "pair") from error
+        with verified(shards.folder, entry) as path:
+            try:
+                table = read_sound(path, columns)
+            except DAMAGE as error:
+                raise damaged(path, error, "pair") from error
+        yield table

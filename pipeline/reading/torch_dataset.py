@@ -14,6 +14,7 @@ from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ParamsError
 from pipeline.models.pixels import to_tensor
+from pipeline.stores import place_of
 
 
 class ShardSample(NamedTuple):
@@ -41,7 +42,7 @@ class ShardDataset(IterableDataset[ShardSample]):
         """Open a split.
 
         Args:
-            folder: Folder of shards.
+            folder: Folder of shards, a path or the URL of one on object storage.
             split: `train` or `test`.
             shuffle_seed: Seed of the order; None keeps that of the shards.
 
@@ -49,7 +50,7 @@ class ShardDataset(IterableDataset[ShardSample]):
             ManifestError: If the manifest is absent, damaged or of another version.
             ParamsError: If the split has no samples.
         """
-        self.shards, self.split, self.shuffle_seed, self.epoch = Shards(Path(folder)), split, shuffle_seed, 0
+        self.shards, self.split, self.shuffle_seed, self.epoch = Shards(place_of(folder)), split, shuffle_seed, 0
         if not len(self):
             raise ParamsError(f"{folder}: no samples in split {split!r}; there are train and test")
 

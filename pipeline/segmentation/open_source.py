@@ -3,14 +3,18 @@
 Each source is imported only where it was chosen, so that everything else works without its package.
 """
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias, cast, get_args
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, WeightsError
+from pipeline.manifest import sha256_of
 from pipeline.params.masks import FastSamDecoding, SamArchitectureName, SamDecoding
 from pipeline.segmentation.card import read_card
 from pipeline.segmentation.source import MaskSource
+from pipeline.stores import Place, lent
 
 Decoding: TypeAlias = SamDecoding | FastSamDecoding
 """How a source answers prompts."""
@@ -39,6 +43,39 @@ def open_source(folder: Path, *, device: str, decoding: Decoding | None = None) 
     return open_file(
         card.source, folder / card.stored, architecture=card.architecture, device=device, decoding=decoding
     )
+
+
+def open_checked(
+    weights: Place, hashes: Mapping[str, str], *, device: str, decoding: Decoding | None = None
+) -> MaskSource:
+    """Return the source of a folder of `data/mask_weights`, or of a copy on object storage; see `open_source`.
+
+    Args:
+        weights: Card and weights.
+        hashes: Hexadecimal SHA-256 by name of the files to fetch, which a copy is held to.
+        device: As in `open_source`.
+        decoding: As in `open_source`.
+
+    Raises:
+        WeightsError: If the copy lacks a file or has another one; else as `open_source`.
+    """
+    if isinstance(weights, Path):
+        return open_source(weights, device=device, decoding=decoding)
+    with TemporaryDirectory() as folder:
+        for name, sha256 in hashes.items():
+            _fetch(weights, name, sha256, Path(folder))
+        return open_source(Path(folder), device=device, decoding=decoding)
+
+
+def _fetch(weights: Place, name: str, sha256: str, folder: Path) -> None:
+    advice = "copy data/mask_weights to runtime.mirror again"
+    try:
+        with lent(weights, name) as path:
+            if sha256_of(path) != sha256:
+                raise WeightsError(f"{weights}/{name}: is another one than here; {advice}")
+            shutil.move(path, folder / name)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{weights}/{name}: is not there; {advice}") from error
 
 
 def open_file(

@@ -24,6 +24,8 @@ STYLE = """
 @media (max-width: 640px) {#photo {height: 340px !important}}
 """
 BRUSH_COLOUR = "rgba(255, 0, 200, 0.6)"
+DROPPED, LAST_ONE, EVERY_ONE = "once", "always_last", "multiple"
+"""What becomes of events that come while the one before is being answered: a quick second corner must not be lost."""
 EDGES = (("left", 25), ("top", 25), ("right", 75), ("bottom", 75))
 """Fields of a box in percent, with what they hold at first."""
 
@@ -138,8 +140,10 @@ def _picture(label: str, height: int) -> Any:
 def _connect(desk: Desk, widgets: Widgets, controls: Controls) -> None:
     """Say what happens on which event."""
 
-    def on(event: Callable[..., Any], answer: Callable[..., Updates], inputs: list[Any]) -> None:
-        event(answer, inputs, widgets.every(), api_visibility="private", show_progress="minimal")
+    def on(
+        event: Callable[..., Any], answer: Callable[..., Updates], inputs: list[Any], *, busy: str = DROPPED
+    ) -> None:
+        event(answer, inputs, widgets.every(), api_visibility="private", show_progress="minimal", trigger_mode=busy)
 
     def chosen(way: str, event: gr.SelectData) -> Updates:
         return told(widgets, lambda: desk.take_sample(widgets, event.index, way))
@@ -159,10 +163,10 @@ def _connect(desk: Desk, widgets: Widgets, controls: Controls) -> None:
     def explained(sitting: Any) -> Updates:
         return told(widgets, lambda: desk.explain(widgets, sitting))
 
-    on(controls.samples.select, chosen, [controls.way])
+    on(controls.samples.select, chosen, [controls.way], busy=LAST_ONE)
     on(widgets.photo.upload, brought, [widgets.photo, controls.way])
     on(widgets.photo.clear, lambda: leave(widgets), [])
-    on(widgets.photo.select, clicked, [widgets.sitting, controls.way])
+    on(widgets.photo.select, clicked, [widgets.sitting, controls.way], busy=EVERY_ONE)
     on(controls.take_box.click, typed, [widgets.sitting, controls.way, *controls.edges])
     on(controls.take_painting.click, painted, [widgets.sitting, widgets.canvas])
     on(controls.explain.click, explained, [widgets.sitting])

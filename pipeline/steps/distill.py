@@ -44,14 +44,25 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
         ParamsError: If the class set does not fit the categories, or the device or its precision is not there.
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    summary = DistillationSummary(teacher=None, student=None, undistilled=None)
-    if params.teacher != ABSENT:
-        from pipeline.steps.lesson import Lesson, give_lesson  # noqa: PLC0415 - torch, only where somebody teaches
+    if params.teacher == ABSENT:
+        _write(DistillationSummary(teacher=None, student=None, undistilled=None), output)
+        return
+    # Torch, only where somebody teaches.
+    from pipeline.steps.lesson import Lesson, give_lesson  # noqa: PLC0415
+    from pipeline.training.ranks import present_ranks  # noqa: PLC0415
 
-        lesson = Lesson(params, recipe, class_set, classes, shards, weights, runtime)
-        give_lesson(lesson, judging, judged_on=judged_on, teacher=output / TEACHER, student=output / STUDENT)
-        summary = DistillationSummary(
-            teacher=lesson.teacher, student=lesson.student, undistilled=f"{params.student}+none-{classes}"
-        )
+    lesson = Lesson(params, recipe, class_set, classes, shards, weights, runtime)
+    give_lesson(lesson, judging, judged_on=judged_on, teacher=output / TEACHER, student=output / STUDENT)
+    if present_ranks().leads:
+        undistilled = f"{params.student}+none-{classes}"
+        _write(DistillationSummary(teacher=lesson.teacher, student=lesson.student, undistilled=undistilled), output)
+
+
+def _write(summary: DistillationSummary, output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
     summary.write(output / SUMMARY)
+
+
+def processes_for(params: DistillParams, runtime: RuntimeParams) -> RuntimeParams:
+    """Return who works: where nobody teaches, one process has all there is to do."""
+    return runtime.model_copy(update={"devices": 1}) if params.teacher == ABSENT else runtime

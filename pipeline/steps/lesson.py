@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.run_samples import fit_classes
 from pipeline.models.card import CARD, BackboneCard, read_card
 from pipeline.models.numerics import fix_numerics, pick_device
-from pipeline.models.package import Distillation, RunCard, RunPlan, load_run
+from pipeline.models.package import Distillation, RunCard, RunPlan, build_run, load_run
+from pipeline.models.rvernet import RveRNet
 from pipeline.models.student import check_student
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
@@ -16,6 +20,7 @@ from pipeline.params.variation import DistillParams
 from pipeline.reporting.grid import ABSENT
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import carry_out, train
+from pipeline.training.ranks import present_ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ class Lesson:
 def give_lesson(lesson: Lesson, judging: EvaluateParams, *, judged_on: Path, teacher: Path, student: Path) -> None:
     """Write the packages of a teacher and its student, each with what stage `evaluate` writes beside it.
 
-    Both are resumed like any run; a teacher that was done when its student was interrupted takes no step again.
+    Both are resumed like any run; a teacher that was done when its student was interrupted takes no step again. Of
+    several processes that train together, the first one writes and judges.
 
     Args:
         lesson: Who teaches whom, and on what.
@@ -62,6 +68,8 @@ def give_lesson(lesson: Lesson, judging: EvaluateParams, *, judged_on: Path, tea
     fix_numerics(lesson.recipe.threads, lesson.recipe.seed)
     _train_teacher(lesson, teacher)
     _train_student(lesson, learner, teacher, student)
+    if not present_ranks().leads:
+        return
     fix_numerics(judging.threads, seed=0)
     for folder in (teacher, student):
         evaluate(judging, shards=judged_on, run=folder, output=folder, device=lesson.runtime.device)
@@ -84,7 +92,7 @@ def _train_teacher(lesson: Lesson, output: Path) -> None:
 
 def _train_student(lesson: Lesson, learner: BackboneCard, teacher: Path, output: Path) -> None:
     source = Shards(lesson.shards)
-    model, card = load_run(teacher, pick_device(lesson.runtime.device))
+    model, card = _load_teacher(teacher, pick_device(lesson.runtime.device))
     carry_out(
         student_plan(lesson, learner, card),
         fit_classes(card, source),
@@ -94,6 +102,19 @@ def _train_student(lesson: Lesson, learner: BackboneCard, teacher: Path, output:
         runtime=lesson.runtime,
         teacher=model,
     )
+
+
+def _load_teacher(folder: Path, device: torch.device) -> tuple[RveRNet, RunCard]:
+    """Read the teacher's package; several processes have it from the first one, whose disk it is on."""
+    ranks = present_ranks()
+    if ranks.world == 1:
+        return load_run(folder, device)
+    found = load_run(folder, "cpu") if ranks.leads else None
+    told: Any = ranks.of_first(found and (found[1], found[0].state_dict()))
+    card, tensors = told
+    model = build_run(card, {})
+    model.load_state_dict(tensors)
+    return model.to(device).eval(), card
 
 
 def student_plan(lesson: Lesson, learner: BackboneCard, teacher: RunCard) -> RunPlan:

@@ -5,23 +5,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.arrays import Image, Mask
 from pipeline.cluster import RayCluster
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
-from pipeline.imaging.decode import read_photo
 from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.memory import keep_freed_memory
 from pipeline.params.data import PairParams
 from pipeline.space import space_watched
+from pipeline.stores import Place, mirrored
 from pipeline.workspace import publish, unfinished
 
 
@@ -30,6 +32,13 @@ class PlannedShard(PlannedFile):
     """A planned file and where its masks lie; masks may be cut into other files than shards."""
 
     masks: MaskRows
+
+
+class _Seen(NamedTuple):
+    """What a worker reads, in the checkout or in its mirror."""
+
+    raw: Place
+    masks: Place
 
 
 def write_shards(  # noqa: PLR0913 - every path the stage touches
@@ -42,6 +51,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     shards: Path,
     workers: int,
     cluster: RayCluster | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Write `shards/<split>-<number>.parquet`, one row per sample, and `shards/manifest.json`.
 
@@ -54,6 +64,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         shards: Folder to write.
         workers: Processes; no effect on the bytes.
         cluster: Works instead of them; no effect on the bytes.
+        mirror: URL below which photos and masks are read; no effect on the bytes.
 
     Raises:
         DatasetError: If a photo is damaged, or photos, masks and sample table contradict each other.
@@ -62,8 +73,8 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    write = partial(_write_file, params=params, raw=raw, masks=masks, metadata=metadata)
-    stored = Masks(masks)
+    stored, seen = Masks(masks), _Seen(mirrored(raw, mirror), mirrored(masks, mirror))
+    write = partial(_write_file, params=params, seen=seen, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
     with unfinished("pair", *identity) as folder, space_watched(folder, needed):
@@ -93,17 +104,19 @@ def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[Plann
         yield PlannedShard(file.name, file.split, file.first_row, file.samples, rows)
 
 
-def _write_file(  # noqa: PLR0913 - bound once by `partial`
-    planned: PlannedShard, path: Path, *, params: PairParams, raw: Path, masks: Path, metadata: dict[str, str]
+def _write_file(
+    planned: PlannedShard, path: Path, *, params: PairParams, seen: _Seen, metadata: dict[str, str]
 ) -> None:
     keep_freed_memory()  # a shard's arrays are as large as those of the next
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
-    stored = planned.masks.read(masks)
+    stored = planned.masks.read(seen.masks)
     if tuple(mask.sample_id for mask in stored) != batch.sample_ids:
-        raise DatasetError(f"{masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`")
+        raise DatasetError(
+            f"{seen.masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`"
+        )
     row = 0
     for of_photo in by_photo(planned.samples):
-        photo = _read_checked(raw, of_photo[0])
+        photo = _read_checked(seen.raw, of_photo[0])
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
         masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
         for views in _views(photo, masks_of_photo, params):
@@ -116,8 +129,8 @@ def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[
     return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)
 
 
-def _read_checked(raw: Path, sample: Sample) -> Image:
-    photo = read_photo(raw / sample.photo_path)
+def _read_checked(raw: Place, sample: Sample) -> Image:
+    photo = read_photo_of(sample, raw)
     if photo.shape[:2] != (sample.photo_height, sample.photo_width):
-        raise DatasetError(f"{raw / sample.photo_path}: other size than in the sample table; run `dvc repro`")
+        raise DatasetError(f"{raw}/{sample.photo_path}: other size than in the sample table; run `dvc repro`")
     return photo

@@ -14,6 +14,7 @@ from pipeline.params.runtime import RuntimeParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import carry_out, made_with
 from pipeline.training.precision import choose_precision
+from pipeline.training.ranks import present_ranks
 
 
 def repeat(  # noqa: PLR0913 - every path and name of the stage
@@ -30,7 +31,7 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     """Write the package of a repetition and, beside it, what stage `evaluate` writes of a run.
 
     Everything but the seed is as the run's card says; pre-trained weights are held to its hashes. An interrupted
-    repetition goes on from its last checkpoint.
+    repetition goes on from its last checkpoint. Of several processes that train together, the first one judges.
 
     Args:
         judging: Section `evaluate`.
@@ -49,16 +50,18 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
         WeightsError: If pre-trained weights are absent, damaged or others than the run's.
     """
     source = Shards(shards)
-    plan, class_map = _plan(run, source, runtime, seed)
+    plan, class_map = _plan(run, source, sha256_of(shards / MANIFEST), runtime, seed)
     fix_numerics(plan.train.threads, seed)
     carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
+    if not present_ranks().leads:
+        return
     fix_numerics(judging.threads, seed=0)
     evaluate(judging, shards=judged_on, run=output, output=output, device=runtime.device)
 
 
-def _plan(run: Path, source: Shards, runtime: RuntimeParams, seed: int) -> tuple[RunPlan, ClassMap]:
+def _plan(run: Path, source: Shards, sha256: str, runtime: RuntimeParams, seed: int) -> tuple[RunPlan, ClassMap]:
     card = read_run_card(run)
-    if card.shards_sha256 != sha256_of(source.folder / MANIFEST):
+    if card.shards_sha256 != sha256:
         raise ManifestError(f"{source.folder}: not the shards that {card.run} was trained on; run `dvc repro`")
     train = card.train.model_copy(update={"seed": seed})
     precision = choose_precision(train.precision, pick_device(runtime.device))

@@ -8,10 +8,10 @@ from pipeline.cluster import RayCluster, cluster_of
 from pipeline.console import progress
 from pipeline.datasets.label_maps import read_label_maps
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, write_mask_file
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.units import FILES, finish_files
-from pipeline.imaging.decode import read_photo
 from pipeline.manifest import Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.params.base import load_settings
 from pipeline.params.data import SegmentParams
@@ -22,6 +22,7 @@ from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.prompted import prompted_mask, stand_in
 from pipeline.segmentation.source import load_prompts
 from pipeline.space import space_watched
+from pipeline.stores import Place, mirrored
 from pipeline.workspace import publish, unfinished
 
 SCHEMAS: dict[SourceName, type[SamSegmentParams | FastSamSegmentParams]] = {
@@ -48,17 +49,18 @@ def segment(  # noqa: PLR0913 - every path the stage touches
     Raises:
         PipelineError: As those two.
     """
+    workers, cluster, mirror = runtime.worker_count(), cluster_of(runtime), runtime.mirror
     if source == "annotation":
         params = load_settings(SegmentParams, settings)
-        workers, cluster = runtime.worker_count(), cluster_of(runtime)
-        write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster)
+        write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster, mirror=mirror)
         return
     # Torch, and a package that those who use annotation may leave out.
     from pipeline.steps.segment_prompted import write_prompted_masks  # noqa: PLC0415
 
     schema: type[SamSegmentParams | FastSamSegmentParams] = SCHEMAS[source]
     prompted = load_settings(schema, settings)
-    write_prompted_masks(prompted, raw=raw, samples=samples, weights=weights, masks=masks, device=runtime.device)
+    places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
+    write_prompted_masks(prompted, **places, device=runtime.device, cluster=cluster, mirror=mirror)
 
 
 def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
@@ -69,6 +71,7 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
     masks: Path,
     workers: int,
     cluster: RayCluster | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Write the annotated masks: `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
@@ -82,6 +85,7 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
         masks: Folder to write.
         workers: Processes; no effect on the bytes.
         cluster: Works instead of them; no effect on the bytes.
+        mirror: URL below which photos and label maps are read; no effect on the bytes.
 
     Raises:
         DatasetError: If a label map is damaged, or contradicts the sample table or its photo.
@@ -89,7 +93,7 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
     """
     settings = settings_sha256(params)
     metadata = {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings}
-    write = partial(_write_file, params=params, raw=raw, metadata=metadata)
+    write = partial(_write_file, params=params, raw=mirrored(raw, mirror), metadata=metadata)
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
     with unfinished("segment", settings, sha256_of(samples)) as folder, space_watched(folder, needed):
         planned = partial(plan_files, photos_per_file=params.photos_per_file)
@@ -109,13 +113,13 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
 
 
 def _write_file(
-    planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Path, metadata: dict[str, str]
+    planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Place, metadata: dict[str, str]
 ) -> None:
     masks = [mask for of_photo in by_photo(planned.samples) for mask in _masks_of_photo(of_photo, params, raw)]
     write_mask_file(masks, path, metadata)
 
 
-def _masks_of_photo(samples: tuple[Sample, ...], params: SegmentParams, raw: Path) -> list[StoredMask]:
+def _masks_of_photo(samples: tuple[Sample, ...], params: SegmentParams, raw: Place) -> list[StoredMask]:
     label_maps = read_label_maps(samples, raw)
     return [
         _from_prompts(sample, params, raw)
@@ -131,9 +135,9 @@ def _from_annotation(sample: Sample, label_map: LabelMap) -> StoredMask:
     return StoredMask.of(mask, sample_id=sample.sample_id, score=1.0, status=status, prompts=None)
 
 
-def _from_prompts(sample: Sample, params: SegmentParams, raw: Path) -> StoredMask:
+def _from_prompts(sample: Sample, params: SegmentParams, raw: Place) -> StoredMask:
     source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
-    photo = read_photo(raw / sample.photo_path)
+    photo = read_photo_of(sample, raw)
     if params.reference_only and any(prompt.kind == "point" for prompt in prompts):
         answer = stand_in(photo, prompts, sample_id=sample.sample_id)
     else:

@@ -2,32 +2,35 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
 from tqdm import tqdm  # noqa: TC002 - the types are checked while tests run
 
+from pipeline.actors import crew_of
 from pipeline.arrays import LabelMap
+from pipeline.cluster import RayCluster
 from pipeline.console import counter
 from pipeline.datasets.label_maps import read_label_maps
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_file, write_mask_file
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.units import FILES, finish_files
-from pipeline.imaging.decode import read_photo
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.numerics import fix_numerics, pick_device
 from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams
 from pipeline.segmentation.annotation import annotated_mask
 from pipeline.segmentation.card import CARD, read_card
-from pipeline.segmentation.open_source import open_source
+from pipeline.segmentation.open_source import open_checked
 from pipeline.segmentation.parts import prompts_of
 from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks
 from pipeline.segmentation.source import MaskSource, load_prompts
 from pipeline.space import space_watched
+from pipeline.stores import Place, mirrored
 from pipeline.workspace import publish, unfinished
 
 Params: TypeAlias = SamSegmentParams | FastSamSegmentParams
@@ -40,17 +43,46 @@ class _Work:
 
     source: MaskSource
     params: Params
-    raw: Path
-    folder: Path
-    """Outlives an interruption."""
+    raw: Place
     together: int
     """Photos that the source gets at once, the unit of work."""
-    bar: "tqdm[None]"
-    """Told of every finished photo."""
 
 
-def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches
-    params: Params, *, raw: Path, samples: Path, weights: Path, masks: Path, device: str
+@dataclass(frozen=True)
+class _Opener:
+    """Where a source is and how it is used; whoever gets a copy opens it once, at its first file, and keeps it."""
+
+    params: Params
+    raw: Place
+    weights: Place
+    hashes: Mapping[str, str]
+    """Of the files of `weights`, by name."""
+    device: str
+
+    @cached_property
+    def work(self) -> _Work:
+        place = pick_device(self.device)
+        fix_numerics(self.params.decoding.threads, seed=0)
+        source = open_checked(self.weights, self.hashes, device=str(place), decoding=self.params.decoding)
+        return _Work(source, self.params, self.raw, 1 if place.type == "cpu" else self.params.decoding.photos_per_batch)
+
+    def write_file(self, planned: PlannedFile, path: Path) -> None:
+        """Write one file; nothing of it outlives an interruption, since another machine may be at the same one."""
+        units = plan_files(planned.samples, photos_per_file=self.work.together)
+        masks = [mask for unit in units for mask in _masks(self.work, unit)]
+        write_mask_file(masks, path, _metadata(self.params))
+
+
+def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and who works
+    params: Params,
+    *,
+    raw: Path,
+    samples: Path,
+    weights: Path,
+    masks: Path,
+    device: str,
+    cluster: RayCluster | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
@@ -61,6 +93,8 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches
         weights: Output of stage `mask_weights` for this source.
         masks: Folder to write.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        cluster: Works instead of this process: an actor a GPU, or a CPU core a thread; no effect on the bytes.
+        mirror: URL below which photos, label maps and weights are read; no effect on the bytes.
 
     Raises:
         DatasetError: If a photo or label map is damaged, or a prompt lies outside its photo.
@@ -69,7 +103,9 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches
     """
     settings = settings_sha256(params)
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
-    identity = (settings, sha256_of(samples), *_hashes(weights))
+    hashes = _hashes(weights)
+    identity = (settings, sha256_of(samples), *hashes.values())
+    opener = _Opener(params, mirrored(raw, mirror), mirrored(weights, mirror), hashes, device)
     with unfinished("segment", *identity) as folder, space_watched(folder, needed):
         manifest = Manifest(
             kind=KIND,
@@ -78,30 +114,37 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches
             image_size=0,
             categories=tuple(category.name for category in read_categories(samples)),
             settings_sha256=settings,
-            files=_finish_all(params, raw=raw, samples=samples, weights=weights, folder=folder, device=device),
+            files=_finish_all(opener, samples, folder, cluster),
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, masks)
 
 
-def _hashes(weights: Path) -> Iterator[str]:
+def _hashes(weights: Path) -> dict[str, str]:
     names = (CARD, read_card(weights).stored)
-    return (sha256_of(weights / name) for name in names if name and (weights / name).is_file())
+    return {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
 
 
-def _finish_all(  # noqa: PLR0913 - what the step was given
-    params: Params, *, raw: Path, samples: Path, weights: Path, folder: Path, device: str
-) -> tuple[FileEntry, ...]:
-    place = pick_device(device)
-    fix_numerics(params.decoding.threads, seed=0)
-    source = open_source(weights, device=str(place), decoding=params.decoding)
-    total = sum(1 for _ in by_photo(read_samples(samples)))
-    with counter(total, what=f"segment {params.source}", unit="photo") as bar:
-        together = 1 if place.type == "cpu" else params.decoding.photos_per_batch
-        work = _Work(source, params, raw, folder, together, bar)
-        # One process: a model has the threads, or the GPU, to itself.
-        finished = finish_files(partial(_write_file, work), _files(params, samples), folder, workers=1)
-        return tuple(_counted(_files(params, samples), finished, bar))
+def _finish_all(opener: _Opener, samples: Path, folder: Path, cluster: RayCluster | None) -> tuple[FileEntry, ...]:
+    planned, total = partial(_files, opener.params, samples), sum(1 for _ in by_photo(read_samples(samples)))
+    finish = _finish_here if cluster is None else partial(_finish_far, cluster)
+    with counter(total, what=f"segment {opener.params.source}", unit="photo") as bar:
+        return tuple(_counted(planned(), finish(opener, planned(), folder, bar), bar))
+
+
+def _finish_here(
+    opener: _Opener, planned: Iterable[PlannedFile], folder: Path, bar: "tqdm[None]"
+) -> Iterator[FileEntry]:
+    # One process: a model has the threads, or the GPU, to itself.
+    return finish_files(partial(_write_file, opener.work, bar), planned, folder, workers=1)
+
+
+def _finish_far(
+    cluster: RayCluster, opener: _Opener, planned: Iterable[PlannedFile], folder: Path, _: "tqdm[None]"
+) -> Iterator[FileEntry]:
+    with crew_of(cluster, device=opener.device, threads=opener.params.decoding.threads) as crew:
+        write = replace(opener, device=crew.device).write_file
+        yield from finish_files(write, planned, folder, workers=1, cluster=crew)
 
 
 def _files(params: Params, samples: Path) -> Iterator[PlannedFile]:
@@ -119,30 +162,33 @@ def _counted(
         yield entry
 
 
-def _write_file(work: _Work, planned: PlannedFile, path: Path) -> None:
+def _write_file(work: _Work, bar: "tqdm[None]", planned: PlannedFile, path: Path) -> None:
     """Write one file from units of a few photos, each of which is kept as soon as it is done."""
-    parts = work.folder / f"{planned.name}.parts"
+    parts = path.with_name(f"{planned.name}.parts")
     parts.mkdir(exist_ok=True)
     units = list(plan_files(planned.samples, photos_per_file=work.together))
     finished = finish_files(partial(_write_unit, work), units, parts, workers=1)
-    done = _counted(units, finished, work.bar, first=int(work.bar.n))
+    done = _counted(units, finished, bar, first=int(bar.n))
     masks = [mask for entry in done for mask in read_mask_file(parts / FILES / entry.name)]
     write_mask_file(masks, path, _metadata(work.params))
     shutil.rmtree(parts)
 
 
 def _write_unit(work: _Work, unit: PlannedFile, path: Path) -> None:
+    write_mask_file(_masks(work, unit), path, _metadata(work.params))
+
+
+def _masks(work: _Work, unit: PlannedFile) -> list[StoredMask]:
     photos = [_prompted(of_photo, work) for of_photo in by_photo(unit.samples)]
     found = prompted_masks(work.source, photos)
     prompts = {sample_id: asked for photo in photos for sample_id, asked in photo.prompts.items()}
-    stored = [_stored(sample_id, mask, prompts[sample_id], work) for sample_id, mask in found.items()]
-    write_mask_file(stored, path, _metadata(work.params))
+    return [_stored(sample_id, mask, prompts[sample_id], work) for sample_id, mask in found.items()]
 
 
 def _prompted(samples: tuple[Sample, ...], work: _Work) -> PromptedPhoto:
     label_maps = read_label_maps(samples, work.raw)
     prompts = {sample.sample_id: _prompts(sample, label_maps, work.params.prompts) for sample in samples}
-    return PromptedPhoto(read_photo(work.raw / samples[0].photo_path), prompts)
+    return PromptedPhoto(read_photo_of(samples[0], work.raw), prompts)
 
 
 def _prompts(sample: Sample, label_maps: Mapping[str, LabelMap], params: PromptParams) -> tuple[Prompt, ...]:

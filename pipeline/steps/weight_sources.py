@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import timm
 import torch
 
-from pipeline.acquisition.source import is_remote, remote_name, without_secrets
+from pipeline.acquisition.source import is_remote, remote_name
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.console import byte_progress, note
 from pipeline.errors import SourceError, WeightsError
@@ -17,6 +17,7 @@ from pipeline.manifest import sha256_of
 from pipeline.models.hub import fetch_from_hub
 from pipeline.models.torchvision_weights import is_official, official_file
 from pipeline.params.model import BackboneParams
+from pipeline.stores import without_secrets
 from pipeline.workspace import unfinished
 
 HASH_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.\w+$")

@@ -1,4 +1,4 @@
-"""How one run gets several processes: torchrun starts them, by hand or because `runtime.devices` asks for it."""
+"""How a run gets several processes: torchrun starts them, by hand or because `runtime.devices` asks for it."""
 
 import ctypes
 import logging
@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -22,37 +22,14 @@ from pipeline.training.learner import NonFiniteLossError
 from pipeline.training.ranks import Ranks, present_ranks
 from pipeline.workspace import CLAIMED, DVC_STAGE, unfinished
 
-WORLD_SIZE, LOCAL_RANK = "WORLD_SIZE", "LOCAL_RANK"
-"""Variables that torchrun sets in every process it starts."""
+LOCAL_RANK = "LOCAL_RANK"
+"""Variable in which torchrun numbers the processes of a machine."""
 PR_SET_PDEATHSIG = 1
 """Of prctl(2)."""
 
 
-def on_devices(main: Callable[[], None], runtime: Callable[[], RuntimeParams]) -> Callable[[], None]:
-    """Return what does the work of `main` in as many processes as torchrun started or `runtime.devices` says.
-
-    One process, the default, calls `main` and nothing else. Several call it each, with a process group between them.
-
-    Raises:
-        ParamsError: If there are fewer GPUs than processes.
-        TrainingError: If one of the processes that were started here failed; its own line is above.
-    """
-
-    def work() -> None:
-        settings = runtime()
-        if int(os.environ.get(WORLD_SIZE, "1")) > 1:
-            with _joined(settings):
-                main()
-        elif settings.devices > 1:
-            _launch(settings.devices)
-        else:
-            main()
-
-    return work
-
-
 @contextmanager
-def _joined(settings: RuntimeParams) -> Iterator[None]:
+def joined(settings: RuntimeParams) -> Iterator[None]:
     """Be one of several processes while the block runs; all but the first only tell of their own trouble."""
     if CLAIMED in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a launcher that is killed leaves nobody behind
@@ -95,7 +72,7 @@ def _await_first() -> None:
         sys.exit(1)
 
 
-def _launch(devices: int) -> None:
+def launch(devices: int) -> None:
     """Start this very command once for each device of this machine, and wait for all.
 
     Raises:

@@ -6,9 +6,11 @@ import and start take a second or two, which a run of seconds spares itself (doc
 
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import note
 from pipeline.training.history import EpochRecord, write_history
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ class LiveCurves:
         partial = self.folder / f"{HISTORY}.partial"
         write_history(records, partial)
         partial.replace(self.folder / HISTORY)  # whoever watches never reads half a file
-        if self.live is None and time.monotonic() - self.started >= self.patience:
-            self.live = _start(self.folder / DVCLIVE)
+        if time.monotonic() - self.started >= self.patience:
+            self.live, self.patience = _start(self.folder / DVCLIVE), inf  # once
         if self.live is not None:
             pace = {"samples_per_second": samples_per_second, "minutes_left": seconds_left / 60}
             for record in records[self.shown :]:
@@ -63,8 +65,12 @@ def _start(folder: Path) -> "Live | None":
         from dvclive.live import Live  # noqa: PLC0415 - a second of import that short runs and machines without it spare
     except ImportError:
         return None
-    # Left to itself it would rewrite dvc.yaml and save experiments.
-    return Live(dir=str(folder), dvcyaml=None, save_dvc_exp=False)
+    try:
+        # Left to itself it would rewrite dvc.yaml and save experiments.
+        return Live(dir=str(folder), dvcyaml=None, save_dvc_exp=False)
+    except Exception as error:  # noqa: BLE001 - of git, DVC or the disk; a run is worth more than being watched
+        note(f"no live curves: {error}")
+        return None
 
 
 def _log(live: "Live", record: EpochRecord, pace: dict[str, float]) -> None:

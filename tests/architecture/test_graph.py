@@ -1,7 +1,11 @@
 """`dvc.yaml`, `stages/`, `params.yaml` and the imports tell one story."""
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -178,9 +182,15 @@ def test_only_configure_reads_params() -> None:
 
 
 def test_package_markers_stay_empty() -> None:
-    """Otherwise a stage depends on everything its package re-exports; the public names alone are fetched when asked."""
+    """Otherwise a stage depends on everything its package re-exports.
+
+    Two say something: the public names are fetched when asked, and scripts start without garbage collection.
+    """
     markers = [path for folder in ("pipeline", "stages") for path in (ROOT / folder).rglob("__init__.py")]
-    assert [path for path in markers if path.stat().st_size] == [ROOT / "pipeline/__init__.py"]
+    assert [path for path in markers if path.stat().st_size] == [
+        ROOT / "pipeline/__init__.py",
+        ROOT / "stages/__init__.py",
+    ]
 
 
 def test_the_package_imports_nothing_of_itself_eagerly() -> None:
@@ -194,3 +204,20 @@ def test_the_package_imports_nothing_of_itself_eagerly() -> None:
         or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse)
         for node in tree.body
     )
+
+
+def test_a_stage_collects_garbage_once_its_libraries_are_there(tmp_path: Path) -> None:
+    """Not while it imports them, and always again when it works; who imports the package is left alone."""
+    script = "import gc\nbefore = gc.isenabled()\nfrom pipeline.console import run_stage\n"
+    (tmp_path / "stages").mkdir()
+    shutil.copy(ROOT / "stages/__init__.py", tmp_path / "stages")
+    (tmp_path / "stages/trial.py").write_text(f"{script}run_stage(lambda: print(before, gc.isenabled()))\n")
+    imported = "import gc, stages; print(gc.isenabled())"
+    answers = []
+    for command in (["-m", "stages.trial"], ["-c", imported]):
+        env = os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path)}
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        answers.append(done.stdout.split())
+    assert answers == [["False", "True"], ["True"]]

@@ -65,6 +65,16 @@ def ssh_server(folder: Path, uploads: int = 10**9) -> Iterator[int]:
         thread.join()
 
 
+def s3_account(url: str) -> dict[str, str]:
+    """Return the variables by which S3's own tools find the server at `url`."""
+    return {
+        "AWS_ACCESS_KEY_ID": "team",
+        "AWS_SECRET_ACCESS_KEY": PASSWORD,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Serve S3 with one empty bucket and yield the endpoint's URL."""

@@ -1,17 +1,26 @@
 """`runtime.devices`: one stage starts several processes, and ends like any other."""
 
+import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from pipeline.models.package import load_run
 from pipeline.params.model import ClassSetParams
+from pipeline.params.variation import DistillParams
 from tests.judged_run import TRAIN, random_batch
+from tests.lessons import write_student
 from tests.training_data import write_cards, write_shards_of
+from tests.unit.steps.test_repeat import JUDGING
+from tests.unit.training.test_ranks import TOLERANCE
 
+RUN = "tiny+none-all"
+Losses: TypeAlias = dict[str, list[float]]
 CLASSES = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
 
 
@@ -29,20 +38,82 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def train(workplace: Path, root: Path) -> subprocess.CompletedProcess[str]:
-    """Run the stage as DVC does, which names it and its root."""
-    command = [sys.executable, "-m", "stages.train", "--run", "tiny+none-all", "--roi", "tiny", "--extra-roi", "none"]
-    command += ["--classes", "all", "--source", "annotation"]
-    env = os.environ | {"PYTHONPATH": str(root), "DVC_STAGE": "train@tiny+none-all", "DVC_ROOT": str(workplace)}
+def run_stage(workplace: Path, root: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a stage as DVC does, which names it and its root."""
+    command = [sys.executable, "-m", f"stages.{stage}", *arguments]
+    env = os.environ | {"PYTHONPATH": str(root), "DVC_STAGE": f"{stage}@{RUN}", "DVC_ROOT": str(workplace)}
     return subprocess.run(command, cwd=workplace, env=env, check=False, capture_output=True, text=True)  # noqa: S603
+
+
+def train(workplace: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    """Run stage `train`."""
+    arguments = ["--run", RUN, "--roi", "tiny", "--extra-roi", "none", "--classes", "all", "--source", "annotation"]
+    return run_stage(workplace, root, "train", *arguments)
+
+
+def losses_of_one_and_two(workplace: Path, root: Path, stage: str, arguments: list[str], output: str) -> list[Losses]:
+    """Run a stage by two processes and by one; return the losses of every history that each writes, by its folder."""
+    found = []
+    for devices in (2, 1):
+        (workplace / "params.yaml").write_text(f"runtime: {{workers: 1, device: cpu, devices: {devices}}}\n")
+        done = run_stage(workplace, root, stage, *arguments)
+        assert done.returncode == 0, done.stderr
+        histories = sorted((workplace / output).rglob("history.csv"))
+        found.append({path.parent.name: losses(path) for path in histories})
+        assert all((path.parent / "metrics.json").is_file() for path in histories)
+        shutil.rmtree(workplace / output)
+        shutil.rmtree(workplace / ".unfinished")
+    return found
+
+
+def losses(history: Path) -> list[float]:
+    """Return train and test loss of every epoch."""
+    return [float(row[name]) for row in csv.DictReader(history.open()) for name in ("train_loss", "test_loss")]
 
 
 def test_a_stage_trains_on_as_many_devices_as_params_say(workplace: Path, root: Path) -> None:
     """The claim of the stage is held once for all of them."""
     done = train(workplace, root)
     assert done.returncode == 0, done.stderr
-    _, card = load_run(workplace / "data/runs/tiny+none-all", "cpu")
+    _, card = load_run(workplace / "data/runs" / RUN, "cpu")
     assert card.epochs_done == TRAIN.epochs
+
+
+def test_a_run_is_repeated_on_as_many_devices_and_judged_by_one_process(workplace: Path, root: Path) -> None:
+    """Losses are those of one process, within what sums rounded otherwise make of them."""
+    (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
+    assert train(workplace, root).returncode == 0
+    arguments = ["--run", RUN, "--seed", "1", "--train", "annotation", "--source", "annotation"]
+    places = ["--weights", "data/weights"]
+    two, one = losses_of_one_and_two(workplace, root, "repeat", arguments + places, "data/repeats")
+    assert list(one) == list(two) == [f"{RUN}-1"]
+    assert two[f"{RUN}-1"] == pytest.approx(one[f"{RUN}-1"], rel=TOLERANCE)
+
+
+def test_a_teacher_and_its_student_are_trained_on_as_many_devices(workplace: Path, root: Path) -> None:
+    """The processes that did not write the teacher are taught by it all the same."""
+    write_student(workplace / "data/weights")
+    (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
+    lesson = DistillParams(teacher="tiny", student="student", kind="soft", alpha=0.5, temperature=3.0)
+    (workplace / "data/settings/distill.json").write_text(lesson.model_dump_json())
+    arguments = ["--teacher", "tiny", "--classes", "all", "--train", "annotation", "--source", "annotation"]
+    two, one = losses_of_one_and_two(workplace, root, "distill", arguments, "data/distilled")
+    assert list(one) == list(two) == ["student", "teacher"]
+    for name in one:
+        assert two[name] == pytest.approx(one[name], rel=TOLERANCE)
+
+
+def test_where_nobody_teaches_one_process_says_so(workplace: Path, root: Path) -> None:
+    """No process is started for nothing."""
+    lesson = DistillParams(teacher="none", student="student", kind="soft", alpha=0.5, temperature=3.0)
+    (workplace / "data/settings/distill.json").write_text(lesson.model_dump_json())
+    (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
+    arguments = ["--teacher", "none", "--classes", "all", "--train", "annotation", "--source", "annotation"]
+    without_launcher = "import sys; sys.modules['pipeline.training.launch'] = None\n"
+    code = f"{without_launcher}import runpy; sys.argv[0] = 'x'; runpy.run_module('stages.distill', run_name='__main__')"
+    env = os.environ | {"PYTHONPATH": str(root), "DVC_ROOT": str(workplace)}
+    subprocess.run([sys.executable, "-c", code, *arguments], cwd=workplace, env=env, check=True)  # noqa: S603
+    assert [path.name for path in (workplace / "data/distilled/none").iterdir()] == ["summary.json"]
 
 
 def test_trouble_is_one_line_of_it_and_one_of_who_had_it(workplace: Path, root: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
 from tests.raw_folder import RawFolder, labels_of
-from tests.ray_cluster import TwoNodes, losing_node, two_nodes
+from tests.ray_cluster import TwoNodes, kill_once_stuck, losing_node, make_fifos, stuck_on_second, two_nodes
 
 pytest.importorskip("ray", reason="optional: requirements-ray.txt")
 
@@ -41,19 +41,6 @@ def die(_: int) -> int:
     return 0
 
 
-def stuck_on_second(fifo: Path, item: int) -> int:
-    """Never come back on the second node, after saying so; answer on the head."""
-    import ray  # noqa: PLC0415 - as the workers have it
-
-    here = ray.get_runtime_context().get_node_id()
-    (head,) = (node["NodeID"] for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
-    if here != head:
-        fifo.open("w").close()
-        signal.pause()
-    fifo.with_name("go").open().close()  # so that the second node is sure to get an item
-    return -item
-
-
 def test_results_come_in_order_and_items_are_drawn_lazily(nodes: TwoNodes) -> None:
     """As from `pipeline.parallel`."""
     nodes.complete()
@@ -72,20 +59,16 @@ def test_results_come_in_order_and_items_are_drawn_lazily(nodes: TwoNodes) -> No
 
 def test_work_under_way_on_a_machine_that_dies_is_done_on_another(nodes: TwoNodes, tmp_path: Path) -> None:
     """The second node is certain to hold an item when it is killed; nothing is lost or out of order."""
-    fifo = tmp_path / "fifo"
-    for path in (fifo, fifo.with_name("go")):
-        os.mkfifo(path)
+    fifo = make_fifos(tmp_path)
     nodes.complete()
 
     def items() -> Iterator[int]:
         for number in range(12):
             if number == 6:
-                fifo.open().close()  # opens once the second node is stuck
-                nodes.kill()
-                os.open(fifo.with_name("go"), os.O_RDWR)  # stays open: nobody waits any more
+                kill_once_stuck(nodes, fifo)
             yield number
 
-    results = RayCluster(nodes.address, 1).map_ordered(partial(stuck_on_second, fifo), items())
+    results = RayCluster(nodes.address, 1).map_ordered(partial(stuck_on_second, fifo, neg), items())
     assert list(results) == [-number for number in range(12)]
 
 

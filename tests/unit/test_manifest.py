@@ -41,23 +41,24 @@ def _with(folder: Path) -> Path:
 def test_an_untouched_file_is_handed_out(tmp_path: Path) -> None:
     """The path of a file whose bytes match."""
     entry = manifest_of(tmp_path).files[0]
-    assert verified(tmp_path, entry) == tmp_path / entry.name
+    with verified(tmp_path, entry) as path:
+        assert path == tmp_path / entry.name
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     """One changed byte is refused by name."""
     entry = manifest_of(tmp_path).files[0]
     (tmp_path / entry.name).write_bytes(b"pixelt")
-    with pytest.raises(ManifestError, match=r"train-00000.parquet: bytes differ"):
-        verified(tmp_path, entry)
+    with pytest.raises(ManifestError, match=r"train-00000.parquet: bytes differ"), verified(tmp_path, entry):
+        pass
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     """A listed file that is gone is refused by name."""
     entry = manifest_of(tmp_path).files[0]
     (tmp_path / entry.name).unlink()
-    with pytest.raises(ManifestError, match="absent"):
-        verified(tmp_path, entry)
+    with pytest.raises(ManifestError, match="absent"), verified(tmp_path, entry):
+        pass
 
 
 @pytest.mark.parametrize(

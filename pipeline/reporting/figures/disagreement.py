@@ -138,6 +138,7 @@ def _draw_counts(axes: Axes, found: Disagreement) -> None:
 def _draw_examples(row: Sequence[Axes], ids: Sequence[str], found: Disagreement, scenes: Mapping[str, Scene]) -> None:
     for axes, sample_id in zip(row, ids, strict=False):
         show_picture(axes, scenes[sample_id].marked(), below=_answers(found, sample_id))
+        axes.set_anchor("N")  # close to the heading it belongs to
     for axes in row[len(ids) :]:
         blank(axes)
     if not ids:

@@ -101,7 +101,10 @@ def print_style() -> Iterator[None]:
 def finish(figure: Figure, wording: Wording) -> PaperFigure:
     """Encode a figure that was drawn in `print_style`; same figure, same bytes."""
     svg, png = BytesIO(), BytesIO()
-    # Laid out once at the resolution of the larger file, so that both show the same.
+    # Laid out once, at the resolution of the larger file, so that both show the same.
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
     return PaperFigure(*wording, svg=svg.getvalue(), png=png.getvalue())

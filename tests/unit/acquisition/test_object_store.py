@@ -12,7 +12,7 @@ from pipeline.errors import SourceError
 from pipeline.params.data import DownloadParams
 from pipeline.params.study import DemoParams
 from pipeline.steps.download import download
-from tests.e2e.servers import BUCKET, PASSWORD, s3_server
+from tests.e2e.servers import BUCKET, s3_account, s3_server
 from tests.raw_folder import RawFolder, labels_of
 
 PLENTY = 10**9
@@ -27,10 +27,7 @@ def silent(_done: int, _total: int | None) -> None:
 def endpoint() -> Iterator[str]:
     """Serve S3; credentials and endpoint come from where its own tools look."""
     with s3_server() as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("AWS_ACCESS_KEY_ID", "team"), ("AWS_SECRET_ACCESS_KEY", PASSWORD), ("AWS_ENDPOINT_URL", url),
-            ("AWS_DEFAULT_REGION", "us-east-1"),
-        ):  # fmt: skip
+        for name, value in s3_account(url).items():
             patch.setenv(name, value)
         yield url
         s3fs.S3FileSystem.clear_instance_cache()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.acquisition.source import is_remote, is_stored, local_path, remote_name, without_secrets
+from pipeline.acquisition.source import is_remote, is_stored, local_path, remote_name
 from pipeline.errors import SourceError
 
 
@@ -30,11 +30,6 @@ def test_a_remote_name_is_the_end_of_the_path() -> None:
     """Decoded, and without query."""
     assert remote_name("https://host/a/Food%20Seg103.zip?token=1#x") == "Food Seg103.zip"
     assert remote_name("https://host/") == "archive.zip"
-
-
-def test_messages_show_no_secrets() -> None:
-    """Neither user and password nor a signed query."""
-    assert without_secrets("https://me:p@ss@host:8080/a.zip?sig=1#x") == "https://host:8080/a.zip"
 
 
 def test_a_file_url_and_a_path_name_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

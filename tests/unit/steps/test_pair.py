@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets import photos
 from pipeline.datasets.samples import read_samples
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DatasetError, ManifestError
@@ -12,7 +13,6 @@ from pipeline.imaging import decode
 from pipeline.imaging.letterbox import letterbox
 from pipeline.manifest import MANIFEST
 from pipeline.params.data import IndexParams, PairParams, SegmentParams
-from pipeline.steps import pair
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
@@ -119,7 +119,7 @@ def test_a_photo_is_read_once_for_all_its_samples(data: Path, monkeypatch: pytes
     """Decoding costs as much as several cut-outs."""
     seen: list[Path] = []
     read = decode.read_photo
-    monkeypatch.setattr(pair, "read_photo", lambda path: (seen.append(path), read(path))[1])
+    monkeypatch.setattr(photos, "read_photo", lambda path: (seen.append(path), read(path))[1])
     shards_of(data)
     assert len(seen) == len(set(seen)) == 5
 
@@ -137,7 +137,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data: Path, monkeypatch: py
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(pair, "read_photo", interrupt)
+    monkeypatch.setattr(photos, "read_photo", interrupt)
     with pytest.raises(KeyboardInterrupt):
         shards_of(data)
     before = len(seen)

@@ -15,7 +15,7 @@ from pipeline.datasets.samples import read_samples
 from pipeline.errors import DatasetError, ParamsError, WeightsError
 from pipeline.manifest import MANIFEST
 from pipeline.params.data import IndexParams, SegmentParams
-from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams
+from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
 from pipeline.segmentation.card import MaskWeightsCard, write_card
 from pipeline.segmentation.open_source import open_source
 from pipeline.segmentation.source import Answer, MaskSource
@@ -36,14 +36,19 @@ FASTSAM = FastSamSegmentParams(source="fastsam", decoding=FASTSAM_DECODING, **SH
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Store tiny weights as stage mask_weights does."""
     folder = tmp_path_factory.mktemp("mask_weights")
-    fields = {"architecture": "tiny", "origin": "random", "file": None, "sha256": None, "licence": None}
-    for source, write in (("sam", tiny_sam), ("fastsam", tiny_fastsam)):
-        if source == "fastsam" and importlib.util.find_spec("ultralytics") is None:
-            continue
-        (folder / source).mkdir()
-        stored = write(folder / source).name
-        write_card(MaskWeightsCard(source=source, stored=stored, **fields), folder / source)
+    stored_weights(folder, "sam")
+    if importlib.util.find_spec("ultralytics") is not None:
+        stored_weights(folder, "fastsam")
     return folder
+
+
+def stored_weights(folder: Path, source: SourceName) -> Path:
+    """Store tiny weights of one source; return their folder."""
+    fields = {"architecture": "tiny", "origin": "random", "file": None, "sha256": None, "licence": None}
+    (folder / source).mkdir()
+    stored = (tiny_sam if source == "sam" else tiny_fastsam)(folder / source).name
+    write_card(MaskWeightsCard(source=source, stored=stored, **fields), folder / source)
+    return folder / source
 
 
 @pytest.fixture
@@ -169,7 +174,7 @@ def test_interrupted_after_a_photo_it_goes_on_there(
     undisturbed = bytes_of(segment(raw, weights, SAM, "undisturbed"))
     for limit, answered in ((3, 3), (1, 1), (99, 1)):
         source = Counting(open_source(weights / "sam", device="cpu", decoding=SAM_DECODING), limit)
-        monkeypatch.setattr(segment_prompted, "open_source", lambda *_, source=source, **__: source)
+        monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, source=source, **__: source)
         if limit < 99:
             with pytest.raises(KeyboardInterrupt):
                 segment(raw, weights, SAM, "disturbed")
@@ -201,7 +206,7 @@ def test_a_source_that_finds_nothing_leaves_its_prompts(
             masks[0, 0, 0] = True
             return [Answer(mask, 0.5 if mask.any() else 0.0) for mask in masks]
 
-    monkeypatch.setattr(segment_prompted, "open_source", lambda *_, **__: Silent())
+    monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, **__: Silent())
     first, second, *_ = read(segment(raw, weights, SAM, "silent"), "train")
     assert (first.status, first.score, int(first.full().sum())) == ("tiny", 0.5, 1)
     assert (second.status, second.score, int(second.full().sum())) == ("empty", 0.0, 10)

@@ -56,6 +56,18 @@ def test_a_machine_without_dvclive_has_its_history(tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == [HISTORY]
 
 
+def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one without a commit: one line says that there are no curves."""
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)  # noqa: S607
+    subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, check=True)  # noqa: S607
+    monkeypatch.chdir(tmp_path)
+    curves = LiveCurves(tmp_path / "run", patience=0.0)
+    for count in (1, 2):
+        curves.show(RECORDS[:count], **PACE)
+    curves.close()
+    assert len((tmp_path / "run" / HISTORY).read_text().splitlines()) == 3
+
+
 def test_training_imports_no_dvclive_by_itself(root: Path) -> None:
     """A run of seconds spares itself a second of import."""
     program = "import sys, pipeline.training.live; sys.exit('dvclive' in sys.modules or 'torch' in sys.modules)"
