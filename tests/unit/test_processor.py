@@ -18,9 +18,10 @@ sys.meta_path.insert(0, Watch())
 """
 ANSWERS = """
 import numpy as np, cv2
-features = np._core._multiarray_umath.__cpu_features__
+core = np._core._multiarray_umath
 line = cv2.getCPUFeaturesLine()
-print(any(on for name, on in features.items() if "AVX512" in name or name == "X86_V4"))
+# Of the features a processor has, numpy has kernels for these.
+print(any(core.__cpu_features__[name] for name in core.__cpu_dispatch__ if "AVX512" in name or name == "X86_V4"))
 print("*AVX512" in line and "?" not in line)
 print(cv2.ipp.useIPP())
 """
