@@ -1,6 +1,7 @@
 """What starting costs: a stage without models on nothing, and a run on the demo up to its first step."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,9 +34,7 @@ main()
 
 def measure(site: Site) -> Iterator[Row]:
     """Yield both rows; the ratios are CPU seconds."""
-    empty = site.scratch / "nothing"
-    empty.mkdir()
-    (empty / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    empty = _folder(site, "nothing")
     costs = [cost_of(lambda: _run(empty, "-m", "stages.pair", "--source", "annotation")) for _ in range(site.rounds)]
     yield Row(
         name="start of a stage: `python -m stages.pair` on nothing",
@@ -53,15 +52,22 @@ def _start_of_a_run(site: Site) -> Row:
     name, against = "start of a run on the demo, vit + vit, beyond imports", "CPU seconds"
     if not all((ROOT / "data" / name).is_dir() for name in INPUTS):
         return Row(name, against, 3, "at most", missing="no demo study here; make repro")
-    study = site.scratch / "study"
-    (study / "data").mkdir(parents=True)
-    (study / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    study = _folder(site, "study")
+    (study / "data").mkdir()
     for folder in INPUTS:
         (study / "data" / folder).symlink_to(ROOT / "data" / folder)
     code = TO_FIRST_STEP.format(arguments=list(RUN))
     figures = [[float(word) for word in _run(study, "-c", code).stdout.split()] for _ in range(site.rounds)]
     cpu, wall = zip(*figures, strict=True)
     return Row(name, against, 3, "at most", ratios=cpu, detail={"wall_seconds": list(wall)})
+
+
+def _folder(site: Site, name: str) -> Path:
+    """Return a new folder that holds the parameters and nothing else."""
+    folder = site.scratch / name
+    folder.mkdir()
+    shutil.copy(ROOT / "params.yaml", folder)
+    return folder
 
 
 def _run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

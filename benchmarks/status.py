@@ -1,7 +1,6 @@
 """What looking costs: `dvc status` of a study with as many files as FoodSeg103 has, everything cached."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from benchmarks.row import Row
 from benchmarks.site import Site
 from tools.invalidation import Stage, graph_of
 from tools.scale_trial import generate
+from tools.working_copy import RECORDS, copy_files
 
-ROOT = Path(__file__).parents[1]
 PHOTOS, FOODS = 7_120, 4
 """Photos of FoodSeg103, each with a label map, and foods a photo: 28,480 samples for its 26,000."""
 IMAGE_SIZE = 16
@@ -54,7 +53,7 @@ class _Study:
         """Run the data stages, record the others; return the number of files below `data/`."""
         photos = self.folder.with_name("photos")
         generate(photos, PHOTOS, 1, foods=FOODS)
-        _copy_checkout(self.folder)
+        copy_files(self.folder, without=(*RECORDS, "tests/", "docs/"))
         values = self._settings(photos / "raw")
         self._call("git", "init", "-q")
         self._call("dvc", "repro", "-q", "pair@annotation")
@@ -107,15 +106,3 @@ class _Study:
 
 def _path() -> str:
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-def _copy_checkout(folder: Path) -> None:
-    """Copy what git tracks or would, without records and results of another study."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],  # noqa: S607 - the user's git
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    for name in listed.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith(("results/", "tests/", "docs/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)

@@ -77,7 +77,7 @@ def changes(values: Values, key: Key) -> Iterator[tuple[object, Graph]]:
     examples = EXAMPLES.get(".".join(key))
     for value in examples or candidates(values, key):
         try:
-            yield value, graph_of(_replaced(values, key, value))
+            yield value, graph_of(replaced(values, key, value))
         except ParamsError:
             continue
         if not examples:
@@ -123,7 +123,8 @@ def _at(values: Any, key: Key) -> Any:
     return values
 
 
-def _replaced(values: Values, key: Key, value: object) -> Values:
+def replaced(values: Values, key: Key, value: object) -> Values:
+    """Return the parameters with another value in one place."""
     result = copy.deepcopy(dict(values))
     _at(result, key[:-1])[key[-1]] = value
     return result

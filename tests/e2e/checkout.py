@@ -11,7 +11,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[2]
+from tools.working_copy import copy_files
+
 CACHE = Path(".dvc/cache")
 
 
@@ -90,14 +91,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 def checkout(folder: Path, **env: str) -> Checkout:
     """Copy tracked and new files of this checkout, with a demo small enough for a test."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],  # noqa: S607
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("results/"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_files(folder)
     shrink(folder / "params.yaml")
     copy = Checkout(folder, environment(folder, **env))
     copy.call("git", "init", "-q", "-b", "main")

@@ -6,13 +6,13 @@ a table in Markdown. What should run is derived from `dvc.yaml` and stage `confi
 
 import argparse
 import sys
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
 from tests.e2e.checkout import Checkout, checkout, environment, ran
+from tools import parameter_table
 from tools.invalidation import CONFIGURE, Effect, effect, graph_of
 
 OVERRIDES = (
@@ -60,13 +60,8 @@ def values_of(copy: Checkout) -> dict[str, Any]:
 
 def replaced(values: dict[str, Any], override: str) -> dict[str, Any]:
     """Return the parameters with `a.b=value` done to them."""
-    (place, _, text), result = override.partition("="), deepcopy(values)
-    *path, last = place.split(".")
-    section = result
-    for name in path:
-        section = section[name]
-    section[last] = YAML(typ="safe").load(text)
-    return result
+    place, _, text = override.partition("=")
+    return dict(parameter_table.replaced(values, tuple(place.split(".")), YAML(typ="safe").load(text)))
 
 
 def expected(copy: Checkout, override: str) -> Effect:

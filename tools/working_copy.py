@@ -1,0 +1,26 @@
+"""A copy of this checkout as it lies here, edits and new files included, for whoever tries something on it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RECORDS = ("dvc.lock", "results/")
+"""What tells of a study that was made here."""
+
+
+def copy_files(folder: Path, *, without: tuple[str, ...] = RECORDS) -> None:
+    """Copy what git tracks or would track.
+
+    Args:
+        folder: Where to; made if absent.
+        without: Beginnings of paths to leave out.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],  # noqa: S607 - the user's git
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file() and not name.startswith(without):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
