@@ -1,8 +1,8 @@
 """Measure every part beside its plain alternative: `make bench`."""
 
 import argparse
+import importlib
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,23 +11,13 @@ from pipeline import processor  # noqa: F401 - before numpy and torch
 # isort: split
 import torch
 
-from benchmarks import growth, judging, loading, masking, memory, sharding, startup, status, training
 from benchmarks.material import REAL_PHOTOS, make_material
-from benchmarks.row import Row, machine, write_rows
+from benchmarks.row import machine, write_rows
 from benchmarks.site import Site
 from pipeline.segmentation.sam_architecture import ARCHITECTURES
 
-GROUPS: dict[str, Callable[[Site], Iterator[Row]]] = {
-    "sharding": sharding.measure,
-    "loading": loading.measure,
-    "memory": memory.measure,
-    "growth": growth.measure,
-    "masking": masking.measure,
-    "startup": startup.measure,
-    "status": status.measure,
-    "training": training.measure,
-    "judging": judging.measure,
-}
+GROUPS = ("sharding", "loading", "memory", "growth", "masking", "startup", "status", "training", "judging")
+"""Modules beside this one, imported when their turn comes: a machine without DVC can measure what needs none."""
 
 
 def main() -> None:
@@ -43,7 +33,7 @@ def main() -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         site = Site(material, Path(folder), arguments.rounds, device, arguments.sam)
         for name in arguments.only or GROUPS:
-            for row in GROUPS[name](site):
+            for row in importlib.import_module(f"benchmarks.{name}").measure(site):
                 rows.append(row)
                 print(row.line(), flush=True)
     write_rows(rows, about, arguments.output)

@@ -1,8 +1,11 @@
 """Training steps on a GPU, beside what its matrix units can do."""
 
+import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import count, islice, repeat
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -11,55 +14,78 @@ from benchmarks.loading import load_train
 from benchmarks.row import Json, Row
 from benchmarks.site import Site
 from pipeline.datasets.shards import Shards
+from pipeline.errors import TrainingError
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import BackboneCard
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.params.model import TrainParams
-from pipeline.training.batches import Batch, Draw, Source
+from pipeline.training.batches import Draw, Source
 from pipeline.training.learner import Learner
 from pipeline.training.objective import class_weights, make_objective
 from pipeline.training.precision import choose_precision
 
 PAIRINGS = {"vit+vit": "vit_base_patch16_224", "deit+deit": "deit_base_patch16_224"}
-BATCHES = (50, 100, 200, 400)
-STEPS = 8
+BATCHES = (50, 100, 200, 300)
+STEPS, WARM_UP = 12, 3
 SIDE = 8192
 """Of the square matrices whose product shows the peak."""
 
 
 def measure(site: Site) -> Iterator[Row]:
-    """Yield two rows a pairing; without a GPU they say so, and nothing is estimated."""
+    """Yield three rows a pairing; without a GPU they say so, and nothing is estimated."""
     for name, timm_id in PAIRINGS.items():
-        utilisation = Row(
-            f"training step of {name}, bf16, best batch", "of the bf16 matrix peak measured in the same run", 0.5
+        goal = "of the bf16 matrix peak measured in the same run"
+        rows = (
+            Row(f"training step of {name}, bf16, best batch", goal, 0.5),
+            Row(f"training step of {name}, bf16, best batch, train.compile", goal, 0.5),
+            Row(f"input path of {name}", "of the step", 0.02, "at most"),
         )
-        waiting = Row(f"input path of {name}", "of the step", 0.02, "at most")
-        if site.device != "cuda":
-            yield from (_missing(row) for row in (utilisation, waiting))
-            continue
-        shards = Shards(site.material.shards)
-        learner = build_learner(timm_id, site, torch.device("cuda"), classes=len(shards.categories))
-        peak = matrix_peak(torch.device("cuda"), SIDE)
-        flops, source = flops_a_sample(learner, site.material.image_size), load_train(shards)
-        timings = {batch: time_steps(learner, source, batch, STEPS) for batch in BATCHES}
-        best = max(timings, key=lambda batch: batch / sum(timings[batch]))
-        wait, step = timings[best]
-        figures: Json = {"best_batch": best, "samples_per_second": best / (wait + step), "peak_teraflops": peak / 1e12}
-        yield _with(utilisation, flops * best / (wait + step) / peak, figures)
-        yield _with(waiting, wait / (wait + step), figures)
+        if site.device == "cuda":
+            yield from _measured(rows, timm_id, site, torch.device("cuda"))
+        else:
+            yield from (replace(row, missing="no GPU") for row in rows)
 
 
-def _missing(row: Row) -> Row:
-    return Row(row.name, row.against, row.reach, row.sense, missing="no GPU")
+def _measured(rows: tuple[Row, ...], timm_id: str, site: Site, device: torch.device) -> Iterator[Row]:
+    shards = Shards(site.material.shards)
+    source = load_train(shards, device)
+    learner = build_learner(timm_id, site, device, classes=len(shards.categories))
+    peak, flops = matrix_peak(device, SIDE), flops_a_sample(learner, site.material.image_size)
+    held: dict[int, tuple[float, ...]] = {}
+    torch.cuda.reset_peak_memory_stats()
+    for batch in BATCHES:
+        try:
+            held[batch] = time_steps(learner, source, batch, site.rounds, streamed=False)
+        except TrainingError:  # no memory for more
+            break
+    best = max(held, key=lambda batch: batch / statistics.median(held[batch]))
+    figures: Json = {
+        "peak_teraflops": peak / 1e12,
+        "gigaflops_a_sample": flops / 1e9,
+        "samples_per_second_by_batch": {batch: batch / statistics.median(times) for batch, times in held.items()},
+        "peak_gigabytes": torch.cuda.max_memory_allocated() / 1e9,
+    }
+    yield replace(rows[0], ratios=_utilisation(held[best], best, flops, peak), detail=figures)
+    streamed = time_steps(learner, source, best, site.rounds, streamed=True)
+    waits = tuple(max(0.0, 1 - one / other) for one, other in zip(held[best], streamed, strict=True))
+    del learner
+    compiled = build_learner(timm_id, site, device, classes=len(shards.categories), compiled=True)
+    quick = {each: time_steps(compiled, source, each, site.rounds, streamed=False) for each in (best, BATCHES[0])}
+    rates = {each: each / statistics.median(times) for each, times in quick.items()}
+    figures = {"batch": best, "samples_per_second_by_batch": rates}
+    yield replace(rows[1], ratios=_utilisation(quick[best], best, flops, peak), detail=figures)
+    yield replace(rows[2], ratios=waits, detail={"batch": best})
 
 
-def _with(row: Row, ratio: float, figures: Json) -> Row:
-    return Row(row.name, row.against, row.reach, row.sense, (ratio,), figures)
+def _utilisation(times: tuple[float, ...], batch: int, flops: float, peak: float) -> tuple[float, ...]:
+    """Return the model's own operations a second by the peak, round by round; times are of one step, in seconds."""
+    return tuple(flops * batch / each / peak for each in times)
 
 
-def build_learner(timm_id: str, site: Site, device: torch.device, *, classes: int) -> Learner:
+def build_learner(timm_id: str, site: Site, device: torch.device, *, classes: int, compiled: bool = False) -> Learner:
     """Return a learner of one backbone twice, with random weights."""
-    params, size = site.material.study.train, site.material.image_size
+    params = site.material.study.train.model_copy(update={"compile": compiled})
+    size = site.material.image_size
     model = pairing(timm_id, params, size=size, classes=classes).to(device)
     weights = class_weights(torch.zeros(1, dtype=torch.long), classes, params.balance_beta)
     return Learner(model, params, make_objective(params, weights), choose_precision("auto", device))
@@ -113,17 +139,23 @@ def flops_a_sample(learner: Learner, size: int, samples: int = 2) -> float:
     return float(counter.get_total_flops()) / samples
 
 
-def time_steps(learner: Learner, source: Source, batch: int, steps: int) -> Sequence[float]:
-    """Return seconds a step waits for its samples and seconds it computes; means after a step to warm up."""
-    draws = (Draw(torch.randint(len(source), (batch,)), torch.rand(batch, 2) < 1 / 2) for _ in range(steps + 1))
-    stream, times = source.stream(draws, learner.device), []
-    for number in range(steps + 1):
-        held: list[Batch] = []
-        waited = seconds(partial(_draw, stream, held), learner.device)
-        computed = seconds(partial(learner.step, held, weight=batch, rate=1e-5, number=number), learner.device)
-        times.append((waited, computed))
-    return [sum(column) / steps for column in zip(*times[1:], strict=True)]
+def time_steps(learner: Learner, source: Source, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
+    """Return the seconds of an optimiser step, one mean a round.
 
+    Args:
+        learner: Takes the steps.
+        source: Where samples come from.
+        batch: Samples a step.
+        rounds: How many means.
+        streamed: Whether each step draws its samples, as an epoch does, or all take the very same ones.
+    """
+    draws = (Draw(torch.randint(len(source), (batch,)), torch.rand(batch, 2) < 1 / 2) for _ in count())
+    drawn = source.stream(draws, learner.device)
+    batches = drawn if streamed else repeat(next(drawn))
 
-def _draw(stream: Iterator[Batch], held: list[Batch]) -> None:
-    held.append(next(stream))
+    def steps(number: int) -> None:
+        for each in islice(batches, number):
+            learner.step([each], weight=batch, rate=1e-5, number=0)
+
+    steps(WARM_UP)
+    return tuple(seconds(partial(steps, STEPS), learner.device) / STEPS for _ in range(rounds))

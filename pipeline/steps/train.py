@@ -20,7 +20,7 @@ from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.memory import available_bytes
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
-from pipeline.models.numerics import pick_device
+from pipeline.models.numerics import free_bytes, pick_device
 from pipeline.models.package import (
     BranchName,
     Calibration,
@@ -185,8 +185,11 @@ def _scratch(folder: Path, plan: RunPlan, source: Shards, runtime: RuntimeParams
 
 
 def _course(plan: RunPlan, class_map: ClassMap, source: Shards, scratch: Path | None) -> Course:
-    views = frozenset(plan.backbones)
-    train, test = (load_split(source, name, class_map, views=views, scratch=scratch) for name in SPLITS)
+    views, device = frozenset(plan.backbones), torch.device(plan.made_with.device)
+    train, test = (
+        load_split(source, name, class_map, views=views, scratch=scratch).resident(device, free_bytes(device) // 2)
+        for name in SPLITS
+    )
     weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
     return Course(train, test, weights, class_map.positions(plan.ambiguous))
 

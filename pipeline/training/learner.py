@@ -116,9 +116,10 @@ class Learner:
         try:
             with self.precision.autocast():
                 scored: Scored = self.scoring(batch)
-            sums = _sum_up(scored, batch, self.ranks)
             # Processes average their gradients, each of a part of the sum: so each counts as often as there are.
             self.scaler.scale(scored.losses.sum() / (weight / self.ranks.world)).backward()  # type: ignore[no-untyped-call]
+            # Asked for only now, so that a GPU has the backward pass to do while it is waited for.
+            sums = _sum_up(scored, batch, self.ranks)
         except RuntimeError as error:
             advice = _advice(error, len(batch.rows))
             if advice is None:

@@ -13,7 +13,7 @@ from pipeline.datasets.class_set import EXCLUDED, ClassMap
 from pipeline.datasets.shards import Shards, ViewBatch
 from pipeline.errors import DatasetError
 from pipeline.training.batches import Batch, Draw
-from pipeline.training.views import Complement, PhotoSums, View, ViewStore, gather
+from pipeline.training.views import Complement, PhotoSums, View, ViewStore, bytes_of, gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,35 @@ class Split:
             flips = (None, None) if mirror is None else (mirror[:, 0], mirror[:, 1])
             yield Batch(
                 rows=rows,
-                targets=self.targets[rows].to(device),
-                roi=None if self.roi is None else gather(self.roi, rows, flips[0]).to(device),
-                extra_roi=None if self.extra_roi is None else gather(self.extra_roi, rows, flips[1]).to(device),
+                targets=_sent(self.targets[rows], device),
+                roi=None if self.roi is None else _sent(gather(self.roi, rows, flips[0]), device),
+                extra_roi=None if self.extra_roi is None else _sent(gather(self.extra_roi, rows, flips[1]), device),
             )
+
+    def resident(self, device: torch.device, allowed: int) -> "Split":
+        """Return the samples with their pixels on a GPU, where batches are then made without a look at the CPU.
+
+        Args:
+            device: Where batches will be wanted; a CPU already has them.
+            allowed: Bytes that the pixels may take there; what does not fit stays, and is sent batch by batch.
+        """
+        views = [view for view in (self.roi, self.extra_roi) if view is not None]
+        if device.type != "cuda" or sum(map(bytes_of, views)) > allowed:
+            return self
+        roi = None if self.roi is None else self.roi.to(device)
+        extra_roi = self.extra_roi
+        if isinstance(extra_roi, Complement) and roi is not None:
+            extra_roi = Complement(roi, extra_roi.sums.to(device), extra_roi.photos)
+        elif isinstance(extra_roi, Tensor):
+            extra_roi = extra_roi.to(device)
+        return Split(self.sample_ids, self.targets, roi, extra_roi)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; a GPU fetches it from memory that stays in place, and nobody waits for that."""
+    if device.type != "cuda" or tensor.device.type == "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def bytes_of_split(shards: Shards, name: str, *, views: frozenset[str]) -> int:

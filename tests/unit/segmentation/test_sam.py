@@ -10,7 +10,7 @@ from segment_anything import SamPredictor
 from segment_anything.modeling.image_encoder import Attention
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.segmentation.fused_attention import FusedAttention
+from pipeline.segmentation.fused_attention import FusedAttention, attend_in_product, attend_with_bias
 from pipeline.segmentation.sam import Sam
 from pipeline.segmentation.source import Answer, MaskSource
 from tests.mask_sources import SAM_DECODING, scene, tiny_sam
@@ -106,6 +106,15 @@ def test_fused_attention_is_the_packages_attention() -> None:
     expected = plain(x)
     plain.__class__ = FusedAttention
     torch.testing.assert_close(plain(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_positions_in_the_product_are_those_of_the_bias() -> None:
+    """The form for flash attention, of a grid that is no square."""
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 24, 10) for _ in range(3))
+    rows, columns = torch.randn(2, 3, 4, 6, 4), torch.randn(2, 3, 4, 6, 6)
+    expected = attend_with_bias(q, k, v, rows, columns)
+    torch.testing.assert_close(attend_in_product(q, k, v, rows, columns), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_red_is_not_taken_for_blue(weights: Path) -> None:
