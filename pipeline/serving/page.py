@@ -13,7 +13,7 @@ SECONDS_BETWEEN_SWEEPS, SECONDS_KEPT = 60, 600
 SITTING_SECONDS = 3600
 """After which a visitor's photo is forgotten."""
 STYLE = """
-.gradio-container {max-width: 1240px !important; margin: auto}
+.gradio-container {max-width: 1240px !important; width: 100%; margin: auto}
 .hint p {font-size: 1.05rem; margin: 0}
 .quiet p {opacity: .8; font-size: .85rem; margin: 0}
 #samples {max-width: 480px; margin: 0}

@@ -17,6 +17,7 @@ from pipeline.errors import ParamsError
 from pipeline.serving.contained_gradio import FOLDER
 from pipeline.serving.contained_gradio import gradio as gr
 from pipeline.serving.desk import Desk
+from pipeline.serving.held_clicks import HELD_CLICKS
 from pipeline.serving.page import STYLE, build_page
 
 LARGEST_UPLOAD = "30mb"
@@ -51,8 +52,9 @@ def make_app(desk: Desk, host: str) -> FastAPI:
         block_label_text_color="*neutral_800", block_label_text_color_dark="*neutral_100"
     )
     mounted: FastAPI = gr.mount_gradio_app(
-        app, build_page(desk), path="/", theme=theme, css=STYLE, max_file_size=LARGEST_UPLOAD, show_error=False,
-        footer_links=[], run_history=False, pwa=False, mcp_server=False, ssr_mode=False, enable_monitoring=False,
+        app, build_page(desk), path="/", theme=theme, css=STYLE, head=HELD_CLICKS, max_file_size=LARGEST_UPLOAD,
+        show_error=False, footer_links=[], run_history=False, pwa=False, mcp_server=False, ssr_mode=False,
+        enable_monitoring=False,
     )  # fmt: skip
     return mounted
 

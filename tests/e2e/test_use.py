@@ -116,14 +116,16 @@ def bring(tab: Any, file: Path) -> None:
 def click_at(tab: Any, x: float, y: float) -> None:
     """Click a place of the photo, given in shares of its width and height."""
     photo = tab.locator("#photo img").first
+    photo.wait_for()  # a picture of which nothing has come yet has no width to take a share of
     photo.scroll_into_view_if_needed()
     box = photo.bounding_box()
     photo.click(position={"x": x * box["width"], "y": y * box["height"]})
 
 
-def told(tab: Any, words: str) -> None:
-    """Wait until the page says something below the photo."""
-    tab.locator("#hint").filter(has_text=words).wait_for()
+def told(tab: Any, words: str, where: str = "#hint") -> None:
+    """Wait until the page says something, below the photo or elsewhere; fail with what it says instead."""
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(tab.locator(where)).to_contain_text(words, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
@@ -134,7 +136,7 @@ def test_a_sample_is_answered_and_explained_in_the_browser(page: Page, width: in
     tab.locator("#answer-1").wait_for()
     assert "Food alone (ROI)" in tab.locator("#answer-0").inner_text()
     assert "RveRNet" in tab.locator("#answer-1").inner_text()
-    tab.locator("#difference").filter(has_text="by both views").wait_for()
+    told(tab, "by both views", "#difference")
     tab.locator("#explain").click()
     tab.locator("#heat img").nth(2).wait_for()
     assert "Of the heat, on the food" in tab.locator("#warmth").inner_text()
@@ -151,7 +153,7 @@ def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Chec
     click_at(tab, 0.3, 0.3)
     click_at(tab, 0.7, 0.7)  # at once: a click that comes while the one before is answered counts too
     told(tab, "Another food?")
-    tab.locator("#how").filter(has_text="GrabCut").wait_for()
+    told(tab, "GrabCut", "#how")
     before = tab.locator("#how").inner_text()
     tab.get_by_role("button", name="Box by numbers").focus()
     tab.keyboard.press("Enter")
@@ -170,7 +172,7 @@ def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Chec
     tab.mouse.move(x + 40, y + 20, steps=8)
     tab.mouse.up()
     tab.locator("#take-painting").click()
-    tab.locator("#how").filter(has_text="painted by you").wait_for()
+    told(tab, "painted by you", "#how")
     tab.close()
 
 
@@ -184,11 +186,33 @@ def test_mistakes_are_told_and_the_page_goes_on(page: Page, tmp_path: Path) -> N
     tab.locator("#samples button").first.click()
     tab.locator("#answer-0").wait_for()
     click_at(tab, 0.5, 0.5)
-    told(tab, "opposite corner")
+    told(tab, "Now click the opposite corner")
     click_at(tab, 0.5, 0.5)
     told(tab, "This box has no inside")
     tab.locator("#samples button").nth(1).click()
     tab.locator("#answer-0").wait_for()
+    tab.close()
+
+
+def test_a_click_on_a_photo_that_is_still_loading_counts(page: Page, study: Checkout) -> None:
+    """The first corner shows the photo anew, where it was; the opposite one need not wait until that has come."""
+    tab, _ = page.opened(1280, 900)
+    bring(tab, next((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg")))
+    told(tab, "Click one corner")
+    loaded = "() => document.querySelector('#photo img').complete"
+    tab.wait_for_function(loaded)
+    before = tab.locator("#photo img").bounding_box()
+    held: list[Any] = []
+    tab.route("**/image.webp", lambda picture: held.append(picture))  # noqa: PLW0108 - its arguments are counted
+    click_at(tab, 0.3, 0.3)
+    told(tab, "Now click the opposite corner")
+    assert tab.locator("#photo img").bounding_box() == before
+    click_at(tab, 0.7, 0.7)
+    assert not tab.evaluate(loaded)
+    tab.route("**/image.webp", lambda picture: picture.continue_())
+    for picture in held:
+        picture.continue_()
+    told(tab, "Another food?")
     tab.close()
 
 
