@@ -6,7 +6,7 @@ study=$1 stage=$2
 clone=$study.jobs/$stage
 [ -d "$clone/.git" ] || git clone --quiet "$study" "$clone"
 cd "$clone"
-git fetch --quiet origin
+git fetch --quiet origin HEAD
 git reset --quiet --hard FETCH_HEAD
 dvc cache dir --local "$study/.dvc/cache"
 dvc repro "$stage"
