@@ -95,6 +95,12 @@ def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
     return manifest
 
 
+def sha256_of_manifest(folder: Place) -> str:
+    """Return the hexadecimal SHA-256 of `folder/manifest.json`, which stands for all files."""
+    with lent(folder, MANIFEST) as file:
+        return sha256_of(file)
+
+
 @contextmanager
 def verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
     """Lend the path of a listed file after its bytes have been checked; of one on object storage, that of a copy.

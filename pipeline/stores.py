@@ -3,10 +3,11 @@
 fsspec knows the stores and reads credentials and endpoints where each store's own tools do, so none are settings here.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +25,13 @@ class StoredFolder:
 
     url: str
     """Of whatever scheme fsspec knows: `s3://bucket/shards`, `gs://`, `az://`, `memory://`."""
+    md5s: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
+    """Hexadecimal MD5 by path, which files are held to; None where whoever reads them knows better."""
+
+    @property
+    def name(self) -> str:
+        """Last part of its path, as of a path here."""
+        return str(self).rpartition("/")[2]
 
     def __str__(self) -> str:
         """Return its URL, fit for messages."""
@@ -35,13 +43,21 @@ class StoredFolder:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            SourceError: If the store does not answer, or refuses.
+            SourceError: If the store does not answer or refuses, or the file is another one than it is held to.
         """
         with TemporaryDirectory() as place:
             path = Path(place) / Path(name).name
             with store_of(self.url) as (store, folder):
                 store.get_file(f"{folder.rstrip('/')}/{name}", str(path))
+            if self.md5s is not None and md5_of(path) != self.md5s.get(name):
+                raise SourceError(f"{self}/{name}: bytes differ from dvc.lock; run `python -m pipeline mirror` anew")
             yield path
+
+
+def md5_of(path: Path) -> str:
+    """Return the hexadecimal MD5 of a file, by which DVC knows it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 Place: TypeAlias = Path | StoredFolder

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.mirror import nearest
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
@@ -15,18 +16,18 @@ from pipeline.training.devices import on_devices
 
 def main() -> None:
     """Read data/settings, data/shards and data/weights, write data/distilled/TEACHER."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     distill(
         load_settings(DistillParams, Path("data/settings/distill.json")),
         recipe=load_settings(TrainParams, Path("data/settings/train.json")),
         judging=load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
         class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
         classes=arguments.classes,
-        shards=Path("data/shards") / arguments.train,
-        judged_on=Path("data/shards") / arguments.source,
+        shards=nearest(Path("data/shards") / arguments.train, runtime.mirror),
+        judged_on=nearest(Path("data/shards") / arguments.source, runtime.mirror),
         weights=Path("data/weights"),
         output=Path("data/distilled") / arguments.teacher,
-        runtime=load_runtime(),
+        runtime=runtime,
     )
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.mirror import nearest
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
@@ -13,15 +14,15 @@ from pipeline.steps.evaluate import evaluate
 
 def main() -> None:
     """Read data/settings, data/shards/SOURCE and data/runs/RUN, write data/evaluations/RUN."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     params = load_settings(EvaluateParams, Path("data/settings/evaluate.json"))
     fix_numerics(params.threads, seed=0)
     evaluate(
         params,
-        shards=Path("data/shards") / arguments.source,
+        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
         run=Path("data/runs") / arguments.run,
         output=Path("data/evaluations") / arguments.run,
-        device=load_runtime().device,
+        device=runtime.device,
     )
 
 

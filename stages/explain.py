@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.mirror import nearest
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.analysis import ExplainParams
 from pipeline.params.base import load_settings
@@ -13,16 +14,16 @@ from pipeline.steps.explain import explain
 
 def main() -> None:
     """Read data/settings, data/index, data/shards/SOURCE and data/runs/RUN, write data/explanations/RUN."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     params = load_settings(ExplainParams, Path("data/settings/explain.json"))
     fix_numerics(params.threads, params.seed)
     explain(
         params,
         samples=Path("data/index/samples.parquet"),
-        shards=Path("data/shards") / arguments.source,
+        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
         run=Path("data/runs") / arguments.run,
         output=Path("data/explanations") / arguments.run,
-        device=load_runtime().device,
+        device=runtime.device,
     )
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.mirror import nearest
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.analysis import PerturbParams
 from pipeline.params.base import load_settings
@@ -13,15 +14,15 @@ from pipeline.steps.perturb import perturb
 
 def main() -> None:
     """Read data/settings, data/shards/SOURCE and data/runs/RUN, write data/perturbations/RUN."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     params = load_settings(PerturbParams, Path("data/settings/perturb.json"))
     fix_numerics(params.threads, params.seed)
     perturb(
         params,
-        shards=Path("data/shards") / arguments.source,
+        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
         run=Path("data/runs") / arguments.run,
         output=Path("data/perturbations") / arguments.run,
-        device=load_runtime().device,
+        device=runtime.device,
     )
 
 

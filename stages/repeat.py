@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.mirror import nearest
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.runtime import load_runtime
@@ -13,16 +14,16 @@ from pipeline.training.devices import on_devices
 
 def main() -> None:
     """Read data/runs/RUN, data/shards and the weights that the run names, write data/repeats/RUN-SEED."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     repeat(
         load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
         run=Path("data/runs") / arguments.run,
         seed=arguments.seed,
-        shards=Path("data/shards") / arguments.train,
-        judged_on=Path("data/shards") / arguments.source,
+        shards=nearest(Path("data/shards") / arguments.train, runtime.mirror),
+        judged_on=nearest(Path("data/shards") / arguments.source, runtime.mirror),
         weights=arguments.weights,
         output=Path("data/repeats") / f"{arguments.run}-{arguments.seed}",
-        runtime=load_runtime(),
+        runtime=runtime,
     )
 
 

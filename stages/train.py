@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.mirror import nearest
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
@@ -14,7 +15,7 @@ from pipeline.training.devices import on_devices
 
 def main() -> None:
     """Read data/settings, data/shards and data/weights, write data/runs/RUN."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     params = load_settings(TrainParams, Path("data/settings/train.json"))
     fix_numerics(params.threads, params.seed)
     train(
@@ -24,10 +25,10 @@ def main() -> None:
         extra_roi=arguments.extra_roi,
         class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
         classes=arguments.classes,
-        shards=Path("data/shards") / arguments.source,
+        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
         weights=Path("data/weights"),
         output=Path("data/runs") / arguments.run,
-        runtime=load_runtime(),
+        runtime=runtime,
     )
 
 

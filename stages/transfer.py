@@ -13,7 +13,7 @@ from pipeline.steps.transfer import transfer
 
 def main() -> None:
     """Read data/runs and data/shards of a source and of the annotation, write data/transfer/SOURCE."""
-    arguments = _arguments()
+    arguments, runtime = _arguments(), load_runtime()
     transfer(
         load_settings(TransferParams, Path("data/settings/transfer.json")),
         load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
@@ -24,7 +24,8 @@ def main() -> None:
         weights=Path("data/mask_weights") / arguments.source,
         shards=Path("data/shards"),
         output=Path("data/transfer") / arguments.source,
-        device=load_runtime().device,
+        device=runtime.device,
+        mirror=runtime.mirror,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from pipeline.cli.export import export
+from pipeline.cli.mirror import mirror
 from pipeline.cli.predict import predict
 from pipeline.cli.propose import propose, take
 from pipeline.cli.report import report
@@ -19,6 +20,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     report: "Write the report of the runs that were made.",
     propose: "Show numbered masks of photos without mask or prompts.",
     take: "Add proposals you picked to prompts.csv.",
+    mirror: "Copy photos, masks and shards to object storage.",
 }
 """What each command is for, short enough for all to stand on one screen."""
 
@@ -27,6 +29,9 @@ for command, purpose in COMMANDS.items():
     app.command(short_help=purpose)(command)
 
 
-@app.callback(epilog="Exit codes: 0 done, 1 refused, 2 wrong usage, 130 interrupted.")
+@app.callback(
+    help="Use what the RveRNet pipeline has made; `dvc repro` runs the pipeline itself. "
+    "Exit codes: 0 done, 1 refused, 2 wrong usage, 130 interrupted."
+)
 def describe() -> None:
-    """Use what the RveRNet pipeline made; `dvc repro` runs the pipeline itself."""
+    """Stand for all commands, and leave them a line more of the screen than an epilog would."""

@@ -14,6 +14,7 @@ from pipeline.errors import EvaluationError
 from pipeline.models.numerics import pick_device
 from pipeline.models.package import RunCard, load_run
 from pipeline.models.rvernet import RveRNet
+from pipeline.stores import Place
 
 SPLIT = "test"
 
@@ -79,7 +80,7 @@ class Trial:
             )
 
 
-def open_trial(run: Path, shards: Path, device: str) -> Trial:
+def open_trial(run: Path, shards: Place, device: str) -> Trial:
     """Load a run and open shards for it.
 
     Raises:

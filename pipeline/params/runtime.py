@@ -39,7 +39,7 @@ class RuntimeParams(Section):
     """Cluster to join, `auto` or `host:port`; none starts one on this machine, with `workers` CPUs."""
 
     mirror: str | None = None
-    """URL of a copy of this checkout's `data`; segment and pair read photos, label maps and masks there."""
+    """URL of a copy of `data`: segment and pair read there, later stages where this machine has no shards."""
 
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""

@@ -8,6 +8,7 @@ from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams
 from pipeline.reporting.grid import ABSENT
+from pipeline.stores import Place
 
 SUMMARY, TEACHER, STUDENT = "summary.json", "teacher", "student"
 
@@ -19,8 +20,8 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
     judging: EvaluateParams,
     class_set: ClassSetParams,
     classes: str,
-    shards: Path,
-    judged_on: Path,
+    shards: Place,
+    judged_on: Place,
     weights: Path,
     output: Path,
     runtime: RuntimeParams,

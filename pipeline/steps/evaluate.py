@@ -16,6 +16,7 @@ from pipeline.evaluation.predictions import PredictionWriter
 from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
 from pipeline.evaluation.run_samples import Trial, open_trial
 from pipeline.params.analysis import EvaluateParams
+from pipeline.stores import Place
 
 
 class Verdicts(NamedTuple):
@@ -29,7 +30,7 @@ class Verdicts(NamedTuple):
     """Softmax maximum."""
 
 
-def evaluate(params: EvaluateParams, *, shards: Path, run: Path, output: Path, device: str) -> None:
+def evaluate(params: EvaluateParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
     """Write what one run says about the test split, and how right it is.
 
     `output` gets `predictions.parquet`, `metrics.json`, `per_class.csv`, `confusion.csv` and `top_confusions.csv`.

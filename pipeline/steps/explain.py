@@ -25,6 +25,7 @@ from pipeline.explanation.heat_maps import (
     write_heat_maps,
 )
 from pipeline.params.analysis import ExplainParams
+from pipeline.stores import Place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ class Judged:
 
 
 def explain(  # noqa: PLR0913 - one argument for each thing that the stage depends on
-    params: ExplainParams, *, samples: Path, shards: Path, run: Path, output: Path, device: str
+    params: ExplainParams, *, samples: Path, shards: Place, run: Path, output: Path, device: str
 ) -> None:
     """Write `heat_maps.parquet` and `summary.json` of one run.
 

@@ -20,6 +20,7 @@ from pipeline.params.variation import DistillParams
 from pipeline.reporting.grid import ABSENT
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import carry_out, train
+from pipeline.stores import Place
 from pipeline.training.ranks import present_ranks
 
 
@@ -31,7 +32,7 @@ class Lesson:
     recipe: TrainParams
     class_set: ClassSetParams
     classes: str
-    shards: Path
+    shards: Place
     weights: Path
     runtime: RuntimeParams
 
@@ -46,7 +47,7 @@ class Lesson:
         return f"{self.params.student}-of-{self.params.teacher}+{ABSENT}-{self.classes}"
 
 
-def give_lesson(lesson: Lesson, judging: EvaluateParams, *, judged_on: Path, teacher: Path, student: Path) -> None:
+def give_lesson(lesson: Lesson, judging: EvaluateParams, *, judged_on: Place, teacher: Path, student: Path) -> None:
     """Write the packages of a teacher and its student, each with what stage `evaluate` writes beside it.
 
     Both are resumed like any run; a teacher that was done when its student was interrupted takes no step again. Of

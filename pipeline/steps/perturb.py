@@ -16,6 +16,7 @@ from pipeline.evaluation.perturbed import judge_perturbed
 from pipeline.evaluation.perturbed_results import KeptShares, describe_entries, write_perturbed
 from pipeline.evaluation.run_samples import Trial, open_trial
 from pipeline.params.analysis import PerturbParams
+from pipeline.stores import Place
 
 
 class Verdicts(NamedTuple):
@@ -29,7 +30,7 @@ class Verdicts(NamedTuple):
     """Row 0 without perturbation, row i + 1 under entry i."""
 
 
-def perturb(params: PerturbParams, *, shards: Path, run: Path, output: Path, device: str) -> None:
+def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
     """Write `metrics.json` and `predictions.parquet` of one run under every perturbation.
 
     Args:

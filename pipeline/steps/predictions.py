@@ -10,9 +10,10 @@ from pipeline.evaluation.predictions import PredictionTable, photo_id_of
 from pipeline.evaluation.run_samples import open_trial
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.analysis import EvaluateParams
+from pipeline.stores import Place
 
 
-def predict_table(run: Path, shards: Path, params: EvaluateParams, device: str) -> PredictionTable:
+def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str) -> PredictionTable:
     """Return the answers of a run to the test split of some shards.
 
     Raises:

@@ -6,13 +6,14 @@ from pipeline.datasets.class_set import ClassMap
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ManifestError
 from pipeline.evaluation.run_samples import fit_classes
-from pipeline.manifest import MANIFEST, sha256_of
+from pipeline.manifest import sha256_of_manifest
 from pipeline.models.numerics import fix_numerics, pick_device
 from pipeline.models.package import RunPlan, read_run_card
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import carry_out, made_with
+from pipeline.stores import Place
 from pipeline.training.precision import choose_precision
 from pipeline.training.ranks import present_ranks
 
@@ -22,8 +23,8 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     *,
     run: Path,
     seed: int,
-    shards: Path,
-    judged_on: Path,
+    shards: Place,
+    judged_on: Place,
     weights: Path,
     output: Path,
     runtime: RuntimeParams,
@@ -50,7 +51,7 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
         WeightsError: If pre-trained weights are absent, damaged or others than the run's.
     """
     source = Shards(shards)
-    plan, class_map = _plan(run, source, sha256_of(shards / MANIFEST), runtime, seed)
+    plan, class_map = _plan(run, source, sha256_of_manifest(shards), runtime, seed)
     fix_numerics(plan.train.threads, seed)
     carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
     if not present_ranks().leads:

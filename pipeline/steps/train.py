@@ -17,7 +17,7 @@ from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError, WeightsError
 from pipeline.evaluation.temperature import fit_temperature
-from pipeline.manifest import MANIFEST, sha256_of
+from pipeline.manifest import sha256_of, sha256_of_manifest
 from pipeline.memory import available_bytes
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.numerics import free_bytes, pick_device
@@ -35,6 +35,7 @@ from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.space import ensure_space, readable
+from pipeline.stores import Place
 from pipeline.training.batches import Source
 from pipeline.training.checkpoint import Checkpoint, Pace
 from pipeline.training.distilling import Distilling
@@ -63,7 +64,7 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     extra_roi: str,
     class_set: ClassSetParams,
     classes: str,
-    shards: Path,
+    shards: Place,
     weights: Path,
     output: Path,
     runtime: RuntimeParams,
@@ -96,7 +97,7 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
         train=params,
         made_with=made_with(precision),
-        shards_sha256=sha256_of(shards / MANIFEST),
+        shards_sha256=sha256_of_manifest(shards),
     )
     carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
 

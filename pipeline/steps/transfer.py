@@ -6,9 +6,11 @@ from pathlib import Path
 from pipeline.console import note
 from pipeline.datasets.samples import read_samples
 from pipeline.evaluation.transfer import RunTransfer, TransferSummary, compare_answers
+from pipeline.mirror import nearest
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.masks import SourceName, TransferParams
 from pipeline.segmentation.card import read_card
+from pipeline.stores import Place
 
 REFERENCE = "annotation"
 SUMMARY = "summary.json"
@@ -26,6 +28,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
     shards: Path,
     output: Path,
     device: str,
+    mirror: str | None = None,
 ) -> None:
     """Write `output/summary.json`: what changes when only the test cut-outs are swapped.
 
@@ -40,6 +43,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
         shards: Outputs of stage `pair`, one folder a source.
         output: Folder to write.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        mirror: URL below which shards are read that are not here; no effect on the bytes.
 
     Raises:
         EvaluationError: If shards do not fit a run, or a logit is not finite.
@@ -47,7 +51,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
         ParamsError: If the device is not there.
     """
     chosen = [] if source == REFERENCE else list(dict.fromkeys(runs))
-    folders = (shards / REFERENCE, shards / source)
+    folders = [nearest(shards / name, mirror) for name in (REFERENCE, source)] if chosen else []
     annotated = frozenset(s.sample_id for s in read_samples(samples) if s.label_map_path) if chosen else frozenset()
     summary = TransferSummary(
         source=source,
@@ -64,7 +68,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
 
 def _compared(  # noqa: PLR0913, PLR0917 - what the step was given
     run: Path,
-    folders: tuple[Path, Path],
+    folders: Sequence[Place],
     annotated: Collection[str],
     params: TransferParams,
     judging: EvaluateParams,

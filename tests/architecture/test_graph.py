@@ -176,6 +176,14 @@ def test_heavy_stages_have_cached_outputs_only() -> None:
     assert uncached == {"summary"}
 
 
+def test_stages_of_runs_read_shards_in_the_mirror_too() -> None:
+    """Whoever depends on shards says where else they lie; the report is made where they are."""
+    reading = [stage for stage in STAGES if any(dep.startswith("data/shards/") for dep in data_deps(stage))]
+    asking = [stage for stage in reading if "runtime.mirror" in (ROOT / f"stages/{stage}.py").read_text()]
+    assert len(reading) > 1
+    assert set(reading) - set(asking) == {"report"}
+
+
 def test_only_configure_reads_params() -> None:
     """Every other stage depends on its settings file, so a value that changes nothing for it leaves it cached."""
     assert [stage for stage in STAGES if "params" in STAGES[stage]] == ["configure"]

@@ -24,6 +24,7 @@ from pipeline.steps.segment_prompted import write_prompted_masks
 from pipeline.stores import StoredFolder, lent, mirrored, place_of, without_secrets
 from tests.e2e.servers import BUCKET, s3_account, s3_server
 from tests.judged_run import random_batch, select
+from tests.mirrors import change, stored
 from tests.raw_folder import labels_of
 from tests.training_data import write_shards_of
 from tests.unit.demo.test_dataset import contents
@@ -50,20 +51,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     batch = random_batch(12)
     parts = [select(batch, range(first, first + 3)) for first in range(0, 12, 3)]
     return write_shards_of(tmp_path_factory.mktemp("data") / "shards", {"train": parts})
-
-
-def stored(folder: Path, url: str) -> str:
-    """Copy a folder to a store, as its own tools would; return its URL."""
-    store, path = fsspec.core.url_to_fs(url)
-    for name, content in contents(folder).items():
-        store.pipe_file(f"{path}/{name}", content)
-    return url
-
-
-def change(url: str, content: bytes) -> None:
-    """Replace one stored file."""
-    store, path = fsspec.core.url_to_fs(url)
-    store.pipe_file(path, content)
 
 
 def test_shards_by_url_are_read_as_those_here(shards: Path, bucket: str, tmp_path: Path) -> None:

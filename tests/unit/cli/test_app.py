@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.app import app
 
-COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take"}
+COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror"}
 LINES, COLUMNS = 24, 80
 
 
