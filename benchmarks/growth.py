@@ -1,5 +1,7 @@
 """What ten times the photos cost, in processes of their own: time by sample, and the highest memory."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -7,15 +9,20 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.material import Material, keep_some
+from ruamel.yaml import YAML
+
+from benchmarks.material import PARAMS, Material, keep_some
 from benchmarks.measure import cost_of, forget_peak, peak_bytes
 from benchmarks.row import Row
 from benchmarks.site import Site
+from pipeline.cli.report import report
 from pipeline.datasets.samples import read_samples
 from pipeline.params.study import load_study
+from tools.working_copy import RECORDS, copy_files
 
 TIMES = 10
-STEPS = {"index": Material.scan, "masks": Material.segment, "cut-outs": Material.pair}
+RUN = ("mobilenetv2", "none", "all")
+"""The run that is reported on: backbones of both branches, and classes."""
 FLAT = 1.5
 """Growth of memory that passes for none: the first file of a process is smaller than the later ones."""
 Measured = dict[str, dict[str, float]]
@@ -27,7 +34,7 @@ def measure(site: Site) -> Iterator[Row]:
         len(path.read_text(encoding="utf-8").split()) for path in (site.material.raw / "ImageSets").glob("*.txt")
     )
     few, many = (_probe(site, count) for count in (photos // TIMES, photos))
-    for step in STEPS:
+    for step in few:
         small, large = few[step], many[step]
         yield Row(
             name=f"{step}: cost of {TIMES} times the samples",
@@ -48,7 +55,7 @@ def measure(site: Site) -> Iterator[Row]:
 
 def _probe(site: Site, photos: int) -> Measured:
     command = [sys.executable, "-m", "benchmarks.growth", str(site.material.root), str(photos), str(site.scratch)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     measured: Measured = json.loads(output.splitlines()[-1])
     return measured
 
@@ -60,13 +67,47 @@ def main() -> None:
     _borrow(source / "raw", root / "raw")
     keep_some(root / "raw", photos)
     material = Material(root, load_study(source / "params.yaml"))
+    steps = {"index": material.scan, "masks": material.segment, "cut-outs": material.pair}
     measured: Measured = {}
-    for step, work in STEPS.items():
+    for step, work in (steps | {"report": partial(_report, root / "study")}).items():
+        if step == "report":
+            _train(material, root / "study")
         forget_peak()
-        cost = cost_of(partial(work, material))
+        cost = cost_of(work)
         measured[step] = {"cpu": cost.cpu, "peak_megabytes": peak_bytes() / 1e6}
     samples = sum(1 for _ in read_samples(material.samples))
     print(json.dumps({step: figures | {"samples": samples} for step, figures in measured.items()}))
+
+
+def _train(material: Material, study: Path) -> None:
+    """Make a study of one run of the demo's smallest backbone, by the stages' own scripts."""
+    copy_files(study, without=(*RECORDS, "tests/", "docs/"))
+    (study / "data/shards").mkdir(parents=True)
+    for name in ("raw", "index"):
+        (study / "data" / name).symlink_to(material.root / name)
+    (study / "data/shards/annotation").symlink_to(material.shards)
+    yaml = YAML(typ="safe")
+    values = yaml.load(PARAMS)
+    values |= {"dataset": "demo", "pair": values["pair"] | {"image_size": material.image_size}}
+    values["train"]["epochs"] = 1
+    yaml.dump(values, study / PARAMS)
+    roi, extra_roi, classes = RUN
+    run, source = ("--run", f"{roi}+{extra_roi}-{classes}"), ("--source", "annotation")
+    for stage, *options in (
+        ("configure",),
+        ("weights", "--backbone", roi),
+        ("weights", "--backbone", extra_roi),
+        ("train", *run, "--roi", roi, "--extra-roi", extra_roi, "--classes", classes, *source),
+        ("evaluate", *run, *source),
+        ("perturb", *run, *source),
+    ):
+        command = [sys.executable, "-m", f"stages.{stage}", *options]
+        subprocess.run(command, cwd=study, check=True, stdout=subprocess.DEVNULL)
+
+
+def _report(study: Path) -> None:
+    with contextlib.chdir(study), contextlib.redirect_stdout(io.StringIO()):
+        report(Path("report"))
 
 
 def _borrow(raw: Path, borrowed: Path) -> None:

@@ -77,7 +77,9 @@ def share_chart(shares: Sequence[Share], *, name: str, axis: str, reference: tup
         highest = max(
             [100 * (s.interval[1] if s.interval else s.value) for s in shares if s.value is not None] or [100]
         )
-        axes.set_xlim(0, 1.12 * (100 if highest > SMALL else highest))  # room for the number beside the longest bar
+        axes.set_xlim(
+            0, 1.12 * (highest if 0 < highest <= SMALL else 100)
+        )  # room for the number beside the longest bar
         if reference is not None:
             axes.axvline(100 * reference[0], color=INK, linewidth=1, linestyle=(0, (4, 3)))
             axes.set_xlabel(f"{axis}\n(dashed: {reference[1]})")

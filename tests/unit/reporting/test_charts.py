@@ -91,3 +91,9 @@ def test_one_exploded_run_does_not_flatten_the_others() -> None:
     wild = [EPOCHS[0]._replace(test_loss=1e9), EPOCHS[1]._replace(train_loss=math.inf)]
     assert highest_loss([EPOCHS] * 40 + [wild]) < 3
     assert highest_loss([[EPOCHS[0]._replace(train_loss=math.nan, test_loss=math.nan)]]) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_runs_that_are_never_right_have_a_chart_too() -> None:
+    """A scale from 0 to 0 would be none."""
+    assert "<svg" in share_chart([Share(ROWS[0], 0.0, None)], name="top1", axis="top-1, %", reference=None)
