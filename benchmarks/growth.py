@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -68,15 +68,17 @@ def main() -> None:
     keep_some(root / "raw", photos)
     material = Material(root, load_study(source / "params.yaml"))
     steps = {"index": material.scan, "masks": material.segment, "cut-outs": material.pair}
-    measured: Measured = {}
-    for step, work in (steps | {"report": partial(_report, root / "study")}).items():
-        if step == "report":
-            _train(material, root / "study")
-        forget_peak()
-        cost = cost_of(work)
-        measured[step] = {"cpu": cost.cpu, "peak_megabytes": peak_bytes() / 1e6}
+    measured: Measured = {step: _measured(work) for step, work in steps.items()}
+    _train(material, root / "study")
+    measured["report"] = _measured(partial(_report, root / "study"))
     samples = sum(1 for _ in read_samples(material.samples))
     print(json.dumps({step: figures | {"samples": samples} for step, figures in measured.items()}))
+
+
+def _measured(work: Callable[[], object]) -> dict[str, float]:
+    forget_peak()
+    cost = cost_of(work)
+    return {"cpu": cost.cpu, "peak_megabytes": peak_bytes() / 1e6}
 
 
 def _train(material: Material, study: Path) -> None:

@@ -3,19 +3,18 @@
 DVC trusts a read-only object of its local cache without looking; a disk that lost bits would go unnoticed.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from dvc.repo import Repo
 
+from pipeline.stores import md5_of
+
 
 def damaged(objects: Path) -> Iterator[Path]:
     """Yield the objects whose bytes do not hash to their name, sorted; `objects` is `files/md5` of a cache."""
     for path in sorted(objects.glob("[0-9a-f][0-9a-f]/*")):
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != f"{path.parent.name}{path.name.removesuffix('.dir')}":
+        if md5_of(path) != f"{path.parent.name}{path.name.removesuffix('.dir')}":
             yield path
 
 

@@ -1,6 +1,5 @@
 """Ann runs and pushes; Bob, with a fresh clone and no GPU, gets all of it and runs nothing. See docs/teams.md."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.stores import md5_of
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import BUCKET, HOST, PASSWORD, s3_server, ssh_server
 
@@ -134,11 +134,6 @@ def cached(one: Checkout, file: Path) -> Path:
     """Return where a checkout's cache has a file of these bytes, if it does."""
     name = md5_of(file)
     return one.folder / CACHE / "files/md5" / name[:2] / name[2:]
-
-
-def md5_of(file: Path) -> str:
-    """Return the hash by which DVC knows a file."""
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def without_torch(folder: Path) -> Path:

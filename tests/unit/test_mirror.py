@@ -6,7 +6,6 @@ from pathlib import Path
 
 import fsspec
 import pytest
-import s3fs
 from dvc_data.hashfile.tree import Tree
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -22,9 +21,8 @@ from pipeline.steps.evaluate import evaluate
 from pipeline.steps.mirror import mirror_outputs
 from pipeline.steps.train import train
 from pipeline.stores import Place, StoredFolder, md5_of
-from tests.e2e.servers import BUCKET, s3_account, s3_server
 from tests.judged_run import TRAIN
-from tests.mirrors import change
+from tests.mirrors import bucket_served, change
 from tests.training_data import write_workplace
 from tests.unit.demo.test_dataset import contents
 
@@ -34,11 +32,8 @@ SHARDS = Path("data/shards/annotation")
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Serve S3 and return the URL of a bucket."""
-    with s3_server() as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in s3_account(url).items():
-            patch.setenv(name, value)
-        yield f"s3://{BUCKET}"
-        s3fs.S3FileSystem.clear_instance_cache()
+    with bucket_served() as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import s3fs
 
 from pipeline.cluster import RayCluster
 from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
-from tests.e2e.servers import BUCKET, s3_account, s3_server
-from tests.mirrors import stored
+from tests.mirrors import bucket_served, stored
 from tests.raw_folder import RawFolder, labels_of
 from tests.ray_cluster import TwoNodes, losing_node, two_nodes
 from tests.unit.demo.test_dataset import contents
@@ -28,11 +26,8 @@ RAW, SAMPLES, MASKS, SHARDS = (
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Serve S3; what finds it must be in the environment before the raylets start."""
-    with s3_server() as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in s3_account(url).items():
-            patch.setenv(name, value)
-        yield f"s3://{BUCKET}"
-        s3fs.S3FileSystem.clear_instance_cache()
+    with bucket_served() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

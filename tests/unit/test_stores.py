@@ -7,7 +7,6 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-import s3fs
 from torch.utils.data import DataLoader
 from typer.testing import CliRunner
 
@@ -22,9 +21,8 @@ from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
 from pipeline.steps.segment_prompted import write_prompted_masks
 from pipeline.stores import StoredFolder, lent, mirrored, place_of, without_secrets
-from tests.e2e.servers import BUCKET, s3_account, s3_server
 from tests.judged_run import random_batch, select
-from tests.mirrors import change, stored
+from tests.mirrors import bucket_served, change, stored
 from tests.raw_folder import labels_of
 from tests.training_data import write_shards_of
 from tests.unit.demo.test_dataset import contents
@@ -38,11 +36,8 @@ OF_SAM = {"weights": Path("data/mask_weights/sam"), "masks": Path("data/masks/sa
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Serve S3 and return the URL of a bucket; credentials and endpoint come from where its own tools look."""
-    with s3_server() as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in s3_account(url).items():
-            patch.setenv(name, value)
-        yield f"s3://{BUCKET}"
-        s3fs.S3FileSystem.clear_instance_cache()
+    with bucket_served() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

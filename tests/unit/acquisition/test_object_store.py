@@ -12,7 +12,8 @@ from pipeline.errors import SourceError
 from pipeline.params.data import DownloadParams
 from pipeline.params.study import DemoParams
 from pipeline.steps.download import download
-from tests.e2e.servers import BUCKET, s3_account, s3_server
+from tests.e2e.servers import BUCKET
+from tests.mirrors import bucket_served
 from tests.raw_folder import RawFolder, labels_of
 
 PLENTY = 10**9
@@ -24,13 +25,10 @@ def silent(_done: int, _total: int | None) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def endpoint() -> Iterator[str]:
+def endpoint() -> Iterator[None]:
     """Serve S3; credentials and endpoint come from where its own tools look."""
-    with s3_server() as url, pytest.MonkeyPatch.context() as patch:
-        for name, value in s3_account(url).items():
-            patch.setenv(name, value)
-        yield url
-        s3fs.S3FileSystem.clear_instance_cache()
+    with bucket_served():
+        yield
 
 
 def put(name: str, content: bytes) -> str:
