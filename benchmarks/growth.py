@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -33,29 +34,32 @@ def measure(site: Site) -> Iterator[Row]:
     photos = sum(
         len(path.read_text(encoding="utf-8").split()) for path in (site.material.raw / "ImageSets").glob("*.txt")
     )
-    few, many = (_probe(site, count) for count in (photos // TIMES, photos))
-    for step in few:
-        small, large = few[step], many[step]
+    rounds = [tuple(_probe(site, count) for count in (photos // TIMES, photos)) for _ in range(site.rounds)]
+    for step, figures in rounds[0][0].items():
+        pairs = [(few[step], many[step]) for few, many in rounds]
         yield Row(
             name=f"{step}: cost of {TIMES} times the samples",
-            against=f"times the CPU time of {small['samples']:.0f} samples",
+            against=f"times the CPU time of {figures['samples']:.0f} samples",
             reach=11,
             sense="at most",
-            ratios=(TIMES * (large["cpu"] / large["samples"]) / (small["cpu"] / small["samples"]),),
-            detail={"few": small, "many": large},
+            ratios=tuple(
+                TIMES * (many["cpu"] / many["samples"]) / (few["cpu"] / few["samples"]) for few, many in pairs
+            ),
+            detail={"few": [few for few, _ in pairs], "many": [many for _, many in pairs]},
         )
         yield Row(
             name=f"{step}: memory for {TIMES} times the samples",
             against="times the memory",
             reach=FLAT,
             sense="at most",
-            ratios=(large["peak_megabytes"] / small["peak_megabytes"],),
+            ratios=tuple(many["peak_megabytes"] / few["peak_megabytes"] for few, many in pairs),
         )
 
 
 def _probe(site: Site, photos: int) -> Measured:
     command = [sys.executable, "-m", "benchmarks.growth", str(site.material.root), str(photos), str(site.scratch)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    shutil.rmtree(site.scratch / f"growth-{photos}")
     measured: Measured = json.loads(output.splitlines()[-1])
     return measured
 

@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from benchmarks.measure import make_cold, take_turns
@@ -16,16 +16,18 @@ from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
 from pipeline.datasets.shards import Shards
+from pipeline.datasets.view_batches import VIEW_NAMES
+from pipeline.models.backbone import Branch
 from pipeline.models.numerics import fix_numerics, free_bytes
 from pipeline.params.model import TrainParams
 from pipeline.training.batches import Source, plan_epoch
 from pipeline.training.split import Split, load_split
 
-BOTH = frozenset({"roi", "extra_roi"})
+BOTH = frozenset(VIEW_NAMES)
 PLAIN_SAMPLES = 150
 """Enough for a steady rate of files that take 10 ms each."""
-MEAN, STD = (255 * torch.tensor(each).view(3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-"""ImageNet's, of RGB in [0, 255]."""
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, of RGB in [0, 1]."""
 AGAINST = {
     "plain": "times the samples/s of JPEG cut-outs decoded, letterboxed and flipped with PIL",
     "plain_floats": "times the samples/s of the same with normalising",
@@ -56,6 +58,7 @@ def _epochs(site: Site, folder: Path) -> Iterator[Row]:
     listed = JpegFolder(folder, "train", site.material.image_size)
     plain = Subset(listed, torch.randperm(len(listed))[:PLAIN_SAMPLES].tolist())
     resident = load_train(shards, device)
+    branch = Branch(nn.Identity(), mean=MEAN, std=STD, num_features=3).to(device)
 
     def from_disk() -> None:
         make_cold(site.material.shards)
@@ -67,7 +70,7 @@ def _epochs(site: Site, folder: Path) -> Iterator[Row]:
             "plain_floats": lambda: read_all(DataLoader(plain, batch_size=params.batch_size), as_floats),
             "first": from_disk,
             "later": lambda: run_epoch(resident, params, device),
-            "later_floats": lambda: run_epoch(resident, params, device, as_floats),
+            "later_floats": lambda: run_epoch(resident, params, device, normalised_by(branch)),
         },
         site.rounds,
     )
@@ -101,9 +104,20 @@ def _nothing(_roi: Tensor, _extra_roi: Tensor) -> None:
 
 
 def as_floats(*views: Tensor) -> None:
-    """Normalise both views with ImageNet's mean and standard deviation, in the words of `models.backbone.Branch`."""
+    """Normalise both views with ImageNet's mean and standard deviation, as one would."""
+    mean, std = (255 * torch.tensor(each).view(3, 1, 1) for each in (MEAN, STD))
     for view in views:
-        (view - MEAN.to(view.device)) / STD.to(view.device)
+        (view - mean) / std
+
+
+def normalised_by(branch: Branch) -> Look:
+    """Have a branch of the model normalise both views."""
+
+    def look(*views: Tensor) -> None:
+        for view in views:
+            branch.normalise(view)
+
+    return look
 
 
 def run_epoch(source: Source, params: TrainParams, device: torch.device, look: Look = _nothing) -> None:

@@ -17,6 +17,7 @@ from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.shards import Shards
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.study import load_study
+from pipeline.training.pixel_store import Room
 from pipeline.training.split import load_split
 
 FLOAT32 = 4
@@ -52,8 +53,8 @@ def main() -> None:
     with memory_watched() as peak:
         shards = Shards(root / "shards")
         classes = select_classes(shards.categories, ())
-        place = scratch if mode == "mapped" else None
-        splits = [load_split(shards, name, classes, views=BOTH, scratch=place) for name in SPLITS]
+        room = Room(0, scratch) if mode == "mapped" else None
+        splits = [load_split(shards, name, classes, views=BOTH, room=room) for name in SPLITS]
         for split in splits:
             run_epoch(split, params, torch.device("cpu"))
     print(json.dumps(peak.bytes))

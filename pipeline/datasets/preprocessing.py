@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
@@ -44,12 +45,29 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
     path = f"{shards.folder}/{entry.name}"
     try:
         with verified(shards.folder, entry) as file:
-            said = pq.read_schema(file).metadata or {}
-        geometry = said.get(b"geometry", b"exact").decode()
+            schema = pq.read_schema(file)
+        geometry = (schema.metadata or {}).get(b"geometry", b"exact").decode()
         return Preprocessing.model_validate(
-            {"fill": int(said[b"fill"]), "pad": int(said[b"pad"]), "geometry": geometry}
+            {name: gray_of(schema, name, path) for name in ("fill", "pad")} | {"geometry": geometry}
         )
     except ValidationError as error:
         raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f pair`") from error
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+    except (pa.ArrowInvalid, ValueError) as error:
         raise ManifestError(f"{path}: does not say how it was made ({error}); run `dvc repro -f pair`") from error
+
+
+def gray_of(schema: pa.Schema, name: str, path: object) -> int:
+    """Return a gray level that a shard says it was made with.
+
+    Args:
+        schema: The shard's.
+        name: `fill` or `pad`.
+        path: The shard, for messages.
+
+    Raises:
+        ManifestError: If it does not say.
+    """
+    said = (schema.metadata or {}).get(name.encode(), b"nothing")
+    if not said.isdigit() or int(said) > np.iinfo(np.uint8).max:
+        raise ManifestError(f"{path}: does not say how it was made ({name}: {said!r}); run `dvc repro -f pair`")
+    return int(said)

@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import UInt8
 
-from pipeline.arrays import Images, Targets
-from pipeline.datasets.parquet import Layout, read_batches, read_table
+from pipeline.arrays import Targets
+from pipeline.datasets.parquet import Layout, read_table
 from pipeline.datasets.sample_batch import Rects, SampleBatch
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
@@ -25,8 +25,6 @@ from pipeline.stores import Place
 
 SCHEMA_VERSION = 1
 KIND = "shards"
-ROWS_AT_A_TIME = 32
-"""Of a reader that streams; 10 MB of both views at 224 pixels."""
 
 
 def schema_for(image_size: int) -> pa.Schema:
@@ -91,21 +89,17 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)  # which copies even one
 
 
-def _pixels(column: pa.FixedSizeBinaryArray) -> np.ndarray:
+def pixels_of(column: pa.FixedSizeBinaryArray) -> UInt8[np.ndarray, "N B"]:
+    """Return the bytes of a column, a row a sample; they are not to be written to."""
     width = column.type.byte_width
     flat = np.frombuffer(column.buffers()[1], np.uint8)
     return flat[column.offset * width : (column.offset + len(column)) * width].reshape(len(column), width)
 
 
-class ViewBatch(NamedTuple):
-    """Some samples with nothing but what training looks at; the pixels are not to be written to."""
-
-    sample_ids: tuple[str, ...]
-    """`<split>/<photo stem>/<category id>`."""
-    targets: Targets
-    """Class index into the manifest's categories."""
-    views: dict[str, Images]
-    """Pixels of the views asked for, by name: `roi`, `extra_roi`."""
+def rects_of(column: pa.FixedSizeListArray) -> Rects:
+    """Return the rectangles of a column; they are not to be written to."""
+    rects: Rects = column.flatten().to_numpy().reshape(len(column), 4)
+    return rects
 
 
 class Shards:
@@ -149,24 +143,6 @@ class Shards:
         for number in range(len(self.files(split))):
             yield self.read_file(split, number)
 
-    def view_batches(self, split: str, views: frozenset[str]) -> Iterator[ViewBatch]:
-        """Yield the split a few rows at a time, reading no other pixels than those of `views` and copying none.
-
-        Raises:
-            ManifestError: If a file is absent or damaged.
-        """
-        layout, side = self._layout(), self.image_size
-        columns = tuple(name for name in layout.schema.names if name in {"sample_id", "target", *views})
-        for entry in self.files(split):
-            with verified(self.folder, entry) as path:
-                for batch in read_batches(
-                    path, layout, rows=entry.rows, columns=columns, rows_at_a_time=ROWS_AT_A_TIME
-                ):
-                    targets = batch.column("target").to_numpy()
-                    self._check_targets(targets, path)
-                    pixels = {name: _pixels(batch.column(name)).reshape(-1, side, side, 3) for name in sorted(views)}
-                    yield ViewBatch(tuple(batch.column("sample_id").to_pylist()), targets, pixels)
-
     def read_file(self, split: str, number: int) -> SampleBatch:
         """Return the samples of one file of a split; the arrays are the caller's to change.
 
@@ -208,19 +184,26 @@ class Shards:
 
     def _read(self, entry: FileEntry) -> SampleBatch:
         with verified(self.folder, entry) as path:
-            table = read_table(path, self._layout(), rows=entry.rows)
+            table = read_table(path, self.layout, rows=entry.rows)
         batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
-        self._check_targets(batch.targets, path)
-        if not _inside(batch.rects, self.image_size):
-            raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
+        self.check(batch.targets, batch.rects, path)
         return batch
 
-    def _layout(self) -> Layout:
+    @property
+    def layout(self) -> Layout:
+        """What every file must hold."""
         return Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair")
 
-    def _check_targets(self, targets: Targets, path: Path) -> None:
+    def check(self, targets: Targets, rects: Rects, path: Path) -> None:
+        """Refuse rows that no class or no square could have.
+
+        Raises:
+            ManifestError: If one does.
+        """
         if targets.min() < 0 or targets.max() >= len(self.categories):
             raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
+        if not _inside(rects, self.image_size):
+            raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
 
 
 def _by_split(files: Sequence[FileEntry]) -> dict[str, tuple[FileEntry, ...]]:
@@ -238,12 +221,12 @@ def _inside(rects: Rects, size: int) -> bool:
 
 def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:
     rows = len(column["sample_id"])
-    bits = np.unpackbits(_pixels(column["mask"]), axis=1, count=size * size)
+    bits = np.unpackbits(pixels_of(column["mask"]), axis=1, count=size * size)
     return SampleBatch(
         sample_ids=tuple(column["sample_id"].to_pylist()),
         targets=column["target"].to_numpy().copy(),
-        rects=column["rect"].flatten().to_numpy().reshape(rows, 4).copy(),
+        rects=rects_of(column["rect"]).copy(),
         masks=bits.view(np.bool_).reshape(rows, size, size),
-        roi=_pixels(column["roi"]).reshape(rows, size, size, 3).copy(),
-        extra_roi=_pixels(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
+        roi=pixels_of(column["roi"]).reshape(rows, size, size, 3).copy(),
+        extra_roi=pixels_of(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
     )

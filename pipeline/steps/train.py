@@ -34,7 +34,7 @@ from pipeline.models.package import (
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.space import ensure_space, readable
+from pipeline.space import readable
 from pipeline.stores import Place
 from pipeline.training.batches import Source
 from pipeline.training.checkpoint import Checkpoint, Pace
@@ -46,9 +46,10 @@ from pipeline.training.launch import place_of_work
 from pipeline.training.learner import Learner
 from pipeline.training.live import HISTORY, LiveCurves
 from pipeline.training.objective import class_weights, make_objective
+from pipeline.training.pixel_store import Room
 from pipeline.training.precision import Precision, choose_precision
 from pipeline.training.ranks import present_ranks
-from pipeline.training.split import bytes_of_split, load_split
+from pipeline.training.split import load_split
 from pipeline.training.watch import Watch
 from pipeline.workspace import publish
 
@@ -135,7 +136,7 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
     identity = plan.model_dump_json()
     with place_of_work("train", identity, output, present_ranks()) as (folder, published):
         shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
-        course = _course(plan, class_map, source, _scratch(folder, plan, source, runtime))
+        course = _course(plan, class_map, source, folder, runtime)
         learner = _learner(plan, course, _tensors(weights, plan), teacher)
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
         tested, records = _fit(plan, learner, course, checkpoint, published, runtime)
@@ -174,23 +175,15 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     return tensors
 
 
-def _scratch(folder: Path, plan: RunPlan, source: Shards, runtime: RuntimeParams) -> Path | None:
-    """Return where pixels go that memory has no room for; None where it has."""
-    needed = sum(bytes_of_split(source, name, views=frozenset(plan.backbones)) for name in SPLITS)
-    allowed = runtime.memory_bytes() or available_bytes() // 2
-    if needed <= allowed:
-        return None
-    ensure_space(folder, needed)
-    note(f"train {plan.run}: {readable(needed)} of pixels lie in a file, {readable(allowed)} of memory are for them")
-    return folder
-
-
-def _course(plan: RunPlan, class_map: ClassMap, source: Shards, scratch: Path | None) -> Course:
+def _course(plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams) -> Course:
     views, device = frozenset(plan.backbones), torch.device(plan.made_with.device)
-    train, test = (
-        load_split(source, name, class_map, views=views, scratch=scratch).resident(device, free_bytes(device) // 2)
-        for name in SPLITS
-    )
+    allowed = runtime.memory_bytes() or available_bytes() // 2
+    room = Room(allowed, folder)
+    train, test = (load_split(source, name, class_map, views=views, room=room) for name in SPLITS)
+    if room.in_file:
+        beyond = f"{readable(room.in_file)} of pixels lie in a file"
+        note(f"train {plan.run}: {beyond}, {readable(allowed)} of memory are for them")
+    train, test = (split.resident(device, free_bytes(device) // 2) for split in (train, test))
     weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
     return Course(train, test, weights, class_map.positions(plan.ambiguous))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,10 +9,15 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
-from pipeline.datasets.shards import Shards, ViewBatch
+from pipeline.datasets.shards import Shards
+from pipeline.datasets.view_batches import VIEW_NAMES, ViewBatch, ViewName, view_batches
 from pipeline.errors import DatasetError
+from pipeline.imaging.letterbox import Rect
 from pipeline.training.batches import Batch, Draw
-from pipeline.training.views import Complement, PhotoSums, View, ViewStore, bytes_of, gather
+from pipeline.training.filling import COPIES, PhotoFilling, RegionFilling
+from pipeline.training.kept_views import NOTHING, Grays, RegionViews, RestViews
+from pipeline.training.pixel_store import PixelStore, Room
+from pipeline.training.views import Complement, View, gather, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +28,9 @@ class Split:
     """`<split>/<photo stem>/<category id>`."""
     targets: Int64[Tensor, " N"]
     """The run's targets."""
-    roi: View | None
+    roi: RegionViews | View | None
     """ROI views; None where no branch looks at them."""
-    extra_roi: View | Complement | None
+    extra_roi: RestViews | View | Complement | None
     """Extra-ROI views; None where no branch looks at them."""
 
     def __len__(self) -> int:
@@ -51,16 +55,22 @@ class Split:
             device: Where batches will be wanted; a CPU already has them.
             allowed: Bytes that the pixels may take there; what does not fit stays, and is sent batch by batch.
         """
-        views = [view for view in (self.roi, self.extra_roi) if view is not None]
-        if device.type != "cuda" or sum(map(bytes_of, views)) > allowed:
-            return self
-        roi = None if self.roi is None else self.roi.to(device)
-        extra_roi = self.extra_roi
-        if isinstance(extra_roi, Complement) and roi is not None:
-            extra_roi = Complement(roi, extra_roi.sums.to(device), extra_roi.photos)
-        elif isinstance(extra_roi, Tensor):
-            extra_roi = extra_roi.to(device)
-        return Split(self.sample_ids, self.targets, roi, extra_roi)
+        kept = [view for view in (self.roi, self.extra_roi) if isinstance(view, RegionViews | RestViews)]
+        too_many = sum(view.bytes_on_gpu for view in kept) > allowed
+        return self if device.type != "cuda" or too_many else self.whole(device)
+
+    def whole(self, device: torch.device) -> "Split":
+        """Return the samples with their views as pictures on a device, extra-ROIs as what is left of their photo."""
+        roi, rest = self.roi, self.extra_roi
+        if roi is not None:
+            roi = whole(roi, range(len(roi)), device) if isinstance(roi, RegionViews) else roi.to(device)
+        if not isinstance(rest, RestViews):
+            return Split(self.sample_ids, self.targets, roi, rest.to(device) if isinstance(rest, Tensor) else rest)
+        if roi is None:
+            return Split(self.sample_ids, self.targets, None, whole(rest, range(len(rest)), device))
+        first = [*{photo: row for row, photo in reversed([*enumerate(rest.photo_of)])}.values()][::-1]
+        sums = whole(rest, first, device) + roi[torch.tensor(first).to(device)]
+        return Split(self.sample_ids, self.targets, roi, Complement(roi, sums, torch.tensor(rest.photo_of)))
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
@@ -70,40 +80,37 @@ def _sent(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def bytes_of_split(shards: Shards, name: str, *, views: frozenset[str]) -> int:
-    """Return how much memory a split takes at most, in bytes."""
-    return int(shards.rows(name) * len(views) * 3 * shards.image_size**2)
-
-
 def load_split(
-    shards: Shards, name: str, classes: ClassMap, *, views: frozenset[str], scratch: Path | None = None
+    shards: Shards, name: str, classes: ClassMap, *, views: frozenset[ViewName], room: Room | None = None
 ) -> Split:
     """Read the samples of a split whose category the run has, as bytes.
 
-    A lone view takes 3 S^2 bytes a sample, both take 3 S^2 bytes a sample and as much a photo. In memory there is one
-    shard beside that.
+    A sample takes the rectangle around its region, a photo a picture, both of them twice; see `kept_views`. In memory
+    there is one shard beside that.
 
     Args:
         shards: Where to read.
         name: `train` or `test`.
         classes: Which categories the run has.
         views: Which of `roi` and `extra_roi` to keep.
-        scratch: Folder for a file of raw pixels that the system pages in, for splits larger than memory; the batches
-            are the same. None keeps the pixels in memory.
+        room: Where pixels may go; the batches are the same. None keeps all in memory.
 
     Raises:
         DatasetError: If no sample is left.
         ManifestError: If a shard is absent or damaged.
+        SpaceError: If neither memory nor disk has room for the pixels.
     """
-    filling = _Filling(shards, name, views, scratch)
+    filling = _Filling(shards, name, views, room)
     ids: list[str] = []
     targets: list[np.ndarray] = []
-    for batch in shards.view_batches(name, views):
+    for batch in view_batches(shards, name, views):
         mapped = classes.index[batch.targets]
         rows = np.flatnonzero(mapped != EXCLUDED)
-        ids.extend(batch.sample_ids[row] for row in rows)
-        targets.append(mapped[rows])
-        filling.append(batch, rows)
+        if batch.view == filling.first:
+            ids.extend(batch.sample_ids[row] for row in rows)
+            targets.append(mapped[rows])
+        for row in rows.tolist():
+            filling.append(batch, row)
         del batch  # or it would stay while the next one is read
     if not ids:
         raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
@@ -113,23 +120,30 @@ def load_split(
 class _Filling:
     """Pixels of a split while it is read."""
 
-    def __init__(self, shards: Shards, name: str, views: frozenset[str], scratch: Path | None) -> None:
-        self.stores = {
-            view: ViewStore(shards.rows(name), shards.image_size, scratch and scratch / f"{name}-{view}.pixels")
-            for view in sorted(views)
-        }
-        self.sums = PhotoSums(self.stores["extra_roi"]) if len(views) > 1 else None
+    def __init__(self, shards: Shards, name: str, views: frozenset[ViewName], room: Room | None) -> None:
+        self.size, self.first = shards.image_size, next(view for view in VIEW_NAMES if view in views)
+        store = PixelStore(shards.rows(name) * len(views) * COPIES * 3 * self.size**2, room)
+        self.regions = RegionFilling(store, self.size) if "roi" in views else None
+        self.photos = PhotoFilling(store, self.size) if "extra_roi" in views else None
+        self.grays: Grays | None = None
 
-    def append(self, batch: ViewBatch, rows: Int64[np.ndarray, " N"]) -> None:
-        whole = len(rows) == len(batch.targets)  # which spares a copy
-        pixels = {view: pictures if whole else pictures[rows] for view, pictures in batch.views.items()}
-        if self.sums is not None:
-            self.sums.append(pixels["roi"], pixels.pop("extra_roi"))
-        for view, pictures in pixels.items():
-            self.stores[view].append(pictures)
+    def append(self, batch: ViewBatch, row: int) -> None:
+        self.grays = self.grays or Grays(batch.fill, batch.pad)
+        picture, rect = batch.pixels[row], Rect(*batch.rects[row].tolist())
+        if self.regions is not None and batch.view == "roi":
+            self.regions.append(picture, rect, self.grays)
+        elif self.photos is not None:
+            sample = len(self.photos.photo_of)
+            patch = NOTHING if self.regions is None else self.regions.regions[sample].patch
+            self.photos.append(picture, patch, rect, self.grays.pad)
 
-    def views(self) -> tuple[View | None, View | Complement | None]:
-        views = {view: store.view for view, store in self.stores.items()}
-        if self.sums is None:
-            return views.get("roi"), views.get("extra_roi")
-        return views["roi"], self.sums.complement(views["roi"])
+    def views(self) -> tuple[RegionViews | None, RestViews | None]:
+        if self.grays is None:
+            return None, None
+        regions = [] if self.regions is None else self.regions.regions
+        roi = None if self.regions is None else RegionViews(self.size, self.grays, regions)
+        if self.photos is None:
+            return roi, None
+        photos, photo_of = self.photos.photos, self.photos.photo_of
+        patches = [region.patch for region in regions] or [NOTHING] * len(photo_of)
+        return roi, RestViews(self.size, self.grays.pad, patches, photos, photo_of)

@@ -58,6 +58,29 @@ def test_a_branch_normalises_raw_pixels_itself() -> None:
         torch.testing.assert_close(branch(pixels), branch.backbone(expected))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (64, 64)], ids=str)
+def test_rows_are_normalised_to_the_last_bit(dtype: torch.dtype, size: tuple[int, int]) -> None:
+    """As the formula says, in its layout, gradients too; what is given stays as it is."""
+    branch = Branch(nn.Identity(), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), num_features=3)
+    pixels = torch.randint(256, (3, 3, *size), dtype=torch.uint8).to(dtype)
+    wanted = pixels.clone().requires_grad_(dtype.is_floating_point)
+    expected = (wanted - branch.mean) / branch.std
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = pixels.clone(memory_format=layout).requires_grad_(dtype.is_floating_point)
+        found = branch.normalise(given)
+        assert torch.equal(found, expected)
+        assert found.dtype == expected.dtype
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(given, pixels)
+        if dtype.is_floating_point:
+            slopes = (
+                torch.autograd.grad(out.sum(), x, retain_graph=True)[0]
+                for out, x in ((found, given), (expected, wanted))
+            )
+            assert torch.equal(*slopes)
+
+
 def test_distilled_features_are_the_mean_of_both_tokens() -> None:
     """The class and the distillation token weigh the same."""
     branch = build_backbone(card_of("demo_deit_distilled"), TRAIN, image_size=64, tensors=None).eval()

@@ -34,9 +34,10 @@ def test_all_samples_come_in_row_order(shards: Shards) -> None:
     )
     assert split.sample_ids == batch.sample_ids
     assert split.targets.tolist() == batch.targets.tolist()
-    assert split.roi is not None
-    np.testing.assert_array_equal(split.roi.permute(0, 2, 3, 1).numpy(), batch.roi)
-    assert split.extra_roi is None
+    drawn = streamed(split, list(range(10)), None)
+    assert drawn.roi is not None
+    np.testing.assert_array_equal(drawn.roi.permute(0, 2, 3, 1).numpy(), batch.roi)
+    assert drawn.extra_roi is None
 
 
 def test_left_out_categories_leave_no_sample(shards: Shards) -> None:

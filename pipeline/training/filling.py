@@ -1,0 +1,101 @@
+"""Views on their way from the shards to where they are kept."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from pipeline.imaging.letterbox import Rect
+from pipeline.training.kept_views import Grays, Patch, Picture, Pixels, Region, Window, draw_empty, window_at
+from pipeline.training.pixel_store import PixelStore
+
+COPIES = 2
+"""Of every pixel: as it is, and mirrored."""
+
+
+class RegionFilling:
+    """Regions of the ROI views that it is given, one after another."""
+
+    def __init__(self, store: PixelStore, size: int) -> None:
+        """Begin without a sample.
+
+        Args:
+            store: Where the pixels go.
+            size: Side of the views in pixels.
+        """
+        self.regions: list[Region] = []
+        self._store, self._empty = store, np.empty((size, size, 3), np.uint8)
+        self._empty_of: tuple[Rect, Grays] | None = None
+
+    def append(self, roi: Picture, rect: Rect, grays: Grays) -> None:
+        """Take the next sample; a wrong `rect` or wrong `grays` cost memory, not a pixel."""
+        photo = _photo_window(rect, len(roi))
+        if self._empty_of != (rect, grays):
+            draw_empty(self._empty, photo, grays, mirrored=False)
+            self._empty_of = rect, grays
+        window = _where_other(roi, self._empty)
+        empty = window.of(self._empty, mirrored=False)
+        patch = _kept(self._store, window, window.of(roi, mirrored=False) - empty)
+        self.regions.append(Region(photo, patch, on_black=not empty.any()))
+
+
+class PhotoFilling:
+    """Photos of the extra-ROI views that it is given; one whose samples follow each other is kept once."""
+
+    def __init__(self, store: PixelStore, size: int) -> None:
+        """Begin without a photo; see `RegionFilling`."""
+        self.photos: list[Patch] = []
+        self.photo_of: list[int] = []
+        self._store = store
+        self._photo, self._last = (np.empty((size, size, 3), np.uint8) for _ in range(2))
+
+    def append(self, extra_roi: Picture, patch: Patch, rect: Rect, pad: int) -> None:
+        """Take the next sample, less what its region took; a wrong `rect` or `pad` cost memory, not a pixel."""
+        np.copyto(self._photo, extra_roi)
+        part = patch.window.of(self._photo, mirrored=False)
+        np.add(part, patch.pixels[False], out=part)
+        if not (self.photos and np.array_equal(_words(self._photo), _words(self._last))):
+            self.photos.append(self._kept(rect, pad))
+            self._photo, self._last = self._last, self._photo
+        self.photo_of.append(len(self.photos) - 1)
+
+    def _kept(self, rect: Rect, pad: int) -> Patch:
+        size = len(self._photo)
+        window = _photo_window(rect, size)
+        alone = np.full_like(self._photo, pad)
+        inside = window.of(self._photo, mirrored=False)
+        window.of(alone, mirrored=False)[...] = inside
+        if np.array_equal(_words(alone), _words(self._photo)):
+            return _kept(self._store, window, inside)
+        return _kept(self._store, window_at(0, 0, size, size, size=size), self._photo)
+
+
+@lru_cache
+def _photo_window(rect: Rect, size: int) -> Window:
+    return window_at(*rect, size=size)
+
+
+def _kept(store: PixelStore, window: Window, pixels: Pixels) -> Patch:
+    straight = store.append(pixels)
+    # NumPy's flip takes ten times as long.
+    return Patch(window, (straight, store.append(torch.from_numpy(straight).flip(1).numpy())))
+
+
+def _where_other(one: Picture, other: Picture) -> Window:
+    """Return a window outside of which two pictures are the same."""
+    size, differ = len(one), _words(one) != _words(other)
+    rows = np.flatnonzero(differ.any(axis=1))
+    if not rows.size:
+        return window_at(0, 0, 0, 0, size=size)
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    words = np.flatnonzero(differ[top:bottom].any(axis=0))
+    pixels_of_word = size / differ.shape[1]
+    left, right = math.floor(words[0] * pixels_of_word), math.ceil((words[-1] + 1) * pixels_of_word)
+    return window_at(top, left, bottom - top, right - left, size=size)
+
+
+def _words(picture: Picture) -> np.ndarray:
+    """Return the rows of a picture as the widest numbers that they are whole numbers of: fewer comparisons."""
+    flat = picture.reshape(len(picture), -1)
+    return flat.view(np.uint64) if flat.shape[1] % 8 == 0 else flat
