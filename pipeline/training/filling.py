@@ -7,7 +7,19 @@ import numpy as np
 import torch
 
 from pipeline.imaging.letterbox import Rect
-from pipeline.training.kept_views import Grays, Patch, Picture, Pixels, Region, Window, draw_empty, window_at
+from pipeline.training.kept_views import (
+    Frame,
+    Grays,
+    Patch,
+    Photo,
+    Picture,
+    Pixels,
+    Region,
+    Window,
+    draw_empty,
+    frame_at,
+    window_at,
+)
 from pipeline.training.pixel_store import PixelStore
 
 COPIES = 2
@@ -30,14 +42,14 @@ class RegionFilling:
 
     def append(self, roi: Picture, rect: Rect, grays: Grays) -> None:
         """Take the next sample; a wrong `rect` or wrong `grays` cost memory, not a pixel."""
-        photo = _photo_window(rect, len(roi))
+        frame = _frame(rect, len(roi))
         if self._empty_of != (rect, grays):
-            draw_empty(self._empty, photo, grays, mirrored=False)
+            draw_empty(self._empty, frame, grays, mirrored=False)
             self._empty_of = rect, grays
         window = _where_other(roi, self._empty)
-        empty = window.of(self._empty, mirrored=False)
-        patch = _kept(self._store, window, window.of(roi, mirrored=False) - empty)
-        self.regions.append(Region(photo, patch, on_black=not empty.any()))
+        empty = self._empty[window[False]]
+        patch = Patch(window, _kept(self._store, roi[window[False]] - empty))
+        self.regions.append(Region(frame, patch, on_black=not empty.any()))
 
 
 class PhotoFilling:
@@ -45,7 +57,7 @@ class PhotoFilling:
 
     def __init__(self, store: PixelStore, size: int) -> None:
         """Begin without a photo; see `RegionFilling`."""
-        self.photos: list[Patch] = []
+        self.photos: list[Photo] = []
         self.photo_of: list[int] = []
         self._store = store
         self._photo, self._last = (np.empty((size, size, 3), np.uint8) for _ in range(2))
@@ -53,33 +65,30 @@ class PhotoFilling:
     def append(self, extra_roi: Picture, patch: Patch, rect: Rect, pad: int) -> None:
         """Take the next sample, less what its region took; a wrong `rect` or `pad` cost memory, not a pixel."""
         np.copyto(self._photo, extra_roi)
-        part = patch.window.of(self._photo, mirrored=False)
+        part = self._photo[patch.window[False]]
         np.add(part, patch.pixels[False], out=part)
         if not (self.photos and np.array_equal(_words(self._photo), _words(self._last))):
-            self.photos.append(self._kept(rect, pad))
+            self.photos.append(self._keep(rect, pad))
             self._photo, self._last = self._last, self._photo
         self.photo_of.append(len(self.photos) - 1)
 
-    def _kept(self, rect: Rect, pad: int) -> Patch:
+    def _keep(self, rect: Rect, pad: int) -> Photo:
         size = len(self._photo)
-        window = _photo_window(rect, size)
-        alone = np.full_like(self._photo, pad)
-        inside = window.of(self._photo, mirrored=False)
-        window.of(alone, mirrored=False)[...] = inside
-        if np.array_equal(_words(alone), _words(self._photo)):
-            return _kept(self._store, window, inside)
-        return _kept(self._store, window_at(0, 0, size, size, size=size), self._photo)
+        frame = _frame(rect, size)
+        strips = (self._photo[strip] for strip in frame.around[False])
+        if any((strip != pad).any() for strip in strips):
+            frame = _frame(Rect(0, 0, size, size), size)
+        return Photo(frame, _kept(self._store, self._photo[frame.inside[False]]))
 
 
 @lru_cache
-def _photo_window(rect: Rect, size: int) -> Window:
-    return window_at(*rect, size=size)
+def _frame(rect: Rect, size: int) -> Frame:
+    return frame_at(*rect, size=size)
 
 
-def _kept(store: PixelStore, window: Window, pixels: Pixels) -> Patch:
+def _kept(store: PixelStore, pixels: Pixels) -> tuple[Pixels, Pixels]:
     straight = store.append(pixels)
-    # NumPy's flip takes ten times as long.
-    return Patch(window, (straight, store.append(torch.from_numpy(straight).flip(1).numpy())))
+    return straight, store.append(torch.from_numpy(straight).flip(1).numpy())  # NumPy takes ten times as long
 
 
 def _where_other(one: Picture, other: Picture) -> Window:

@@ -31,42 +31,59 @@ class Grays(NamedTuple):
     """Around the photo."""
 
 
-class Window(NamedTuple):
-    """Where a rectangle lies in a picture."""
+Index: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a rectangle in a picture."""
+Window: TypeAlias = tuple[Index, Index]
+"""The same rectangle in a picture and in the mirrored picture; so `picture[window[mirrored]]`."""
 
-    rows: slice
-    """Its rows."""
-    columns: tuple[slice, slice]
-    """Its columns; those in the mirrored picture."""
 
-    def of(self, picture: Picture, *, mirrored: bool) -> Pixels:
-        """Return the rectangle in a picture."""
-        return picture[self.rows, self.columns[mirrored]]
+class Frame(NamedTuple):
+    """Where a photo lies in its square."""
 
-    def surround(self, picture: Picture, gray: int, *, mirrored: bool) -> None:
-        """Fill everything around the rectangle."""
-        rows, columns = self.rows, self.columns[mirrored]
-        if rows.start > 0:
-            picture[: rows.start] = gray
-        if rows.stop < len(picture):
-            picture[rows.stop :] = gray
-        if columns.start > 0:
-            picture[rows, : columns.start] = gray
-        if columns.stop < len(picture):
-            picture[rows, columns.stop :] = gray
+    inside: Window
+    """The photo."""
+    around: tuple[tuple[Index, ...], tuple[Index, ...]]
+    """Rectangles that are all the rest; those of the mirrored picture."""
 
 
 def window_at(top: int, left: int, height: int, width: int, *, size: int) -> Window:
     """Return the window of a rectangle in a square picture; all in pixels."""
-    right = left + width
-    return Window(slice(top, top + height), (slice(left, right), slice(size - right, size - left)))
+    rows, right = slice(top, top + height), left + width
+    return (rows, slice(left, right)), (rows, slice(size - right, size - left))
+
+
+def frame_at(top: int, left: int, height: int, width: int, *, size: int) -> Frame:
+    """Return the frame of a photo in a square picture; all in pixels."""
+    inside = window_at(top, left, height, width, size=size)
+    straight, mirrored = (_around(index, size) for index in inside)
+    return Frame(inside, (straight, mirrored))
+
+
+def _around(index: Index, size: int) -> tuple[Index, ...]:
+    rows, columns = index
+    strips = (
+        (slice(0, rows.start), slice(0, size)),
+        (slice(rows.stop, size), slice(0, size)),
+        (rows, slice(0, columns.start)),
+        (rows, slice(columns.stop, size)),
+    )
+    return tuple(strip for strip in strips if all(side.start < side.stop for side in strip))
 
 
 class Patch(NamedTuple):
-    """Pixels at their place."""
+    """What a rectangle adds to a picture, or takes from it."""
 
     window: Window
-    """The place."""
+    """The rectangle."""
+    pixels: tuple[Pixels, Pixels]
+    """As they are; mirrored."""
+
+
+class Photo(NamedTuple):
+    """A letterboxed photo."""
+
+    frame: Frame
+    """Where it lies."""
     pixels: tuple[Pixels, Pixels]
     """As they are; mirrored."""
 
@@ -78,7 +95,7 @@ NOTHING = Patch(window_at(0, 0, 0, 0, size=0), (np.empty((0, 0, 3), np.uint8),) 
 class Region(NamedTuple):
     """One sample's ROI view."""
 
-    photo: Window
+    frame: Frame
     """Where the photo lies."""
     patch: Patch
     """What the region adds to the empty view."""
@@ -108,13 +125,13 @@ class RegionViews:
 
     def draw(self, row: int, picture: Picture, *, mirrored: bool) -> None:
         """Draw a sample's view, which may be mirrored left to right."""
-        photo, patch, on_black = self.regions[row]
-        draw_empty(picture, photo, self.grays, mirrored=mirrored)
-        part = patch.window.of(picture, mirrored=mirrored)
+        frame, (window, pixels), on_black = self.regions[row]
+        draw_empty(picture, frame, self.grays, mirrored=mirrored)
+        part = picture[window[mirrored]]
         if on_black:
-            np.copyto(part, patch.pixels[mirrored])
+            np.copyto(part, pixels[mirrored])
         else:
-            np.add(part, patch.pixels[mirrored], out=part)
+            np.add(part, pixels[mirrored], out=part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +144,8 @@ class RestViews:
     """Gray level around the photos, in [0, 255]."""
     patches: Sequence[Patch]
     """What the region takes from the photo, by sample."""
-    photos: Sequence[Patch]
-    """Letterboxed photos."""
+    photos: Sequence[Photo]
+    """Photos, each once."""
     photo_of: Sequence[int]
     """Which photo, by sample."""
 
@@ -143,15 +160,17 @@ class RestViews:
 
     def draw(self, row: int, picture: Picture, *, mirrored: bool) -> None:
         """Draw a sample's view, which may be mirrored left to right."""
-        window, pixels = self.photos[self.photo_of[row]]
-        window.surround(picture, self.pad, mirrored=mirrored)
-        np.copyto(window.of(picture, mirrored=mirrored), pixels[mirrored])
+        frame, photo = self.photos[self.photo_of[row]]
         window, pixels = self.patches[row]
-        part = window.of(picture, mirrored=mirrored)
+        for strip in frame.around[mirrored]:
+            picture[strip] = self.pad
+        picture[frame.inside[mirrored]] = photo[mirrored]
+        part = picture[window[mirrored]]
         np.subtract(part, pixels[mirrored], out=part)
 
 
-def draw_empty(picture: Picture, photo: Window, grays: Grays, *, mirrored: bool) -> None:
+def draw_empty(picture: Picture, frame: Frame, grays: Grays, *, mirrored: bool) -> None:
     """Draw the view of an empty region."""
-    photo.surround(picture, grays.pad, mirrored=mirrored)
-    photo.of(picture, mirrored=mirrored)[...] = grays.fill
+    for strip in frame.around[mirrored]:
+        picture[strip] = grays.pad
+    picture[frame.inside[mirrored]] = grays.fill

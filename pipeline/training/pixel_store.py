@@ -24,23 +24,23 @@ class Room:
     """Bytes that went there."""
 
 
-SEGMENT = 2**28
-"""Bytes by which the file grows."""
+SEGMENT = 2**26
+"""Bytes by which a store grows, in memory as in the file."""
 
 
 class PixelStore:
-    """Pixels, filled front to back; room that is never filled takes no memory."""
+    """Pixels of one kind after another; room that is never filled takes no memory."""
 
     def __init__(self, most: int, room: Room | None) -> None:
-        """Make room.
+        """Begin empty.
 
         Args:
             most: Bytes that will be filled at most.
             room: Where they go; None keeps all in memory.
         """
-        self._to_come, self._room, self._filled, self._in_file = most, room, 0, False
-        # NumPy asks for large pages, which take a tenth of the time to be handed out.
-        self._bytes: UInt8[np.ndarray, " B"] = np.empty(most if room is None else min(most, room.memory), np.uint8)
+        self._to_come, self._room = most, room
+        self._segment: UInt8[np.ndarray, " B"] = np.empty(0, np.uint8)
+        self._filled, self._in_file = 0, False
 
     def append(self, pixels: UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
         """Take a copy and return it, to be read only.
@@ -48,22 +48,27 @@ class PixelStore:
         Raises:
             SpaceError: If the disk has no room for what memory has none for.
         """
-        if self._room is not None:
-            self._count(pixels.size, self._room)
+        if self._filled + pixels.size > len(self._segment):
+            self._segment, self._filled = self._grown(pixels.size), 0
         end = self._filled + pixels.size
-        kept: UInt8[np.ndarray, Any] = self._bytes[self._filled : end].reshape(pixels.shape)
+        kept: UInt8[np.ndarray, Any] = self._segment[self._filled : end].reshape(pixels.shape)
         np.copyto(kept, pixels)
         self._filled, self._to_come = end, self._to_come - pixels.size
+        if self._room is not None and self._in_file:
+            self._room.in_file += pixels.size
         return kept
 
-    def _count(self, size: int, room: Room) -> None:
-        if self._filled + size > len(self._bytes):
-            segment = min(self._to_come, max(SEGMENT, size))
-            self._bytes, self._filled, self._in_file = _nameless_file(room.folder, segment), 0, True
-        if self._in_file:
-            room.in_file += size
-        else:
-            room.memory -= size
+    def _grown(self, size: int) -> UInt8[np.ndarray, " B"]:
+        """Return room for at least `size` bytes."""
+        segment, room = min(self._to_come, max(SEGMENT, size)), self._room
+        if room is None:
+            return np.empty(segment, np.uint8)  # NumPy asks for large pages, which take a tenth of the time
+        if size <= room.memory:
+            segment = min(segment, room.memory)
+            room.memory -= segment
+            return np.empty(segment, np.uint8)
+        self._in_file = True
+        return _nameless_file(room.folder, segment)
 
 
 def _nameless_file(folder: Path, size: int) -> UInt8[np.ndarray, " B"]:
