@@ -6,13 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from benchmarks.material import PARAMS, Material, keep_some
+from benchmarks.material import PARAMS, Material
 from benchmarks.measure import cost_of, forget_peak, peak_bytes
 from benchmarks.row import Row
 from benchmarks.site import Site
@@ -31,10 +32,8 @@ Measured = dict[str, dict[str, float]]
 
 def measure(site: Site) -> Iterator[Row]:
     """Yield a row on time and one on memory for each step."""
-    photos = sum(
-        len(path.read_text(encoding="utf-8").split()) for path in (site.material.raw / "ImageSets").glob("*.txt")
-    )
-    rounds = [tuple(_probe(site, count) for count in (photos // TIMES, photos)) for _ in range(site.rounds)]
+    shares = (_alike(site.material), TIMES), (0, 1)
+    rounds = [tuple(_probe(site, *share) for share in shares) for _ in range(site.rounds)]
     for step, figures in rounds[0][0].items():
         pairs = [(few[step], many[step]) for few, many in rounds]
         yield Row(
@@ -56,20 +55,40 @@ def measure(site: Site) -> Iterator[Row]:
         )
 
 
-def _probe(site: Site, photos: int) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.growth", str(site.material.root), str(photos), str(site.scratch)]
+def _alike(material: Material) -> int:
+    """Return which tenth of the photos has about as many pixels a sample as all: other photos cost otherwise."""
+    pixels, samples = Counter[str](), Counter[str]()
+    for sample in read_samples(material.samples):
+        stem = Path(sample.photo_path).stem
+        pixels[stem], samples[stem] = sample.photo_height * sample.photo_width, samples[stem] + 1
+    lists = [path.read_text(encoding="utf-8").split() for path in _lists(material.raw)]
+
+    def pixels_of_sample(first: int, step: int) -> float:
+        stems = [stem for each in lists for stem in each[first::step]]
+        return sum(pixels[stem] for stem in stems) / max(1, sum(samples[stem] for stem in stems))
+
+    return min(range(TIMES), key=lambda first: abs(pixels_of_sample(first, TIMES) - pixels_of_sample(0, 1)))
+
+
+def _lists(raw: Path) -> list[Path]:
+    return sorted((raw / "ImageSets").glob("*.txt"))
+
+
+def _probe(site: Site, first: int, step: int) -> Measured:
+    folder = site.scratch / f"growth-{step}"
+    command = [sys.executable, "-m", "benchmarks.growth", str(site.material.root), str(first), str(step), str(folder)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    shutil.rmtree(site.scratch / f"growth-{photos}")
+    shutil.rmtree(folder)
     measured: Measured = json.loads(output.splitlines()[-1])
     return measured
 
 
 def main() -> None:
-    """Do the steps for some photos of a data set; print what each took."""
-    source, photos, scratch = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    root = scratch / f"growth-{photos}"
+    """Do the steps for every so many photos of a data set, from the first given on; print what each took."""
+    source, first, step, root = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     _borrow(source / "raw", root / "raw")
-    keep_some(root / "raw", photos)
+    for path in _lists(root / "raw"):
+        path.write_text("\n".join(path.read_text(encoding="utf-8").split()[first::step]) + "\n", encoding="utf-8")
     material = Material(root, load_study(source / "params.yaml"))
     steps = {"index": material.scan, "masks": material.segment, "cut-outs": material.pair}
     measured: Measured = {step: _measured(work) for step, work in steps.items()}
