@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from benchmarks.material import PARAMS, Material
+from benchmarks.material import PARAMS, Material, lists_of, shorten_lists
 from benchmarks.measure import cost_of, forget_peak, peak_bytes
 from benchmarks.row import Row
 from benchmarks.site import Site
@@ -61,17 +61,13 @@ def _alike(material: Material) -> int:
     for sample in read_samples(material.samples):
         stem = Path(sample.photo_path).stem
         pixels[stem], samples[stem] = sample.photo_height * sample.photo_width, samples[stem] + 1
-    lists = [path.read_text(encoding="utf-8").split() for path in _lists(material.raw)]
+    lists = lists_of(material.raw).values()
 
     def pixels_of_sample(first: int, step: int) -> float:
         stems = [stem for each in lists for stem in each[first::step]]
         return sum(pixels[stem] for stem in stems) / max(1, sum(samples[stem] for stem in stems))
 
     return min(range(TIMES), key=lambda first: abs(pixels_of_sample(first, TIMES) - pixels_of_sample(0, 1)))
-
-
-def _lists(raw: Path) -> list[Path]:
-    return sorted((raw / "ImageSets").glob("*.txt"))
 
 
 def _probe(site: Site, first: int, step: int) -> Measured:
@@ -87,8 +83,7 @@ def main() -> None:
     """Do the steps for every so many photos of a data set, from the first given on; print what each took."""
     source, first, step, root = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     _borrow(source / "raw", root / "raw")
-    for path in _lists(root / "raw"):
-        path.write_text("\n".join(path.read_text(encoding="utf-8").split()[first::step]) + "\n", encoding="utf-8")
+    shorten_lists(root / "raw", lambda stems: stems[first::step])
     material = Material(root, load_study(source / "params.yaml"))
     steps = {"index": material.scan, "masks": material.segment, "cut-outs": material.pair}
     measured: Measured = {step: _measured(work) for step, work in steps.items()}

@@ -15,10 +15,10 @@ from benchmarks.plain import JpegFolder, write_full_jpegs
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
+from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
-from pipeline.datasets.view_batches import VIEW_NAMES
 from pipeline.models.backbone import Branch
-from pipeline.models.numerics import fix_numerics, free_bytes
+from pipeline.models.numerics import fix_numerics, spare_bytes
 from pipeline.params.model import TrainParams
 from pipeline.training.batches import Source, plan_epoch
 from pipeline.training.split import Split, load_split
@@ -96,7 +96,7 @@ def _epochs(site: Site, folder: Path) -> Iterator[Row]:
 def load_train(shards: Shards, device: torch.device) -> Split:
     """Return the train split as a run of two branches and all classes holds it."""
     split = load_split(shards, "train", select_classes(shards.categories, ()), views=BOTH)
-    return split.resident(device, free_bytes(device) // 2)
+    return split.resident(device, spare_bytes(device))
 
 
 def _nothing(_roi: Tensor, _extra_roi: Tensor) -> None:

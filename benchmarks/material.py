@@ -1,6 +1,7 @@
 """What is measured on: photos with masks, and what the pipeline makes of them at the paper's size."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +124,18 @@ def make_material(root: Path, archive: Path | None, *, photos: int) -> Material:
 
 
 def keep_some(raw: Path, photos: int) -> None:
-    """Shorten the lists of photos; nobody sees what is not listed."""
-    lists = {path: path.read_text(encoding="utf-8").split() for path in sorted((raw / "ImageSets").glob("*.txt"))}
-    share = min(1.0, photos / sum(map(len, lists.values())))
-    for path, stems in lists.items():
-        kept = stems[: max(1, math.ceil(share * len(stems)))]
+    """Keep the first photos of every split, each its share of so many in all."""
+    share = min(1.0, photos / sum(map(len, lists_of(raw).values())))
+    shorten_lists(raw, lambda stems: stems[: max(1, math.ceil(share * len(stems)))])
+
+
+def lists_of(raw: Path) -> dict[Path, list[str]]:
+    """Return the names of a folder's photos by the file that lists them."""
+    return {path: path.read_text(encoding="utf-8").split() for path in sorted((raw / "ImageSets").glob("*.txt"))}
+
+
+def shorten_lists(raw: Path, choose: Callable[[list[str]], list[str]]) -> None:
+    """Keep what is chosen of every list; nobody sees what is not listed."""
+    for path, stems in lists_of(raw).items():
         path.unlink()  # it may be a link into an unpacked archive
-        path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        path.write_text("\n".join(choose(stems)) + "\n", encoding="utf-8")

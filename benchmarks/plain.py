@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from benchmarks.material import Material
+from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.samples import Sample, read_samples
 from pipeline.datasets.shards import Shards
-
-VIEWS = ("roi", "extra_roi")
 
 
 class Cutouts(NamedTuple):
@@ -58,14 +57,14 @@ def place(folder: Path, view: str, sample: Sample, suffix: str) -> Path:
 def write_small_jpegs(material: Material, folder: Path) -> None:
     """Write two letterboxed JPEG files a sample."""
     for cutouts in cut_photos(material):
-        for view in VIEWS:
+        for view in VIEW_NAMES:
             _save(letterbox(getattr(cutouts, view), material.image_size), place(folder, view, cutouts.sample, ".jpg"))
 
 
 def write_full_jpegs(material: Material, folder: Path) -> None:
     """Write two JPEG files of the photo's size a sample, the layout that was released with the paper."""
     for cutouts in cut_photos(material):
-        for view in VIEWS:
+        for view in VIEW_NAMES:
             _save(getattr(cutouts, view), place(folder, view, cutouts.sample, ".jpg"))
 
 
@@ -79,7 +78,7 @@ def write_pngs(shards: Shards, folder: Path) -> None:
     for split in ("train", "test"):
         for batch in shards.batches(split):
             for row, sample_id in enumerate(batch.sample_ids):
-                for view in VIEWS:
+                for view in VIEW_NAMES:
                     path = folder / view / f"{sample_id}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     Pillow.fromarray(getattr(batch, view)[row]).save(path)

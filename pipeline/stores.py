@@ -57,7 +57,7 @@ class StoredFolder:
 def md5_of(path: Path) -> str:
     """Return the hexadecimal MD5 of a file, by which DVC knows it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 Place: TypeAlias = Path | StoredFolder

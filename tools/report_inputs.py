@@ -4,7 +4,6 @@ Neither shards nor models come. `dvc pull` of the same names gives the same file
 each of a hundred names. What lies here with the recorded hash is left alone.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pipeline.console import progress, run_stage
 from pipeline.errors import ManifestError
 from pipeline.manifest import MANIFEST
 from pipeline.reporting.lesson_evidence import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
+from pipeline.stores import md5_of
 
 LOCK = Path("dvc.lock")
 DATA = "data"
@@ -65,18 +65,14 @@ def bring(name: str, study: DVCFileSystem) -> None:
 
 def _bring_file(name: str, md5: str, study: DVCFileSystem) -> None:
     path = Path(name)
-    if path.is_file() and _md5_of(path) == md5:
+    if path.is_file() and md5_of(path) == md5:
         return
     path.unlink(missing_ok=True)  # it may be a link into DVC's cache
     path.parent.mkdir(parents=True, exist_ok=True)
     study.get_file(name, str(path))
-    if _md5_of(path) != md5:
+    if md5_of(path) != md5:
         path.unlink()
         raise ManifestError(f"{name}: damaged on the remote; docs/teams.md says how to replace it")
-
-
-def _md5_of(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def recorded() -> tuple[str, ...]:

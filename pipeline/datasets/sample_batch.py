@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,6 +11,9 @@ from pipeline.arrays import Images, Masks, Targets
 
 Rects: TypeAlias = Int64[np.ndarray, "N 4"]
 """Rectangles of photos inside their squares: top, left, height, width in pixels."""
+ViewName: TypeAlias = Literal["roi", "extra_roi"]
+"""What a branch of the model looks at."""
+VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import NamedTuple
 
 from pipeline.arrays import Images, Targets
 from pipeline.datasets.parquet import read_batches
 from pipeline.datasets.preprocessing import gray_of
-from pipeline.datasets.sample_batch import Rects
+from pipeline.datasets.sample_batch import VIEW_NAMES, Rects, ViewName
 from pipeline.datasets.shards import Shards, pixels_of, rects_of
 from pipeline.manifest import verified
 
 ROWS_AT_A_TIME = 32
 """5 MB at 224 pixels."""
-ViewName: TypeAlias = Literal["roi", "extra_roi"]
-VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 
 
 class ViewBatch(NamedTuple):

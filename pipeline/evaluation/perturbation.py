@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.imaging.letterbox import Rect
 
-Branch: TypeAlias = Literal["roi", "extra_roi"]
+Branch: TypeAlias = ViewName
 Pixels: TypeAlias = UInt8[np.ndarray, "H W C"]
 Padded: TypeAlias = UInt8[np.ndarray, "Hp Wp C"]
 """Height and width rounded up to whole patches."""

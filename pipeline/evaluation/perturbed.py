@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
 from pipeline.evaluation.inference import branches_of, combined_logits, features_of, predict
 from pipeline.evaluation.perturbation import Branch, Canvases, Perturbation, kept_shares, perturb_canvases, region_sizes
 from pipeline.evaluation.perturbation_plan import Entry
 from pipeline.models.rvernet import RveRNet
 
 PLAIN = Entry(None, None, None)
-BRANCHES: tuple[Branch, ...] = ("roi", "extra_roi")
+BRANCHES: tuple[Branch, ...] = VIEW_NAMES
 
 Features: TypeAlias = dict[tuple[Branch, Perturbation | None], Tensor]
 """Features by branch and what was done to its input; None is the plain input."""

@@ -70,6 +70,6 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return how much memory of a GPU nobody has taken, in bytes; 0 of what is no GPU of CUDA."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+def spare_bytes(device: torch.device) -> int:
+    """Return what pixels may take of a GPU's memory, in bytes: half of what is free; 0 of what is no GPU of CUDA."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 0

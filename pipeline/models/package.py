@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import safetensors.torch
 import torch
@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
 from pipeline.datasets.preprocessing import Preprocessing
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.errors import ManifestError
 from pipeline.manifest import sha256_of
 from pipeline.models.backbone import build_backbone
@@ -23,7 +24,7 @@ from pipeline.params.variation import DistillationKind
 
 RUN_CARD = "run.json"
 
-BranchName = Literal["roi", "extra_roi"]
+BranchName: TypeAlias = ViewName
 
 
 class MadeWith(Section):

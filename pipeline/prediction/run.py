@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 
 from pipeline.arrays import Image, Logits
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError
 from pipeline.evaluation.inference import plain_logits, predict
 from pipeline.imaging.views import views_of
@@ -49,8 +49,7 @@ class Run:
     @property
     def branches(self) -> tuple[BranchName, ...]:
         """Views the run looks at: `roi`, `extra_roi` or both, in this order."""
-        names: tuple[BranchName, ...] = ("roi", "extra_roi")
-        return tuple(name for name in names if name in self.card.backbones)
+        return tuple(name for name in VIEW_NAMES if name in self.card.backbones)
 
     @property
     def temperature(self) -> float:

@@ -20,7 +20,7 @@ from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import sha256_of, sha256_of_manifest
 from pipeline.memory import available_bytes
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
-from pipeline.models.numerics import free_bytes, pick_device
+from pipeline.models.numerics import pick_device, spare_bytes
 from pipeline.models.package import (
     BranchName,
     Calibration,
@@ -183,7 +183,7 @@ def _course(plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, ru
     if room.in_file:
         beyond = f"{readable(room.in_file)} of pixels lie in a file"
         note(f"train {plan.run}: {beyond}, {readable(allowed)} of memory are for them")
-    train, test = (split.resident(device, free_bytes(device) // 2) for split in (train, test))
+    train, test = (split.resident(device, spare_bytes(device)) for split in (train, test))
     weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
     return Course(train, test, weights, class_map.positions(plan.ambiguous))
 

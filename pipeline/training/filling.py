@@ -1,6 +1,5 @@
 """Views on their way from the shards to where they are kept."""
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +15,7 @@ from pipeline.training.kept_views import (
     Pixels,
     Region,
     Window,
-    draw_empty,
+    draw_framed,
     frame_at,
     window_at,
 )
@@ -44,7 +43,7 @@ class RegionFilling:
         """Take the next sample; a wrong `rect` or wrong `grays` cost memory, not a pixel."""
         frame = _frame(rect, len(roi))
         if self._empty_of != (rect, grays):
-            draw_empty(self._empty, frame, grays, mirrored=False)
+            draw_framed(self._empty, frame, grays.fill, grays.pad, mirrored=False)
             self._empty_of = rect, grays
         window = _where_other(roi, self._empty)
         empty = self._empty[window[False]]
@@ -99,8 +98,8 @@ def _where_other(one: Picture, other: Picture) -> Window:
         return window_at(0, 0, 0, 0, size=size)
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     words = np.flatnonzero(differ[top:bottom].any(axis=0))
-    pixels_of_word = size / differ.shape[1]
-    left, right = math.floor(words[0] * pixels_of_word), math.ceil((words[-1] + 1) * pixels_of_word)
+    left = int(words[0]) * size // differ.shape[1]
+    right = -(-(int(words[-1]) + 1) * size // differ.shape[1])  # rounded up
     return window_at(top, left, bottom - top, right - left, size=size)
 
 

@@ -126,7 +126,7 @@ class RegionViews:
     def draw(self, row: int, picture: Picture, *, mirrored: bool) -> None:
         """Draw a sample's view, which may be mirrored left to right."""
         frame, (window, pixels), on_black = self.regions[row]
-        draw_empty(picture, frame, self.grays, mirrored=mirrored)
+        draw_framed(picture, frame, self.grays.fill, self.grays.pad, mirrored=mirrored)
         part = picture[window[mirrored]]
         if on_black:
             np.copyto(part, pixels[mirrored])
@@ -162,15 +162,13 @@ class RestViews:
         """Draw a sample's view, which may be mirrored left to right."""
         frame, photo = self.photos[self.photo_of[row]]
         window, pixels = self.patches[row]
-        for strip in frame.around[mirrored]:
-            picture[strip] = self.pad
-        picture[frame.inside[mirrored]] = photo[mirrored]
+        draw_framed(picture, frame, photo[mirrored], self.pad, mirrored=mirrored)
         part = picture[window[mirrored]]
         np.subtract(part, pixels[mirrored], out=part)
 
 
-def draw_empty(picture: Picture, frame: Frame, grays: Grays, *, mirrored: bool) -> None:
-    """Draw the view of an empty region."""
+def draw_framed(picture: Picture, frame: Frame, inside: Pixels | int, pad: int, *, mirrored: bool) -> None:
+    """Draw a photo, or one gray level for all of it, and what lies around it."""
     for strip in frame.around[mirrored]:
-        picture[strip] = grays.pad
-    picture[frame.inside[mirrored]] = grays.fill
+        picture[strip] = pad
+    picture[frame.inside[mirrored]] = inside

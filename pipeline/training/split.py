@@ -9,8 +9,9 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
+from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
 from pipeline.datasets.shards import Shards
-from pipeline.datasets.view_batches import VIEW_NAMES, ViewBatch, ViewName, view_batches
+from pipeline.datasets.view_batches import ViewBatch, view_batches
 from pipeline.errors import DatasetError
 from pipeline.imaging.letterbox import Rect
 from pipeline.training.batches import Batch, Draw
@@ -68,8 +69,8 @@ class Split:
             return Split(self.sample_ids, self.targets, roi, rest.to(device) if isinstance(rest, Tensor) else rest)
         if roi is None:
             return Split(self.sample_ids, self.targets, None, whole(rest, range(len(rest)), device))
-        first = [*{photo: row for row, photo in reversed([*enumerate(rest.photo_of)])}.values()][::-1]
-        sums = whole(rest, first, device) + roi[torch.tensor(first).to(device)]
+        first = np.unique(rest.photo_of, return_index=True)[1]
+        sums = whole(rest, first.tolist(), device) + roi[torch.from_numpy(first).to(device)]
         return Split(self.sample_ids, self.targets, roi, Complement(roi, sums, torch.tensor(rest.photo_of)))
 
 

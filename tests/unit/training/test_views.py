@@ -10,16 +10,15 @@ from jaxtyping import UInt8
 
 from pipeline import space
 from pipeline.datasets.class_set import select_classes
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
 from pipeline.datasets.shards import Shards
-from pipeline.datasets.view_batches import VIEW_NAMES, ViewName
 from pipeline.errors import SpaceError
 from pipeline.training import pixel_store
 from pipeline.training.batches import Draw
 from pipeline.training.kept_views import RestViews
 from pipeline.training.pixel_store import Room
 from pipeline.training.split import Split, load_split
-from tests.judged_run import CATEGORIES, random_batch, select
+from tests.judged_run import CATEGORIES, SIDE, random_batch, select
 from tests.training_data import write_shards_of
 
 CPU = torch.device("cpu")
@@ -83,15 +82,15 @@ def test_views_are_those_of_the_shards(shards: Shards, views: tuple[ViewName, ..
     assert_pixels_of(split, random_batch(10))
 
 
-def noise(rows: int, side: int) -> UInt8[np.ndarray, "N S S 3"]:
-    """Return pictures of which no two pixels have anything to do with each other."""
-    return np.random.default_rng(rows).integers(0, 256, (rows, side, side, 3), dtype=np.uint8)
+def noise(seed: int) -> UInt8[np.ndarray, "S S 3"]:
+    """Return a picture of which no two pixels have anything to do with each other."""
+    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
 
 
-def without_law(side: int) -> SampleBatch:
+def without_law() -> SampleBatch:
     """Return samples that no stage would write: nothing adds up, and gray levels and rectangles say nothing."""
-    batch = random_batch(6, side=side)
-    batch.roi[1], batch.extra_roi[2] = noise(1, side)[0], noise(2, side)[1]
+    batch = random_batch(6)
+    batch.roi[1], batch.extra_roi[2] = noise(1), noise(2)
     batch.roi[3], batch.extra_roi[4, 0] = 255, 7  # a region of the whole square, and a photo beyond its rectangle
     batch.roi[5, -1, -1], batch.rects[0] = 1, (0, 0, 1, 1)
     return batch
@@ -99,7 +98,7 @@ def without_law(side: int) -> SampleBatch:
 
 def test_whatever_shards_hold_comes_back(tmp_path: Path) -> None:
     """What does not follow the rule of two views costs memory, never a pixel."""
-    batch = without_law(random_batch(1).roi.shape[1])
+    batch = without_law()
     assert_pixels_of(load(shards_of(tmp_path / "shards", batch)), batch)
 
 
@@ -160,7 +159,7 @@ def test_a_disk_without_room_is_one_line(shards: Shards, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("views", [("roi",), ("extra_roi",), VIEW_NAMES], ids="+".join)
 def test_whole_views_give_the_same_batches(tmp_path: Path, views: tuple[ViewName, ...]) -> None:
     """As a GPU holds them, whatever the shards hold."""
-    for name, batch in {"usual": random_batch(7), "odd": without_law(random_batch(1).roi.shape[1])}.items():
+    for name, batch in {"usual": random_batch(7), "odd": without_law()}.items():
         split = load(shards_of(tmp_path / name, batch), views=frozenset(views))
         assert_same_epoch(split, split.whole(CPU))
 
