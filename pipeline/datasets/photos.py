@@ -2,27 +2,42 @@
 
 from pathlib import Path
 
+import numpy as np
+from PIL import Image as Pillow
+
 from pipeline.arrays import Image
 from pipeline.datasets.samples import Sample
 from pipeline.errors import DatasetError
-from pipeline.imaging.decode import read_photo
+from pipeline.imaging.decode import read_picture
 from pipeline.manifest import sha256_of
 from pipeline.stores import Place, lent
 
 
 def read_photo_of(sample: Sample, raw: Place) -> Image:
-    """Decode a photo upright; the bytes of a copy are held to the hash that `index` noted, since no DVC guards them.
+    """Decode a photo as `picture_of` does, into an array.
+
+    Raises:
+        DatasetError: If the copy lacks the photo or has another one.
+        PhotoError: If it cannot be decoded.
+    """
+    return np.array(picture_of(sample, raw))
+
+
+def picture_of(sample: Sample, raw: Place) -> Pillow.Image:
+    """Decode a photo upright, in RGB.
+
+    The bytes of a copy are held to the hash that `index` noted, since no DVC guards them.
 
     Raises:
         DatasetError: If the copy lacks the photo or has another one.
         PhotoError: If it cannot be decoded.
     """
     if isinstance(raw, Path):
-        return read_photo(raw / sample.photo_path)
+        return read_picture(raw / sample.photo_path)
     try:
         with lent(raw, sample.photo_path) as path:
             if sha256_of(path) == sample.photo_sha256:
-                return read_photo(path)
+                return read_picture(path)
     except FileNotFoundError as error:
         raise not_mirrored(raw, sample.photo_path, "is not there") from error
     raise not_mirrored(raw, sample.photo_path, "is another one than here")

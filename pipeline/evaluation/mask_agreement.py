@@ -10,6 +10,7 @@ from pipeline.arrays import Mask
 from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.photo_bootstrap import mean_intervals
 from pipeline.evaluation.predictions import photo_id_of
+from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox_mask
 from pipeline.imaging.mask_comparison import boundary_iou, iou
 from pipeline.params.base import Section
@@ -105,7 +106,7 @@ class AgreementSummary(Section):
 
 def measure(mask: Mask, other: Mask, params: AgreementParams) -> tuple[float, float, float]:
     """Return IoU, boundary IoU and the IoU the models see, of an annotated and another mask; each in [0, 1]."""
-    seen = (letterbox_mask(each, size=params.image_size) for each in (mask, other))
+    seen = (letterbox_mask(CroppedMask.of(each), size=params.image_size) for each in (mask, other))
     return iou(mask, other), boundary_iou(mask, other, width=params.boundary), iou(*seen)
 
 

@@ -47,7 +47,16 @@ DECODER_ERRORS = (
 
 
 def read_photo(path: Path) -> Image:
-    """Decode a photo upright.
+    """Decode a photo upright, as `read_picture` does, into an array.
+
+    Raises:
+        PhotoError: If the file is absent, damaged, no picture, or larger than `MAX_PIXELS`.
+    """
+    return np.array(read_picture(path))
+
+
+def read_picture(path: Path) -> Pillow.Image:
+    """Decode a photo upright, in RGB.
 
     EXIF orientation is applied; transparent pixels show white, as in a browser; 16 bit gray is scaled to 8;
     of an animation the first frame counts; colour profiles are ignored.
@@ -56,7 +65,7 @@ def read_photo(path: Path) -> Image:
         PhotoError: If the file is absent, damaged, no picture, or larger than `MAX_PIXELS`.
     """
     with _opened(path, PHOTO_FORMATS) as file:
-        return np.array(_upright(_to_rgb(file), _orientation(file)))
+        return _upright(_to_rgb(file), _orientation(file))
 
 
 def photo_size(path: Path) -> tuple[int, int]:

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image, Mask
+from pipeline.imaging.cropped_mask import CroppedMask, Index
 from pipeline.imaging.cutout import CutoutPair, cut_out
-from pipeline.imaging.partial_resize import Extent, extent_of, resize_part
+from pipeline.imaging.partial_resize import resize_part
 from pipeline.params.data import Geometry
 
 WHITE = 255
@@ -39,9 +39,16 @@ class Rect(NamedTuple):
     width: int
 
     @property
-    def inside(self) -> tuple[slice, slice]:
+    def inside(self) -> Index:
         """Rows and columns of the photo, an index into the square."""
-        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+        return self.place_of((slice(0, self.height), slice(0, self.width)))
+
+    def place_of(self, part: Index) -> Index:
+        """Return where a part of the fitted photo lies, an index into the square."""
+        rows, columns = part
+        return slice(self.top + rows.start, self.top + rows.stop), slice(
+            self.left + columns.start, self.left + columns.stop
+        )
 
 
 def letterbox_rect(height: int, width: int, *, size: int, geometry: Geometry = "exact") -> Rect:
@@ -60,39 +67,43 @@ def _fitted(side: int, longest: int, size: int, geometry: Geometry) -> int:
     return side * size // longest if geometry == "exact" else int(side * (size / longest))
 
 
-def letterbox(image: Image, *, size: int, pad: int, rect: Rect | None = None) -> Square:
-    """Resize a photo by bicubic, which averages when it shrinks, and surround it with gray level `pad`.
+def letterbox(photo: Pillow.Image, *, size: int, pad: int, rect: Rect | None = None) -> Square:
+    """Resize an RGB photo by bicubic, which averages when it shrinks, and surround it with gray level `pad`.
 
     It goes where `rect` says, by default where `letterbox_rect` places it.
     """
-    rect = rect or letterbox_rect(*image.shape[:2], size=size)
-    return _framed(_resized(image, rect), rect, size=size, pad=pad)
+    rect = rect or letterbox_rect(photo.height, photo.width, size=size)
+    resized = photo.resize((rect.width, rect.height), Pillow.Resampling.BICUBIC)
+    return _framed(np.asarray(resized), rect, size=size, pad=pad)
 
 
-def letterbox_mask(mask: Mask, *, size: int, rect: Rect | None = None) -> SquareMask:
+def letterbox_mask(mask: CroppedMask, *, size: int, rect: Rect | None = None) -> SquareMask:
     """Resize a mask: True where more than half of a pixel's area is inside.
 
     A mask that has pixels keeps at least one, that of the greatest share, however thin it is.
     """
-    rect = rect or letterbox_rect(*mask.shape, size=size)
+    rect = rect or letterbox_rect(mask.height, mask.width, size=size)
     square = np.zeros((size, size), np.bool_)
-    extent = extent_of(mask)
-    if extent is None:
+    if not mask.crop.any():
         return square
-    rows = Pillow.fromarray(mask[extent.top : extent.bottom].astype(np.float32))
+    top, bottom, *_ = extent = mask.extent
+    rows = np.zeros((bottom - top, mask.width), np.float32)
+    rows[:, extent.inside[1]] = mask.crop
     to = rect.width, rect.height
-    shares, columns = resize_part(rows, extent, Pillow.Resampling.BOX, height=len(mask), to=to, around=0)
+    shares, part = resize_part(
+        Pillow.fromarray(rows), extent, Pillow.Resampling.BOX, height=mask.height, to=to, around=0
+    )
     covered = np.asarray(shares)
     # Half of a pixel up to the rounding of 32 bit sums counts as half, not as more.
     kept = covered > 0.5 + 1e-5
     if not kept.any():
         kept.flat[covered.argmax()] = True
-    square[rect.inside][:, columns] = kept
+    square[rect.place_of(part)] = kept
     return square
 
 
 def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and between which grays they go
-    image: Image, boxed: Square, mask: Mask, *, fill: int, pad: int, rect: Rect | None = None
+    photo: Pillow.Image, boxed: Square, mask: CroppedMask, *, fill: int, pad: int, rect: Rect | None = None
 ) -> CutoutPair:
     """Cut a photo at full size, then letterbox both views, so that they add up exactly.
 
@@ -102,7 +113,7 @@ def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and betwe
     photo can give, it is clipped to it.
 
     Args:
-        image: Photo at full size.
+        photo: Photo at full size, RGB.
         boxed: The same photo letterboxed; its side is the side of the views.
         mask: Region of interest at full size.
         fill: Gray level in [0, 255] of the pixels a view hides.
@@ -113,25 +124,21 @@ def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and betwe
         Two square views, both padded.
     """
     size = boxed.shape[0]
-    rect = rect or letterbox_rect(*image.shape[:2], size=size)
+    rect = rect or letterbox_rect(photo.height, photo.width, size=size)
     roi, extra_roi = _framed(np.uint8(fill), rect, size=size, pad=pad), boxed.copy()
-    extent = extent_of(mask)
-    if extent is not None:
-        kept, columns = _resized_roi(image, mask, extent, rect, fill=fill)
-        place = rect.inside[0], slice(rect.left + columns.start, rect.left + columns.stop)
+    if mask.crop.size:
+        kept, part = _resized_roi(photo, mask, rect, fill=fill)
+        place = rect.place_of(part)
         roi[place] = _within(kept, boxed[place], fill)
         extra_roi[place] -= roi[place] - np.uint8(fill)  # modulo 256, and what comes out is a gray level
     return CutoutPair(roi, extra_roi)
 
 
-def _resized_roi(image: Image, mask: Mask, extent: Extent, rect: Rect, *, fill: int) -> tuple[Fitted, slice]:
-    """Return some columns of the resized ROI, and which; the others are `fill`."""
-    height, width = mask.shape
-    rows = Pillow.new("RGB", (width, extent.bottom - extent.top), (fill, fill, fill))
-    rows.paste(cut_out(image[extent.inside], mask[extent.inside], fill=fill), (extent.left, 0))
-    to = rect.width, rect.height
-    kept, columns = resize_part(rows, extent, Pillow.Resampling.BICUBIC, height=height, to=to, around=fill)
-    return np.asarray(kept), columns
+def _resized_roi(photo: Pillow.Image, mask: CroppedMask, rect: Rect, *, fill: int) -> tuple[Fitted, Index]:
+    """Return part of the resized ROI, and where it lies in the photo; around it is `fill`."""
+    rows, to = cut_out(photo, mask, fill=fill), (rect.width, rect.height)
+    kept, part = resize_part(rows, mask.extent, Pillow.Resampling.BICUBIC, height=mask.height, to=to, around=fill)
+    return np.asarray(kept), part
 
 
 def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
@@ -142,10 +149,6 @@ def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
     if fill:
         np.maximum(clipped, np.maximum(photo, highest) - highest, out=clipped)
     return clipped
-
-
-def _resized(image: Image, rect: Rect) -> Fitted:
-    return np.asarray(Pillow.fromarray(image).resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
 
 
 def _framed(image: Fitted | np.uint8, rect: Rect, *, size: int, pad: int) -> Square:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pipeline.arrays import Image, Mask
+from PIL import Image as Pillow
+
+from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import (
     Rect,
     Square,
@@ -30,19 +32,19 @@ class Views(NamedTuple):
 
 
 def views_of(  # noqa: PLR0913 - everything that defines a view
-    photo: Image, masks: Iterable[Mask], *, size: int, fill: int, pad: int, geometry: Geometry
+    photo: Pillow.Image, masks: Iterable[CroppedMask], *, size: int, fill: int, pad: int, geometry: Geometry
 ) -> Iterator[Views]:
     """Yield the views of each mask; the photo is resized once.
 
     Args:
-        photo: Photo at full size.
-        masks: Regions of interest at full size.
+        photo: Photo at full size, RGB.
+        masks: Regions of interest in it.
         size: Side of the views in pixels.
         fill: Gray level in [0, 255] of the pixels a view hides.
         pad: Gray level around the photo.
         geometry: How the photo's sides are rounded.
     """
-    rect = letterbox_rect(*photo.shape[:2], size=size, geometry=geometry)
+    rect = letterbox_rect(photo.height, photo.width, size=size, geometry=geometry)
     boxed = letterbox(photo, size=size, pad=pad, rect=rect)
     for mask in masks:
         roi, extra_roi = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad, rect=rect)

@@ -7,17 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.arrays import Image, Mask
+from PIL import Image as Pillow
+
 from pipeline.cluster import RayCluster
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
-from pipeline.datasets.photos import read_photo_of
+from pipeline.datasets.photos import picture_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
+from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.memory import keep_freed_memory
@@ -118,19 +120,19 @@ def _write_file(
     for of_photo in by_photo(planned.samples):
         photo = _read_checked(seen.raw, of_photo[0])
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
-        masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
+        masks_of_photo = (mask.cropped() for mask in stored[row : row + len(of_photo)])
         for views in _views(photo, masks_of_photo, params):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
             row += 1
     write_shard(batch, path, metadata)
 
 
-def _views(photo: Image, masks: Iterable[Mask], params: PairParams) -> Iterator[Views]:
+def _views(photo: Pillow.Image, masks: Iterable[CroppedMask], params: PairParams) -> Iterator[Views]:
     return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)
 
 
-def _read_checked(raw: Place, sample: Sample) -> Image:
-    photo = read_photo_of(sample, raw)
-    if photo.shape[:2] != (sample.photo_height, sample.photo_width):
+def _read_checked(raw: Place, sample: Sample) -> Pillow.Image:
+    photo = picture_of(sample, raw)
+    if photo.size != (sample.photo_width, sample.photo_height):
         raise DatasetError(f"{raw}/{sample.photo_path}: other size than in the sample table; run `dvc repro`")
     return photo

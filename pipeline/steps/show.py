@@ -11,7 +11,7 @@ from pipeline.datasets.choice import Numbered
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ManifestError, ParamsError
 from pipeline.imaging.contact_sheet import SheetRow, contact_sheet
-from pipeline.imaging.decode import read_photo
+from pipeline.imaging.decode import read_picture
 from pipeline.imaging.letterbox import Rect, letterbox
 
 PAD = 255
@@ -60,7 +60,7 @@ def _rows(reader: Shards, split: str, chosen: Sequence[Numbered], raw: Path) -> 
 
 
 def _boxed(photo: Path, rect: Rect, size: int) -> Image:
-    return letterbox(read_photo(photo), size=size, pad=PAD, rect=rect)
+    return letterbox(read_picture(photo), size=size, pad=PAD, rect=rect)
 
 
 def _caption(numbered: Numbered) -> str:

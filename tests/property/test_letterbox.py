@@ -3,7 +3,9 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
+from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
 from tests.strategies import image_and_mask
 
@@ -29,10 +31,10 @@ def test_the_rectangle_is_the_floored_photo_in_the_middle(height: int, width: in
 @given(image_and_mask(), SIZES, GRAYS, GRAYS)
 def test_both_views_add_up_to_the_letterboxed_photo(pair: Pair, size: int, fill: int, pad: int) -> None:
     """Inside the rectangle ROI + extra-ROI = photo + fill, to the last gray level."""
-    image, mask = pair
-    boxed = letterbox(image, size=size, pad=pad)
-    views = letterbox_cutouts(image, boxed, mask, fill=fill, pad=pad)
-    inside = letterbox_rect(*mask.shape, size=size).inside
+    photo, mask = Pillow.fromarray(pair[0]), CroppedMask.of(pair[1])
+    boxed = letterbox(photo, size=size, pad=pad)
+    views = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad)
+    inside = letterbox_rect(*pair[1].shape, size=size).inside
     total = views.roi[inside].astype(int) + views.extra_roi[inside]
     np.testing.assert_array_equal(total, boxed[inside].astype(int) + fill)
 
@@ -41,11 +43,11 @@ def test_both_views_add_up_to_the_letterboxed_photo(pair: Pair, size: int, fill:
 @given(image_and_mask(), SIZES, GRAYS)
 def test_everything_carries_the_same_padding(pair: Pair, size: int, pad: int) -> None:
     """Outside the rectangle photo and views are `pad`, and the mask is False."""
-    image, mask = pair
-    boxed = letterbox(image, size=size, pad=pad)
-    views = letterbox_cutouts(image, boxed, mask, fill=0, pad=pad)
+    photo, mask = Pillow.fromarray(pair[0]), CroppedMask.of(pair[1])
+    boxed = letterbox(photo, size=size, pad=pad)
+    views = letterbox_cutouts(photo, boxed, mask, fill=0, pad=pad)
     outside = np.ones((size, size), np.bool_)
-    outside[letterbox_rect(*mask.shape, size=size).inside] = False
+    outside[letterbox_rect(*pair[1].shape, size=size).inside] = False
     assert all((picture[outside] == pad).all() for picture in (boxed, *views))
     assert not letterbox_mask(mask, size=size)[outside].any()
 
@@ -54,18 +56,18 @@ def test_everything_carries_the_same_padding(pair: Pair, size: int, pad: int) ->
 @given(image_and_mask(), SIZES, GRAYS)
 def test_a_full_mask_gives_the_photo_and_nothing(pair: Pair, size: int, fill: int) -> None:
     """All of the photo in the mask: the ROI is the photo, the extra-ROI is `fill`."""
-    image, mask = pair
-    boxed = letterbox(image, size=size, pad=125)
-    views = letterbox_cutouts(image, boxed, np.ones_like(mask), fill=fill, pad=125)
+    photo = Pillow.fromarray(pair[0])
+    boxed = letterbox(photo, size=size, pad=125)
+    views = letterbox_cutouts(photo, boxed, CroppedMask.of(np.ones_like(pair[1])), fill=fill, pad=125)
     np.testing.assert_array_equal(views.roi, boxed)
-    assert (views.extra_roi[letterbox_rect(*mask.shape, size=size).inside] == fill).all()
+    assert (views.extra_roi[letterbox_rect(*pair[1].shape, size=size).inside] == fill).all()
 
 
 @settings(deadline=None)
 @given(image_and_mask(), SIZES)
 def test_a_mask_never_vanishes(pair: Pair, size: int) -> None:
     """However small the mask, one pixel is left."""
-    assert letterbox_mask(pair[1], size=size).any()
+    assert letterbox_mask(CroppedMask.of(pair[1]), size=size).any()
 
 
 @settings(deadline=None)
@@ -78,8 +80,8 @@ def test_whole_blocks_keep_exactly_the_majority(pair: Pair, factor: int) -> None
     share = mask.reshape(16, factor, 16, factor).mean(axis=(1, 3))
     expected = share > 0.5
     if expected.any():
-        np.testing.assert_array_equal(letterbox_mask(mask, size=16), expected)
+        np.testing.assert_array_equal(letterbox_mask(CroppedMask.of(mask), size=16), expected)
     else:
-        kept = letterbox_mask(mask, size=16)
+        kept = letterbox_mask(CroppedMask.of(mask), size=16)
         assert kept.sum() == 1
         assert share[kept] == share.max()

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
-from pipeline.imaging.partial_resize import extent_of
 
 GRAYS = st.integers(0, 255)
 
@@ -33,9 +33,9 @@ def test_the_roi_is_what_resizing_the_whole_masked_photo_gives(
     rect = letterbox_rect(*mask.shape, size=size)
     masked = np.where(mask[..., np.newaxis], photo, np.uint8(fill))
     kept = np.asarray(Pillow.fromarray(masked).resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
-    boxed = letterbox(photo, size=size, pad=pad)
+    boxed = letterbox(Pillow.fromarray(photo), size=size, pad=pad)
     total = boxed[rect.inside].astype(int) + fill
-    views = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad)
+    views = letterbox_cutouts(Pillow.fromarray(photo), boxed, CroppedMask.of(mask), fill=fill, pad=pad)
     np.testing.assert_array_equal(views.roi[rect.inside], np.clip(kept, total - 255, total))
 
 
@@ -51,17 +51,15 @@ def test_the_mask_is_what_resizing_all_of_it_gives(pair: tuple[np.ndarray, np.nd
     kept = shares > 0.5 + 1e-5
     if mask.any() and not kept.any():
         kept.flat[shares.argmax()] = True
-    np.testing.assert_array_equal(letterbox_mask(mask, size=size)[rect.inside], kept)
+    np.testing.assert_array_equal(letterbox_mask(CroppedMask.of(mask), size=size)[rect.inside], kept)
 
 
 @given(photo_and_part())
-def test_the_extent_is_the_smallest_rectangle(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """Every pixel lies inside, and each of the four sides has one."""
+def test_a_cropped_mask_is_the_mask_in_the_smallest_rectangle(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Every pixel lies inside, each of the four sides has one, and the whole mask comes back."""
     mask = pair[1]
-    extent = extent_of(mask)
-    if extent is None:
-        assert not mask.any()
-        return
-    inside = mask[extent.inside]
-    assert inside.sum() == mask.sum()
-    assert all(side.any() for side in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
+    cropped = CroppedMask.of(mask)
+    np.testing.assert_array_equal(cropped.full(), mask)
+    crop = cropped.crop
+    assert bool(crop.size) == bool(mask.any())
+    assert not crop.size or all(side.any() for side in (crop[0], crop[-1], crop[:, 0], crop[:, -1]))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from pipeline.datasets import photos
 from pipeline.datasets.samples import read_samples
@@ -65,7 +66,7 @@ def test_rows_are_the_samples_and_views_add_up_to_their_photo(data: Path, fill: 
         assert batch.sample_ids == tuple(sample.sample_id for sample in samples)
         assert batch.targets.tolist() == [sample.target for sample in samples]
         for row, sample in enumerate(samples):
-            photo = letterbox(decode.read_photo(data / "raw" / sample.photo_path), size=16, pad=125).astype(int)
+            photo = letterbox(decode.read_picture(data / "raw" / sample.photo_path), size=16, pad=125).astype(int)
             top, left, height, width = batch.rects[row]
             inside = (slice(top, top + height), slice(left, left + width))
             total = batch.roi[row].astype(int) + batch.extra_roi[row]
@@ -118,8 +119,8 @@ def test_the_number_of_workers_changes_no_byte(data: Path, workers: int) -> None
 def test_a_photo_is_read_once_for_all_its_samples(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding costs as much as several cut-outs."""
     seen: list[Path] = []
-    read = decode.read_photo
-    monkeypatch.setattr(photos, "read_photo", lambda path: (seen.append(path), read(path))[1])
+    read = decode.read_picture
+    monkeypatch.setattr(photos, "read_picture", lambda path: (seen.append(path), read(path))[1])
     shards_of(data)
     assert len(seen) == len(set(seen)) == 5
 
@@ -128,16 +129,16 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data: Path, monkeypatch: py
     """Shards finished before the interruption are not made again, and the result is the same."""
     whole = shards_of(data, name="whole")
     last = "00000004.png"
-    read = decode.read_photo
+    read = decode.read_picture
     seen: list[str] = []
 
-    def interrupt(path: Path) -> np.ndarray:
+    def interrupt(path: Path) -> Pillow.Image:
         seen.append(path.name)
         if path.name == last and seen.count(last) == 1:
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(photos, "read_photo", interrupt)
+    monkeypatch.setattr(photos, "read_picture", interrupt)
     with pytest.raises(KeyboardInterrupt):
         shards_of(data)
     before = len(seen)
