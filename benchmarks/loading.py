@@ -126,6 +126,7 @@ def run_epoch(source: Source, params: TrainParams, device: torch.device, look: L
     for batch in source.stream((draw for draws in plan.steps for draw in draws), device):
         if batch.roi is not None and batch.extra_roi is not None:
             look(batch.roi, batch.extra_roi)
+        del batch  # before the next one is drawn, as a step of training does
     if device.type == "cuda":
         torch.cuda.synchronize()
 

@@ -18,7 +18,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.study import load_study
 from pipeline.training.pixel_store import Room
-from pipeline.training.split import load_split
+from pipeline.training.split import load_splits
 
 FLOAT32 = 4
 
@@ -54,7 +54,7 @@ def main() -> None:
         shards = Shards(root / "shards")
         classes = select_classes(shards.categories, ())
         room = Room(0, scratch) if mode == "mapped" else None
-        splits = [load_split(shards, name, classes, views=BOTH, room=room) for name in SPLITS]
+        splits = load_splits(shards, classes, views=BOTH, room=room)
         for split in splits:
             run_epoch(split, params, torch.device("cpu"))
     print(json.dumps(peak.bytes))

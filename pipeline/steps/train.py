@@ -12,7 +12,6 @@ from torch import Tensor
 
 from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
-from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError, WeightsError
@@ -49,7 +48,7 @@ from pipeline.training.objective import class_weights, make_objective
 from pipeline.training.pixel_store import Room
 from pipeline.training.precision import Precision, choose_precision
 from pipeline.training.ranks import present_ranks
-from pipeline.training.split import load_split
+from pipeline.training.split import load_splits
 from pipeline.training.watch import Watch
 from pipeline.workspace import publish
 
@@ -179,7 +178,7 @@ def _course(plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, ru
     views, device = frozenset(plan.backbones), torch.device(plan.made_with.device)
     allowed = runtime.memory_bytes() or available_bytes() // 2
     room = Room(allowed, folder)
-    train, test = (load_split(source, name, class_map, views=views, room=room) for name in SPLITS)
+    train, test = load_splits(source, class_map, views=views, room=room)
     if room.in_file:
         beyond = f"{readable(room.in_file)} of pixels lie in a file"
         note(f"train {plan.run}: {beyond}, {readable(allowed)} of memory are for them")

@@ -46,9 +46,10 @@ class RegionFilling:
             draw_framed(self._empty, frame, grays.fill, grays.pad, mirrored=False)
             self._empty_of = rect, grays
         window = _where_other(roi, self._empty)
-        empty = self._empty[window[False]]
-        patch = Patch(window, _kept(self._store, roi[window[False]] - empty))
-        self.regions.append(Region(frame, patch, on_black=not empty.any()))
+        pixels, empty = roi[window[False]], self._empty[window[False]]
+        on_black = not empty.any()
+        patch = Patch(window, _kept(self._store, pixels if on_black else pixels - empty))
+        self.regions.append(Region(frame, patch, on_black))
 
 
 class PhotoFilling:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.view_batches import ViewBatch, view_batches
@@ -116,6 +118,15 @@ def load_split(
     if not ids:
         raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
     return Split(tuple(ids), torch.from_numpy(np.concatenate(targets)), *filling.views())
+
+
+def load_splits(
+    shards: Shards, classes: ClassMap, *, views: frozenset[ViewName], room: Room | None = None
+) -> tuple[Split, ...]:
+    """Read the train and the test split, see `load_split`, and give back what only reading needed."""
+    splits = tuple(load_split(shards, name, classes, views=views, room=room) for name in SPLITS)
+    pa.default_memory_pool().release_unused()  # 90 MB, which Arrow would keep for as long as the run trains
+    return splits
 
 
 class _Filling:
