@@ -1,4 +1,4 @@
-"""Limits that keep every file readable in one sitting."""
+"""Names are the field's."""
 
 import ast
 from pathlib import Path
@@ -9,21 +9,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path for folder in ("pipeline", "stages", "tools") for path in (ROOT / folder).rglob("*.py") if path.stat().st_size
 )
-LONGEST_MODULE = 250
-LONGEST_FUNCTION = 50
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_grows_into_a_hall(path: Path) -> None:
-    """A module fits in 250 lines, a function in 50."""
-    text = path.read_text()
-    long = [
-        node.name
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
-    ]
-    assert len(text.splitlines()) <= LONGEST_MODULE
-    assert long == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
