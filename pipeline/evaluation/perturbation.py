@@ -34,7 +34,7 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Permutation:
-    """Shuffle square patches of the rectangle, padded with black to whole patches; the gray around stays."""
+    """Shuffle square patches of the rectangle, padded on all sides with black to whole patches; the gray around stays."""
 
     patch_size: int
     """Side of a patch in pixels."""
@@ -89,11 +89,15 @@ def patch_order(patches: int, seed: int, number: int, sample_id: str, branch: Br
 
 
 def permute_patches(content: Pixels, order: Int64[np.ndarray, " patches"], patch_size: int) -> Padded:
-    """Pad with black to whole patches, at the bottom and right, and put patch `order[i]` at place i (row-major)."""
+    """Pad with black to whole patches and put patch `order[i]` at place i (row-major).
+
+    As in the released code, half of the padding, rounded down, lies above and to the left, the rest below and right.
+    """
     height, width, channels = content.shape
     rows, columns = -(-height // patch_size), -(-width // patch_size)
     padded = np.zeros((rows * patch_size, columns * patch_size, channels), np.uint8)
-    padded[:height, :width] = content
+    top, left = (padded.shape[0] - height) // 2, (padded.shape[1] - width) // 2
+    padded[top : top + height, left : left + width] = content
     patches = padded.reshape(rows, patch_size, columns, patch_size, channels).swapaxes(1, 2)
     shuffled = patches.reshape(rows * columns, -1)[order].reshape(patches.shape)
     moved: Padded = shuffled.swapaxes(1, 2).reshape(padded.shape)
