@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.devices import Device
 from pipeline.errors import ParamsError
+from pipeline.params.run_name import ABSENT, RunName
 from pipeline.prediction.sources import MaskMethod, open_method
 
 
@@ -49,7 +50,9 @@ def serve(  # noqa: PLR0913 - one argument an option
 
 def _sibling(run: Path) -> Path | None:
     """Return the run beside `run` that has its ROI branch alone, if it was made."""
-    branches, _, classes = run.name.rpartition("-")
-    roi, joined, extra_roi = branches.partition("+")
-    alone = run.parent / f"{roi}+none-{classes}"
-    return alone if joined and extra_roi != "none" and (alone / "run.json").is_file() else None
+    try:
+        name = RunName.parse(run.name)
+    except ParamsError:  # a copy under a name of its own has no neighbours
+        return None
+    alone = run.parent / name._replace(extra_roi=ABSENT).name
+    return alone if name.extra_roi != ABSENT and (alone / "run.json").is_file() else None

@@ -16,10 +16,9 @@ from pipeline.params.choices import Recipe, among, check_choices, chosen, known_
 from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams
 from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
+from pipeline.params.run_name import ABSENT, NAME, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams, RepeatParams, RepetitionPlan
-
-ABSENT = "none"
 
 
 class Study(Section):
@@ -62,7 +61,7 @@ class Study(Section):
     @property
     def variant(self) -> str:
         """Name of the variant's run."""
-        return f"{self.roi}+{self.extra_roi}-{self.classes}"
+        return RunName(self.roi, self.extra_roi, self.classes).name
 
     @property
     def repetitions(self) -> RepetitionPlan:
@@ -77,8 +76,9 @@ def load_study(path: Path) -> Study:
 
     Raises:
         ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, a value is given for a data
-            set or recipe that does not exist, the variant asks for a backbone or class set that does not exist, or for
-            no branch at all, a seed is there twice, or a teacher or student cannot be.
+            set or recipe that does not exist, a backbone or class set has a name that no run's name can hold, the
+            variant asks for a backbone or class set that does not exist, or for no branch at all, a seed is there
+            twice, or a teacher or student cannot be.
     """
     values = _read(path)
     names = known_datasets(values)
@@ -90,6 +90,7 @@ def load_study(path: Path) -> Study:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # ValidationError is a ValueError
         text = describe(error) if isinstance(error, ValidationError) else str(error)
         raise ParamsError(f"{path}: {text}") from error
+    _check_names(study, path)
     _check_dataset(study.dataset, names, path)
     _check_variant(study, path)
     _check_seeds(study, path)
@@ -128,6 +129,17 @@ def _check_dataset(dataset: str, names: tuple[str, ...], path: Path) -> None:
         if dataset in names or "://" in dataset or Path(dataset).exists():
             return
     raise ParamsError(f"{path}: dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL")
+
+
+def _check_names(study: Study, path: Path) -> None:
+    """Refuse names that a run's name could not be parsed back into."""
+    for section, names in (("backbones", study.backbones), ("class_sets", study.class_sets)):
+        for name in names:
+            if NAME.fullmatch(name) is None:
+                raise ParamsError(
+                    f"{path}: {section}.{name}: give it a name of lower-case letters, digits and underscores; it "
+                    "becomes part of names of runs and folders"
+                )
 
 
 def _check_variant(study: Study, path: Path) -> None:

@@ -1,18 +1,16 @@
-"""The twenty runs of the paper, in its order, and how runs are named and shown.
+"""The twenty runs of the paper, in its order, and how runs are grouped and shown.
 
 Reference:
     arXiv 2407.08257, Tables 2 to 4 and 8 to 12.
 """
 
-import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
-from pipeline.errors import ParamsError
+from pipeline.params.run_name import ABSENT, RunName
 
 Kind: TypeAlias = Literal["two branches", "ROI only", "extra-ROI only", "without sauce", "other class set"]
 
-ABSENT = "none"
 ALL, NO_SAUCE = "all", "no_sauce"
 KINDS: tuple[Kind, ...] = ("two branches", "ROI only", "extra-ROI only", "without sauce", "other class set")
 """Groups of runs in the order the report shows them."""
@@ -24,23 +22,12 @@ PAPER_NAMES = {
     "deit_distilled": "DeiT-dist",
 }
 """Short name of a backbone in charts and tables, by name in `params.yaml`."""
-RUN_NAME = re.compile(r"(?P<roi>[^+]+)\+(?P<extra_roi>.+?)-(?P<classes>[^-]+)")
 
 
-class GridRun(NamedTuple):
-    """One classifier: which backbone looks at what, and on which classes."""
+class GridRun(RunName):
+    """A run with its place in the paper's tables."""
 
-    roi: str
-    """Backbone of the ROI branch, or none."""
-    extra_roi: str
-    """Backbone of the extra-ROI branch, or none."""
-    classes: str
-    """Class set."""
-
-    @property
-    def name(self) -> str:
-        """Folder of the run: `<roi>+<extra_roi>-<class set>`."""
-        return f"{self.roi}+{self.extra_roi}-{self.classes}"
+    __slots__ = ()
 
     @property
     def kind(self) -> Kind:
@@ -86,18 +73,6 @@ PAPER_RUNS: tuple[GridRun, ...] = (
 """Runs of the paper; `dvc.yaml` lists the same, which a test compares."""
 
 
-def parse_run(name: str) -> GridRun:
-    """Return the run that a folder name stands for.
-
-    Raises:
-        ParamsError: If the name is not `<roi>+<extra_roi>-<class set>`.
-    """
-    match = RUN_NAME.fullmatch(name)
-    if match is None:
-        raise ParamsError(f"run {name!r}: expected <roi>+<extra_roi>-<class set>, for instance deit+none-all")
-    return GridRun(**match.groupdict())
-
-
 def runs_with(variant: GridRun) -> tuple[GridRun, ...]:
     """Return the runs of the paper, followed by the variant unless it is one of them."""
     return PAPER_RUNS if variant in PAPER_RUNS else (*PAPER_RUNS, variant)
@@ -109,5 +84,5 @@ def in_paper_order(names: Iterable[str]) -> tuple[GridRun, ...]:
     Raises:
         ParamsError: If one is no run name.
     """
-    runs = {parse_run(name) for name in names}
+    runs = {GridRun.parse(name) for name in names}
     return (*(run for run in PAPER_RUNS if run in runs), *sorted(runs - set(PAPER_RUNS)))

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from pipeline.evaluation.intervals import wilson
-from pipeline.reporting.grid import ABSENT, ALL, KINDS, PAPER_NAMES, GridRun, Kind
+from pipeline.params.run_name import ABSENT
+from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, GridRun, Kind
 from pipeline.reporting.summary import Interval, Summary
 
 Answers: TypeAlias = Mapping[str, bool]

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample
 from pipeline.evaluation.transfer import TransferSummary
 from pipeline.params.base import Section
-from pipeline.reporting.grid import parse_run
+from pipeline.reporting.grid import GridRun
 from pipeline.reporting.pictures import Picture, picture
 from pipeline.reporting.results import read_record
 
@@ -45,7 +45,7 @@ class MaskEvidence(NamedTuple):
 
     def label(self, run: str) -> str:
         """Return how a person names a run."""
-        return parse_run(run).label
+        return GridRun.parse(run).label
 
 
 def read_mask_evidence(agreement: Path | None, transfer: Path | None) -> MaskEvidence:

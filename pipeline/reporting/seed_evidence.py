@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from pipeline.evaluation.repetitions import Contrast, Repetitions, Spread
-from pipeline.reporting.grid import parse_run
+from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import read_record
 from pipeline.reporting.seed_charts import TITLES, contrast_chart, spread_chart
 
@@ -31,7 +31,7 @@ class SeedEvidence(NamedTuple):
 
 def label_of(run: str) -> str:
     """Return how a person names a run, with its class set unless that is all."""
-    found = parse_run(run)
+    found = GridRun.parse(run)
     return found.label if found.classes == "all" else f"{found.label}, {found.classes}"
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import ABSENT, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams
-from pipeline.reporting.grid import ABSENT
 from pipeline.stores import Place
 
 SUMMARY, TEACHER, STUDENT = "summary.json", "teacher", "student"
@@ -55,7 +55,7 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
     lesson = Lesson(params, recipe, class_set, classes, shards, weights, runtime)
     give_lesson(lesson, judging, judged_on=judged_on, teacher=output / TEACHER, student=output / STUDENT)
     if present_ranks().leads:
-        undistilled = f"{params.student}+none-{classes}"
+        undistilled = RunName(params.student, ABSENT, classes).name
         _write(DistillationSummary(teacher=lesson.teacher, student=lesson.student, undistilled=undistilled), output)
 
 

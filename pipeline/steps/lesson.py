@@ -15,9 +15,9 @@ from pipeline.models.rvernet import RveRNet
 from pipeline.models.student import check_student
 from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import ABSENT
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams
-from pipeline.reporting.grid import ABSENT
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import carry_out, train
 from pipeline.stores import Place

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.console import progress
 from pipeline.errors import ParamsError
-from pipeline.reporting.grid import GridRun, parse_run, runs_with
+from pipeline.reporting.grid import GridRun, runs_with
 from pipeline.reporting.run_files import RunFiles
 from pipeline.reporting.summary import SCHEMA_VERSION, RunSummary, Summary, summarise_run, variant_row
 
@@ -27,7 +27,7 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
         ManifestError: If a run's results are absent or damaged; says which stage to run.
         ParamsError: If `variant` is no run name.
     """
-    chosen = parse_run(variant)
+    chosen = GridRun.parse(variant)
     files = RunFiles(runs, evaluations, perturbations)
     whole = collect(files, runs_with(chosen), variant=variant)
     results.mkdir(parents=True, exist_ok=True)

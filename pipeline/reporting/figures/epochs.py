@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.style import (
     BLUE,
     GRAY,
@@ -21,7 +22,7 @@ from pipeline.reporting.figures.style import (
     finish,
     print_style,
 )
-from pipeline.reporting.grid import ABSENT, PAPER_NAMES, GridRun, Kind
+from pipeline.reporting.grid import PAPER_NAMES, GridRun, Kind
 from pipeline.reporting.results import Epoch
 
 COLOURS = (ORANGE, GREEN, BLUE, PURPLE, GRAY)

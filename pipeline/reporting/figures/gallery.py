@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.explanation.heat_maps import HeatMap
 from pipeline.params.analysis import ExplainParams, PerturbParams
+from pipeline.params.run_name import ABSENT
 from pipeline.reporting.chart_rows import (
     COIN,
     by_kind,
@@ -26,7 +27,7 @@ from pipeline.reporting.figures.perturbed_views import perturbation_figure
 from pipeline.reporting.figures.run_bars import BarPanel, bar_figure, change_figure
 from pipeline.reporting.figures.scenes import Scene
 from pipeline.reporting.figures.style import PaperFigure
-from pipeline.reporting.grid import ABSENT, ALL, GridRun
+from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.headline import PROPOSED
 from pipeline.reporting.results import Epoch
 from pipeline.reporting.run_charts import Share

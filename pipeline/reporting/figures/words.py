@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.params.analysis import ExplainParams, PerturbParams
+from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.disagreement import Disagreement
 from pipeline.reporting.figures.heat_tiles import VIEW_NAME, HeatRow
 from pipeline.reporting.figures.style import Wording
-from pipeline.reporting.grid import ABSENT, PAPER_NAMES, GridRun
+from pipeline.reporting.grid import PAPER_NAMES, GridRun
 from pipeline.reporting.results import Epoch
 from pipeline.reporting.summary import Summary
 

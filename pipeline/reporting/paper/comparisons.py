@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.evaluation.intervals import wilson
-from pipeline.reporting.grid import ABSENT, ALL, NO_SAUCE, GridRun
+from pipeline.params.run_name import ABSENT
+from pipeline.reporting.grid import ALL, NO_SAUCE, GridRun
 from pipeline.reporting.paper.columns import AMBIGUOUS, MACRO, PAIR, TOP1
 from pipeline.reporting.paper.grouping import regroup
 from pipeline.reporting.paper.measures import Key, Measure, answered

@@ -11,7 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from pipeline.reporting.grid import ABSENT, ALL, PAPER_NAMES, GridRun
+from pipeline.params.run_name import ABSENT
+from pipeline.reporting.grid import ALL, PAPER_NAMES, GridRun
 from pipeline.reporting.paper.columns import COLUMNS, Column
 from pipeline.reporting.paper.measures import Key
 

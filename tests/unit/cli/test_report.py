@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.app import app
 from pipeline.errors import ManifestError, ParamsError
-from pipeline.reporting.grid import in_paper_order, parse_run
+from pipeline.reporting.grid import GridRun, in_paper_order
 from tests.unit.reporting.study import StudyFolder, build_study
 
 THREE = ("mobilenetv2+mobilenetv2-all", "mobilenetv2+none-all", "none+mobilenetv2-all")
@@ -103,7 +103,9 @@ def test_nothing_to_report_says_how_to_begin(three: StudyFolder, tmp_path: Path)
 def test_runs_outside_the_paper_come_last() -> None:
     """By name, each once."""
     names = ["vit+none-all", "convnext+none-all", "mobilenetv2+vit-all", "vit+none-all"]
-    assert in_paper_order(names) == tuple(map(parse_run, ("mobilenetv2+vit-all", "vit+none-all", "convnext+none-all")))
+    assert in_paper_order(names) == tuple(
+        map(GridRun.parse, ("mobilenetv2+vit-all", "vit+none-all", "convnext+none-all"))
+    )
 
 
 def test_without_photos_neither_photos_nor_shards_are_read(three: StudyFolder, tmp_path: Path) -> None:

@@ -149,3 +149,12 @@ def test_impossible_repetitions_and_lessons_are_refused(
     """In the first stage, saying what could be."""
     with pytest.raises(ParamsError, match=message):
         load_study(edited(root, tmp_path, **changes))
+
+
+@pytest.mark.parametrize("section", ["backbones", "class_sets"])
+@pytest.mark.parametrize("name", ["no-drinks", "vit+", "ViT", "../vit", "", "naïve", "a b"])
+def test_a_name_that_no_run_name_can_hold_is_refused(root: Path, tmp_path: Path, section: str, name: str) -> None:
+    """Names of backbones and class sets are lower-case letters, digits and underscores."""
+    entry = {"timm": "test_vit.r160_in1k"} if section == "backbones" else {"exclude": ["sauce"]}
+    with pytest.raises(ParamsError, match="lower-case letters"):
+        load_study(edited(root, tmp_path, **{f"{section}__{name}": entry}))

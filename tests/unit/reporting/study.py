@@ -19,7 +19,7 @@ from pipeline.manifest import MANIFEST, sha256_of
 from pipeline.params.analysis import PerturbParams
 from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.params.model import TrainParams
-from pipeline.reporting.grid import ABSENT, GridRun, parse_run, runs_with
+from pipeline.reporting.grid import ABSENT, GridRun, runs_with
 from pipeline.reporting.results import Epoch
 from pipeline.steps.configure import configure
 from pipeline.steps.index import build_index
@@ -65,7 +65,7 @@ def build_study(path: Path, *, variant: str = VARIANT, categories: str = CATEGOR
     study = StudyFolder(path)
     _make_data(study, categories)
     configure(params=ROOT / "params.yaml", settings=study.settings)
-    for run in runs_with(parse_run(variant)):
+    for run in runs_with(GridRun.parse(variant)):
         make_run(study, run)
     return study
 

@@ -10,11 +10,11 @@ from pipeline.evaluation.intervals import Bootstrap, wilson
 from pipeline.evaluation.metrics import Predictions
 from pipeline.reporting.estimates import estimate, samples_of
 from pipeline.reporting.evidence import Evidence
-from pipeline.reporting.grid import GridRun, parse_run
+from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper.measures import Key, Measure, answered, permuted
 
 FEW = Bootstrap(seed=0, resamples=300)
-RUN, OTHER = parse_run("vit+vit-all"), parse_run("deit+deit-all")
+RUN, OTHER = GridRun.parse("vit+vit-all"), GridRun.parse("deit+deit-all")
 TARGETS = np.array([0, 0, 1, 1, 2, 2])
 PLAIN = np.array([0, 1, 1, 1, 2, 0])
 SHUFFLED = np.array([0, 1, 0, 1, 0, 0])

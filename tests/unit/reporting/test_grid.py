@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.reporting.grid import KINDS, PAPER_RUNS, GridRun, parse_run, runs_with
+from pipeline.reporting.grid import KINDS, PAPER_RUNS, GridRun, runs_with
 
 
 def test_the_paper_has_twenty_runs_of_four_kinds() -> None:
@@ -36,14 +36,14 @@ def test_kinds_follow_each_other_in_the_papers_order() -> None:
 def test_a_name_is_the_run_and_a_run_its_name(run: GridRun, name: str) -> None:
     """Names are what dvc.yaml builds from the three parts, and parse back."""
     assert run.name == name
-    assert parse_run(name) == run
+    assert GridRun.parse(name) == run
 
 
 @pytest.mark.parametrize("name", ["", "deit", "deit+vit", "deit-all", "+-"])
 def test_other_names_are_refused_with_an_example(name: str) -> None:
     """A folder name that is no run says what one looks like."""
     with pytest.raises(ParamsError, match=r"deit\+none-all"):
-        parse_run(name)
+        GridRun.parse(name)
 
 
 def test_a_variant_of_the_grid_is_not_listed_twice() -> None:

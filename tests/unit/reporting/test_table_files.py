@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.evaluation.intervals import Interval
-from pipeline.reporting.grid import parse_run
+from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper.measures import Key, Measure
 from pipeline.reporting.paper.source import read_paper
 from pipeline.reporting.paper_tables import NO_PAIR, NOT_RUN, ReportTable, fill, keys_of
 from pipeline.reporting.table_files import as_latex, as_markdown, cell_text, write_tables
 
 PAPER = read_paper()
-MADE = parse_run("mobilenetv2+none-all")
+MADE = GridRun.parse("mobilenetv2+none-all")
 F1 = Key((MADE,), Measure("macro_f1"))
 COUNTS = {key: 40 for key in keys_of(PAPER) if key.measure.score == "count" and key.runs == (MADE,)}
 OURS = {key: Interval(0.43214, 0.41019, 0.45678) for key in keys_of(PAPER) if key.runs == (MADE,)}

@@ -12,9 +12,10 @@ from PIL import Image as Pillow
 
 from pipeline.datasets.shards import Shards
 from pipeline.explanation.heat_maps import FILE, HeatMap, write_heat_maps
+from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
 from pipeline.reporting.figures.style import DPI, WIDTH, PaperFigure
-from pipeline.reporting.grid import ABSENT, GridRun, parse_run
+from pipeline.reporting.grid import GridRun
 from pipeline.reporting.run_files import RunFiles
 from pipeline.reporting.summary import Summary
 from pipeline.steps.figures import Sources, draw_figures, write_figures
@@ -49,7 +50,7 @@ def explain(study: StudyFolder, run: GridRun) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     """Return a study in which every stage before the report has run."""
     study = build_study(tmp_path_factory.mktemp("study"))
-    for run in (*EXPLAINED_RUNS, parse_run(VARIANT)):
+    for run in (*EXPLAINED_RUNS, GridRun.parse(VARIANT)):
         explain(study, run)
     summarise(
         variant=VARIANT,
