@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.console import run_stage
 from pipeline.params.base import load_settings
 from pipeline.params.data import IndexParams
+from pipeline.params.model import load_class_sets
 from pipeline.params.runtime import load_runtime
 from pipeline.steps.index import build_index
 
@@ -16,6 +17,7 @@ def main() -> None:
         raw=Path("data/raw"),
         index=Path("data/index"),
         workers=load_runtime().worker_count(),
+        class_sets=load_class_sets(Path("data/settings/classes")),
     )
 
 

@@ -1,14 +1,19 @@
 """The classes of a run: all categories of the shards, or all but some (Tables 8 and 9 leave out `sauce`)."""
 
 import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
 
+from pipeline.datasets.summary import CategoryCount
 from pipeline.errors import ParamsError
+from pipeline.params.model import ClassSetParams
 
 EXCLUDED = -1
+FEWEST = 2
+"""One class leaves nothing to tell apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,17 +35,66 @@ def select_classes(categories: tuple[str, ...], exclude: tuple[str, ...]) -> Cla
 
     Args:
         categories: Category name by the shards' target.
-        exclude: Names to leave out.
+        exclude: Names to leave out; one that is no category changes nothing, and `check_class_sets` has said so.
 
     Raises:
-        ParamsError: If a name is not among the categories, or fewer than two classes remain.
+        ParamsError: If fewer than two classes remain.
     """
-    for name in exclude:
-        if name not in categories:
-            close = difflib.get_close_matches(name, categories, n=3) or categories[:3]
-            raise ParamsError(f"params.yaml: class_sets: exclude: {name!r} is no category; for instance {list(close)}")
     kept = np.array([name not in exclude for name in categories])
-    if kept.sum() < 2:  # noqa: PLR2004 - one class leaves nothing to tell apart
+    if kept.sum() < FEWEST:
         raise ParamsError(f"params.yaml: class_sets: exclude leaves {kept.sum()} classes; a classifier needs two")
     names = tuple(name for name, keep in zip(categories, kept, strict=True) if keep)
     return ClassMap(names=names, index=np.where(kept, np.cumsum(kept) - 1, EXCLUDED))
+
+
+def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Sequence[CategoryCount]) -> tuple[str, ...]:
+    """Say what only the data can tell about the class sets, before anything is trained on them.
+
+    Args:
+        class_sets: Class sets by name.
+        categories: Every category of the data set, with its samples.
+
+    Returns:
+        One sentence a fact: names that are no category, class sets that are equal, an ambiguous pair that is
+        incomplete or has no test samples.
+
+    Raises:
+        ParamsError: If a class set leaves fewer than two categories with samples to train on.
+    """
+    names = tuple(category.name for category in categories)
+    trained = {category.name for category in categories if category.train}
+    for name, class_set in class_sets.items():
+        left = trained - {*class_set.exclude}
+        if len(left) < FEWEST:
+            raise ParamsError(
+                f"class set {name!r} leaves {len(left)} categories that have samples to train on "
+                f"({', '.join(left) or 'none'}); a classifier needs two: add photos of other foods to the train "
+                f"split, or take names out of class_sets.{name}.exclude in params.yaml"
+            )
+    return (*_unknown_names(class_sets, names), *_equal_sets(class_sets, names), *_ambiguous(class_sets, categories))
+
+
+def _unknown_names(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
+    for name, class_set in class_sets.items():
+        for absent in (category for category in class_set.exclude if category not in names):
+            close = difflib.get_close_matches(absent, names, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            yield f"Class set {name!r} excludes {absent!r}, which is no category of this data set{meant}."
+
+
+def _equal_sets(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
+    first_with: dict[tuple[str, ...], str] = {}
+    for name, class_set in class_sets.items():
+        left = tuple(category for category in names if category not in class_set.exclude)
+        first = first_with.setdefault(left, name)
+        if first != name:
+            yield f"Class sets {first!r} and {name!r} are equal here: runs of one repeat runs of the other."
+
+
+def _ambiguous(class_sets: Mapping[str, ClassSetParams], categories: Sequence[CategoryCount]) -> Iterator[str]:
+    tested = {category.name: category.test for category in categories}
+    pair = next((class_set.ambiguous for class_set in class_sets.values()), ())
+    for name in pair:
+        if not tested.get(name):
+            why = "has no test samples" if name in tested else "is no category of this data set"
+            yield f"{name!r} of the ambiguous pair {why}: F1 of the pair is left out, or speaks of the other alone."

@@ -1,10 +1,11 @@
 """Settings of backbones, classes and training; free of torch, so that checking them takes no second."""
 
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from pipeline.params.base import Section
+from pipeline.params.base import Section, load_settings
 
 Init: TypeAlias = Literal["timm", "torchvision"]
 """Whose rules draw random weights."""
@@ -37,6 +38,18 @@ class ClassSetParams(Section):
     """Category names left out of training and test."""
     ambiguous: tuple[str, ...]
     """Category names of the ambiguous pair; those absent from the data set are ignored."""
+
+
+def load_class_sets(settings: Path) -> dict[str, ClassSetParams]:
+    """Return all class sets that stage `configure` resolved, by name, sorted.
+
+    Args:
+        settings: Folder of one file a class set.
+
+    Raises:
+        ParamsError: If a file does not fit the schema.
+    """
+    return {path.stem: load_settings(ClassSetParams, path) for path in sorted(settings.glob("*.json"))}
 
 
 class TrainParams(Section):

@@ -1,16 +1,17 @@
 """Make one row of every (photo, category), and say in numbers and words what the data set holds."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import JsonValue
 
-from pipeline.console import progress
+from pipeline.console import note, progress
 from pipeline.datasets.categories import fold_name, load_category_names, number_categories
 from pipeline.datasets.census import Census
+from pipeline.datasets.class_set import check_class_sets
 from pipeline.datasets.duplicates import Duplicates
 from pipeline.datasets.extra import extra_folders, find_extra
 from pipeline.datasets.layout import SPLITS, PhotoFiles, find_listed
@@ -20,12 +21,15 @@ from pipeline.datasets.scan import ScannedPhoto, Scanner
 from pipeline.errors import DatasetError
 from pipeline.parallel import map_ordered
 from pipeline.params.data import IndexParams
+from pipeline.params.model import ClassSetParams
 
 PHOTOS_PER_TASK = 32
 """About 0.1 s of work, so that exchanges between processes cost nothing."""
 
 
-def build_index(params: IndexParams, *, raw: Path, index: Path, workers: int) -> None:
+def build_index(
+    params: IndexParams, *, raw: Path, index: Path, workers: int, class_sets: Mapping[str, ClassSetParams] | None = None
+) -> None:
     """Write `index/samples.parquet` and `index/summary.json`.
 
     Rows follow split (train, test), photo id and category id. Every photo is read once: rows go to a temporary table,
@@ -33,9 +37,12 @@ def build_index(params: IndexParams, *, raw: Path, index: Path, workers: int) ->
     second pass over the photos. An interrupted scan starts anew: a core scans 250 photos a
     second, the official release in half a minute.
 
+    What `class_sets` ask for and the data set does not have is said here, once, and becomes part of the data card.
+
     Raises:
         DatasetError: If the layout is not FoodSeg103's, no sample is left, or `params.on_error` is `fail` and a photo
             cannot be used.
+        ParamsError: If a class set leaves fewer than two categories to train on.
     """
     names = load_category_names(raw)
     categories = number_categories(names, (fold_name(folder.name) for folder in extra_folders(raw)))
@@ -52,7 +59,10 @@ def build_index(params: IndexParams, *, raw: Path, index: Path, workers: int) ->
         reasons = [problem.message(raw) for problem in log] or ["the lists in ImageSets are empty"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
     summary = census.summarise(params, _source(raw), log)
-    summary.write(index / "summary.json")
+    notes = check_class_sets(class_sets or {}, summary.categories)
+    for sentence in notes:
+        note(f"index: {sentence}")
+    summary.model_copy(update={"data_card": (*summary.data_card, *notes)}).write(index / "summary.json")
 
 
 def _usable_files(raw: Path, log: ProblemLog) -> list[PhotoFiles]:

@@ -16,6 +16,7 @@ from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.summary import Summary
 from pipeline.errors import DatasetError
 from pipeline.params.data import IndexParams
+from pipeline.params.model import ClassSetParams
 from pipeline.steps.index import build_index
 from tests.raw_folder import RawFolder, labels_of, noise, save
 
@@ -65,6 +66,18 @@ def test_a_row_says_all_about_its_mask(raw: RawFolder) -> None:
     assert (sauce.x0, sauce.y0, sauce.x1, sauce.y1, sauce.components) == (0, 0, 9, 0, 1)
     assert sauce.flags == ("tiny", "touches_border")
     assert samples[1].flags == ("touches_border",)
+
+
+def test_what_only_the_data_can_tell_of_class_sets_is_said_once_and_kept(
+    raw: RawFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the terminal and in the data card, here and not in the seventeenth training."""
+    index = raw.path.parent / "index"
+    asked = {"no_drinks": ClassSetParams(exclude=("beer",), ambiguous=())}
+    build_index(FAIL, raw=raw.path, index=index, workers=1, class_sets=asked)
+    sentence = "Class set 'no_drinks' excludes 'beer', which is no category of this data set."
+    assert Summary.model_validate_json((index / "summary.json").read_bytes()).data_card[-1] == sentence
+    assert capsys.readouterr().err.count(sentence) == 1
 
 
 def test_a_mask_of_the_whole_photo_is_flagged(raw: RawFolder) -> None:
