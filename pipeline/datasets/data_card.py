@@ -61,6 +61,11 @@ def _split(split: str, summary: SplitSummary) -> Iterator[str]:
     photos = _count(summary.photos, "usable photo", "usable photos")
     samples = _count(summary.samples, "sample", "samples")
     yield f"Split {split} has {photos} with {samples}, {summary.samples_per_photo:.1f} a photo."
+    if visible := summary.samples - summary.photos:
+        yield (
+            f"Were extra-ROIs paired by photo, as the released code does, {visible:,} of its samples "
+            f"({visible / summary.samples:.1%}) would see their own food in theirs."
+        )
     if summary.imbalance:
         skew = summary.imbalance
         yield (

@@ -3,6 +3,7 @@
 Raw uint8 under zstd-1 reads about 40 times as fast as folders of JPEG cut-outs, because nothing is decoded.
 """
 
+import copy
 import json
 from bisect import bisect_right
 from collections import defaultdict
@@ -13,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from pipeline.arrays import Targets
+from pipeline.datasets.pairing import extra_roi_rows
 from pipeline.datasets.parquet import Layout, read_table
 from pipeline.datasets.sample_batch import Rects, SampleBatch
 from pipeline.errors import ManifestError
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
 from pipeline.params.data import PairParams
+from pipeline.params.model import Pairing
 from pipeline.stores import Place
 
 SCHEMA_VERSION = 1
@@ -115,6 +118,7 @@ class Shards:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
         self._files = _by_split(self.manifest.files)
+        self.listed: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -125,6 +129,26 @@ class Shards:
     def categories(self) -> tuple[str, ...]:
         """Category name by target."""
         return self.manifest.categories
+
+    def paired(self, pairing: Pairing, classes: tuple[str, ...]) -> "Shards":
+        """Return a reader of the same files that gives samples the extra-ROI which a run's pairing says.
+
+        Args:
+            pairing: The run's.
+            classes: Names of its classes; by photo, no other category's extra-ROI is found.
+        """
+        reader = copy.copy(self)
+        reader.listed = classes if pairing == "by_photo" else ()
+        return reader
+
+    @property
+    def by_photo(self) -> bool:
+        """Whether samples get the extra-ROI of their photo's last category."""
+        return bool(self.listed)
+
+    def extra_roi_rows(self, sample_ids: Sequence[str], targets: Targets) -> Int64[np.ndarray, " N"]:
+        """Return the row of each sample's extra-ROI among the samples of whole files."""
+        return extra_roi_rows(sample_ids, targets, self.categories, self.listed)
 
     def files(self, split: str) -> tuple[FileEntry, ...]:
         """Return the files of a split in row order."""
@@ -187,6 +211,8 @@ class Shards:
             table = read_table(path, self.layout, rows=entry.rows)
         batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
         self.check(batch.targets, batch.rects, path)
+        if self.by_photo:
+            batch.extra_roi[:] = batch.extra_roi[self.extra_roi_rows(batch.sample_ids, batch.targets)]
         return batch
 
     @property

@@ -37,8 +37,9 @@ class ViewBatch(NamedTuple):
 def view_batches(shards: Shards, split: str, views: frozenset[ViewName]) -> Iterator[ViewBatch]:
     """Yield the split file by file, of each all ROIs before all extra-ROIs, a few rows at a time.
 
-    No other pixels than those of `views` are read, and none is copied. One view after the other needs half the
-    memory: a file keeps each in one piece, and it is unpacked as one.
+    No other pixels than those of `views` are read, and none is copied but extra-ROIs that are paired by photo, which
+    come a file at a time. One view after the other needs half the memory: a file keeps each in one piece, and it is
+    unpacked as one.
 
     Raises:
         ManifestError: If a file is absent or damaged.
@@ -52,9 +53,14 @@ def view_batches(shards: Shards, split: str, views: frozenset[ViewName]) -> Iter
 
 def _of_file(shards: Shards, path: Path, rows: int, view: ViewName) -> Iterator[ViewBatch]:
     columns, side = ("sample_id", "target", "rect", view), shards.image_size
-    for batch in read_batches(path, shards.layout, rows=rows, columns=columns, rows_at_a_time=ROWS_AT_A_TIME):
+    whole = view == "extra_roi" and shards.by_photo  # a sample's extra-ROI may be any of its photo's
+    at_a_time = rows if whole else ROWS_AT_A_TIME
+    for batch in read_batches(path, shards.layout, rows=rows, columns=columns, rows_at_a_time=at_a_time):
         targets, rects = batch.column("target").to_numpy(), rects_of(batch.column("rect"))
         shards.check(targets, rects, path)
         fill, pad = (gray_of(batch.schema, name, path) for name in ("fill", "pad"))
         pixels = pixels_of(batch.column(view)).reshape(-1, side, side, 3)
-        yield ViewBatch(view, tuple(batch.column("sample_id").to_pylist()), targets, rects, fill, pad, pixels)
+        sample_ids = tuple(batch.column("sample_id").to_pylist())
+        if whole:
+            pixels = pixels[shards.extra_roi_rows(sample_ids, targets)]
+        yield ViewBatch(view, sample_ids, targets, rects, fill, pad, pixels)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.arrays import Mask
+from pipeline.datasets.pairing import photo_id_of
 from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.photo_bootstrap import mean_intervals
-from pipeline.evaluation.predictions import photo_id_of
 from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox_mask
 from pipeline.imaging.mask_comparison import boundary_iou, iou

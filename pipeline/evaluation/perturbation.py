@@ -34,7 +34,7 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Permutation:
-    """Shuffle square patches of the rectangle, padded on all sides with black to whole patches; the gray around stays."""
+    """Shuffle square patches of the rectangle, padded evenly with black to whole patches; the gray around stays."""
 
     patch_size: int
     """Side of a patch in pixels."""

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64
 
 from pipeline.arrays import Targets
+from pipeline.datasets.pairing import photo_id_of
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1, top1
 from pipeline.evaluation.perturbation import Permutation, Translocation
 from pipeline.evaluation.perturbation_plan import Entry
-from pipeline.evaluation.predictions import photo_id_of
 
 DIGITS = 6
 SCHEMA_VERSION = 1

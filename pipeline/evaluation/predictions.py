@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Logits, Targets
+from pipeline.datasets.pairing import photo_id_of
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import Predictions
@@ -52,11 +53,6 @@ class PredictionTable:
             predictions=self.predictions[rows],
             logits=self.logits[rows],
         )
-
-
-def photo_id_of(sample_id: str) -> str:
-    """Return `<split>/<photo stem>`, the photo a sample comes from."""
-    return sample_id.rpartition("/")[0]
 
 
 class PredictionWriter:

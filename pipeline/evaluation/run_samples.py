@@ -50,7 +50,7 @@ class Trial:
     card: RunCard
     """What was trained."""
     shards: Shards
-    """Where the samples are."""
+    """Where the samples are, paired as the run's were."""
     classes: ClassMap
     """How the shards' targets become the run's."""
     device: torch.device
@@ -91,7 +91,8 @@ def open_trial(run: Path, shards: Place, device: str) -> Trial:
     place = pick_device(device)
     source = Shards(shards)
     model, card = load_run(run, place)
-    return Trial(model, card, source, fit_classes(card, source), place)
+    classes = fit_classes(card, source)
+    return Trial(model, card, source.paired(card.train.pairing, card.class_names), classes, place)
 
 
 def _own(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:

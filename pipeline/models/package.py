@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
+from pipeline.datasets.pairing import FoodVisible
 from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.datasets.sample_batch import ViewName
 from pipeline.errors import ManifestError
@@ -113,6 +114,8 @@ class Calibration(Section):
 class RunCard(RunPlan):
     """`run.json`: the plan, and what came of it."""
 
+    food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
+    """Samples that see their own food in their extra-ROI; left out of the file where views are paired exactly."""
     epochs_done: int
     """Epoch the weights are of: always the last."""
     metrics: FinalMetrics

@@ -11,6 +11,10 @@ Init: TypeAlias = Literal["timm", "torchvision"]
 """Whose rules draw random weights."""
 
 
+Pairing: TypeAlias = Literal["exact", "by_photo"]
+"""Which extra-ROI goes with a sample."""
+
+
 class BackboneParams(Section):
     """One entry of section `backbones`."""
 
@@ -89,6 +93,9 @@ class TrainParams(Section):
     """Probability of a horizontal flip."""
     joint_flip: bool
     """True flips ROI and extra-ROI together; false flips each on its own, as released."""
+    pairing: Pairing = Field(default="exact", exclude_if=lambda value: value == "exact")
+    """`exact` gives a sample its own extra-ROI; `by_photo`, as released, all samples of a photo that of the category
+    listed last, in which all others see their own food. It holds for training and for every judgement of the run."""
     normalize: Literal["backbone", "none"]
     """`backbone` applies each branch's own mean and std; `none` as released."""
     features: Literal["pooled", "logits"]

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from pipeline.datasets.pairing import FoodVisible
 from pipeline.errors import ManifestError
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import describe
@@ -97,6 +98,8 @@ class RunRecord(Stored):
     """Card of each branch's backbone."""
     train: dict[str, JsonValue]
     """Recipe."""
+    food_visible: FoodVisible | None = None
+    """Samples that see their own food in their extra-ROI, where views are paired by photo."""
     shards_sha256: str
     """Hash of the shard manifest that the run was trained on."""
     weights_sha256: str

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.console import progress
+from pipeline.datasets.pairing import photo_id_of
 from pipeline.evaluation.inference import plain_logits, predict
-from pipeline.evaluation.predictions import PredictionTable, photo_id_of
+from pipeline.evaluation.predictions import PredictionTable
 from pipeline.evaluation.run_samples import open_trial
 from pipeline.models.numerics import fix_numerics
 from pipeline.params.analysis import EvaluateParams

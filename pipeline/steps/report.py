@@ -189,7 +189,9 @@ def _lesson(study: Study, inputs: Inputs, bootstrap: Bootstrap) -> LessonEvidenc
 
 
 def _figures(study: Study, inputs: Inputs, seed: int) -> tuple[PaperFigure, ...]:
-    sources = Sources(inputs.index, inputs.raw, inputs.shards, inputs.files, inputs.explanations, inputs.settings)
+    by_photo = any(record.food_visible for record in study.records.values())
+    shards = inputs.shards.paired("by_photo" if by_photo else "exact", inputs.shards.categories)
+    sources = Sources(inputs.index, inputs.raw, shards, inputs.files, inputs.explanations, inputs.settings)
     return draw_figures(study.results, sources, ambiguous=study.ambiguous, seed=seed)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
+from pipeline.datasets.pairing import FoodVisible, share_visible
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError, WeightsError
@@ -35,7 +36,6 @@ from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.space import readable
 from pipeline.stores import Place
-from pipeline.training.batches import Source
 from pipeline.training.checkpoint import Checkpoint, Pace
 from pipeline.training.distilling import Distilling
 from pipeline.training.epoch import TestPass
@@ -142,7 +142,7 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        save_run(learner.judged, _conclude(plan, course.test, tested, records[-1]), finished)
+        save_run(learner.judged, _conclude(plan, course, tested, records[-1]), finished)
         write_history(records, finished / HISTORY)
         publish(finished, published)
 
@@ -178,6 +178,7 @@ def _course(plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, ru
     views, device = frozenset(plan.backbones), torch.device(plan.made_with.device)
     allowed = runtime.memory_bytes() or available_bytes() // 2
     room = Room(allowed, folder)
+    source = source.paired(plan.train.pairing, class_map.names)
     train, test = load_splits(source, class_map, views=views, room=room)
     if room.in_file:
         beyond = f"{readable(room.in_file)} of pixels lie in a file"
@@ -213,8 +214,15 @@ def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
     return tested, progress.records
 
 
-def _conclude(plan: RunPlan, source: Source, tested: TestPass, record: EpochRecord) -> RunCard:
+def _food_visible(plan: RunPlan, course: Course) -> FoodVisible | None:
+    if plan.train.pairing == "exact" or "extra_roi" not in plan.backbones:
+        return None
+    return FoodVisible(train=share_visible(course.train.sample_ids), test=share_visible(course.test.sample_ids))
+
+
+def _conclude(plan: RunPlan, course: Course, tested: TestPass, record: EpochRecord) -> RunCard:
     """Say what came of the plan."""
+    source = course.test
     bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
     if bad:
         raise TrainingError(
@@ -223,6 +231,7 @@ def _conclude(plan: RunPlan, source: Source, tested: TestPass, record: EpochReco
         )
     return RunCard(
         **dict(plan),
+        food_visible=_food_visible(plan, course),
         epochs_done=record.epoch,
         metrics=FinalMetrics(
             loss=record.test_loss,

@@ -92,6 +92,7 @@ def test_the_recipe_released_selects_every_piece_of_the_released_code(root: Path
     """One switch, on any data set."""
     study = load_study(edited(root, tmp_path, recipe="released", dataset=dataset))
     assert study.train.model_dump(include=set(RELEASED)) == RELEASED
+    assert study.train.pairing == "by_photo"
     assert (study.pair.geometry, study.pair.pad, study.pair.fill) == ("released", 125, 0)
     assert (study.perturb.origin, study.perturb.dy_sign) == ("corner", -1)
     assert [study.backbones[name].init for name in ("mobilenetv2", "vit", "deit")] == ["torchvision"] * 2 + ["timm"]

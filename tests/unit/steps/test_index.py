@@ -168,6 +168,10 @@ def test_the_summary_counts_what_the_table_holds(raw: RawFolder) -> None:
     assert train.photo_width is not None
     assert (train.photo_width.minimum, train.photo_width.maximum, train.photo_width.mean) == (10, 20, 15)
     assert "Split train has 2 usable photos with 3 samples, 1.5 a photo." in summary.data_card
+    assert (
+        "Were extra-ROIs paired by photo, as the released code does, 1 of its samples (33.3%) would see their own food "
+        "in theirs."
+    ) in summary.data_card
     assert summary.data_card[-1] == "Nothing was left out for problems."
 
 

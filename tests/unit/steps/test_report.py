@@ -195,6 +195,19 @@ def test_the_same_inputs_make_the_same_bytes_in_any_process(page: str, built: St
     assert (built.path / "again" / "index.html").read_text(encoding="utf-8") == page
 
 
+def test_what_differs_says_how_many_samples_see_their_own_food(built: StudyFolder, page: str, tmp_path: Path) -> None:
+    """Where runs were paired by photo; else it says what the released code did."""
+    assert "(72.3 % of the official test split's;" in section(page, "caveats")
+    shutil.copytree(built.path, tmp_path / "study")
+    for run in ("vit+vit-all", "vit+mobilenetv2-all"):
+        path = tmp_path / "study/data/runs" / run / "run.json"
+        card = json.loads(path.read_text()) | {"food_visible": {"train": 0.5, "test": 0.25}}
+        path.write_text(json.dumps(card))
+    said = " ".join(section(write(StudyFolder(tmp_path / "study"), tmp_path / "report"), "caveats").split())
+    assert "25.0 % of test samples see their own food in what is called their surroundings" in said
+    assert "It concerns 2 of the 21 runs shown" in said
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     """Category names come from a file of the data set."""
     study = build_study(tmp_path, categories=CATEGORIES.replace("rice", "<script>alert(1)</script>"))

@@ -1,6 +1,7 @@
 """Stage `train`."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import pipeline.steps.train as step
+from pipeline.datasets.pairing import FoodVisible
 from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import ModelError, ParamsError, TrainingError
 from pipeline.evaluation.inference import plain_logits
@@ -77,6 +79,25 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["test_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert not [path for path in unfinished_root().iterdir() if path.is_dir()]
+
+
+def test_a_run_paired_by_photo_says_how_many_samples_see_their_own_food(workplace: Path) -> None:
+    """Of 13 train samples of 7 photos 6 do, of 7 test samples of 4 photos 3; a run of exact pairs says nothing."""
+    by_photo = PARAMS.model_copy(update={"pairing": "by_photo"})
+    card = load_run(train_in(workplace, "paired", params=by_photo), "cpu")[1]
+    assert card.food_visible == FoodVisible(train=1 - 7 / 13, test=1 - 4 / 7)
+    assert card.train.pairing == "by_photo"
+    exact = train_in(workplace, "exact")
+    assert not {"food_visible", "pairing"} & set(flat(json.loads((exact / "run.json").read_text())))
+    assert load_run(exact, "cpu")[1].train.pairing == "exact"
+    assert (workplace / "paired/model.safetensors").read_bytes() != (exact / "model.safetensors").read_bytes()
+    alone = train_in(workplace, "roi", extra_roi="none", params=by_photo)
+    assert load_run(alone, "cpu")[1].food_visible is None
+
+
+def flat(record: dict[str, Any]) -> list[str]:
+    """Return the keys of a record and of its sections."""
+    return [name for key, value in record.items() for name in (key, *(value if isinstance(value, dict) else ()))]
 
 
 def test_the_temperature_is_that_of_the_packages_own_logits(workplace: Path) -> None:
