@@ -36,7 +36,7 @@ from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, SeveralFoodsError
 from pipeline.imaging import decode
 from pipeline.prediction.prediction import Guess, Prediction
 from pipeline.prediction.regions import Region, regions_at
@@ -105,14 +105,19 @@ def read_photo(path: Path | str) -> Image:
 
 
 def read_mask(path: Path | str, value: int | None = None) -> Mask:
-    """Read a mask: the pixels of one value, or all that are not 0.
+    """Read a mask: what is not black, of grays what is at least half of white; or the pixels of one value.
 
     Raises:
-        PhotoError: If the file is absent, damaged or holds no ids.
+        PhotoError: If the file is absent, damaged, or holds no ids where a value is asked for.
+        SeveralFoodsError: If no value is given and it holds several.
     """
-    label_map = decode.read_label_map(Path(path))
-    mask: Mask = label_map != 0 if value is None else label_map == value
-    return mask
+    if value is not None:
+        mask: Mask = decode.read_label_map(Path(path)) == value
+        return mask
+    try:
+        return decode.read_binary_mask(Path(path)).mask
+    except SeveralFoodsError as error:
+        raise SeveralFoodsError(f"{error}; choose one by read_mask(path, value)") from error
 
 
 def box(x0: int, y0: int, x1: int, y1: int) -> Prompt:

@@ -38,6 +38,10 @@ class PhotoError(DatasetError):
     """One photo or label map cannot be decoded."""
 
 
+class SeveralFoodsError(PhotoError):
+    """A mask of one food shows several; whoever asked for one adds how to choose."""
+
+
 class EmptyMaskError(DatasetError):
     """A mask has no foreground, so it yields no region of interest."""
 

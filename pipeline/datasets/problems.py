@@ -21,6 +21,7 @@ class ProblemKind(StrEnum):
     NAME_UNUSABLE = "name_unusable"
     PHOTO_UNREADABLE = "photo_unreadable"
     LABEL_MAP_UNREADABLE = "label_map_unreadable"
+    MASK_UNREADABLE = "mask_unreadable"
     SIZE_MISMATCH = "size_mismatch"
     UNKNOWN_CATEGORY = "unknown_category"
     LABEL_MAP_EMPTY = "label_map_empty"
@@ -41,6 +42,7 @@ MENDS: dict[ProblemKind, str] = {
     ProblemKind.NAME_UNUSABLE: "rename the file",
     ProblemKind.PHOTO_UNREADABLE: "replace the photo, or remove it",
     ProblemKind.LABEL_MAP_UNREADABLE: "write category ids as an 8 bit gray PNG",
+    ProblemKind.MASK_UNREADABLE: "paint the food white on black, as a PNG without transparency",
     ProblemKind.SIZE_MISMATCH: "draw the mask on the upright photo at its full size",
     ProblemKind.UNKNOWN_CATEGORY: "add the id to category_id.txt, or mend the label map (0 is background)",
     ProblemKind.LABEL_MAP_EMPTY: "mark a food in it, or remove the photo's line from ImageSets",

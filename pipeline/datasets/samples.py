@@ -44,7 +44,7 @@ class Sample:
     label_map_path: str | None
     """Path below data/raw of the picture that holds the mask; None where prompts stand in."""
     mask_value: int | None
-    """Value of the mask in that picture; None means every value but 0, as in the binary masks of extra categories."""
+    """Value of the mask in that picture; None for a binary mask, as those of extra categories."""
     photo_height: int
     """Pixels, after EXIF rotation."""
     photo_width: int
@@ -74,8 +74,8 @@ class Sample:
     prompts: str | None
     """JSON list of clicks {"point": [x, y]} and boxes {"box": [x0, y0, x1, y1]}, for photos without annotation."""
     flags: tuple[str, ...]
-    """Remarkable but usable: `tiny`, `touches_border`, `whole_photo`, `prompted`, `duplicate_photo`,
-    `duplicate_across_splits`; see `pipeline.datasets.scan` and `pipeline.datasets.duplicates`."""
+    """Remarkable but usable: `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`,
+    `duplicate_photo`, `duplicate_across_splits`; see `pipeline.datasets.scan` and `pipeline.datasets.duplicates`."""
 
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)

@@ -11,12 +11,13 @@ import numpy as np
 from pipeline.arrays import LabelMap
 from pipeline.datasets.categories import BACKGROUND
 from pipeline.datasets.layout import PhotoFiles
+from pipeline.datasets.palettes import UsedPalette, used_palette
 from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.datasets.prompts import hull, prompts_json
 from pipeline.datasets.samples import Category, Sample
 from pipeline.errors import PhotoError
 from pipeline.imaging.components import Region, region_of, regions_by_value
-from pipeline.imaging.decode import read_label_map, read_photo
+from pipeline.imaging.decode import read_binary_mask, read_label_map, read_palette, read_photo
 from pipeline.manifest import sha256_of
 
 
@@ -28,6 +29,8 @@ class ScannedPhoto:
     """Its samples in ascending category id, at least one; flags about other photos are still absent."""
     annotation_sha256: str | None
     """Hash of what the annotation says, whatever its file format; None where prompts stand in."""
+    palette: UsedPalette | None = None
+    """Colours of the ids in its label map, to be held against those of other files; None without a palette."""
 
 
 class _Photo(NamedTuple):
@@ -46,6 +49,8 @@ class Scanner:
     """All foods of the data set."""
     tiny_area: int
     """Masks of fewer pixels get the flag `tiny`."""
+    void: tuple[int, ...]
+    """Values of label maps that count as background."""
 
     def scan_all(self, photos: Sequence[PhotoFiles]) -> list[ScannedPhoto | Problem]:
         """Scan several photos; one call costs one exchange between processes."""
@@ -59,12 +64,24 @@ class Scanner:
                 return self._prompted(files, height, width)
         except PhotoError as error:
             return self._unreadable(ProblemKind.PHOTO_UNREADABLE, files.photo_path, error)
+        return self._masked(files, self.raw / files.annotation_path, height, width)
+
+    def _masked(self, files: PhotoFiles, path: Path, height: int, width: int) -> ScannedPhoto | Problem:
+        binary = files.category is not None
+        soft, palette = False, None
         try:
-            label_map = read_label_map(self.raw / files.annotation_path)
+            if binary:
+                mask, soft = read_binary_mask(path)
+                label_map = mask.view(np.uint8)
+            else:
+                label_map = read_label_map(path)
+                label_map[np.isin(label_map, self.void)] = BACKGROUND
+                palette = used_palette(str(files.annotation_path), read_palette(path), label_map)
         except PhotoError as error:
-            return self._unreadable(ProblemKind.LABEL_MAP_UNREADABLE, files.annotation_path, error)
+            kind = ProblemKind.MASK_UNREADABLE if binary else ProblemKind.LABEL_MAP_UNREADABLE
+            return self._unreadable(kind, str(files.annotation_path), error)
         reason = self._mismatch(label_map, height, width, files)
-        return reason or self._annotated(files, label_map)
+        return reason or self._annotated(files, label_map, soft=soft, palette=palette)
 
     def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
         return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: "))
@@ -83,11 +100,13 @@ class Scanner:
             return Problem(ProblemKind.UNKNOWN_CATEGORY, path, f"unknown ids {', '.join(map(str, sorted(unknown)))}")
         return None
 
-    def _annotated(self, files: PhotoFiles, label_map: LabelMap) -> ScannedPhoto:
+    def _annotated(
+        self, files: PhotoFiles, label_map: LabelMap, *, soft: bool, palette: UsedPalette | None
+    ) -> ScannedPhoto:
         photo = self._photo(files, *label_map.shape)
-        samples = (self._sample(files, photo, *found) for found in self._regions(files, label_map))
+        samples = (self._sample(files, photo, *found, soft=soft) for found in self._regions(files, label_map))
         header = f"{files.category} {label_map.shape}".encode()
-        return ScannedPhoto(tuple(samples), hashlib.sha256(header + label_map.tobytes()).hexdigest())
+        return ScannedPhoto(tuple(samples), hashlib.sha256(header + label_map.tobytes()).hexdigest(), palette)
 
     def _photo(self, files: PhotoFiles, height: int, width: int) -> _Photo:
         return _Photo(height, width, sha256_of(self.raw / files.photo_path))
@@ -112,8 +131,11 @@ class Scanner:
     def _named(self, name: str) -> Category:
         return next(category for category in self.categories if category.name == name)
 
-    def _sample(self, files: PhotoFiles, photo: _Photo, category: Category, region: Region) -> Sample:
+    def _sample(
+        self, files: PhotoFiles, photo: _Photo, category: Category, region: Region, *, soft: bool = False
+    ) -> Sample:
         prompted = bool(files.prompts)
+        flags = region_flags(region, photo.height, photo.width, self.tiny_area) + ("soft_mask",) * soft
         return Sample(
             sample_id=f"{files.photo_id}/{category.id}",
             photo_id=files.photo_id,
@@ -135,7 +157,7 @@ class Scanner:
             y1=region.y1,
             components=region.components,
             prompts=prompts_json(files.prompts) if prompted else None,
-            flags=("prompted",) if prompted else region_flags(region, photo.height, photo.width, self.tiny_area),
+            flags=("prompted",) if prompted else flags,
         )
 
 

@@ -3,16 +3,17 @@
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
 
-from pipeline.arrays import Image, LabelMap
-from pipeline.errors import PhotoError
+from pipeline.arrays import Image, LabelMap, Mask
+from pipeline.errors import PhotoError, SeveralFoodsError
 
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
 """Formats of photos. Pillow knows more, among them EPS, for which it starts Ghostscript."""
@@ -36,6 +37,13 @@ ORIENTATIONS = {
 """EXIF orientation to the turn that sets the picture upright; 1 and unknown values need none."""
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """Orientations that swap height and width."""
+SOFT_SHARE = 0.1
+"""Share of gray pixels, of those of the food, from which a binary mask counts as soft; a drawn edge has fewer."""
+MOST_LISTED = 20
+"""Values or colours that a message names."""
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+BLACK: Colour = (0, 0, 0)
 GRAY_STEPS = {"L;2": 85, "L;4": 17}
 """What Pillow multiplies the values of 2 and 4 bit gray files by."""
 
@@ -79,20 +87,72 @@ def photo_size(path: Path) -> tuple[int, int]:
         return (width, height) if _orientation(file) in SIDEWAYS else (height, width)
 
 
+class BinaryMask(NamedTuple):
+    """What a picture of one food says."""
+
+    mask: Mask
+    """True where the food is."""
+    soft: bool
+    """Whether many pixels are neither black nor white, so that another threshold would give another mask."""
+
+
+def read_binary_mask(path: Path) -> BinaryMask:
+    """Decode a picture of one food by what it shows: black is background, whatever number a palette gives it.
+
+    With one colour beside black that is the food, dark or bright; with several grays, those of at least half of white.
+
+    Raises:
+        PhotoError: If the file is absent, damaged, lossy, partly transparent, or holds nothing but dark grays.
+        SeveralFoodsError: If it has several colours, or several values that are all darker than half of white.
+    """
+    with _opened(path, LABEL_MAP_FORMATS) as file:
+        picture = file.convert("RGB") if file.mode == "P" else file
+        levels = _levels(_upright(picture, _orientation(file)), path)
+    found, counts = np.unique(levels[levels > 0], return_counts=True)
+    if found.size <= 1:
+        return BinaryMask(levels > 0, soft=False)
+    white = np.iinfo(np.uint8 if found[-1] <= np.iinfo(np.uint8).max else np.uint16).max
+    mask = levels > white // 2
+    if not mask.any():
+        raise _several(path, found.tolist())
+    grays = counts[:-1].sum()
+    return BinaryMask(mask, soft=bool(grays > SOFT_SHARE * mask.sum()))
+
+
 def read_label_map(path: Path) -> LabelMap:
-    """Decode category ids, or the zero and non-zero of a binary mask.
+    """Decode category ids.
 
     Gray files hold ids as values, palette files as indices; colour files pass if their channels are equal.
 
     Raises:
-        PhotoError: If the file is absent, damaged, lossy, in colour, partly transparent, or holds an id over 255.
+        PhotoError: If the file is absent, damaged, lossy, in colour, partly transparent, holds an id over 255, or has a
+            palette whose black, which is background everywhere else, is not entry 0.
     """
     with _opened(path, LABEL_MAP_FORMATS) as file:
         step = GRAY_STEPS.get(str(file.tile[0].args), 1) if file.tile else 1
         ids = _single_channel(_upright(file, _orientation(file)), path)
+        palette = _palette(file)
     if ids.min() < 0 or ids.max() > np.iinfo(np.uint8).max:
         raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 255, write it as 8 bit gray")
-    return (ids // step).astype(np.uint8)
+    ids //= step
+    if palette and palette[0] != BLACK:
+        for number in np.unique(ids).tolist():
+            if palette[number : number + 1] == (BLACK,):
+                raise PhotoError(
+                    f"{path}: entry {number} of the palette is black and entry 0, background, is not; "
+                    "write category ids as 8 bit gray"
+                )
+    return ids.astype(np.uint8)
+
+
+def read_palette(path: Path) -> tuple[Colour, ...] | None:
+    """Return the colours of a label map's palette by index, from the header alone; None where it has none.
+
+    Raises:
+        PhotoError: If the file is absent, no picture, or larger than `MAX_PIXELS`.
+    """
+    with _opened(path, LABEL_MAP_FORMATS) as file:
+        return _palette(file)
 
 
 @contextmanager
@@ -158,13 +218,45 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
     return np.clip((values.astype(np.int64) + 128) // 257, 0, 255).astype(np.uint8)
 
 
+def _palette(file: Pillow.Image) -> tuple[Colour, ...] | None:
+    if file.mode not in {"P", "PA"}:
+        return None
+    numbers = file.getpalette("RGB") or []
+    return tuple(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
+
+
 def _single_channel(picture: Pillow.Image, path: Path) -> np.ndarray:
+    values = _opaque(picture, path)
+    if not (values == values[..., :1]).all():
+        raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
+    return values[..., 0].astype(np.int64)
+
+
+def _levels(picture: Pillow.Image, path: Path) -> np.ndarray:
+    """Return how bright every pixel is, of its brightest channel, so that a pure red is not dark.
+
+    Raises:
+        SeveralFoodsError: If there is more than one colour beside black and grays.
+    """
+    values = _opaque(picture, path)
+    levels = values.max(axis=-1).astype(np.int64)
+    if not (values == values[..., :1]).all():
+        colours = np.unique(values[levels > 0], axis=0)
+        if len(colours) > 1:
+            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours])
+    return levels
+
+
+def _several(path: Path, found: Sequence[object]) -> SeveralFoodsError:
+    listed = ", ".join(map(str, found[:MOST_LISTED])) + ", ..." * (len(found) > MOST_LISTED)
+    return SeveralFoodsError(f"{path}: holds several foods, {listed}")
+
+
+def _opaque(picture: Pillow.Image, path: Path) -> np.ndarray:
+    """Return the values of all channels but alpha, which must hide nothing."""
     if picture.mode not in LABEL_MAP_MODES:
         raise PhotoError(f"{path}: pixels of mode {picture.mode} hold no ids; write category ids as 8 bit gray")
     if "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < np.iinfo(np.uint8).max:
         raise PhotoError(f"{path}: label map with transparent pixels; write it as 8 bit gray without alpha")
     bands = [number for number, band in enumerate(picture.getbands()) if band != "A"]
-    values = np.asarray(picture).reshape(picture.height, picture.width, -1)[..., bands]
-    if not (values == values[..., :1]).all():
-        raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
-    return values[..., 0].astype(np.int64)
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)[..., bands]

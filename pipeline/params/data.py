@@ -1,6 +1,6 @@
 """Settings of the stages that make samples: download, index, segment, pair."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -8,6 +8,9 @@ from pipeline.params.base import Section
 
 Geometry: TypeAlias = Literal["exact", "released"]
 """How the long side of a photo is fitted into the square."""
+
+VOID = 255
+"""Value by which most data sets mark pixels that no annotator decided."""
 
 
 class DemoParams(Section):
@@ -51,6 +54,10 @@ class IndexParams(Section):
     """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json."""
     tiny_area: int = Field(ge=0)
     """Masks of fewer pixels get the flag `tiny`; they stay samples, as in the paper."""
+    void: tuple[Annotated[int, Field(ge=1, le=255)], ...] = Field(
+        default=(VOID,), exclude_if=lambda value: value == (VOID,)
+    )
+    """Values of label maps that annotators left undecided: no food, and no reason to leave a photo out."""
 
 
 class SegmentParams(Section):

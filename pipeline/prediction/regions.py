@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from pipeline.arrays import Image, LabelMap, Mask
+from pipeline.console import note
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import DatasetError, EmptyMaskError
-from pipeline.imaging.decode import read_label_map
+from pipeline.errors import DatasetError, EmptyMaskError, SeveralFoodsError
+from pipeline.imaging.decode import read_binary_mask, read_label_map
 from pipeline.prediction.photos import MASK_ENDING
 from pipeline.segmentation.prompted import PromptedPhoto, prompted_masks
 from pipeline.segmentation.proposals import propose
@@ -98,14 +99,14 @@ def label_of(prompt: Prompt) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DrawnRegions:
-    """Masks from picture files: black is background, every other value one food."""
+    """Masks from picture files: one food beside black, or ids of a label map."""
 
     masks: Path
     """A mask for all photos, or a folder with a mask of the same stem for each."""
     value: int | None = None
-    """The one value to take; None takes the only one there is."""
+    """The one id of a label map to take; None takes the one food of a binary mask."""
     every: bool = False
-    """Take every value, each as a food of its own."""
+    """Take every id of a label map, each as a food of its own."""
 
     def find(self, photo: Image, path: Path) -> tuple[Region, ...]:
         """Return one region a value, in ascending order.
@@ -114,12 +115,30 @@ class DrawnRegions:
             DatasetError: If there is no mask for the photo, its size differs, or it does not hold the value.
         """
         file = self._file(path)
-        label_map = read_label_map(file)
-        if label_map.shape != photo.shape[:2]:
-            (height, width), (rows, columns) = label_map.shape, photo.shape[:2]
+        found = self._foods(file)
+        shape = found[0][1].shape
+        if shape != photo.shape[:2]:
+            (height, width), (rows, columns) = shape, photo.shape[:2]
             raise DatasetError(f"{file}: mask of {width} x {height} pixels, photo {path} has {columns} x {rows}")
-        values = self._values(label_map, file)
-        return tuple(Region(f"value {value}", label_map == value, DRAWN, 1.0, "ok") for value in values)
+        return tuple(Region(label, mask, DRAWN, 1.0, "ok") for label, mask in found)
+
+    def _foods(self, file: Path) -> list[tuple[str, Mask]]:
+        """Return name and mask of each food; at least one."""
+        if self.value is None and not self.every:
+            return [("mask", self._only(file))]
+        label_map = read_label_map(file)
+        return [(f"value {value}", label_map == value) for value in self._values(label_map, file)]
+
+    def _only(self, file: Path) -> Mask:
+        try:
+            mask, soft = read_binary_mask(file)
+        except SeveralFoodsError as error:
+            raise DatasetError(f"{error}; choose one by --value, or --all") from error
+        if not mask.any():
+            raise EmptyMaskError(f"{file}: every pixel is black; paint the food in white")
+        if soft:
+            note(f"{file}: a mask of many grays; what is at least half of white counts as food")
+        return mask
 
     def _file(self, photo: Path) -> Path:
         if not self.masks.is_dir():
@@ -138,8 +157,6 @@ class DrawnRegions:
             raise DatasetError(f"{file}: no pixel has value {self.value}; there are {_listed(present)}")
         if self.value is not None:
             return (self.value,)
-        if len(present) > 1 and not self.every:
-            raise DatasetError(f"{file}: holds several foods, {_listed(present)}; choose one by --value, or --all")
         return present
 
 

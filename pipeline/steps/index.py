@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from pydantic import JsonValue
 
 from pipeline.console import note, progress
-from pipeline.datasets.categories import fold_name, load_category_names, number_categories
+from pipeline.datasets.categories import CATEGORY_FILE, fold_name, load_category_names, number_categories
 from pipeline.datasets.census import Census
 from pipeline.datasets.class_set import check_class_sets
 from pipeline.datasets.duplicates import Duplicates
 from pipeline.datasets.extra import extra_folders, find_extra
 from pipeline.datasets.layout import SPLITS, PhotoFiles, find_listed
+from pipeline.datasets.palettes import Palettes
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.samples import Sample, read_samples, write_samples
 from pipeline.datasets.scan import ScannedPhoto, Scanner
@@ -40,15 +41,17 @@ def build_index(
     What `class_sets` ask for and the data set does not have is said here, once, and becomes part of the data card.
 
     Raises:
-        DatasetError: If the layout is not FoodSeg103's, no sample is left, or `params.on_error` is `fail` and a photo
-            cannot be used.
+        DatasetError: If the layout is not FoodSeg103's, palettes of label maps contradict each other, an id is also
+            void, no sample is left, or `params.on_error` is `fail` and a photo cannot be used.
         ParamsError: If a class set leaves fewer than two categories to train on.
     """
     names = load_category_names(raw)
     categories = number_categories(names, (fold_name(folder.name) for folder in extra_folders(raw)))
     log = ProblemLog(params.on_error, raw)
     photos = _usable_files(raw, log)
-    scanner, census = Scanner(raw, categories, params.tiny_area), Census(categories, frozenset(names))
+    if both := sorted(names.keys() & set(params.void)):
+        raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
+    scanner, census = Scanner(raw, categories, params.tiny_area, params.void), Census(categories, frozenset(names))
     index.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=index) as folder:
         unflagged = Path(folder) / "samples.parquet"
@@ -92,11 +95,14 @@ def _scanned(scanner: Scanner, photos: Sequence[PhotoFiles], workers: int) -> It
 def _usable_samples(
     scanned: Iterable[ScannedPhoto | Problem], duplicates: Duplicates, log: ProblemLog
 ) -> Iterator[Sample]:
+    palettes = Palettes()
     for result in scanned:
         if isinstance(result, Problem):
             log.add(result)
         else:
             duplicates.add(result)
+            if result.palette is not None:
+                palettes.add(result.palette)
             yield from result.samples
 
 

@@ -144,7 +144,11 @@ LABEL_MAPS = {
     "labels-turned": _ids(labels_of(1, height=10, width=8), Kind.SIZE_MISMATCH, "8 x 10 pixels"),
     "labels-1x1": _ids(labels_of(1, height=1, width=1), Kind.SIZE_MISMATCH, "1 x 1 pixels"),
     "labels-unknown-ids": _ids(labels_of(1, 5, 6), Kind.UNKNOWN_CATEGORY, "unknown ids 5, 6"),
-    "labels-void-255": _ids(labels_of(1, 255), Kind.UNKNOWN_CATEGORY, "unknown ids 255"),
+    "labels-void-255": _labels(encoded(labels_of(7, 1, 255), "PNG"), "used"),
+    "labels-void-alone": _ids(labels_of(255, 255), Kind.LABEL_MAP_EMPTY, "no pixel but background"),
+    "labels-palette-reordered": _labels(
+        encoded(labels_of(1, 7), "PNG", colours=((255, 0, 0), (0, 0, 0))), says="entry 1 of the palette is black"
+    ),
     "labels-empty": _ids(labels_of(), Kind.LABEL_MAP_EMPTY, "no pixel but background"),
 }
 PAIRS = {
@@ -212,6 +216,7 @@ CATEGORIES = {
 EXTRA = {
     "extra-without-mask": _extra(Kind.ANNOTATION_ABSENT, None),
     "extra-mask-empty": _extra(Kind.LABEL_MAP_EMPTY, None, labels_of()),
+    "extra-mask-of-several-foods": _extra(Kind.MASK_UNREADABLE, None, labels_of(1, 2), "several foods, 1, 2"),
     "extra-click-outside": _extra(Kind.PROMPT_OUTSIDE, "k,point,10,3,,"),
     "extra-box-outside": _extra(Kind.PROMPT_OUTSIDE, "k,box,0,0,9,8"),
     "extra-box-reversed": _extra(Kind.PROMPTS_UNREADABLE, "k,box,5,5,1,1", says="line 2"),

@@ -14,9 +14,19 @@ from tests.raw_folder import noise
 SIDEWAYS = 6
 
 
-def encoded(pixels: np.ndarray, kind: str, *, mode: str | None = None, orientation: int = 1) -> bytes:
-    """Return pixels in a file format, in another mode and with an EXIF orientation if asked for."""
+def encoded(
+    pixels: np.ndarray,
+    kind: str,
+    *,
+    mode: str | None = None,
+    orientation: int = 1,
+    colours: tuple[tuple[int, int, int], ...] = (),
+) -> bytes:
+    """Return pixels in a file format, in another mode, with an EXIF orientation or a palette if asked for."""
     picture = Pillow.fromarray(pixels)
+    if colours:
+        picture = picture.convert("P")
+        picture.putpalette([channel for colour in colours for channel in colour])
     exif = Pillow.Exif()
     exif[ORIENTATION_TAG] = orientation
     file = BytesIO()

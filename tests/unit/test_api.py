@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import api
+from pipeline.errors import PhotoError
 from tests.judged_run import random_batch, write_small_run, write_small_shards
 from tests.meal import write_meal
 from tests.raw_folder import save
@@ -88,3 +89,11 @@ def test_masks_are_read_by_value(tmp_path: Path) -> None:
     assert api.find_regions(api.read_photo(tmp_path / "meal.png"), [api.box(28, 6, 52, 26)])[0].status == "ok"
     assert api.point(3, 4).kind == "point"
     assert api.open_masks("grabcut").name == "grabcut"
+
+
+def test_a_mask_of_several_foods_is_refused_unless_one_is_named(tmp_path: Path) -> None:
+    """They are never merged in silence, in Python as little as by the command."""
+    meal = write_meal(tmp_path)
+    with pytest.raises(PhotoError, match=r"several foods, 1, 2; choose one by read_mask\(path, value\)"):
+        api.read_mask(meal.label_map)
+    assert api.read_mask(meal.label_map, 2).any()

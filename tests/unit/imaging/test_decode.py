@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipeline.errors import PhotoError
-from pipeline.imaging.decode import ORIENTATION_TAG, photo_size, read_label_map, read_photo
+from pipeline.errors import PhotoError, SeveralFoodsError
+from pipeline.imaging.decode import ORIENTATION_TAG, photo_size, read_binary_mask, read_label_map, read_photo
 
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -204,3 +204,91 @@ def test_a_lossy_label_map_is_refused(tmp_path: Path) -> None:
     Pillow.fromarray(RAMP).save(tmp_path / "a.jpg")
     with pytest.raises(PhotoError, match="not one of the formats PNG"):
         read_label_map(tmp_path / "a.jpg")
+
+
+def paletted(indices: np.ndarray, *colours: tuple[int, int, int]) -> Pillow.Image:
+    """Return a picture of palette indices."""
+    picture = Pillow.fromarray(indices.astype(np.uint8), "L").convert("P")
+    picture.putpalette([channel for colour in colours for channel in colour])
+    return picture
+
+
+BLACK, WHITE, RED, GREEN = (0, 0, 0), (255, 255, 255), (200, 0, 0), (0, 200, 0)
+FOOD = np.zeros((20, 30), np.bool_)
+FOOD[3:9, 4:20] = True
+
+
+@pytest.mark.parametrize("foods_index", [0, 1])
+def test_a_palette_mask_goes_by_colour(tmp_path: Path, foods_index: int) -> None:
+    """White is the food whichever index it has, as after `quantize(2)`."""
+    colours = (WHITE, BLACK) if foods_index == 0 else (BLACK, WHITE)
+    paletted(np.where(FOOD, foods_index, 1 - foods_index), *colours).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_binary_mask(tmp_path / "a.png").mask, FOOD, strict=True)
+
+
+def test_a_quantised_mask_is_its_original(tmp_path: Path) -> None:
+    """What Pillow's own `quantize(2)` makes of a black and white mask."""
+    for food in (FOOD, ~FOOD):
+        Pillow.fromarray(food.astype(np.uint8) * 255).quantize(2).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_binary_mask(tmp_path / "a.png").mask, food)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Pillow.fromarray(FOOD),
+        *(Pillow.fromarray(FOOD.astype(np.uint8) * level) for level in (1, 3, 127, 255)),
+        Pillow.fromarray(FOOD.astype(np.uint16) * 65535),
+        Pillow.fromarray(FOOD.astype(np.uint16)),
+        Pillow.fromarray(np.where(FOOD[..., np.newaxis], RED, BLACK).astype(np.uint8)),
+        paletted(FOOD, BLACK, RED),
+    ],
+)
+def test_one_colour_beside_black_is_the_food(tmp_path: Path, picture: Pillow.Image) -> None:
+    """Of any number of bits, dark or bright, in colour or not, and not soft."""
+    picture.save(tmp_path / "a.png")
+    mask, soft = read_binary_mask(tmp_path / "a.png")
+    np.testing.assert_array_equal(mask, FOOD, strict=True)
+    assert not soft
+
+
+def test_soft_masks_are_cut_at_half(tmp_path: Path) -> None:
+    """A ramp from black to white becomes its bright half and is said to be soft; an edge of a pixel is not."""
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    Pillow.fromarray(ramp).save(tmp_path / "a.png")
+    Pillow.fromarray(ramp.astype(np.uint16) * 257).save(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        mask, soft = read_binary_mask(tmp_path / name)
+        np.testing.assert_array_equal(mask, ramp >= 128)
+        assert soft
+    edged = FOOD.astype(np.uint8) * 255
+    edged[3, 4:12] = 128
+    edged[2, 4:5] = 100
+    Pillow.fromarray(edged).save(tmp_path / "c.png")
+    mask, soft = read_binary_mask(tmp_path / "c.png")
+    np.testing.assert_array_equal(mask, FOOD)
+    assert not soft
+
+
+@pytest.mark.parametrize(
+    ("picture", "found"),
+    [
+        (Pillow.fromarray(RAMP), "1, 2, 3, .*, 20, ..."),
+        (paletted(RAMP % 3, BLACK, RED, GREEN), "#00c800, #c80000"),
+        (Pillow.fromarray(np.array([[BLACK, RED, GREEN]], np.uint8)), "#00c800, #c80000"),
+    ],
+)
+def test_a_label_map_is_no_binary_mask(tmp_path: Path, picture: Pillow.Image, found: str) -> None:
+    """Several ids or colours are several foods, which nobody may merge in silence."""
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(SeveralFoodsError, match=f"a.png: holds several foods, {found}$"):
+        read_binary_mask(tmp_path / "a.png")
+
+
+def test_a_label_map_whose_background_is_not_entry_0_is_refused(tmp_path: Path) -> None:
+    """Black is background; where it is another entry, indices were reordered. Entries that no pixel has do not count."""
+    paletted(RAMP % 3, RED, GREEN, BLACK).save(tmp_path / "a.png")
+    with pytest.raises(PhotoError, match=r"a.png: entry 2 of the palette is black and entry 0, .* 8 bit gray"):
+        read_label_map(tmp_path / "a.png")
+    paletted(RAMP % 2, RED, GREEN, BLACK).save(tmp_path / "b.png")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "b.png"), RAMP % 2)

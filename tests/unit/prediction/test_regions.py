@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from pipeline.arrays import Image
 from pipeline.datasets.prompts import Prompt
@@ -99,6 +100,24 @@ def test_a_binary_mask_needs_no_choice(meal: Meal, white: int) -> None:
     assert region.mask.sum() == (RED[2] - RED[0] + 1) * (RED[3] - RED[1] + 1)
 
 
+def test_an_inverted_palette_changes_no_region(meal: Meal) -> None:
+    """White is the food, also where it has index 0."""
+    red = read_label_map(meal.label_map) == 1
+    for food in (red, ~red):
+        Pillow.fromarray(food.astype(np.uint8) * 255).quantize(2).save(meal.label_map)
+        (region,) = DrawnRegions(meal.label_map).find(read_photo(meal.photo), meal.photo)
+        np.testing.assert_array_equal(region.mask, food)
+
+
+def test_a_soft_mask_is_cut_at_half_and_said_to_be_soft(meal: Meal, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line names the file."""
+    ramp = np.tile(np.linspace(0, 255, WIDTH), (HEIGHT, 1)).astype(np.uint8)
+    save(ramp, meal.label_map)
+    (region,) = DrawnRegions(meal.label_map).find(read_photo(meal.photo), meal.photo)
+    np.testing.assert_array_equal(region.mask, ramp >= 128)
+    assert "meal.mask.png: a mask of many grays" in capsys.readouterr().err
+
+
 def test_a_folder_of_masks_is_matched_by_stem(meal: Meal, tmp_path: Path) -> None:
     """As in the official layout, or `<stem>.mask.png`; a photo without one is named."""
     photo = read_photo(meal.photo)
@@ -113,7 +132,7 @@ def test_masks_that_do_not_fit_are_refused(meal: Meal) -> None:
     """Black ones, and those of another size."""
     photo = read_photo(meal.photo)
     save(np.zeros((HEIGHT, WIDTH)), meal.label_map)
-    with pytest.raises(EmptyMaskError, match="every pixel is 0"):
+    with pytest.raises(EmptyMaskError, match="every pixel is black"):
         DrawnRegions(meal.label_map).find(photo, meal.photo)
     save(np.ones((7, 9)), meal.label_map)
     with pytest.raises(DatasetError, match=r"mask of 9 x 7 pixels, photo .*meal.png has 60 x 40"):

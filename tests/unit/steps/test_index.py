@@ -137,7 +137,7 @@ def test_equal_photos_of_one_split_are_not_across(raw: RawFolder) -> None:
 
 def test_extra_photos_join_with_masks_and_prompts(raw: RawFolder) -> None:
     """New categories follow the highest id; a known name keeps its own."""
-    folder = raw.add_extra("Chili Paste", "train", "two words", labels_of(0, 200, 3), seed=5)
+    folder = raw.add_extra("Chili Paste", "train", "two words", labels_of(0, 200, 200), seed=5)
     raw.add_extra("Chili Paste", "train", "clicked", None, seed=6)
     raw.add_extra("sauce", "test", "s", labels_of(1), seed=7)
     (folder / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nclicked,point,3,4,,\nclicked.png,box,1,2,9,7\n")
@@ -212,7 +212,6 @@ FAULTS: dict[str, tuple[ProblemKind, Callable[[RawFolder], object]]] = {
         lambda raw: save(labels_of(1, height=10, width=8), raw.label_map("train", "b")),
     ),
     "unknown id": (ProblemKind.UNKNOWN_CATEGORY, lambda raw: save(labels_of(1, 5, 6), raw.label_map("train", "b"))),
-    "void": (ProblemKind.UNKNOWN_CATEGORY, lambda raw: save(labels_of(1, 255), raw.label_map("train", "b"))),
     "empty label map": (ProblemKind.LABEL_MAP_EMPTY, lambda raw: save(labels_of(), raw.label_map("train", "b"))),
     "no photo": (ProblemKind.PHOTO_ABSENT, lambda raw: raw.photo("train", "b").unlink()),
     "no label map": (ProblemKind.LABEL_MAP_ABSENT, lambda raw: raw.label_map("train", "b").unlink()),
@@ -335,3 +334,71 @@ def test_the_real_photos_give_one_row_of_every_pair(shared: Path, tmp_path: Path
     found = {sample.sample_id: sample.mask_area for sample in read_samples(tmp_path / "index/samples.parquet")}
     assert found == expected
     assert len(found) == 1704
+
+
+def coloured(path: Path, *colours: tuple[int, int, int]) -> None:
+    """Give a label map a palette."""
+    with Image.open(path) as file:
+        picture = file.convert("P")
+    picture.putpalette([channel for colour in colours for channel in colour])
+    picture.save(path)
+
+
+BLACK, RED, GREEN, BLUE = (0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        ((BLACK, BLUE, GREEN), r"index 1 is #0000ff, in .*/a.png #ff0000"),
+        ((BLACK, GREEN, RED), r"index 1 is #00ff00, in .*/a.png #ff0000"),
+        ((BLACK, BLUE, RED), r"#ff0000 is index 2, in .*/a.png index 1"),
+    ],
+)
+def test_palettes_that_contradict_each_other_are_refused(
+    tmp_path: Path, second: tuple[tuple[int, int, int], ...], says: str
+) -> None:
+    """An index that is two colours, or a colour at two indices, is no category id, whatever the policy."""
+    raw = RawFolder(tmp_path / "raw")
+    raw.add("train", "a", labels_of(1), seed=1)
+    raw.add("train", "b", labels_of(2) if "index 2" in says else labels_of(1, 2), seed=2)
+    raw.add("test", "c", labels_of(1, 2), seed=3)
+    coloured(raw.label_map("train", "a"), BLACK, RED)
+    coloured(raw.label_map("train", "b"), *second)
+    for params in (FAIL, SKIP):
+        with pytest.raises(DatasetError, match=rf"b.png: palettes differ .*\({says}\); write .* 8 bit gray"):
+            indexed(raw, params)
+
+
+def test_palettes_that_agree_are_read_by_index(raw: RawFolder) -> None:
+    """Longer and shorter tables, repeated colours, and entries that no pixel has, do not matter."""
+    coloured(raw.label_map("train", "a"), BLACK, RED, GREEN)
+    coloured(raw.label_map("test", "c"), BLACK, RED, GREEN, BLUE, BLUE, BLUE, BLUE, RED)
+    coloured(raw.label_map("train", "b"), BLACK, RED, BLUE, GREEN, BLUE, BLUE, BLUE, RED)
+    samples, _ = indexed(raw)
+    assert [sample.category_id for sample in samples] == [2, 1, 7, 1, 2, 7]
+
+
+def test_void_is_no_food_and_no_reason_to_leave_a_photo_out(raw: RawFolder) -> None:
+    """255 by default; other values where asked for; a category cannot be void too."""
+    raw.add("train", "v", labels_of(1, 255, 7), seed=8)
+    samples, _ = indexed(raw)
+    assert [s.category_id for s in samples if s.photo_id == "train/v"] == [1, 7]
+    raw.add("train", "w", labels_of(1, 99), seed=9)
+    with pytest.raises(DatasetError, match="unknown ids 99"):
+        indexed(raw)
+    samples, summary = indexed(raw, IndexParams(on_error="fail", tiny_area=15, void=(255, 99)))
+    assert [s.category_id for s in samples if s.photo_id == "train/w"] == [1]
+    assert summary.settings.void == (255, 99)
+    with pytest.raises(DatasetError, match=r"category_id.txt: id 7 is in index.void too"):
+        indexed(raw, IndexParams(on_error="fail", tiny_area=15, void=(7,)))
+
+
+def test_a_soft_mask_is_flagged(raw: RawFolder) -> None:
+    """Half of white is the threshold, and whoever looks is told that there were many grays."""
+    raw.add_extra("ketchup", "train", "k", np.tile(np.arange(0, 256, 5), (8, 1)), seed=5)
+    samples, summary = indexed(raw)
+    (soft,) = (sample for sample in samples if sample.category == "ketchup")
+    assert soft.mask_area == 8 * sum(value >= 128 for value in range(0, 256, 5))
+    assert "soft_mask" in soft.flags
+    assert summary.splits["train"].flags["soft_mask"] == 1
