@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image as Pillow
 
+from pipeline.acquisition.entries import folded
 from pipeline.arrays import Image
 from pipeline.errors import ParamsError, PhotoError
 from pipeline.imaging.decode import PHOTO_FORMATS, read_photo
@@ -71,8 +72,17 @@ def _spooled(piped: Readable) -> Image:
 
 
 def short_names(photos: Sequence[Path]) -> Iterator[str]:
-    """Yield a name for the pictures of each photo: its stem, with its number in front where stems repeat."""
+    """Yield a name for the pictures of each photo: its stem, with its number in front where stems repeat.
+
+    No two are equal, whatever the photos are called, also where a file system ignores case and Unicode form.
+    """
     stems = [photo.stem if photo != STANDARD_INPUT else "photo" for photo in photos]
-    times = Counter(stem.casefold() for stem in stems)
+    times = Counter(map(folded, stems))
+    taken = set(times)
     for number, stem in enumerate(stems, start=1):
-        yield stem if times[stem.casefold()] == 1 else f"{number}-{stem}"
+        name = stem
+        if times[folded(stem)] > 1:
+            while folded(name) in taken:
+                name = f"{number}-{name}"
+            taken.add(folded(name))
+        yield name

@@ -1,10 +1,13 @@
 """Which photos are meant."""
 
 import io
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given as holds
+from hypothesis import strategies as st
 
 from pipeline.errors import ParamsError, PhotoError
 from pipeline.imaging.decode import read_photo
@@ -47,3 +50,14 @@ def test_pictures_of_different_photos_never_share_a_name() -> None:
     """Stems that repeat, on any file system, get their photo's number."""
     given = [Path("a/x.jpg"), Path("b/X.jpg"), Path("y.jpg"), STANDARD_INPUT]
     assert list(short_names(given)) == ["1-x", "2-X", "y", "photo"]
+
+
+STEMS = st.text("1-aAé\u0301e", min_size=1, max_size=5)
+
+
+@holds(st.lists(STEMS | st.from_regex(r"[1-9]-[1-9]?-?a", fullmatch=True), max_size=8))
+def test_short_names_are_all_different(stems: list[str]) -> None:
+    """Even if a photo is called like another one's number and stem, and for any case and Unicode form."""
+    given = [Path(f"{number}/{stem}.jpg") for number, stem in enumerate(stems)]
+    names = [unicodedata.normalize("NFC", name.casefold()) for name in short_names(given)]
+    assert len(set(names)) == len(names)
