@@ -1,5 +1,13 @@
 """Errors a user of the pipeline can act on: each message says what, where and what to do."""
 
+import errno
+
+OF_THE_FILE = frozenset(
+    {None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+    | {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+)
+"""Error numbers that a file can be to blame for: a decoder's own have none, or it sought where the file told it to."""
+
 
 def printable(text: str) -> str:
     """Return `text` as one line of valid Unicode, with escapes for what names and files may hold beyond that."""
@@ -16,6 +24,10 @@ class PipelineError(Exception):
 
 class ParamsError(PipelineError):
     """`params.yaml`, a settings file or a command line asks for something impossible."""
+
+
+class MachineError(PipelineError):
+    """Too little memory, too many open files or a disk that fails prevented reading: it says nothing about the file."""
 
 
 class SourceError(PipelineError):
@@ -76,3 +88,22 @@ class BusyError(PipelineError):
 
 class WorkerError(PipelineError):
     """A worker process ended before its work did."""
+
+
+def refuse_machine_fault(place: object, error: BaseException) -> None:
+    """Return if a file may be to blame for an error met while it was read.
+
+    Args:
+        place: The file.
+        error: What was raised.
+
+    Raises:
+        MachineError: If the machine is: it lacks memory or file handles, or the disk does not answer.
+    """
+    of_machine = isinstance(error, OSError) and error.errno not in OF_THE_FILE
+    if isinstance(error, MemoryError) or of_machine or "out of memory" in str(error).lower():
+        reason = " ".join(str(error).split()) or "not enough memory"
+        raise MachineError(
+            f"{place}: this machine could not read it ({reason}); the file may be sound: free memory, close files or "
+            "check the disk, and run the same command again"
+        ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, refuse_machine_fault
 from pipeline.params.base import Section, describe
 from pipeline.stores import Place, StoredFolder, lent
 
@@ -53,9 +53,17 @@ class Manifest(Section):
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the hexadecimal SHA-256 of a file, read in blocks.
+
+    Raises:
+        MachineError: If the disk does not answer, or too many files are open.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        refuse_machine_fault(path, error)
+        raise
 
 
 def settings_sha256(settings: Section) -> str:

@@ -56,6 +56,13 @@ def save(pixels: np.ndarray, path: Path) -> None:
     Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
+def flip_bit(path: Path) -> None:
+    """Flip one bit in the middle of a file, as a failing disk does."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def noise(height: int, width: int, seed: int) -> np.ndarray:
     """Return a random picture."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

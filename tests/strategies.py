@@ -30,6 +30,7 @@ def named_sample(sample_id: str, *, category: str = "bread") -> Sample:
         photo_height=1,
         photo_width=1,
         photo_sha256="0" * 64,
+        label_map_sha256=None,
         category=category,
         category_id=1,
         target=0,

@@ -1,6 +1,6 @@
 """Photos of extra categories below data/raw/extra: one food a photo, with a binary mask or prompts.
 
-Layout: `extra/<category>/<train or test>/<stem>.<suffix>` beside `<stem>.mask.png` (the food in one colour on black), or
+Layout: `extra/<category>/<train or test>/<stem>.<suffix>` beside `<stem>.mask.png` (the food in one colour on black) or
 named in `prompts.csv` of the same folder by file name or stem. Where both are there the mask counts.
 """
 

@@ -7,15 +7,23 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, refuse_machine_fault
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
 """What pyarrow raises on damaged files."""
 
 
 def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
-    """Return the error for a file that cannot be used as it is."""
+    """Return the error for a file that cannot be used as it is.
+
+    Raises:
+        MachineError: If the disk does not answer or too many files are open, which says nothing about the file.
+    """
     reason = " ".join(str(error).split())
+    if isinstance(error, MemoryError):  # the machine's, or a damaged file claims to be larger than it is
+        advice = f"free memory and run the same command again; if that does not help, run `dvc repro -f {stage}`"
+        return ManifestError(f"{path}: not enough memory for what it says to hold ({reason}); {advice}")
+    refuse_machine_fault(path, error)
     return ManifestError(f"{path}: not a readable Parquet file ({reason}); run `dvc repro -f {stage}`")
 
 

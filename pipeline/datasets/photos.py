@@ -1,5 +1,7 @@
-"""The photo of a sample, from the data set's folder or from a copy of it on object storage."""
+"""Files of samples, from the data set's folder or from a copy of it on object storage, held to the sample table."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,14 @@ from pipeline.datasets.samples import Sample
 from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_picture
 from pipeline.manifest import sha256_of
-from pipeline.stores import Place, lent
+from pipeline.stores import Place, StoredFolder, lent
 
 
 def read_photo_of(sample: Sample, raw: Place) -> Image:
     """Decode a photo as `picture_of` does, into an array.
 
     Raises:
-        DatasetError: If the copy lacks the photo or has another one.
+        DatasetError: If the photo is absent or another one than stage `index` read.
         PhotoError: If it cannot be decoded.
     """
     return np.array(picture_of(sample, raw))
@@ -26,23 +28,37 @@ def read_photo_of(sample: Sample, raw: Place) -> Image:
 def picture_of(sample: Sample, raw: Place) -> Pillow.Image:
     """Decode a photo upright, in RGB.
 
-    The bytes of a copy are held to the hash that `index` noted, since no DVC guards them.
-
     Raises:
-        DatasetError: If the copy lacks the photo or has another one.
+        DatasetError: If the photo is absent or another one than stage `index` read.
         PhotoError: If it cannot be decoded.
     """
-    if isinstance(raw, Path):
-        return read_picture(raw / sample.photo_path)
-    try:
-        with lent(raw, sample.photo_path) as path:
-            if sha256_of(path) == sample.photo_sha256:
-                return read_picture(path)
-    except FileNotFoundError as error:
-        raise not_mirrored(raw, sample.photo_path, "is not there") from error
-    raise not_mirrored(raw, sample.photo_path, "is another one than here")
+    with checked(raw, sample.photo_path, sample.photo_sha256) as path:
+        return read_picture(path)
 
 
-def not_mirrored(raw: Place, path: str, what: str) -> DatasetError:
-    """Return the error for a file that a copy of the data set does not have as it is here."""
-    return DatasetError(f"{raw}/{path}: {what}; copy data/raw to runtime.mirror again")
+@contextmanager
+def checked(raw: Place, name: str, sha256: str | None) -> Iterator[Path]:
+    """Lend the path of a file of the data set after its bytes were held to the hash that stage `index` noted.
+
+    DVC trusts its cache, and nobody guards a copy: a flipped bit of a JPEG is another photo, without any error.
+
+    Raises:
+        DatasetError: If the file is absent, or its bytes are others.
+    """
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(lent(raw, name))
+        except FileNotFoundError as error:
+            raise _other(raw, name, "is not there") from error
+        if not path.is_file():
+            raise _other(raw, name, "is not there")
+        if sha256_of(path) != sha256:
+            raise _other(raw, name, "is another one than stage `index` read")
+        yield path
+
+
+def _other(raw: Place, name: str, what: str) -> DatasetError:
+    if isinstance(raw, StoredFolder):
+        return DatasetError(f"{raw}/{name}: {what}; copy data/raw to runtime.mirror again")
+    mend = "`make mend`, then `dvc repro` or `dvc pull`, then `dvc checkout --relink`"
+    return DatasetError(f"{raw}/{name}: {what}; run {mend}: they bring back what was damaged or changed")

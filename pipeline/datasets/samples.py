@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.datasets.parquet import check_row_counts
+from pipeline.datasets.parquet import DAMAGE, check_row_counts, damaged
 from pipeline.errors import ManifestError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROWS_PER_GROUP = 4096
 
 
@@ -51,6 +51,8 @@ class Sample:
     """Pixels, after EXIF rotation."""
     photo_sha256: str
     """Hash of the photo file's bytes."""
+    label_map_sha256: str | None
+    """Hash of the bytes of the file that holds the mask; None where prompts stand in."""
     category: str
     """Category name."""
     category_id: int
@@ -78,14 +80,12 @@ class Sample:
     `duplicate_photo`, `duplicate_across_splits`; see `pipeline.datasets.scan` and `pipeline.datasets.duplicates`."""
 
 
-UNREADABLE = (pa.ArrowException, OSError, ValueError)
-"""What pyarrow raises on damaged files."""
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("sample_id", "photo_id", "split", "photo_path", "label_map_path")),
         ("mask_value", pa.int32()),
         *((name, pa.int32()) for name in ("photo_height", "photo_width")),
-        *((name, pa.string()) for name in ("photo_sha256", "category")),
+        *((name, pa.string()) for name in ("photo_sha256", "label_map_sha256", "category")),
         *((name, pa.int32()) for name in ("category_id", "target")),
         ("mask_area", pa.int64()),
         ("mask_share", pa.float64()),
@@ -131,15 +131,15 @@ def read_samples(path: Path) -> Iterator[Sample]:
             yield Sample(**row | {"flags": tuple(row["flags"])})
             rows += 1
         if rows != file.metadata.num_rows:
-            raise _damaged(path, ValueError(f"holds {rows} of {file.metadata.num_rows} rows"))
+            raise damaged(path, ValueError(f"holds {rows} of {file.metadata.num_rows} rows"), "index")
 
 
 def _rows(file: pq.ParquetFile, path: Path) -> Iterator[dict[str, Any]]:
     try:
         for batch in file.iter_batches(ROWS_PER_GROUP):
             yield from batch.to_pylist()
-    except UNREADABLE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error, "index") from error
 
 
 def read_categories(path: Path) -> tuple[Category, ...]:
@@ -152,7 +152,7 @@ def read_categories(path: Path) -> tuple[Category, ...]:
         try:
             return tuple(Category(**c) for c in json.loads(file.schema_arrow.metadata[b"categories"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error, "index") from error
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -161,16 +161,11 @@ def _open(path: Path) -> pq.ParquetFile:
         check_row_counts(file.metadata)
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run `dvc repro index`") from error
-    except UNREADABLE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error, "index") from error
     version = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise ManifestError(
             f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro index`"
         )
     return file
-
-
-def _damaged(path: Path, error: Exception) -> ManifestError:
-    reason = " ".join(str(error).split())
-    return ManifestError(f"{path}: not a readable Parquet file ({reason}); run `dvc repro -f index`")

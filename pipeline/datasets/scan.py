@@ -37,6 +37,7 @@ class _Photo(NamedTuple):
     height: int
     width: int
     sha256: str
+    label_map_sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class Scanner:
         return ScannedPhoto(tuple(samples), hashlib.sha256(header + label_map.tobytes()).hexdigest(), palette)
 
     def _photo(self, files: PhotoFiles, height: int, width: int) -> _Photo:
-        return _Photo(height, width, sha256_of(self.raw / files.photo_path))
+        label_map = None if files.annotation_path is None else sha256_of(self.raw / files.annotation_path)
+        return _Photo(height, width, sha256_of(self.raw / files.photo_path), label_map)
 
     def _regions(self, files: PhotoFiles, label_map: LabelMap) -> Iterator[tuple[Category, Region]]:
         if files.category is not None:
@@ -146,6 +148,7 @@ class Scanner:
             photo_height=photo.height,
             photo_width=photo.width,
             photo_sha256=photo.sha256,
+            label_map_sha256=photo.label_map_sha256,
             category=category.name,
             category_id=category.id,
             target=category.target,

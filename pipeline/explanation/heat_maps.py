@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64
 from PIL import Image as Pillow
 
 from pipeline.arrays import Mask
-from pipeline.datasets.parquet import DAMAGE, read_sound
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.perturbation import Branch
 from pipeline.params.analysis import ExplainParams
@@ -93,7 +93,7 @@ def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
     except DAMAGE as error:
-        raise ManifestError(f"{path}: not a readable Parquet file ({error}); run `dvc repro -f {stage}`") from error
+        raise damaged(path, error, stage) from error
     if not table.schema.equals(SCHEMA):
         raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f {stage}`")
     return tuple(_heat_map(row) for row in table.to_pylist())

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
 
 from pipeline.arrays import Image, LabelMap, Mask
-from pipeline.errors import PhotoError, SeveralFoodsError
+from pipeline.errors import MachineError, PhotoError, SeveralFoodsError, refuse_machine_fault
 
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
 """Formats of photos. Pillow knows more, among them EPS, for which it starts Ghostscript."""
@@ -51,13 +51,16 @@ DECODER_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError, MemoryError),
     *(struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning),
 )
-"""What the decoders of Pillow raise on damaged files."""
+"""What the decoders of Pillow raise on damaged files, and a machine in need during the same calls."""
+AVIF_DAMAGE = ("Failed to decode", "Conversion from YUV failed")
+"""Begin the only `RuntimeError` that a decoder of Pillow raises on a damaged file."""
 
 
 def read_photo(path: Path) -> Image:
     """Decode a photo upright, as `read_picture` does, into an array.
 
     Raises:
+        MachineError: If memory, file handles or the disk prevent it; the file may be sound.
         PhotoError: If the file is absent, damaged, no picture, or larger than `MAX_PIXELS`.
     """
     return np.array(read_picture(path))
@@ -157,9 +160,9 @@ def read_palette(path: Path) -> tuple[Colour, ...] | None:
 
 @contextmanager
 def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFile]:
-    if not path.is_file():  # a pipe would be waited on for ever
-        raise PhotoError(f"{path}: no such file; put it back or leave it out")
     try:
+        if not path.is_file():  # a pipe would be waited on for ever
+            raise PhotoError(f"{path}: no such file; put it back or leave it out")
         # An error of its own for what Pillow only warns about; other warnings concern metadata nobody reads.
         with warnings.catch_warnings(action="ignore"):
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
@@ -169,6 +172,9 @@ def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFil
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise PhotoError(f"{path}: more than {MAX_PIXELS} pixels; shrink the picture") from error
     except DECODER_ERRORS as error:
+        refuse_machine_fault(path, error)
+        if isinstance(error, RuntimeError) and not str(error).startswith(AVIF_DAMAGE):
+            raise MachineError(f"{path}: decoding failed ({error}); run the same command again") from error
         raise PhotoError(f"{path}: {_complaint(path, formats, error)}; replace the file or leave it out") from error
 
 
@@ -239,7 +245,7 @@ def _levels(picture: Pillow.Image, path: Path) -> np.ndarray:
         SeveralFoodsError: If there is more than one colour beside black and grays.
     """
     values = _opaque(picture, path)
-    levels = values.max(axis=-1).astype(np.int64)
+    levels: np.ndarray = values.max(axis=-1).astype(np.int64)
     if not (values == values[..., :1]).all():
         colours = np.unique(values[levels > 0], axis=0)
         if len(colours) > 1:

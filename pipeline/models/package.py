@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from pipeline.datasets.pairing import FoodVisible
 from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.datasets.sample_batch import ViewName
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, refuse_machine_fault
 from pipeline.manifest import sha256_of
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard
@@ -184,6 +184,7 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
+        refuse_machine_fault(path, error)
         text = " ".join(str(error).split())
         raise ManifestError(
             f"{path}: does not fit the model ({text}); run `dvc repro -f {stage_of(folder)}`"

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
-from pipeline.errors import WeightsError
+from pipeline.errors import WeightsError, refuse_machine_fault
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 LISTED = 5
@@ -50,6 +50,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors = load_state_dict(str(path), weights_only=True)
     except DAMAGE as error:
+        refuse_machine_fault(path, error)
         text = " ".join(str(error).split()).split(" No automatic")[0]
         raise WeightsError(
             f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.console import progress
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.samples import Sample, read_samples
 from pipeline.datasets.shards import Shards
-from pipeline.imaging.decode import read_photo
 from pipeline.params.analysis import ReportParams
 from pipeline.reporting.duels import Duel, answers_of, category_of
 from pipeline.reporting.headline import Finding
@@ -80,4 +80,4 @@ def _cards(samples: Mapping[str, Sample], photos: Photos) -> Iterator[tuple[str,
     views: Iterable[tuple[str, Views]] = pick_views(photos.shards.batches(SPLIT), samples)
     for sample_id, seen in progress(views, total=len(samples), what="samples", unit="sample"):
         sample = samples[sample_id]
-        yield sample_id, sample_card(sample, read_photo(photos.raw / sample.photo_path), seen, photos.ambiguous)
+        yield sample_id, sample_card(sample, read_photo_of(sample, photos.raw), seen, photos.ambiguous)

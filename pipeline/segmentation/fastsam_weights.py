@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.errors import WeightsError
+from pipeline.errors import WeightsError, refuse_machine_fault
 from pipeline.models.numerics import seeded
 from pipeline.params.masks import FastSamArchitectureName
 from pipeline.segmentation.contained_ultralytics import SAFE_LOAD, FastSAM, SegmentationModel, yaml_model_load
@@ -43,6 +43,7 @@ def load_fastsam(path: Path) -> FastSAM:
     try:
         network = FastSAM(str(path))
     except Exception as error:  # it lets through whatever a damaged or hostile file makes torch raise
+        refuse_machine_fault(path, error)
         text = " ".join(str(error).split())[:160]
         raise WeightsError(f"{path}: not a readable FastSAM file ({text}); {wanted()}") from error
     if network.task != "segment" or not isinstance(network.model, SegmentationModel):

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from segment_anything.modeling import Sam
 from torch import Tensor
 
-from pipeline.errors import WeightsError
+from pipeline.errors import WeightsError, refuse_machine_fault
 from pipeline.models.numerics import seeded
 from pipeline.params.masks import SamArchitectureName
 from pipeline.segmentation.official import SAM_FILES
@@ -53,6 +53,7 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; {wanted(architecture)}") from error
     except UNREADABLE as error:
+        refuse_machine_fault(path, error)
         text = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: not a readable state dict ({text}); {wanted(architecture)}") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):

@@ -15,6 +15,7 @@ from pipeline.arrays import Image
 from pipeline.console import note, progress
 from pipeline.datasets.choice import choose_named
 from pipeline.datasets.masks import MaskRows, Masks, StoredMask
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import plan_files
 from pipeline.datasets.samples import Sample, read_samples
 from pipeline.errors import ManifestError
@@ -28,7 +29,6 @@ from pipeline.evaluation.mask_agreement import (
     group_rows,
     measure,
 )
-from pipeline.imaging.decode import read_photo
 from pipeline.imaging.mask_comparison import compare_masks
 from pipeline.parallel import map_ordered
 from pipeline.params.masks import AgreementParams, SourceName
@@ -81,6 +81,7 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
         workers: Processes; no effect on the bytes.
 
     Raises:
+        DatasetError: If a photo is absent or another one than stage `index` read.
         ManifestError: If masks are absent, damaged, or of another sample table.
     """
     output.mkdir(parents=True, exist_ok=True)
@@ -151,7 +152,7 @@ def _write_pictures(
     named = choose_named(read_samples(samples), [row.sample_id for _, _, row in listed])
     for (file, _, _), numbered in zip(listed, named, strict=True):
         masks = [reader.locate(numbered.sample.split, numbered.row, 1).read(reader.folder)[0] for reader in readers]
-        photo = read_photo(raw / numbered.sample.photo_path)
+        photo = read_photo_of(numbered.sample, raw)
         Pillow.fromarray(_picture(photo, *masks)).save(pictures / file)
     return tuple(
         ShownSample(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pipeline.console import progress
 from pipeline.datasets.choice import choose_named
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.samples import read_samples
 from pipeline.datasets.shards import Shards
 from pipeline.explanation.heat_maps import FILE, read_heat_maps
-from pipeline.imaging.decode import read_photo
 from pipeline.params.analysis import ExplainParams, PerturbParams
 from pipeline.params.base import load_settings
 from pipeline.reporting.figures.gallery import EXPLAINED_RUNS, Material, draft_figures
@@ -52,7 +52,8 @@ def draw_figures(
         seed: Seed of the choice of examples.
 
     Raises:
-        ManifestError: If a file is damaged, or a photo or shard is absent.
+        DatasetError: If a photo is absent or another one than stage `index` read.
+        ManifestError: If a file is damaged, or a shard is absent.
     """
     drafts = draft_figures(_material(summary, sources, ambiguous, seed))
     if sources.raw is None:
@@ -102,4 +103,4 @@ def _scenes(sample_ids: Sequence[str], sources: Sources, raw: Path) -> Iterator[
     views = sources.shards.select(SPLIT, [numbered.row for numbered in chosen])
     for place, numbered in enumerate(progress(chosen, total=len(chosen), what="figures: samples", unit="sample")):
         sample = numbered.sample
-        yield sample.sample_id, make_scene(sample, read_photo(raw / sample.photo_path), views.row(place))
+        yield sample.sample_id, make_scene(sample, read_photo_of(sample, raw), views.row(place))

@@ -15,7 +15,7 @@ from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.photos import picture_of
 from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.samples import Sample, read_categories, read_samples
+from pipeline.datasets.samples import read_categories, read_samples
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
@@ -69,7 +69,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         mirror: URL below which photos and masks are read; no effect on the bytes.
 
     Raises:
-        DatasetError: If a photo is damaged, or photos, masks and sample table contradict each other.
+        DatasetError: If a photo is absent or another one than stage `index` read, or the masks are of other samples.
         ManifestError: If the masks are absent or damaged.
         SpaceError: If the disk has no room for the shards.
     """
@@ -118,7 +118,7 @@ def _write_file(
         )
     row = 0
     for of_photo in by_photo(planned.samples):
-        photo = _read_checked(seen.raw, of_photo[0])
+        photo = picture_of(of_photo[0], seen.raw)
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
         masks_of_photo = (mask.cropped() for mask in stored[row : row + len(of_photo)])
         for views in _views(photo, masks_of_photo, params):
@@ -129,10 +129,3 @@ def _write_file(
 
 def _views(photo: Pillow.Image, masks: Iterable[CroppedMask], params: PairParams) -> Iterator[Views]:
     return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)
-
-
-def _read_checked(raw: Place, sample: Sample) -> Pillow.Image:
-    photo = picture_of(sample, raw)
-    if photo.size != (sample.photo_width, sample.photo_height):
-        raise DatasetError(f"{raw}/{sample.photo_path}: other size than in the sample table; run `dvc repro`")
-    return photo

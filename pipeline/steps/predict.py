@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.arrays import Image
 from pipeline.console import progress
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, MachineError
 from pipeline.prediction.photos import open_photo, short_names
 from pipeline.prediction.pictures import heat_pictures, pictures_of, write_picture
 from pipeline.prediction.record import Food, PhotoRecord, food_record
@@ -49,7 +49,7 @@ def predict_photos(run: Run, finder: RegionFinder, photos: Sequence[Path], wante
     for photo, name in progress(named, total=len(photos), what=f"predict {run.name}", unit="photos"):
         try:
             foods, error = tuple(_foods(run, finder, photo, name, wanted)), None
-        except DatasetError as refusal:
+        except (DatasetError, MachineError) as refusal:
             foods, error = (), str(refusal)
         yield PhotoRecord(photo=str(photo), run=run.name, temperature=run.temperature, foods=foods, error=error)
 

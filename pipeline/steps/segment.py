@@ -88,7 +88,7 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
         mirror: URL below which photos and label maps are read; no effect on the bytes.
 
     Raises:
-        DatasetError: If a label map is damaged, or contradicts the sample table or its photo.
+        DatasetError: If a label map or photo is absent or another one than stage `index` read.
         SpaceError: If the disk has no room for the masks.
     """
     settings = settings_sha256(params)

@@ -97,7 +97,7 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
         mirror: URL below which photos, label maps and weights are read; no effect on the bytes.
 
     Raises:
-        DatasetError: If a photo or label map is damaged, or a prompt lies outside its photo.
+        DatasetError: If a photo or label map is absent or not as `index` read it, or a prompt lies outside its photo.
         ParamsError: If the source's package or the device is absent.
         WeightsError: If the weights are absent, damaged, or another source's.
     """

@@ -8,10 +8,10 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image
 from pipeline.datasets.choice import Numbered
+from pipeline.datasets.photos import picture_of
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ManifestError, ParamsError
 from pipeline.imaging.contact_sheet import SheetRow, contact_sheet
-from pipeline.imaging.decode import read_picture
 from pipeline.imaging.letterbox import Rect, letterbox
 
 PAD = 255
@@ -28,6 +28,7 @@ def write_sheet(chosen: Sequence[Numbered], *, raw: Path, shards: Path, sheet: P
         sheet: Picture to write.
 
     Raises:
+        DatasetError: If a photo is absent or another one than stage `index` read.
         ManifestError: If shards and sample table disagree.
         ParamsError: If `sheet` has no ending that names a picture format.
     """
@@ -49,7 +50,7 @@ def _rows(reader: Shards, split: str, chosen: Sequence[Numbered], raw: Path) -> 
         raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
     return [
         SheetRow(
-            photo=_boxed(raw / numbered.sample.photo_path, Rect(*batch.rects[row].tolist()), reader.image_size),
+            photo=_boxed(picture_of(numbered.sample, raw), Rect(*batch.rects[row].tolist()), reader.image_size),
             mask=batch.masks[row],
             roi=batch.roi[row],
             extra_roi=batch.extra_roi[row],
@@ -59,8 +60,8 @@ def _rows(reader: Shards, split: str, chosen: Sequence[Numbered], raw: Path) -> 
     ]
 
 
-def _boxed(photo: Path, rect: Rect, size: int) -> Image:
-    return letterbox(read_picture(photo), size=size, pad=PAD, rect=rect)
+def _boxed(photo: Pillow.Image, rect: Rect, size: int) -> Image:
+    return letterbox(photo, size=size, pad=PAD, rect=rect)
 
 
 def _caption(numbered: Numbered) -> str:

@@ -15,7 +15,7 @@ from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.pairing import FoodVisible, share_visible
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError, TrainingError, WeightsError
+from pipeline.errors import ModelError, TrainingError, WeightsError, refuse_machine_fault
 from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import sha256_of, sha256_of_manifest
 from pipeline.memory import available_bytes
@@ -168,6 +168,7 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     try:
         tensors = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
+        refuse_machine_fault(path, error)
         raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
     if backbone.stored_sha256 not in {None, sha256_of(path)}:
         raise WeightsError(f"{path}: not the weights that {backbone.name}'s card names; run `dvc repro {stage}`")

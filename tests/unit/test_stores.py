@@ -153,11 +153,11 @@ def test_masks_and_shards_of_a_mirror_are_those_of_the_data_here(bucket: str) ->
 
 @pytest.mark.parametrize("kind", ["img_dir", "ann_dir"])
 def test_a_mirror_of_other_files_is_refused(study: Path, kind: str) -> None:
-    """Photos by their hash, label maps by area, box and parts; each named by URL."""
+    """Photos and label maps by their hash; each named by URL."""
     stored(study / "data", "memory://other/data")
     path = f"data/raw/Images/{kind}/train/00000000.png"
     change(f"memory://other/{path}", (study / path).with_stem("00000001").read_bytes())
-    with pytest.raises(DatasetError, match=rf"^memory://other/{path}: is another one than here; copy data/raw to"):
+    with pytest.raises(DatasetError, match=rf"^memory://other/{path}: is another one than stage `index` .* copy"):
         write_masks(ANNOTATION, **PLACES, masks=Path("data/masks/annotation"), workers=1, mirror="memory://other")
         write_prompted_masks(SAM, **PLACES, **OF_SAM, mirror="memory://other")
 

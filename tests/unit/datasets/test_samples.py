@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.datasets.samples import (
     ROWS_PER_GROUP,
+    SCHEMA_VERSION,
     Category,
     Sample,
     read_categories,
@@ -28,6 +29,7 @@ SAMPLE = Sample(
     photo_height=20,
     photo_width=30,
     photo_sha256="0" * 64,
+    label_map_sha256="1" * 64,
     category="bread",
     category_id=1,
     target=0,
@@ -41,7 +43,9 @@ SAMPLE = Sample(
     prompts=None,
     flags=("tiny", "duplicate_photo"),
 )
-PROMPTED = replace(SAMPLE, label_map_path=None, mask_value=None, prompts='[{"point": [1.0, 2.0]}]', flags=())
+PROMPTED = replace(
+    SAMPLE, label_map_path=None, label_map_sha256=None, mask_value=None, prompts='[{"point": [1.0, 2.0]}]', flags=()
+)
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_a_table_of_another_version_is_refused(tmp_path: Path, metadata: dict[st
 def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
     """The right version does not excuse the wrong columns."""
     path = tmp_path / "samples.parquet"
-    metadata = {"schema_version": "1", "categories": "[]"}
+    metadata = {"schema_version": str(SCHEMA_VERSION), "categories": "[]"}
     pq.write_table(pa.table({"sample_id": ["a"]}).replace_schema_metadata(metadata), path)
     with pytest.raises(ManifestError, match="columns"):
         list(read_samples(path))

@@ -1,14 +1,18 @@
 """Photos and label maps as they are met in the wild."""
 
+import resource
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import features
 
-from pipeline.errors import PhotoError, SeveralFoodsError
+from pipeline.errors import MachineError, PhotoError, SeveralFoodsError
 from pipeline.imaging.decode import ORIENTATION_TAG, photo_size, read_binary_mask, read_label_map, read_photo
 
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)
@@ -286,9 +290,65 @@ def test_a_label_map_is_no_binary_mask(tmp_path: Path, picture: Pillow.Image, fo
 
 
 def test_a_label_map_whose_background_is_not_entry_0_is_refused(tmp_path: Path) -> None:
-    """Black is background; where it is another entry, indices were reordered. Entries that no pixel has do not count."""
+    """Black is background; where it is another entry, indices were reordered. Unused entries do not count."""
     paletted(RAMP % 3, RED, GREEN, BLACK).save(tmp_path / "a.png")
     with pytest.raises(PhotoError, match=r"a.png: entry 2 of the palette is black and entry 0, .* 8 bit gray"):
         read_label_map(tmp_path / "a.png")
     paletted(RAMP % 2, RED, GREEN, BLACK).save(tmp_path / "b.png")
     np.testing.assert_array_equal(read_label_map(tmp_path / "b.png"), RAMP % 2)
+
+
+@contextmanager
+def at_most(kind: int, amount: int) -> Iterator[None]:
+    """Take this process's room away while the block runs."""
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (amount, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
+
+
+def test_too_many_open_files_are_not_the_photos_fault(tmp_path: Path) -> None:
+    """The system's refusal is told as such: a sound photo must not be dropped for it."""
+    Pillow.fromarray(COLOURS).save(tmp_path / "a.png")
+    for read in (read_photo, read_label_map, photo_size):
+        with (
+            at_most(resource.RLIMIT_NOFILE, 0),
+            pytest.raises(MachineError, match="a.png: this machine could not read"),
+        ):
+            read(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png").shape == COLOURS.shape
+
+
+def test_want_of_memory_is_not_the_photos_fault(tmp_path: Path) -> None:
+    """The same photo is read once there is room."""
+    side = 8000
+    (tmp_path / "a.png").write_bytes(png(depth=8, colour=0, height=side, width=side, rows=bytes(side * (side + 1))))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    with at_most(resource.RLIMIT_AS, used + 100_000_000), pytest.raises(MachineError, match="a.png: .*free memory"):
+        read_photo(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png").shape == (side, side, 3)
+
+
+def test_a_disk_that_fails_is_not_the_photos_fault(tmp_path: Path) -> None:
+    """EIO, of the one file of Linux that always gives it."""
+    (tmp_path / "a.png").symlink_to("/proc/self/mem")
+    with pytest.raises(MachineError, match=r"a.png: .*Input/output error.*check the disk"):
+        read_photo(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_the_files_fault(tmp_path: Path) -> None:
+    """Its decoder raises RuntimeError, as an overloaded machine does, but says what is wrong with the file."""
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Pillow.fromarray(noise).save(tmp_path / "a.avif")
+    whole = (tmp_path / "a.avif").read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 97):
+        (tmp_path / "a.avif").write_bytes(whole[:place] + bytes(40) + whole[place + 40 :])
+        try:
+            read_photo(tmp_path / "a.avif")
+        except PhotoError:
+            refused += 1
+    assert refused

@@ -55,7 +55,8 @@ def make_sample(category: str = "rice") -> Sample:
     """Return one row of the sample table."""
     return Sample(
         sample_id="test/a/1", photo_id="test/a", split="test", photo_path="a.png", label_map_path="b.png",
-        photo_height=24, photo_width=48, photo_sha256="", category=category, category_id=1, mask_value=1, target=0,
+        photo_height=24, photo_width=48, photo_sha256="", label_map_sha256="", category=category,
+        category_id=1, mask_value=1, target=0,
         mask_area=1, mask_share=0.1, x0=0, y0=0, x1=1, y1=1, components=1, prompts=None, flags=(),
     )  # fmt: skip
 

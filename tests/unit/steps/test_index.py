@@ -14,7 +14,7 @@ from pipeline.acquisition.archive import use_native_decryption
 from pipeline.datasets.problems import ProblemKind
 from pipeline.datasets.samples import Sample, read_categories, read_samples
 from pipeline.datasets.summary import Summary
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, MachineError
 from pipeline.params.data import IndexParams
 from pipeline.params.model import ClassSetParams
 from pipeline.steps.index import build_index
@@ -402,3 +402,17 @@ def test_a_soft_mask_is_flagged(raw: RawFolder) -> None:
     assert soft.mask_area == 8 * sum(value >= 128 for value in range(0, 256, 5))
     assert "soft_mask" in soft.flags
     assert summary.splits["train"].flags["soft_mask"] == 1
+
+
+def test_a_machine_that_fails_drops_no_photo(raw: RawFolder) -> None:
+    """Under `skip` too the stage stops: the photo may be sound."""
+    for path in (raw.photo("train", "b"), raw.label_map("train", "b")):
+        whole = path.read_bytes()
+        path.unlink()
+        path.symlink_to("/proc/self/mem")  # reading it is an input/output error
+        for params in (SKIP, FAIL):
+            with pytest.raises(MachineError, match="b.png: this machine could not read it"):
+                indexed(raw, params)
+        path.unlink()
+        path.write_bytes(whole)
+    assert len(indexed(raw, SKIP)[0]) == 6

@@ -17,7 +17,7 @@ from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
-from tests.raw_folder import RawFolder, labels_of, noise, save
+from tests.raw_folder import RawFolder, flip_bit, labels_of, save
 
 PARAMS = PairParams(image_size=16, fill=0, pad=125, photos_per_file=2)
 
@@ -149,14 +149,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data: Path, monkeypatch: py
 
 
 def test_a_photo_that_changed_since_index_is_refused(data: Path) -> None:
-    """Another size than in the sample table, or a damaged file, is named."""
+    """One flipped bit is enough; the message names file and mend, and nothing is published."""
     photo = data / "raw/Images/img_dir/train/00000003.png"
-    save(noise(17, 16, 0), photo)
-    with pytest.raises(DatasetError, match=r"00000003.png: other size than in the sample table"):
+    flip_bit(photo)
+    with pytest.raises(DatasetError, match=r"00000003.png: is another one than stage `index` read; run `make mend`"):
         shards_of(data)
-    photo.write_bytes(photo.read_bytes()[:90])
-    with pytest.raises(DatasetError, match=r"00000003.png: damaged"):
+    photo.unlink()
+    with pytest.raises(DatasetError, match=r"00000003.png: is not there; run `make mend`, then `dvc repro`"):
         shards_of(data)
+    assert not (data / "shards").exists()
 
 
 def test_masks_of_another_index_are_refused(data: Path) -> None:

@@ -11,7 +11,7 @@ from pipeline.manifest import MANIFEST
 from pipeline.params.data import IndexParams, SegmentParams
 from pipeline.steps.index import build_index
 from pipeline.steps.segment import write_masks
-from tests.raw_folder import RawFolder, labels_of, save
+from tests.raw_folder import RawFolder, flip_bit, labels_of, save
 
 PARAMS = SegmentParams(source="annotation", photos_per_file=2)
 
@@ -86,7 +86,7 @@ def test_a_click_without_annotation_is_refused(raw: RawFolder) -> None:
 
 
 def test_a_label_map_that_changed_since_index_is_refused(raw: RawFolder, tmp_path: Path) -> None:
-    """Another size or a category that is gone names the file or the sample, and nothing is published."""
+    """One flipped bit is enough; the message names file and mend, and nothing is published."""
     segment(raw)
     arguments = {
         "raw": raw.path,
@@ -94,10 +94,10 @@ def test_a_label_map_that_changed_since_index_is_refused(raw: RawFolder, tmp_pat
         "masks": tmp_path / "new",
         "workers": 1,
     }
-    save(labels_of(1, 2, height=9), raw.label_map("train", "00000000"))
-    with pytest.raises(DatasetError, match=r"00000000.png: 10 x 9 pixels, its photo .* has 10 x 8"):
+    flip_bit(raw.label_map("train", "00000000"))
+    with pytest.raises(DatasetError, match=r"00000000.png: is another one than stage `index` read; run `make mend`"):
         write_masks(PARAMS, **arguments)
-    save(labels_of(1), raw.label_map("train", "00000000"))
-    with pytest.raises(DatasetError, match="train/00000000/2: no pixel"):
+    raw.label_map("train", "00000000").unlink()
+    with pytest.raises(DatasetError, match=r"00000000.png: is not there; run `make mend`"):
         write_masks(PARAMS, **arguments)
     assert not (tmp_path / "new").exists()
