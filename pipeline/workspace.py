@@ -1,9 +1,9 @@
 """Places for unfinished work: they outlive an interruption, while DVC wipes a stage's outputs before every run."""
 
 import hashlib
+import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +19,11 @@ DONE = "done"
 """Mark of work that is finished and published, but perhaps not yet recorded by DVC."""
 RECORD = Path("dvc.lock")
 """Where DVC records a finished stage, some time after its process has ended."""
+CODE = Path("data/code")
+"""Where stage `configure` lists the files that each stage can import."""
+ROOT = Path(__file__).parents[1]
 OURS = ("pipeline", "stages")
+"""Packages of this project below `ROOT`."""
 
 
 def unfinished_root() -> Path:
@@ -64,7 +68,7 @@ def unfinished(stage: str, *identity: str) -> Iterator[Path]:
         BusyError: If another process holds the folder.
     """
     sweep()
-    key = hashlib.sha256("\n".join([*identity, code_sha256()]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([*identity, code_sha256(stage)]).encode()).hexdigest()[:16]
     folder = unfinished_root() / f"{stage}-{key}"
     with claimed(_lock(folder), str(folder)):
         folder.mkdir(exist_ok=True)
@@ -76,13 +80,24 @@ def unfinished(stage: str, *identity: str) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def code_sha256() -> str:
-    """Return a hash of this project's modules that are loaded; see `pipeline.closure` for those that can be."""
+def code_sha256(stage: str) -> str:
+    """Return a hash of the code that can change what a stage makes, as it is now.
+
+    That is its import closure, which stage `configure` listed: modules are imported late, inside the work. Where there
+    is no list, all of this project's code counts.
+    """
+    listed = CODE / f"{os.environ.get(DVC_STAGE, stage).partition('@')[0]}.json"
+    files = json.loads(listed.read_bytes()) if listed.is_file() else _all_code()
     digest = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] in OURS and module.__file__:
-            digest.update(f"{name} {hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()}\n".encode())
+    for name in sorted(files):
+        path = ROOT / name
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
+        digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()
+
+
+def _all_code() -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for package in OURS for path in (ROOT / package).rglob("*.py")]
 
 
 def _lock(folder: Path) -> Path:
@@ -90,11 +105,19 @@ def _lock(folder: Path) -> Path:
 
 
 def sweep() -> None:
-    """Remove finished work that DVC has recorded since."""
+    """Remove finished work that DVC has recorded since.
+
+    The record's time tells it. Stage `configure` comes first whenever DVC runs, and DVC then writes the record anew:
+    what was not recorded by now, because DVC was killed, becomes unfinished work.
+    """
     for mark in sorted(unfinished_root().glob(f"*/{DONE}")):
         with suppress(BusyError), claimed(_lock(mark.parent), str(mark.parent)):
-            if mark.exists() and RECORD.exists() and RECORD.stat().st_mtime_ns > mark.stat().st_mtime_ns:
+            if not mark.exists():
+                continue
+            if RECORD.exists() and RECORD.stat().st_mtime_ns > mark.stat().st_mtime_ns:
                 shutil.rmtree(mark.parent)
+            elif os.environ.get(DVC_STAGE) == "configure":
+                mark.unlink()
 
 
 def publish(folder: Path, destination: Path) -> None:

@@ -7,8 +7,13 @@ from pipeline.steps.configure import configure, record_code
 
 
 def main() -> None:
-    """Check params.yaml; write data/settings, data/code and the plan of repetitions."""
-    configure(params=Path("params.yaml"), settings=Path("data/settings"), repetitions=Path("data/repeats/plan.json"))
+    """Check params.yaml and look at local data; write data/settings, data/code, and what was looked at and planned."""
+    configure(
+        params=Path("params.yaml"),
+        settings=Path("data/settings"),
+        repetitions=Path("data/repeats/plan.json"),
+        sources=Path("results/sources.json"),
+    )
     record_code(root=Path(), code=Path("data/code"))
 
 

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 - pytest finds them here
+
 install_import_hook("pipeline", "beartype.beartype")
 # The same examples on every run, and no deadline: a busy machine must not fail a test.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

@@ -21,6 +21,7 @@ LOCK = Path("dvc.lock")
 DATA = "data"
 UNSEEN = ("code", "raw", "explanations")
 """Folders of `data/` that only photos need, or only DVC."""
+HISTORY = "history.csv"
 LESSON = (f"{TEACHER}/{PREDICTIONS}", f"{STUDENT}/{PREDICTIONS}", f"{STUDENT}/{CARD}")
 """What a taught student leaves beside its summary and two models."""
 
@@ -38,6 +39,8 @@ def report_inputs(deps: Iterable[str]) -> Iterator[str]:
         match folder:
             case "index":
                 yield f"{dep}/{SUMMARY}"
+            case "runs":
+                yield from (f"{dep}/{file}" for file in (CARD, HISTORY))
             case "shards":
                 yield f"{dep}/{MANIFEST}"
             case "distilled":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ParamsError
 
@@ -18,6 +18,13 @@ class Section(BaseModel):
     def write(self, path: Path) -> None:
         """Write the values as JSON; equal values, equal bytes."""
         path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+class ReadsOutside(Section):
+    """Settings of a stage that may read files outside of the checkout."""
+
+    content: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """SHA-256 of what lies at each local path, by key; found by stage `configure`, never given in `params.yaml`."""
 
 
 SectionT = TypeVar("SectionT", bound=Section)

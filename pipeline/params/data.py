@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from pipeline.params.base import Section
+from pipeline.params.base import ReadsOutside, Section
 
 Geometry: TypeAlias = Literal["exact", "released"]
 """How the long side of a photo is fitted into the square."""
@@ -24,7 +24,7 @@ class DemoParams(Section):
     """Seed of every scene; scene i of a split depends on (seed, split, i) alone."""
 
 
-class DownloadParams(Section):
+class DownloadParams(ReadsOutside):
     """Section `download`: where photos come from and what may not be exceeded."""
 
     source: str

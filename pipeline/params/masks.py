@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from pipeline.params.base import Section
+from pipeline.params.base import ReadsOutside, Section
 from pipeline.params.data import SegmentParams
 
 SourceName: TypeAlias = Literal["annotation", "sam", "fastsam"]
@@ -36,7 +36,7 @@ class PromptParams(Section):
     """Seed of the jitter; its own, so that another seed of training leaves the masks cached."""
 
 
-class SamWeightsParams(Section):
+class SamWeightsParams(ReadsOutside):
     """What stage `mask_weights@sam` fetches."""
 
     architecture: SamArchitectureName
@@ -62,7 +62,7 @@ class SamParams(SamWeightsParams, SamDecoding):
     """Section `masks.sam`."""
 
 
-class FastSamWeightsParams(Section):
+class FastSamWeightsParams(ReadsOutside):
     """What stage `mask_weights@fastsam` fetches."""
 
     architecture: FastSamArchitectureName

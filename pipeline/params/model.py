@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from pipeline.params.base import Section, load_settings
+from pipeline.params.base import ReadsOutside, Section, load_settings
 
 Init: TypeAlias = Literal["timm", "torchvision"]
 """Whose rules draw random weights."""
@@ -15,7 +15,7 @@ Pairing: TypeAlias = Literal["exact", "by_photo"]
 """Which extra-ROI goes with a sample."""
 
 
-class BackboneParams(Section):
+class BackboneParams(ReadsOutside):
     """One entry of section `backbones`."""
 
     timm: str | None = None

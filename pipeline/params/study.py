@@ -1,6 +1,7 @@
 """The whole of `params.yaml`: its schema, and the check of everything that is asked for."""
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,8 +72,12 @@ class Study(Section):
         return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs, ambiguous=self.ambiguous)
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, *, recorded: Collection[str] = ()) -> Study:
     """Read `params.yaml`, choose the values of its data set and recipe, and check everything.
+
+    Args:
+        path: The file.
+        recorded: Paths of data sets that a study was made from, perhaps on another machine; they may be absent here.
 
     Raises:
         ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, a value is given for a data
@@ -91,7 +96,7 @@ def load_study(path: Path) -> Study:
         text = describe(error) if isinstance(error, ValidationError) else str(error)
         raise ParamsError(f"{path}: {text}") from error
     _check_names(study, path)
-    _check_dataset(study.dataset, names, path)
+    _check_dataset(study.dataset, (*names, *recorded), names, path)
     _check_variant(study, path)
     _check_seeds(study, path)
     _check_distillation(study, path)
@@ -124,9 +129,9 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check_dataset(dataset: str, names: tuple[str, ...], path: Path) -> None:
+def _check_dataset(dataset: str, known: tuple[str, ...], names: tuple[str, ...], path: Path) -> None:
     with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
-        if dataset in names or "://" in dataset or Path(dataset).exists():
+        if dataset in known or "://" in dataset or Path(dataset).exists():
             return
     raise ParamsError(f"{path}: dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL")
 

@@ -5,32 +5,143 @@ set's epochs, another machine's path of the same archive) leaves its results cac
 of on each file of code. See docs/decisions/settings.md.
 """
 
+import hashlib
 import json
 import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
+from pydantic import ValidationError
+
+from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
+from pipeline.acquisition.source import DEMO, is_remote, is_stored
 from pipeline.closure import import_closures
+from pipeline.console import note
 from pipeline.errors import ParamsError
-from pipeline.params.base import Section
+from pipeline.params.base import ReadsOutside, Section
 from pipeline.params.choices import among
-from pipeline.params.masks import settings_by_source, weights_by_source
+from pipeline.params.masks import OFFICIAL, RANDOM, settings_by_source, weights_by_source
 from pipeline.params.study import Study, load_study
 from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.workspace import unfinished_root
+
+Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
+"""Takes a path of `params.yaml` and lists the files there, none if it is not there."""
+OutsideT = TypeVar("OutsideT", bound=ReadsOutside)
 
 
-def configure(*, params: Path, settings: Path, repetitions: Path | None = None) -> None:
+class LocalSource(Section):
+    """What lay at a path outside of the checkout."""
+
+    path: str
+    """As `params.yaml` names it."""
+    sha256: str
+    """Of the file, or of the `sha256sum` listing of a folder's files."""
+
+
+class LocalSources(Section):
+    """Content of `results/sources.json`, which git carries: what the study was made from, for who has no such path."""
+
+    sources: dict[str, LocalSource]
+    """By key of `params.yaml`."""
+
+
+def configure(*, params: Path, settings: Path, repetitions: Path | None = None, sources: Path | None = None) -> None:
     """Write `settings/<stage>.json`, one file for each backbone, class set and mask source, and the plan `repetitions`.
+
+    The settings of stages that read local files hold a hash of these files. Of a path that is not here it is the one in
+    `sources`, the record of what the study was made from, which is written anew.
 
     Raises:
         ParamsError: If `params` asks for something impossible, see `load_study`, or to repeat what is no run.
     """
-    study = load_study(params)
+    record = _read_record(sources)
+    study = load_study(params, recorded=[source.path for source in record.sources.values()])
     _check_repeated(study, params)
+    look = _Look(params, record.sources)
+    study = _with_contents(study, look)
     shutil.rmtree(settings, ignore_errors=True)
     for name, section in sections(study).items():
         _write(section, settings / f"{name}.json")
     if repetitions is not None:
         _write(study.repetitions, repetitions)
+    if sources is not None:
+        _write(LocalSources(sources=look.found), sources)
+
+
+def _read_record(path: Path | None) -> LocalSources:
+    with suppress(FileNotFoundError, ValidationError):
+        return LocalSources.model_validate_json(path.read_bytes() if path else b"")
+    return LocalSources(sources={})
+
+
+@dataclass
+class _Look:
+    """Looks at local sources, and remembers what it saw."""
+
+    params: Path
+    recorded: Mapping[str, LocalSource]
+    """What an earlier look saw, perhaps on another machine, by key of `params.yaml`."""
+    found: dict[str, LocalSource] = field(default_factory=dict)
+    """What this look saw."""
+
+    def at(self, key: str, path: str, files_of: Lister) -> str | None:
+        """Return the SHA-256 of what lies at a path; of what is not here, that of the record, or None."""
+        if files := files_of(path):
+            name = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]
+            self.found[key] = LocalSource(
+                path=path, sha256=fingerprint(files, unfinished_root() / f"hashes/{name}.json")
+            )
+        elif key in self.recorded and self.recorded[key].path == path:
+            self.found[key] = self.recorded[key]
+            note(
+                f"{self.params}: {key}: {path} is not here; taken to be as recorded (SHA-256 {self.found[key].sha256})"
+            )
+        return self.found[key].sha256 if key in self.found else None
+
+    def inside(self, section: OutsideT, name: str, paths: Mapping[str, tuple[str, Lister]]) -> OutsideT:
+        """Return a section with the hashes of its paths.
+
+        Raises:
+            ParamsError: If `params.yaml` gives hashes itself.
+        """
+        if section.content:
+            raise ParamsError(f"{self.params}: {name}.content: is found by stage `configure`; remove it")
+        hashes = {key: self.at(f"{name}.{key}", *where) for key, where in paths.items()}
+        return section.model_copy(update={"content": {key: sha256 for key, sha256 in hashes.items() if sha256}})
+
+
+def _with_contents(study: Study, look: _Look) -> Study:
+    """Return the study with the hashes of all local files that its stages read."""
+    download = study.download
+    paths: dict[str, tuple[str, Lister]] = {
+        f"extra.{category}": (path, extra_files) for category, path in download.extra.items()
+    }
+    if not (download.source == DEMO or is_remote(download.source) or is_stored(download.source)):
+        paths["source"] = (download.source, data_set_files)
+    sam, fastsam = study.masks.sam, study.masks.fastsam
+    masks = {
+        "sam": look.inside(sam, "masks.sam", _weights(sam.weights)),
+        "fastsam": look.inside(fastsam, "masks.fastsam", _weights(fastsam.weights)),
+    }
+    backbones = {
+        name: look.inside(part, f"backbones.{name}", _weights(part.weights)) for name, part in study.backbones.items()
+    }
+    return study.model_copy(
+        update={
+            "download": look.inside(download, "download", paths),
+            "masks": study.masks.model_copy(update=masks),
+            "backbones": backbones,
+        }
+    )
+
+
+def _weights(value: str) -> dict[str, tuple[str, Lister]]:
+    named = value.partition(":")[0] in {"none", "hub", "torchvision", OFFICIAL, RANDOM}
+    return {} if named or is_remote(value) else {"weights": (value, single_file)}
 
 
 def _check_repeated(study: Study, params: Path) -> None:

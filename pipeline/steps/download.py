@@ -162,5 +162,7 @@ def _verified(params: DownloadParams, archive: Archive) -> SourceRecord:
 
 
 def _announce(record: SourceRecord, params: DownloadParams) -> None:
-    pinned = "" if params.sha256 else " (set download.sha256 to insist on it)"
+    remote = is_remote(params.source) or is_stored(params.source)
+    unseen = "; a change there goes unnoticed: `dvc repro --force download` looks again" if remote else ""
+    pinned = "" if params.sha256 else f" (set download.sha256 to insist on it{unseen})"
     note(f"{record.name}: {readable(record.bytes)}, SHA-256 {record.sha256}{pinned}")

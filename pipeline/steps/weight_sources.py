@@ -116,7 +116,10 @@ def _downloaded(url: str, sha256: str | None, name: str) -> Iterator[Path]:
             path.unlink()
         _insist(found, expected, f"backbones.{name}: {without_secrets(url)}", "run again to fetch it anew")
         if not expected:
-            note(f"{path.name}: SHA-256 {found} (set backbones.{name}.sha256 to insist on it)")
+            note(
+                f"{path.name}: SHA-256 {found} (set backbones.{name}.sha256 to insist on it; a change there goes "
+                f"unnoticed: `dvc repro --force weights@{name}` looks again)"
+            )
         yield path
 
 

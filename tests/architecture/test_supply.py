@@ -19,6 +19,7 @@ ENTRY = re.compile(r"^[\w.-]+(?:\[[^\]]*\])?==.*\\\n((?:    --hash=sha256:[0-9a-
         ("requirements.txt", "requirements.lock"),
         ("requirements.txt", "requirements-dev.lock"),
         ("requirements-dev.txt", "requirements-dev.lock"),
+        ("requirements-ray.txt", "requirements-dev.lock"),
     ],
 )
 def test_a_lock_has_every_version_that_is_asked_for(asked: str, lock: str) -> None:

@@ -13,8 +13,6 @@ from pipeline.errors import DatasetError, ParamsError, WorkerError
 from tests.actor_work import Counter, die, die_at_first, meet, refuse, visible_gpus
 from tests.ray_cluster import STORE, TwoNodes, make_fifos, two_nodes
 
-pytest.importorskip("ray", reason="optional: requirements-ray.txt")
-
 CORES, GPUS = {"CPU": 8.0, "memory": 1e9}, {"CPU": 8.0, "GPU": 4.0}
 
 

@@ -20,8 +20,6 @@ from pipeline.steps.segment import write_masks
 from tests.raw_folder import RawFolder, labels_of
 from tests.ray_cluster import TwoNodes, kill_once_stuck, losing_node, make_fifos, stuck_on_second, two_nodes
 
-pytest.importorskip("ray", reason="optional: requirements-ray.txt")
-
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[TwoNodes]:

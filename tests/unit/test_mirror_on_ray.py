@@ -16,8 +16,6 @@ from tests.raw_folder import RawFolder, labels_of
 from tests.ray_cluster import TwoNodes, losing_node, two_nodes
 from tests.unit.demo.test_dataset import contents
 
-pytest.importorskip("ray", reason="optional: requirements-ray.txt")
-
 RAW, SAMPLES, MASKS, SHARDS = (
     Path(f"data/{name}") for name in ("raw", "index/samples.parquet", "masks/annotation", "shards/annotation")
 )

@@ -1,16 +1,15 @@
 """Unfinished work survives a failure, is never taken up by other parameters, and belongs to one process."""
 
 import errno
+import json
 import os
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from pipeline.errors import BusyError
-from pipeline.workspace import DONE, code_sha256, publish, stage_claimed, unfinished
+from pipeline.workspace import DONE, publish, stage_claimed, unfinished
 
 
 @pytest.fixture(autouse=True)
@@ -78,26 +77,46 @@ def test_finished_work_that_dvc_recorded_is_never_taken_up(checkout: Path, monke
         assert not list(again.iterdir())
 
 
-def test_work_of_other_code_is_never_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An edit of the code between a kill and the next run changes the result, so nothing may be left of the old one."""
-    with pytest.raises(RuntimeError), unfinished("pair", "a") as folder:
+def test_finished_work_that_no_record_has_outlives_the_next_run_of_configure(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`configure` comes first whenever DVC runs, and its own record is newer than what a killed DVC left unrecorded."""
+    monkeypatch.chdir(checkout)
+    finish(monkeypatch)
+    monkeypatch.setenv("DVC_STAGE", "configure")
+    with stage_claimed():
+        pass
+    (checkout / "dvc.lock").touch()
+    monkeypatch.setenv("DVC_STAGE", "pair@annotation")
+    with stage_claimed(), unfinished("pair", "a") as again:
+        assert (again / "shard").read_text() == "pixels"
+
+
+@pytest.fixture
+def sources(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a checkout of two modules, of which `configure` lists one for stage `pair` and none for `segment`."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr("pipeline.workspace.ROOT", checkout)
+    package = checkout / "pipeline"
+    package.mkdir()
+    for name in ("late", "other"):
+        (package / f"{name}.py").write_text("a = 1\n")
+    (checkout / "data/code").mkdir(parents=True)
+    (checkout / "data/code/pair.json").write_text(json.dumps({"pipeline/late.py": "0" * 64}))
+    return package
+
+
+@pytest.mark.parametrize(
+    ("stage", "edited", "taken_up"),
+    [("pair", "late", False), ("pair", "other", True), ("segment", "late", False), ("segment", "other", False)],
+)
+def test_work_of_other_code_is_never_taken_up(sources: Path, stage: str, edited: str, *, taken_up: bool) -> None:
+    """Nothing of these modules is imported: what counts is what the stage can import, or all where nobody listed it."""
+    with pytest.raises(RuntimeError), unfinished(stage, "a") as folder:
         raise RuntimeError
-    monkeypatch.setattr("pipeline.workspace.code_sha256", lambda: "other code")
-    with unfinished("pair", "a") as other:
-        assert other != folder
-
-
-def test_the_hash_of_the_code_follows_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any module of this project that is loaded counts."""
-    file = tmp_path / "extra.py"
-    module = ModuleType("pipeline.extra")
-    module.__file__ = str(file)
-    hashes = {code_sha256()}
-    monkeypatch.setitem(sys.modules, "pipeline.extra", module)
-    for text in ("a = 1", "a = 2"):
-        file.write_text(text)
-        hashes.add(code_sha256())
-    assert len(hashes) == 3
+    (sources / f"{edited}.py").write_text("a = 2\n")
+    with unfinished(stage, "a") as other:
+        assert (other == folder) is taken_up
 
 
 def test_a_stage_of_dvc_is_run_by_one_process(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Each stage gets exactly the settings it depends on."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams, TrainParams
 from pipeline.steps.configure import configure
+from tests.raw_folder import RawFolder, labels_of
 from tests.unit.params.test_study import edited
 
 
@@ -113,3 +116,90 @@ def test_only_runs_can_be_repeated(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"repeat.runs: 'vit\+vit-al' is .*did you mean 'vit\+vit-all'"):
         plan_of(root, tmp_path, seeds=[1], repeat__runs=["vit+vit-al"])
     plan_of(root, tmp_path, seeds=[1], repeat__runs=["mixer+mixer-all"], roi="mixer", extra_roi="mixer")
+
+
+def looked(root: Path, folder: Path, **changes: object) -> dict[str, bytes]:
+    """Return the settings of a study whose record of sources lies in `folder`."""
+    shutil.rmtree(folder / "settings", ignore_errors=True)
+    params, sources = edited(root, folder, **changes), folder / "results/sources.json"
+    configure(params=params, settings=folder / "settings", sources=sources)
+    return settings_of(folder / "settings")
+
+
+def differing(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
+    """Return the settings files that differ."""
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> dict[str, Path]:
+    """Make a file or folder for every parameter that may name one."""
+    extra = RawFolder(tmp_path / "raw").add_extra("ketchup", "train", "IMG_1", labels_of(1)).parent
+    paths = {"dataset": tmp_path / "a.zip", "vit": tmp_path / "vit.pth", "sam": tmp_path / "sam.pth"}
+    for path in paths.values():
+        path.write_bytes(b"first")
+    return paths | {"extra": extra}
+
+
+def changes_of(outside: dict[str, Path]) -> dict[str, object]:
+    """Return the parameters that name them."""
+    return {
+        "dataset": str(outside["dataset"]),
+        "download__extra": {"ketchup": str(outside["extra"])},
+        "backbones__vit__weights": str(outside["vit"]),
+        "masks__sam__weights": str(outside["sam"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "settings"),
+    [
+        ("dataset", "download.json"),
+        ("extra", "download.json"),
+        ("vit", "backbones/vit.json"),
+        ("sam", "mask_weights/sam.json"),
+    ],
+)
+def test_data_outside_the_checkout_is_in_the_settings_of_the_stage_that_reads_it(
+    root: Path, tmp_path: Path, outside: dict[str, Path], place: str, settings: str
+) -> None:
+    """Nothing changes while nothing changes there, or if it is written again as it was; then one stage's settings."""
+    before = looked(root, tmp_path, **changes_of(outside))
+    assert looked(root, tmp_path, **changes_of(outside)) == before
+    (outside["dataset"]).write_bytes(b"first")
+    assert looked(root, tmp_path, **changes_of(outside)) == before
+    (outside["extra"] / "train/prompts.csv" if place == "extra" else outside[place]).write_bytes(b"other")
+    assert differing(before, looked(root, tmp_path, **changes_of(outside))) == {settings}
+
+
+def test_what_is_absent_here_is_as_recorded(root: Path, tmp_path: Path, outside: dict[str, Path]) -> None:
+    """A clone that has pulled the outputs needs no source; git carries the record."""
+    before = looked(root, tmp_path, **changes_of(outside))
+    for name in ("dataset", "vit", "sam"):
+        outside[name].unlink()
+    shutil.rmtree(outside["extra"])
+    assert looked(root, tmp_path, **changes_of(outside)) == before
+    (tmp_path / "results/sources.json").unlink()
+    with pytest.raises(ParamsError, match=r"dataset '.*a\.zip' is .*nor an existing path"):
+        looked(root, tmp_path, **changes_of(outside))
+
+
+def test_a_record_speaks_for_its_own_path_only(root: Path, tmp_path: Path, outside: dict[str, Path]) -> None:
+    """Another path that is not here is a mistake, or for the stage to say that needs it."""
+    before = looked(root, tmp_path, backbones__vit__weights=str(outside["vit"]))
+    assert b"content" in before["backbones/vit.json"]
+    after = looked(root, tmp_path, backbones__vit__weights=str(tmp_path / "absent.pth"))
+    assert b"content" not in after["backbones/vit.json"]
+
+
+def test_a_study_without_local_sources_has_the_settings_it_had(root: Path, tmp_path: Path) -> None:
+    """The demo, and weights from elsewhere; what git carries says so."""
+    values = {"backbones__vit__weights": "https://example.org/vit.pth", "backbones__deit__weights": "hub"}
+    assert not [name for name, text in looked(root, tmp_path, **values).items() if b"content" in text]
+    assert json.loads((tmp_path / "results/sources.json").read_text()) == {"sources": {}}
+
+
+def test_hashes_are_found_not_given(root: Path, tmp_path: Path) -> None:
+    """A hash to insist on has a key of its own."""
+    with pytest.raises(ParamsError, match=r"backbones\.vit\.content: is found by stage `configure`; remove it"):
+        looked(root, tmp_path, backbones__vit__content={"weights": "0" * 64})

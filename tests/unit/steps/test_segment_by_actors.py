@@ -16,8 +16,6 @@ from tests.raw_folder import labels_of
 from tests.ray_cluster import TwoNodes, killed_once_stuck, make_fifos, stuck_on_second, two_nodes
 from tests.unit.steps.test_segment_prompted import FASTSAM, SAM, bytes_of, folder_of, indexed, stored_weights
 
-pytest.importorskip("ray", reason="optional: requirements-ray.txt")
-
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[TwoNodes]:

@@ -1,0 +1,96 @@
+"""What local sources hold, as one SHA-256 each: how stage `configure` notices that data outside the checkout changed.
+
+Content alone counts, so that every machine of a team finds the same. A file whose size, times and inode are those of
+the last look is not read again.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.acquisition.checksum import hash_file, hash_listing
+from pipeline.acquisition.extra import CLUTTER, SPLITS
+from pipeline.acquisition.folder import data_set_root
+from pipeline.acquisition.layout import official_files
+from pipeline.acquisition.source import local_path
+from pipeline.console import byte_progress
+from pipeline.errors import SourceError
+
+SETTLED = 2.0
+"""Seconds without a change after which times are trusted; a file system may give two writes in a row the same."""
+WHOLE = ""
+"""Name of a source's only file, whose hash is the source's."""
+
+
+def data_set_files(source: str) -> dict[str, Path]:
+    """Return the files of a data set by name: an archive, or the official files of a folder; none if it is not there.
+
+    Args:
+        source: Path or file:// URL.
+    """
+    with suppress(SourceError):
+        path = local_path(source)
+        if not path.is_dir():
+            return {WHOLE: path}
+        root = data_set_root(path)
+        return {name: root / name for name in official_files(root)}
+    return {}
+
+
+def extra_files(place: str) -> dict[str, Path]:
+    """Return photos, masks and prompts of an extra category by name; none if there is no such folder."""
+    folder = Path(place).expanduser()
+    found = (path for split in SPLITS for path in sorted((folder / split).glob("[!.]*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in found if path.name.casefold() not in CLUTTER}
+
+
+def single_file(place: str) -> dict[str, Path]:
+    """Return a file, of weights for instance; none if it is not there."""
+    path = Path(place).expanduser()
+    return {WHOLE: path} if path.is_file() else {}
+
+
+def fingerprint(files: Mapping[str, Path], memory: Path) -> str:
+    """Return the SHA-256 of a file, or of the `sha256sum` listing of several.
+
+    Args:
+        files: Path by name below the source.
+        memory: File that keeps the hashes for the next time; made if absent.
+    """
+    known, found = _remembered(memory), {name: _state(path) for name, path in files.items()}
+    changed = {name for name, state in found.items() if known.get(name, [])[:-1] != state}
+    total, done = sum(found[name][0] for name in changed), 0
+    hashes = {name: str(known[name][-1]) for name in files.keys() - changed}
+    with byte_progress("look for changes") as report:
+        for name in sorted(changed):
+            hashes[name] = hash_file(files[name], lambda read, _: report(done + read, total))  # noqa: B023
+            done += found[name][0]
+    if changed or known.keys() != files.keys():
+        _remember({name: [*found[name], hashes[name]] for name in files if _settled(files[name], found[name])}, memory)
+    return hashes[WHOLE] if WHOLE in hashes else hash_listing(hashes.items())
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _settled(path: Path, state: list[int]) -> bool:
+    return state == _state(path) and max(state[1:3]) < time.time_ns() - SETTLED * 1e9
+
+
+def _remembered(memory: Path) -> dict[str, list[int | str]]:
+    with suppress(FileNotFoundError, ValueError):
+        known: dict[str, list[int | str]] = json.loads(memory.read_bytes())
+        return known
+    return {}
+
+
+def _remember(hashes: Mapping[str, list[int | str]], memory: Path) -> None:
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    part = memory.with_suffix(f".{os.getpid()}")  # another experiment may look at the same time
+    part.write_text(json.dumps(hashes), encoding="utf-8")
+    part.replace(memory)

@@ -1,0 +1,54 @@
+"""What a test may be skipped for: something that the machine lacks, never a package that `make test` installs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LACKS = (
+    "there is no GPU",
+    "no ../shared beside the checkout",
+    "none of chromium",
+    "torch.compile needs a C++ compiler",
+    "no disk of its own without the right to mount",
+)
+"""Beginnings of reasons: a GPU, data and weights, a browser, a compiler, and a right."""
+LEFT_OUT = "ultralytics (AGPL-3.0) was left out"
+"""What the README lets a user take from `requirements.txt`."""
+REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+
+
+def may_skip(reason: str) -> bool:
+    """Tell whether a test may be skipped for this reason."""
+    if reason == LEFT_OUT:
+        return "\nultralytics" not in REQUIREMENTS.read_text(encoding="utf-8")
+    return reason.startswith(LACKS)
+
+
+def _judge(report: Any) -> None:
+    """Turn a skip for any other reason into a failure."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        file, line, said = report.longrepr
+        reason = said.removeprefix("Skipped: ")
+        if not may_skip(reason):
+            report.outcome = "failed"
+            report.longrepr = (
+                f"{file}:{line}: skipped ({reason}); install what `make test` installs, see tests/skips.py"
+            )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Judge a test that was skipped."""
+    report = yield
+    _judge(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    """Judge a file that was skipped as a whole."""
+    report = yield
+    _judge(report)
+    return report
