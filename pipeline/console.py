@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from tqdm import tqdm
 
 from pipeline import processor  # noqa: F401 - every stage imports this module first, before numpy
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from pipeline.space import full_disk_named
 from pipeline.workspace import stage_claimed
 
@@ -48,8 +48,8 @@ def byte_progress(what: str) -> Iterator[ByteReport]:
 
 
 def note(message: str) -> None:
-    """Print one line without tearing a progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    """Print lines without tearing a progress bar; what names of files or foods hold cannot drive the terminal."""
+    tqdm.write("\n".join(map(printable, message.split("\n"))), file=sys.stderr)
 
 
 def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
@@ -73,7 +73,10 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}; mend that and run the same command again", file=sys.stderr)
+        print(
+            f"error: {printable(str(error.filename))}: {error.strerror}; mend that and run the same command again",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except MemoryError:
         print("error: not enough memory; close other programs, or lower runtime.workers or the batch", file=sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from pipeline.errors import ManifestError, refuse_machine_fault
-from pipeline.params.base import Section, describe
+from pipeline.params.base import Name, Section, describe
 from pipeline.stores import Place, StoredFolder, lent
 
 MANIFEST = "manifest.json"
@@ -44,7 +44,7 @@ class Manifest(Section):
     """Mask source: annotation, sam or fastsam."""
     image_size: int = Field(ge=0, le=LARGEST_IMAGE)
     """Side of the stored squares in pixels; 0 for masks, which have the photo's size."""
-    categories: tuple[str, ...]
+    categories: tuple[Name, ...]
     """Category name by target index."""
     settings_sha256: str
     """Hash of the settings that made the files."""

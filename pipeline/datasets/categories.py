@@ -60,7 +60,7 @@ def parse_category_names(text: str) -> dict[int, str]:
     """Return folded name by id from lines `id name`, separated by blanks or tabs; ids may have gaps.
 
     Raises:
-        ValueError: If a line has another form, an id or a name comes twice, or no food is named.
+        ValueError: If a line has another form or an unprintable name, an id or a name comes twice, or no food is named.
     """
     names: dict[int, str] = {}
     for number, line in enumerate(text.split("\n"), start=1):
@@ -78,7 +78,10 @@ def _parse_line(line: str, number: int) -> tuple[int, str]:
     match = _LINE.fullmatch(line.strip())
     if match is None or len(match[1]) > len("0255") or int(match[1]) > LARGEST_ID:
         raise ValueError(f"line {number}: {line.strip()!r} is no id from 0 to {LARGEST_ID} and a name")
-    return int(match[1]), fold_name(match[2])
+    name = fold_name(match[2])
+    if not name.isprintable():
+        raise ValueError(f"line {number}: {name!a} has characters that cannot be printed")
+    return int(match[1]), name
 
 
 def number_categories(names: dict[int, str], extra: Iterable[str]) -> tuple[Category, ...]:
@@ -92,11 +95,13 @@ def number_categories(names: dict[int, str], extra: Iterable[str]) -> tuple[Cate
         Categories in target order, which is the order of ids.
 
     Raises:
-        DatasetError: If an extra category has the background's name or none.
+        DatasetError: If an extra category has the background's name or none, or one that cannot be printed.
     """
     extra = set(extra)
     if refused := extra & {"", names.get(BACKGROUND, "background")}:
         raise DatasetError(f"extra category {refused.pop()!r}: background is no food; rename it in download.extra")
+    if unprintable := sorted(name for name in extra if not name.isprintable()):
+        raise DatasetError(f"extra category {unprintable[0]!a} has characters that cannot be printed; rename it")
     foods = {i: name for i, name in names.items() if i != BACKGROUND}
     new = sorted(extra - set(foods.values()))
     foods |= dict(enumerate(new, start=max(names) + 1))

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.datasets.categories import fold_name, read_listing
-from pipeline.datasets.layout import SPLITS, PhotoFiles, ambiguous, files_by_stem, is_picture, not_listed, stem_of
+from pipeline.datasets.layout import (
+    SPLITS,
+    UNPRINTABLE,
+    PhotoFiles,
+    ambiguous,
+    files_by_stem,
+    is_picture,
+    not_listed,
+    stem_of,
+)
 from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.errors import DatasetError
@@ -74,7 +83,7 @@ def _join(
         if len(names) > 1:
             return Problem(ProblemKind.AMBIGUOUS_FILES, f"{folder.below}/{names[0]}", ambiguous(names))
     if not path.isprintable():
-        return Problem(ProblemKind.NAME_UNUSABLE, path, "the name holds characters that cannot be printed")
+        return Problem(ProblemKind.NAME_UNUSABLE, path, UNPRINTABLE)
     if not masks and not prompts:
         return Problem(ProblemKind.ANNOTATION_ABSENT, path, "neither a mask nor prompts say where the food is")
     return PhotoFiles(

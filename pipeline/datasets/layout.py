@@ -17,6 +17,7 @@ SUFFIXES = frozenset(
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
 """What may follow the stem of a photo or label map, in any case."""
+UNPRINTABLE = "the name holds characters that cannot be printed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def _join(split: str, stem: str, photos: Sequence[str], label_maps: Sequence[str
     for folder, names in ((PHOTOS, photos), (LABEL_MAPS, label_maps)):
         if len(names) > 1:
             return Problem(ProblemKind.AMBIGUOUS_FILES, f"{folder}/{split}/{names[0]}", ambiguous(names))
+        if not names[0].isprintable():
+            return Problem(ProblemKind.NAME_UNUSABLE, f"{folder}/{split}/{names[0]}", UNPRINTABLE)
     return PhotoFiles(
         photo_id=f"{split}/{stem}",
         split=split,

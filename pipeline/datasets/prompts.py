@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.escaping import from_spreadsheet
+
 COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
 
 
@@ -60,7 +62,7 @@ def parse_prompts(text: str) -> dict[str, tuple[Prompt, ...]]:
         for row in reader:
             if any(field.strip() for field in row):
                 photo, prompt = _parse_row([field.strip() for field in row])
-                prompts[photo].append(prompt)
+                prompts[from_spreadsheet(photo)].append(prompt)
     except (ValueError, csv.Error) as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
     return {photo: tuple(found) for photo, found in prompts.items()}

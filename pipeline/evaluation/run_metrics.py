@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from pipeline.arrays import Targets
+from pipeline.escaping import spreadsheet
 from pipeline.evaluation.metrics import (
     Confusion,
     Predictions,
@@ -99,4 +100,4 @@ def _write_csv(path: Path, header: Row, rows: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(spreadsheet, row) for row in rows)

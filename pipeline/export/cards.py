@@ -5,6 +5,8 @@ from typing import Any
 from huggingface_hub import DatasetCardData, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.escaping import markdown
+
 
 def card_text(header: ModelCardData | DatasetCardData, template: str, **values: Any) -> str:
     """Return a card; same header and values, same text.
@@ -22,5 +24,9 @@ def card_text(header: ModelCardData | DatasetCardData, template: str, **values: 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": lambda share: f"{100 * share:.1f} %", "grouped": "{:,}".format}
+    environment.filters |= {
+        "percent": lambda share: f"{100 * share:.1f} %",
+        "grouped": "{:,}".format,
+        "markdown": markdown,
+    }
     return f"---\n{header.to_yaml()}\n---\n\n{environment.get_template(template).render(**values)}"

@@ -19,7 +19,7 @@ from pipeline.models.card import WEIGHTS, BackboneCard
 from pipeline.models.numerics import seeded
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.models.student import build_student
-from pipeline.params.base import Section, describe
+from pipeline.params.base import Name, Section, describe
 from pipeline.params.model import TrainParams
 from pipeline.params.variation import DistillationKind
 
@@ -65,7 +65,7 @@ class RunPlan(Section):
     """Backbone of the extra-ROI branch, or none."""
     classes: str
     """Class set."""
-    class_names: tuple[str, ...]
+    class_names: tuple[Name, ...]
     """Category name by logit."""
     ambiguous: tuple[str, ...]
     """Names of the ambiguous pair that are among `class_names`."""

@@ -1,11 +1,21 @@
 """The schema every section of `params.yaml` derives from, and how a stage reads its settings."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ParamsError
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"{name!a} has characters that cannot be printed")
+    return name
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(_printable)]
+"""Name of a category: one line that drives no terminal and that every file format holds."""
 
 
 class Section(BaseModel):

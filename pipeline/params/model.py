@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from pipeline.params.base import ReadsOutside, Section, load_settings
+from pipeline.params.base import Name, ReadsOutside, Section, load_settings
 
 Init: TypeAlias = Literal["timm", "torchvision"]
 """Whose rules draw random weights."""
@@ -38,9 +38,9 @@ class BackboneParams(ReadsOutside):
 class ClassSetParams(Section):
     """One entry of section `class_sets`, with the categories the paper calls ambiguous."""
 
-    exclude: tuple[str, ...]
+    exclude: tuple[Name, ...]
     """Category names left out of training and test."""
-    ambiguous: tuple[str, ...]
+    ambiguous: tuple[Name, ...]
     """Category names of the ambiguous pair; those absent from the data set are ignored."""
 
 

@@ -2,10 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
+from pipeline.errors import printable
+from pipeline.escaping import printable_json, spreadsheet
 from pipeline.params.base import Section
 from pipeline.prediction.prediction import Prediction
 from pipeline.prediction.regions import Region
@@ -87,7 +88,7 @@ def written(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterat
     """
     match kind:
         case "text":
-            yield from (line for record in records for line in _text(record))
+            yield from (printable(line) for record in records for line in _text(record))
         case "json":
             yield from _json(records)
         case "csv":
@@ -110,7 +111,7 @@ def _text(record: PhotoRecord) -> Iterator[str]:
 def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
     before = "["
     for record in records:
-        yield before + json.dumps(record.model_dump(mode="json"), ensure_ascii=False)
+        yield before + printable_json(record.model_dump(mode="json"))
         before = ","
     yield "[]" if before == "[" else "]"
 
@@ -133,5 +134,6 @@ def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
 
 def _line(cells: list[str | float]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(cells)
+    shown = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+    csv.writer(buffer, lineterminator="").writerow(map(spreadsheet, shown))
     return buffer.getvalue()

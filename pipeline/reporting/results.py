@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from pipeline.datasets.pairing import FoodVisible
 from pipeline.errors import ManifestError
+from pipeline.escaping import from_spreadsheet
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import describe
 
@@ -175,7 +176,7 @@ def read_class_scores(path: Path, stage: str) -> dict[str, ClassScore]:
     Raises:
         ManifestError: If the file is absent, has no category, or lacks a column.
     """
-    rows = _read_rows(path, stage, lambda row: (row["category"], ClassScore(float(row["f1"]), int(row["support"]))))
+    rows = _read_rows(path, stage, _class_score)
     if not rows:
         raise ManifestError(f"{path}: holds no category; run `dvc repro -f {stage}`")
     return dict(rows)
@@ -189,6 +190,10 @@ def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T]) -> 
         raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ManifestError(f"{path}: damaged ({error!r}); run `dvc repro -f {stage}`") from error
+
+
+def _class_score(row: dict[str, str]) -> tuple[str, ClassScore]:
+    return from_spreadsheet(row["category"]), ClassScore(float(row["f1"]), int(row["support"]))
 
 
 def _epoch(row: dict[str, str]) -> Epoch:

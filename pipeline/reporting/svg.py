@@ -26,6 +26,7 @@ CSS_VARIABLE = {
 }
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rvernet",
+    "text.parse_math": False,  # a category called `$^$` is no formula
     "svg.fonttype": "none",
     "font.size": 10,
     "figure.facecolor": "none",
@@ -64,6 +65,10 @@ REWRITES = tuple(
     )
 )
 """What matplotlib's SVG has too much, or too particular, for a part of a page."""
+WORDS = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")
+"""What a text element shows."""
+TAKEN_OUT = "\0"
+"""Stands for words; no XML holds it."""
 
 
 @contextmanager
@@ -95,10 +100,13 @@ def inline_svg(figure: Figure, name: str, description: str) -> Markup:
     buffer = StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :]
+    # Words are taken out while tags are rewritten: a category may be called like a part of one.
+    words = [found[1] for found in WORDS.finditer(text)]
+    text = WORDS.sub(TAKEN_OUT, text[text.index("<svg") :])
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement.format(name=name), text)
     for colour, variable in CSS_VARIABLE.items():
         text = text.replace(colour, f"var(--{variable})")
-    label = escape(description)
-    return Markup(re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1))  # noqa: S704
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+    parts = text.split(TAKEN_OUT)
+    return Markup("".join(part for pair in zip(parts, [*words, ""], strict=True) for part in pair))  # noqa: S704

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 
+from pipeline.escaping import latex, markdown, spreadsheet
 from pipeline.evaluation.intervals import Interval
 from pipeline.reporting.paper.measures import Score
 from pipeline.reporting.paper_tables import ReportTable, TableCell
@@ -15,7 +16,6 @@ CSV_HEAD = (
     "row", "column", "runs", "score", "detail", "paper", "ours", "low", "high", "difference", "paper_samples",
     "our_samples", "status",
 )  # fmt: skip
-LATEX_SPECIAL = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
@@ -35,7 +35,7 @@ def as_csv(table: ReportTable) -> str:
     writer.writerow(CSV_HEAD)
     for row in table.rows:
         for head, cell in zip(table.columns, row.cells, strict=True):
-            writer.writerow((row.label, head, *_fields(cell)))
+            writer.writerow(map(spreadsheet, (row.label, head, *_fields(cell))))
     return buffer.getvalue()
 
 
@@ -47,14 +47,14 @@ def _fields(cell: TableCell) -> tuple[str | float | int | None, ...]:
 
 def as_markdown(table: ReportTable) -> str:
     """Return a pipe table; a cell is `ours [low, high] | paper (difference)` in one."""
-    lines = [_piped(("", *table.columns)), _piped(["---", *["---:"] * len(table.columns)])]
-    lines += [_piped((row.label, *map(cell_text, row.cells))) for row in table.rows]
-    title = f"**Table {table.number}.** {table.caption}. Ours [95 % interval]; paper (ours minus paper)."
+    lines = [_piped(("", *map(markdown, table.columns))), _piped(["---", *["---:"] * len(table.columns)])]
+    lines += [_piped((markdown(row.label), *map(cell_text, row.cells))) for row in table.rows]
+    title = f"**Table {table.number}.** {markdown(table.caption)}. Ours [95 % interval]; paper (ours minus paper)."
     return "\n".join((title, "", *lines)) + "\n"
 
 
 def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"
 
 
 def cell_text(cell: TableCell) -> str:
@@ -134,4 +134,4 @@ def _latex_rows(label: str, cells: Sequence[TableCell]) -> tuple[str, str]:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(LATEX_SPECIAL).replace(MINUS, "$-$").replace(DASH, "--")
+    return latex(text).replace(MINUS, "$-$").replace(DASH, "--")

@@ -19,6 +19,7 @@ from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import plan_files
 from pipeline.datasets.samples import Sample, read_samples
 from pipeline.errors import ManifestError
+from pipeline.escaping import spreadsheet
 from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.mask_agreement import (
     DIGITS,
@@ -180,7 +181,7 @@ def _write_rows(rows: Sequence[AgreementRow], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(AgreementRow._fields)
-        writer.writerows(rows)
+        writer.writerows(map(spreadsheet, row) for row in rows)
 
 
 def _told(summary: AgreementSummary) -> str:

@@ -10,6 +10,7 @@ from pipeline.acquisition.extra import MASK_SUFFIX, PHOTO_SUFFIXES, PROMPTS
 from pipeline.console import progress
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.errors import DatasetError, ParamsError
+from pipeline.escaping import from_spreadsheet, spreadsheet
 from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import read_photo
 from pipeline.imaging.proposal_sheet import SheetLine, proposal_sheet
@@ -93,7 +94,13 @@ def _prompted(sidecar: Path) -> Mapping[str, object]:
 
 def _rows(photo: str, found: Sequence[Proposal]) -> list[tuple[str, ...]]:
     return [
-        (str(number), f"{each.score:.3f}", photo, each.box.kind, *(f"{edge:g}" for edge in each.box.coordinates))
+        (
+            str(number),
+            f"{each.score:.3f}",
+            spreadsheet(photo),
+            each.box.kind,
+            *(f"{edge:g}" for edge in each.box.coordinates),
+        )
         for number, each in enumerate(found, 1)
     ]
 
@@ -110,4 +117,4 @@ def _listed(path: Path) -> dict[tuple[str, int], list[str]]:
             rows = list(csv.reader(file))[1:]
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: absent; run `python -m pipeline propose` first") from error
-    return {(row[2], int(row[0])): row[2:] for row in rows}
+    return {(from_spreadsheet(row[2]), int(row[0])): row[2:] for row in rows}

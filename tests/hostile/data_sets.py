@@ -182,7 +182,16 @@ LISTS = {
         "refused", "no usable sample",
     ),
 }  # fmt: skip
+
+
+def _listed_as(stem: str) -> Case:
+    """Give the photo, its label map and its line a name that `index` refuses."""
+    return Case(_named(stem).spoil, Kind.NAME_UNUSABLE, "cannot be printed")
+
+
 NAMES = {
+    "name-listed-with-escape": _listed_as("b\x1b[2J"),
+    "name-listed-right-to-left": _listed_as("b\u202egpj"),
     "name-with-blanks": _named("my photo (1)"),
     "name-unicode": _named("비빔밥 é 🍛"),
     "name-decomposed": _named("cafe\u0301"),
@@ -198,6 +207,9 @@ CATEGORIES = {
     "categories-blanks": _categories("0 background\n 1   bread  \n\n2\trice\n7 Sauce\n", "used"),
     "categories-windows-line-ends": _categories("0 background\r\n1 bread\r\n2 rice\r\n7 sauce\r\n", "used"),
     "categories-byte-order-mark": _categories("\ufeff0 background\n1 bread\n2 rice\n7 sauce\n", "used"),
+    "categories-terminal-escape": _categories("1 bread\n2 rice\n7 \x1b[2Jsauce\n", says="line 3.*cannot be printed"),
+    "categories-right-to-left": _categories("1 bread\n2 rice\n7 \u202esauce\n", says="line 3.*cannot be printed"),
+    "categories-formula-and-markup": _categories("1 =1+1\n2 <b>$^$</b>\n7 a\\b\n", "used"),
     "categories-gaps": _categories("1 bread\n2 rice\n7 sauce\n200 soup\n", "used"),
     "categories-id-twice": _categories("1 bread\n2 rice\n7 sauce\n7 gravy\n", says="comes twice"),
     "categories-name-twice": _categories("1 bread\n2 rice\n7 Bread\n", says="comes twice"),

@@ -28,6 +28,7 @@ LARGEST_INLINE_SVG = 100_000
 """Bytes."""
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rvernet",
+    "text.parse_math": False,  # a category called `$^$` is no formula
     "svg.fonttype": "none",  # text stays text: searchable, small, and editable
     "font.size": 8,
     "axes.titlesize": 8,

@@ -1,15 +1,17 @@
 """A run as a folder for the hub."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
 from pipeline.errors import ManifestError
 from pipeline.evaluation.intervals import wilson
-from pipeline.export.hub import Background, write_hub
+from pipeline.export.hub import Background, model_card, write_hub
 from pipeline.models.card import BackboneCard
 from pipeline.models.package import RunCard
 from pipeline.params.analysis import EvaluateParams
@@ -112,3 +114,29 @@ def test_damaged_inputs_are_refused(exported: Path, tmp_path: Path) -> None:
         write_hub(exported / "run", tmp_path / "out", Background(tmp_path, tmp_path, "mit"))
     with pytest.raises(ManifestError, match="absent"):
         write_hub(tmp_path, tmp_path / "out", Background(tmp_path, tmp_path, "mit"))
+
+
+def test_names_of_foods_are_text_in_the_card(exported: Path) -> None:
+    """Whatever they are: no HTML, link or formula; a parser of CommonMark reads them back as they are."""
+    evil = ("<img src=x onerror=evil()>", "[a](http://b.c)", "$^$ a\\b *c* `d` | e & f")
+    run = RunCard.model_validate_json((exported / "run/run.json").read_bytes())
+    card = run.model_copy(update={"class_names": evil, "ambiguous": evil[:2]})
+    text = model_card(card, None, [f"Most samples: {evil[2]}."], "other")
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text.partition("---\n\n")[2])
+    assert not [token for token in tokens if token.type == "html_block"]
+    inline = [child for token in tokens for child in token.children or ()]
+    assert not [child for child in inline if child.type == "html_inline"]
+    lines = ["".join(child.content for child in token.children or ()) for token in tokens if token.type == "inline"]
+    assert any(", ".join(evil) in line for line in lines)
+    assert f"Most samples: {evil[2]}." in lines
+    assert any(line.startswith("<img src=x onerror=evil()> and [a](http://b.c) are the pair") for line in lines)
+
+
+def test_a_run_whose_names_drive_a_terminal_is_refused(exported: Path, tmp_path: Path) -> None:
+    """Runs come from others; `index` lets such names through nowhere."""
+    shutil.copytree(exported / "run", tmp_path / "run")
+    card = json.loads((tmp_path / "run/run.json").read_text())
+    card["class_names"][0] = "\x1b[2Jbread"
+    (tmp_path / "run/run.json").write_text(json.dumps(card))
+    with pytest.raises(ManifestError, match=r"class_names.*cannot be printed"):
+        open_run(tmp_path / "run", device="cpu")

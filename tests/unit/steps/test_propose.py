@@ -104,3 +104,15 @@ def test_from_the_command_line(photos: Path, tmp_path: Path) -> None:
     assert taken.exit_code == 0, taken.output
     assert "open.png" in (photos / "prompts.csv").read_text()
     assert isinstance(run.invoke(app, ["take", str(photos), "open.png", "--out", out]).exception, ParamsError)
+
+
+def test_a_photo_called_like_a_formula_is_none(tmp_path: Path) -> None:
+    """Neither listing runs in a spreadsheet, and the photo is found again."""
+    folder = tmp_path / "train"
+    folder.mkdir()
+    Image.fromarray(scene()).save(folder / "=1+1.png")
+    write_proposals(Quadrants(), folder, tmp_path / "out", limit=4)
+    take_proposals({"=1+1.png": [1]}, folder, tmp_path / "out")
+    for listing in (tmp_path / "out/proposals.csv", folder / "prompts.csv"):
+        assert "'=1+1.png" in listing.read_text()
+    assert list(parse_prompts((folder / "prompts.csv").read_text())) == ["=1+1.png"]
