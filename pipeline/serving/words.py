@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.escaping import markdown
 from pipeline.prediction.pictures import BranchPicture
 from pipeline.prediction.prediction import Guess
 from pipeline.prediction.run import Run
@@ -82,7 +83,7 @@ def difference(sitting: Sitting) -> str:
 
 def calibration(runs: Sequence[Run]) -> str:
     """Return where the probabilities come from."""
-    numbers = ", ".join(f"{run.temperature:.2f} for {run.name}" for run in runs)
+    numbers = ", ".join(f"{run.temperature:.2f} for {markdown(run.name)}" for run in runs)
     return f"Probabilities are calibrated on the test split (temperature {numbers})."
 
 
@@ -97,4 +98,4 @@ def _share(found: BranchPicture) -> str:
 
 
 def _guess(guess: Guess) -> str:
-    return f"{guess.category} ({guess.probability:.0%})"
+    return f"{markdown(guess.category)} ({guess.probability:.0%})"

@@ -1,9 +1,11 @@
 """What a visitor marks, and what follows from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from pipeline.datasets.prompts import Prompt
@@ -99,6 +101,17 @@ def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
     assert f"{alone} (" in said
     assert f"{both} (" in said
     assert words.difference(judge(judged, runs[:1])) == ""
+
+
+def test_names_of_foods_are_text_on_the_page(meal: Meal, runs: tuple[Run, Run]) -> None:
+    """Whatever a run calls them: the sentence is Markdown, and shows them as they are."""
+    evil = tuple(f"<img src=x onerror=evil()> *{number}* $^$ [a](b)" for number in range(len(runs[0].card.class_names)))
+    renamed = [replace(run, card=run.card.model_copy(update={"class_names": evil})) for run in runs]
+    said = words.difference(judge(paint(start(read_photo(meal.photo)), read_label_map(meal.label_map) == 1), renamed))
+    (paragraph,) = (token for token in MarkdownIt("commonmark").parse(said) if token.type == "inline")
+    children = paragraph.children or []
+    assert {child.type for child in children} <= {"text", "text_special", "strong_open", "strong_close"}
+    assert any(name in "".join(child.content for child in children) for name in evil)
 
 
 def test_the_picture_shows_what_is_marked(meal: Meal) -> None:
