@@ -83,7 +83,7 @@ def pushed(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkou
 
 
 def test_repro_pulls_by_itself_and_runs_nothing(pushed: Checkout, tmp_path: Path) -> None:
-    """`dvc repro --pull` in a fresh clone, nothing pulled before: only the first stage runs, and the report is there."""
+    """`dvc repro --pull` in a fresh clone, nothing pulled before: only `configure` runs, and the report is there."""
     bob = pushed.clone(tmp_path / "bob")
     assert ran(bob.call("dvc", "repro", "--pull")) == ["configure"]
     assert (bob.folder / REPORT).read_bytes() == (pushed.folder / REPORT).read_bytes()
