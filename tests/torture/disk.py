@@ -80,8 +80,9 @@ class SmallDisk:
 
     def size(self, stage: StageRun) -> int:
         """Return the kilobytes of a stage's outputs."""
-        folders = (self.copy.folder / output for output in stage.outputs)
-        return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()) // 1024
+        paths = [self.copy.folder / output for output in stage.outputs]
+        inside = [file for path in paths for file in path.rglob("*")]
+        return sum(file.stat().st_size for file in (*paths, *inside) if file.is_file()) // 1024
 
     def wipe(self, stage: StageRun) -> None:
         """Remove a stage's outputs, as DVC does before it runs it."""
