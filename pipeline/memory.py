@@ -1,18 +1,41 @@
 """How much memory a process may still take, and what it does with memory it no longer needs."""
 
 import ctypes
+import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
+OWN_GROUPS = Path("/proc/self/cgroup")
 CGROUP = Path("/sys/fs/cgroup")
 UNKNOWN = 2**63
 """Where the system does not say, nothing is held back."""
+LOCAL_WORLD_SIZE = "LOCAL_WORLD_SIZE"
+"""Variable in which torchrun says how many processes of a run are on this machine."""
 
 
-def available_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
-    """Return what is free on this machine or in this container, whichever is less, files kept in memory included."""
-    return min(_of_machine(meminfo), _of_container(cgroup))
+def share_of_memory() -> int:
+    """Return the bytes that a process may fill with pixels by default: its share of half of what is free."""
+    return available_bytes() // 2 // processes_here()
+
+
+def processes_here() -> int:
+    """Return the number of processes on this machine that train the same run."""
+    return max(1, int(os.environ.get(LOCAL_WORLD_SIZE, "1")))
+
+
+def available_bytes(meminfo: Path = MEMINFO, groups: Path = OWN_GROUPS, mounted: Path = CGROUP) -> int:
+    """Return what is free on this machine, or in the tightest control group around this process if that is less.
+
+    Files that the system keeps in memory count as free: it drops them when the room is wanted.
+
+    Args:
+        meminfo: The machine's own account.
+        groups: Control groups of this process, as in `/proc/self/cgroup`.
+        mounted: Where control groups are mounted, of version 2 or 1.
+    """
+    return min(_of_machine(meminfo), *(_of_group(folder) for folder in _groups_around(groups, mounted)))
 
 
 def _of_machine(meminfo: Path) -> int:
@@ -23,12 +46,37 @@ def _of_machine(meminfo: Path) -> int:
         return UNKNOWN
 
 
-def _of_container(cgroup: Path) -> int:
+def _groups_around(groups: Path, mounted: Path) -> Iterator[Path]:
+    """Yield the folders of this process's group and of all around it; a container sees its own as the mount."""
+    yield mounted
     try:
-        limit, used = ((cgroup / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
-        return UNKNOWN if limit == "max" else max(0, int(limit) - int(used))
-    except (OSError, ValueError):
-        return UNKNOWN
+        lines = groups.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = mounted / "memory" if controllers else mounted
+        own = root / place.lstrip("/")
+        yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
+
+
+def _of_group(folder: Path) -> int:
+    """Return what a control group has left, UNKNOWN if it sets no limit."""
+    for limit, used, cached in (
+        ("memory.max", "memory.current", ("active_file", "inactive_file")),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file")),
+    ):
+        try:
+            most, taken = ((folder / name).read_text(encoding="ascii").strip() for name in (limit, used))
+            if most == "max":
+                return UNKNOWN
+            counts = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+            return max(0, int(most) - int(taken) + sum(int(counts.get(name, 0)) for name in cached))
+        except (OSError, ValueError):
+            continue
+    return UNKNOWN
 
 
 def keep_freed_memory() -> None:

@@ -106,10 +106,16 @@ class TrainParams(Section):
     hidden: int = Field(ge=1)
     """Units of the hidden layer of the integration module; 640 in the paper."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]
-    """Of the forward pass; `auto` is bf16 on a GPU that has it and fp32 elsewhere, `fp16` comes with loss scaling."""
+    """Of the forward pass; `fp16` comes with loss scaling. `configure` resolves `auto`: bf16 where `runtime.device` is
+    cuda, fp32 where it is anything else. Runs of earlier versions may hold `auto`."""
     compile: bool
     """Whether torch.compile fuses the model's kernels, for minutes of compiling first."""
     threads: int = Field(ge=1)
     """CPU threads of training; part of the result, since sums are split among them."""
     seed: int = Field(ge=0)
     """Seed of initialisation, order and flips; copied from the top-level `seed`."""
+    devices: int = Field(default=1, ge=1)
+    """Processes that train the run together, which share sums and dropout masks; copied from `runtime.devices`.
+
+    In `run.json` the number that finished the run. Runs of earlier versions lack the field.
+    """

@@ -1,4 +1,8 @@
-"""Section `runtime`: how fast, never what. No stage depends on it, so changing it recomputes nothing."""
+"""Section `runtime`: where and how fast.
+
+No stage depends on it but by two values that decide digits and that `configure` copies into section `train`: `devices`,
+and `device` where `train.precision` is auto.
+"""
 
 import json
 import os
@@ -19,7 +23,7 @@ class RuntimeParams(Section):
     workers: int = Field(ge=0)
     """Processes of index, segment and pair; 0 means one a core."""
     device: Literal["auto", "cpu", "cuda", "mps"]
-    """Where models run; auto takes a GPU where there is one."""
+    """Where models run; auto takes a GPU where there is one. With cuda, `train.precision: auto` means bf16."""
     devices: int = Field(default=1, ge=1)
     """Processes that train a run together, a GPU each; on a CPU more than one gives other digits. Part of the sums."""
     checkpoint_minutes: float = Field(default=10.0, ge=0)

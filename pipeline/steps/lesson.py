@@ -111,8 +111,8 @@ def _load_teacher(folder: Path, device: torch.device) -> tuple[RveRNet, RunCard]
     if ranks.world == 1:
         return load_run(folder, device)
     found = load_run(folder, "cpu") if ranks.leads else None
-    told: Any = ranks.of_first(found and (found[1], found[0].state_dict()))
-    card, tensors = told
+    sent: Any = ranks.of_first(found and (found[1].model_dump_json(), found[0].state_dict()))
+    card, tensors = RunCard.model_validate_json(sent[0]), sent[1]
     model = build_run(card, {})
     model.load_state_dict(tensors)
     return model.to(device).eval(), card

@@ -18,7 +18,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ModelError, TrainingError, WeightsError, refuse_machine_fault
 from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import sha256_of, sha256_of_manifest
-from pipeline.memory import available_bytes
+from pipeline.memory import processes_here, share_of_memory
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.numerics import pick_device, spare_bytes
 from pipeline.models.package import (
@@ -44,11 +44,11 @@ from pipeline.training.history import EpochRecord, write_history
 from pipeline.training.launch import place_of_work
 from pipeline.training.learner import Learner
 from pipeline.training.live import HISTORY, LiveCurves
-from pipeline.training.objective import class_weights, make_objective
+from pipeline.training.objective import ClassWeights, class_weights, make_objective
 from pipeline.training.pixel_store import Room
 from pipeline.training.precision import Precision, choose_precision
 from pipeline.training.ranks import present_ranks
-from pipeline.training.split import load_splits
+from pipeline.training.split import Split, load_splits
 from pipeline.training.watch import Watch
 from pipeline.workspace import publish
 
@@ -85,6 +85,8 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     source = Shards(shards)
     class_map = select_classes(source.categories, class_set.exclude)
     precision = choose_precision(params.precision, pick_device(runtime.device))
+    if precision.device == "cuda" and precision.name == "fp32":
+        note(f"train {run}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
     plan = RunPlan(
         run=run,
         roi=roi,
@@ -132,11 +134,16 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
         WeightsError: If pre-trained weights are absent, damaged or others than the plan's.
     """
-    identity = plan.model_dump_json()
-    with place_of_work("train", identity, output, present_ranks()) as (folder, published):
+    ranks = present_ranks()
+    plan = plan.like(train=plan.train.model_copy(update={"devices": ranks.world}))
+    identity = plan.model_dump_json(exclude={"train": {"devices"}})  # a run may go on with another number of processes
+    with place_of_work("train", identity, output, ranks) as (folder, published):
         shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
-        course = _course(plan, class_map, source, folder, runtime)
-        learner = _learner(plan, course, _tensors(weights, plan), teacher)
+        splits = _splits(plan, class_map, source, folder, runtime)
+        balance = class_weights(splits[0].targets, len(class_map.names), plan.train.balance_beta)
+        learner = _learner(plan, balance, _tensors(weights, plan), teacher)
+        # After the model, whose room on a GPU comes first.
+        course = Course(*_on_device(splits, learner.device), balance, class_map.positions(plan.ambiguous))
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
         tested, records = _fit(plan, learner, course, checkpoint, published, runtime)
         finished = folder / "finished"
@@ -175,26 +182,37 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     return tensors
 
 
-def _course(plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams) -> Course:
-    views, device = frozenset(plan.backbones), torch.device(plan.made_with.device)
-    allowed = runtime.memory_bytes() or available_bytes() // 2
+def _splits(
+    plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
+) -> tuple[Split, Split]:
+    """Read the train and the test split."""
+    allowed = runtime.memory_bytes() // processes_here() or share_of_memory()
     room = Room(allowed, folder)
     source = source.paired(plan.train.pairing, class_map.names)
-    train, test = load_splits(source, class_map, views=views, room=room)
+    train, test = load_splits(source, class_map, views=frozenset(plan.backbones), room=room)
     if room.in_file:
         beyond = f"{readable(room.in_file)} of pixels lie in a file"
         note(f"train {plan.run}: {beyond}, {readable(allowed)} of memory are for them")
-    train, test = (split.resident(device, spare_bytes(device)) for split in (train, test))
-    weights = class_weights(train.targets, len(class_map.names), plan.train.balance_beta)
-    return Course(train, test, weights, class_map.positions(plan.ambiguous))
+    return train, test
+
+
+def _on_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split, Split]:
+    """Move pixels to a GPU as far as half of what the model leaves free there has room; train samples go first."""
+    allowed = spare_bytes(device)
+    train = splits[0].resident(device, allowed)
+    left = allowed if train is splits[0] else allowed - splits[0].bytes_on_gpu
+    return train, splits[1].resident(device, left)
 
 
 def _learner(
-    plan: RunPlan, course: Course, tensors: Mapping[BranchName, dict[str, Tensor] | None], teacher: RveRNet | None
+    plan: RunPlan,
+    balance: ClassWeights,
+    tensors: Mapping[BranchName, dict[str, Tensor] | None],
+    teacher: RveRNet | None,
 ) -> Learner:
     precision = Precision(plan.made_with.precision, plan.made_with.device)
     model = build_run(plan, tensors).to(precision.device)
-    labelled = make_objective(plan.train, course.weights)
+    labelled = make_objective(plan.train, balance)
     if plan.distillation is None or teacher is None:
         return Learner(model, plan.train, labelled, precision)
     return Learner(model, plan.train, Distilling(labelled, teacher, plan.distillation), precision)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from pipeline.space import ensure_space
+from pipeline.space import ensure_space, space_watched
 
 
 @dataclass
@@ -72,10 +72,28 @@ class PixelStore:
 
 
 def _nameless_file(folder: Path, size: int) -> UInt8[np.ndarray, " B"]:
-    """Return a file that ends with this process; what is never written takes no room on the disk."""
+    """Return a file that ends with this process; the disk holds room for all of it from the start."""
     ensure_space(folder, size)
     path = folder / f"pixels-{os.getpid()}"  # processes of one run share the folder
     path.unlink(missing_ok=True)
-    mapped: UInt8[np.ndarray, " B"] = torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8).numpy()
+    with space_watched(folder, size):
+        reserve(path, size)
+        mapped: UInt8[np.ndarray, " B"] = torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8).numpy()
     path.unlink()
     return mapped
+
+
+def reserve(path: Path, size: int) -> None:
+    """Write a file of `size` bytes whose room on the disk is taken, not only promised.
+
+    Writing to a mapped file on a disk that has filled up since kills the process without a word (SIGBUS).
+
+    Raises:
+        OSError: If the disk has no room for it.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        for start in range(0, size, SEGMENT):  # macOS
+            file.write(bytes(min(SEGMENT, size - start)))

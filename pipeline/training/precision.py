@@ -30,7 +30,9 @@ class Precision(NamedTuple):
 
 
 def choose_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
-    """Return the precision called `name`; `auto` takes bf16 on a GPU that computes in it, and fp32 elsewhere.
+    """Return the precision called `name`.
+
+    `auto`, which only settings of earlier versions hold, is bf16 on a GPU that computes in it, and fp32 elsewhere.
 
     Raises:
         ParamsError: If the GPU does not compute in bf16.
@@ -39,5 +41,5 @@ def choose_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torc
     if name == "auto":
         return Precision("bf16" if native else "fp32", device.type)
     if name == "bf16" and device.type == "cuda" and not native:
-        raise ParamsError("params.yaml: train.precision: this GPU does not compute in bf16; choose auto, fp16 or fp32")
+        raise ParamsError("params.yaml: train.precision: this GPU does not compute in bf16; choose fp16 or fp32")
     return Precision(name, device.type)

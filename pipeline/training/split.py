@@ -58,9 +58,13 @@ class Split:
             device: Where batches will be wanted; a CPU already has them.
             allowed: Bytes that the pixels may take there; what does not fit stays, and is sent batch by batch.
         """
+        return self if device.type != "cuda" or self.bytes_on_gpu > allowed else self.whole(device)
+
+    @property
+    def bytes_on_gpu(self) -> int:
+        """Bytes that the pixels would take on a GPU; 0 if they are there."""
         kept = [view for view in (self.roi, self.extra_roi) if isinstance(view, RegionViews | RestViews)]
-        too_many = sum(view.bytes_on_gpu for view in kept) > allowed
-        return self if device.type != "cuda" or too_many else self.whole(device)
+        return sum(view.bytes_on_gpu for view in kept)
 
     def whole(self, device: torch.device) -> "Split":
         """Return the samples with their views as pictures on a device, extra-ROIs as what is left of their photo."""

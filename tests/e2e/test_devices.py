@@ -77,6 +77,7 @@ def test_a_stage_trains_on_as_many_devices_as_params_say(workplace: Path, root: 
     assert done.returncode == 0, done.stderr
     _, card = load_run(workplace / "data/runs" / RUN, "cpu")
     assert card.epochs_done == TRAIN.epochs
+    assert card.train.devices == 2
 
 
 def test_a_run_is_repeated_on_as_many_devices_and_judged_by_one_process(workplace: Path, root: Path) -> None:

@@ -158,3 +158,15 @@ def test_a_name_that_no_run_name_can_hold_is_refused(root: Path, tmp_path: Path,
     entry = {"timm": "test_vit.r160_in1k"} if section == "backbones" else {"exclude": ["sauce"]}
     with pytest.raises(ParamsError, match="lower-case letters"):
         load_study(edited(root, tmp_path, **{f"{section}__{name}": entry}))
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "resolved"),
+    [("auto", "auto", "fp32"), ("cpu", "auto", "fp32"), ("cuda", "auto", "bf16"), ("cuda", "fp32", "fp32")],
+)
+def test_the_precision_is_what_params_yaml_says_on_every_machine(
+    root: Path, tmp_path: Path, device: str, asked: str, resolved: str
+) -> None:
+    """A team's machines resolve `auto` alike, so that a laptop does not retrain what a GPU has trained."""
+    study = load_study(edited(root, tmp_path, runtime__device=device, train__precision=asked))
+    assert study.train.precision == resolved

@@ -37,6 +37,13 @@ def test_the_variant_and_the_speed_change_no_settings(root: Path, tmp_path: Path
     assert changed_files(root, tmp_path, roi="deit", runtime__workers=7, runtime__device="cpu") == set()
 
 
+def test_what_decides_digits_of_a_run_reruns_it(root: Path, tmp_path: Path) -> None:
+    """A GPU that is asked for by name trains in bf16, and several processes split sums and dropout masks."""
+    assert changed_files(root, tmp_path, runtime__device="cuda") == {"train.json"}
+    assert changed_files(root, tmp_path, runtime__devices=2) == {"train.json"}
+    assert changed_files(root, tmp_path, train__precision="fp32") == set()
+
+
 def test_another_data_sets_value_changes_nothing_on_the_demo(root: Path, tmp_path: Path) -> None:
     """Tuning the real study leaves the demo's results cached."""
     assert changed_files(root, tmp_path, train__epochs={"default": 99, "demo": 10}) <= {"train.json"}

@@ -38,9 +38,7 @@ def test_auto_takes_bf16_where_a_gpu_has_it(monkeypatch: pytest.MonkeyPatch, nat
 def test_bf16_is_refused_where_a_gpu_would_only_emulate_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, with the choices; on a CPU whoever asks for it gets it."""
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: False)
-    with pytest.raises(
-        ParamsError, match="train.precision: this GPU does not compute in bf16; choose auto, fp16 or fp32"
-    ):
+    with pytest.raises(ParamsError, match="train.precision: this GPU does not compute in bf16; choose fp16 or fp32"):
         choose_precision("bf16", GPU)
     assert choose_precision("bf16", CPU) == Precision("bf16", "cpu")
     assert choose_precision("fp16", GPU) == Precision("fp16", "cuda")
