@@ -1,6 +1,7 @@
 """Make one row of every (photo, category), and say in numbers and words what the data set holds."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
@@ -24,6 +25,8 @@ from pipeline.parallel import map_ordered
 from pipeline.params.data import IndexParams
 from pipeline.params.model import ClassSetParams
 
+UNFINISHED = "unfinished-"
+"""Beginning of the name of the folder of rows without flags."""
 PHOTOS_PER_TASK = 32
 """About 0.1 s of work, so that exchanges between processes cost nothing."""
 
@@ -53,7 +56,9 @@ def build_index(
         raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
     scanner, census = Scanner(raw, categories, params.tiny_area, params.void), Census(categories, frozenset(names))
     index.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=index) as folder:
+    for stale in index.glob(f"{UNFINISHED}*"):  # of a scan that was killed; DVC removes what it knows alone
+        shutil.rmtree(stale)
+    with TemporaryDirectory(dir=index, prefix=UNFINISHED) as folder:
         unflagged = Path(folder) / "samples.parquet"
         scanned = _scanned(scanner, photos, workers)
         write_samples(_usable_samples(scanned, census.duplicates, log), categories, unflagged)

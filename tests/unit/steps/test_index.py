@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +56,26 @@ def test_there_is_one_row_of_every_category_in_every_photo(raw: RawFolder) -> No
         *("test/c/1", "test/c/2", "test/c/7"),
     ]
     assert [sample.target for sample in samples] == [1, 0, 2, 0, 1, 2]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from pipeline.params.data import IndexParams
+from pipeline.steps import index
+index.Census.flagged = lambda *_: os._exit(9)
+index.build_index(IndexParams(on_error="fail", tiny_area=15), raw=Path("raw"), index=Path("index"), workers=1)
+"""
+"""A scan that ends without a word between its two passes."""
+
+
+def test_what_a_killed_scan_left_is_gone_after_the_next(raw: RawFolder, root: Path) -> None:
+    """DVC knows the two files only, so the folder is not emptied for the stage."""
+    env = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", KILLED], cwd=raw.path.parent, env=env, check=False)  # noqa: S603
+    assert done.returncode == 9
+    assert [path.is_dir() for path in (raw.path.parent / "index").iterdir()] == [True]
+    assert len(indexed(raw)[0]) == 6
 
 
 def test_a_row_says_all_about_its_mask(raw: RawFolder) -> None:
