@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pipeline import processor  # noqa: F401 - every stage imports this module first, before numpy
 from pipeline.errors import PipelineError, printable
 from pipeline.space import full_disk_named
+from pipeline.url_secrets import without_secrets
 from pipeline.workspace import stage_claimed
 
 T = TypeVar("T")
@@ -48,8 +49,8 @@ def byte_progress(what: str) -> Iterator[ByteReport]:
 
 
 def note(message: str) -> None:
-    """Print lines without tearing a progress bar; what names of files or foods hold cannot drive the terminal."""
-    tqdm.write("\n".join(map(printable, message.split("\n"))), file=sys.stderr)
+    """Print lines without tearing a progress bar; no secret of a URL, and nothing that drives the terminal."""
+    tqdm.write("\n".join(map(printable, without_secrets(message).split("\n"))), file=sys.stderr)
 
 
 def counter(total: int, *, what: str, unit: str, done: int = 0) -> "tqdm[Any]":
@@ -73,10 +74,8 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        print(
-            f"error: {printable(str(error.filename))}: {error.strerror}; mend that and run the same command again",
-            file=sys.stderr,
-        )
+        name = printable(without_secrets(str(error.filename)))
+        print(f"error: {name}: {error.strerror}; mend that and run the same command again", file=sys.stderr)
         sys.exit(1)
     except MemoryError:
         print("error: not enough memory; close other programs, or lower runtime.workers or the batch", file=sys.stderr)

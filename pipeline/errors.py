@@ -2,6 +2,8 @@
 
 import errno
 
+from pipeline.url_secrets import without_secrets
+
 OF_THE_FILE = frozenset(
     {None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
     | {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
@@ -18,8 +20,8 @@ class PipelineError(Exception):
     """Base of every error raised on purpose; shown as one line, without a traceback."""
 
     def __str__(self) -> str:
-        """Return the message fit for a terminal: what a hostile file made part of it cannot act there."""
-        return printable(super().__str__())
+        """Return the message fit for a terminal and a log: no secret of a URL, nothing of a hostile file that acts."""
+        return printable(without_secrets(super().__str__()))
 
 
 class ParamsError(PipelineError):

@@ -4,7 +4,6 @@ fsspec knows the stores and reads credentials and endpoints where each store's o
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.errors import PipelineError, SourceError
 from pipeline.space import is_full
+from pipeline.url_secrets import without_secrets
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -112,8 +112,3 @@ def unanswered(url: str, error: Exception) -> SourceError:
         f"{without_secrets(url)}: {reason}; check the URL, the credentials and the network (S3 not by Amazon: set "
         "AWS_ENDPOINT_URL), and run the same command again to go on"
     )
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL fit for messages: no user, password, query or fragment."""
-    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", url)[0])

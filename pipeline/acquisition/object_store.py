@@ -14,7 +14,8 @@ from pipeline.acquisition.transfer import CHUNK
 from pipeline.console import ByteReport
 from pipeline.errors import SourceError
 from pipeline.space import ensure_space, readable, space_watched
-from pipeline.stores import store_of, unanswered, without_secrets
+from pipeline.stores import store_of, unanswered
+from pipeline.url_secrets import without_secrets
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

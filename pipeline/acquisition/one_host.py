@@ -5,7 +5,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from pipeline.errors import SourceError
-from pipeline.stores import without_secrets
+from pipeline.url_secrets import without_secrets
 
 
 class OneHost(requests.Session):

@@ -7,6 +7,7 @@ import requests
 
 from pipeline.errors import SourceError
 from pipeline.params.base import Section
+from pipeline.url_secrets import VARIABLE
 
 TRANSIENT: set[int] = {
     HTTPStatus.REQUEST_TIMEOUT,
@@ -17,9 +18,10 @@ TRANSIENT: set[int] = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+LOGIN = f"download it in a browser and give the path, or put the URL with its login into {VARIABLE} (docs/data.md)"
 ADVICE: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "the host asks for a login; download it in a browser and give the path",
-    HTTPStatus.FORBIDDEN: "the host refuses; download it in a browser and give the path",
+    HTTPStatus.UNAUTHORIZED: f"the host asks for a login; {LOGIN}",
+    HTTPStatus.FORBIDDEN: f"the host refuses; {LOGIN}",
     HTTPStatus.NOT_FOUND: "nothing is there; correct the URL",
     HTTPStatus.GONE: "the host has removed it; find another URL",
 }

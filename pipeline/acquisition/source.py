@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.errors import SourceError
-from pipeline.stores import without_secrets
+from pipeline.url_secrets import without_secrets
 
 DEMO = "demo"
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})

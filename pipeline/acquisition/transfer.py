@@ -16,7 +16,7 @@ from pipeline.acquisition.reply import Validators, complete, gone, kept_range, r
 from pipeline.console import ByteReport, note
 from pipeline.errors import SourceError
 from pipeline.space import ensure_space, readable, space_watched
-from pipeline.stores import without_secrets
+from pipeline.url_secrets import with_secrets, without_secrets
 
 CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
@@ -94,7 +94,8 @@ class _Transfer:
         """Try once to bring the rest."""
         patience = (min(CONNECT_TIMEOUT, self.policy.timeout), self.policy.timeout)
         try:
-            with self.session.get(self.url, headers=self.request_headers(), stream=True, timeout=patience) as response:
+            url, headers = with_secrets(self.url), self.request_headers()
+            with self.session.get(url, headers=headers, stream=True, timeout=patience) as response:
                 self.answered = True
                 self.take(response)
         except (requests.exceptions.SSLError, requests.exceptions.InvalidURL) as error:

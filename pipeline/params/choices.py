@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from pipeline.errors import ParamsError
-
-DEFAULT = "default"
+from pipeline.params.refusal import DEFAULT, refusal
 
 Recipe: TypeAlias = Literal["sane", "released"]
 """Named sets of values. A further one is a word here and its entries in `params.yaml`."""
@@ -63,14 +61,16 @@ def check_choices(values: dict[str, Any], datasets: tuple[str, ...], path: Path)
     """
     recipe = values.get("recipe")
     if recipe is not None and recipe not in RECIPES:
-        raise ParamsError(f"{path}: recipe {recipe!r} is {among(str(recipe), RECIPES)}")
+        raise refusal("recipe", f"recipe {recipe!r} is {among(str(recipe), RECIPES)}", path)
     if both := {DEFAULT, *RECIPES} & {*datasets, str(values.get("dataset"))}:
-        raise ParamsError(f"{path}: dataset {both.pop()!r} is the name of a recipe; give the data set another name")
+        problem = f"dataset {both.pop()!r} is the name of a recipe; give the data set another name"
+        raise refusal("dataset", problem, path)
     valid = (*datasets, *RECIPES)
     for key, name in _named(values):
         # A lone `download.source` names no data sets to compare with, and a path is its own name.
         if len(datasets) > 1 and name not in valid and "/" not in name:
-            raise ParamsError(f"{path}: {key}: {name!r} is {among(name, valid)}, the data sets and recipes")
+            problem = f"{key}: {name!r} is {among(name, valid)}, the data sets and recipes"
+            raise refusal((*key.split("."), name), problem, path)
 
 
 def _named(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

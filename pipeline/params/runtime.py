@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
-from pipeline.params.base import Section, describe
+from pipeline.params.base import Section
+from pipeline.params.refusal import check_secrets, refusal_of_schema
 
 
 class RuntimeParams(Section):
@@ -58,10 +59,11 @@ def load_runtime(path: Path = Path("params.yaml")) -> RuntimeParams:
     """
     try:
         section = YAML(typ="safe").load(path)["runtime"]
+        check_secrets(section, path, ("runtime",))
         return RuntimeParams.model_validate_json(json.dumps(section))
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: absent; run from the root of the checkout") from error
     except (YAMLError, RecursionError, KeyError, TypeError) as error:
         raise ParamsError(f"{path}: section runtime is absent or no valid YAML; run `dvc repro configure`") from error
     except ValidationError as error:
-        raise ParamsError(f"{path}: section runtime: {describe(error)}") from error
+        raise refusal_of_schema(error, path, ("runtime",)) from error

@@ -12,11 +12,12 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
-from pipeline.params.base import Section, describe
+from pipeline.params.base import Section
 from pipeline.params.choices import Recipe, among, check_choices, chosen, known_datasets
 from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams
 from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
+from pipeline.params.refusal import check_secrets, refusal, refusal_of_schema, take_back
 from pipeline.params.run_name import ABSENT, NAME, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams, RepeatParams, RepetitionPlan
@@ -80,21 +81,23 @@ def load_study(path: Path, *, recorded: Collection[str] = ()) -> Study:
         recorded: Paths of data sets that a study was made from, perhaps on another machine; they may be absent here.
 
     Raises:
-        ParamsError: If the file is no YAML, a key is absent, unknown or of the wrong type, a value is given for a data
-            set or recipe that does not exist, a backbone or class set has a name that no run's name can hold, the
-            variant asks for a backbone or class set that does not exist, or for no branch at all, a seed is there
-            twice, or a teacher or student cannot be.
+        ParamsError: If the file is no YAML, a URL holds a secret, a key is absent, unknown or of the wrong type, a
+            value is given for a data set or recipe that does not exist, a backbone or class set has a name that no
+            run's name can hold, the variant asks for a backbone or class set that does not exist, or for no branch at
+            all, a seed is there twice, or a teacher or student cannot be. The message names the line.
     """
     values = _read(path)
+    check_secrets(values, path)
     names = known_datasets(values)
     try:
         check_choices(values, names, path)
         study = Study.model_validate_json(json.dumps(_shared(chosen(values))))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # ValidationError is a ValueError
-        text = describe(error) if isinstance(error, ValidationError) else str(error)
-        raise ParamsError(f"{path}: {text}") from error
+    except ValidationError as error:
+        raise refusal_of_schema(error, path) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ParamsError(f"{path}: {error}; {take_back(path)}") from error
     _check_names(study, path)
     _check_dataset(study.dataset, (*names, *recorded), names, path)
     _check_variant(study, path)
@@ -136,7 +139,7 @@ def _check_dataset(dataset: str, known: tuple[str, ...], names: tuple[str, ...],
     with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
         if dataset in known or "://" in dataset or Path(dataset).exists():
             return
-    raise ParamsError(f"{path}: dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL")
+    raise refusal("dataset", f"dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL", path)
 
 
 def _check_names(study: Study, path: Path) -> None:
@@ -144,10 +147,8 @@ def _check_names(study: Study, path: Path) -> None:
     for section, names in (("backbones", study.backbones), ("class_sets", study.class_sets)):
         for name in names:
             if NAME.fullmatch(name) is None:
-                raise ParamsError(
-                    f"{path}: {section}.{name}: give it a name of lower-case letters, digits and underscores; it "
-                    "becomes part of names of runs and folders"
-                )
+                problem = "give it a name of lower-case letters, digits and underscores; it becomes part of names of"
+                raise refusal((section, name), f"{section}.{name}: {problem} runs and folders", path)
 
 
 def _check_variant(study: Study, path: Path) -> None:
@@ -157,20 +158,21 @@ def _check_variant(study: Study, path: Path) -> None:
         ("classes", study.classes, study.class_sets),
     ):
         if name not in valid:
-            raise ParamsError(f"{path}: {key} {name!r} is {among(name, tuple(valid))}")
+            raise refusal(key, f"{key} {name!r} is {among(name, tuple(valid))}", path)
     if study.roi == study.extra_roi == ABSENT:
-        raise ParamsError(f"{path}: roi and extra_roi are both none; give at least one branch a backbone")
+        raise refusal("roi", "roi and extra_roi are both none; give at least one branch a backbone", path)
     for name, backbone in study.backbones.items():
         if (backbone.timm is None) != (name == ABSENT):
-            raise ParamsError(f"{path}: backbones.{name}.timm: only `none` has no timm model, and it has none")
+            problem = f"backbones.{name}.timm: only `none` has no timm model, and it has none"
+            raise refusal(("backbones", name, "timm"), problem, path)
 
 
 def _check_seeds(study: Study, path: Path) -> None:
     for key, listed in (("seeds", study.seeds), ("repeat.runs", study.repeat.runs)):
         if twice := [entry for place, entry in enumerate(listed) if entry in listed[:place]]:
-            raise ParamsError(f"{path}: {key} has {twice[0]} twice; name each once")
+            raise refusal(key, f"{key} has {twice[0]} twice; name each once", path)
     if study.seed in study.seeds:
-        raise ParamsError(f"{path}: seeds has {study.seed}, which is `seed`, the runs' own; name others")
+        raise refusal("seeds", f"seeds has {study.seed}, which is `seed`, the runs' own; name others", path)
 
 
 def _check_distillation(study: Study, path: Path) -> None:
@@ -180,9 +182,7 @@ def _check_distillation(study: Study, path: Path) -> None:
         ("student", wish.student, tuple(name for name in names if name != ABSENT)),
     ):
         if name not in valid:
-            raise ParamsError(f"{path}: distill.{key} {name!r} is {among(name, valid)}")
+            raise refusal(f"distill.{key}", f"distill.{key} {name!r} is {among(name, valid)}", path)
     if wish.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
-        raise ParamsError(
-            f"{path}: train.freeze {study.train.freeze!r} leaves a student nothing to learn; set it to none, or "
-            "distill.teacher to none"
-        )
+        problem = f"train.freeze {study.train.freeze!r} leaves a student nothing to learn; set it to none, or "
+        raise refusal("train.freeze", f"{problem}distill.teacher to none", path)

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
+from pipeline.url_secrets import without_secrets
+
 HIDDEN = frozenset({"password"})
 
 
@@ -40,6 +42,6 @@ def plain(value: object) -> str:
 
 
 def place_name(source: str) -> str:
-    """Return a web address or a plain word as it is, of a path on this machine the last part."""
+    """Return a plain word as it is, a web address without its secrets, of a path on this machine the last part."""
     local = source.startswith(("/", "~", "file:")) or ":\\" in source
-    return PurePath(source.replace("\\", "/")).name if local else source
+    return PurePath(source.replace("\\", "/")).name if local else without_secrets(source)

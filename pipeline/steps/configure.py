@@ -24,6 +24,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.base import ReadsOutside, Section
 from pipeline.params.choices import among
 from pipeline.params.masks import OFFICIAL, RANDOM, settings_by_source, weights_by_source
+from pipeline.params.refusal import refusal
 from pipeline.params.study import Study, load_study
 from pipeline.reporting.grid import PAPER_RUNS
 from pipeline.workspace import unfinished_root
@@ -149,7 +150,7 @@ def _check_repeated(study: Study, params: Path) -> None:
     valid = tuple(dict.fromkeys((study.variant, *(run.name for run in PAPER_RUNS))))
     for run in study.repeat.runs:
         if study.seeds and run not in valid:
-            raise ParamsError(f"{params}: repeat.runs: {run!r} is {among(run, valid)}")
+            raise refusal("repeat.runs", f"repeat.runs: {run!r} is {among(run, valid)}", params)
 
 
 def _write(section: Section, path: Path) -> None:

@@ -17,7 +17,7 @@ from pipeline.manifest import sha256_of
 from pipeline.models.hub import fetch_from_hub
 from pipeline.models.torchvision_weights import is_official, official_file
 from pipeline.params.model import BackboneParams
-from pipeline.stores import without_secrets
+from pipeline.url_secrets import without_secrets
 from pipeline.workspace import unfinished
 
 HASH_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.\w+$")

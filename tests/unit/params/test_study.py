@@ -6,6 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
+from pipeline.params.runtime import load_runtime
 from pipeline.params.study import load_study
 
 
@@ -94,6 +95,57 @@ def test_a_mistake_is_named_with_its_place(
     assert "\n" not in str(caught.value)
 
 
+def test_a_refusal_names_the_line_and_how_to_take_it_back(root: Path, tmp_path: Path) -> None:
+    """The file as it stands now counts; what several sections share is named once."""
+    lines = (root / "params.yaml").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "params.yaml"
+    for old, new, key in (
+        ("roi: mobilenetv2", "roi: diet", "roi 'diet' is not one of"),
+        ("  fill: 0", "  fill: 256", "pair.fill: Input should be less than or equal to 255"),
+        ("seed: 0 ", "seed: -1 ", "seed: Input should be greater"),
+        ("  all: {exclude: []}", "  all: {exclude: [1]}", "class_sets.all.exclude.0: Input should be a valid string"),
+        ("    demo: demo", "    demo: 7", "download.source: Input should be a valid string"),
+        ("  epochs: {", "  epoch: 3\n  epochs: {", "train.epoch: no such parameter (did you mean 'epochs'?)"),
+    ):
+        (number,) = (n for n, line in enumerate(lines) if line.startswith(old))
+        changed = [*lines[:number], lines[number].replace(old, new), *lines[number + 1 :]]
+        path.write_text("\n".join(changed) + "\n", encoding="utf-8")
+        with pytest.raises(ParamsError) as caught:
+            load_study(path)
+        message = str(caught.value)
+        at = next(n for n, line in enumerate(lines, start=1) if line.startswith("  source:")) if "demo: 7" in new else 0
+        assert message.startswith(f"{path}:{at or number + 1}: {key}")
+        assert message.endswith(f"correct that line, or `git checkout -- {path}` takes back all edits")
+        assert message.count(f"{path}:") == 1
+
+
+SETTINGS_WITH_URLS = (
+    "dataset",
+    "download.source",
+    "download.source.demo",
+    "download.extra.ketchup",
+    "backbones.vit.weights",
+    "backbones.mixer.weights.default",
+    "masks.sam.weights",
+    "masks.fastsam.weights",
+    "runtime.mirror",
+    "runtime.ray_address",
+)
+
+
+@pytest.mark.parametrize("key", SETTINGS_WITH_URLS)
+@pytest.mark.parametrize("url", ["https://me:PLANTED@host/a", "s3://host/a?X-Amz-Signature=PLANTED"])
+def test_a_secret_in_a_url_is_refused_wherever_it_stands(root: Path, tmp_path: Path, key: str, url: str) -> None:
+    """Before anything reads or stores it; the message names key and line, not the secret."""
+    path = edited(root, tmp_path, **{key.replace(".", "__"): url})
+    with pytest.raises(ParamsError, match=rf"params.yaml:\d+: {key}: .*export RVERNET_URLS") as caught:
+        load_study(path)
+    assert "PLANTED" not in str(caught.value)
+    if key.startswith("runtime."):
+        with pytest.raises(ParamsError, match=f"{key}: .*export RVERNET_URLS"):
+            load_runtime(path)
+
+
 def test_a_missing_section_is_named(root: Path, tmp_path: Path) -> None:
     """A deleted section is reported by name."""
     yaml = YAML(typ="safe", pure=True)
@@ -133,7 +185,7 @@ def test_repetitions_are_asked_for_by_seeds(root: Path, tmp_path: Path) -> None:
         ({"seeds": [1, 0]}, "seeds has 0, which is `seed`, the runs' own; name others"),
         ({"seeds": [1, 2, 1]}, "seeds has 1 twice; name each once"),
         ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
-        ({"seeds": 3}, "seeds: Input should be a valid"),
+        ({"seeds": 3}, "seeds: a list is wanted, for instance -S 'seeds=\\[3\\]'"),
         ({"repeat__runs": ["vit+none-all"] * 2}, "repeat.runs has vit\\+none-all twice"),
         ({"distill__teacher": "mobilnetv2"}, "distill.teacher 'mobilnetv2' is .*did you mean 'mobilenetv2'"),
         ({"distill__student": "none"}, "distill.student 'none' is not one of deit, deit_distilled, mixer"),
