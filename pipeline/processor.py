@@ -27,3 +27,8 @@ if platform.machine() in {"x86_64", "AMD64"}:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file() and "avx512bw" in cpuinfo.read_text(encoding="utf-8"):
         os.environ["OPENCV_CPU_DISABLE"] = "AVX512-SKX"  # it prints a complaint where there is nothing to disable
+
+
+def core_count() -> int:
+    """Return the number of processors this process may use, where the system says so, else that of all; at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,12 +1,12 @@
 """Command `export`: runs and shards in the formats of others."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pipeline.errors import ParamsError
+from pipeline.processor import core_count
 from pipeline.stores import place_of
 
 ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
@@ -38,7 +38,7 @@ def export(  # noqa: PLR0913 - one argument an option
     refused. `docs/use.md` says what each format holds and how to load it.
     """
     if form in {"folders", "hf"}:
-        _export_shards(shards, form, out, workers or len(os.sched_getaffinity(0)))
+        _export_shards(shards, form, out, workers or core_count())
         return
     if run is None:
         raise ParamsError(f"--format {form} exports a run; name one by --run data/runs/RUN")

@@ -5,7 +5,6 @@ and `device` where `train.precision` is auto.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import ParamsError
 from pipeline.params.base import Section
 from pipeline.params.refusal import check_secrets, refusal_of_schema
+from pipeline.processor import core_count
 
 
 class RuntimeParams(Section):
@@ -48,7 +48,7 @@ class RuntimeParams(Section):
 
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or core_count()
 
 
 def load_runtime(path: Path = Path("params.yaml")) -> RuntimeParams:

@@ -20,7 +20,6 @@ from pipeline.acquisition.fingerprint import data_set_files, extra_files, finger
 from pipeline.acquisition.source import DEMO, is_remote, is_stored
 from pipeline.closure import import_closures
 from pipeline.console import note
-from pipeline.errors import ParamsError
 from pipeline.params.base import ReadsOutside, Section
 from pipeline.params.choices import among
 from pipeline.params.masks import OFFICIAL, RANDOM, settings_by_source, weights_by_source
@@ -110,7 +109,8 @@ class _Look:
             ParamsError: If `params.yaml` gives hashes itself.
         """
         if section.content:
-            raise ParamsError(f"{self.params}: {name}.content: is found by stage `configure`; remove it")
+            problem = f"{name}.content: is found by stage `configure`; remove it"
+            raise refusal(f"{name}.content", problem, self.params)
         hashes = {key: self.at(f"{name}.{key}", *where) for key, where in paths.items()}
         return section.model_copy(update={"content": {key: sha256 for key, sha256 in hashes.items() if sha256}})
 

@@ -1,9 +1,21 @@
 """A user's mistake ends in one line, not in a traceback."""
 
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
-from pipeline.console import progress, run_stage
+from pipeline import console
+from pipeline.console import byte_progress, note, progress, run_stage
 from pipeline.errors import DatasetError
+from pipeline.processor import core_count
 
 
 def test_a_pipeline_error_becomes_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,3 +91,103 @@ def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> N
 def test_progress_passes_every_item_on() -> None:
     """The bar changes nothing about the items."""
     assert list(progress(iter("abc"), total=3, what="letters", unit="letter")) == ["a", "b", "c"]
+
+
+def fail_halfway(stage: str = "work") -> None:
+    """Fail in the middle of work that shows two bars."""
+    with byte_progress("fetch") as report:
+        report(10**6, 10**7)
+        for number in progress(range(10), total=10, what=stage, unit="piece"):
+            report((1 + number) * 10**6, 10**7)
+            time.sleep(0.11)  # bars move ten times a second
+            if number == 4:
+                note("one line from in between")
+                raise DatasetError("photo 7 is gone; put it back")
+
+
+def test_progress_in_a_log_is_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short ones, nothing drawn over another, and the error has one of its own."""
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LOG_LINES", 0.0)
+    monkeypatch.setattr(console, "DELAY", 0.0)
+    with pytest.raises(SystemExit):
+        run_stage(fail_halfway)
+    text = capsys.readouterr().err
+    lines = text.splitlines()
+    assert "\r" not in text
+    assert text.endswith("\n")
+    assert max(map(len, lines)) < 120
+    assert sum(line.startswith("work: 3 of 10 [") for line in lines) == 1
+    assert sum(line.startswith("fetch: ") for line in lines) >= 5
+    assert lines[-2:] == ["one line from in between", "error: photo 7 is gone; put it back"]
+
+
+def test_short_work_is_silent_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line is worth its while only for work that lasts."""
+    assert sum(progress(range(1000), total=1000, what="numbers", unit="number")) == 499500
+    assert capsys.readouterr().err == ""
+
+
+def test_an_error_on_a_terminal_is_not_glued_to_a_bar(root: Path) -> None:
+    """The bar is erased first."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    script = (
+        "from pipeline import console; from tests.unit.test_console import fail_halfway\n"
+        "console.DELAY = 0.0\nconsole.run_stage(fail_halfway)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, stderr=theirs, check=False)  # noqa: S603
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal nobody writes to
+        while block := os.read(ours, 1 << 16):
+            shown += block
+    os.close(ours)
+    assert done.returncode == 1
+    assert b"work:" in shown
+    assert on_screen(shown.decode()) == ["one line from in between", "error: photo 7 is gone; put it back"]
+
+
+def on_screen(text: str) -> list[str]:
+    """Return the lines that are seen once a terminal has obeyed what was written to it."""
+    lines, row, column = [""], 0, 0
+    for piece in re.findall(r"\x1b\[A|[\r\n]|[^\x1b\r\n]+", text):
+        match piece:
+            case "\x1b[A":
+                row -= 1
+            case "\r":
+                column = 0
+            case "\n":
+                row, column = row + 1, 0
+                lines += [""] * (row == len(lines))
+            case _:
+                lines[row] = lines[row][:column].ljust(column) + piece + lines[row][column + len(piece) :]
+                column += len(piece)
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_what_an_encoding_lacks_is_written_as_escapes(root: Path, encoding: str) -> None:
+    """As on Windows into a file: no name of a food or a file ends the command."""
+    script = "from pipeline.console import run_stage\nrun_stage(lambda: print('na\\u00efve \\u2192 \\u9905 \\udcff'))"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script],
+        cwd=root,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.rstrip() == "na\u00efve \u2192 \u9905 \udcff".encode(encoding, errors="backslashreplace")
+
+
+def test_a_system_without_affinity_counts_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS."""
+    assert 1 <= core_count() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert core_count() == os.cpu_count()
+
+
+def test_no_code_asks_for_the_affinity_but_the_one_that_knows_what_to_do_without(root: Path) -> None:
+    """Which macOS and Windows do not have."""
+    files = (path for folder in ("pipeline", "stages", "tools") for path in (root / folder).rglob("*.py"))
+    asking = [path.name for path in files if "sched_getaffinity" in path.read_text(encoding="utf-8")]
+    assert asking == ["processor.py"]
