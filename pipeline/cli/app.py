@@ -1,6 +1,9 @@
 """Commands for a person: `python -m pipeline --help`."""
 
+import functools
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -11,6 +14,7 @@ from pipeline.cli.propose import propose, take
 from pipeline.cli.report import report
 from pipeline.cli.serve import serve
 from pipeline.cli.show import show
+from pipeline.errors import ParamsError
 
 COMMANDS: dict[Callable[..., None], str] = {
     predict: "Say what the foods of photos are.",
@@ -23,10 +27,30 @@ COMMANDS: dict[Callable[..., None], str] = {
     mirror: "Copy photos, masks and shards to object storage.",
 }
 """What each command is for, short enough for all to stand on one screen."""
+URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)
+"""Beginning of a URL, as a path holds it."""
+
+
+def on_this_machine(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that refuses a URL where it takes a path, before the path loses one of its slashes."""
+
+    @functools.wraps(command)
+    def checked(*args: object, **options: object) -> None:
+        for name, value in options.items():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path) and (url := URL.match(str(path))):
+                    typed = f"{url[1]}//{str(path)[url.end() :]}"
+                    raise ParamsError(
+                        f"{typed}: {name} is a file or folder of this machine; fetch it, and give its path"
+                    )
+        command(*args, **options)
+
+    return checked
+
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for command, purpose in COMMANDS.items():
-    app.command(short_help=purpose)(command)
+    app.command(short_help=purpose)(on_this_machine(command))
 
 
 @app.callback(

@@ -53,8 +53,12 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
         yield
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, asked: str = "params.yaml: runtime.device") -> torch.device:
     """Return the device called `name`; `auto` takes a GPU where there is one.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `mps`.
+        asked: Where the user named it, for the message.
 
     Raises:
         ParamsError: If this machine has no such device.
@@ -64,9 +68,7 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(usable[0])
     if name not in usable:
-        raise ParamsError(
-            f"params.yaml: runtime.device: {name!r} is not on this machine; choose auto, {', '.join(usable)}"
-        )
+        raise ParamsError(f"{asked}: {name!r} is not on this machine; choose auto, {', '.join(usable)}")
     return torch.device(name)
 
 

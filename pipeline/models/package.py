@@ -1,5 +1,6 @@
 """A finished run as a small, open package: `model.safetensors` and `run.json`, enough to classify on any machine."""
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,7 +21,9 @@ from pipeline.models.numerics import seeded
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.models.student import build_student
 from pipeline.params.base import Name, Section, describe
+from pipeline.params.commands import dvc_command
 from pipeline.params.model import TrainParams
+from pipeline.params.run_name import RUN_NAME
 from pipeline.params.variation import DistillationKind
 
 RUN_CARD = "run.json"
@@ -179,16 +182,14 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     card = read_run_card(folder)
     path = folder / WEIGHTS
     if not path.is_file() or sha256_of(path) != card.weights_sha256:
-        raise ManifestError(f"{path}: absent or not the file run.json describes; run `dvc repro -f {stage_of(folder)}`")
+        raise ManifestError(f"{path}: absent or not the file run.json describes; {_remedy(folder, again=True)}")
     model = build_run(card, {})
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
         refuse_machine_fault(path, error)
         text = " ".join(str(error).split())
-        raise ManifestError(
-            f"{path}: does not fit the model ({text}); run `dvc repro -f {stage_of(folder)}`"
-        ) from error
+        raise ManifestError(f"{path}: does not fit the model ({text}); {_remedy(folder, again=True)}") from error
     return model.to(device).eval(), card
 
 
@@ -202,15 +203,33 @@ def read_run_card(folder: Path) -> RunCard:
     try:
         return RunCard.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro {stage_of(folder)}` or `dvc pull`") from error
+        if runs := _runs_in(folder):
+            raise ManifestError(f"{folder}: a folder of runs; name one of them: {', '.join(runs)}") from error
+        near = difflib.get_close_matches(folder.name, _runs_in(folder.parent), n=1)
+        meant = f" (did you mean {folder.parent / near[0]}?)" if near else ""
+        raise ManifestError(f"{path}: absent{meant}; {_remedy(folder)}") from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f {stage_of(folder)}`") from error
+        raise ManifestError(f"{path}: {describe(error)}; {_remedy(folder, again=True)}") from error
 
 
-def stage_of(folder: Path) -> str:
-    """Return the DVC stage that makes a package, going by where it lies."""
+def _runs_in(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob(f"*/{RUN_CARD}"))
+
+
+def _remedy(folder: Path, *, again: bool = False) -> str:
+    """Say what to do about a package that is not there or damaged, going by where it lies."""
+    stage = stage_of(folder)
+    if stage is None:
+        return f"give the folder of a finished run, with {RUN_CARD} and {WEIGHTS}"
+    return f"run {dvc_command(stage, again=again)}" + " or `dvc pull`" * (not again)
+
+
+def stage_of(folder: Path) -> str | None:
+    """Return the DVC stage that makes a package, going by where it lies; None where no stage writes."""
     if folder.parent.name == "repeats":
         return f"repeat@{folder.name}"
     if folder.parent.parent.name == "distilled":
         return f"distill@{folder.parent.name}"
-    return f"train@{folder.name}"
+    if folder.parent.name == "runs" and RUN_NAME.fullmatch(folder.name):
+        return f"train@{folder.name}"
+    return None

@@ -78,7 +78,10 @@ def regions_at(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> t
     height, width = photo.shape[:2]
     for prompt in prompts:
         if not _inside(prompt, height, width):
-            raise DatasetError(f"{label_of(prompt)} is not inside the photo of {width} x {height} pixels")
+            raise DatasetError(
+                f"{label_of(prompt)} is not inside the photo of {width} x {height} pixels: its columns are 0 to "
+                f"{width - 1}, its rows 0 to {height - 1}"
+            )
     asked = {str(number): [prompt] for number, prompt in enumerate(prompts)}
     found = prompted_masks(source, [PromptedPhoto(photo, asked)])
     return tuple(

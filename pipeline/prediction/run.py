@@ -135,6 +135,6 @@ def open_run(folder: Path, *, device: str = "auto") -> Run:
         ManifestError: If a file is absent or damaged.
         ParamsError: If the device is not there.
     """
-    place = pick_device(device)
+    place = pick_device(device, "device")
     model, card = load_run(folder, place)
     return Run(card, model, place)

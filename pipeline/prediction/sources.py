@@ -36,7 +36,7 @@ def open_method(method: MaskMethod, weights: Path | None, device: str) -> MaskSo
         )
     from pipeline.models.numerics import pick_device  # noqa: PLC0415 - torch takes seconds; grabcut needs none
 
-    place = str(pick_device(device))
+    place = str(pick_device(device, "device"))
     source = open_source(weights, device=place) if weights.is_dir() else _open_file(method, weights, place)
     if source.name != method:
         raise ParamsError(

@@ -13,6 +13,7 @@ from pipeline.errors import ManifestError
 from pipeline.escaping import from_spreadsheet
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import describe
+from pipeline.params.commands import dvc_command
 
 
 class Stored(BaseModel):
@@ -153,9 +154,9 @@ def read_record(schema: type[StoredT], path: Path, stage: str) -> StoredT:
     try:
         return schema.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
+        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: damaged ({describe(error)}); run `dvc repro -f {stage}`") from error
+        raise ManifestError(f"{path}: damaged ({describe(error)}); run {dvc_command(stage, again=True)}") from error
 
 
 def read_history(path: Path, stage: str) -> tuple[Epoch, ...]:
@@ -166,7 +167,7 @@ def read_history(path: Path, stage: str) -> tuple[Epoch, ...]:
     """
     epochs = _read_rows(path, stage, _epoch)
     if not epochs:
-        raise ManifestError(f"{path}: holds no epoch; run `dvc repro -f {stage}`")
+        raise ManifestError(f"{path}: holds no epoch; run {dvc_command(stage, again=True)}")
     return epochs
 
 
@@ -178,7 +179,7 @@ def read_class_scores(path: Path, stage: str) -> dict[str, ClassScore]:
     """
     rows = _read_rows(path, stage, _class_score)
     if not rows:
-        raise ManifestError(f"{path}: holds no category; run `dvc repro -f {stage}`")
+        raise ManifestError(f"{path}: holds no category; run {dvc_command(stage, again=True)}")
     return dict(rows)
 
 
@@ -187,9 +188,9 @@ def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T]) -> 
         with path.open(encoding="utf-8", newline="") as file:
             return tuple(parse(row) for row in csv.DictReader(file))
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
+        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise ManifestError(f"{path}: damaged ({error!r}); run `dvc repro -f {stage}`") from error
+        raise ManifestError(f"{path}: damaged ({error!r}); run {dvc_command(stage, again=True)}") from error
 
 
 def _class_score(row: dict[str, str]) -> tuple[str, ClassScore]:

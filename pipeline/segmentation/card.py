@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import WeightsError
 from pipeline.params.base import Section, describe
+from pipeline.params.commands import dvc_command
 from pipeline.params.masks import SourceName
 
 CARD = "mask_weights.json"
@@ -41,9 +42,15 @@ def read_card(folder: Path) -> MaskWeightsCard:
     try:
         return MaskWeightsCard.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise WeightsError(f"{path}: absent; run `dvc repro mask_weights@{folder.name}`") from error
+        raise WeightsError(f"{path}: absent; {_remedy(folder)}") from error
     except ValidationError as error:
-        raise WeightsError(f"{path}: {describe(error)}; run `dvc repro -f mask_weights@{folder.name}`") from error
+        raise WeightsError(f"{path}: {describe(error)}; {_remedy(folder, again=True)}") from error
+
+
+def _remedy(folder: Path, *, again: bool = False) -> str:
+    if folder.parent.name != "mask_weights":
+        return "give a folder that stage mask_weights wrote, such as data/mask_weights/sam, or a file of weights"
+    return f"run {dvc_command(f'mask_weights@{folder.name}', again=again)}"
 
 
 def write_card(card: MaskWeightsCard, folder: Path) -> None:

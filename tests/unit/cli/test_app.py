@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
+from pipeline.errors import ParamsError
+from tests.judged_run import write_small_run
 
 COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror"}
 LINES, COLUMNS = 24, 80
@@ -71,3 +73,29 @@ def test_an_interrupt_ends_with_130(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=root, check=False, capture_output=True)  # noqa: S603
     assert done.returncode == 130
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "URL", "--run", "x", "--box", "1,1,2,2"],
+        ["predict", "a.jpg", "--run", "URL", "--all"],
+        ["show", "--out", "x.png", "--shards", "URL"],
+        ["propose", "URL"],
+    ],
+)
+def test_a_url_in_the_place_of_a_path_is_named_as_typed(arguments: list[str]) -> None:
+    """With both slashes, without its secrets, and with what to do instead."""
+    typed = ["https://me:pw@example.org/a/b?token=T" if text == "URL" else text for text in arguments]
+    result = CliRunner().invoke(app, typed)
+    assert isinstance(result.exception, ParamsError)
+    assert str(result.exception).startswith("https://example.org/a/b: ")
+    assert "fetch it" in str(result.exception)
+
+
+def test_a_device_that_is_not_there_is_not_blamed_on_the_parameters(tmp_path: Path) -> None:
+    """It was typed here."""
+    run = write_small_run(tmp_path / "run", ("roi",))
+    result = CliRunner().invoke(app, ["predict", "a.jpg", "--run", str(run), "--box", "1,1,2,2", "--device", "mps"])
+    assert isinstance(result.exception, ParamsError)
+    assert str(result.exception).startswith("device: 'mps' is not on this machine; choose auto,")

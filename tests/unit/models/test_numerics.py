@@ -56,3 +56,5 @@ def test_devices_are_picked_by_name() -> None:
     assert pick_device("auto").type in {"cpu", "cuda", "mps"}
     with pytest.raises(ParamsError, match=r"'tpu' is not on this machine; choose auto, .*cpu"):
         pick_device("tpu")
+    with pytest.raises(ParamsError, match=r"^--device: 'tpu' is not"):
+        pick_device("tpu", "--device")

@@ -49,6 +49,23 @@ def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
         load_run(tmp_path, "cpu")
 
 
+def test_a_run_that_is_not_there_is_looked_for(tmp_path: Path) -> None:
+    """A folder of runs names them, a near name is offered, and what to type exists; no stage makes a stray folder."""
+    for name in ("deit+none-all", "vit+none-all"):
+        write_small_run(tmp_path / "data/runs" / name, ("roi",))
+    for folder, message in (
+        ("data/runs", r"data/runs: a folder of runs; name one of them: deit\+none-all, vit\+none-all$"),
+        (
+            "data/runs/vit+non-all",
+            r"run.json: absent \(did you mean .*/data/runs/vit\+none-all\?\); run `dvc exp run -S ",
+        ),
+        ("data/runs/mixer+none-all", r"run.json: absent; run `dvc repro train@mixer\+none-all` or `dvc pull`$"),
+        ("data", r"data/run.json: absent; give the folder of a finished run, with run.json and model.safetensors$"),
+    ):
+        with pytest.raises(ManifestError, match=message):
+            load_run(tmp_path / folder, "cpu")
+
+
 def test_pictures_become_tensors_without_losing_a_value() -> None:
     """Only the names of the axes change, no pixel moves; read-only arrays are welcome."""
     images = random_batch(2).roi

@@ -74,7 +74,8 @@ def test_where_nothing_is_found_the_prompt_itself_stands_in(meal: Meal) -> None:
 @pytest.mark.parametrize("prompt", [box(0, 0, WIDTH, 5), box(0, 0, 5, HEIGHT), Prompt("point", (-1.0, 0.0))])
 def test_prompts_outside_the_photo_are_refused(meal: Meal, prompt: Prompt) -> None:
     """With the photo's name and size."""
-    with pytest.raises(DatasetError, match=rf"meal.png: {prompt.kind} .* is not inside the photo of 60 x 40 pixels"):
+    border = "60 x 40 pixels: its columns are 0 to 59, its rows 0 to 39"
+    with pytest.raises(DatasetError, match=rf"meal.png: {prompt.kind} .* is not inside the photo of {border}$"):
         PromptedRegions(GrabCut(), (prompt,)).find(read_photo(meal.photo), meal.photo)
 
 

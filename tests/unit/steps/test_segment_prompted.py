@@ -226,5 +226,5 @@ def test_weights_that_are_gone_are_named(raw: RawFolder, weights: Path, tmp_path
     with pytest.raises(ParamsError, match="annotation answers no prompts; choose sam or fastsam"):
         segment(raw, tmp_path, SAM, "masks")
     (folder / "mask_weights.json").unlink()
-    with pytest.raises(WeightsError, match="absent; run `dvc repro mask_weights@sam`"):
+    with pytest.raises(WeightsError, match="absent; give a folder that stage mask_weights wrote"):
         segment(raw, tmp_path, SAM, "masks")

@@ -1,0 +1,26 @@
+"""What a message says to type is something DVC has."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.params.commands import dvc_command
+
+
+@pytest.mark.parametrize(
+    ("stage", "command"),
+    [
+        ("index", "`dvc repro index`"),
+        ("train@vit+vit-all", "`dvc repro train@vit+vit-all`"),
+        ("evaluate@mixer+vit-all", "`dvc exp run -S roi=mixer -S extra_roi=vit -S classes=all evaluate@mixer+vit-all`"),
+        ("mask_weights@sam", "`dvc exp run -S masks.source=sam mask_weights@sam`"),
+        ("segment@annotation", "`dvc repro segment@annotation`"),
+    ],
+)
+def test_a_run_or_source_that_is_not_in_the_graph_is_brought_into_it(
+    stage: str, command: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which `dvc repro` alone would not find."""
+    monkeypatch.chdir(root)
+    assert dvc_command(stage) == command
+    assert dvc_command(stage, again=True) == command.replace(" -S", " -f -S", 1).replace("repro ", "repro -f ")
