@@ -38,9 +38,8 @@ class _LogLines(tqdm):  # type: ignore[type-arg]
 
     def close(self) -> None:
         """Print no more."""
-        if not self.disable:
-            self.disable = True
-            self._decr_instances(self)
+        self.last_print_t = float("-inf")  # nothing was shown that would have to be erased
+        super().close()
 
 
 def progress(items: Iterable[T], *, total: int | None, what: str, unit: str) -> Iterator[T]:

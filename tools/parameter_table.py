@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
 from pipeline.params.base import Section
-from pipeline.params.refusal import DEFAULT, chosen
+from pipeline.params.choices import chosen
+from pipeline.params.refusal import DEFAULT
 from pipeline.params.study import Study
 from tools.invalidation import Effect, Graph, Values, effect, graph_of
 

@@ -1,6 +1,6 @@
 """Masks from boxes by GrabCut: no network, no weights; rougher than SAM.
 
-On 14 objects of FoodSeg103 its IoU was 0.77, that of the plain box 0.59.
+On 187 boxes of 60 photos of FoodSeg103 its IoU was 0.70 in the mean, 0.78 in the median.
 """
 
 from collections.abc import Sequence

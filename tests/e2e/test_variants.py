@@ -123,8 +123,21 @@ def test_dvc_runs_what_the_table_says(copy: Checkout, override: str) -> None:
         (["classes=nosauce"], ["configure"], "did you mean 'no_sauce'"),
         (["train.optimizer=adan"], ["configure"], "train.optimizer: .*'adam', 'adamw' or 'sgd'"),
         (["rio=deit"], [], "Key 'rio' is not in struct"),
+        (["train.epoch=5"], [], "Key 'epoch' is not in struct"),
+        (["+train.epoch=5"], ["configure"], "params.yaml:.* train.epoch: no such parameter .did you mean 'epochs'"),
+        (["seeds=1"], ["configure"], r"params.yaml:\d+: seeds: a list is wanted, for instance -S 'seeds=\[1\]'"),
+        (["dataset=/data/a(1).zip"], [], "mismatched input"),
+        (["dataset=/data/Soße.zip"], [], "LexerNoViableAlt"),
+        (
+            ["dataset='/data/Soße (1),2.zip'"],
+            ["configure"],
+            r"dataset '/data/Soße \(1\),2.zip' .* nor an existing path",
+        ),
     ],
-    ids=["backbone", "no-branch", "class-set", "choice", "parameter"],
+    ids=[
+        *("backbone", "no-branch", "class-set", "choice", "parameter", "name", "new-name", "no-list"),
+        *("parentheses", "letters", "quoted"),
+    ],
 )
 def test_a_mistake_fails_before_any_work(copy: Checkout, overrides: list[str], stages: list[str], message: str) -> None:
     """One line with the valid choices, from the first stage or from DVC itself."""

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import api
+from pipeline.demo.dataset import _write_photo
 from pipeline.errors import PhotoError
+from pipeline.params.study import load_study
 from tests.judged_run import random_batch, write_small_run, write_small_shards
 from tests.meal import write_meal
 from tests.raw_folder import save
@@ -46,11 +49,28 @@ def test_the_examples_of_the_module_hold(names: dict[str, Path]) -> None:
     run_examples(str(api.__doc__), {**public, **names}, "pipeline.api")
 
 
-def test_the_examples_of_the_page_hold(names: dict[str, Path], root: Path) -> None:
-    """docs/use.md, whose examples import what they use."""
-    text = (root / "docs/use.md").read_text(encoding="utf-8")
-    for number, block in enumerate(re.findall(r"```python\n(>>>.*?)```", text, flags=re.DOTALL)):
-        run_examples(block, {**names}, f"docs/use.md, example {number}")
+@pytest.mark.parametrize("page", ["README.md", "docs/use.md"])
+def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: Path) -> None:
+    """In a new process, in a checkout whose graph has run; the photo is the demo's, for which the box was chosen."""
+    write_small_run(tmp_path / "data/runs/vit+vit-all", ("roi", "extra_roi"))
+    write_small_shards(tmp_path / "data/shards/annotation", [random_batch(6)])
+    train_photos = load_study(root / "params.yaml").demo.train_photos
+    for kind in ("img_dir", "ann_dir"):
+        (tmp_path / "data/raw/Images" / kind / "test").mkdir(parents=True)
+    _write_photo(tmp_path / "data/raw", 0, ("test", 0, train_photos))
+    blocks = re.findall(r"```python\n(.*?)```", (root / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", block],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
 
 
 @pytest.mark.parametrize("name", api.__all__)
