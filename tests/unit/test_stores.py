@@ -20,7 +20,8 @@ from pipeline.reading.torch_dataset import ShardDataset
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
 from pipeline.steps.segment_prompted import write_prompted_masks
-from pipeline.stores import StoredFolder, lent, mirrored, place_of, without_secrets
+from pipeline.stores import StoredFolder, lent, mirrored, place_of
+from pipeline.url_secrets import without_secrets
 from tests.judged_run import random_batch, select
 from tests.mirrors import bucket_served, change, stored
 from tests.raw_folder import labels_of

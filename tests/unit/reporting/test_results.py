@@ -14,7 +14,10 @@ HEADER = "epoch,learning_rate,train_loss,train_top1,test_loss,test_top1,test_mac
 
 def test_an_absent_file_names_the_stage_to_run(tmp_path: Path) -> None:
     """The message is a command."""
-    with pytest.raises(ManifestError, match=r"metrics\.json: absent; run `dvc repro perturb@a\+b-all`"):
+    with pytest.raises(
+        ManifestError,
+        match=r"metrics\.json: absent; run `dvc exp run -S roi=a -S extra_roi=b -S classes=all perturb@a\+b-all`",
+    ):
         read_record(PerturbationMetrics, tmp_path / "metrics.json", "perturb@a+b-all")
 
 
