@@ -122,9 +122,9 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections, and resolve `train.precision: auto`."""
     for section in ("train", "perturb", "explain", "agreement", "transfer", "report"):
         values[section] = values[section] | {"seed": values["seed"]}
-    values["train"] |= {"devices": values["runtime"]["devices"]}
+    values["train"] |= {"devices": values["runtime"].get("devices", 1)}
     if values["train"]["precision"] == "auto":  # by what params.yaml says, so that it is the same on every machine
-        values["train"]["precision"] = "bf16" if values["runtime"]["device"] == "cuda" else "fp32"
+        values["train"]["precision"] = "bf16" if values["runtime"].get("device") == "cuda" else "fp32"
     values["perturb"] |= {"pad": values["pair"]["pad"]}
     values["agreement"] |= {"image_size": values["pair"]["image_size"]}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
