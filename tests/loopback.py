@@ -1,11 +1,21 @@
 """A web server on loopback that answers as told, also badly."""
 
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 
 @dataclass
@@ -41,11 +51,12 @@ class Host:
     after_request: Callable[["Host"], None] = lambda _: None
     released: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Return the URL of the file."""
-        return f"http://127.0.0.1:{self.port}/releases/Food%20Seg.zip"
+        return f"{self.scheme}://127.0.0.1:{self.port}/releases/Food%20Seg.zip"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one GET."""
@@ -93,10 +104,53 @@ class Host:
             self.released.wait(10)
 
 
+class _Server(ThreadingHTTPServer):
+    """A server whose first connections may end during the TLS handshake."""
+
+    daemon_threads = True
+    broken_handshakes = 0
+    context: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self.broken_handshakes:
+            self.broken_handshakes -= 1
+            connection.recv(64)
+            connection.close()
+            raise ConnectionError("closed during the handshake")
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True)
+        return connection, address
+
+
+def certificate(folder: Path) -> Path:
+    """Write a certificate of 127.0.0.1 and its key, signed by itself, into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    now, address = datetime.now(UTC), x509.IPAddress(ip_address("127.0.0.1"))
+    signed = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "host.pem").write_bytes(private + signed.public_bytes(encoding))
+    return folder / "host.pem"
+
+
 @contextmanager
-def serving() -> Iterator[Host]:
-    """Serve a file on loopback for the time of the block."""
-    host = Host()
+def serving(*, certificate: Path | None = None, broken_handshakes: int = 0) -> Iterator[Host]:
+    """Serve a file on loopback for the time of the block.
+
+    Args:
+        certificate: File of certificate and key; serves HTTPS.
+        broken_handshakes: First connections that end during their handshake.
+    """
+    host = Host(scheme="http" if certificate is None else "https")
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -105,8 +159,11 @@ def serving() -> Iterator[Host]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
+    server.broken_handshakes = broken_handshakes
+    if certificate is not None:
+        server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.context.load_cert_chain(certificate)
     host.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

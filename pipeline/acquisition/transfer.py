@@ -1,13 +1,13 @@
 """Fetch one file over HTTP, resuming where a broken transfer stopped."""
 
 import http.client
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-import tenacity
 import urllib3
 from pydantic import ValidationError
 
@@ -22,7 +22,11 @@ CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
 QUICK_ATTEMPTS = 3
 """Tries when nobody has ever answered, so that a machine without network is told within seconds."""
-LONGEST_WAIT = 30.0
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds between tries; each wait after a try that brought nothing is twice the one before."""
+CERTIFICATE = (
+    "correct the URL or the clock of this machine, or name the certificates of your network in REQUESTS_CA_BUNDLE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,10 @@ class _Transfer:
             with self.session.get(url, headers=headers, stream=True, timeout=patience) as response:
                 self.answered = True
                 self.take(response)
-        except (requests.exceptions.SSLError, requests.exceptions.InvalidURL) as error:
-            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; correct the URL") from error
+        except requests.exceptions.SSLError as error:
+            if "certificate" in str(error).lower():  # whatever else ends a handshake, the next one may do
+                raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; {CERTIFICATE}") from error
+            raise _BrokenTransferError(_cause(error)) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise (_UnreachableError if _nobody(error) else _BrokenTransferError)(_cause(error)) from error
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
@@ -182,19 +188,28 @@ def fetch(
         SourceError: If the file cannot be had; the message says why and what to do.
         SpaceError: If the disk has no room for it.
     """
-    session = requests.Session() if policy.pinned else OneHost()
-    transfer = _Transfer(url, folder, policy, report, session)
-    reached = -1
+    transfer = _Transfer(url, folder, policy, report, OneHost(pinned=policy.pinned))
+    fruitless, most = 0, transfer.have
     with transfer.session:
-        while transfer.have > reached:  # a round that brought bytes earns another one
-            reached = transfer.have
+        while True:
             try:
-                _retrying(transfer, sleep)(transfer.advance)
+                transfer.advance()
             except _BrokenTransferError as error:
-                failure = error
+                fruitless, most = (0 if transfer.have > most else fruitless + 1), max(most, transfer.have)
+                if fruitless >= (policy.attempts if transfer.answered else min(policy.attempts, QUICK_ATTEMPTS)):
+                    raise SourceError(f"{without_secrets(url)}: {error}; {_advice(error, transfer)}") from error
+                _wait(error, transfer, fruitless, sleep)
+            except SourceError as error:
+                raise SourceError(f"{error}{'; ' + _kept(transfer) if transfer.have else ''}") from error
             else:
                 return transfer.part
-    raise SourceError(f"{without_secrets(url)}: {failure}; {_advice(failure, transfer)}") from failure
+
+
+def _wait(error: Exception, transfer: _Transfer, fruitless: int, sleep: Callable[[float], None]) -> None:
+    """Wait between two tries; tries of many machines at once spread over half a second."""
+    seconds = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** max(0, fruitless - 1)) + random.uniform(0, 0.5)  # noqa: S311
+    note(f"transfer broke at {readable(transfer.have)} ({error}); trying again in {seconds:.1f} s")
+    sleep(seconds)
 
 
 def _advice(failure: Exception, transfer: _Transfer) -> str:
@@ -202,24 +217,8 @@ def _advice(failure: Exception, transfer: _Transfer) -> str:
         return f"check the network and the URL, or {transfer.policy.local_copy}"
     if not transfer.have:
         return f"try again later, or {transfer.policy.local_copy}"
+    return _kept(transfer)
+
+
+def _kept(transfer: _Transfer) -> str:
     return f"{readable(transfer.have)} are kept: run the same command again later to go on"
-
-
-def _retrying(transfer: _Transfer, sleep: Callable[[float], None]) -> tenacity.Retrying:
-    def give_up(state: tenacity.RetryCallState) -> bool:
-        attempts = transfer.policy.attempts
-        return state.attempt_number >= (attempts if transfer.answered else min(attempts, QUICK_ATTEMPTS))
-
-    def announce(state: tenacity.RetryCallState) -> None:
-        reason = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0
-        note(f"transfer broke at {readable(transfer.have)} ({reason}); trying again in {wait:.1f} s")
-
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_BrokenTransferError),
-        stop=give_up,
-        wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=LONGEST_WAIT, jitter=0.5),
-        before_sleep=announce,
-        sleep=sleep,
-        reraise=True,
-    )

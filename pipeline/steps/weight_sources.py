@@ -22,6 +22,8 @@ from pipeline.workspace import unfinished
 
 HASH_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.\w+$")
 """First digits of a file's SHA-256 at the end of its name, as PyTorch's own files have it; a date is none."""
+WHOLE = 64
+"""Digits of a SHA-256: fewer tell a damaged file, and do not prove where a file comes from."""
 ATTEMPTS = 8
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as broken."""
@@ -110,7 +112,7 @@ def _downloaded(url: str, sha256: str | None, name: str) -> Iterator[Path]:
     with unfinished("weights", url) as folder:
         path = folder / remote_name(url)
         if not path.is_file():
-            _fetch(url, folder, name, pinned=bool(expected)).rename(path)
+            _fetch(url, folder, name, pinned=len(expected) == WHOLE).rename(path)
         found = sha256_of(path)
         if not found.startswith(expected):
             path.unlink()

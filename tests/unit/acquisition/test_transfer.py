@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.acquisition import transfer
+from pipeline.acquisition.one_host import may_follow
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.errors import SourceError, SpaceError
+from tests.loopback import certificate, serving
 
 
 class Waits(list[float]):
@@ -47,7 +49,18 @@ def test_a_cut_connection_is_resumed_where_it_broke(host: Any, tmp_path: Path, r
     assert ranges(host) == [None, "bytes=1000-", "bytes=1500-"]
     assert host.asked[1]["If-Range"] == '"v1"'
     assert len(waits) == 2
-    assert 0.5 <= waits[0] <= 1.0 <= waits[1] <= 1.5
+
+
+def test_waits_grow_with_tries_that_bring_nothing_and_begin_anew_after_one_that_does(
+    host: Any, tmp_path: Path, reply: Any
+) -> None:
+    """Half a second, then twice as long each time, up to half a second more."""
+    gone = reply(status=503)
+    host.script = [gone, gone, gone, reply(cut_after=1000), gone, gone, reply()]
+    waits = Waits()
+    assert bring(host, tmp_path, waits=waits, attempts=9) == host.content
+    least = [0.5, 1.0, 2.0, 0.5, 0.5, 1.0]
+    assert all(low <= wait <= low + 0.5 for low, wait in zip(least, waits, strict=True)), waits
 
 
 def test_a_transfer_that_advances_is_never_given_up(host: Any, tmp_path: Path, reply: Any) -> None:
@@ -256,8 +269,65 @@ def test_a_redirect_to_another_host_needs_a_pinned_hash(host: Any, tmp_path: Pat
     """The user named one host; another one may send anything, unless the hash is known."""
     elsewhere = host.url.replace("127.0.0.1", "localhost")
     host.script = [reply(location=elsewhere), reply()]
-    with pytest.raises(SourceError, match=r"sends us on to http://localhost; pin the SHA-256"):
+    with pytest.raises(SourceError, match=r"sends us on to http://localhost:\d+/\S+; pin the whole SHA-256"):
         bring(host, tmp_path)
     assert len(host.asked) == 1
     host.script = [reply(location=elsewhere), reply()]
     assert bring(host, tmp_path, pinned=True) == host.content
+
+
+def test_another_port_is_another_host(host: Any, tmp_path: Path, reply: Any) -> None:
+    """Another program may listen there, of another user."""
+    with serving() as other:
+        host.script = [reply(location=other.url)]
+        with pytest.raises(SourceError, match=f"sends us on to http://127.0.0.1:{other.port}/"):
+            bring(host, tmp_path)
+        assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "followed"),
+    [
+        ("http://a.org/x", "http://a.org/y", True),
+        ("http://a.org/x", "http://A.org:80/y", True),
+        ("http://a.org/x", "https://a.org/x", True),
+        ("https://a.org/x", "https://a.org:443/y", True),
+        ("https://a.org/x", "http://a.org/x", False),
+        ("http://a.org/x", "https://b.org/x", False),
+        ("http://a.org:8000/x", "https://a.org/x", False),
+        ("http://a.org/x", "https://a.org:8443/x", False),
+        ("https://a.org/x", "https://a.org:8443/x", False),
+        ("https://a.org/x", "https://a.org.evil.net/x", False),
+        ("https://a.org/x", "https://a.org@evil.net/x", False),
+        ("https://a.org/x", "ftp://a.org/x", False),
+    ],
+)
+def test_a_redirect_stays_with_scheme_host_and_port(before: str, after: str, followed: bool) -> None:
+    """Or turns to HTTPS on the same host's usual port."""
+    assert may_follow(before, after, pinned=False) == followed
+    assert may_follow(before, after, pinned=True)
+
+
+def test_a_handshake_that_breaks_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a proxy or an overloaded host closes the connection early."""
+    pem = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    waits = Waits()
+    with serving(certificate=pem, broken_handshakes=2) as host:
+        assert bring(host, tmp_path, waits=waits) == host.content
+    assert len(waits) == 2
+
+
+def test_a_certificate_that_nobody_vouches_for_is_final_and_what_came_is_kept(tmp_path: Path, reply: Any) -> None:
+    """Another try would meet the same one; the message says what may be wrong, and what is kept."""
+    with serving() as plain:
+        plain.script = [reply(cut_after=1000), reply(status=404)]
+        with pytest.raises(SourceError, match=r"HTTP 404 .*; 1\.00kB are kept"):
+            bring(plain, tmp_path)
+    waits = Waits()
+    with (
+        serving(certificate=certificate(tmp_path)) as host,
+        pytest.raises(SourceError, match=r"certificate.*REQUESTS_CA_BUNDLE; 1\.00kB are kept: run the same command"),
+    ):
+        bring(host, tmp_path, waits=waits)
+    assert waits == []

@@ -131,6 +131,16 @@ def test_a_broken_download_goes_on_in_the_next_run(host: Host, tmp_path: Path) -
     assert host.asked[-1]["Range"] == "bytes=3000-"
 
 
+def test_digits_in_a_name_are_no_reason_to_follow_to_another_host(host: Host, tmp_path: Path) -> None:
+    """Anybody can find a file whose hash begins with eight given digits; the whole hash is another matter."""
+    elsewhere = named(host).replace("127.0.0.1", "localhost")
+    host.script = [Reply(location=elsewhere), *host.script]
+    with pytest.raises(WeightsError, match="sends us on to http://localhost:.*pin the whole SHA-256"):
+        fetch(tmp_path, named(host))
+    host.script = [Reply(location=elsewhere), *host.script]
+    assert fetch(tmp_path, named(host), sha256=sha256(host.content)).sha256 == sha256(host.content)
+
+
 @pytest.mark.parametrize("pinned_by", ["name", "parameter"])
 def test_a_file_with_another_hash_is_refused_and_fetched_anew(
     host: Host, tmp_path: Path, payload: bytes, pinned_by: str
