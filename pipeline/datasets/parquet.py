@@ -41,13 +41,15 @@ def check_row_counts(footer: pq.FileMetaData) -> None:
 
 
 def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return the table of a file that agrees with itself on its number of rows.
+    """Return the table of a file whose parts agree with each other.
 
     Raises:
-        ValueError: If it does not; where it is damaged otherwise, another error of `DAMAGE`.
+        ValueError: If its numbers of rows do not; where it is damaged otherwise, another error of `DAMAGE`.
     """
     check_row_counts(pq.read_metadata(path))
-    return pq.read_table(path, columns=columns)
+    table = pq.read_table(path, columns=columns)
+    table.validate(full=True)
+    return table
 
 
 class Layout(NamedTuple):
@@ -77,7 +79,6 @@ def read_table(path: Path, layout: Layout, *, rows: int | None = None) -> pa.Tab
     again = f"run `dvc repro -f {layout.stage}`"
     try:
         table = read_sound(path).combine_chunks()
-        table.validate(full=True)
     except DAMAGE as error:
         raise damaged(path, error, layout.stage) from error
     if not table.schema.equals(layout.schema):

@@ -135,6 +135,8 @@ def read_perturbed(path: Path) -> Int64[np.ndarray, "E N"]:
         version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
         if version == str(SCHEMA_VERSION):
             column = table["perturbed"].combine_chunks()
+            if not (pa.types.is_fixed_size_list(column.type) and column.type.value_type == pa.int32()):
+                raise ValueError(f"column perturbed is of {column.type}")
             entries: Int64[np.ndarray, "E N"] = column.flatten().to_numpy().reshape(len(table), -1).T.astype(np.int64)
             return entries
     except (*DAMAGE, KeyError) as error:

@@ -55,6 +55,18 @@ class PredictionTable:
         )
 
 
+def _schema(classes: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("sample_id", pa.string()),
+            ("photo_id", pa.string()),
+            ("target", pa.int32()),
+            ("prediction", pa.int32()),
+            ("logits", pa.list_(pa.float32(), classes)),
+        ]
+    )
+
+
 class PredictionWriter:
     """Stream predictions into a Parquet file; the same calls give the same bytes.
 
@@ -68,17 +80,7 @@ class PredictionWriter:
             "run": run,
             "class_names": json.dumps(list(class_names), ensure_ascii=False),
         }
-        logits = pa.list_(pa.float32(), len(class_names))
-        self.schema = pa.schema(
-            [
-                ("sample_id", pa.string()),
-                ("photo_id", pa.string()),
-                ("target", pa.int32()),
-                ("prediction", pa.int32()),
-                ("logits", logits),
-            ],
-            metadata=metadata,
-        )
+        self.schema = _schema(len(class_names)).with_metadata(metadata)
         self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
         self._waiting: list[pa.Table] = []
         self._rows = 0
@@ -129,6 +131,8 @@ def read_predictions(path: Path) -> PredictionTable:
 
 def _predictions(table: pa.Table) -> PredictionTable:
     class_names = tuple(json.loads(table.schema.metadata[b"class_names"]))
+    if not table.schema.equals(_schema(len(class_names))):
+        raise ValueError(f"other columns than those of {len(class_names)} classes")
     return PredictionTable(
         class_names=class_names,
         sample_ids=tuple(table["sample_id"].to_pylist()),

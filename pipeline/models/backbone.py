@@ -1,7 +1,10 @@
 """One branch of RveRNet: a timm model that turns pictures into features."""
 
+import dataclasses
 import difflib
+import inspect
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import timm
@@ -21,6 +24,21 @@ WHITE = 255.0
 CLOSE_MATCHES = 5
 REFUSALS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 """What timm's models raise on options and picture sizes they cannot take, beside the RuntimeError of a shape."""
+NOT_OF_ARCHITECTURE = frozenset(
+    {
+        "pretrained",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "checkpoint_path",
+        "cache_dir",
+        "device",
+        "dtype",
+        "self",
+    }
+)
+"""Arguments of timm's functions that read files, the network or a place, whatever function takes them."""
+OURS = frozenset({"num_classes", "img_size"})
+"""Options that this project sets itself."""
 REGISTER = 16
 """Numbers in the widest vector register, AVX-512's; with fewer channels convolutions read and write incomplete ones."""
 
@@ -112,7 +130,7 @@ def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[st
 
     Args:
         timm_id: timm model id.
-        options: Keyword arguments for the model.
+        options: Keyword arguments of the architecture; timm's others, some of which read files, are refused.
         tensors: State dict in any layout timm reads; None leaves the random initialisation.
 
     Raises:
@@ -120,6 +138,8 @@ def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[st
         RuntimeError: If the tensors do not fit.
     """
     check_timm_id(timm_id)
+    if options.keys() - OURS and (unknown := sorted(options.keys() - OURS - architecture_options(timm_id))):
+        raise ModelError(f"timm model {timm_id!r} has no option {unknown[0]!r}; correct the options of its backbone")
     source: dict[str, Any] = {}
     if tensors is not None:
         source["pretrained_cfg_overlay"] = {"state_dict": tensors, "custom_load": False}
@@ -128,6 +148,22 @@ def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[st
     except REFUSALS as error:
         raise ModelError(f"timm model {timm_id!r} with options {options}: {_one_line(error)}") from error
     return model
+
+
+@cache
+def architecture_options(timm_id: str) -> frozenset[str]:
+    """Return the names of the options that timm's function for a model, its class and their configuration take."""
+    with torch.device("meta"):
+        model = timm.create_model(timm_id)
+    classes = [cls for cls in type(model).__mro__ if issubclass(cls, nn.Module) and cls is not nn.Module]
+    names: set[str] = set()
+    for function in (timm.models.model_entrypoint(timm_id), *(cls.__init__ for cls in classes)):
+        for parameter in inspect.signature(function).parameters.values():
+            if dataclasses.is_dataclass(parameter.annotation):
+                names.update(field.name for field in dataclasses.fields(parameter.annotation))
+            elif parameter.kind not in {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}:
+                names.add(parameter.name)
+    return frozenset(names - NOT_OF_ARCHITECTURE)
 
 
 def build_backbone(

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from pipeline.datasets.pairing import FoodVisible
 from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.datasets.sample_batch import ViewName
-from pipeline.errors import ManifestError, refuse_machine_fault
+from pipeline.errors import ManifestError, ModelError, refuse_machine_fault
 from pipeline.manifest import sha256_of
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard
@@ -177,13 +177,16 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     """Read a package; nothing is unpickled. The model is in eval mode.
 
     Raises:
-        ManifestError: If a file is absent or damaged.
+        ManifestError: If a file is absent or damaged, or asks for more than a model.
     """
     card = read_run_card(folder)
     path = folder / WEIGHTS
     if not path.is_file() or sha256_of(path) != card.weights_sha256:
         raise ManifestError(f"{path}: absent or not the file run.json describes; {_remedy(folder, again=True)}")
-    model = build_run(card, {})
+    try:
+        model = build_run(card, {})
+    except ModelError as error:
+        raise ManifestError(f"{folder / RUN_CARD}: {error}; {_remedy(folder, again=True)}") from error
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:

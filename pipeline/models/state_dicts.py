@@ -1,23 +1,37 @@
 """Read pre-trained tensors from files and fit them to a timm model."""
 
+import argparse
+import lzma
+import pickle
 import re
-from collections.abc import Collection
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError, refuse_machine_fault
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 LISTED = 5
 DAMAGE = (
-    *(SafetensorError, RuntimeError, LookupError, ValueError, TypeError),
-    *(AttributeError, OverflowError, EOFError, OSError),
+    *(SafetensorError, pickle.PickleError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError),
+    *(EOFError, OSError),
 )
-"""What the readers of weights raise on files that are damaged or of another kind."""
+"""What the readers of tensors raise on files that are damaged or of another kind."""
+ZIP_START = b"PK\x03\x04"
+NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model_state", "model", "network", "net")
+"""Keys under which training programs keep the state dict of a model, beside epoch and optimiser; averages first."""
+WRAPPERS = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.")
+"""What DataParallel, torch.compile, Lightning and other wrappers put before every name of a model."""
 
 TORCHVISION_VIT = (
     (r"^class_token$", "cls_token"),
@@ -36,30 +50,79 @@ TORCHVISION_VIT = (
 """torchvision's names of vision transformers, and timm's."""
 
 
+def load_saved(path: Path, *, mmap: bool = False) -> Any:
+    """Return what `torch.save` wrote, on the CPU; read with `weights_only`, so that no code of the file runs.
+
+    The checksums of the file are compared first, which torch does not do. Files of torch before 1.6 have none.
+
+    Args:
+        path: File to read.
+        mmap: Whether tensors stay on disk until they are used.
+
+    Raises:
+        Exception: One of `DAMAGE`.
+    """
+    with path.open("rb") as file:
+        is_zip = file.read(len(ZIP_START)) == ZIP_START
+    if is_zip:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"damaged at {damaged}")
+    # Trainers keep their options beside the tensors; a Namespace holds values and does nothing.
+    try:
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        # torch's own message is a page that advises to run the code of the file after all.
+        asked = re.search(r"unsupported (global: )?\w+ \S+", str(error), re.IGNORECASE)
+        raise pickle.UnpicklingError(asked[0] if asked else "no pickle of tensors") from error
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict; pickles are read with `weights_only`, so that no code of theirs runs.
+    """Read a state dict, also one nested in a checkpoint of a training program; no code of the file runs.
+
+    What wrappers put before every name (`module.`, `model.`, ...) is taken away.
 
     Raises:
         WeightsError: If the file is absent, of another kind, damaged, a pickle that wants more than tensors, or holds
             numbers that are not finite.
     """
-    if path.suffix not in SUFFIXES:
+    if not path.name.lower().endswith(SUFFIXES):
         raise WeightsError(f"{path}: unknown kind of weights; give one of {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
     try:
-        tensors = load_state_dict(str(path), weights_only=True)
+        held = safetensors.torch.load_file(path) if path.suffix.lower() == ".safetensors" else load_saved(path)
     except DAMAGE as error:
         refuse_machine_fault(path, error)
-        text = " ".join(str(error).split()).split(" No automatic")[0]
+        text = " ".join(str(error).split())
         raise WeightsError(
             f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"
         ) from error
-    if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+    tensors = _state_dict_in(held)
+    if tensors is None:
         raise WeightsError(f"{path}: holds other things than named tensors; save `model.state_dict()`")
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise WeightsError(f"{path}: {name!a} holds numbers that are not finite; the training it is from diverged")
+    return _unwrapped(tensors)
+
+
+def _state_dict_in(held: object) -> dict[str, Tensor] | None:
+    """Return the state dict that a file holds, at whatever depth; None if there is none."""
+    if not isinstance(held, Mapping) or not held:
+        return None
+    if all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in held.items()):
+        return dict(held)
+    nested = (_state_dict_in(held.get(key)) for key in NESTED)
+    return next((tensors for tensors in nested if tensors is not None), None)
+
+
+def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in WRAPPERS:
+        if all(name.startswith(prefix) for name in tensors):
+            return _unwrapped({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})
     return tensors
 
 

@@ -1,27 +1,21 @@
 """Weights of SAM: read from a file without running code of it, or drawn at random for trials."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from segment_anything.modeling import Sam
 from torch import Tensor
 
 from pipeline.errors import WeightsError, refuse_machine_fault
 from pipeline.models.numerics import seeded
+from pipeline.models.state_dicts import DAMAGE, load_saved
 from pipeline.params.masks import SamArchitectureName
 from pipeline.segmentation.official import SAM_FILES
 from pipeline.segmentation.sam_architecture import ARCHITECTURES, build_sam
 
 SEED = 0
 """Of random weights."""
-UNREADABLE = (
-    *(RuntimeError, OSError, EOFError, ValueError, AttributeError, TypeError, KeyError),
-    *(SafetensorError, UnpicklingError),
-)
-"""What the readers raise on damaged or hostile files."""
 
 
 def random_tensors(architecture: SamArchitectureName) -> dict[str, Tensor]:
@@ -46,13 +40,10 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
         WeightsError: If the file is absent, damaged, or holds other things than named tensors.
     """
     try:
-        if path.suffix == ".safetensors":
-            tensors = safetensors.torch.load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        tensors = safetensors.torch.load_file(path) if path.suffix == ".safetensors" else load_saved(path, mmap=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; {wanted(architecture)}") from error
-    except UNREADABLE as error:
+    except DAMAGE as error:
         refuse_machine_fault(path, error)
         text = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: not a readable state dict ({text}); {wanted(architecture)}") from error

@@ -1,9 +1,7 @@
 """Checkpoints between optimiser steps: written beside the last one and renamed, so that a good one always exists."""
 
 import os
-import pickle
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pipeline.errors import TrainingError
+from pipeline.errors import TrainingError, refuse_machine_fault
+from pipeline.models.state_dicts import DAMAGE, load_saved
 from pipeline.space import readable
 from pipeline.training.history import EpochRecord
 from pipeline.training.progress import Progress, Tally
 from pipeline.training.ranks import present_ranks
 
-DAMAGE = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, EOFError, OSError)
-"""What torch raises on files that are damaged or of another kind."""
 FORMAT = 2
 """To be raised when a checkpoint holds other things, or when the same state would go on to other weights."""
 
@@ -83,7 +80,7 @@ class Checkpoint:
     def load(self) -> Progress:
         """Take up the file, generators included; without one, a run starts anew. Several processes take up the first's.
 
-        Nothing is unpickled but tensors and numbers, and all bytes are checked first: torch does not.
+        Nothing is unpickled but tensors and numbers, and the checksums of all bytes are compared first.
 
         Raises:
             TrainingError: If the file is damaged, or of another run or version of this code.
@@ -98,18 +95,12 @@ class Checkpoint:
             _set_generators(state["generators"], self.device)
             records = [EpochRecord(*record) for record in state["records"]]
             return Progress(state["epoch"], Tally(*state["tally"]), records)
-        except (*DAMAGE, pickle.UnpicklingError) as error:
+        except DAMAGE as error:
+            refuse_machine_fault(self.path, error)
             raise self._unusable(_one_line(error)) from error
 
     def _read(self) -> dict[str, Any]:
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                rotten = archive.testzip()
-        except (zipfile.BadZipFile, NotImplementedError) as error:
-            raise self._unusable("damaged") from error
-        if rotten is not None:
-            raise self._unusable(f"damaged at {rotten}")
-        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = load_saved(self.path)
         if state["format"] != FORMAT or state["identity"] != self.identity:
             raise self._unusable("of another run, or of another version of this code")
         return state

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.params.model import TrainParams
 from pipeline.params.runtime import load_runtime
 from pipeline.params.study import load_study
 from pipeline.reporting.results import EvaluationMetrics, read_class_scores, read_history, read_record
+from pipeline.segmentation.sam_weights import random_tensors, read_sam_tensors
 from pipeline.steps.train import _pretrained
 from pipeline.training.history import write_history
 from tests.judged_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
@@ -85,6 +87,12 @@ def tensors(name: str) -> Callable[[Path], Path]:
         return folder / name
 
     return write
+
+
+def sam(folder: Path) -> Path:
+    """Write weights of a mask source as torch does."""
+    torch.save(random_tensors("tiny"), folder / "sam.pth")
+    return folder / "sam.pth"
 
 
 def text(name: str, content: str) -> Callable[[Path], Path]:
@@ -153,6 +161,7 @@ FILES = {
     "backbone-weights": Stored(tensors("model.safetensors"), read_pretrained),
     "given-weights-safetensors": Stored(tensors("given.safetensors"), read_tensors),
     "given-weights-pth": Stored(tensors("given.pth"), read_tensors),
+    "sam-weights-pth": Stored(sam, lambda path: read_sam_tensors(path, "tiny")),
     "checkpoint": Stored(checkpoint, lambda path: checkpoint_of(learner(), path.parent).load()),
     "settings": Stored(text("train.json", TRAIN.model_dump_json()), lambda path: load_settings(TrainParams, path)),
     "params": Stored(text("params.yaml", (ROOT / "params.yaml").read_text()), load_study, text=True),
@@ -243,12 +252,41 @@ def test_half_a_file_is_refused(kind: Stored, tmp_path: Path) -> None:
 
 
 def test_flipped_bits_are_refused_or_harmless(kind: Stored, tmp_path: Path) -> None:
-    """Thirty places: never another error, let alone a crash."""
+    """A hundred places and all eight bits: never another error, let alone a crash."""
     path = kind.make(tmp_path)
     content = path.read_bytes()
-    for at in range(0, len(content), len(content) // 30 + 1):
-        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+    for number, at in enumerate(range(0, len(content), len(content) // 100 + 1)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << number % 8]) + content[at + 1 :])
         sound_or_refused(kind, path)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "given-weights-pth", "sam-weights-pth"])
+def test_each_bit_of_the_tables_of_a_file_by_torch_may_flip(name: str, tmp_path: Path) -> None:
+    """The header of every entry, and the table of contents at the end, which say how it is packed and where it lies."""
+    kind = FILES[name]
+    path = kind.make(tmp_path)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        first = archive.infolist()[0].header_offset
+        places = [*range(first, first + 40), *range(archive.start_dir, min(archive.start_dir + 60, len(content)))]
+    for at in [*places, *range(len(content) - 22, len(content))]:
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            sound_or_refused(kind, path)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "given-weights-pth", "sam-weights-pth"])
+def test_a_flipped_bit_in_a_tensor_is_never_loaded(name: str, tmp_path: Path) -> None:
+    """Torch stores a checksum of each tensor and does not compare it."""
+    kind = FILES[name]
+    path = kind.make(tmp_path)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        held = archive.read(largest)
+    at = content.index(held) + largest.file_size // 2
+    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    assert "damaged at" in refused(kind, path)
 
 
 def sound_or_refused(kind: Stored, path: Path) -> None:

@@ -66,6 +66,17 @@ def test_a_run_that_is_not_there_is_looked_for(tmp_path: Path) -> None:
             load_run(tmp_path / folder, "cpu")
 
 
+@pytest.mark.parametrize("option", ["checkpoint_path", "cache_dir"])
+def test_a_card_cannot_make_timm_read_a_file(tmp_path: Path, option: str) -> None:
+    """A run may come from anybody."""
+    folder = write_small_run(tmp_path / "run", ("roi",))
+    card = (folder / RUN_CARD).read_text()
+    (folder / RUN_CARD).write_text(card.replace('"depth":', f'"{option}": "/dev/null", "depth":'))
+    assert option in (folder / RUN_CARD).read_text()
+    with pytest.raises(ManifestError, match=f"run.json: .*has no option '{option}'"):
+        load_run(folder, "cpu")
+
+
 def test_pictures_become_tensors_without_losing_a_value() -> None:
     """Only the names of the axes change, no pixel moves; read-only arrays are welcome."""
     images = random_batch(2).roi
