@@ -4,7 +4,7 @@ fsspec knows the stores and reads credentials and endpoints where each store's o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from pipeline.url_secrets import without_secrets
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-CHANGES = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "size")
+CHANGES = ("VersionId", "ETag", "etag", "content_md5", "LastModified", "last_modified", "mtime", "created", "size")
 """What a store may say of an object that differs once the object does."""
 
 
@@ -57,10 +57,11 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
         SpaceError: If the disk has no room for it.
     """
     with _store(url) as (store, path):
+        store.invalidate_cache()
         found = store.info(path)
         _check_size(url, found["size"], max_bytes)
         part, state = folder / "transfer.part", folder / "transfer.json"
-        known = json.dumps({name: str(found[name]) for name in CHANGES if name in found})
+        known = json.dumps(_version(found))
         if not (state.is_file() and state.read_text(encoding="utf-8") == known):
             part.unlink(missing_ok=True)
             state.write_text(known, encoding="utf-8")
@@ -68,7 +69,20 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
         ensure_space(folder, found["size"] - have)
         with space_watched(folder, found["size"]):
             _receive(store, path, part, found["size"], report)
+        store.invalidate_cache()
+        if _version(store.info(path)) != _version(found):
+            part.unlink()
+            raise _changed(url)
         return part
+
+
+def _version(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a store says of an object that differs once the object does."""
+    return {name: str(found[name]) for name in CHANGES if name in found}
+
+
+def _changed(url: str) -> SourceError:
+    return SourceError(f"{without_secrets(url)}: changed while it was fetched; run the same command again")
 
 
 def _receive(store: "AbstractFileSystem", path: str, part: Path, size: int, report: ByteReport) -> None:
@@ -88,25 +102,36 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
         SpaceError: If the disk has no room for it.
     """
     with _store(url) as (store, path):
-        sizes = _official(url, store.find(path, detail=True), path)
-        total, done = sum(int(entry["size"]) for entry in sizes.values()), 0
+        store.invalidate_cache()
+        found = _official(url, store.find(path, detail=True), path)
+        total, done = sum(int(entry["size"]) for entry in found.values()), 0
         _check_size(url, total, max_bytes)
         folder.mkdir(exist_ok=True)
+        versions = folder.with_name(f"{folder.name}.versions")
         ensure_space(folder, total - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
         with space_watched(folder, total):
-            for name, entry in sizes.items():
-                _bring(store, entry, folder / name)
+            for name, entry in found.items():
+                _bring(store, entry, folder / name, versions / name)
                 done += int(entry["size"])
                 report(done, total)
+        store.invalidate_cache()
+        now = _official(url, store.find(path, detail=True), path)
+        if {name: _version(entry) for name, entry in now.items()} != {n: _version(e) for n, e in found.items()}:
+            raise _changed(url)
         return folder
 
 
-def _bring(store: "AbstractFileSystem", entry: dict[str, Any], to: Path) -> None:
-    if to.is_file() and to.stat().st_size == entry["size"]:
+def _bring(store: "AbstractFileSystem", entry: dict[str, Any], to: Path, state: Path) -> None:
+    """Fetch one object, unless `state` says that an earlier call fetched this very version of it."""
+    version = json.dumps(_version(entry))
+    if to.is_file() and state.is_file() and state.read_text(encoding="utf-8") == version:
         return
-    to.parent.mkdir(parents=True, exist_ok=True)
+    for path in (to, state):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    state.unlink(missing_ok=True)
     store.get_file(entry["name"], str(to.with_suffix(".part")))
     to.with_suffix(".part").replace(to)
+    state.write_text(version, encoding="utf-8")
 
 
 def _official(url: str, found: dict[str, dict[str, Any]], path: str) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-import s3fs
 
 from pipeline.acquisition.object_store import fetch_object, fetch_tree
 from pipeline.errors import SourceError
@@ -53,9 +52,55 @@ def test_an_object_that_changed_is_fetched_anew(tmp_path: Path) -> None:
     """Its beginning does not become part of the new one."""
     path = fetch_object(put("b.zip", CONTENT), tmp_path, max_bytes=PLENTY, report=silent)
     path.write_bytes(CONTENT[:1000])
-    s3fs.S3FileSystem.clear_instance_cache()
     other = CONTENT[::-1]
     assert fetch_object(put("b.zip", other), tmp_path, max_bytes=PLENTY, report=silent).read_bytes() == other
+
+
+def put_set(name: str) -> str:
+    """Store a small data set in the official layout; return its URL."""
+    for path in ("category_id.txt", "ImageSets/train.txt", "ImageSets/test.txt"):
+        put(f"{name}/{path}", b"0 background")
+    for split in ("train", "test"):
+        put(f"{name}/Images/img_dir/{split}/1.jpg", b"photo")
+        put(f"{name}/Images/ann_dir/{split}/1.png", b"label")
+    return f"s3://{BUCKET}/{name}"
+
+
+def test_a_file_of_a_folder_that_was_replaced_by_one_of_equal_size_is_fetched_anew(tmp_path: Path) -> None:
+    """A label map that was mended keeps its size; between two tries of a download, in one process or two."""
+    url = put_set("mended")
+    fetch_tree(url, tmp_path / "tree", max_bytes=PLENTY, report=silent)
+    put("mended/Images/ann_dir/train/1.png", b"other")
+    fetch_tree(url, tmp_path / "tree", max_bytes=PLENTY, report=silent)
+    assert (tmp_path / "tree/Images/ann_dir/train/1.png").read_bytes() == b"other"
+
+
+def test_what_changes_while_it_is_fetched_is_told(tmp_path: Path) -> None:
+    """No mixture of two versions passes, and the next try brings the new one."""
+    url, changes = put_set("moving"), iter([b"after"])
+
+    def change(_done: int, _total: int | None) -> None:
+        for content in changes:
+            put("moving/category_id.txt", content)
+
+    with pytest.raises(SourceError, match="changed while it was fetched; run the same command again"):
+        fetch_tree(url, tmp_path / "tree", max_bytes=PLENTY, report=change)
+    fetch_tree(url, tmp_path / "tree", max_bytes=PLENTY, report=silent)
+    assert (tmp_path / "tree/category_id.txt").read_bytes() == b"after"
+
+
+def test_an_object_that_changes_while_it_is_fetched_is_told(tmp_path: Path) -> None:
+    """Its parts are not joined."""
+    other, (large, halves) = CONTENT[::-1], (CONTENT * 5, iter([True]))
+    url = put("d.zip", large)
+
+    def change(_done: int, _total: int | None) -> None:
+        for _ in halves:
+            put("d.zip", other * 5)
+
+    with pytest.raises(SourceError, match=r"changed while it was fetched|no longer exists.*run the same command again"):
+        fetch_object(url, tmp_path, max_bytes=PLENTY, report=change)
+    assert fetch_object(url, tmp_path, max_bytes=PLENTY, report=silent).read_bytes() == other * 5
 
 
 def test_a_folder_becomes_the_data_set_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
