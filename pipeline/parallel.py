@@ -1,11 +1,13 @@
 """Run one function over many items on several processes; results come back in the order of the items."""
 
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
+from multiprocessing.util import get_temp_dir
 from threading import Thread
 from typing import TypeVar
 
@@ -34,7 +36,9 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
         yield from map(function, items)
         return
     # forkserver: no thread of this process can leave a lock held in a child.
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_end_with_parent) as pool:
+    sockets = get_temp_dir()  # made anew or of an earlier pool; a process that is killed cannot remove it itself
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent, initargs=(sockets,)) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -53,13 +57,14 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
                 future.cancel()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(sockets: str) -> None:
     """End this worker together with the process it works for, which has no way to say so when it is killed."""
-    Thread(target=_await_parent, daemon=True).start()
+    Thread(target=_await_parent, args=(sockets,), daemon=True).start()
 
 
-def _await_parent() -> None:
+def _await_parent(sockets: str) -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+    shutil.rmtree(sockets, ignore_errors=True)
     os._exit(1)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,26 @@ def is_full(error: BaseException) -> bool:
     return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
 
 
+def full_place(error: BaseException, folder: Path) -> Path:
+    """Return where room is missing: of the places that a stage writes to, the one whose file system has least free.
+
+    Args:
+        error: What a write was answered with; what it names comes first, the destination of a copy before its source.
+        folder: Where the block was to write.
+    """
+    named = [getattr(error, "filename2", None), getattr(error, "filename", None)]
+    places = [Path(name) for name in named if isinstance(name, str | os.PathLike)]
+    places += [folder, Path(tempfile.gettempdir()), Path(os.environ.get("DVC_ROOT", "."))]
+    if isinstance(error, OSError) and error.errno == errno.EDQUOT:
+        return places[0]  # free bytes tell nothing about a quota
+    return min(places, key=lambda place: shutil.disk_usage(_existing(place)).free)
+
+
+def _existing(place: Path) -> Path:
+    place = place.absolute()
+    return next(folder for folder in (place, *place.parents) if folder.is_dir())
+
+
 @contextmanager
 def space_watched(folder: Path, needed: int) -> Iterator[None]:
     """Turn a full file system or an exhausted quota into one line; `needed` is in bytes.
@@ -57,10 +78,12 @@ def space_watched(folder: Path, needed: int) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, PipelineError) or not is_full(error):
             raise
-        raise SpaceError(
-            f"{folder}: the file system is full; {readable(needed)} are needed here in all; "
-            "make room and run the same command again to go on"
-        ) from error
+        place = full_place(error, folder)
+        if _existing(place).stat().st_dev == _existing(folder).stat().st_dev:
+            what = f"{folder}: the file system is full; {readable(needed)} are needed here in all"
+        else:
+            what = f"{place}: the file system is full; it is needed while {folder} is written"
+        raise SpaceError(f"{what}; make room and run the same command again to go on") from error
 
 
 @contextmanager
@@ -75,8 +98,8 @@ def full_disk_named() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, PipelineError) or not is_full(error):
             raise
-        place = Path(getattr(error, "filename", None) or ".").absolute()
-        free = shutil.disk_usage(next(folder for folder in place.parents if folder.is_dir())).free
+        place = full_place(error, Path.cwd()).absolute()
+        free = shutil.disk_usage(_existing(place)).free
         raise SpaceError(
             f"{place}: the file system is full, {readable(free)} are free and up to {readable(USUAL)} are needed; "
             "make room and run the same command again to go on"

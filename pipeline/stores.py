@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.errors import PipelineError, SourceError
-from pipeline.space import is_full
+from pipeline.space import USUAL, is_full, space_watched
 from pipeline.url_secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class StoredFolder:
         """
         with TemporaryDirectory() as place:
             path = Path(place) / Path(name).name
-            with store_of(self.url) as (store, folder):
+            with store_of(self.url) as (store, folder), space_watched(path.parent, USUAL):
                 store.get_file(f"{folder.rstrip('/')}/{name}", str(path))
             if self.md5s is not None and md5_of(path) != self.md5s.get(name):
                 raise SourceError(f"{self}/{name}: bytes differ from dvc.lock; run `python -m pipeline mirror` anew")

@@ -34,17 +34,19 @@ def test_a_killed_worker_is_one_line_with_what_to_do() -> None:
         list(map_ordered(kill_this_process, range(3), workers=2))
 
 
-def test_workers_end_with_a_parent_that_is_killed(root: Path) -> None:
-    """They would wait for work for ever."""
-    command = [sys.executable, "-c", ENDLESS]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603
+def test_workers_end_with_a_parent_that_is_killed_and_leave_no_folder(root: Path, tmp_path: Path) -> None:
+    """They would wait for work for ever, and their sockets' folder would stay."""
+    command, env = [sys.executable, "-c", ENDLESS], os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=env) as parent:  # noqa: S603
         assert parent.stdout is not None
         assert parent.stdout.readline() == "working\n"
+        assert list(tmp_path.glob("pymp-*"))
         family = psutil.Process(parent.pid).children(recursive=True)
         assert len(family) >= 3
         parent.kill()
         _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
