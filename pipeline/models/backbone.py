@@ -18,6 +18,7 @@ from pipeline.models import demo_backbones  # noqa: F401 - registers the demo's 
 from pipeline.models.card import BackboneCard
 from pipeline.models.distilled import renew_head
 from pipeline.models.initialisation import draw_as_torchvision
+from pipeline.models.state_dicts import classifier_names
 from pipeline.params.model import TrainParams
 
 WHITE = 255.0
@@ -125,13 +126,16 @@ def check_timm_id(timm_id: str) -> None:
     raise ModelError(f"timm has no model {timm_id!r}; {hint}")
 
 
-def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[str, Tensor] | None = None) -> nn.Module:
+def create_timm_model(
+    timm_id: str, options: Mapping[str, Any], tensors: dict[str, Tensor] | None = None, *, headless: bool = False
+) -> nn.Module:
     """Build a timm model and load tensors by timm's own rules, which resample position embeddings of other sizes.
 
     Args:
         timm_id: timm model id.
         options: Keyword arguments of the architecture; timm's others, some of which read files, are refused.
         tensors: State dict in any layout timm reads; None leaves the random initialisation.
+        headless: Whether neither the model nor the tensors have a classifier.
 
     Raises:
         ModelError: If timm does not know the model or refuses an option.
@@ -143,6 +147,10 @@ def create_timm_model(timm_id: str, options: Mapping[str, Any], tensors: dict[st
     source: dict[str, Any] = {}
     if tensors is not None:
         source["pretrained_cfg_overlay"] = {"state_dict": tensors, "custom_load": False}
+        if headless:  # with as many classes as the model timm wants every tensor
+            source["pretrained_cfg_overlay"]["num_classes"] = 0
+    if headless:
+        options = {**options, "num_classes": 0}
     try:
         model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
     except REFUSALS as error:
@@ -187,6 +195,11 @@ def build_backbone(
     try:
         model = _sized(card, options, image_size, tensors)
     except RuntimeError as error:
+        if tensors is not None and classifier_names(create_timm_model(card.timm_id(), options)) - tensors.keys():
+            raise ModelError(
+                f"weights of backbone {card.name!r} ({card.timm}, {card.file}) have no classifier of these classes; "
+                "set train.features to pooled, or give weights with one"
+            ) from error
         raise ModelError(
             f"weights of backbone {card.name!r} ({card.timm}) do not suit {image_size} px pictures: "
             f"{_one_line(error)}; set pair.image_size to {card.input_size}"

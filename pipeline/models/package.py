@@ -19,6 +19,7 @@ from pipeline.models.backbone import build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard
 from pipeline.models.numerics import seeded
 from pipeline.models.rvernet import RveRNet, join_branches
+from pipeline.models.state_dicts import write_tensors
 from pipeline.models.student import build_student
 from pipeline.params.base import Name, Section, describe
 from pipeline.params.commands import dvc_command
@@ -168,7 +169,7 @@ def _build_taught(card: RunPlan, tensors: Mapping[BranchName, dict[str, torch.Te
 def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
     """Write `model.safetensors` and `run.json` into an existing folder."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    safetensors.torch.save_file(tensors, folder / WEIGHTS)
+    write_tensors(tensors, folder / WEIGHTS)
     hashed = card.model_copy(update={"weights_sha256": sha256_of(folder / WEIGHTS)})
     hashed.write(folder / RUN_CARD)
 

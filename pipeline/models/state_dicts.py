@@ -50,6 +50,15 @@ TORCHVISION_VIT = (
 """torchvision's names of vision transformers, and timm's."""
 
 
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file with the usual permissions; the library's own file is readable by this user alone."""
+    path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
+    path.touch()
+    mode = path.stat().st_mode
+    safetensors.torch.save_file(tensors, path)
+    path.chmod(mode)
+
+
 def load_saved(path: Path, *, mmap: bool = False) -> Any:
     """Return what `torch.save` wrote, on the CPU; read with `weights_only`, so that no code of the file runs.
 
@@ -136,7 +145,7 @@ def _is_vit(names: Collection[str]) -> bool:
 
 
 def _is_mobilenetv2(names: Collection[str]) -> bool:
-    return "features.0.0.weight" in names and "classifier.1.weight" in names
+    return "features.0.0.weight" in names and "features.18.0.weight" in names
 
 
 def with_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -163,10 +172,28 @@ def _in_order_of(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tens
 
     with torch.device("meta"):
         order = list(mobilenet_v2().state_dict())  # a safetensors file does not keep the order itself
-    names = list(model.state_dict())
-    if set(order) != set(tensors) or len(order) != len(names):
+    pairs = list(zip(model.state_dict(), order, strict=False))
+    absent = {theirs for theirs in order if theirs not in tensors}
+    if len(pairs) != len(order) or set(tensors) - set(order) or absent - {"classifier.1.weight", "classifier.1.bias"}:
         return tensors
-    return {ours: tensors[theirs] for ours, theirs in zip(names, order, strict=True)}
+    return {ours: tensors[theirs] for ours, theirs in pairs if theirs in tensors}
+
+
+def classifier_names(model: nn.Module) -> frozenset[str]:
+    """Return the names of the tensors of a timm model that turn features into classes; none where it has no classes."""
+    get_classifier: Any = model.get_classifier
+    heads = get_classifier()
+    heads = heads if isinstance(heads, tuple) else (heads,)
+    places = [name for name, module in model.named_modules() if any(module is head for head in heads)]
+    return frozenset(name for name in model.state_dict() if name.startswith(tuple(f"{place}." for place in places)))
+
+
+def without_other_classifier(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor] | None:
+    """Return the tensors without their classifier if it is absent or of other classes; None if it is the model's."""
+    names, wanted = classifier_names(model), model.state_dict()
+    if all(name in tensors and tensors[name].shape == wanted[name].shape for name in names):
+        return None
+    return {name: tensor for name, tensor in tensors.items() if name not in names}
 
 
 def differences(tensors: dict[str, Tensor], model: nn.Module) -> str:

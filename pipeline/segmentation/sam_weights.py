@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.errors import WeightsError, refuse_machine_fault
 from pipeline.models.numerics import seeded
-from pipeline.models.state_dicts import DAMAGE, load_saved
+from pipeline.models.state_dicts import DAMAGE, load_saved, write_tensors
 from pipeline.params.masks import SamArchitectureName
 from pipeline.segmentation.official import SAM_FILES
 from pipeline.segmentation.sam_architecture import ARCHITECTURES, build_sam
@@ -54,7 +54,7 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
 
 def write_sam(tensors: dict[str, Tensor], path: Path) -> None:
     """Write a state dict as safetensors."""
-    safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    write_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
 def with_tensors(tensors: dict[str, Tensor], architecture: SamArchitectureName, path: Path) -> Sam:

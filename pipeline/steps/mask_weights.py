@@ -135,9 +135,16 @@ def _located(
 
 def _fetched(official: OfficialFile, folder: Path, wanted: str) -> Path:
     note(f"fetching {official.url}")
-    policy = TransferPolicy(attempts=ATTEMPTS, timeout=PATIENCE, max_bytes=official.size, pinned=True)
+    policy = TransferPolicy(
+        attempts=ATTEMPTS,
+        timeout=PATIENCE,
+        max_bytes=official.size,
+        pinned=True,
+        local_copy=wanted,
+        bound="the official file",
+    )
     try:
         with byte_progress(official.name) as report:
             return fetch(official.url, folder, policy=policy, report=report)
     except SourceError as error:
-        raise WeightsError(f"{str(error).split(';')[0]}; {wanted}") from error
+        raise WeightsError(str(error) if wanted in str(error) else f"{error}; or {wanted}") from error

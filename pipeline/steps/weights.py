@@ -4,17 +4,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import safetensors.torch
 import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
+from pipeline.console import note
 from pipeline.errors import ModelError, WeightsError
 from pipeline.manifest import sha256_of
 from pipeline.models.backbone import check_timm_id, create_timm_model
 from pipeline.models.card import WEIGHTS, BackboneCard, write_card
 from pipeline.models.initialisation import check_torchvision_draws
-from pipeline.models.state_dicts import differences, from_torchvision, read_tensors, with_timm_names
+from pipeline.models.state_dicts import (
+    differences,
+    from_torchvision,
+    read_tensors,
+    with_timm_names,
+    without_other_classifier,
+    write_tensors,
+)
 from pipeline.params.model import BackboneParams
 from pipeline.space import space_watched
 from pipeline.steps.weight_sources import located
@@ -77,7 +84,7 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     with located(params, params.timm, name) as source:
         fitted = fitted_tensors(source.path, params.timm, params.options)
         with space_watched(folder, sum(tensor.nbytes for tensor in fitted.tensors.values())):
-            safetensors.torch.save_file(fitted.tensors, folder / WEIGHTS)
+            write_tensors(fitted.tensors, folder / WEIGHTS)
     by_torchvision = fitted.by_torchvision or source.provenance.source == "torchvision"
     normalisation = TORCHVISION_NORMALISATION if by_torchvision else {}
     stored = {"stored_sha256": sha256_of(folder / WEIGHTS)}
@@ -104,16 +111,24 @@ def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard
 def fitted_tensors(path: Path, timm_id: str, options: Options) -> Fitted:
     """Return the tensors of a file as the model holds them: timm's names, position embeddings of its size.
 
+    A classifier that is absent, or of another number of classes, is left out.
+
     Raises:
         WeightsError: If the file is not readable or a tensor is missing, unknown or of the wrong shape.
     """
     model = create_timm_model(timm_id, options)
     read = read_tensors(path)
     tensors = with_timm_names(read, model)
+    features = without_other_classifier(tensors, model)
     try:
-        model = create_timm_model(timm_id, options, dict(tensors))
+        if features is None:
+            model = create_timm_model(timm_id, options, dict(tensors))
+        else:
+            model = create_timm_model(timm_id, options, dict(features), headless=True)
     except (RuntimeError, KeyError, AttributeError, ModelError) as error:
         text = differences(tensors, model) or " ".join(str(error).split())
         raise WeightsError(f"{path}: does not fit {timm_id}: {text}; give weights of this very model") from error
+    if features is not None:
+        note(f"{path.name}: no classifier of {timm_id}'s classes in it; it serves train.features pooled alone")
     stored = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     return Fitted(stored, from_torchvision(read))

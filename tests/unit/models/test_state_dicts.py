@@ -1,5 +1,6 @@
 """Reading pre-trained tensors and fitting them to timm models."""
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,27 @@ def test_tensors_come_back_from_any_format(tmp_path: Path) -> None:
         read = read_tensors(tmp_path / name)
         assert read.keys() == tensors.keys()
         assert all(torch.equal(read[key], tensors[key]) for key in tensors)
+
+
+@pytest.mark.parametrize("name", ["t.ckpt", "t.pth.tar", "T.PTH", "t.bin"])
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda tensors: {"state_dict": {f"model.{name}": tensor for name, tensor in tensors.items()}, "epoch": 3},
+        lambda tensors: {"model": {"state_dict": tensors}, "args": argparse.Namespace(lr=0.1)},
+        lambda tensors: {f"module._orig_mod.{name}": tensor for name, tensor in tensors.items()},
+        lambda tensors: {"optimizer": {"state": {}}, "model_state_dict": tensors, "loss": torch.tensor(1.0)},
+        lambda tensors: {"model": {name: 2 * tensor for name, tensor in tensors.items()}, "model_ema": tensors},
+    ],
+    ids=["lightning", "nested-twice", "wrapped", "tutorial", "average-first"],
+)
+def test_checkpoints_of_training_programs_are_read(tmp_path: Path, name: str, nested: Any) -> None:
+    """Whatever they nest the state dict in, and whatever wrapper put a prefix before every name."""
+    tensors = {"blocks.0.weight": torch.rand(2, 3), "head.bias": torch.rand(4)}
+    torch.save(nested(tensors), tmp_path / name)
+    read = read_tensors(tmp_path / name)
+    assert read.keys() == tensors.keys()
+    assert all(torch.equal(read[key], tensors[key]) for key in tensors)
 
 
 def test_a_malicious_pickle_is_refused_unrun(tmp_path: Path) -> None:

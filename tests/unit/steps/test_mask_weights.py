@@ -18,6 +18,7 @@ from pipeline.segmentation.card import read_card
 from pipeline.segmentation.official import SAM_FILES, OfficialFile
 from pipeline.segmentation.open_source import open_source
 from pipeline.steps.mask_weights import fetch_mask_weights
+from tests.loopback import Reply, serving
 from tests.mask_sources import crafted, tiny_fastsam, tiny_sam
 
 needs_ultralytics = pytest.mark.skipif(
@@ -167,6 +168,17 @@ def test_official_weights_are_fetched_and_checked(tmp_path: Path, monkeypatch: p
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_what_came_of_official_weights_is_kept_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message tells both ways on: the same command again, or the file by hand."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr("pipeline.steps.mask_weights.ATTEMPTS", 1)
+    with serving() as host:
+        host.script = [Reply(cut_after=1000), Reply(status=503)]
+        monkeypatch.setitem(SAM_FILES, "tiny", OfficialFile(host.url, len(host.content), "0" * 64))
+        with pytest.raises(WeightsError, match=r"503.*1\.00kB are kept: run the same command.*; or fetch http\S+ "):
+            fetch(tmp_path, "sam", sam("official"))
 
 
 def test_without_network_one_line_names_the_official_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

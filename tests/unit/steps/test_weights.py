@@ -11,9 +11,11 @@ import torchvision
 
 from pipeline.errors import ModelError, WeightsError
 from pipeline.manifest import sha256_of
+from pipeline.models.backbone import build_backbone
 from pipeline.models.card import read_card
 from pipeline.params.model import BackboneParams
 from pipeline.steps.weights import fetch_weights
+from tests.judged_run import TRAIN
 
 
 def test_the_absent_branch_gets_a_card_alone(tmp_path: Path) -> None:
@@ -89,6 +91,58 @@ def test_the_initialisation_is_part_of_the_card(tmp_path: Path) -> None:
         assert read_card(tmp_path / "v").init == init
     with pytest.raises(ModelError, match="set backbones.<name>.init to timm"):
         fetch_weights(BackboneParams(timm="demo_mixer", init="torchvision"), name="m", weights=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "timm_id", ["test_vit", "demo_mobilenetv2", "demo_mixer", "demo_deit_distilled", "test_convnext"]
+)
+@pytest.mark.parametrize("classes", [0, 7])
+def test_without_a_fitting_classifier_the_features_are_stored(timm_id: str, classes: int, tmp_path: Path) -> None:
+    """Weights trained on other classes, or by self-supervision: enough for pooled features, refused for logits."""
+    donor = timm.create_model(timm_id, num_classes=classes)
+    body = timm.create_model(timm_id, num_classes=0).state_dict().keys()
+    torch.save(donor.state_dict(), tmp_path / "w.pth")
+    fetch_weights(BackboneParams(timm=timm_id, weights=str(tmp_path / "w.pth")), name="b", weights=tmp_path)
+    stored, card = safetensors.torch.load_file(tmp_path / "b/model.safetensors"), read_card(tmp_path / "b")
+    assert stored.keys() == body
+    pixels = torch.randint(0, 256, (2, 3, card.input_size or 64, card.input_size or 64), dtype=torch.uint8)
+    pooled = TRAIN.model_copy(update={"features": "pooled"})
+    branch = build_backbone(card, pooled, image_size=pixels.shape[-1], tensors=stored).eval()
+    with torch.no_grad():
+        expected = donor.eval().forward_head(donor.forward_features(branch.normalise(pixels)), pre_logits=True)
+        torch.testing.assert_close(branch(pixels), expected)
+    logits = TRAIN.model_copy(update={"features": "logits"})
+    with pytest.raises(ModelError, match="have no classifier of these classes; set train.features to pooled"):
+        build_backbone(card, logits, image_size=pixels.shape[-1], tensors=stored)
+
+
+def test_torchvisions_files_may_lack_their_classifier(tmp_path: Path) -> None:
+    """Its names are known by the first layers."""
+    for timm_id, theirs, head in (
+        ("mobilenetv2_100", torchvision.models.mobilenet_v2(), "classifier."),
+        ("vit_base_patch32_224", torchvision.models.vit_b_32(), "heads."),
+    ):
+        kept = {name: tensor for name, tensor in theirs.state_dict().items() if not name.startswith(head)}
+        torch.save(kept, tmp_path / "w.pth")
+        fetch_weights(BackboneParams(timm=timm_id, weights=str(tmp_path / "w.pth")), name="b", weights=tmp_path)
+        assert len(safetensors.torch.load_file(tmp_path / "b/model.safetensors")) == len(kept)
+        assert read_card(tmp_path / "b").mean == (0.485, 0.456, 0.406)
+
+
+def test_a_body_that_lacks_a_tensor_is_refused_without_its_head_too(tmp_path: Path) -> None:
+    """A classifier may be absent, nothing else."""
+    tensors = timm.create_model("test_vit", num_classes=0).state_dict()
+    del tensors["blocks.0.attn.qkv.weight"]
+    torch.save(tensors, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"missing: blocks.0.attn.qkv.weight"):
+        fetch_weights(BackboneParams(timm="test_vit", weights=str(tmp_path / "w.pth")), name="b", weights=tmp_path)
+
+
+def test_every_file_of_a_backbone_may_be_read_by_the_same_people(tmp_path: Path) -> None:
+    """A colleague who may read the card may read the weights."""
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "w.pth")
+    fetch_weights(BackboneParams(timm="test_vit", weights=str(tmp_path / "w.pth")), name="b", weights=tmp_path)
+    assert len({path.stat().st_mode for path in (tmp_path / "b").iterdir()}) == 1
 
 
 def test_weights_of_another_model_are_refused_with_a_list(tmp_path: Path) -> None:
