@@ -77,11 +77,12 @@ class Problem:
 class ProblemLog:
     """Collects problems, or stops at the first, as `index.on_error` asks."""
 
-    def __init__(self, on_error: Literal["fail", "skip"], raw: Path) -> None:
+    def __init__(self, on_error: Literal["fail", "skip_empty", "skip"], raw: Path) -> None:
         """Start empty.
 
         Args:
-            on_error: `fail` raises at the first problem that is not a note, `skip` collects all.
+            on_error: `fail` raises at the first problem that is not a note, `skip_empty` at the first that is no photo
+                without food either, `skip` collects all.
             raw: Folder that messages name before the file.
         """
         self._on_error, self._raw = on_error, raw
@@ -91,10 +92,12 @@ class ProblemLog:
         """Note one problem.
 
         Raises:
-            DatasetError: If the policy is `fail` and the problem is not a mere note.
+            DatasetError: If the policy does not allow the problem.
         """
-        if self._on_error == "fail" and problem.kind not in NOTES:
-            raise DatasetError(f"{problem.message(self._raw)}; or set index.on_error to skip to go on without it")
+        empty = problem.kind is ProblemKind.LABEL_MAP_EMPTY
+        if self._on_error != "skip" and problem.kind not in NOTES and not (empty and self._on_error == "skip_empty"):
+            policy = "skip_empty" if empty else "skip"
+            raise DatasetError(f"{problem.message(self._raw)}; or set index.on_error to {policy} to go on without it")
         self._problems.append(problem)
 
     def extend(self, problems: Iterable[Problem]) -> None:

@@ -50,8 +50,9 @@ class DownloadParams(ReadsOutside):
 class IndexParams(Section):
     """Section `index`: what happens to photos that cannot be used."""
 
-    on_error: Literal["fail", "skip"]
-    """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json."""
+    on_error: Literal["fail", "skip_empty", "skip"]
+    """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json, `skip_empty` leaves
+    out photos whose label map marks no food and stops at damage."""
     tiny_area: int = Field(ge=0)
     """Masks of fewer pixels get the flag `tiny`; they stay samples, as in the paper."""
     void: tuple[Annotated[int, Field(ge=1, le=255)], ...] = Field(

@@ -247,6 +247,23 @@ FAULTS: dict[str, tuple[ProblemKind, Callable[[RawFolder], object]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+def test_a_photo_without_food_can_be_told_from_damage(raw: RawFolder, fault: str) -> None:
+    """`skip_empty` leaves out the one and stops at the other."""
+    kind, break_it = FAULTS[fault]
+    break_it(raw)
+    lenient = SKIP.model_copy(update={"on_error": "skip_empty"})
+    if kind is ProblemKind.LABEL_MAP_EMPTY:
+        with pytest.raises(DatasetError, match="or set index.on_error to skip_empty to go on"):
+            indexed(raw)
+        samples, summary = indexed(raw, lenient)
+        assert {sample.photo_id for sample in samples} == {"train/a", "test/c"}
+        assert summary.problems[kind.value].left_out
+    else:
+        with pytest.raises(DatasetError, match="or set index.on_error to skip to go on"):
+            indexed(raw, lenient)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_photo_at_fault_stops_or_is_left_out_and_listed(raw: RawFolder, fault: str) -> None:
     """`fail` names file and mend in one line; `skip` leaves out this photo alone and lists it."""
     kind, break_it = FAULTS[fault]
