@@ -1,16 +1,21 @@
-"""Extract the official files of a ZIP, at native speed where it is encrypted, trusting nothing it says of itself."""
+"""Extract the official files of a ZIP or tar, ZipCrypto at native speed, trusting nothing an archive says of itself."""
 
 import importlib
+import lzma
+import shutil
+import stat
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.acquisition.entries import ArchiveLimits, check_entries
-from pipeline.acquisition.layout import is_official, missing_parts, summary, top_folders
+from pipeline.acquisition.layout import is_official, missing_parts, note_ignored, summary, top_folders
 from pipeline.console import ByteReport, note
+from pipeline.datasets.layout import is_clutter
 from pipeline.errors import ArchiveError
 from pipeline.space import ensure_space, space_watched
 
@@ -18,6 +23,10 @@ BLOCK = 1 << 20
 ENCRYPTED = 0x1
 UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
 """What zipfile raises on damaged archives."""
+UNREADABLE_TAR = (tarfile.TarError, lzma.LZMAError, *UNREADABLE, OSError)
+"""What tarfile raises on damaged archives; OSError is bz2's and gzip's."""
+OTHER_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive"}
+"""Archives by how they begin."""
 
 
 def use_native_decryption() -> bool:
@@ -37,18 +46,22 @@ def extract_archive(
     Files that an earlier, interrupted call extracted are kept after their bytes have been checked.
 
     Args:
-        archive: ZIP file; its content is not trusted.
+        archive: ZIP or tar file, also a compressed one; its content is not trusted.
         folder: Destination, made if absent.
         password: ZipCrypto password, if any entry is encrypted.
         limits: Bounds on size and number.
         report: Told the extracted bytes.
 
     Raises:
-        ArchiveError: If the archive is no ZIP, damaged, hostile, too large, locked, or not in the official layout.
+        ArchiveError: If the archive is no ZIP or tar, damaged, hostile, too large, locked, or in another layout.
         SpaceError: If the disk has no room for the files.
     """
+    if not zipfile.is_zipfile(archive) and _is_tar(archive):
+        _extract_tar(archive, folder, limits, report)
+        return
     with _opened(archive) as opened:
-        wanted = _wanted(opened, limits)
+        check_entries(opened.infolist(), limits, directory_offset=opened.start_dir)
+        wanted = _wanted(opened.infolist())
         _check_password(list(wanted.values()), password)
         opened.setpassword((password or "").encode())
         total, done = sum(entry.file_size for entry in wanted.values()), 0
@@ -82,17 +95,18 @@ def _diagnosis(archive: Path, error: Exception) -> str:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page, not a ZIP; open the source in a browser and download the archive itself"
+    for beginning, kind in OTHER_ARCHIVES.items():
+        if start.startswith(beginning.lower()):
+            return f"{kind}; unpack it and name the folder as the source"
     if not start.startswith(b"pk"):
-        return "not a ZIP archive; correct dataset or download.source"
+        return "not a ZIP or tar archive; correct dataset or download.source"
     if isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error):
         return "a ZIP that is cut short; fetch it anew"
     return f"damaged ({' '.join(str(error).split()) or type(error).__name__}); fetch it anew"
 
 
-def _wanted(opened: zipfile.ZipFile, limits: ArchiveLimits) -> dict[str, zipfile.ZipInfo]:
-    """Return the official entries by their path below the common top folder, after all entries have been checked."""
-    entries = opened.infolist()
-    check_entries(entries, limits, directory_offset=opened.start_dir)
+def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """Return the official entries by their path below the common top folder; all entries have been checked."""
     files = [entry for entry in entries if not entry.is_dir()]
     top = _only_top([entry.filename for entry in files])
     named = {entry.filename.removeprefix(top): entry for entry in files if entry.filename.startswith(top)}
@@ -100,8 +114,7 @@ def _wanted(opened: zipfile.ZipFile, limits: ArchiveLimits) -> dict[str, zipfile
     if missing := missing_parts(wanted):
         raise ArchiveError(f"not in the official layout: {', '.join(missing)} absent or empty; see docs/data.md")
     official = {entry.filename for entry in wanted.values()}
-    if ignored := [entry.filename for entry in files if entry.filename not in official]:
-        note(f"ignored {len(ignored)} files outside the official layout: {summary(ignored)}")
+    note_ignored([entry.filename for entry in files if entry.filename not in official])
     return wanted
 
 
@@ -109,7 +122,8 @@ def _only_top(names: list[str]) -> str:
     tops = top_folders(names)
     if len(tops) != 1:
         held = f"{len(tops)} folders `Images`" if tops else "no folder `Images`"
-        raise ArchiveError(f"not in the official layout: it holds {held} ({summary(names)}); see docs/data.md")
+        named = summary([name for name in names if not is_clutter(PurePosixPath(name))])
+        raise ArchiveError(f"not in the official layout: it holds {held} ({named}); see docs/data.md")
     return tops[0]
 
 
@@ -156,3 +170,75 @@ def _entry_diagnosis(entry: zipfile.ZipInfo, error: Exception) -> str:
         return "download.password is wrong"
     locked = ", or download.password is wrong" if entry.flag_bits & ENCRYPTED else ""
     return f"damaged ({error}){locked}; fetch the archive anew"
+
+
+def _is_tar(archive: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(archive)
+    except UNREADABLE_TAR:  # a compressed file that is damaged from its start
+        return False
+
+
+def _extract_tar(archive: Path, folder: Path, limits: ArchiveLimits, report: ByteReport) -> None:
+    """Extract the official files of a tar; the same bounds hold, and links and special files are refused."""
+    try:
+        with tarfile.open(archive) as opened:
+            entries = [_as_entry(member, folder) for member in _members(opened, limits)]
+            check_entries(entries, limits, directory_offset=None)
+            wanted = {entry.filename: name for name, entry in _wanted(entries).items()}
+            total, done = sum(entry.file_size for entry in entries if entry.filename in wanted), 0
+            folder.mkdir(parents=True, exist_ok=True)
+            ensure_space(folder, total)
+            with space_watched(folder, total):
+                for member in opened:
+                    if member.isfile() and (name := wanted.get(_tar_name(member))):
+                        _write_member(opened, member, folder / name)
+                        done += member.size
+                        report(done, total)
+    except ArchiveError as error:
+        raise ArchiveError(f"{archive}: {error}") from error
+    except UNREADABLE_TAR as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's fault, not the archive's
+        raise ArchiveError(f"{archive}: damaged ({' '.join(str(error).split())}); fetch it anew") from error
+
+
+def _members(opened: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:
+    """Yield the entries of a tar, and stop reading once they are more than the limits allow: it has no contents."""
+    number = size = 0
+    for member in opened:
+        if member.name == ".":
+            continue
+        number, size = number + 1, size + member.size
+        yield member
+        if number > limits.max_files or size > limits.max_bytes:
+            return
+
+
+def _as_entry(member: tarfile.TarInfo, folder: Path) -> zipfile.ZipInfo:
+    """Return an entry of a tar as one of a ZIP, so that one set of rules holds for both."""
+    try:
+        tarfile.data_filter(member, str(folder))
+    except tarfile.FilterError as error:
+        raise ArchiveError(f"entry {member.name!a:.120}: {error}; get the archive from its authors") from error
+    kind = stat.S_IFREG if member.isfile() else stat.S_IFDIR if member.isdir() else stat.S_IFLNK
+    entry = zipfile.ZipInfo(_tar_name(member))
+    entry.file_size = entry.compress_size = member.size
+    entry.external_attr = kind << 16
+    return entry
+
+
+def _tar_name(member: tarfile.TarInfo) -> str:
+    return member.name.removeprefix("./") + ("/" if member.isdir() else "")
+
+
+def _write_member(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
+    packed = opened.extractfile(member)
+    if packed is None:
+        raise ArchiveError(f"{member.name!a}: holds no bytes; fetch the archive anew")
+    with packed, path.open("wb") as file:
+        shutil.copyfileobj(packed, file, BLOCK)
+    if path.stat().st_size != member.size:
+        raise ArchiveError(f"{member.name!a}: cut short; fetch the archive anew")

@@ -30,13 +30,13 @@ class ArchiveLimits:
     """Entries in all."""
 
 
-def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, directory_offset: int) -> None:
+def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, directory_offset: int | None) -> None:
     """Refuse an archive that could write outside its folder, overwrite, deceive, or fill the disk.
 
     Args:
         entries: Every entry, wanted or not: one hostile entry discredits the archive.
         limits: Bounds on the sum of the declared sizes and on the number of entries.
-        directory_offset: Where the table of contents begins; every entry must end before it.
+        directory_offset: Where the table of contents begins; every entry must end before it. None for a tar.
 
     Raises:
         ArchiveError: Naming the entry and the reason.
@@ -46,7 +46,8 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, 
         for reason in _reasons(entry):
             raise ArchiveError(f"entry {entry.orig_filename!a:.120}: {reason}; get the archive from its authors")
     _check_clashes(entries)
-    _check_overlaps(entries, directory_offset)
+    if directory_offset is not None:
+        _check_overlaps(entries, directory_offset)
 
 
 def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
@@ -72,7 +73,7 @@ def _name_reasons(name: str) -> Iterator[str]:
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         yield "its path is absolute"
     if "\\" in name:
-        yield "its path has a backslash"
+        yield "its path has a backslash, as some Windows programs write; unpack it and name the folder as the source"
     if not name.isprintable():
         yield "its name has characters that cannot be printed"
     if any(part in {"", ".", ".."} for part in parts):

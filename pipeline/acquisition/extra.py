@@ -3,19 +3,21 @@
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from pipeline.acquisition.entries import LONGEST_PART, folded
+from pipeline.acquisition.layout import note_ignored, refuse_way_out
+from pipeline.datasets.layout import is_clutter
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.errors import DatasetError, ParamsError
+from pipeline.imaging.decode import HEIF, HEIF_ADVICE, HEIF_ENDINGS
 from pipeline.space import ensure_space, space_watched
 
 SPLITS = ("train", "test")
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif")
 MASK_SUFFIX = ".mask.png"
 PROMPTS = "prompts.csv"
-CLUTTER = {"thumbs.db", "desktop.ini"}
 
 
 class _Split(NamedTuple):
@@ -92,14 +94,20 @@ def _sorted_out(source: Path) -> _Split:
 
     Raises:
         DatasetError: If a file is none of them, or its name cannot be used.
+        SourceError: If a link leads out of the folder.
     """
-    names = sorted(p.name for p in source.iterdir() if not (p.name.startswith(".") or p.name.casefold() in CLUTTER))
+    present = sorted(path.name for path in source.iterdir())
+    names = [name for name in present if not is_clutter(PurePath(name))]
+    note_ignored(set(present) - set(names))
     for name in names:
+        refuse_way_out(source / name, source.resolve())
         if not ((source / name).is_file() and (name == PROMPTS or name.lower().endswith(PHOTO_SUFFIXES))):
             raise DatasetError(
                 f"{str(source / name)!a}: not a photo ({', '.join(PHOTO_SUFFIXES)}), a mask (<stem>{MASK_SUFFIX}) or "
                 f"{PROMPTS}; convert or remove it"
             )
+        if name.lower().endswith(HEIF_ENDINGS) and not HEIF:
+            raise DatasetError(f"{str(source / name)!a}: HEIC, the format of iPhones; {HEIF_ADVICE}")
         if not name.isprintable() or "\\" in name:
             raise DatasetError(f"{str(source / name)!a}: its name has control characters or a backslash; rename it")
     masks = [name for name in names if name.endswith(MASK_SUFFIX)]

@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.acquisition.checksum import hash_file, hash_listing
-from pipeline.acquisition.extra import CLUTTER, SPLITS
+from pipeline.acquisition.extra import SPLITS
 from pipeline.acquisition.folder import data_set_root
 from pipeline.acquisition.layout import official_files
 from pipeline.acquisition.source import local_path
 from pipeline.console import byte_progress
+from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.errors import SourceError
 
 SETTLED = 2.0
@@ -43,8 +44,9 @@ def data_set_files(source: str) -> dict[str, Path]:
 def extra_files(place: str) -> dict[str, Path]:
     """Return photos, masks and prompts of an extra category by name; none if there is no such folder."""
     folder = Path(place).expanduser()
-    found = (path for split in SPLITS for path in sorted((folder / split).glob("[!.]*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in found if path.name.casefold() not in CLUTTER}
+    found = (path for split in SPLITS for path in sorted((folder / split).glob("*")) if path.is_file())
+    named = {path.relative_to(folder): path for path in found}  # stage download refuses names that are not UTF-8
+    return {name.as_posix(): path for name, path in named.items() if not is_clutter(name) and is_utf8(name)}
 
 
 def single_file(place: str) -> dict[str, Path]:

@@ -1,8 +1,13 @@
 """The official FoodSeg103 layout: which files belong to it, and which must be there."""
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from pipeline.console import note
+from pipeline.datasets.layout import is_clutter, is_utf8
+from pipeline.errors import SourceError
 
 PARTS = (
     "Images/img_dir/train",
@@ -28,8 +33,8 @@ def is_official(path: str) -> bool:
 
 
 def top_folders(paths: Iterable[str]) -> list[str]:
-    """Return every prefix ("" or "<folder>/") that holds an `Images` folder, sorted."""
-    levels = (path.split("/") for path in paths)
+    """Return every prefix ("" or "<folder>/") that holds an `Images` folder, sorted; clutter has none."""
+    levels = (path.split("/") for path in paths if not is_clutter(PurePosixPath(path)))
     return sorted({"/".join([*level[:depth], ""]) for level in levels for depth in (0, 1) if _images_at(level, depth)})
 
 
@@ -48,9 +53,45 @@ def summary(paths: Collection[str]) -> str:
     return first + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
 
 
+def note_ignored(paths: Collection[str], why: str = "outside the official layout") -> None:
+    """Say which files are left out, clutter of macOS and Windows by its number alone."""
+    clutter = [path for path in paths if is_clutter(PurePosixPath(path))]
+    if clutter:
+        note(f"ignored {len(clutter)} files of macOS or Windows, or hidden (__MACOSX, ._*, .DS_Store, Thumbs.db)")
+    if others := sorted(set(paths) - set(clutter)):
+        note(f"ignored {len(others)} files {why}: {summary(others)}")
+
+
 def official_files(folder: Path) -> Iterator[str]:
-    """Yield the official files below a folder on disk, sorted by part; links are followed."""
+    """Yield the official files below a folder on disk, sorted by part; links are followed inside the folder.
+
+    Raises:
+        SourceError: If one is a link that leads out of the folder, or has a name that is not UTF-8.
+    """
+    inside = folder.resolve()
     for part in sorted({(folder / part).parent if Path(part).suffix else folder / part for part in PARTS}):
         if part.is_dir():
             names = sorted(path.relative_to(folder).as_posix() for path in part.iterdir() if path.is_file())
-            yield from (name for name in names if is_official(name))
+            for name in filter(is_official, names):
+                if not is_utf8(PurePosixPath(name)):
+                    raise SourceError(f"{str(folder / name)!a}: its name is not UTF-8; rename the file")
+                refuse_way_out(folder / name, inside)
+                yield name
+
+
+def refuse_way_out(path: Path, folder: Path) -> None:
+    """Refuse a file that lies elsewhere by a link: whoever made the folder decides what is in it, not what is copied.
+
+    Args:
+        path: File below `folder`.
+        folder: Folder that is copied, resolved.
+
+    Raises:
+        SourceError: If a link on the way to the file leads out of the folder.
+    """
+    place = path.resolve()
+    if not place.is_relative_to(folder):
+        raise SourceError(
+            f"{path}: a link leads out of the folder, to {place}; if that is meant, copy the files there: "
+            f"cp -rL {shlex.quote(str(folder))} COPY, and name the copy"
+        )

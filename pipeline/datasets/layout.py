@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from pipeline.datasets.categories import read_listing
 from pipeline.datasets.problems import Problem, ProblemKind
@@ -14,7 +14,7 @@ SPLITS = ("train", "test")
 PHOTOS, LABEL_MAPS, LISTS = "Images/img_dir", "Images/ann_dir", "ImageSets"
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
-    | {".ppm", ".pgm", ".pbm", ".pnm"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"}
 )
 """What may follow the stem of a photo or label map, in any case."""
 UNPRINTABLE = "the name holds characters that cannot be printed"
@@ -38,6 +38,21 @@ class PhotoFiles:
     """Clicks and boxes; empty where there is a mask."""
 
 
+def is_clutter(path: PurePath) -> bool:
+    """Tell whether a path, below the folder that is read, is what macOS and Windows put beside files, or hidden."""
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return hidden or path.name.casefold() in {"thumbs.db", "desktop.ini"}
+
+
+def is_utf8(path: PurePath) -> bool:
+    """Tell whether a path can be written into a table or a message."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def stem_of(name: str) -> str:
     """Return a file name without the suffix of a picture, in composed Unicode; other names whole."""
     stem = name.removesuffix(PurePosixPath(name).suffix) if is_picture(name) else name
@@ -55,10 +70,10 @@ def parse_split_list(text: str) -> list[str]:
 
 
 def files_by_stem(folder: Path) -> dict[str, list[str]]:
-    """Return sorted file names by stem, without hidden files; an absent folder is empty."""
+    """Return sorted file names by stem, without clutter and names that are not UTF-8; an absent folder is empty."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
-        if not name.startswith("."):
+        if not is_clutter(PurePath(name)) and is_utf8(PurePath(name)):
             names[stem_of(name)].append(name)
     return dict(names)
 

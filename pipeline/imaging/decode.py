@@ -15,7 +15,19 @@ from PIL import ImageFile, UnidentifiedImageError
 from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.errors import MachineError, PhotoError, SeveralFoodsError, refuse_machine_fault
 
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
+try:  # optional: its wheels hold libraries under the LGPL and the GPL
+    import pillow_heif
+except ImportError:
+    HEIF: tuple[str, ...] = ()
+else:
+    pillow_heif.register_heif_opener()
+    HEIF = ("HEIF",)
+
+HEIF_ENDINGS = (".heic", ".heif")
+HEIF_ADVICE = "`pip install pillow-heif` to read it, or convert it to JPEG"
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+"""What follows `ftyp` at the start of a HEIC file."""
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", *HEIF)
 """Formats of photos. Pillow knows more, among them EPS, for which it starts Ghostscript."""
 LABEL_MAP_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
 """Formats that keep category ids exactly; JPEG does not, and GIF writers reorder palettes."""
@@ -191,6 +203,8 @@ def _complaint(path: Path, formats: tuple[str, ...], error: Exception) -> str:
         start = file.read(64).lstrip()
     if not start:
         return "an empty file"
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not HEIF:
+        return f"HEIC, the format of iPhones; {HEIF_ADVICE}"
     if start.startswith(b"<"):
         return "a web page or other markup instead of a picture"
     if isinstance(error, UnidentifiedImageError):

@@ -9,9 +9,12 @@ from typing import Protocol, runtime_checkable
 from PIL import Image as Pillow
 
 from pipeline.acquisition.entries import folded
+from pipeline.acquisition.layout import note_ignored
 from pipeline.arrays import Image
+from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.errors import ParamsError, PhotoError
-from pipeline.imaging.decode import PHOTO_FORMATS, read_photo
+from pipeline.imaging.decode import HEIF_ADVICE, HEIF_ENDINGS, PHOTO_FORMATS, read_photo
+from pipeline.space import space_watched
 
 STANDARD_INPUT = Path("-")
 """Stands for a photo that is piped in."""
@@ -41,9 +44,17 @@ def photos_among(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _inside(folder: Path) -> tuple[Path, ...]:
+    """Return the photos below a folder, and say what is left out."""
     endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in PHOTO_FORMATS}
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
-    found = tuple(sorted(path for path in files if not path.name.endswith(MASK_ENDING)))
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(MASK_ENDING))
+    kept = [path for path in files if not is_clutter(path.relative_to(folder))]
+    photos = [path for path in kept if path.suffix.lower() in endings]
+    found = tuple(path for path in photos if is_utf8(path))
+    below = {path: path.relative_to(folder).as_posix() for path in files}
+    unread = [path for path in kept if path.suffix.lower() in HEIF_ENDINGS and path.suffix.lower() not in endings]
+    note_ignored([below[path] for path in unread], f"in HEIC; {HEIF_ADVICE}")
+    note_ignored([below[path] for path in photos if not is_utf8(path)], "whose names are not UTF-8; rename them")
+    note_ignored([below[path] for path in set(files) - {*photos, *unread}], "that are no photos")
     if not found:
         raise ParamsError(f"{folder}: no photo in this folder; name files, or a folder with JPEG or PNG files")
     return found
@@ -63,8 +74,9 @@ def _spooled(piped: Readable) -> Image:
     if len(data) > MOST_BYTES:
         raise PhotoError(f"standard input: more than {MOST_BYTES} bytes; shrink the picture")
     with NamedTemporaryFile(prefix="photo-") as file:  # decoders jump back and forth, which a pipe cannot
-        file.write(data)
-        file.flush()
+        with space_watched(Path(file.name), len(data)):
+            file.write(data)
+            file.flush()
         try:
             return read_photo(Path(file.name))
         except PhotoError as error:

@@ -2,12 +2,14 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from PIL import Image as Pillow
 
 from pipeline.acquisition.extra import MASK_SUFFIX, PHOTO_SUFFIXES, PROMPTS
+from pipeline.acquisition.layout import note_ignored
 from pipeline.console import progress
+from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.errors import DatasetError, ParamsError
 from pipeline.escaping import from_spreadsheet, spreadsheet
@@ -78,7 +80,9 @@ def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: P
 def _unprompted(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
-    names = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(PHOTO_SUFFIXES))
+    present = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(PHOTO_SUFFIXES))
+    names = [name for name in present if not is_clutter(PurePath(name)) and is_utf8(PurePath(name))]
+    note_ignored(set(present) - set(names), "whose names are not UTF-8")
     masks = {name.removesuffix(MASK_SUFFIX) for name in names if name.endswith(MASK_SUFFIX)}
     prompted = {Path(name).stem for name in _prompted(folder / PROMPTS)}
     photos = [folder / name for name in names if not name.endswith(MASK_SUFFIX)]

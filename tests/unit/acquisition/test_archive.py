@@ -4,6 +4,7 @@ import importlib
 import io
 import struct
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,91 @@ def test_other_files_are_left_out_and_named_in_one_line(
     extra = {"FoodSeg103/test_recipe1m_id.txt": b"", "FoodSeg103/Readme.txt": b"read me"}
     archive = pack({**{f"FoodSeg103/{n}": b for n, b in official.items()}, **clutter, **extra})
     assert extract(archive, tmp_path / "out") == official | {"Readme.txt": b"read me"}
-    assert capsys.readouterr().err.startswith("ignored 4 files outside the official layout: 'FoodSeg103/.DS_Store', ")
+    said = capsys.readouterr().err
+    assert "ignored 3 files of macOS or Windows" in said
+    assert "ignored 1 files outside the official layout: 'FoodSeg103/test_recipe1m_id.txt'\n" in said
+
+
+def test_an_archive_by_the_finder_is_read(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
+    """It lays a second tree beside the files, with folders of the same names."""
+    shadows = {f"__MACOSX/{name[: name.rfind('/') + 1]}._{Path(name).name}": b"finder" for name in official}
+    shadows |= {"__MACOSX/Images/._img_dir": b"finder", "__MACOSX/._Images": b"finder"}
+    assert extract(pack(official | shadows), tmp_path / "out") == official
+
+
+def tar(content: dict[str, bytes], path: Path, mode: str = "w") -> Path:
+    """Write a tar with an entry for the folder itself, as `tar -C FOLDER -cf x.tar .` does."""
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        root = tarfile.TarInfo(".")
+        root.type = tarfile.DIRTYPE
+        archive.addfile(root)
+        for name, body in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+    return path
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("top", ["", "./", "FoodSeg103/"])
+def test_a_tar_is_read_like_a_zip(official: dict[str, bytes], tmp_path: Path, mode: str, top: str) -> None:
+    """Compressed or not, with or without a top folder, clutter left out."""
+    content = {top + name: body for name, body in official.items()} | {f"{top}Images/img_dir/train/._x.jpg": b"finder"}
+    assert extract(tar(content, tmp_path / "data.tar", mode), tmp_path / "out") == official
+
+
+@pytest.mark.parametrize(
+    ("hostile", "reason"),
+    [
+        (("../evil.txt", tarfile.REGTYPE, ""), "outside the destination|empty part"),
+        (("/tmp/evil.txt", tarfile.REGTYPE, ""), "absolute"),  # noqa: S108
+        (("Images/img_dir/train/l.jpg", tarfile.SYMTYPE, "/etc/passwd"), "absolute|link"),
+        (("Images/img_dir/train/l.jpg", tarfile.SYMTYPE, "00000001.jpg"), "link"),
+        (("Images/img_dir/train/l.jpg", tarfile.LNKTYPE, "category_id.txt"), "link"),
+        (("Images/img_dir/train/d", tarfile.CHRTYPE, ""), "special"),
+        (("Images/img_dir/train/p", tarfile.FIFOTYPE, ""), "special"),
+        (("category_id.txt", tarfile.REGTYPE, ""), "two entries"),
+    ],
+)
+def test_a_hostile_tar_writes_nothing(
+    official: dict[str, bytes], tmp_path: Path, hostile: tuple[str, bytes, str], reason: str
+) -> None:
+    """One hostile entry discredits the archive, before a byte is written."""
+    path = tar(official, tmp_path / "data.tar")
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo(hostile[0])
+        _, member.type, member.linkname = hostile
+        archive.addfile(member)
+    with pytest.raises(ArchiveError, match=rf"data.tar: .*({reason})"):
+        extract(path, tmp_path / "out")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data.tar"]
+
+
+def test_the_bounds_hold_for_a_tar(official: dict[str, bytes], tmp_path: Path) -> None:
+    """A compressed one is not unpacked further than it takes to know."""
+    path = tar(official, tmp_path / "data.tar.gz", "w:gz")
+    with pytest.raises(ArchiveError, match="download.max_files allows 3"):
+        extract(path, tmp_path / "out", max_files=3)
+    with pytest.raises(ArchiveError, match="download.max_gigabytes allows"):
+        extract(path, tmp_path / "out", max_bytes=10)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_damaged_tar_is_one_line(official: dict[str, bytes], tmp_path: Path, mode: str) -> None:
+    """Cut anywhere, or with a flipped bit."""
+    whole = tar(official, tmp_path / "data.tar", mode).read_bytes()
+    for at in range(0, len(whole), len(whole) // 40 + 1):
+        flipped = whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :]
+        for damaged in (whole[:at], flipped):
+            (tmp_path / "bad.tar").write_bytes(damaged)
+            try:
+                extract(tmp_path / "bad.tar", tmp_path / "out")
+            except ArchiveError as error:
+                message = str(error)
+            else:
+                continue
+            assert message.isprintable()
+            assert "bad.tar" in message
 
 
 def test_a_missing_part_is_named(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
@@ -74,10 +159,12 @@ def test_an_archive_of_something_else_is_refused(pack: Pack, official: dict[str,
 @pytest.mark.parametrize(
     ("body", "diagnosis"),
     [
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7z archive; unpack it and name the folder"),
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive; unpack it and name the folder"),
         (b"\n<!DOCTYPE html><title>Sign in</title>", "a web page, not a ZIP"),
         (b"<?xml version='1.0'?><Error>", "a web page, not a ZIP"),
-        (b"", "not a ZIP archive"),
-        (b"\x1f\x8b\x08 tar", "not a ZIP archive"),
+        (b"", "not a ZIP or tar archive"),
+        (b"\x1f\x8b\x08 tar", "not a ZIP or tar archive"),
     ],
 )
 def test_what_is_no_zip_is_called_what_it_is(tmp_path: Path, body: bytes, diagnosis: str) -> None:

@@ -1,11 +1,13 @@
 """A user's own photos are checked before they join."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.acquisition.extra import copy_extra
-from pipeline.errors import DatasetError, ParamsError
+from pipeline.errors import DatasetError, ParamsError, SourceError
+from pipeline.imaging.decode import HEIF
 
 HEADER = "photo,kind,x0,y0,x1,y1\n"
 
@@ -42,6 +44,31 @@ def test_photos_masks_and_prompts_are_copied(ketchup: Path, tmp_path: Path) -> N
     assert copied(ketchup, tmp_path / "extra") == {f"ketchup/{name}" for name in names}
 
 
+def test_clutter_is_left_out_and_counted(ketchup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What Finder and Explorer leave is no photo of the user's."""
+    (ketchup / "train/__MACOSX").mkdir()
+    for name in ("._b.webp", "Thumbs.db"):
+        (ketchup / "train" / name).write_bytes(b"")
+    assert not any("._" in name or "Thumbs" in name for name in copied(ketchup, tmp_path / "extra"))
+    assert "ignored 4 files of macOS or Windows" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_a_link_out_of_the_folder_is_refused(ketchup: Path, tmp_path: Path) -> None:
+    """Whoever sends a folder must not choose a file of this machine."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    (ketchup / "train/s.jpg").symlink_to(tmp_path / "secret")
+    (ketchup / "train/s.mask.png").write_bytes(b"mask")
+    with pytest.raises(SourceError, match="a link leads out of the folder"):
+        copied(ketchup, tmp_path / "extra")
+
+
+def test_a_name_that_is_not_utf_8_is_refused(ketchup: Path, tmp_path: Path) -> None:
+    """In one line that can be printed."""
+    (ketchup / "train" / os.fsdecode(b"\xe9.jpg")).write_bytes(b"photo")
+    with pytest.raises(DatasetError, match=r"udce9.jpg': its name .*rename it"):
+        copied(ketchup, tmp_path / "extra")
+
+
 def test_no_extra_categories_leave_no_folder(tmp_path: Path) -> None:
     """Nor what an earlier run left."""
     (tmp_path / "extra/old").mkdir(parents=True)
@@ -64,7 +91,8 @@ def test_one_split_is_enough(ketchup: Path, tmp_path: Path) -> None:
         ("train", "lonely.mask.png", "a mask without photo"),
         ("train", "b.png", "several photos have this name"),
         ("train", "B.jpg", "several photos have this name"),
-        ("train", "phone.heic", "not a photo .*convert or remove it"),
+        ("train", "phone.cr2", "not a photo .*convert or remove it"),
+        ("train", "phone.heic", "has no mask" if HEIF else "HEIC, .*`pip install pillow-heif`.*convert it to JPEG"),
         ("train", "notes.txt", "not a photo"),
         ("train", "new\nline.jpg", r"new\\nline\.jpg': its name has control characters"),
         ("train", "back\\slash.jpg", "a backslash; rename it"),

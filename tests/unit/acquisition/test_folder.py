@@ -1,6 +1,7 @@
 """A data set that lies extracted on disk is copied, never linked."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -43,13 +44,48 @@ def test_the_hash_is_that_of_the_sha256sum_listing(source: Path, tmp_path: Path,
     assert record.bytes == sum(map(len, official.values()))
 
 
-def test_linked_folders_are_followed(source: Path, tmp_path: Path) -> None:
-    """Photos often lie on another disk."""
-    (source / "FoodSeg103/Images").rename(tmp_path / "elsewhere")
-    (source / "FoodSeg103/Images").symlink_to(tmp_path / "elsewhere")
+@pytest.mark.parametrize(
+    "linked", ["Images", "Images/img_dir/train", "Images/img_dir/train/00000001.jpg", "category_id.txt"]
+)
+def test_links_that_lead_out_are_refused(source: Path, tmp_path: Path, linked: str) -> None:
+    """Whoever packed the folder must not choose which of this user's files are copied, and later shared."""
+    (source / "FoodSeg103" / linked).rename(tmp_path / "elsewhere")
+    (source / "FoodSeg103" / linked).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError, match=r"a link leads out of the folder, to .*elsewhere.*cp -rL"):
+        copy_folder(source, tmp_path / "out", silent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_inside_are_followed(source: Path, tmp_path: Path) -> None:
+    """Both names give the bytes; the copy holds no link."""
+    photos = source / "FoodSeg103/Images/img_dir"
+    (photos / "train/00000003.jpg").symlink_to(photos / "test/00000002.jpg")
     copy_folder(source, tmp_path / "out", silent)
-    assert not (tmp_path / "out/Images").is_symlink()
-    assert (tmp_path / "out/Images/img_dir/test/00000002.jpg").is_file()
+    copied = tmp_path / "out/Images/img_dir/train/00000003.jpg"
+    assert not copied.is_symlink()
+    assert copied.read_bytes() == (photos / "test/00000002.jpg").read_bytes()
+
+
+def test_what_is_left_out_is_named(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Clutter by its number, other files by their names, as of an archive."""
+    root = source / "FoodSeg103"
+    for name in ("__MACOSX/Images/._img_dir", "Images/img_dir/train/._00000001.jpg", ".DS_Store", "Thumbs.db"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    (root / "notes.md").write_bytes(b"")
+    (source / "__MACOSX/Images").mkdir(parents=True)
+    copy_folder(source, tmp_path / "out", silent)
+    said = capsys.readouterr().err
+    assert "ignored 4 files of macOS or Windows" in said
+    assert "ignored 1 files outside the official layout: 'notes.md'" in said
+    assert not list((tmp_path / "out").rglob("._*"))
+
+
+def test_a_name_that_is_not_utf_8_is_refused_in_one_line(source: Path, tmp_path: Path) -> None:
+    """It could not be written into any table."""
+    (source / "FoodSeg103/Images/img_dir/train" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"")
+    with pytest.raises(SourceError, match=r"caf\\udce9.jpg': its name is not UTF-8; rename"):
+        copy_folder(source, tmp_path / "out", silent)
 
 
 def test_a_missing_part_is_named(source: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from PIL import features
 
 from pipeline.errors import MachineError, PhotoError, SeveralFoodsError
+from pipeline.imaging import decode
 from pipeline.imaging.decode import ORIENTATION_TAG, photo_size, read_binary_mask, read_label_map, read_photo
 
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)
@@ -352,3 +353,12 @@ def test_a_damaged_avif_is_the_files_fault(tmp_path: Path) -> None:
         except PhotoError:
             refused += 1
     assert refused
+
+
+def test_heic_is_named_with_what_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an iPhone writes it; the package is optional."""
+    monkeypatch.setattr(decode, "HEIF", ())
+    monkeypatch.setattr(decode, "PHOTO_FORMATS", ("JPEG", "PNG"))
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1MiHEheic" + bytes(100))
+    with pytest.raises(PhotoError, match=r"IMG_1.HEIC: HEIC, .*`pip install pillow-heif`.*convert it to JPEG"):
+        read_photo(tmp_path / "IMG_1.HEIC")

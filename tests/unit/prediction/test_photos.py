@@ -1,6 +1,7 @@
 """Which photos are meant."""
 
 import io
+import os
 import unicodedata
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given as holds
 from hypothesis import strategies as st
 
 from pipeline.errors import ParamsError, PhotoError
-from pipeline.imaging.decode import read_photo
+from pipeline.imaging.decode import HEIF, read_photo
 from pipeline.prediction import photos
 from pipeline.prediction.photos import STANDARD_INPUT, open_photo, photos_among, short_names
 from tests.meal import write_meal
@@ -23,6 +24,26 @@ def test_files_come_as_named_and_folders_sorted(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = photos_among([Path("x"), tmp_path, STANDARD_INPUT])
     assert [path.name for path in found] == ["x", "a.jpg", "b.PNG", "c.webp", "-"]
+
+
+def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clutter of macOS by its number; names that no table can hold, and formats that need a package, by name."""
+    for name in ("a.jpg", "._a.jpg", "__MACOSX/b.jpg", ".thumbs/c.jpg", "notes.txt", os.fsdecode(b"caf\xe9.jpg")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "IMG_1.HEIC").touch()
+    found = [path.name for path in photos_among([tmp_path])]
+    said = capsys.readouterr().err
+    assert "ignored 3 files of macOS or Windows" in said
+    assert "ignored 1 files whose names are not UTF-8; rename them: 'caf\\udce9.jpg'" in said
+    assert "ignored 1 files that are no photos: 'notes.txt'" in said
+    if HEIF:
+        assert found == ["IMG_1.HEIC", "a.jpg"]
+    else:
+        assert found == ["a.jpg"]
+        assert "ignored 1 files in HEIC; `pip install pillow-heif`" in said
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Proposals are shown to choose from; nothing is chosen silently."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_a_person_chooses(photos: Path, tmp_path: Path) -> None:
     assert prompts == (Prompt("box", (0.0, 48.0, 63.0, 95.0)), Prompt("box", (64.0, 48.0, 127.0, 95.0)))
     found = [entry for entry in find_extra(tmp_path) if isinstance(entry, PhotoFiles)]
     assert {Path(entry.photo_path).name for entry in found} == {"open.png", "masked.png", "prompted.png"}
+
+
+def test_clutter_and_unusable_names_are_no_photos(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in every folder of photos."""
+    for name in ("._open.png", os.fsdecode(b"caf\xe9.png")):
+        (photos / name).write_bytes(b"")
+    assert write_proposals(Quadrants(), photos, tmp_path / "out", limit=3) == 1
+    said = capsys.readouterr().err
+    assert "ignored 1 files of macOS or Windows" in said
+    assert "ignored 1 files whose names are not UTF-8: 'caf\\udce9.png'" in said
 
 
 def test_impossible_wishes_are_refused(photos: Path, tmp_path: Path) -> None:
