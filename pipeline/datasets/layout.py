@@ -70,10 +70,10 @@ def parse_split_list(text: str) -> list[str]:
 
 
 def files_by_stem(folder: Path) -> dict[str, list[str]]:
-    """Return sorted file names by stem, without clutter and names that are not UTF-8; an absent folder is empty."""
+    """Return sorted file names by stem, without clutter; an absent folder is empty."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
-        if not is_clutter(PurePath(name)) and is_utf8(PurePath(name)):
+        if not is_clutter(PurePath(name)):
             names[stem_of(name)].append(name)
     return dict(names)
 

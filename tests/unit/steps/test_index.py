@@ -246,6 +246,15 @@ FAULTS: dict[str, tuple[ProblemKind, Callable[[RawFolder], object]]] = {
 }
 
 
+def test_clutter_is_no_photo_and_a_name_that_is_not_utf_8_is_noted(raw: RawFolder) -> None:
+    """Neither stops the stage: no list can name them."""
+    for name in ("._b.png", "Thumbs.db", os.fsdecode(b"caf\xe9.png")):
+        (raw.photo("train", "b").parent / name).write_bytes(b"")
+    _, summary = indexed(raw)
+    (finding,) = summary.problems[ProblemKind.NOT_LISTED.value].findings
+    assert finding.file.endswith("caf\\udce9.png")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_photo_without_food_can_be_told_from_damage(raw: RawFolder, fault: str) -> None:
     """`skip_empty` leaves out the one and stops at the other."""
