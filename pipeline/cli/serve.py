@@ -25,27 +25,36 @@ def serve(  # noqa: PLR0913 - one argument an option
     samples: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Photos to offer; drawn plates if absent.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in who have the printed token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
+    everybody: Annotated[
+        bool, typer.Option("--open", help="With --host: let everybody in who reaches it, without a token.")
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where models run.")] = "auto",
 ) -> None:
     """Open a page in the browser: drop a photo, mark a food, see what it is with and without its surroundings.
 
     Without weights of sam or fastsam, foods are marked by boxes (GrabCut finds the mask) or painted. Nothing leaves
-    this computer, uploads are deleted as soon as they are read, and no other host is asked for anything.
+    this computer, photos are held in memory alone, and no other host is asked for anything.
     """
-    if find_spec("gradio") is None:
-        raise ParamsError("serve needs gradio, which is not installed; run `pip install -r requirements.txt`")
+    absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
+    if absent:
+        raise ParamsError(f"serve needs {absent[0]}, which is not installed; run `pip install -r requirements.txt`")
+    # Before timm: torch's compiler, which nothing here needs, takes seconds and makes a folder that stays.
+    import pipeline.models.numerics  # noqa: F401, PLC0415
+
     source = open_method(masks, mask_weights, device)
     from pipeline.prediction.run import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
-    from pipeline.serving.desk import Desk  # noqa: PLC0415 - imports gradio
+    from pipeline.serving.desk import Desk  # noqa: PLC0415
     from pipeline.serving.samples import drawn_samples, samples_from  # noqa: PLC0415
     from pipeline.serving.server import serve as answer  # noqa: PLC0415
 
     folders = [beside or _sibling(run), run]
     runs = tuple(open_run(folder, device=device) for folder in folders if folder is not None)
     offered = drawn_samples() if samples is None else samples_from(samples)
-    answer(Desk(runs, source, offered), host=host, port=port)
+    answer(Desk(runs, source, offered), host=host, port=port, everybody=everybody)
 
 
 def _sibling(run: Path) -> Path | None:

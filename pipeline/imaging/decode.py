@@ -5,6 +5,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -68,30 +69,47 @@ AVIF_DAMAGE = ("Failed to decode", "Conversion from YUV failed")
 """Begin the only `RuntimeError` that a decoder of Pillow raises on a damaged file."""
 
 
-def read_photo(path: Path) -> Image:
+class PictureBytes(BytesIO):
+    """A picture file in memory; messages call it by `name`."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        """Hold the bytes of a file."""
+        super().__init__(content)
+        self.name: str = name
+
+    def __str__(self) -> str:
+        """Return its name, as a path returns its own."""
+        return self.name
+
+
+PictureFile: TypeAlias = Path | PictureBytes
+"""Where a picture is read from."""
+
+
+def read_photo(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode a photo upright, as `read_picture` does, into an array.
 
     Raises:
         MachineError: If memory, file handles or the disk prevent it; the file may be sound.
-        PhotoError: If the file is absent, damaged, no picture, or larger than `MAX_PIXELS`.
+        PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
     """
-    return np.array(read_picture(path))
+    return np.array(read_picture(path, max_pixels=max_pixels))
 
 
-def read_picture(path: Path) -> Pillow.Image:
+def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
     """Decode a photo upright, in RGB.
 
     EXIF orientation is applied; transparent pixels show white, as in a browser; 16 bit gray is scaled to 8;
     of an animation the first frame counts; colour profiles are ignored.
 
     Raises:
-        PhotoError: If the file is absent, damaged, no picture, or larger than `MAX_PIXELS`.
+        PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
     """
-    with _opened(path, PHOTO_FORMATS) as file:
+    with _opened(path, PHOTO_FORMATS, max_pixels) as file:
         return _upright(_to_rgb(file), _orientation(file))
 
 
-def photo_size(path: Path) -> tuple[int, int]:
+def photo_size(path: PictureFile) -> tuple[int, int]:
     """Return height and width in pixels after EXIF orientation, from the header alone.
 
     Raises:
@@ -111,7 +129,7 @@ class BinaryMask(NamedTuple):
     """Whether many pixels are neither black nor white, so that another threshold would give another mask."""
 
 
-def read_binary_mask(path: Path) -> BinaryMask:
+def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> BinaryMask:
     """Decode a picture of one food by what it shows: black is background, whatever number a palette gives it.
 
     With one colour beside black that is the food, dark or bright; with several grays, those of at least half of white.
@@ -120,7 +138,7 @@ def read_binary_mask(path: Path) -> BinaryMask:
         PhotoError: If the file is absent, damaged, lossy, partly transparent, or holds nothing but dark grays.
         SeveralFoodsError: If it has several colours, or several values that are all darker than half of white.
     """
-    with _opened(path, LABEL_MAP_FORMATS) as file:
+    with _opened(path, LABEL_MAP_FORMATS, max_pixels) as file:
         picture = file.convert("RGB") if file.mode == "P" else file
         levels = _levels(_upright(picture, _orientation(file)), path)
     found, counts = np.unique(levels[levels > 0], return_counts=True)
@@ -134,7 +152,7 @@ def read_binary_mask(path: Path) -> BinaryMask:
     return BinaryMask(mask, soft=bool(grays > SOFT_SHARE * mask.sum()))
 
 
-def read_label_map(path: Path) -> LabelMap:
+def read_label_map(path: PictureFile) -> LabelMap:
     """Decode category ids.
 
     Gray files hold ids as values, palette files as indices; colour files pass if their channels are equal.
@@ -171,15 +189,15 @@ def read_palette(path: Path) -> tuple[Colour, ...] | None:
 
 
 @contextmanager
-def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFile]:
+def _opened(path: PictureFile, formats: tuple[str, ...], max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
     try:
-        if not path.is_file():  # a pipe would be waited on for ever
+        if isinstance(path, Path) and not path.is_file():  # a pipe would be waited on for ever
             raise PhotoError(f"{path}: no such file; put it back or leave it out")
         # An error of its own for what Pillow only warns about; other warnings concern metadata nobody reads.
         with warnings.catch_warnings(action="ignore"):
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
             with Pillow.open(path, formats=formats) as file:
-                _refuse_oversized(file, path)
+                _refuse_oversized(file, path, max_pixels)
                 yield file
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise PhotoError(f"{path}: more than {MAX_PIXELS} pixels; shrink the picture") from error
@@ -190,17 +208,20 @@ def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[ImageFile.ImageFil
         raise PhotoError(f"{path}: {_complaint(path, formats, error)}; replace the file or leave it out") from error
 
 
-def _refuse_oversized(file: ImageFile.ImageFile, path: Path) -> None:
+def _refuse_oversized(file: ImageFile.ImageFile, path: PictureFile, max_pixels: int) -> None:
     width, height = file.size
-    if height * width > MAX_PIXELS:
-        raise PhotoError(f"{path}: {width} x {height} is more than {MAX_PIXELS} pixels; shrink the picture")
+    if height * width > max_pixels:
+        raise PhotoError(f"{path}: {width} x {height} is more than {max_pixels} pixels; shrink the picture")
 
 
-def _complaint(path: Path, formats: tuple[str, ...], error: Exception) -> str:
+def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "not readable by this user"
-    with path.open("rb") as file:
-        start = file.read(64).lstrip()
+    if isinstance(path, Path):
+        with path.open("rb") as file:
+            start = file.read(64).lstrip()
+    else:
+        start = path.getvalue()[:64].lstrip()
     if not start:
         return "an empty file"
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not HEIF:
@@ -245,14 +266,14 @@ def _palette(file: Pillow.Image) -> tuple[Colour, ...] | None:
     return tuple(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
 
 
-def _single_channel(picture: Pillow.Image, path: Path) -> np.ndarray:
+def _single_channel(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
     values = _opaque(picture, path)
     if not (values == values[..., :1]).all():
         raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
     return values[..., 0].astype(np.int64)
 
 
-def _levels(picture: Pillow.Image, path: Path) -> np.ndarray:
+def _levels(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
     """Return how bright every pixel is, of its brightest channel, so that a pure red is not dark.
 
     Raises:
@@ -267,12 +288,12 @@ def _levels(picture: Pillow.Image, path: Path) -> np.ndarray:
     return levels
 
 
-def _several(path: Path, found: Sequence[object]) -> SeveralFoodsError:
+def _several(path: PictureFile, found: Sequence[object]) -> SeveralFoodsError:
     listed = ", ".join(map(str, found[:MOST_LISTED])) + ", ..." * (len(found) > MOST_LISTED)
     return SeveralFoodsError(f"{path}: holds several foods, {listed}")
 
 
-def _opaque(picture: Pillow.Image, path: Path) -> np.ndarray:
+def _opaque(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
     """Return the values of all channels but alpha, which must hide nothing."""
     if picture.mode not in LABEL_MAP_MODES:
         raise PhotoError(f"{path}: pixels of mode {picture.mode} hold no ids; write category ids as 8 bit gray")

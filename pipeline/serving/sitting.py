@@ -1,8 +1,7 @@
-"""What one visitor of the page has done so far, and what follows from it; free of gradio."""
+"""What one visitor of the page has done so far, and what follows from it; knows nothing of the web."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,7 +14,8 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.imaging.contact_sheet import overlay
-from pipeline.imaging.decode import photo_size, read_photo
+from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_photo
+from pipeline.prediction.pictures import BranchPicture, heat_pictures
 from pipeline.prediction.prediction import Prediction
 from pipeline.prediction.regions import Region, regions_at
 from pipeline.prediction.run import Run
@@ -25,6 +25,10 @@ MOST_PIXELS = 40_000_000
 """Largest photo a visitor may bring, so that a few visitors fit in memory."""
 SHOWN = 1024
 """Longest side in pixels of a photo as the page shows it."""
+LEAST_SEEN = 3e-4
+"""Least share of a run's input that a food covers, 15 pixels of 224 x 224; with less the run sees a black picture."""
+PNG = b"\x89PNG\r\n\x1a\n"
+"""First bytes of the one format in which a painting is read."""
 MARK = (255, 214, 10)
 """Colour of corners and boxes: yellow, as in the report."""
 PAINTED = "brush"
@@ -54,10 +58,14 @@ class Sitting:
     """As the page shows it, at most `SHOWN` pixels long."""
     corner: tuple[int, int] | None = None
     """First corner of a box, x and y in the photo; None where none is waiting for its opposite."""
+    prompt: Prompt | None = None
+    """Box or click that marked the food; None where it was painted, or is not marked yet."""
     region: Region | None = None
     """Where the food is; None before it was marked."""
     verdicts: tuple[Verdict, ...] = ()
     """What each run says of the region."""
+    heat: tuple[tuple[Run, BranchPicture], ...] = ()
+    """Where each branch of each run looked; empty before it was asked for."""
 
     @property
     def scale(self) -> float:
@@ -70,22 +78,17 @@ class Sitting:
         return min(width - 1, max(0, int(x * self.scale))), min(height - 1, max(0, int(y * self.scale)))
 
 
-def sit_down(upload: Path) -> Sitting:
+def sit_down(upload: bytes) -> Sitting:
     """Decode a photo that a visitor brought.
 
+    Args:
+        upload: The bytes of its file.
+
     Raises:
-        PhotoError: If the file is no picture, damaged or too large.
+        PhotoError: If they are no picture, damaged or too large.
     """
-    try:
-        _refuse_oversized(*photo_size(upload))
-        return start(read_photo(upload))
-    except PhotoError as error:
-        raise PhotoError(str(error).replace(f"{upload}: ", "This file cannot be used: ")) from error
-
-
-def _refuse_oversized(height: int, width: int) -> None:
-    if height * width > MOST_PIXELS:
-        raise PhotoError(f"{width} x {height} pixels are more than {MOST_PIXELS // 10**6} million; shrink the photo")
+    file = PictureBytes(upload, "This file cannot be used")
+    return start(read_photo(file, max_pixels=MOST_PIXELS))
 
 
 def start(photo: Image) -> Sitting:
@@ -104,7 +107,7 @@ def corner_or_box(sitting: Sitting, x: int, y: int) -> tuple[Sitting, Prompt | N
         y: Row in the photo.
     """
     if sitting.corner is None:
-        return replace(sitting, corner=(x, y), region=None, verdicts=()), None
+        return replace(sitting, corner=(x, y), prompt=None, region=None, verdicts=(), heat=()), None
     return replace(sitting, corner=None), box_between(sitting.corner, (x, y))
 
 
@@ -124,21 +127,33 @@ def mark(sitting: Sitting, prompt: Prompt, source: MaskSource) -> Sitting:
     if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
         raise DatasetError("This box has no inside; choose two opposite corners of the food")
     (region,) = regions_at(source, sitting.photo, [prompt])
-    return replace(sitting, corner=None, region=region, verdicts=())
+    return replace(sitting, corner=None, prompt=prompt, region=region, verdicts=(), heat=())
 
 
-def paint(sitting: Sitting, painted: Mask) -> Sitting:
-    """Take what a visitor painted, at the size of the shown photo or any other, as the food.
+def paint(sitting: Sitting, painting: bytes) -> Sitting:
+    """Take what a visitor painted as the food.
+
+    Args:
+        sitting: What was done before.
+        painting: PNG file of the size of the shown photo, white where it was painted, black elsewhere.
 
     Raises:
         EmptyMaskError: If nothing is painted.
+        PhotoError: If the file is no such PNG.
     """
-    height, width = sitting.photo.shape[:2]
-    grown = Pillow.fromarray(painted.astype(np.uint8) * 255).resize((width, height), Pillow.Resampling.NEAREST)
+    file = PictureBytes(painting, "The painting cannot be used")
+    (height, width), (rows, columns) = sitting.photo.shape[:2], sitting.shown.shape[:2]
+    if not painting.startswith(PNG):
+        raise PhotoError(f"{file}: send it as PNG")
+    painted = read_binary_mask(file, max_pixels=rows * columns).mask
+    if painted.shape != (rows, columns):
+        raise PhotoError(f"{file}: send {columns} x {rows} pixels, as the photo is shown")
+    grown = Pillow.fromarray(painted.astype(np.uint8)).resize((width, height), Pillow.Resampling.NEAREST)
     mask = np.asarray(grown) > 0
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
-    return replace(sitting, corner=None, region=Region(PAINTED, mask, PAINTED, 1.0, "ok"), verdicts=())
+    region = Region(PAINTED, mask, PAINTED, 1.0, "ok")
+    return replace(sitting, corner=None, prompt=None, region=region, verdicts=(), heat=())
 
 
 def judge(sitting: Sitting, runs: Sequence[Run]) -> Sitting:
@@ -146,6 +161,7 @@ def judge(sitting: Sitting, runs: Sequence[Run]) -> Sitting:
 
     Raises:
         DatasetError: If nothing is marked.
+        EmptyMaskError: If the food is too small for a run to see anything of it.
         EvaluationError: If a logit is not finite.
     """
     if sitting.region is None:
@@ -153,16 +169,36 @@ def judge(sitting: Sitting, runs: Sequence[Run]) -> Sitting:
     verdicts = []
     for run in runs:
         batch = run.views(sitting.photo, [sitting.region.mask], names=[sitting.region.label])
+        if batch.masks.mean() < LEAST_SEEN:
+            raise EmptyMaskError("What is marked is too small for the models to see; mark a larger region")
         verdicts.append(Verdict(run, batch, run.judge(batch)[0]))
     return replace(sitting, verdicts=tuple(verdicts))
 
 
-def draw(sitting: Sitting, prompt: Prompt | None = None) -> Shown:
+def explain(sitting: Sitting) -> Sitting:
+    """Find out where each branch of each run looked.
+
+    Raises:
+        DatasetError: If nothing was judged yet.
+        EvaluationError: If a map is not finite.
+        ModelError: If Grad-CAM cannot look into a backbone.
+    """
+    if not sitting.verdicts:
+        raise DatasetError("Mark a food first")
+    heat = tuple(
+        (verdict.run, picture)
+        for verdict in sitting.verdicts
+        for picture in heat_pictures(verdict.run, verdict.batch, [verdict.prediction])[0]
+    )
+    return replace(sitting, heat=heat)
+
+
+def draw(sitting: Sitting) -> Shown:
     """Return the shown photo with what is marked: the food tinted, its box framed, or a first corner as a cross."""
     picture = Pillow.fromarray(sitting.shown if sitting.region is None else _tinted(sitting.shown, sitting.region.mask))
     pen, width = ImageDraw.Draw(picture), max(2, len(sitting.shown) // 200)
-    if prompt is not None and prompt.kind == "box":
-        pen.rectangle([number / sitting.scale for number in prompt.bounds()], outline=MARK, width=width)
+    if sitting.prompt is not None and sitting.prompt.kind == "box":
+        pen.rectangle([number / sitting.scale for number in sitting.prompt.bounds()], outline=MARK, width=width)
     if sitting.corner is not None:
         x, y = (number / sitting.scale for number in sitting.corner)
         arm = 6 * width

@@ -2,31 +2,27 @@
 
 from collections.abc import Sequence
 
-from pipeline.escaping import markdown
 from pipeline.prediction.pictures import BranchPicture
 from pipeline.prediction.prediction import Guess
 from pipeline.prediction.run import Run
+from pipeline.serving.desk import Way
 from pipeline.serving.sitting import PAINTED, Sitting
 
 TITLE = "What is this food?"
-INTRODUCTION = (
-    "One model sees a food alone; **RveRNet** sees the food and, in a view of its own, everything around it "
-    "([arXiv 2407.08257](https://arxiv.org/abs/2407.08257))."
-)
-GUIDE = """### How it goes
-1. **Bring a photo** of a meal, or take one of the samples.
-2. **Mark one food**: a box by two clicks, by four numbers, or paint over it.
-3. **Compare** what the food is to a model that sees it alone, and to RveRNet.
-"""
 PROMISE = (
-    "Photos stay on this computer: an upload is deleted as soon as it is read, and the rest is kept in memory and a "
-    "temporary folder until the page ends."
+    "Photos stay on this computer: they are held in its memory alone, never on its disk, and forgotten when the page "
+    "ends, an hour after the last click, or when newer photos need the room."
 )
-WELCOME = "**Drop a photo above**, or take a sample."
+WELCOME = "Drop a photo above, or take a sample."
 """What to do before there is a photo."""
-CLICK = "Click"
-"""The way of marking for which one click is enough."""
-OPPOSITE = "**Now click the opposite corner.**"
+HINTS: dict[Way, str] = {
+    "box": "Click one corner of a box around the food, then the opposite corner.",
+    "click": "Click on the food.",
+}
+"""What to do with a photo, by way of marking."""
+WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}
+"""Ways of marking for people."""
+OPPOSITE = "Now click the opposite corner."
 METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
 """Names of mask sources for people."""
 VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}
@@ -46,13 +42,6 @@ def title(run: Run) -> str:
 def short_title(run: Run) -> str:
     """Return what a run is called above a heat map."""
     return "RveRNet" if len(run.card.backbones) > 1 else "Alone"
-
-
-def hint(way: str) -> str:
-    """Return what to do with a photo on which nothing is marked."""
-    if way == CLICK:
-        return "**Click on the food.**"
-    return "**Click one corner of a box around the food**, then the opposite corner."
 
 
 def found(sitting: Sitting) -> str:
@@ -77,18 +66,20 @@ def difference(sitting: Sitting) -> str:
     (view,) = both[1].run.card.backbones
     said = f"{_guess(alone)} by the {ALONE[view]}, {_guess(joined)} by both views."
     if alone.category != joined.category:
-        return f"**The second view changes the answer:** {said}"
-    return f"**Both agree:** {said}"
+        return f"The second view changes the answer: {said}"
+    return f"Both agree: {said}"
 
 
 def calibration(runs: Sequence[Run]) -> str:
     """Return where the probabilities come from."""
-    numbers = ", ".join(f"{run.temperature:.2f} for {markdown(run.name)}" for run in runs)
+    numbers = ", ".join(f"{run.temperature:.2f} for {run.name}" for run in runs)
     return f"Probabilities are calibrated on the test split (temperature {numbers})."
 
 
 def warmth(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
-    """Return how much of each branch's heat lies on the food."""
+    """Return how much of each branch's heat lies on the food; nothing before it was asked for."""
+    if not maps:
+        return ""
     shares = "; ".join(f"{short_title(run)}, {BRANCHES[found.branch]}: {_share(found)}" for run, found in maps)
     return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."
 
@@ -98,4 +89,4 @@ def _share(found: BranchPicture) -> str:
 
 
 def _guess(guess: Guess) -> str:
-    return f"{markdown(guess.category)} ({guess.probability:.0%})"
+    return f"{guess.category} ({guess.probability:.0%})"

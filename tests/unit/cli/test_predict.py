@@ -156,7 +156,8 @@ def test_a_run_needs_neither_dvc_nor_a_checkout_around_it(run: Path, meal: Meal,
     """In a process of its own, in an empty folder, with the graph's and the sources' packages out of reach."""
     empty = meal.photo.parent / "empty"
     empty.mkdir()
-    blocked = dict.fromkeys(("dvc", "dvclive", "segment_anything", "ultralytics", "gradio", "onnx", "datasets"))
+    names = ("dvc", "dvclive", "segment_anything", "ultralytics", "starlette", "uvicorn", "onnx", "datasets")
+    blocked = dict.fromkeys(names)
     code = (
         f"import sys; sys.modules.update({blocked!r}); from pipeline.cli.app import app; from pipeline.console import "
         f"run_stage; sys.argv[0] = 'rvernet'; run_stage(app)"

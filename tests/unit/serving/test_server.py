@@ -1,23 +1,25 @@
 """Where the page listens, what it refuses, and what it leaves behind."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("gradio", reason="gradio is not installed: the page is optional")
-
-from fastapi.testclient import TestClient
+from starlette.testclient import TestClient
 
 from pipeline.errors import ParamsError
 from pipeline.prediction.run import open_run
 from pipeline.segmentation.grabcut import GrabCut
+from pipeline.serving import app
+from pipeline.serving.access import is_loopback
+from pipeline.serving.app import make_app
 from pipeline.serving.desk import Desk
 from pipeline.serving.samples import DIPS, SamplePhoto, drawn_samples, samples_from
-from pipeline.serving.server import address, is_loopback, make_app, serve
+from pipeline.serving.server import address, serve
 from tests.judged_run import write_small_run
 from tests.meal import write_meal
 from tests.raw_folder import noise
+from tests.served_page import png
 
 
 @pytest.fixture(scope="module")
@@ -28,28 +30,70 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 def test_the_browser_is_told_to_ask_nobody_else(desk: Desk) -> None:
-    """Every answer forbids other hosts, and no font or script of one is asked for."""
+    """Every answer forbids other hosts, and scripts and styles within the document."""
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
-        answer = client.get("/")
-        assert answer.status_code == 200
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
-        assert "fonts.googleapis.com" not in answer.text
-        assert client.get("/docs").status_code == 404
+        for path in ("/", "/page.js", "/page.css", "/samples/0/image.webp", "/docs"):
+            policy = client.get(path).headers["content-security-policy"]
+            assert "default-src 'self'" in policy
+            assert "unsafe" not in policy
+        assert "<script>" not in client.get("/").text
+
+
+def test_names_of_files_and_categories_are_text(desk: Desk) -> None:
+    """A caption that looks like markup does nothing."""
+    sample = SamplePhoto("<script>alert(1)</script>", noise(20, 30, 0), None)
+    with TestClient(make_app(replace(desk, samples=(sample,)), "127.0.0.1"), base_url="http://127.0.0.1") as client:
+        assert "&lt;script&gt;alert(1)" in client.get("/").text
 
 
 def test_a_page_for_this_computer_answers_to_its_names_only(desk: Desk) -> None:
     """Another name that points here, as DNS rebinding makes one, is refused."""
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
-        assert client.get("/", headers={"host": "localhost:7860"}).status_code == 200
+        for name in ("localhost:7860", "LOCALHOST", "[::1]:80", "127.0.0.2"):
+            assert client.get("/", headers={"host": name}).status_code == 200
 
 
-def test_uploads_are_bounded_and_other_files_out_of_reach(desk: Desk) -> None:
-    """32 MB is too much; no path of this computer is served."""
+def test_a_link_to_the_page_opens_it_and_nothing_else(desk: Desk) -> None:
+    """A person may follow a link from elsewhere; what the page is made of is for itself."""
+    followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
-        large = client.post("/gradio_api/upload", files={"files": ("x.jpg", b"\0" * 32_000_000)})
-        assert large.status_code == 413
-        assert client.get("/gradio_api/file=/etc/passwd").status_code in {403, 404}
+        assert client.get("/", headers=followed).status_code == 200
+        assert client.get("/page.js", headers=followed).status_code == 403
+        assert client.post("/samples", json={"number": 0}, headers=followed).status_code == 403
+
+
+def test_too_much_work_is_refused_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many wait, or too much is on its way."""
+    body = {"content": png(9, 9), "headers": {"content-type": "application/octet-stream"}}
+    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+        monkeypatch.setattr(app, "MOST_WAITING", 0)
+        busy = client.post("/photos", **body)
+        assert (busy.status_code, busy.text) == (503, "Too many visitors at once; try again in a moment")
+        monkeypatch.setattr(app, "MOST_WAITING", 1)
+        monkeypatch.setattr(app, "MOST_BUFFERED", 10)
+        assert client.post("/photos", **body).status_code == 503
+        monkeypatch.setattr(app, "MOST_BUFFERED", 10**6)
+        assert client.post("/photos", **body).status_code == 200  # what was refused holds no room
+
+
+def test_a_mistake_of_the_page_is_one_line_for_the_visitor(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its author finds the rest in the terminal; want of memory is not a mistake."""
+    failures = iter((ZeroDivisionError("a secret"), MemoryError()))
+
+    def fail(*_: object) -> None:
+        raise next(failures)
+
+    monkeypatch.setattr(Desk, "take_sample", fail)
+    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+        failed = client.post("/samples", json={"number": 0})
+        assert failed.status_code == 500
+        assert "secret" not in failed.text
+        assert "ZeroDivisionError" in capfd.readouterr().err
+        assert client.post("/samples", json={"number": 0}).status_code == 503
+        assert client.get("/").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """What a visitor marks, and what follows from it."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from markdown_it import MarkdownIt
 from PIL import Image
 
 from pipeline.datasets.prompts import Prompt
@@ -15,10 +15,23 @@ from pipeline.prediction.run import Run, open_run
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.serving import sitting as module
 from pipeline.serving import words
-from pipeline.serving.sitting import box_between, corner_or_box, draw, judge, mark, paint, sit_down, start
+from pipeline.serving.page import static_files
+from pipeline.serving.sitting import (
+    Sitting,
+    box_between,
+    corner_or_box,
+    draw,
+    explain,
+    judge,
+    mark,
+    paint,
+    sit_down,
+    start,
+)
 from tests.judged_run import write_small_run
 from tests.meal import RED, Meal, write_meal
-from tests.raw_folder import noise, save
+from tests.raw_folder import noise
+from tests.served_page import encoded, png
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +86,48 @@ def test_a_line_is_no_box(meal: Meal) -> None:
             mark(start(read_photo(meal.photo)), box_between(*corners), GrabCut())
 
 
-def test_paint_is_taken_at_the_size_of_the_photo(meal: Meal) -> None:
-    """The page paints on a smaller or larger copy; nothing painted is no food."""
-    begun = start(read_photo(meal.photo))
-    labels = read_label_map(meal.label_map) == 1
-    for factor in (1, 3):
-        painted = paint(begun, labels.repeat(factor, axis=0).repeat(factor, axis=1))
-        assert painted.region is not None
-        np.testing.assert_array_equal(painted.region.mask, labels)
+def painting(mask: np.ndarray) -> bytes:
+    """Return what the browser sends of a painting: opaque, white on black."""
+    return encoded(Image.fromarray(mask.astype(np.uint8) * 255).convert("RGBA"), "PNG")
+
+
+def test_paint_is_taken_at_the_size_of_the_photo(meal: Meal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page paints on a smaller copy; nothing painted is no food, another size no painting."""
+    photo, labels = read_photo(meal.photo), read_label_map(meal.label_map) == 1
+    painted = paint(start(photo), painting(labels))
+    assert painted.region is not None
+    np.testing.assert_array_equal(painted.region.mask, labels)
+    monkeypatch.setattr(module, "SHOWN", photo.shape[1] // 2)
+    smaller = paint(start(photo), painting(labels[::2, ::2]))
+    assert smaller.region is not None
+    np.testing.assert_array_equal(smaller.region.mask, labels[::2, ::2].repeat(2, axis=0).repeat(2, axis=1))
     with pytest.raises(EmptyMaskError, match="Nothing is painted"):
-        paint(begun, np.zeros((8, 8), bool))
+        paint(start(photo), painting(np.zeros_like(labels[::2, ::2])))
+    for other in (painting(labels), b"", png(20, 30)[:20], encoded(Image.new("L", (30, 20), 255), "BMP")):
+        with pytest.raises(PhotoError, match="^The painting cannot be used: "):
+            paint(start(photo), other)
+
+
+def test_a_soft_edge_of_the_brush_counts_from_half(meal: Meal) -> None:
+    """Gray levels between black and white come from the browser's smooth lines."""
+    begun = start(read_photo(meal.photo))
+    levels = np.zeros(begun.shown.shape[:2], np.uint8)
+    levels[10:20, 10:20], levels[9, 10:20] = 128, 127
+    marked = paint(begun, encoded(Image.fromarray(levels), "PNG"))
+    assert marked.region is not None
+    np.testing.assert_array_equal(marked.region.mask, levels == 128)
+
+
+def test_a_food_that_the_models_cannot_see_is_not_answered(
+    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few pixels of a large photo vanish when it shrinks: the cut-out would be black."""
+    monkeypatch.setattr(module, "LEAST_SEEN", 15 / 32**2)
+    begun = start(noise(900, 1000, 0))
+    dot = np.zeros((900, 1000), bool)
+    dot[100, 100] = True
+    with pytest.raises(EmptyMaskError, match="too small"):
+        judge(paint(begun, painting(dot)), runs)
 
 
 def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
@@ -91,27 +136,28 @@ def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
     with pytest.raises(DatasetError, match="Mark a food first"):
         judge(begun, runs)
     mask = read_label_map(meal.label_map) == 1
-    judged = judge(paint(begun, mask), runs)
+    judged = judge(paint(begun, painting(mask)), runs)
     for verdict, run in zip(judged.verdicts, runs, strict=True):
         (expected,) = run.predict(begun.photo, [mask])
         np.testing.assert_array_equal(verdict.prediction.logits, expected.logits)
     alone, both = (verdict.prediction.top(1)[0].category for verdict in judged.verdicts)
     said = words.difference(judged)
-    assert said.startswith("**Both agree" if alone == both else "**The second view changes the answer")
+    assert said.startswith("Both agree" if alone == both else "The second view changes the answer")
     assert f"{alone} (" in said
     assert f"{both} (" in said
     assert words.difference(judge(judged, runs[:1])) == ""
 
 
 def test_names_of_foods_are_text_on_the_page(meal: Meal, runs: tuple[Run, Run]) -> None:
-    """Whatever a run calls them: the sentence is Markdown, and shows them as they are."""
+    """Whatever a run calls them: sentences hold them as they are, and the page sets text alone, never markup."""
     evil = tuple(f"<img src=x onerror=evil()> *{number}* $^$ [a](b)" for number in range(len(runs[0].card.class_names)))
     renamed = [replace(run, card=run.card.model_copy(update={"class_names": evil})) for run in runs]
-    said = words.difference(judge(paint(start(read_photo(meal.photo)), read_label_map(meal.label_map) == 1), renamed))
-    (paragraph,) = (token for token in MarkdownIt("commonmark").parse(said) if token.type == "inline")
-    children = paragraph.children or []
-    assert {child.type for child in children} <= {"text", "text_special", "strong_open", "strong_close"}
-    assert any(name in "".join(child.content for child in children) for name in evil)
+    mask = painting(read_label_map(meal.label_map) == 1)
+    said = words.difference(judge(paint(start(read_photo(meal.photo)), mask), renamed))
+    assert any(name in said for name in evil)
+    script = static_files()["page.js"].decode()
+    for markup in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval", "srcdoc"):
+        assert markup not in script
 
 
 def test_the_picture_shows_what_is_marked(meal: Meal) -> None:
@@ -119,7 +165,7 @@ def test_the_picture_shows_what_is_marked(meal: Meal) -> None:
     begun = start(read_photo(meal.photo))
     np.testing.assert_array_equal(draw(begun), begun.shown)
     box = box_between((28, 6), (52, 26))
-    changed = (draw(mark(begun, box, GrabCut()), box) != begun.shown).any(axis=2)
+    changed = (draw(mark(begun, box, GrabCut())) != begun.shown).any(axis=2)
     x0, y0, x1, y1 = RED
     assert changed[y0 : y1 + 1, x0 : x1 + 1].all()
     assert not changed[:, :20].any()
@@ -128,17 +174,36 @@ def test_the_picture_shows_what_is_marked(meal: Meal) -> None:
     assert crossed[20, 12] and crossed[12, 20] and not crossed[12, 12]  # noqa: PT018
 
 
-def test_uploads_are_decoded_as_everywhere_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Upright; what is no picture, or too large, is refused without its temporary path."""
+def test_heat_has_a_picture_for_every_branch(meal: Meal, runs: tuple[Run, Run]) -> None:
+    """Three for a run of one view and one of two; a new mark takes them away, as it takes the answers."""
+    begun = start(read_photo(meal.photo))
+    with pytest.raises(DatasetError, match="Mark a food first"):
+        explain(begun)
+    box = box_between((28, 6), (52, 26))
+    explained = explain(judge(mark(begun, box, GrabCut()), runs))
+    assert [found.picture.shape for _, found in explained.heat] == [(320, 320, 3)] * 3
+    assert words.warmth(explained.heat).count("ROI") == 3
+
+    def is_forgotten(after: Sitting) -> bool:
+        return after.heat == after.verdicts == ()
+
+    assert is_forgotten(mark(explained, box, GrabCut()))
+    assert is_forgotten(paint(explained, painting(read_label_map(meal.label_map) == 1)))
+    assert is_forgotten(corner_or_box(explained, 1, 1)[0])
+
+
+def test_uploads_are_decoded_as_everywhere_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upright; what is no picture, or too large, is refused in words for the visitor."""
     photo = Image.fromarray(noise(10, 20, 0))
     exif = photo.getexif()
     exif[0x0112] = 6
-    photo.save(tmp_path / "turned.jpg", exif=exif)
-    assert sit_down(tmp_path / "turned.jpg").photo.shape == (20, 10, 3)
-    (tmp_path / "page.jpg").write_bytes(b"<html>")
+    turned = io.BytesIO()
+    photo.save(turned, "JPEG", exif=exif)
+    assert sit_down(turned.getvalue()).photo.shape == (20, 10, 3)
     with pytest.raises(PhotoError, match="^This file cannot be used: a web page"):
-        sit_down(tmp_path / "page.jpg")
+        sit_down(b"<html>")
+    with pytest.raises(PhotoError, match="^This file cannot be used: an empty file"):
+        sit_down(b"")
     monkeypatch.setattr(module, "MOST_PIXELS", 199)
-    save(noise(10, 20, 0), tmp_path / "large.png")
-    with pytest.raises(PhotoError, match="20 x 10 pixels"):
-        sit_down(tmp_path / "large.png")
+    with pytest.raises(PhotoError, match="^This file cannot be used: 20 x 10 is more than 199 pixels"):
+        sit_down(png(10, 20))

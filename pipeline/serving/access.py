@@ -1,0 +1,151 @@
+"""Who may ask the page for anything: its own documents, under its own names, with its token where one is needed.
+
+A web site that the user has open can send requests to every address that the user's browser reaches. Browsers say
+where a request comes from (`Sec-Fetch-Site`, `Origin`) and under which name the address was looked up (`Host`, which
+DNS rebinding cannot forge). What does not come from the page itself is refused here, before anything else sees it.
+"""
+
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_BODY = 30_000_000
+"""Bytes of the largest request, which is an upload."""
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""The browser asks no other host for anything, and shows nothing of the page to another one."""
+NAME = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?", re.ASCII)
+"""Host header in lower case."""
+
+
+class RefusalError(Exception):
+    """Why a request is not answered."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        """Hold the HTTP status, and one line that says what is wrong and what to do."""
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """ASGI middleware that refuses every request which the page itself did not make."""
+
+    app: ASGIApp
+    """What answers the others."""
+    host: str
+    """Address at which the page listens."""
+    token: str | None = None
+    """What a visitor must know; None lets everybody in."""
+    cookie: str = "rvernet-page"
+    """Name of the cookie that holds the token."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        if scope["type"] != "http":  # a web socket; the page has none
+            return
+        request = Request(scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if self._brings_token(request):
+                    headers.append("Set-Cookie", f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict")
+            await send(message)
+
+        try:
+            self._check(request)
+        except RefusalError as refusal:
+            await PlainTextResponse(f"{refusal}\n", refusal.status)(scope, receive, send_with_headers)
+        else:
+            await self.app(scope, receive, send_with_headers)
+
+    def _check(self, request: Request) -> None:
+        headers = request.headers
+        if not self._is_own_name(headers):
+            raise RefusalError(400, "This page does not answer to that name; open the address that `serve` printed")
+        if not _is_own_request(request):
+            raise RefusalError(403, "Only the page itself may ask this")
+        if not self._knows_token(request):
+            raise RefusalError(401, "Open the address that `serve` printed, with its token")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > 18 or int(length) > LARGEST_BODY:  # noqa: PLR2004 - digits
+            raise RefusalError(413, f"More than {LARGEST_BODY // 10**6} MB; shrink the photo")
+
+    def _is_own_name(self, headers: Headers) -> bool:
+        """Tell whether the address was looked up under a name that is this computer's own."""
+        if self.token is not None and not is_loopback(self.host):
+            return True  # under another name a browser does not send the cookie
+        names = headers.getlist("host")
+        found = NAME.fullmatch(names[0].lower()) if len(names) == 1 else None
+        if found is None:
+            return False
+        name = found[1].strip("[]")
+        if is_loopback(self.host):
+            return is_loopback(name) or name == self.host.lower()
+        return _is_address(name) or name in {"localhost", self.host.lower(), *_own_names()}
+
+    def _brings_token(self, request: Request) -> bool:
+        given = request.query_params.get("token", "")
+        return self.token is not None and request.scope["path"] == "/" and _equal(given, self.token)
+
+    def _knows_token(self, request: Request) -> bool:
+        if self.token is None or self._brings_token(request):
+            return True
+        return _equal(request.cookies.get(self.cookie, ""), self.token)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this computer reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_own_request(request: Request) -> bool:
+    """Tell whether the page made a request, or a person who opened it; programs that are no browser say nothing."""
+    headers = request.headers
+    opened = request.method == "GET" and request.scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
+    site = {value.lower() for value in headers.getlist("sec-fetch-site")}
+    own = {f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")}
+    origins = {value.lower() for value in headers.getlist("origin")}
+    return (opened or site <= {"same-origin", "none"}) and origins <= own
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _own_names() -> Iterator[str]:
+    name = socket.gethostname().lower()
+    yield name
+    yield f"{name}.local"
+
+
+def _equal(given: str, expected: str) -> bool:
+    return secrets.compare_digest(given.encode("utf-8", "replace"), expected.encode())

@@ -1,0 +1,188 @@
+// Sends what a visitor does, shows what the server answers. One request at a time: a quick second corner waits its turn.
+"use strict";
+const at = (id) => document.getElementById(id);
+const main = document.querySelector("main"), photo = at("photo"), drop = photo.querySelector(".drop");
+const file = photo.querySelector("input"), canvas = document.querySelector("#canvas canvas"), pen = canvas.getContext("2d");
+const picture = new Image();
+picture.alt = "Photo to mark a food on";
+picture.draggable = false;
+let shown = null;  // what the server said last; null without a photo
+let waiting = Promise.resolve(), pending = 0;
+
+history.replaceState(null, "", "/");  // a token in the address is in the cookie by now
+
+const way = () => document.querySelector("input[name=way]:checked");
+
+function say(text) {
+  at("hint").textContent = text;
+  at("paint-hint").textContent = text;
+}
+
+function ask(method, path, body) {
+  const json = !(body instanceof Blob);
+  const type = json ? "application/json" : "application/octet-stream";
+  pending += 1;
+  main.setAttribute("aria-busy", "true");
+  waiting = waiting.then(async () => {
+    try {
+      const answer = await fetch(typeof path === "string" ? path : path(), {
+        method, headers: { "Content-Type": type }, body: json ? JSON.stringify(body) : body,
+      });
+      if (!answer.ok) throw new Error((await answer.text()).trim());
+      return await answer.json();
+    } catch (error) {
+      say("Not possible: " + (error instanceof TypeError ? "the page's server does not answer" : error.message));
+      return null;
+    } finally {
+      pending -= 1;
+      if (!pending) main.removeAttribute("aria-busy");
+    }
+  });
+  return waiting;
+}
+
+function show(state) {
+  if (!state) return;
+  const fresh = !shown || shown.photo !== state.photo;
+  if (fresh && shown) fetch("/photos/" + shown.photo, { method: "DELETE" });
+  shown = state;
+  if (!picture.isConnected) photo.append(picture);
+  drop.hidden = true;
+  at("choose").hidden = at("forget").hidden = false;
+  picture.src = state.pictures.shown;
+  if (fresh) {
+    canvas.width = state.width;
+    canvas.height = state.height;
+    canvas.parentElement.style.backgroundImage = `url("${state.pictures.shown}")`;
+  }
+  const answered = state.answers.length > 0;
+  say(state.hint || (answered ? "Another food? " : "") + way().dataset.hint);
+  at("results").hidden = !answered;
+  at("guide").hidden = answered;
+  at("heat").hidden = !state.warmth;
+  for (const id of ["how", "difference", "warmth"]) at(id).textContent = state[id];
+  for (const [name, source] of Object.entries(state.pictures)) if (name !== "shown") at(name).src = source;
+  state.answers.forEach((guesses, number) => {
+    at("answer-" + number).querySelector("ol").replaceChildren(...guesses.map((guess) => {
+      const line = document.createElement("li"), share = document.createElement("span");
+      const bar = document.createElement("progress");
+      share.textContent = Math.round(100 * guess.probability) + " %";
+      bar.value = guess.probability;
+      bar.setAttribute("aria-hidden", "true");
+      line.append(guess.category, share, bar);
+      return line;
+    }));
+  });
+}
+
+function forget() {
+  if (shown) fetch("/photos/" + shown.photo, { method: "DELETE" });
+  shown = null;
+  picture.remove();
+  picture.removeAttribute("src");
+  drop.hidden = false;
+  canvas.width = canvas.height = 0;
+  canvas.parentElement.style.backgroundImage = "";
+  at("choose").hidden = at("forget").hidden = true;
+  at("results").hidden = true;
+  at("guide").hidden = false;
+  file.value = "";
+}
+
+async function bring(upload) {
+  if (!upload) return;
+  const state = await ask("POST", "/photos", upload.slice(0, upload.size));
+  const reason = at("hint").textContent;
+  if (state) show(state);
+  else {
+    forget();
+    say(reason);
+  }
+  file.value = "";
+}
+
+async function act(kind, body) {
+  if (!shown && !pending) return say("Choose a photo first.");
+  // The address is made when it is this request's turn: the photo may have changed until then.
+  show(await ask("POST", () => `/photos/${shown ? shown.photo : "none"}/${kind}`, body));
+}
+
+file.addEventListener("change", () => bring(file.files[0]));
+at("choose").addEventListener("click", () => file.click());
+at("forget").addEventListener("click", () => { forget(); say(main.dataset.welcome); });
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => { event.preventDefault(); bring(event.dataTransfer.files[0]); });
+addEventListener("paste", (event) => bring(event.clipboardData.files[0]));
+for (const button of document.querySelectorAll("#samples button"))
+  button.addEventListener("click", async () => show(await ask("POST", "/samples", { number: +button.dataset.number })));
+picture.addEventListener("click", (event) => {
+  const box = picture.getBoundingClientRect(), inside = (share) => Math.min(1, Math.max(0, share));
+  act("click", {
+    way: way().value,
+    x: inside((event.clientX - box.left) / box.width),
+    y: inside((event.clientY - box.top) / box.height),
+  });
+});
+for (const radio of document.querySelectorAll("input[name=way]"))
+  radio.addEventListener("change", () => { if (shown) say(radio.dataset.hint); });
+at("numbers").addEventListener("click", () => {
+  at("edges").hidden = !at("edges").hidden;
+  at("numbers").setAttribute("aria-expanded", String(!at("edges").hidden));
+});
+at("edges").noValidate = true;  // the server says what is wrong, in the page's own words
+at("edges").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const edge = (name) => at("edges").elements[name].value === "" ? null : at("edges").elements[name].valueAsNumber;
+  act("box", { left: edge("left"), top: edge("top"), right: edge("right"), bottom: edge("bottom") });
+});
+at("explain").addEventListener("click", () => { if (!pending) act("heat", {}); });
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+for (const tab of tabs) tab.addEventListener("click", () => {
+  for (const each of tabs) {
+    each.setAttribute("aria-selected", String(each === tab));
+    at(each.getAttribute("aria-controls")).hidden = each !== tab;
+  }
+});
+
+// Strokes are opaque in memory and half transparent on the screen, so that what is painted is painted whole.
+let last = null;
+const spot = (event) => {
+  const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
+  return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale, scale };
+};
+function stroke(event) {
+  const next = spot(event);
+  pen.globalCompositeOperation = at("erase").checked ? "destination-out" : "source-over";
+  pen.strokeStyle = "rgb(255, 0, 200)";
+  pen.lineWidth = at("brush").value * next.scale;
+  pen.lineCap = pen.lineJoin = "round";
+  pen.beginPath();
+  pen.moveTo(last.x, last.y);
+  pen.lineTo(next.x, next.y);
+  pen.stroke();
+  last = next;
+}
+canvas.addEventListener("pointerdown", (event) => {
+  if (!canvas.width) return;
+  canvas.setPointerCapture(event.pointerId);
+  last = spot(event);
+  stroke(event);
+});
+canvas.addEventListener("pointermove", (event) => { if (last) stroke(event); });
+for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { last = null; });
+at("clear").addEventListener("click", () => pen.clearRect(0, 0, canvas.width, canvas.height));
+at("take-painting").addEventListener("click", () => {
+  if (pending) return;
+  const made = document.createElement("canvas"), brush = made.getContext("2d");
+  made.width = canvas.width || 1;
+  made.height = canvas.height || 1;
+  if (canvas.width) brush.drawImage(canvas, 0, 0);
+  brush.globalCompositeOperation = "source-in";
+  brush.fillStyle = "white";
+  brush.fillRect(0, 0, made.width, made.height);
+  brush.globalCompositeOperation = "destination-over";
+  brush.fillStyle = "black";
+  brush.fillRect(0, 0, made.width, made.height);
+  made.toBlob((blob) => act("painting", blob), "image/png");
+});
