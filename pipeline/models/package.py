@@ -209,7 +209,7 @@ def read_run_card(folder: Path) -> RunCard:
     except FileNotFoundError as error:
         if runs := _runs_in(folder):
             raise ManifestError(f"{folder}: a folder of runs; name one of them: {', '.join(runs)}") from error
-        near = difflib.get_close_matches(folder.name, _runs_in(folder.parent), n=1)
+        near = difflib.get_close_matches(folder.name, _runs_in(folder.parent), n=1, cutoff=0.85)
         meant = f" (did you mean {folder.parent / near[0]}?)" if near else ""
         raise ManifestError(f"{path}: absent{meant}; {_remedy(folder)}") from error
     except ValidationError as error:
