@@ -132,8 +132,10 @@ def backbone_card(name: str) -> BackboneCard:
     )
 
 
-def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES) -> RunCard:
-    """Return the card of a run with those branches."""
+def run_card(
+    branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
+) -> RunCard:
+    """Return the card of a run with those branches, which may share their weights."""
     names = {branch: "tiny" if branch in branches else "none" for branch in ("roi", "extra_roi")}
     return RunCard(
         run=f"{names['roi']}+{names['extra_roi']}-all",
@@ -145,7 +147,7 @@ def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = C
         image_size=SIDE,
         preprocessing=Preprocessing(fill=0, pad=PAD, geometry="exact"),
         backbones={branch: backbone_card("tiny") for branch in branches},
-        train=TRAIN,
+        train=TRAIN.model_copy(update={"share_branches": shared}),
         made_with=MadeWith(device="cpu", precision="fp32", versions={"torch": "2.15.0"}),
         shards_sha256="0" * 64,
         epochs_done=3,
@@ -155,10 +157,12 @@ def run_card(branches: Sequence[BranchName], *, class_names: tuple[str, ...] = C
     )
 
 
-def write_small_run(folder: Path, branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES) -> Path:
+def write_small_run(
+    folder: Path, branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
+) -> Path:
     """Write an untrained run whose outputs vary between samples."""
     torch.manual_seed(0)
-    card = run_card(branches, class_names=class_names)
+    card = run_card(branches, class_names=class_names, shared=shared)
     model = build_run(card, {})
     last = model.head[-1] if len(branches) == 2 else model.head  # type: ignore[index]
     with torch.no_grad():

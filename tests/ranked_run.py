@@ -24,8 +24,8 @@ RUNTIME = RuntimeParams(workers=1, device="cpu", checkpoint_minutes=0.0)
 """A checkpoint after every step."""
 
 
-def together(  # noqa: PLR0913 - what tests vary
-    folder: Path, output: str, *, world: int, roi: str = "tiny", dies_after: int = 0, rate: float = 0
+def together(
+    folder: Path, output: str, *, world: int, roi: str = "tiny", dies_after: int = 0, **changes: object
 ) -> list[int]:
     """Train by `world` processes; return how each ended.
 
@@ -35,7 +35,7 @@ def together(  # noqa: PLR0913 - what tests vary
         world: Processes.
         roi: Backbone of the ROI branch.
         dies_after: Optimiser steps after which the first process is killed; 0 for never.
-        rate: Learning rate of plain SGD; 0 for what `params.json` says.
+        changes: Of the parameters in `params.json`.
     """
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -52,18 +52,16 @@ def together(  # noqa: PLR0913 - what tests vary
                 "MASTER_PORT": port,
             }
             os.environ.update({name: str(value) for name, value in places.items()})
-            os._exit(_status(folder, output, roi, dies_after if rank == 0 else 0, rate))
+            os._exit(_status(folder, output, roi, dies_after if rank == 0 else 0, changes))
         children.append(child)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-def _status(folder: Path, output: str, roi: str, dies_after: int, rate: float) -> int:
+def _status(folder: Path, output: str, roi: str, dies_after: int, changes: dict[str, object]) -> int:
     torch.set_num_threads(1)
     if dies_after:
         _die(dies_after)
-    params = TrainParams.model_validate_json((folder / "params.json").read_bytes())
-    if rate:
-        params = params.model_copy(update={"learning_rate": rate, "optimizer": "sgd"})
+    params = TrainParams.model_validate_json((folder / "params.json").read_bytes()).model_copy(update=changes)
 
     def main() -> None:
         train_as_told(folder, output, params, roi=roi, runtime=RUNTIME)
@@ -94,12 +92,13 @@ def main(folder: Path) -> None:
     importlib.import_module("pandas")  # pyarrow would, in every fork
     for world in (1, 3):
         together(folder, f"by {world}", world=world)
+        together(folder, f"shared by {world}", world=world, share_branches=True)
     print(together(folder, "interrupted", world=2, dies_after=3))  # noqa: T201
     together(folder, "interrupted", world=1)
     together(folder, "dropping", world=2, roi="dropping")
     together(folder, "dropping again", world=2, roi="dropping", dies_after=4)
     together(folder, "dropping again", world=2, roi="dropping")
-    print(together(folder, "diverging", world=2, rate=1e30))  # noqa: T201
+    print(together(folder, "diverging", world=2, learning_rate=1e30, optimizer="sgd"))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _neighbours(value: object) -> tuple[object, ...]:
             return (value[:-1], ["other"])
         case dict():
             return ({"other": "/other"},)
-    return (f"{value}-other", "0" * 64)
+    return (f"{value}-other", "0" * 64, 0.5)
 
 
 def literals(key: Key) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ Reference:
     Selvaraju et al., arXiv 1610.02391; Draelos and Carin, arXiv 2011.08891.
 """
 
-import functools
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -77,24 +77,18 @@ def grad_cam(
 def _heat(question: Question, name: Branch, branch: Any) -> BranchHeat:
     sample = (question.pixels[question.names.index(name)][:1] - branch.mean) / branch.std
     seam, lens = find_seam(branch.backbone, sample), Lens()
-    with looking_through(branch.backbone, seam, lens):
-        heat = _attribute(question, lens)
+
+    def logits(*pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
+        features = {}
+        for other, view in zip(question.names, pixels, strict=True):
+            # One module may be both branches: the lens is to see this one's features alone.
+            with looking_through(branch.backbone, seam, lens) if other == name else nullcontext():
+                features[other] = branches_of(question.model)[other](view)
+        return question.model.combine(features.get("roi"), features.get("extra_roi"))
+
+    attribution = LayerGradCam if question.method == "grad_cam" else LayerGradientXActivation
+    channels: Tensor = attribution(logits, lens).attribute(question.pixels, target=question.classes)
+    heat = channels.sum(dim=1).relu()  # Grad-CAM's channels are summed already
     if not torch.isfinite(heat).all():
         raise EvaluationError(f"heat map of branch {name} is not finite; the run diverged, train it again")
     return BranchHeat(seam.name, heat.detach().float().cpu().numpy())
-
-
-def _attribute(question: Question, lens: Lens) -> Float[Tensor, "B h w"]:
-    logits = functools.partial(_logits, question.model, question.names)
-    heat: Tensor
-    if question.method == "grad_cam":
-        heat = LayerGradCam(logits, lens).attribute(question.pixels, target=question.classes)
-    else:
-        heat = LayerGradientXActivation(logits, lens).attribute(question.pixels, target=question.classes)
-    return heat.sum(dim=1).relu()  # Grad-CAM's channels are summed already
-
-
-def _logits(model: RveRNet, names: tuple[Branch, ...], *pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
-    views = dict(zip(names, pixels, strict=True))
-    logits: Tensor = model(views.get("roi"), views.get("extra_roi"))
-    return logits

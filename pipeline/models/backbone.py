@@ -11,6 +11,7 @@ import timm
 import torch
 from jaxtyping import Float, Num
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
@@ -80,6 +81,17 @@ class Branch(nn.Module):
         if eager and self.layout == torch.channels_last:
             return _by_rows(pixels, self.mean, self.std)
         return (pixels - self.mean) / self.std
+
+
+class DroppingEfficientNet(EfficientNet):
+    """MobileNetV2's family with the dropout before the classifier as a layer; timm calls a function there."""
+
+    head_drop: nn.Dropout
+
+    def forward_head(self, x: Float[Tensor, "B D H W"], pre_logits: bool = False) -> Float[Tensor, "B C"]:  # noqa: FBT001, FBT002 - timm's signature
+        """Return logits of feature maps, or the features after dropout."""
+        features: Tensor = self.head_drop(self.global_pool(x))
+        return features if pre_logits else self.classifier(features)
 
 
 def _by_rows(
@@ -210,6 +222,12 @@ def build_backbone(
         draw_as_torchvision(model, card.timm_id())
     if params.deit_distilled_head == "released" and isinstance(model, VisionTransformerDistilled):
         renew_head(model)
+    if isinstance(model, EfficientNet) and model.drop_rate:
+        model.__class__, model.head_drop = DroppingEfficientNet, nn.Dropout(model.drop_rate)
+    if card.layer_norm_eps is not None:
+        for layer in model.modules():
+            if isinstance(layer, nn.LayerNorm):
+                layer.eps = card.layer_norm_eps
     identity = params.normalize == "none"
     return Branch(
         model,

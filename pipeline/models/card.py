@@ -30,6 +30,8 @@ class BackboneCard(Section):
     """Side in pixels of the pictures the weights were trained on; 0 for the absent branch."""
     init: Init = "timm"
     """Whose rules draw what no weights fill. Runs of earlier versions lack the field."""
+    layer_norm_eps: float | None = Field(default=None, exclude_if=lambda eps: eps is None)
+    """Epsilon of every layer norm; left out of the file where it is the architecture's own."""
     source: Literal["none", "hub", "file", "url", "torchvision"]
     """Where the weights came from; `none` is random initialisation."""
     file: str | None

@@ -15,7 +15,7 @@ from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.datasets.sample_batch import ViewName
 from pipeline.errors import ManifestError, ModelError, refuse_machine_fault
 from pipeline.manifest import sha256_of
-from pipeline.models.backbone import build_backbone
+from pipeline.models.backbone import Branch, build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard
 from pipeline.models.numerics import seeded
 from pipeline.models.rvernet import RveRNet, join_branches
@@ -88,6 +88,11 @@ class RunPlan(Section):
     distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
     """How the run was taught by another; left out of the file for one that learned from labels alone."""
 
+    @property
+    def shares_branches(self) -> bool:
+        """Whether both branches are one module: where the recipe says so and their backbones have one name."""
+        return self.train.share_branches and self.roi == self.extra_roi
+
     def like(self, **changes: object) -> "RunPlan":
         """Return the plan of another run that differs in `changes` alone; of a card, without what came of it."""
         return RunPlan.model_validate({name: getattr(self, name) for name in RunPlan.model_fields} | changes)
@@ -126,6 +131,9 @@ class RunCard(RunPlan):
     """After that epoch."""
     calibration: Calibration
     """Fitted after that epoch."""
+    parameters: int | None = Field(default=None, exclude_if=lambda number: number is None)
+    """Parameters of the model, frozen ones included; those of a shared branch once. Runs of earlier versions lack the
+    field."""
     weights_sha256: str
     """Hash of `model.safetensors`; set by `save_run`."""
 
@@ -142,8 +150,11 @@ def build_run(card: RunPlan, tensors: Mapping[BranchName, dict[str, torch.Tensor
     """
     if card.distillation is not None:
         return _build_taught(card, tensors)
-    branches = {}
+    branches: dict[BranchName, Branch] = {}
     for name, backbone in card.backbones.items():
+        if card.shares_branches and branches:
+            branches[name] = branches["roi"]
+            continue
         with seeded(card.train.seed, name):
             branches[name] = build_backbone(backbone, card.train, image_size=card.image_size, tensors=tensors.get(name))
     return join_branches(

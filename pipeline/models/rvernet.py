@@ -14,12 +14,24 @@ from pipeline.models.numerics import seeded
 
 
 class RveRNet(nn.Module):
-    """Classify a food from complementary views: concatenate the features of the branches, then a head."""
+    """Classify a food from complementary views: concatenate the features of the branches, then a head.
+
+    Both branches may be one module with one set of weights. It is then registered as `roi` alone, so that parameters
+    and state dict hold it once; `extra_roi` is the same object.
+    """
+
+    roi: Branch | None
+    extra_roi: Branch | None
 
     def __init__(self, roi: Branch | None, extra_roi: Branch | None, head: nn.Module) -> None:
         """Join branches (B, 3, H, W) -> (B, D1), (B, D2) and a head (B, D1 + D2) -> (B, K); an absent one adds 0."""
         super().__init__()
-        self.roi, self.extra_roi, self.head = roi, extra_roi, head
+        self.roi = roi
+        if extra_roi is not None and extra_roi is roi:
+            self.__dict__["extra_roi"] = roi  # unregistered: timm's averages would move twice what is listed twice
+        else:
+            self.extra_roi = extra_roi
+        self.head = head
 
     def forward(
         self, roi: Num[Tensor, "B 3 H W"] | None, extra_roi: Num[Tensor, "B 3 H W"] | None

@@ -48,6 +48,30 @@ TORCHVISION_VIT = (
     (r"^heads\.head\.", "head."),
 )
 """torchvision's names of vision transformers, and timm's."""
+HUGGING_FACE_VIT = (
+    (r"^(vit|deit)\.", ""),
+    (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.distillation_token$", "dist_token"),
+    (r"^embeddings\.position_embeddings$", "pos_embed"),
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"^(encoder\.layer|layers)\.(\d+)\.", r"blocks.\2."),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.attention\.(attention\.query|q_proj)\.", ".attn.q."),
+    (r"\.attention\.(attention\.key|k_proj)\.", ".attn.k."),
+    (r"\.attention\.(attention\.value|v_proj)\.", ".attn.v."),
+    (r"\.attention\.(output\.dense|o_proj)\.", ".attn.proj."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"\.output\.dense\.", ".mlp.fc2."),
+    (r"^layernorm\.", "norm."),
+    (r"^(cls_)?classifier\.", "head."),
+    (r"^distillation_classifier\.", "head_dist."),
+)
+"""Names of ViT and DeiT in files of Hugging Face's transformers, or in its models since version 5, and timm's; timm
+holds query, key and value in one tensor."""
+
+HUGGING_FACE_PATCHES = re.compile(r"^((vit|deit)\.)?embeddings\.patch_embeddings\.projection\.weight$")
+"""What gives its ViT and DeiT away."""
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
@@ -149,21 +173,34 @@ def _is_mobilenetv2(names: Collection[str]) -> bool:
 
 
 def with_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors under timm's names if torchvision's MobileNetV2 or vision transformer wrote them.
+    """Return the tensors under timm's names if they are of another library.
 
-    Other tensors pass unchanged.
+    Known are torchvision's MobileNetV2 and vision transformer, and Hugging Face's ViT and DeiT, with one classifier or
+    with DeiT's two. Other tensors pass unchanged.
     """
     if _is_vit(tensors):
-        return {_vit_name(name): tensor for name, tensor in tensors.items()}
+        return {_renamed(name, TORCHVISION_VIT): tensor for name, tensor in tensors.items()}
+    if any(HUGGING_FACE_PATCHES.match(name) for name in tensors):
+        return _with_fused_attention({_renamed(name, HUGGING_FACE_VIT): tensor for name, tensor in tensors.items()})
     if _is_mobilenetv2(tensors):
         return _in_order_of(tensors, model)
     return tensors
 
 
-def _vit_name(name: str) -> str:
-    for pattern, replacement in TORCHVISION_VIT:
+def _renamed(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def _with_fused_attention(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return query, key and value of each block as one tensor, in this order; incomplete ones stay as they are."""
+    fused = dict(tensors)
+    for query in [name for name in tensors if ".attn.q." in name]:
+        parts = [query.replace(".attn.q.", f".attn.{part}.") for part in "qkv"]
+        if all(part in fused for part in parts):
+            fused[query.replace(".attn.q.", ".attn.qkv.")] = torch.cat([fused.pop(part) for part in parts])
+    return fused
 
 
 def _in_order_of(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -28,6 +28,8 @@ class BackboneParams(ReadsOutside):
     """Commit of the hub repository, 40 hex digits; of a branch the stage takes the latest and prints its commit."""
     init: Init = "timm"
     """Whose rules draw what no weights fill; torchvision has MobileNetV2 and ViT."""
+    layer_norm_eps: float | None = Field(default=None, gt=0, exclude_if=lambda eps: eps is None)
+    """Epsilon of every layer norm; null leaves the architecture's own."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Expected SHA-256 of the weights file; null takes what comes and records its hash.
 
@@ -74,9 +76,9 @@ class TrainParams(Section):
     weight_decay: float = Field(ge=0)
     """Weight decay of matrices and kernels; biases, norms, tokens and position embeddings have none."""
     schedule: Literal["warmup_cosine", "released", "constant"]
-    """`warmup_cosine` steps per optimiser step; `released` gives the paper's 30 real rates, one an epoch."""
+    """`warmup_cosine` steps per optimiser step; `released` counts its warm-up in steps, but takes one an epoch."""
     warmup_epochs: float = Field(ge=0)
-    """Epochs of linear warm-up of `warmup_cosine`."""
+    """Epochs of linear warm-up of `warmup_cosine`; `released` warms up for a tenth of all steps."""
     clip_norm: float = Field(ge=0)
     """Bound on the norm of all gradients together; 0 sets none."""
     label_smoothing: float = Field(ge=0, lt=1)
@@ -86,11 +88,14 @@ class TrainParams(Section):
     balance_beta: float = Field(ge=0, lt=1)
     """Beta of the effective number of samples that `balance` goes by: 0 counts all alike, towards 1 rare ones more."""
     freeze: Literal["none", "roi", "extra_roi", "both"]
-    """Branches that stay as they were loaded, their batch statistics included; an absent one has nothing to freeze."""
+    """Branches that stay as they were loaded, their batch statistics included; an absent one has nothing to freeze.
+    Where branches share their weights, freezing either freezes both."""
     ema_decay: float = Field(ge=0, lt=1)
     """Decay per step of the average of the weights that is tested and saved; 0 tests and saves the last weights."""
     flip: float = Field(ge=0, le=1)
     """Probability of a horizontal flip."""
+    share_branches: bool = Field(default=False, exclude_if=lambda shared: not shared)
+    """True makes both branches one module with one set of weights where their backbones have one name, as released."""
     joint_flip: bool
     """True flips ROI and extra-ROI together; false flips each on its own, as released."""
     pairing: Pairing = Field(default="exact", exclude_if=lambda value: value == "exact")

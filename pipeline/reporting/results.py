@@ -108,6 +108,14 @@ class RunRecord(Stored):
     """Hash of the trained weights."""
     epochs_done: int
     """Passes over the train split."""
+    parameters: int | None = None
+    """Parameters of the model, those of a shared branch once; runs of earlier versions do not say."""
+
+    @property
+    def shares_branches(self) -> bool:
+        """Whether both branches are one module with one set of weights."""
+        names = [backbone.name for backbone in self.backbones.values()]
+        return bool(self.train.get("share_branches")) and len(names) > len(set(names))
 
 
 class Epoch(NamedTuple):

@@ -149,7 +149,8 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        save_run(learner.judged, _conclude(plan, course, tested, records[-1]), finished)
+        card = _conclude(plan, learner.judged, course, tested, records[-1])
+        save_run(learner.judged, card, finished)
         write_history(records, finished / HISTORY)
         publish(finished, published)
 
@@ -239,7 +240,7 @@ def _food_visible(plan: RunPlan, course: Course) -> FoodVisible | None:
     return FoodVisible(train=share_visible(course.train.sample_ids), test=share_visible(course.test.sample_ids))
 
 
-def _conclude(plan: RunPlan, course: Course, tested: TestPass, record: EpochRecord) -> RunCard:
+def _conclude(plan: RunPlan, model: RveRNet, course: Course, tested: TestPass, record: EpochRecord) -> RunCard:
     """Say what came of the plan."""
     source = course.test
     bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
@@ -259,5 +260,6 @@ def _conclude(plan: RunPlan, course: Course, tested: TestPass, record: EpochReco
             ambiguous_f1=record.test_ambiguous_f1,
         ),
         calibration=Calibration(temperature=fit_temperature(tested.logits, source.targets), fitted_on="test split"),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
         weights_sha256="",
     )

@@ -77,7 +77,9 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     check_timm_id(params.timm)  # before any download
     if params.init == "torchvision":
         check_torchvision_draws(params.timm)
-    card = describe_backbone(name, params.timm, params.options).model_copy(update={"init": params.init})
+    card = describe_backbone(name, params.timm, params.options).model_copy(
+        update={"init": params.init, "layer_norm_eps": params.layer_norm_eps}
+    )
     if params.weights == "none":
         write_card(card, folder)
         return

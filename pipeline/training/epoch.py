@@ -73,7 +73,9 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     for draws in steps:
         rows = torch.cat([draw.rows for draw in draws])
         weight = learner.objective.weigh(source.targets[rows])
-        rate = learning_rate(learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps))
+        rate = learning_rate(
+            learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps), samples=plan.samples
+        )
         number = epoch * len(plan.steps) + done.steps
         if ranks.world > 1:  # no two processes drop the same units, and a resumed step drops those it would have
             torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch, done.steps, ranks.rank))

@@ -146,7 +146,7 @@ def _sum_up(scored: Scored, batch: Batch, ranks: Ranks) -> StepSums:
     hits = (scored.logits.detach().argmax(1) == batch.targets).sum()
     # One look at the device a pass: each makes a GPU wait.
     bad = ~losses.isfinite()
-    figures = torch.stack((losses.sum(), hits.to(losses.dtype), bad.any().float()))
+    figures = torch.stack((losses.sum(), hits.to(losses.dtype), bad.any().to(losses.dtype)))
     total, right, broken = ranks.summed(figures).tolist()
     if broken:
         raise NonFiniteLossError([row for rows in ranks.gathered(_rows(batch, bad)) for row in rows])

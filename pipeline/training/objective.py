@@ -18,7 +18,7 @@ class Scored(NamedTuple):
     """What a model says of a batch, and what that costs."""
 
     losses: Float[Tensor, " B"]
-    """By sample, in fp32; the loss of a step is their sum over its samples' weights."""
+    """By sample, in fp32 or fp64; the loss of a step is their sum over its samples' weights."""
     logits: Float[Tensor, "B K"]
     """That predictions are made from."""
 
@@ -52,10 +52,11 @@ class CrossEntropy:
         return Scored(self.losses(logits, batch.targets), logits)
 
     def losses(self, logits: Float[Tensor, "B K"], targets: Int64[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """Return the loss of each sample, in fp32."""
+        """Return the loss of each sample, in fp32, or in fp64 where the logits are."""
         weights = None if self.weights is None else self.weights.to(logits.device)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return nn.functional.cross_entropy(
-            logits.float(), targets, weight=weights, label_smoothing=self.smoothing, reduction="none"
+            logits, targets, weight=weights, label_smoothing=self.smoothing, reduction="none"
         )
 
     def weigh(self, targets: Int64[Tensor, " B"]) -> float:

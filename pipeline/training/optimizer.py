@@ -56,7 +56,9 @@ def parameter_groups(model: RveRNet, params: TrainParams) -> Groups:
 
 
 def _branches(model: RveRNet) -> list[tuple[str, Branch]]:
-    pairs = (("roi.backbone.", model.roi), ("extra_roi.backbone.", model.extra_roi))
+    """Return every branch once, with the prefix of its parameters' names."""
+    own = None if model.extra_roi is model.roi else model.extra_roi
+    pairs = (("roi.backbone.", model.roi), ("extra_roi.backbone.", own))
     return [(prefix, branch) for prefix, branch in pairs if branch is not None]
 
 

@@ -4,19 +4,26 @@ import math
 
 from pipeline.params.model import TrainParams
 
-RELEASED_PEAK = 4e-3
-"""Peak written in section 4.1 and in the released code, which never reaches it."""
-RELEASED_WARMUP = 1098
-"""Warm-up of the released code: three epochs counted in optimiser steps."""
+RELEASED_WARMUP = 0.1
+"""Warm-up of the released code: a share of all optimiser steps."""
 
 
-def released(epoch: int) -> float:
-    """Return the rate the released code really used in `epoch` (from 0).
+def released(epoch: int, *, peak: float, total_steps: int) -> float:
+    """Return the rate the released code used throughout `epoch` (from 0).
 
-    It stepped a warm-up that was counted in optimiser steps once an epoch, so the rate rises from 0 to 1.0565e-4 over
-    30 epochs and the cosine never begins.
+    Its warm-up and half cosine are counted in optimiser steps, but it took one step of them an epoch. On the paper's
+    18,320 samples, with 50 a batch and a peak of 4e-3, the rate rises from 0 to 1.0565e-4 in 30 epochs; the cosine
+    begins only where there are fewer than ten steps an epoch.
+
+    Args:
+        epoch: Where an optimiser step was meant.
+        peak: Rate at the end of the warm-up.
+        total_steps: Optimiser steps of all epochs, at least 1; steps of incomplete batches are not counted.
     """
-    return RELEASED_PEAK * min(epoch, RELEASED_WARMUP) / RELEASED_WARMUP
+    warmup = RELEASED_WARMUP * total_steps
+    if epoch < warmup:
+        return peak * epoch / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (total_steps - warmup)))
 
 
 def warmup_cosine(step: int, *, peak: float, warmup_steps: float, total_steps: int) -> float:
@@ -30,7 +37,7 @@ def warmup_cosine(step: int, *, peak: float, warmup_steps: float, total_steps: i
     return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def learning_rate(params: TrainParams, *, epoch: int, step: int, steps_per_epoch: int) -> float:
+def learning_rate(params: TrainParams, *, epoch: int, step: int, steps_per_epoch: int, samples: int) -> float:
     """Return the rate of one optimiser step.
 
     Args:
@@ -38,10 +45,12 @@ def learning_rate(params: TrainParams, *, epoch: int, step: int, steps_per_epoch
         epoch: Epoch, from 0.
         step: Step within the epoch, from 0.
         steps_per_epoch: Optimiser steps of every epoch.
+        samples: Samples of every epoch.
     """
     match params.schedule:
         case "released":
-            return released(epoch)
+            complete = max(1, samples // params.batch_size)  # one, where all samples are fewer than a batch
+            return released(epoch, peak=params.learning_rate, total_steps=complete * params.epochs)
         case "constant":
             return params.learning_rate
         case "warmup_cosine":

@@ -52,10 +52,15 @@ def kept(entry: Entry, batch: SampleBatch) -> np.ndarray:
     return entry_shares(entry, shares)
 
 
-@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_reused_features_give_what_whole_passes_give(tmp_path: Path, branches: tuple[BranchName, ...]) -> None:
+@pytest.mark.parametrize(
+    ("branches", "shared"),
+    [(("roi",), False), (("extra_roi",), False), (("roi", "extra_roi"), False), (("roi", "extra_roi"), True)],
+)
+def test_reused_features_give_what_whole_passes_give(
+    tmp_path: Path, branches: tuple[BranchName, ...], *, shared: bool
+) -> None:
     """Every entry equals its own pass through the model, and the plain row is untouched."""
-    model, _ = load_run(write_small_run(tmp_path / "run", branches), CPU)
+    model, _ = load_run(write_small_run(tmp_path / "run", branches, shared=shared), CPU)
     batch = random_batch(24)
     entries = plan_entries(PARAMS, SIDE, branches)
     judged = judge_perturbed(model, batch, entries, pad=PAD, device=CPU)

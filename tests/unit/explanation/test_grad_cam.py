@@ -1,5 +1,6 @@
 """Grad-CAM: right on a case by hand, on every family, and only of a trained model on the region of interest."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -141,6 +142,20 @@ def test_both_methods_agree_on_a_cnn_and_differ_on_a_transformer() -> None:
         model = untrained(timm_id, ("roi",))
         one, other = (grad_cam(model, batch, batch.targets, CPU, m)["roi"].heat for m in ("grad_cam", "hires_cam"))
         assert np.allclose(one, other, rtol=1e-3, atol=1e-7) == same
+
+
+@pytest.mark.parametrize("timm_id", FAMILIES)
+@pytest.mark.parametrize("method", ["grad_cam", "hires_cam"])
+def test_one_module_as_both_branches_has_the_maps_of_two_with_its_weights(timm_id: str, method: Method) -> None:
+    """Each map is of its own view, although the module is called for both."""
+    two, batch = untrained(timm_id, ("roi", "extra_roi")), foods(4, seed=0)
+    assert two.roi is not None
+    twins = RveRNet(two.roi, copy.deepcopy(two.roi), two.head).eval()
+    shared = RveRNet(two.roi, two.roi, two.head).eval()
+    expected, found = (grad_cam(model, batch, batch.targets, CPU, method) for model in (twins, shared))
+    for name in ("roi", "extra_roi"):
+        np.testing.assert_array_equal(found[name].heat, expected[name].heat)
+    assert not np.allclose(found["roi"].heat, found["extra_roi"].heat)
 
 
 def test_samples_do_not_mix() -> None:

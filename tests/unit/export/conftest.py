@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.prediction.run import Run, open_run
 from tests.judged_run import PAD, random_batch, select, write_small_run
 from tests.training_data import write_shards_of
 
 
-@pytest.fixture(scope="session", params=[("roi",), ("extra_roi",), ("roi", "extra_roi")], ids="+".join)
+@pytest.fixture(scope="session", params=["roi", "extra_roi", "roi+extra_roi", "shared"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return an untrained run of either kind."""
-    return open_run(write_small_run(tmp_path_factory.mktemp("run") / "run", request.param), device="cpu")
+    """Return an untrained run of either kind, or of two branches with one set of weights."""
+    branches = VIEW_NAMES if request.param == "shared" else request.param.split("+")
+    folder = tmp_path_factory.mktemp("run") / "run"
+    return open_run(write_small_run(folder, branches, shared=request.param == "shared"), device="cpu")
 
 
 @pytest.fixture(scope="session")

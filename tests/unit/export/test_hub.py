@@ -34,6 +34,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_model_card_says_that_weights_are_shared(tmp_path: Path) -> None:
+    """In its first paragraph and in the recipe; a run with weights for each branch says neither."""
+    background = Background(tmp_path / "evaluation", tmp_path / "index", "other")
+    for shared in (True, False):
+        run = write_small_run(tmp_path / f"run {shared}", ("roi", "extra_roi"), shared=shared)
+        write_hub(run, tmp_path / f"{shared}", background)
+        card = (tmp_path / f"{shared}" / "README.md").read_text()
+        assert ("Both are one network with one set of weights." in card.split("##")[0]) == shared
+        assert ("| share branches | True |" in card) == shared
+
+
 def test_the_folder_is_a_run_like_the_one_it_came_from(exported: Path) -> None:
     """`load_run` reads what was downloaded, and it answers the same."""
     photo, mask = noise(20, 30, 0), np.ones((20, 30), bool)

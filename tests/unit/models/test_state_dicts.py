@@ -128,6 +128,62 @@ def test_torchvisions_tensors_give_its_logits_in_timm(theirs: Any, timm_id: str,
         torch.testing.assert_close(ours(pixels), expected, atol=1e-5, rtol=0)
 
 
+HUGGING_FACE_BLOCK = {
+    "attention.attention.query": (768, 768), "attention.attention.key": (768, 768),
+    "attention.attention.value": (768, 768), "attention.output.dense": (768, 768), "intermediate.dense": (3072, 768),
+    "output.dense": (768, 3072), "layernorm_before": (768,), "layernorm_after": (768,),
+}  # fmt: skip
+"""Weights of a block of facebook/deit-base-patch16-224 and its distilled sister, as `save_pretrained` writes them."""
+HUGGING_FACE_5 = {
+    "attention.attention.query": "attention.q_proj", "attention.attention.key": "attention.k_proj",
+    "attention.attention.value": "attention.v_proj", "attention.output.dense": "attention.o_proj",
+    "intermediate.dense": "mlp.fc1", "output.dense": "mlp.fc2", "encoder.layer": "layers",
+}  # fmt: skip
+"""What version 5 of transformers calls the same in its models, but not in its files."""
+
+
+def hugging_face_shapes(*, distilled: bool) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes in the files of both."""
+    prefix, tokens = ("deit", 198) if distilled else ("vit", 197)
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{prefix}.embeddings.cls_token": (1, 1, 768),
+        f"{prefix}.embeddings.position_embeddings": (1, tokens, 768),
+    }
+    if distilled:
+        shapes[f"{prefix}.embeddings.distillation_token"] = (1, 1, 768)
+    layers = {f"{prefix}.embeddings.patch_embeddings.projection": (768, 3, 16, 16), f"{prefix}.layernorm": (768,)}
+    for number in range(12):
+        layers |= {f"{prefix}.encoder.layer.{number}.{name}": shape for name, shape in HUGGING_FACE_BLOCK.items()}
+    heads = ("cls_classifier", "distillation_classifier") if distilled else ("classifier",)
+    layers |= dict.fromkeys(heads, (1000, 768))
+    for name, shape in layers.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return shapes
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize(
+    ("timm_id", "distilled"), [("deit_base_patch16_224", False), ("deit_base_distilled_patch16_224", True)]
+)
+def test_hugging_faces_deit_fills_timms(timm_id: str, version: int, *, distilled: bool) -> None:
+    """Every tensor finds its place, both heads included, and each block's query, key and value lie in this order."""
+    with torch.device("meta"):
+        ours = timm.create_model(timm_id)
+        theirs = {name: torch.empty(shape) for name, shape in hugging_face_shapes(distilled=distilled).items()}
+    block = f"{'deit' if distilled else 'vit'}.encoder.layer.7.attention.attention"
+    theirs |= {f"{block}.{part}.weight": torch.full((768, 768), i) for i, part in enumerate(("query", "key", "value"))}
+    if version == 5:
+        for old, new in HUGGING_FACE_5.items():
+            theirs = {name.replace(f".{old}.", f".{new}."): tensor for name, tensor in theirs.items()}
+    fitted = with_timm_names(theirs, ours)
+    assert differences(fitted, ours) == ""
+    assert torch.equal(
+        fitted["blocks.7.attn.qkv.weight"], torch.arange(3).repeat_interleave(768)[:, None].expand(-1, 768)
+    )
+    del theirs[next(name for name in theirs if name.endswith(("key.bias", "k_proj.bias")))]
+    assert "1 missing: blocks.0.attn.qkv.bias" in differences(with_timm_names(theirs, ours), ours)
+
+
 def test_layer_norms_have_the_same_epsilon() -> None:
     """A logit would not tell 1e-6 from 1e-5 where the variance is about one."""
     with torch.device("meta"):

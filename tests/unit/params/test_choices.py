@@ -83,6 +83,8 @@ RELEASED = {
     "features": "logits",
     "deit_distilled_head": "released",
     "hidden": 640,
+    "share_branches": True,
+    "precision": "fp32",
 }
 """What the paper's notes say of the released code, value by value."""
 
@@ -96,6 +98,8 @@ def test_the_recipe_released_selects_every_piece_of_the_released_code(root: Path
     assert (study.pair.geometry, study.pair.pad, study.pair.fill) == ("released", 125, 0)
     assert (study.perturb.origin, study.perturb.dy_sign) == ("corner", -1)
     assert [study.backbones[name].init for name in ("mobilenetv2", "vit", "deit")] == ["torchvision"] * 2 + ["timm"]
+    assert study.backbones["mobilenetv2"].options == {"drop_rate": 0.2}
+    assert [study.backbones[name].layer_norm_eps for name in ("vit", "deit", "deit_distilled")] == [None, 1e-12, 1e-12]
     weights = "torchvision" if dataset == "foodseg103" else "none"
     assert [study.backbones[name].weights for name in ("mobilenetv2", "vit")] == [weights] * 2
 

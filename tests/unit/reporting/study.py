@@ -147,7 +147,7 @@ def _perturb(folder: Path, run: GridRun, table: PredictionTable) -> None:
 
 def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str, object]:
     present = {name: getattr(run, name) for name in ("roi", "extra_roi") if getattr(run, name) != ABSENT}
-    recipe = dict.fromkeys(TrainParams.model_fields, 1)
+    recipe = dict.fromkeys(TrainParams.model_fields, 1) | {"share_branches": False}
     backbone = {
         "options": {}, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "input_size": 32, "source": "none",
         "file": None, "revision": None, "sha256": None, "licence": None,

@@ -208,6 +208,21 @@ def test_what_differs_says_how_many_samples_see_their_own_food(built: StudyFolde
     assert "It concerns 2 of the 21 runs shown" in said
 
 
+def test_what_differs_says_which_runs_share_their_branches(built: StudyFolder, page: str, tmp_path: Path) -> None:
+    """And the run cards count a shared branch's parameters once, as `run.json` does."""
+    assert "Each branch has weights of its own" in section(page, "caveats")
+    shutil.copytree(built.path, tmp_path / "study")
+    for path in (tmp_path / "study/data/runs").glob("*/run.json"):
+        card = json.loads(path.read_text())
+        card["train"]["share_branches"] = True
+        path.write_text(json.dumps(card | {"parameters": 87_915_601}))
+    shared = write(StudyFolder(tmp_path / "study"), tmp_path / "report")
+    said = " ".join(section(shared, "caveats").split())
+    assert "In 5 of the 21 runs shown both branches are one network" in said
+    assert shared.count("the weights of the ROI branch") == 5
+    assert shared.count("<td>87,915,601</td>") == 21
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     """Category names come from a file of the data set."""
     study = build_study(tmp_path, categories=CATEGORIES.replace("rice", "<script>alert(1)</script>"))

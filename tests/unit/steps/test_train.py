@@ -17,12 +17,13 @@ from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import ModelError, ParamsError, TrainingError
 from pipeline.evaluation.inference import plain_logits
 from pipeline.evaluation.temperature import fit_temperature
+from pipeline.models.card import write_card
 from pipeline.models.package import MadeWith, load_run
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.steps.train import train
 from pipeline.workspace import unfinished_root
-from tests.judged_run import CATEGORIES, TRAIN, random_batch, select
+from tests.judged_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
 PARAMS = TRAIN.model_copy(update={"schedule": "warmup_cosine", "warmup_epochs": 1.0})
@@ -123,6 +124,37 @@ def test_kills_at_any_step_end_in_the_same_bytes(workplace: Path, root: Path) ->
     assert set(deaths) == {"step", "write", "test"}
     for name in FILES:
         assert (workplace / "killed" / name).read_bytes() == (workplace / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("dies_after", [2, 5])
+def test_a_shared_branch_with_dropout_goes_on_within_an_epoch(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, dies_after: int
+) -> None:
+    """The released MobileNetV2 in both places, with averages: the bytes are those of a run without a break."""
+    mobilenet = backbone_card("mobilenetv2").model_copy(update={"timm": "demo_mobilenetv2", "input_size": 64})
+    (workplace / "weights/mobilenetv2").mkdir()
+    write_card(mobilenet.model_copy(update={"options": {"drop_rate": 0.2}}), workplace / "weights/mobilenetv2")
+    recipe = {"share_branches": True, "features": "logits", "normalize": "none", "schedule": "released"}
+    params = PARAMS.model_copy(update=EVERYTHING | recipe)
+    asked: Any = {"roi": "mobilenetv2", "extra_roi": "mobilenetv2", "params": params}
+    whole, real, steps = train_in(workplace, "whole", **asked), step.Watch.stepped, iter(range(dies_after - 1))
+
+    def stepped(*given: Any) -> None:
+        real(*given)
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(step.Watch, "stepped", stepped)
+    often = CPU.model_copy(update={"checkpoint_minutes": 0.0})
+    with pytest.raises(KeyboardInterrupt):
+        train_in(workplace, "broken", **asked, runtime=often)
+    monkeypatch.setattr(step.Watch, "stepped", real)
+    broken = train_in(workplace, "broken", **asked, runtime=often)
+    for name in FILES:
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    model, card = load_run(broken, "cpu")
+    assert model.extra_roi is model.roi
+    assert card.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_a_machine_that_fails_at_the_last_moment_loses_no_epoch(

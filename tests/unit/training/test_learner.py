@@ -27,7 +27,8 @@ def learner(
     *, precision: Name = "fp32", objective: Objective | None = None, normed: bool = False, **changes: object
 ) -> Learner:
     """Return a tiny model of two branches in training mode, always the same at the start."""
-    card, params = run_card(("roi", "extra_roi")), TRAIN.model_copy(update={"optimizer": "sgd"} | changes)
+    params = TRAIN.model_copy(update={"optimizer": "sgd"} | changes)
+    card = run_card(("roi", "extra_roi")).model_copy(update={"train": params})
     if normed:
         card = card.model_copy(update={"backbones": dict.fromkeys(card.backbones, NORMED)})
     made = Learner(build_run(card, {}), params, objective or CrossEntropy(), Precision(precision, "cpu"))
@@ -115,6 +116,25 @@ def test_a_frozen_branch_has_no_gradient_and_keeps_its_bytes() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in state(made.judged).items() if "roi" in name[:3])
 
 
+@pytest.mark.parametrize("frozen", ["roi", "extra_roi", "both"])
+def test_freezing_one_of_two_branches_with_one_set_of_weights_freezes_it(frozen: str) -> None:
+    """There is nothing else to freeze; batch statistics stay, and the head learns."""
+    made = learner(normed=True, freeze=frozen, share_branches=True)
+    before = state(made.model)
+    step(made)
+    moved = {name for name, tensor in state(made.model).items() if not torch.equal(tensor, before[name])}
+    assert moved == {name for name in before if name.startswith("head.")}
+
+
+@pytest.mark.parametrize("changes", [{"layer_decay": 0.5}, {"weight_decay": 0.1}, {"layer_decay": 0.5, "clip_norm": 1}])
+def test_shared_weights_are_in_one_group_and_move_once(changes: dict[str, float]) -> None:
+    """Torch's optimisers refuse a parameter twice; with layer decay its rate is that of its layer."""
+    made = learner(share_branches=True, **changes)
+    grouped = [parameter for group in made.optimizer.param_groups for parameter in group["params"]]
+    assert len(grouped) == len({id(parameter) for parameter in grouped}) == len(list(made.model.parameters()))
+    step(made)
+
+
 def test_both_branches_frozen_leave_a_head_on_fixed_features() -> None:
     """And freezing a branch that is absent freezes nothing."""
     made = learner(freeze="both")
@@ -136,10 +156,11 @@ def test_the_average_of_constant_weights_is_those_weights() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in state(made.judged).items())
 
 
-def test_the_average_follows_the_weights_by_hand() -> None:
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", ["head.0.weight", "roi.backbone.cls_token"])
+def test_the_average_follows_the_weights_by_hand(name: str, *, shared: bool) -> None:
     """The first step is copied; later ones come in by the decay, less while the average is young (timm's warm-up)."""
-    made = learner(ema_decay=0.3)
-    name, seen = "head.0.weight", []
+    made, seen = learner(ema_decay=0.3, share_branches=shared), []
     for number in range(4):
         step(made, number=number)
         seen.append(state(made.model)[name])
@@ -149,6 +170,7 @@ def test_the_average_follows_the_weights_by_hand() -> None:
         expected = decay * expected + (1 - decay) * weight
     torch.testing.assert_close(state(made.judged)[name], expected)
     assert made.judged is not made.model
+    assert (made.judged.extra_roi is made.judged.roi) == shared
 
 
 def test_without_an_average_the_model_itself_is_judged() -> None:

@@ -42,19 +42,24 @@ def history(folder: Path) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items()} for row in rows]
 
 
-@pytest.mark.parametrize("output", ["by 3", "interrupted"])
+BY_ONE = {"by 3": "by 1", "interrupted": "by 1", "shared by 3": "shared by 1"}
+"""What one process makes of the same run."""
+
+
+@pytest.mark.parametrize("output", BY_ONE)
 def test_the_figures_are_those_of_one_process(trained: tuple[Path, object], output: str) -> None:
-    """By 3 with an empty share in the last step, and killed by 2 and ended by 1."""
-    expected, found = history(trained[0] / "by 1"), history(trained[0] / output)
+    """By 3 with an empty share in the last step, killed by 2 and ended by 1, and of branches that share weights."""
+    expected, found = history(trained[0] / BY_ONE[output]), history(trained[0] / output)
     assert len(found) == len(expected) == TRAIN.epochs
     for one, several in zip(expected, found, strict=True):
         assert several == pytest.approx(one, rel=TOLERANCE)
 
 
-@pytest.mark.parametrize("output", ["by 3", "interrupted"])
+@pytest.mark.parametrize("output", BY_ONE)
 def test_the_weights_are_those_of_one_process(trained: tuple[Path, object], output: str) -> None:
     """Within what Adam makes of sums that were rounded otherwise."""
-    one, several = (load_run(trained[0] / name, "cpu")[0].state_dict() for name in ("by 1", output))
+    one, several = (load_run(trained[0] / name, "cpu")[0].state_dict() for name in (BY_ONE[output], output))
+    assert one.keys() == several.keys()
     for name, tensor in one.items():
         torch.testing.assert_close(several[name], tensor, rtol=0, atol=1e-4)
 
