@@ -83,7 +83,9 @@ def served(run: Path, *options: str, env: Mapping[str, str] | None = None) -> It
     """Serve a run for the time of the block, as a user would."""
     command = [sys.executable, "-m", "pipeline", "serve", "--run", str(run), "--port", "0", *options]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(env or {})
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     printed: list[str] = []
     try:

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import sys
 from typing import Any
 
 import uvicorn
@@ -44,7 +45,9 @@ def serve(desk: Desk, *, host: str, port: int, everybody: bool = False) -> None:
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
     with _listening(host, port) as listener:
         app = make_app(desk, host, token=token, port=listener.getsockname()[1])
-        note(f"{address(listener)}{'' if token is None else f'/?token={token}'}   (Ctrl+C ends it)")
+        # Not by `note`, which hides secrets of URLs: this one is for whoever reads the terminal.
+        entrance = address(listener) if token is None else f"{address(listener)}/?token={token}"
+        print(f"{entrance}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201
         if not is_loopback(host):
             who = "everybody" if token is None else "whoever has this address with its token"
             note(
