@@ -39,7 +39,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import PipelineError, SeveralFoodsError
 from pipeline.imaging import decode
 from pipeline.prediction.prediction import Guess, Prediction
-from pipeline.prediction.regions import Region, regions_at
+from pipeline.prediction.regions import Region, foods_in, regions_at
 from pipeline.prediction.run import Run, open_run
 from pipeline.prediction.sources import MaskMethod, open_method
 from pipeline.reading.arrow_tables import arrow_tables
@@ -108,16 +108,16 @@ def read_mask(path: Path | str, value: int | None = None) -> Mask:
     """Read a mask: what is not black, of grays what is at least half of white; or the pixels of one value.
 
     Raises:
+        DatasetError: If no pixel has the value.
+        EmptyMaskError: If every pixel is black.
         PhotoError: If the file is absent, damaged, or holds no ids where a value is asked for.
         SeveralFoodsError: If no value is given and it holds several.
     """
-    if value is not None:
-        mask: Mask = decode.read_label_map(Path(path)) == value
-        return mask
     try:
-        return decode.read_binary_mask(Path(path)).mask
+        ((_, mask),) = foods_in(Path(path), value)
     except SeveralFoodsError as error:
         raise SeveralFoodsError(f"{error}; choose one by read_mask(path, value)") from error
+    return mask
 
 
 def box(x0: int, y0: int, x1: int, y1: int) -> Prompt:

@@ -167,8 +167,10 @@ def serving(*, certificate: Path | None = None, broken_handshakes: int = 0) -> I
     host.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield host
-    host.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield host
+    finally:
+        host.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

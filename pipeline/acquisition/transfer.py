@@ -45,6 +45,8 @@ class TransferPolicy:
     """What else a user can do, for messages."""
     bound: str = "download.max_gigabytes"
     """What sets `max_bytes`, for messages."""
+    kept: bool = True
+    """Whether what was brought outlives a failure, so that the next call goes on from there."""
 
 
 class _BrokenTransferError(Exception):
@@ -215,7 +217,7 @@ def _wait(error: Exception, transfer: _Transfer, fruitless: int, sleep: Callable
 def _advice(failure: Exception, transfer: _Transfer) -> str:
     if isinstance(failure, _UnreachableError):
         return f"check the network and the URL, or {transfer.policy.local_copy}"
-    if not transfer.have:
+    if not (transfer.have and transfer.policy.kept):
         return f"try again later, or {transfer.policy.local_copy}"
     return _kept(transfer)
 

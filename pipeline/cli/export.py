@@ -5,11 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli.paths import check_output, check_run
 from pipeline.errors import ParamsError
 from pipeline.processor import core_count
 from pipeline.stores import place_of
 
 ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
+FOLDERS = frozenset({"hub", "folders", "hf"})
+"""Formats of which `--out` is a folder."""
 
 
 def export(  # noqa: PLR0913 - one argument an option
@@ -37,11 +40,13 @@ def export(  # noqa: PLR0913 - one argument an option
     An exported model is compared with its run before the command says so; a larger difference of a logit than 1e-4 is
     refused. `docs/use.md` says what each format holds and how to load it.
     """
+    check_output(out if form in FOLDERS else out.parent)
     if form in {"folders", "hf"}:
         _export_shards(shards, form, out, workers or core_count())
         return
     if run is None:
         raise ParamsError(f"--format {form} exports a run; name one by --run data/runs/RUN")
+    check_run(run)
     if form == "hub":
         _export_hub(run, out, evaluation or run.parent.parent / "evaluations" / run.name, index, licence)
     else:

@@ -23,6 +23,8 @@ def propose(  # noqa: PLR0913 - one argument an option
     out: Out = Path("proposals"),
 ) -> None:
     """Show numbered masks for every photo that has neither mask nor prompts; `take` adds those you pick."""
+    if not folder.is_dir():  # said before a model is loaded
+        raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
     opened = (
         open_file(source, weights, architecture=architecture, device="cpu")
         if weights

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.devices import Device
+from pipeline.cli.paths import check_run
 from pipeline.errors import ParamsError
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.prediction.sources import MaskMethod, open_method
@@ -42,6 +43,11 @@ def serve(  # noqa: PLR0913 - one argument an option
     absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
     if absent:
         raise ParamsError(f"serve needs {absent[0]}, which is not installed; run `pip install -r requirements.txt`")
+    check_run(run)
+    if beside is not None:
+        check_run(beside, "--beside")
+    if samples is not None and not samples.is_dir():
+        raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
     # Before timm: torch's compiler, which nothing here needs, takes seconds and makes a folder that stays.
     import pipeline.models.numerics  # noqa: F401, PLC0415
 

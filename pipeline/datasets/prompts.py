@@ -11,6 +11,9 @@ from pipeline.escaping import from_spreadsheet
 
 COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
 
+BEYOND_PIXELS, BEYOND_SHARE = 2.0, 0.02
+"""How far a box may reach over the border of its photo, in pixels and as a share of its side; the larger counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -46,6 +49,40 @@ class Prompt:
         return x0, y0, x1, y1
 
 
+def clipped(prompt: Prompt, *, height: int, width: int) -> Prompt:
+    """Return a box cut to the photo where it reaches over the border by little; any other prompt as it is.
+
+    Boxes of COCO end at `width`, `height`, and annotation tools write edges of -1 or half a pixel. What reaches farther
+    than 2 % of a side (or 2 pixels) belongs to another photo.
+
+    Args:
+        prompt: Click or box.
+        height: Height of the photo in pixels.
+        width: Width of the photo in pixels.
+
+    Raises:
+        ValueError: If the prompt is not inside the photo; the message says where the border is.
+    """
+    x0, y0, x1, y1 = prompt.bounds()
+    if prompt.box:
+        beyond_x, beyond_y = (max(BEYOND_PIXELS, BEYOND_SHARE * side) for side in (width, height))
+        fits = -beyond_x <= x0 and -beyond_y <= y0 and x1 <= width - 1 + beyond_x and y1 <= height - 1 + beyond_y
+        right, bottom = (edge if edge < side else side - 1.0 for edge, side in ((x1, width), (y1, height)))
+        if fits and x1 >= 0 and y1 >= 0 and x0 <= right and y0 <= bottom:
+            return Prompt(prompt.kind, (max(0.0, x0), max(0.0, y0), right, bottom, *prompt.coordinates[4:]))
+    elif 0 <= x0 < width and 0 <= y0 < height:
+        return prompt
+    raise ValueError(
+        f"{label_of(prompt)} is not inside the photo of {width} x {height} pixels: its columns are 0 to {width - 1}, "
+        f"its rows 0 to {height - 1}"
+    )
+
+
+def label_of(prompt: Prompt) -> str:
+    """Return a prompt as it is typed, for instance `point 120,80`."""
+    return f"{prompt.kind} {','.join(f'{number:g}' for number in prompt.coordinates)}"
+
+
 def parse_prompts(text: str) -> dict[str, tuple[Prompt, ...]]:
     """Return the prompts of each photo, in file order, by the name in column `photo`.
 
@@ -79,17 +116,21 @@ def _parse_row(row: list[str]) -> tuple[str, Prompt]:
         raise ValueError(f"{','.join(row)!r} has not the columns {','.join(COLUMNS)}")
     photo, kind, *fields = row
     if kind == "point" and not any(fields[2:]):
-        return photo, Prompt("point", _coordinates(fields[:2]))
+        x, y = _coordinates(fields[:2])
+        if min(x, y) >= 0:
+            return photo, Prompt("point", (x, y))
     if kind == "box":
         x0, y0, x1, y1 = _coordinates(fields)
         if x0 <= x1 and y0 <= y1:
             return photo, Prompt("box", (x0, y0, x1, y1))
-    raise ValueError(f"{','.join(row)!r} is neither a point x0,y0 nor a box with x0 <= x1 and y0 <= y1")
+    raise ValueError(
+        f"{','.join(row)!r} is neither a point x0,y0, counted from 0, nor a box with x0 <= x1 and y0 <= y1"
+    )
 
 
 def _coordinates(fields: Sequence[str]) -> tuple[float, ...]:
     numbers = tuple(float(field) for field in fields)
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+    if not all(map(math.isfinite, numbers)):
         raise ValueError(f"{','.join(fields)} holds a number that is no pixel position")
     return numbers
 

@@ -76,8 +76,9 @@ class Sample:
     prompts: str | None
     """JSON list of clicks {"point": [x, y]} and boxes {"box": [x0, y0, x1, y1]}, for photos without annotation."""
     flags: tuple[str, ...]
-    """Remarkable but usable: `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`,
-    `duplicate_photo`, `duplicate_across_splits`; see `pipeline.datasets.scan` and `pipeline.datasets.duplicates`."""
+    """Remarkable but usable: `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`, `clipped` (a prompted
+    box reached a little over the border and was cut there), `duplicate_photo`, `duplicate_across_splits`; see
+    `pipeline.datasets.scan` and `pipeline.datasets.duplicates`."""
 
 
 SCHEMA = pa.schema(

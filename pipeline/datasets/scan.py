@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from pipeline.datasets.categories import BACKGROUND
 from pipeline.datasets.layout import PhotoFiles
 from pipeline.datasets.palettes import UsedPalette, used_palette
 from pipeline.datasets.problems import Problem, ProblemKind
-from pipeline.datasets.prompts import hull, prompts_json
+from pipeline.datasets.prompts import clipped, hull, prompts_json
 from pipeline.datasets.samples import Category, Sample
 from pipeline.errors import PhotoError
 from pipeline.imaging.components import Region, region_of, regions_by_value
@@ -122,13 +122,16 @@ class Scanner:
             yield by_id[value], region
 
     def _prompted(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
-        x0, y0, x1, y1 = hull(files.prompts)
-        if x1 >= width or y1 >= height:
-            detail = f"prompts reach column {x1}, row {y1} of {width} x {height} pixels"
-            return Problem(ProblemKind.PROMPT_OUTSIDE, files.photo_path, detail)
+        try:
+            prompts = tuple(clipped(prompt, height=height, width=width) for prompt in files.prompts)
+        except ValueError as error:
+            return Problem(ProblemKind.PROMPT_OUTSIDE, files.photo_path, str(error))
+        flags = ("prompted", "clipped") if prompts != files.prompts else ("prompted",)
+        files = replace(files, prompts=prompts)
+        x0, y0, x1, y1 = hull(prompts)
         region = Region(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
         sample = self._sample(files, self._photo(files, height, width), self._named(str(files.category)), region)
-        return ScannedPhoto((sample,), annotation_sha256=None)
+        return ScannedPhoto((replace(sample, flags=flags),), annotation_sha256=None)
 
     def _named(self, name: str) -> Category:
         return next(category for category in self.categories if category.name == name)
@@ -160,7 +163,7 @@ class Scanner:
             y1=region.y1,
             components=region.components,
             prompts=prompts_json(files.prompts) if prompted else None,
-            flags=("prompted",) if prompted else flags,
+            flags=() if prompted else flags,
         )
 
 

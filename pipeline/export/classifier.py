@@ -94,7 +94,7 @@ def check_equality(run: Run, exported: Answering, what: str) -> float:
     Raises:
         ExportError: If a logit differs by more than `TOLERANCE`.
     """
-    worst = max(_differences(run, exported))
+    worst = float(np.max(list(_differences(run, exported))))  # unlike Python's, it does not lose a NaN
     if not worst <= TOLERANCE:
         raise ExportError(f"{what}: logits differ from run {run.name}'s by {worst:.1e}; more than {TOLERANCE:g}")
     return worst

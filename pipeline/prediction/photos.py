@@ -2,26 +2,46 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os.path import commonpath, exists, isdir
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Protocol, runtime_checkable
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from PIL import Image as Pillow
 
 from pipeline.acquisition.entries import folded
 from pipeline.acquisition.layout import note_ignored
+from pipeline.acquisition.source import is_remote, remote_name
 from pipeline.arrays import Image
 from pipeline.datasets.layout import is_clutter, is_utf8
-from pipeline.errors import ParamsError, PhotoError
+from pipeline.errors import ParamsError, PhotoError, SourceError
 from pipeline.imaging.decode import HEIF_ADVICE, HEIF_ENDINGS, PHOTO_FORMATS, read_photo
 from pipeline.space import space_watched
+from pipeline.url_secrets import without_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoUrl:
+    """A photo on a web server."""
+
+    url: str
+    """Of scheme http or https."""
+
+    def __str__(self) -> str:
+        """Return it fit for messages and listings."""
+        return without_secrets(self.url)
+
+
+PhotoSource: TypeAlias = Path | PhotoUrl
+"""A file, `-` for the standard input, or a URL."""
 
 STANDARD_INPUT = Path("-")
 """Stands for a photo that is piped in."""
 MASK_ENDING = ".mask.png"
 """End of the name of a mask that lies beside its photo, as in the layout of extra categories."""
 MOST_BYTES = 256 * 2**20
-"""Largest photo that is taken from the standard input."""
+"""Largest photo that is taken from the standard input or a URL."""
 
 
 @runtime_checkable
@@ -32,21 +52,69 @@ class Readable(Protocol):
         """Return up to `size` bytes."""
 
 
-def photos_among(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the photos that files and folders name; those of a folder sorted, with all folders below it.
+def photos_among(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
+    """Return the photos that files, folders and URLs name, those of a folder as `photos_in` does.
 
-    Masks that lie beside photos, `<stem>.mask.png`, are passed over.
+    Args:
+        named: Files, folders and http(s) URLs as they were typed.
+        without: Files and folders that hold no photos even where they lie in a folder named: masks, outputs.
 
     Raises:
-        ParamsError: If a folder holds no file with the ending of a photo.
+        ParamsError: If a folder holds no photo, or a URL is of another scheme.
     """
-    return tuple(photo for path in paths for photo in (_inside(path) if path.is_dir() else (path,)))
+    return tuple(photo for text in named for photo in _meant(text, without))
 
 
-def _inside(folder: Path) -> tuple[Path, ...]:
-    """Return the photos below a folder, and say what is left out."""
+def _meant(text: str, without: Sequence[Path]) -> tuple[PhotoSource, ...]:
+    if is_remote(text):
+        return (PhotoUrl(text),)
+    if "://" in text:
+        raise ParamsError(f"{without_secrets(text)}: photos are fetched over http and https only; give a file")
+    path = Path(text)
+    return photos_in(path, without=without) if isdir(path) else (path,)  # noqa: PTH112 - Path raises where a name is too long
+
+
+def base_of(named: Sequence[str]) -> Path:
+    """Return the folder that holds all files and folders among what was typed."""
+    paths = [Path(text) for text in named if not is_remote(text) and text != str(STANDARD_INPUT)]
+    folders = [(path if isdir(path) else path.parent).absolute() for path in paths]  # noqa: PTH112
+    return Path(commonpath(folders)) if folders else Path()
+
+
+def may_exist(source: PhotoSource) -> bool:
+    """Tell whether it is worth trying to open a photo: only of files it is known beforehand."""
+    return isinstance(source, PhotoUrl) or source == STANDARD_INPUT or exists(source)  # noqa: PTH110
+
+
+def stem_of(source: PhotoSource) -> str:
+    """Return the name of a photo without its suffix."""
+    if source == STANDARD_INPUT:
+        return "photo"
+    return Path(remote_name(source.url) if isinstance(source, PhotoUrl) else source).stem
+
+
+def photos_in(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Return the photos of a folder and of all folders below it, sorted.
+
+    Passed over are masks beside photos, `<stem>.mask.png`, hidden files, and what the Finder adds to archives; other
+    files that are no photos are named on the standard error.
+
+    Args:
+        folder: Where to look.
+        without: Files and folders below it that hold no photos.
+
+    Raises:
+        ParamsError: If the folder is absent, or holds no file with the ending of a photo.
+    """
+    if not folder.is_dir():
+        raise ParamsError(f"{folder}: no such folder; give one that holds photos")
     endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in PHOTO_FORMATS}
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(MASK_ENDING))
+    apart = [path for path in without if folder.resolve() in path.resolve().parents]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not is_mask_beside(path) and not any(_lies_in(path, other) for other in apart)
+    ]
     kept = [path for path in files if not is_clutter(path.relative_to(folder))]
     photos = [path for path in kept if path.suffix.lower() in endings]
     found = tuple(path for path in photos if is_utf8(path))
@@ -60,13 +128,52 @@ def _inside(folder: Path) -> tuple[Path, ...]:
     return found
 
 
-def open_photo(path: Path, piped: Readable) -> Image:
-    """Decode a photo as stage `pair` does; `-` reads it from `piped`.
+def _lies_in(path: Path, place: Path) -> bool:
+    return path.resolve().is_relative_to(place.resolve())
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without hidden ones and what the Finder and Windows add."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not is_clutter(path.relative_to(folder)))
+
+
+def is_mask_beside(path: Path) -> bool:
+    """Tell by the name whether a file is the mask of a photo beside it."""
+    return path.name.lower().endswith(MASK_ENDING)
+
+
+def open_photo(source: PhotoSource, piped: Readable) -> Image:
+    """Decode a photo as stage `pair` does; `-` reads it from `piped`, a URL from the network.
 
     Raises:
-        PhotoError: If it is absent, damaged, no picture or too large.
+        PhotoError: If it is absent, damaged, no picture or too large, or cannot be fetched.
     """
-    return read_photo(path) if path != STANDARD_INPUT else _spooled(piped)
+    if isinstance(source, PhotoUrl):
+        return _fetched(source)
+    return read_photo(source) if source != STANDARD_INPUT else _spooled(piped)
+
+
+def _fetched(source: PhotoUrl) -> Image:
+    from pipeline.acquisition.transfer import TransferPolicy, fetch  # noqa: PLC0415 - most photos need no network
+
+    with TemporaryDirectory(prefix="photo-") as folder:
+        policy = TransferPolicy(
+            attempts=3,
+            timeout=30.0,
+            max_bytes=MOST_BYTES,
+            pinned=False,
+            local_copy="download it yourself and give the file",
+            bound="a photo",
+            kept=False,
+        )
+        try:
+            file = fetch(source.url, Path(folder), policy=policy, report=lambda *_: None)
+        except SourceError as error:
+            raise PhotoError(str(error)) from error
+        try:
+            return read_photo(file)
+        except PhotoError as error:
+            raise PhotoError(str(error).replace(str(file), str(source))) from error
 
 
 def _spooled(piped: Readable) -> Image:
@@ -83,12 +190,12 @@ def _spooled(piped: Readable) -> Image:
             raise PhotoError(str(error).replace(file.name, "standard input")) from error
 
 
-def short_names(photos: Sequence[Path]) -> Iterator[str]:
+def short_names(photos: Sequence[PhotoSource]) -> Iterator[str]:
     """Yield a name for the pictures of each photo: its stem, with its number in front where stems repeat.
 
     No two are equal, whatever the photos are called, also where a file system ignores case and Unicode form.
     """
-    stems = [photo.stem if photo != STANDARD_INPUT else "photo" for photo in photos]
+    stems = [stem_of(photo) for photo in photos]
     times = Counter(map(folded, stems))
     taken = set(times)
     for number, stem in enumerate(stems, start=1):

@@ -1,5 +1,7 @@
 """Clicks and boxes as a person types them."""
 
+import math
+
 from pipeline.datasets.prompts import Prompt
 from pipeline.errors import ParamsError
 
@@ -19,12 +21,12 @@ def parse_prompt(kind: str, text: str) -> Prompt:
     """
     form = FORMS[kind]
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
-        raise ParamsError(f"{text!r} is no {kind}; write whole pixels as {form}") from error
-    if len(numbers) != form.count(",") + 1 or min(numbers) < 0:
-        raise ParamsError(f"{text!r} is no {kind}; write whole pixels as {form}, counted from 0")
+        raise ParamsError(f"{text!r} is no {kind}; write pixels as {form}") from error
+    if len(numbers) != form.count(",") + 1 or not all(map(math.isfinite, numbers)):
+        raise ParamsError(f"{text!r} is no {kind}; write pixels as {form}, counted from 0")
     if kind == "point":
-        return Prompt(kind, tuple(map(float, numbers)))
+        return Prompt(kind, tuple(numbers))
     (x0, x1), (y0, y1) = sorted(numbers[0::2]), sorted(numbers[1::2])
-    return Prompt(kind, (float(x0), float(y0), float(x1), float(y1)))
+    return Prompt(kind, (x0, y0, x1, y1))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from pipeline.errors import printable
@@ -34,7 +34,9 @@ class Food(Section):
     score: float
     """Confidence of the mask source in [0, 1]."""
     status: str
-    """`ok`, or `empty` where the source found nothing and the box or pixel itself stands in."""
+    """`ok`; `tiny`, a mask of few pixels; or `empty` where nothing was found and the box or pixel itself stands in."""
+    remark: str
+    """What to know before trusting the answer, for instance that the box was cut at the border; empty if nothing."""
     area_share: float
     """Share of the photo that the region covers, in [0, 1]."""
     top: tuple[Answer, ...]
@@ -72,6 +74,7 @@ def food_record(region: Region, prediction: Prediction, *, top: int, pictures: d
         found_by=region.found_by,
         score=round(region.score, DIGITS),
         status=region.status,
+        remark=region.remark,
         area_share=round(float(region.mask.mean()), DIGITS),
         top=tuple(Answer(category=g.category, probability=round(g.probability, DIGITS)) for g in prediction.top(top)),
         pictures=pictures,
@@ -83,7 +86,8 @@ def written(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterat
 
     Args:
         records: Answers, photo by photo.
-        kind: `json` is one list of objects; `csv` one line a food, or one line for a photo that was refused.
+        kind: `json` is one list of objects, closed even where the work ends early; `csv` one line a food,
+            or one line for a photo that was refused.
         top: Categories a food has; columns of the CSV.
     """
     match kind:
@@ -99,8 +103,8 @@ def _text(record: PhotoRecord) -> Iterator[str]:
     if record.error is not None:
         return
     for food in record.foods:
-        missed = ", which found nothing: the box itself" if food.status == "empty" else f", score {food.score:.2f}"
-        yield f"{record.photo}: {food.region} ({food.area_share:.1%} of the photo, mask by {food.found_by}{missed})"
+        facts = f"{food.area_share:.1%} of the photo, mask by {food.found_by}, score {food.score:.2f}"
+        yield f"{record.photo}: {food.region} ({'; '.join(filter(None, (facts, food.remark)))})"
         yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
         if food.pictures:
             yield f"  pictures: {' '.join(food.pictures.values())}"
@@ -110,13 +114,17 @@ def _text(record: PhotoRecord) -> Iterator[str]:
 
 def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
     before = "["
-    for record in records:
-        yield before + printable_json(record.model_dump(mode="json"))
-        before = ","
+    try:
+        for record in records:
+            yield before + printable_json(record.model_dump(mode="json"))
+            before = ","
+    except (Exception, KeyboardInterrupt):
+        yield "[]" if before == "[" else "]"  # what was answered stays readable
+        raise
     yield "[]" if before == "[" else "]"
 
 
-COLUMNS = ("photo", "region", "found_by", "score", "status", "area_share")
+COLUMNS = ("photo", "region", "found_by", "score", "status", "remark", "area_share")
 
 
 def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
@@ -125,14 +133,16 @@ def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
     for record in records:
         ending: list[str | float] = [record.run, record.temperature, record.error or ""]
         for food in record.foods:
-            guesses: list[str | float] = [cell for answer in food.top for cell in (answer.category, answer.probability)]
-            facts: list[str | float] = [food.region, food.found_by, food.score, food.status, food.area_share]
-            yield _line([record.photo, *facts, *guesses, *[""] * (2 * top - len(guesses)), *ending])
+            guesses: list[str | float] = []
+            for answer in food.top:
+                guesses += [answer.category, answer.probability]
+            facts: list[str | float] = [food.region, food.found_by, food.score, food.status, food.remark]
+            yield _line([record.photo, *facts, food.area_share, *guesses, *[""] * (2 * top - len(guesses)), *ending])
         if not record.foods:
             yield _line([record.photo, *[""] * (len(COLUMNS) - 1 + 2 * top), *ending])
 
 
-def _line(cells: list[str | float]) -> str:
+def _line(cells: Sequence[str | float]) -> str:
     buffer = io.StringIO()
     shown = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
     csv.writer(buffer, lineterminator="").writerow(map(spreadsheet, shown))

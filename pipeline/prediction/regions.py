@@ -1,28 +1,39 @@
 """Where the foods of a photo are: clicks and boxes answered by a mask source, or a mask that somebody drew."""
 
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from pipeline.arrays import Image, LabelMap, Mask
+from pipeline.arrays import Image, Mask
 from pipeline.console import note
-from pipeline.datasets.prompts import Prompt
+from pipeline.datasets.prompts import Prompt, clipped, label_of
 from pipeline.errors import DatasetError, EmptyMaskError, SeveralFoodsError
 from pipeline.imaging.decode import read_binary_mask, read_label_map
-from pipeline.prediction.photos import MASK_ENDING
-from pipeline.segmentation.prompted import PromptedPhoto, prompted_masks
+from pipeline.prediction.photos import (
+    MASK_ENDING,
+    STANDARD_INPUT,
+    PhotoSource,
+    PhotoUrl,
+    is_mask_beside,
+    stem_of,
+    visible_files,
+)
+from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks
 from pipeline.segmentation.proposals import propose
 from pipeline.segmentation.source import MaskSource
 
 DRAWN = "mask file"
 """Method of masks that somebody drew."""
+TINY = 100
+"""Pixels of the photo below which a region is worth a word; as `index.tiny_area`."""
 MOST = 40
 """Proposals a photo at most."""
-SUFFIXES = (MASK_ENDING, ".png")
-"""What follows a photo's stem in the name of its mask: beside the photo, or as in the official layout."""
 
 
 class Region(NamedTuple):
@@ -37,14 +48,34 @@ class Region(NamedTuple):
     score: float
     """Confidence of the source in [0, 1]."""
     status: str
-    """`ok`, or `empty` where the source found nothing and the box or pixel itself stands in."""
+    """`ok`; `tiny`, fewer than `TINY` pixels; or `empty` where nothing was found and the box or pixel stands in."""
+    remark: str = ""
+    """What a person should know before they trust an answer, as half a sentence; empty where there is nothing."""
+
+
+def marked_region(label: str, mask: Mask, found_by: str) -> Region:
+    """Return a region that a person drew.
+
+    Args:
+        label: What was asked for.
+        mask: At the size of the photo; has at least one pixel.
+        found_by: What it was drawn with.
+    """
+    tiny = _too_small(mask)
+    return Region(label, mask, found_by, 1.0, "tiny" if tiny else "ok", tiny)
+
+
+def _too_small(mask: Mask) -> str:
+    """Return what to say of a mask in which a run can see next to nothing; nothing of others."""
+    area = int(mask.sum())
+    return "" if area >= TINY else f"of {area} pixel{'s' if area > 1 else ''} only: a run sees next to nothing"
 
 
 @runtime_checkable
 class RegionFinder(Protocol):
     """Anything that says where the foods of a photo are."""
 
-    def find(self, photo: Image, path: Path) -> Sequence[Region]:
+    def find(self, photo: Image, path: PhotoSource) -> Sequence[Region]:
         """Return the regions of one photo, which came from `path`."""
 
 
@@ -57,7 +88,7 @@ class PromptedRegions:
     prompts: tuple[Prompt, ...]
     """At least one."""
 
-    def find(self, photo: Image, path: Path) -> tuple[Region, ...]:
+    def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
         """Return one region a prompt, in their order; the source sees the photo once.
 
         Raises:
@@ -72,98 +103,170 @@ class PromptedRegions:
 def regions_at(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
     """Return the region that a mask source sees at each prompt; where it finds none, the box or pixel itself.
 
+    A box that reaches a little over the border is cut there, and its region says so.
+
     Raises:
         DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
     """
     height, width = photo.shape[:2]
-    for prompt in prompts:
-        if not _inside(prompt, height, width):
-            raise DatasetError(
-                f"{label_of(prompt)} is not inside the photo of {width} x {height} pixels: its columns are 0 to "
-                f"{width - 1}, its rows 0 to {height - 1}"
-            )
-    asked = {str(number): [prompt] for number, prompt in enumerate(prompts)}
+    try:
+        inside = [clipped(prompt, height=height, width=width) for prompt in prompts]
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    asked = {str(number): [prompt] for number, prompt in enumerate(inside)}
     found = prompted_masks(source, [PromptedPhoto(photo, asked)])
-    return tuple(
-        Region(label_of(prompt), mask.mask, source.name, mask.score, mask.status)
-        for prompt, mask in zip(prompts, found.values(), strict=True)
+    return tuple(map(partial(_answered, source.name), prompts, inside, found.values()))
+
+
+def _answered(source: str, given: Prompt, prompt: Prompt, found: PromptedMask) -> Region:
+    tiny = _too_small(found.mask)
+    itself = "the box itself is taken" if prompt.box else "the pixel itself is taken"
+    remarks = (
+        f"cut at the border from {label_of(given)}" if prompt != given else "",
+        f"{source} found nothing there, {itself}" if found.status == "empty" else "",
+        tiny,
     )
+    status = "tiny" if tiny and found.status == "ok" else found.status
+    return Region(label_of(prompt), found.mask, source, found.score, status, "; ".join(filter(None, remarks)))
 
 
-def _inside(prompt: Prompt, height: int, width: int) -> bool:
-    x0, y0, x1, y1 = prompt.bounds()
-    return 0 <= x0 <= x1 < width and 0 <= y0 <= y1 < height
+class MaskPairs(NamedTuple):
+    """Which mask of a folder belongs to which photo."""
+
+    masks: dict[PhotoSource, Path]
+    """Mask by photo."""
+    refusals: dict[PhotoSource, str]
+    """Why a photo has none, by photo."""
 
 
-def label_of(prompt: Prompt) -> str:
-    """Return a prompt as it is typed, for instance `point 120,80`."""
-    return f"{prompt.kind} {','.join(f'{number:g}' for number in prompt.coordinates)}"
+def pair_masks(photos: Sequence[PhotoSource], folder: Path, *, base: Path) -> MaskPairs:
+    """Find the mask of each photo in a folder of masks.
+
+    A mask has the place of its photo, `day1/a.mask.png` or `day1/a.png` for `day1/a.jpg`; where there is none, it is
+    the only one with the photo's stem, which no other photo may claim. Case of suffixes and Unicode form are ignored.
+
+    Args:
+        photos: Photos as they were named.
+        folder: Folder of PNG masks.
+        base: Folder whose layout `folder` may repeat; holds all photos that are files.
+    """
+    masks_at: defaultdict[tuple[str, ...], list[Path]] = defaultdict(list)
+    masks_of: defaultdict[str, list[Path]] = defaultdict(list)
+    known = {photo.resolve() for photo in photos if isinstance(photo, Path)}
+    for file in visible_files(folder):
+        if file.suffix.lower() == ".png":
+            place = _place(file, folder)
+            masks_at[place].append(file)
+            if file.resolve() not in known:
+                masks_of[place[-1]].append(file)
+    exact = {photo: _fitting(masks_at[_place(photo, base)], photo) for photo in photos}
+    fitting = {photo: masks or _fitting(masks_of[_place(photo, base)[-1]], photo) for photo, masks in exact.items()}
+    claims: defaultdict[Path, list[PhotoSource]] = defaultdict(list)
+    for photo, masks in fitting.items():
+        if len(masks) == 1:
+            claims[masks[0]].append(photo)
+    pairs = MaskPairs({}, {})
+    for photo, masks in fitting.items():
+        expected = folder / f"{'/'.join(_place(photo, base))}.png"
+        others = [other for mask in masks for other in claims[mask] if not _same(other, photo)]
+        # A mask in its own place belongs there, whoever else found it by its stem.
+        rivals = [other for other in others if exact[other] or not exact[photo]]
+        if not masks:
+            pairs.refusals[photo] = f"{photo}: no mask {expected.relative_to(folder)} in {folder}"
+        elif len(masks) > 1:
+            pairs.refusals[photo] = f"{photo}: may have several masks, {_listed(masks[:3])}; keep {expected} alone"
+        elif rivals:
+            pairs.refusals[photo] = (
+                f"{photo}: {rivals[0]} may have the same mask, {masks[0]}; add {expected} for this one"
+            )
+        else:
+            pairs.masks[photo] = masks[0]
+    return pairs
+
+
+def _place(source: PhotoSource, base: Path) -> tuple[str, ...]:
+    """Return the folders below `base` and the stem of a photo or mask, in composed Unicode."""
+    if isinstance(source, PhotoUrl) or source == STANDARD_INPUT:
+        return (stem_of(source),)
+    parts = source.absolute().relative_to(base.absolute()).parent.parts
+    stem = source.name[: -len(MASK_ENDING)] if is_mask_beside(source) else stem_of(source)
+    return tuple(unicodedata.normalize("NFC", part) for part in (*parts, stem))
+
+
+def _same(one: PhotoSource, other: PhotoSource) -> bool:
+    return isinstance(one, Path) and isinstance(other, Path) and one.resolve() == other.resolve()
+
+
+def _fitting(masks: Sequence[Path], photo: PhotoSource) -> list[Path]:
+    """Return those named `.mask.png`, or else all; a photo is not its own mask."""
+    return [mask for mask in masks if is_mask_beside(mask)] or [mask for mask in masks if not _same(mask, photo)]
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnRegions:
     """Masks from picture files: one food beside black, or ids of a label map."""
 
-    masks: Path
-    """A mask for all photos, or a folder with a mask of the same stem for each."""
+    masks: Path | MaskPairs
+    """A mask for all photos, or one for each."""
     value: int | None = None
     """The one id of a label map to take; None takes the one food of a binary mask."""
     every: bool = False
     """Take every id of a label map, each as a food of its own."""
 
-    def find(self, photo: Image, path: Path) -> tuple[Region, ...]:
+    def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
         """Return one region a value, in ascending order.
 
         Raises:
             DatasetError: If there is no mask for the photo, its size differs, or it does not hold the value.
         """
-        file = self._file(path)
-        found = self._foods(file)
+        if isinstance(self.masks, MaskPairs):
+            if path not in self.masks.masks:
+                raise DatasetError(self.masks.refusals[path])
+            file = self.masks.masks[path]
+        else:
+            file = self.masks
+        try:
+            found = foods_in(file, self.value, every=self.every)
+        except SeveralFoodsError as error:
+            raise DatasetError(f"{error}; choose one by --value, or --all") from error
         shape = found[0][1].shape
         if shape != photo.shape[:2]:
             (height, width), (rows, columns) = shape, photo.shape[:2]
             raise DatasetError(f"{file}: mask of {width} x {height} pixels, photo {path} has {columns} x {rows}")
-        return tuple(Region(label, mask, DRAWN, 1.0, "ok") for label, mask in found)
+        return tuple(marked_region(label, mask, DRAWN) for label, mask in found)
 
-    def _foods(self, file: Path) -> list[tuple[str, Mask]]:
-        """Return name and mask of each food; at least one."""
-        if self.value is None and not self.every:
-            return [("mask", self._only(file))]
-        label_map = read_label_map(file)
-        return [(f"value {value}", label_map == value) for value in self._values(label_map, file)]
 
-    def _only(self, file: Path) -> Mask:
-        try:
-            mask, soft = read_binary_mask(file)
-        except SeveralFoodsError as error:
-            raise DatasetError(f"{error}; choose one by --value, or --all") from error
+def foods_in(file: Path, value: int | None = None, *, every: bool = False) -> list[tuple[str, Mask]]:
+    """Return name and mask of the foods in a picture of masks; at least one, and none is empty.
+
+    Args:
+        file: One food beside black, or a label map.
+        value: The one id of a label map to take.
+        every: Take all ids of a label map, in ascending order.
+
+    Raises:
+        DatasetError: If no pixel has the value.
+        EmptyMaskError: If every pixel is black.
+        PhotoError: If the file cannot be read.
+        SeveralFoodsError: If there are several foods, and neither `value` nor `every` says which.
+    """
+    if value is None and not every:
+        mask, soft = read_binary_mask(file)
         if not mask.any():
             raise EmptyMaskError(f"{file}: every pixel is black; paint the food in white")
         if soft:
             note(f"{file}: a mask of many grays; what is at least half of white counts as food")
-        return mask
-
-    def _file(self, photo: Path) -> Path:
-        if not self.masks.is_dir():
-            return self.masks
-        found = [self.masks / f"{photo.stem}{suffix}" for suffix in SUFFIXES]
-        existing = [file for file in found if file.is_file()]
-        if not existing:
-            raise DatasetError(f"{photo}: no mask {found[-1].name} in {self.masks}")
-        return existing[0]
-
-    def _values(self, label_map: LabelMap, file: Path) -> tuple[int, ...]:
-        present = tuple(int(value) for value in np.unique(label_map) if value)
-        if not present:
-            raise EmptyMaskError(f"{file}: every pixel is 0; paint the food in any other value")
-        if self.value is not None and self.value not in present:
-            raise DatasetError(f"{file}: no pixel has value {self.value}; there are {_listed(present)}")
-        if self.value is not None:
-            return (self.value,)
-        return present
+        return [("mask", mask)]
+    label_map = read_label_map(file)
+    present = [int(found) for found in np.unique(label_map) if found]
+    if not present:
+        raise EmptyMaskError(f"{file}: every pixel is 0; paint the food in any other value")
+    if value is not None and value not in present:
+        raise DatasetError(f"{file}: no pixel has value {value}; there are {_listed(present)}")
+    return [(f"value {each}", label_map == each) for each in (present if value is None else [value])]
 
 
-def _listed(values: Sequence[int]) -> str:
+def _listed(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
 
 
@@ -174,7 +277,7 @@ class ProposedRegions:
     source: MaskSource
     """Looks for foods, and for anything else that has an outline."""
 
-    def find(self, photo: Image, path: Path) -> tuple[Region, ...]:
+    def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
         """Return one region a proposal, the most certain first."""
         del path
         return tuple(

@@ -34,6 +34,8 @@ def open_method(method: MaskMethod, weights: Path | None, device: str) -> MaskSo
         raise ParamsError(
             f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {_named(method)}"
         )
+    if not weights.is_dir():
+        check_file(weights, official_of(weights), None, wanted=f"fetch {_named(method)}")
     from pipeline.models.numerics import pick_device  # noqa: PLC0415 - torch takes seconds; grabcut needs none
 
     place = str(pick_device(device, "device"))
@@ -47,7 +49,6 @@ def open_method(method: MaskMethod, weights: Path | None, device: str) -> MaskSo
 
 def _open_file(method: MaskMethod, weights: Path, device: str) -> MaskSource:
     """Open a file by its published name, which says the architecture."""
-    check_file(weights, official_of(weights), None, wanted=f"fetch {_named(method)}")
     return open_file(method, weights, architecture=_architecture(weights) if method == "sam" else None, device=device)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.datasets.prompts import Prompt
 from pipeline.errors import ParamsError
-from pipeline.prediction.regions import DrawnRegions, PromptedRegions, ProposedRegions, RegionFinder
+from pipeline.prediction.regions import DrawnRegions, MaskPairs, PromptedRegions, ProposedRegions, RegionFinder
 from pipeline.segmentation.source import MaskSource
 
 GRABCUT = "grabcut"
@@ -27,18 +27,34 @@ class Wish:
     every: bool = False
     """All values of `mask`, or all that a source proposes."""
 
-    def finder(self, open_source: Callable[[], MaskSource]) -> RegionFinder:
+    def check(self) -> None:
+        """See to it that what was asked makes sense, before anything is read.
+
+        Raises:
+            ParamsError: If nothing was asked, or things that exclude each other, or there is no such mask.
+        """
+        if not (self.prompts or self.mask or self.every):
+            raise ParamsError(WHERE)
+        if self.prompts and (self.mask or self.every):
+            raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE}")
+        if self.value is not None and (self.mask is None or self.every):
+            raise ParamsError("--value chooses one food of --mask; give --mask FILE, and no --all")
+        if self.mask is not None and not self.mask.exists():
+            raise ParamsError(f"{self.mask}: no such mask file or folder")
+
+    def finder(self, open_source: Callable[[], MaskSource], pairs: MaskPairs | None = None) -> RegionFinder:
         """Return what finds the regions.
 
         Args:
+            pairs: Which mask belongs to which photo, where `mask` is a folder.
             open_source: Loads the mask source; called only where one is needed.
 
         Raises:
             ParamsError: If nothing was asked, or things that exclude each other, or the source cannot answer it.
         """
-        self._check()
+        self.check()
         if self.mask is not None:
-            return DrawnRegions(self.mask, self.value, self.every)
+            return DrawnRegions(pairs or self.mask, self.value, self.every)
         source = open_source()
         if self.every and source.name == GRABCUT:
             raise ParamsError(
@@ -48,13 +64,3 @@ class Wish:
         if source.name == GRABCUT and any(prompt.kind == "point" for prompt in self.prompts):
             raise ParamsError("--point: grabcut takes boxes only; add --masks sam --mask-weights FILE")
         return ProposedRegions(source) if self.every else PromptedRegions(source, self.prompts)
-
-    def _check(self) -> None:
-        if not (self.prompts or self.mask or self.every):
-            raise ParamsError(WHERE)
-        if self.prompts and (self.mask or self.every):
-            raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE}")
-        if self.value is not None and (self.mask is None or self.every):
-            raise ParamsError("--value chooses one food of --mask; give --mask FILE, and no --all")
-        if self.mask is not None and not self.mask.exists():
-            raise ParamsError(f"{self.mask}: no such mask file or folder")

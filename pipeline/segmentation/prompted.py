@@ -11,12 +11,18 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.errors import DatasetError
 from pipeline.segmentation.source import Answer, MaskSource, box_mask
 
+LEAST_SHARE = 0.01
+"""Share of the prompted boxes that an answer must fill; with less, a source has found nothing.
+
+A food fills far more of its box, and a run would be shown a black picture and asked what it is.
+"""
+
 
 class PromptedMask(NamedTuple):
     """The region of interest of one sample as a mask source sees it."""
 
     mask: Mask
-    """Union of the answers; where all are empty the fallback, which always has pixels."""
+    """Union of the answers; where they fill less than `LEAST_SHARE` the fallback, which always has pixels."""
     score: float
     """Mean score of the answers; 0 for the fallback."""
     status: str
@@ -42,7 +48,7 @@ class BatchSource(MaskSource, Protocol):
 def prompted_mask(source: MaskSource, photo: Image, prompts: Sequence[Prompt], *, sample_id: str) -> PromptedMask:
     """Let a source answer the prompts of one sample.
 
-    Where it finds nothing, the boxes and clicked pixels themselves stand in.
+    Where it finds nothing, or next to nothing of a box, the boxes and clicked pixels themselves stand in.
 
     Raises:
         DatasetError: If a prompt lies outside the photo, or the source cannot answer it; the message names the sample.
@@ -81,7 +87,7 @@ def _answers(source: MaskSource, photos: Sequence[PromptedPhoto]) -> list[list[A
 
 def _united(answers: Sequence[Answer], fallback: Mask) -> PromptedMask:
     mask = _union(answer.mask for answer in answers)
-    if mask.any():
+    if mask.any() and mask.sum() >= LEAST_SHARE * fallback.sum():
         return PromptedMask(mask, float(np.mean([answer.score for answer in answers])), "ok")
     return PromptedMask(fallback, 0.0, "empty")
 

@@ -12,7 +12,7 @@ from pipeline.demo.menu import menu
 from pipeline.demo.scene import Dice, render
 from pipeline.imaging.components import regions_by_value
 from pipeline.imaging.decode import read_photo
-from pipeline.prediction.photos import photos_among
+from pipeline.prediction.photos import photos_in
 
 SEED, SPLIT = 0, "test"
 DIPS = (KETCHUP, CHILI_PASTE, SAUCE)
@@ -57,7 +57,7 @@ def samples_from(folder: Path) -> tuple[SamplePhoto, ...]:
         ParamsError: If it holds none.
         PhotoError: If one is damaged.
     """
-    return tuple(_own(photos_among([folder])[:MOST]))
+    return tuple(_own(photos_in(folder)[:MOST]))
 
 
 def _own(paths: tuple[Path, ...]) -> Iterator[SamplePhoto]:

@@ -17,7 +17,7 @@ from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_photo
 from pipeline.prediction.pictures import BranchPicture, heat_pictures
 from pipeline.prediction.prediction import Prediction
-from pipeline.prediction.regions import Region, regions_at
+from pipeline.prediction.regions import Region, marked_region, regions_at
 from pipeline.prediction.run import Run
 from pipeline.segmentation.source import MaskSource
 
@@ -152,7 +152,7 @@ def paint(sitting: Sitting, painting: bytes) -> Sitting:
     mask = np.asarray(grown) > 0
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
-    region = Region(PAINTED, mask, PAINTED, 1.0, "ok")
+    region = marked_region(PAINTED, mask, PAINTED)
     return replace(sitting, corner=None, prompt=None, region=region, verdicts=(), heat=())
 
 

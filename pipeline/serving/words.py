@@ -49,7 +49,7 @@ def found(sitting: Sitting) -> str:
     region = sitting.region
     if region is None:
         return ""
-    area = f"{region.mask.mean():.1%} of the photo"
+    area = f"{region.mask.mean():.1%} of the photo" + (f", {region.remark}" if region.status == "tiny" else "")
     if region.found_by == PAINTED:
         return f"Mask painted by you, {area}."
     if region.status == "empty":

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pipeline.arrays import Image
 from pipeline.console import progress
-from pipeline.errors import DatasetError, MachineError
-from pipeline.prediction.photos import open_photo, short_names
+from pipeline.errors import DatasetError, MachineError, printable
+from pipeline.prediction.photos import PhotoSource, open_photo, short_names
 from pipeline.prediction.pictures import heat_pictures, pictures_of, write_picture
 from pipeline.prediction.record import Food, PhotoRecord, food_record
 from pipeline.prediction.regions import Region, RegionFinder
 from pipeline.prediction.run import Run
+from pipeline.space import is_full
 
 REGIONS_PER_BATCH = 64
 """Regions of a photo that pass the model together, so that memory is bounded however many there are."""
@@ -30,18 +31,24 @@ class Wanted:
     """Whether to draw where each branch looked."""
 
 
-def predict_photos(run: Run, finder: RegionFinder, photos: Sequence[Path], wanted: Wanted) -> Iterator[PhotoRecord]:
+def predict_photos(
+    run: Run, finder: RegionFinder, photos: Sequence[PhotoSource], wanted: Wanted
+) -> Iterator[PhotoRecord]:
     """Yield one record a photo, in order, under a progress bar; one that is refused has an error instead.
 
     Args:
         run: Who answers.
         finder: Says where the foods are.
-        photos: Files; `-` is the standard input.
+        photos: Files and URLs; `-` is the standard input.
         wanted: What is to come out.
+
+    A photo is refused for what concerns it alone: it is absent, damaged or unreadable, its region cannot be had, or its
+    pictures cannot be written under its name. What no other photo will escape ends the work.
 
     Raises:
         EvaluationError: If a logit or a heat map is not finite.
         ModelError: If Grad-CAM cannot look into a backbone.
+        OSError: If the disk is full, or the folder of pictures cannot be made.
     """
     if wanted.pictures is not None:
         wanted.pictures.mkdir(parents=True, exist_ok=True)
@@ -51,10 +58,15 @@ def predict_photos(run: Run, finder: RegionFinder, photos: Sequence[Path], wante
             foods, error = tuple(_foods(run, finder, photo, name, wanted)), None
         except (DatasetError, MachineError) as refusal:
             foods, error = (), str(refusal)
+        except OSError as failure:
+            if is_full(failure):
+                raise
+            place = failure.filename or photo
+            foods, error = (), printable(f"{photo}: {place}: {failure.strerror}; mend that or leave the photo out")
         yield PhotoRecord(photo=str(photo), run=run.name, temperature=run.temperature, foods=foods, error=error)
 
 
-def _foods(run: Run, finder: RegionFinder, path: Path, name: str, wanted: Wanted) -> Iterator[Food]:
+def _foods(run: Run, finder: RegionFinder, path: PhotoSource, name: str, wanted: Wanted) -> Iterator[Food]:
     photo = open_photo(path, sys.stdin.buffer)
     regions = finder.find(photo, path)
     stems = [f"{name}-{number}" for number in range(1, len(regions) + 1)]

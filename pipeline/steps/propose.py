@@ -1,17 +1,18 @@
 """Propose regions of interest for photos without any, and take over those that a person chose."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 from PIL import Image as Pillow
 
-from pipeline.acquisition.extra import MASK_SUFFIX, PHOTO_SUFFIXES, PROMPTS
 from pipeline.acquisition.layout import note_ignored
 from pipeline.console import progress
-from pipeline.datasets.layout import is_clutter, is_utf8
+from pipeline.datasets.extra import MASK, PROMPTS
+from pipeline.datasets.layout import is_clutter, is_picture, is_utf8, stem_of
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
-from pipeline.errors import DatasetError, ParamsError
+from pipeline.errors import DatasetError, ParamsError, PhotoError
 from pipeline.escaping import from_spreadsheet, spreadsheet
 from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import read_photo
@@ -26,7 +27,8 @@ HEAD = ("number", "score", *COLUMNS)
 def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: int) -> int:
     """Write `output/proposals.png` to look at and `output/proposals.csv`; return the number of photos.
 
-    Nothing is chosen: `take_proposals` adds what a person picks to the folder's prompts.csv.
+    Nothing is chosen: `take_proposals` adds what a person picks to the folder's prompts.csv. A photo that cannot be
+    read costs the others nothing.
 
     Args:
         source: Mask source.
@@ -35,23 +37,29 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
         limit: Proposals a photo at most.
 
     Raises:
-        DatasetError: If a photo or prompts.csv is damaged.
+        DatasetError: If prompts.csv is damaged, or, once all else is written, photos were.
         ParamsError: If the folder is absent, or no photo in it lacks a mask and prompts.
     """
     photos = _unprompted(folder)
-    if not photos:
-        raise ParamsError(f"{folder}: no photo without mask and prompts; nothing to propose")
     output.mkdir(parents=True, exist_ok=True)
-    lines, rows = [], []
+    lines, rows, refusals = [], [], []
     for path in progress(photos, total=len(photos), what="proposals", unit="photo"):
-        photo = read_photo(path)
+        try:
+            photo = read_photo(path)
+        except PhotoError as error:
+            refusals.append(str(error))
+            continue
         found = propose(source, photo, limit=limit)
         titled = [(f"{number}: {each.score:.2f}", overlay(photo, each.mask)) for number, each in enumerate(found, 1)]
         lines.append(SheetLine(path.name, [("photo", photo), *titled]))
         rows += _rows(path.name, found)
-    Pillow.fromarray(proposal_sheet(lines)).save(output / SHEET)
-    _write(output / LISTING, HEAD, rows)
-    return len(photos)
+    if lines:
+        Pillow.fromarray(proposal_sheet(lines)).save(output / SHEET)
+        _write(output / LISTING, HEAD, rows)
+    if refusals:
+        done = f"{output / SHEET} shows the other {len(lines)}" if lines else "there is no other"
+        raise DatasetError(f"{len(refusals)} of {len(photos)} photos refused, {done}: {'; '.join(refusals)}")
+    return len(lines)
 
 
 def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: Path) -> None:
@@ -63,6 +71,7 @@ def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: P
         output: What `write_proposals` wrote.
 
     Raises:
+        DatasetError: If prompts.csv is damaged.
         ParamsError: If nothing was proposed, or a choice is not among the proposals.
     """
     listed = _listed(output / LISTING)
@@ -71,27 +80,52 @@ def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: P
         if (photo, number) not in listed:
             raise ParamsError(f"{output / LISTING}: no proposal {number} for {photo!r}; see {output / SHEET}")
     path = folder / PROMPTS
-    if not path.exists():
-        path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    text = _text(path)
+    _prompts_in(text, path)
+    ending = "\r\n" if "\r\n" in text else "\n"
+    added = io.StringIO()
+    if text and not text.endswith("\n"):
+        added.write(ending)
+    writer = csv.writer(added, lineterminator=ending)
+    writer.writerows([*([] if text else [COLUMNS]), *(listed[choice] for choice in wanted)])
     with path.open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(listed[choice] for choice in wanted)
+        file.write(added.getvalue())
 
 
 def _unprompted(folder: Path) -> list[Path]:
+    """Return the photos of a folder that have neither mask nor prompts, sorted; at least one.
+
+    Raises:
+        DatasetError: If prompts.csv is damaged.
+        ParamsError: If the folder is absent, or holds no such photo.
+    """
     if not folder.is_dir():
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
-    present = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(PHOTO_SUFFIXES))
+    present = sorted(path.name for path in folder.iterdir() if is_picture(path.name))
     names = [name for name in present if not is_clutter(PurePath(name)) and is_utf8(PurePath(name))]
     note_ignored(set(present) - set(names), "whose names are not UTF-8")
-    masks = {name.removesuffix(MASK_SUFFIX) for name in names if name.endswith(MASK_SUFFIX)}
-    prompted = {Path(name).stem for name in _prompted(folder / PROMPTS)}
-    photos = [folder / name for name in names if not name.endswith(MASK_SUFFIX)]
-    return [path for path in photos if path.stem not in masks | prompted]
+    masks = {stem_of(name).removesuffix(MASK) for name in names if stem_of(name).endswith(MASK)}
+    prompted = {stem_of(name) for name in _prompts_in(_text(folder / PROMPTS), folder / PROMPTS)}
+    photos = [name for name in names if not stem_of(name).endswith(MASK)]
+    open_ones = [folder / name for name in photos if stem_of(name) not in masks | prompted]
+    if not open_ones:
+        raise ParamsError(f"{folder}: no photo without mask and prompts; nothing to propose")
+    return open_ones
 
 
-def _prompted(sidecar: Path) -> Mapping[str, object]:
+def _text(sidecar: Path) -> str:
+    """Return what prompts.csv holds, with its line ends and without byte order mark; nothing where it is absent."""
     try:
-        return parse_prompts(sidecar.read_text(encoding="utf-8-sig")) if sidecar.exists() else {}
+        return sidecar.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{sidecar}: not UTF-8; save it as CSV in UTF-8") from error
+
+
+def _prompts_in(text: str, sidecar: Path) -> Mapping[str, object]:
+    try:
+        return parse_prompts(text) if text else {}
     except ValueError as error:
         raise DatasetError(f"{sidecar}: {error}; mend it first") from error
 
@@ -117,8 +151,10 @@ def _write(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> No
 def _listed(path: Path) -> dict[tuple[str, int], list[str]]:
     """Return the rows for prompts.csv by photo and number."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))[1:]
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row][1:]
+        return {(from_spreadsheet(row[2]), int(row[0])): row[2:] for row in rows}
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: absent; run `python -m pipeline propose` first") from error
-    return {(from_spreadsheet(row[2]), int(row[0])): row[2:] for row in rows}
+    except (ValueError, IndexError, csv.Error) as error:
+        raise ParamsError(f"{path}: not what `python -m pipeline propose` wrote; run that again") from error

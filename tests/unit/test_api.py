@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import api
 from pipeline.demo.dataset import _write_photo
-from pipeline.errors import PhotoError
+from pipeline.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.params.study import load_study
 from tests.judged_run import random_batch, write_small_run, write_small_shards
 from tests.meal import write_meal
@@ -118,3 +119,13 @@ def test_a_mask_of_several_foods_is_refused_unless_one_is_named(tmp_path: Path) 
     with pytest.raises(PhotoError, match=r"several foods, 1, 2; choose one by read_mask\(path, value\)"):
         api.read_mask(meal.label_map)
     assert api.read_mask(meal.label_map, 2).any()
+
+
+def test_a_mask_without_a_pixel_is_refused_as_by_the_command(tmp_path: Path) -> None:
+    """A value that is not there, a picture that is black."""
+    meal = write_meal(tmp_path)
+    with pytest.raises(DatasetError, match="no pixel has value 3; there are 1, 2"):
+        api.read_mask(meal.label_map, 3)
+    save(np.zeros((4, 5), np.uint8), meal.label_map)
+    with pytest.raises(EmptyMaskError, match="every pixel is black"):
+        api.read_mask(meal.label_map)

@@ -160,9 +160,8 @@ def regrouped(paper: Paper) -> Iterator[Line]:
         cells = [c for row in paper.tables[number].rows for c in row.cells]
         gaps = [abs(mean - c.value) for c in cells if (mean := means[c.key]) is not None]
         text = f"{len(gaps)} means, largest gap {max(gaps):.4f}"
-        yield Line(
-            f"Table {number}", f"{len(cells)} cells", text, len(gaps) == len(cells) and max(gaps) < MEANS_TOLERANCE
-        )
+        agrees = len(gaps) == len(cells) and all(gap < MEANS_TOLERANCE for gap in gaps)
+        yield Line(f"Table {number}", f"{len(cells)} cells", text, agrees)
 
 
 def totals(paper: Paper) -> Iterator[Line]:

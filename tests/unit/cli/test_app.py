@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pipeline.cli.app import app
 from pipeline.errors import ParamsError
 from tests.judged_run import write_small_run
+from tests.meal import write_meal
 
 COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror"}
 LINES, COLUMNS = 24, 80
@@ -66,7 +67,7 @@ def test_an_interrupt_ends_with_130(root: Path) -> None:
     code = (
         "import signal, sys; import pipeline.cli.predict as command; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a test runner in the background ignores it
-        "command.photos_among = lambda _: signal.raise_signal(signal.SIGINT); "
+        "command.check_run = lambda _: signal.raise_signal(signal.SIGINT); "
         "from pipeline.cli.app import app; from pipeline.console import run_stage; run_stage(app)"
     )
     arguments = ["predict", "x.jpg", "--run", "x", "--box", "0,0,9,9"]
@@ -78,7 +79,7 @@ def test_an_interrupt_ends_with_130(root: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["predict", "URL", "--run", "x", "--box", "1,1,2,2"],
+        ["predict", "a.jpg", "--run", "x", "--mask", "URL"],
         ["predict", "a.jpg", "--run", "URL", "--all"],
         ["show", "--out", "x.png", "--shards", "URL"],
         ["propose", "URL"],
@@ -96,6 +97,7 @@ def test_a_url_in_the_place_of_a_path_is_named_as_typed(arguments: list[str]) ->
 def test_a_device_that_is_not_there_is_not_blamed_on_the_parameters(tmp_path: Path) -> None:
     """It was typed here."""
     run = write_small_run(tmp_path / "run", ("roi",))
-    result = CliRunner().invoke(app, ["predict", "a.jpg", "--run", str(run), "--box", "1,1,2,2", "--device", "mps"])
+    photo = str(write_meal(tmp_path).photo)
+    result = CliRunner().invoke(app, ["predict", photo, "--run", str(run), "--box", "1,1,2,2", "--device", "mps"])
     assert isinstance(result.exception, ParamsError)
     assert str(result.exception).startswith("device: 'mps' is not on this machine; choose auto,")

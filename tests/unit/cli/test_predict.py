@@ -1,6 +1,7 @@
 """Command `predict` on photos, as a user types it."""
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from pipeline.cli.app import app
 from pipeline.errors import PhotoError, PipelineError
 from pipeline.imaging.decode import read_photo
 from pipeline.prediction.run import open_run
+from pipeline.steps import predict as predict_step
 from tests.judged_run import CATEGORIES, write_small_run
 from tests.meal import Meal, write_meal
 
@@ -134,16 +136,83 @@ def test_a_folder_of_masks_answers_for_a_folder_of_photos(run: Path, meal: Meal)
     ]
 
 
+def test_a_folder_of_masks_inside_the_photos_holds_no_photos(run: Path, meal: Meal) -> None:
+    """Nor do the pictures of an earlier call."""
+    folder = meal.photo.parent
+    write_meal(folder / "day1", "other")
+    (folder / "masks/day1").mkdir(parents=True)
+    meal.label_map.rename(folder / "masks/meal.png")
+    (folder / "day1/other.mask.png").rename(folder / "masks/day1/other.png")
+    arguments = (str(folder), "--mask", str(folder / "masks"), "--all", "--format", "csv", "--out", str(folder / "out"))
+    for _ in range(2):
+        rows = list(csv.DictReader(predict(run, *arguments).stdout.splitlines()))
+        assert [Path(row["photo"]).name for row in rows] == ["other.png", "other.png", "meal.png", "meal.png"]
+
+
 def test_mistakes_are_refused_in_one_line(run: Path, meal: Meal, tmp_path: Path) -> None:
     """What, where, what to do."""
     photo = str(meal.photo)
     assert "say where the food is" in refused(run, photo)
     assert "--heat draws pictures; say where by --out" in refused(run, photo, *RED_BOX, "--heat")
-    assert "is not inside the photo of 60 x 40 pixels" in refused(run, photo, "--box", "0,0,60,10")
+    assert "is not inside the photo of 60 x 40 pixels" in refused(run, photo, "--box", "0,0,80,10")
     assert "absent.jpg: no such file" in refused(run, "absent.jpg", *RED_BOX)
     assert "run.json: absent" in refused(tmp_path, photo, *RED_BOX)
     assert "several foods, 1, 2" in refused(run, photo, "--mask", str(meal.label_map))
     assert "--all: grabcut finds no food by itself" in refused(run, photo, "--all")
+
+
+def test_a_mistyped_path_is_refused_before_torch_is_loaded(run: Path, meal: Meal, root: Path) -> None:
+    """Which takes seconds; the message names what was typed."""
+    runs, photo, out = run.parent, str(meal.photo), str(meal.photo)
+    for words, arguments in {
+        f"--run {runs}: a folder of 1 runs, not a run; name one, for instance {run}": (photo, "--run", str(runs)),
+        "--run absent: no such folder": (photo, "--run", "absent"),
+        f"--run {photo}: a file": (photo, "--run", photo),
+        "https://example.org/run: run is a file or folder": (photo, "--run", "https://example.org/run"),
+        "--out ": (photo, "--run", str(run), "--out", out),
+        "absent.jpg: no such file": ("absent.jpg", "--run", str(run)),
+    }.items():
+        command = [sys.executable, "-X", "importtime", "-m", "pipeline", "predict", *RED_BOX, *arguments]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.returncode == 1
+        (said,) = (line for line in done.stderr.splitlines() if not line.startswith("import time:"))
+        assert said.startswith(f"error: {words}")
+        assert "| torch" not in done.stderr
+
+
+def test_one_photo_s_failure_is_its_own(run: Path, meal: Meal) -> None:
+    """A name that no file of pictures can have, a file that vanished, one behind a file instead of a folder."""
+    folder = meal.photo.parent
+    long = meal.photo.rename(folder / f"{'x' * 245}.png")
+    second = write_meal(folder, "second").photo
+    photos = (str(long), str(folder / "absent.png"), str(second / "a.png"), "y" * 300, str(second))
+    command = ["predict", *photos, "--run", str(run), *RED_BOX, "--format", "json", "--out", str(folder / "out")]
+    result = CliRunner().invoke(app, command)
+    assert str(result.exception) == "4 of 5 photos refused"
+    records = json.loads(result.stdout)
+    assert [bool(record["error"]) for record in records] == [True, True, True, True, False]
+    assert "File name too long" in records[0]["error"]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_ends_the_work_leaves_a_listing_that_can_be_read(
+    run: Path, meal: Meal, failure: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk meets every photo; what was answered before stays."""
+    second = write_meal(meal.photo.parent, "second").photo
+    write = predict_step.write_picture
+
+    def filling(image: np.ndarray, path: Path) -> str:
+        if path.name.startswith("second"):
+            raise failure
+        return write(image, path)
+
+    monkeypatch.setattr(predict_step, "write_picture", filling)
+    photos = (str(meal.photo), str(second), str(meal.photo))
+    command = ["predict", *photos, "--run", str(run), *RED_BOX, "--format", "json", "--out", str(second.parent / "o")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code != 0
+    assert [record["photo"] for record in json.loads(result.stdout)] == [str(meal.photo)]
 
 
 def test_wrong_usage_has_its_own_exit_code(run: Path, meal: Meal) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pipeline.errors import ParamsError, PhotoError
 from pipeline.imaging.decode import HEIF, read_photo
 from pipeline.prediction import photos
-from pipeline.prediction.photos import STANDARD_INPUT, open_photo, photos_among, short_names
+from pipeline.prediction.photos import STANDARD_INPUT, PhotoUrl, open_photo, photos_among, photos_in, short_names
+from tests.loopback import Reply, serving
 from tests.meal import write_meal
 
 
@@ -22,8 +23,63 @@ def test_files_come_as_named_and_folders_sorted(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpg", "note.txt", "a.mask.png", "sub/c.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = photos_among([Path("x"), tmp_path, STANDARD_INPUT])
-    assert [path.name for path in found] == ["x", "a.jpg", "b.PNG", "c.webp", "-"]
+    found = photos_among(["x", str(tmp_path), "-"])
+    assert [Path(str(photo)).name for photo in found] == ["x", "a.jpg", "b.PNG", "c.webp", "-"]
+
+
+def test_what_finder_and_windows_leave_in_a_folder_is_no_photo(tmp_path: Path) -> None:
+    """AppleDouble files carry the suffix of the photo that they describe."""
+    for name in ("a.jpg", "._a.jpg", ".DS_Store", "Thumbs.db", "__MACOSX/a.jpg", "__MACOSX/._a.jpg", ".cache/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert photos_among([str(tmp_path)]) == (tmp_path / "a.jpg",)
+
+
+def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Formats that nobody reads here must not vanish without a word."""
+    (tmp_path / "IMG_1.HEIX").touch()
+    with pytest.raises(ParamsError, match="no photo in this folder"):
+        photos_among([str(tmp_path)])
+    (tmp_path / "a.jpg").touch()
+    photos_among([str(tmp_path)])
+    assert capsys.readouterr().err.count("ignored 1 files that are no photos: 'IMG_1.HEIX'") == 2
+
+
+def test_masks_and_outputs_inside_a_folder_of_photos_are_no_photos(tmp_path: Path) -> None:
+    """A second call must not take the pictures that the first one drew."""
+    for name in ("a.jpg", "masks/a.png", "out/a-1-roi.png", "mask.png", "masks2/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    without = [tmp_path / name for name in ("masks", "out", "mask.png")]
+    assert photos_among([str(tmp_path)], without=without) == (tmp_path / "a.jpg", tmp_path / "masks2/b.png")
+    assert photos_among([str(tmp_path / "masks")], without=[tmp_path / "masks"]) == (tmp_path / "masks/a.png",)
+
+
+def test_a_url_is_fetched(tmp_path: Path) -> None:
+    """The same pixels as from the file; listings show it without what may be secret."""
+    photo = write_meal(tmp_path).photo
+    with serving() as host:
+        host.content, host.script = photo.read_bytes(), [Reply(content_type="image/png")]
+        (source,) = photos_among([f"{host.url}?token=secret"])
+        np.testing.assert_array_equal(open_photo(source, io.BytesIO()), read_photo(photo))
+        assert str(source) == host.url
+        assert list(short_names([source])) == ["Food Seg"]
+
+
+def test_a_url_that_gives_no_photo_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too large, absent, something else: one photo's failure."""
+    with serving() as host:
+        host.content = b"no picture"
+        with pytest.raises(PhotoError, match=f"^{host.url}: not one of the formats"):
+            open_photo(PhotoUrl(host.url), io.BytesIO())
+        monkeypatch.setattr(photos, "MOST_BYTES", 5)
+        with pytest.raises(PhotoError, match=f"^{host.url}: larger than a photo"):
+            open_photo(PhotoUrl(host.url), io.BytesIO())
+        host.script = [Reply(status=404)]
+        with pytest.raises(PhotoError, match="HTTP 404"):
+            open_photo(PhotoUrl(host.url), io.BytesIO())
+    with pytest.raises(ParamsError, match="^s3://bucket/a.jpg: photos are fetched over http and https only"):
+        photos_among(["s3://key:secret@bucket/a.jpg"])
 
 
 def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
@@ -34,7 +90,7 @@ def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "IMG_1.HEIC").touch()
-    found = [path.name for path in photos_among([tmp_path])]
+    found = [path.name for path in photos_in(tmp_path)]
     said = capsys.readouterr().err
     assert "ignored 3 files of macOS or Windows" in said
     assert "ignored 1 files whose names are not UTF-8; rename them: 'caf\\udce9.jpg'" in said
@@ -49,7 +105,7 @@ def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     """By name."""
     with pytest.raises(ParamsError, match="no photo in this folder"):
-        photos_among([tmp_path])
+        photos_among([str(tmp_path)])
 
 
 def test_the_standard_input_is_a_photo_like_any_other(tmp_path: Path) -> None:

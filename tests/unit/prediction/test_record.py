@@ -12,6 +12,7 @@ FOOD = Food(
     found_by="grabcut",
     score=0.5,
     status="ok",
+    remark="",
     area_share=0.25,
     top=(Answer(category='a "b", c', probability=0.75), Answer(category="d", probability=0.25)),
     pictures={"overlay": "out/x-1-overlay.png", "roi": "out/x-1-roi.png"},
@@ -50,8 +51,9 @@ def test_text_leaves_refusals_to_the_error_output() -> None:
     assert "y, z.jpg" not in text
     assert text.count("75.00%") == 2
     assert "pictures: out/x-1-overlay.png out/x-1-roi.png" in text
-    empty = FOOD.model_copy(update={"status": "empty"})
-    assert "found nothing" in listing("text", (RECORDS[0].model_copy(update={"foods": (empty,)}),))
+    empty = FOOD.model_copy(update={"status": "empty", "remark": "grabcut found nothing there"})
+    text = listing("text", (RECORDS[0].model_copy(update={"foods": (empty,)}),))
+    assert "score 0.50; grabcut found nothing there)" in text
     assert "no food found" in listing("text", (RECORDS[0].model_copy(update={"foods": ()}),))
 
 

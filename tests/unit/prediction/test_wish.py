@@ -59,11 +59,18 @@ def test_what_grabcut_cannot_do_is_refused_at_once() -> None:
 def test_prompts_are_read_as_typed() -> None:
     """Corners in any order."""
     assert parse_prompt("point", "3, 4") == Prompt("point", (3.0, 4.0))
+    assert parse_prompt("box", "-0.5,0,639.5,480") == Prompt("box", (-0.5, 0.0, 639.5, 480.0))
     assert parse_prompt("box", "9,8,1,2") == parse_prompt("box", "1,8,9,2") == Prompt("box", (1.0, 2.0, 9.0, 8.0))
 
 
-@pytest.mark.parametrize(("kind", "text"), [("point", "3"), ("point", "1,2,3"), ("box", "1,2,x,4"), ("box", "-1,0,2")])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        *(("point", text) for text in ("3", "1,2,3", "1,inf")),
+        *(("box", text) for text in ("1,2,x,4", "-1,0,2", "0,0,nan,3")),
+    ],
+)
 def test_other_texts_are_no_prompts(kind: str, text: str) -> None:
     """The message shows the form."""
-    with pytest.raises(ParamsError, match=r"write whole pixels as X"):
+    with pytest.raises(ParamsError, match=r"write pixels as X"):
         parse_prompt(kind, text)

@@ -45,6 +45,29 @@ def test_where_nothing_is_found_the_prompts_stand_in() -> None:
     assert (answer.score, answer.status) == (0.0, "empty")
 
 
+class OnePixel:
+    """Source that answers with the first pixel of a prompt, sure of itself."""
+
+    name = "pixel"
+
+    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Return a pixel a prompt."""
+        height, width = photo.shape[:2]
+        corners = [Prompt("point", prompt.bounds()[:2]) for prompt in prompts]
+        return [Answer(box_mask(corner, height=height, width=width), 0.9) for corner in corners]
+
+
+def test_next_to_nothing_of_a_box_is_nothing() -> None:
+    """A run would be shown a black picture; a pixel under a click, or in a box of few, is what was asked for."""
+    photo = np.zeros((60, 60, 3), np.uint8)
+    cases = ((Prompt("box", (0.0, 0.0, 19.0, 19.0)), "empty"), (Prompt("box", (0.0, 0.0, 4.0, 4.0)), "ok"))
+    for prompt, status in (*cases, (Prompt("point", (3.0, 3.0)), "ok")):
+        found = prompted_mask(OnePixel(), photo, [prompt], sample_id="test/a/1")
+        assert found.status == status
+    found = prompted_mask(OnePixel(), photo, [cases[0][0]], sample_id="test/a/1")
+    assert (found.mask.sum(), found.score) == (400, 0.0)
+
+
 def test_an_impossible_prompt_names_the_sample() -> None:
     """The source knows the prompt, the caller the sample; the message has both."""
     with pytest.raises(DatasetError, match=r"test/a/1: the point .* is not inside the photo of 8 x 6"):

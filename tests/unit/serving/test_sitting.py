@@ -130,6 +130,14 @@ def test_a_food_that_the_models_cannot_see_is_not_answered(
         judge(paint(begun, painting(dot)), runs)
 
 
+def test_a_painted_dot_is_judged_with_a_word(meal: Meal) -> None:
+    """A run sees next to nothing of it."""
+    dot = np.zeros((40, 60), np.bool_)
+    dot[3, 4] = True
+    marked = paint(start(read_photo(meal.photo)), painting(dot))
+    assert words.found(marked) == "Mask painted by you, 0.0% of the photo, of 1 pixel only: a run sees next to nothing."
+
+
 def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
     """Each as it would anywhere else; before a food is marked there is nothing to judge."""
     begun = start(read_photo(meal.photo))

@@ -14,7 +14,7 @@ from pipeline.cli.app import app
 from pipeline.datasets.extra import find_extra
 from pipeline.datasets.layout import PhotoFiles
 from pipeline.datasets.prompts import Prompt, parse_prompts
-from pipeline.errors import ParamsError
+from pipeline.errors import DatasetError, ParamsError
 from pipeline.segmentation.proposals import GRID, grid_of_points, propose
 from pipeline.segmentation.source import Answer
 from pipeline.steps.propose import take_proposals, write_proposals
@@ -90,6 +90,49 @@ def test_clutter_and_unusable_names_are_no_photos(
     said = capsys.readouterr().err
     assert "ignored 1 files of macOS or Windows" in said
     assert "ignored 1 files whose names are not UTF-8: 'caf\\udce9.png'" in said
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "ending"])
+def test_what_is_taken_leaves_the_lines_before_as_they_are(
+    photos: Path, tmp_path: Path, start: str, ending: str, last: str
+) -> None:
+    """Editors and spreadsheets leave the last line open, write CRLF, or begin with a byte order mark."""
+    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    before = f"{start}photo,kind,x0,y0,x1,y1{ending}prompted.png,point,2,2,,{ending if last else ''}".encode()
+    (photos / "prompts.csv").write_bytes(before)
+    for number in (1, 2):
+        take_proposals({"open.png": [number]}, photos, tmp_path / "out")
+    after = (photos / "prompts.csv").read_bytes()
+    assert after.startswith(before)
+    assert after.count(b"\n") == after.count(ending.encode()) == 4
+    prompts = parse_prompts(after.decode("utf-8-sig"))
+    assert prompts["prompted.png"] == (Prompt("point", (2.0, 2.0)),)
+    assert len(prompts["open.png"]) == 2
+
+
+def test_a_sidecar_that_cannot_be_read_is_left_alone(photos: Path, tmp_path: Path) -> None:
+    """Whatever is wrong with it."""
+    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    for content in (b"photo;kind;x0;y0;x1;y1\n", "photo,kind,x0,y0,x1,y1\n".encode("utf-16")):
+        (photos / "prompts.csv").write_bytes(content)
+        with pytest.raises(DatasetError, match="prompts.csv: "):
+            take_proposals({"open.png": [1]}, photos, tmp_path / "out")
+        assert (photos / "prompts.csv").read_bytes() == content
+    (photos / "prompts.csv").unlink()
+    (tmp_path / "out/proposals.csv").write_text("number;score;photo\n1;0.5;open.png\n")
+    with pytest.raises(ParamsError, match="not what `python -m pipeline propose` wrote"):
+        take_proposals({"open.png": [1]}, photos, tmp_path / "out")
+
+
+def test_a_damaged_photo_costs_the_others_nothing(photos: Path, tmp_path: Path) -> None:
+    """Nor do the Finder's files; SAM takes half a minute a photo."""
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    (photos / "._open.png").write_bytes(b"Mac OS X")
+    with pytest.raises(DatasetError, match=r"1 of 2 photos refused, .*proposals.png shows the other 1: .*broken.jpg"):
+        write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    take_proposals({"open.png": [1]}, photos, tmp_path / "out")
 
 
 def test_impossible_wishes_are_refused(photos: Path, tmp_path: Path) -> None:
