@@ -20,13 +20,15 @@ class Preprocessing(Section):
     orientation: Literal["exif"] = "exif"
     """The photo is turned as its EXIF tag says, then read as RGB."""
     order: Literal["cut out, then letterbox"] = "cut out, then letterbox"
-    """Hidden pixels are filled at full size; the extra-ROI is the letterboxed photo less the letterboxed ROI."""
+    """Hidden pixels are filled at full size. The extra-ROI is the letterboxed photo less the letterboxed ROI; under the
+    `released` geometry it is the photo without its ROI, letterboxed."""
     resample: Literal["bicubic"] = "bicubic"
     """Filter of the resize, PIL's, which averages when it shrinks."""
     placement: Literal["centred"] = "centred"
     """The long side fills the square; an odd row or column of padding lies above or to the left."""
     geometry: Geometry
-    """How the photo's sides are rounded; `released` can leave the long side one pixel short."""
+    """How the photo's sides are rounded; `released` can leave the long side one pixel short, and resizes each view on
+    its own."""
     fill: int = Field(ge=0, le=255)
     """Gray level of hidden pixels."""
     pad: int = Field(ge=0, le=255)

@@ -31,7 +31,8 @@ class SampleBatch:
     roi: Images
     """Photo where the mask is, `fill` elsewhere, gray padding."""
     extra_roi: Images
-    """What the ROI leaves: inside the rectangle ROI + extra-ROI = letterboxed photo + `fill`, exactly."""
+    """What the ROI leaves: inside the rectangle ROI + extra-ROI = letterboxed photo + `fill`, exactly unless the
+    geometry is `released` or views are paired by photo."""
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pipeline.arrays import Images, Logits
@@ -59,10 +59,3 @@ def predict(logits: Logits, sample_ids: Sequence[str]) -> Predictions:
         )
     predictions: Predictions = logits.argmax(axis=1)
     return predictions
-
-
-def confidences_of(logits: Logits) -> Float64[np.ndarray, " N"]:
-    """Return the softmax maximum in (0, 1], computed in double precision."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    confidences: Float64[np.ndarray, " N"] = 1 / np.exp(shifted).sum(axis=1)
-    return confidences

@@ -1,4 +1,4 @@
-"""Intervals beside every number: Wilson for one accuracy, bootstrap over photos for scores and their differences.
+"""Intervals beside every number, by a bootstrap over photos; Wilson's where samples are independent, or taken to be.
 
 Samples of one photo share light, table and errors, so the photo is drawn, not the sample.
 """

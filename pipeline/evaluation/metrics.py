@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from pipeline.arrays import Targets
+from pipeline.arrays import Logits, Targets
 
 Predictions: TypeAlias = Int64[np.ndarray, " N"]
 """Predicted class indices in [0, K), row-aligned with the targets."""
@@ -23,8 +23,14 @@ CONVENTIONS = {
     "set, as in the paper; null where one of them is no class of the run or neither has a test sample.",
     "ambiguous_top1": "Share of samples of the two ambiguous classes whose prediction, among all classes, is their "
     "target; null where ambiguous_f1 is.",
-    "ece": "Expected calibration error of the top-1 confidence (softmax maximum) in equal-width bins (a, b]: mean of "
-    "|accuracy - mean confidence| weighted by samples; confidence 0 belongs to the first bin.",
+    "top1_interval": "95 % percentile bootstrap over photos, since samples of one photo are not independent; never "
+    "narrower than Wilson's interval of independent samples, and Wilson's with photos as trials where all or none is "
+    "right.",
+    "ambiguous_top1_interval": "Likewise.",
+    "ece": "Expected calibration error of the top-1 confidence (softmax maximum of the logits over the run's "
+    "temperature, as `predict` gives it) in equal-width bins (a, b]: mean of |accuracy - mean confidence| weighted by "
+    "samples; confidence 0 belongs to the first bin. The temperature was fitted on the test split, which flatters it.",
+    "ece_uncalibrated": "The same without the temperature.",
     "majority_rate": "Share of the most frequent target of the test set: what always answering it would score.",
 }
 """Sentence by metric; part of every metrics.json."""
@@ -136,6 +142,13 @@ def top_confusions(cells: Confusion, limit: int) -> Confusion:
     wrong = np.flatnonzero(cells.target != cells.prediction)
     largest = wrong[np.argsort(-cells.samples[wrong], kind="stable")[:limit]]
     return Confusion(*(column[largest] for column in cells))
+
+
+def confidences_of(logits: Logits, temperature: float) -> Float64[np.ndarray, " N"]:
+    """Return the softmax maximum in (0, 1] of logits over a temperature above 0, in double precision."""
+    scaled = (logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature
+    confidences: Float64[np.ndarray, " N"] = 1 / np.exp(scaled).sum(axis=1)
+    return confidences
 
 
 def reliability(confidences: Float64[np.ndarray, " N"], right: Bool[np.ndarray, " N"], bins: int) -> Reliability:

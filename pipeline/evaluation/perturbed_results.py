@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 PERTURBATION_CONVENTIONS = {
     "change_top1": "top1 under the perturbation minus top1 without; negative is worse.",
-    "permutation": "Patches of the photo's rectangle, padded with black at the bottom and right to whole patches, are "
+    "permutation": "Patches of the photo's rectangle, padded evenly with black to whole patches, are "
     "shuffled and centred; the gray around is not shuffled. Every sample and branch has a permutation of its own; "
     "`seed` numbers independent ones. `both` uses the permutations of `roi` and `extra_roi`.",
     "translocation": "The photo's rectangle on a gray canvas, moved by `pixels` (right, down). `corner` starts from "
@@ -92,6 +92,7 @@ def describe_entry(entry: Entry) -> dict[str, object]:
         "kind": "permutation" if permuted else "translocation",
         "target": entry.target,
         "seed": permuted.number if permuted else None,
+        "patch_size": permuted.patch_size if permuted else None,
         "dx": dx,
         "dy": dy,
         "origin": shifted.origin if shifted else None,

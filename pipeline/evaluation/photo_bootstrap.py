@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from pipeline.arrays import Targets
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import CELLS_PER_BLOCK, Bootstrap, Interval
+from pipeline.evaluation.intervals import CELLS_PER_BLOCK, Bootstrap, Interval, wilson
 from pipeline.evaluation.metrics import Predictions
 
 SCORES = ("top1", "macro_f1", "ambiguous_f1")
@@ -45,6 +45,27 @@ def mean_intervals(
     sums = _sum_by_photo(np.column_stack([values, np.ones(len(values))]), photos)
     totals = np.concatenate([times @ sums for times in _draws(len(sums), bootstrap)])
     return intervals_of(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
+
+
+def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], bootstrap: Bootstrap) -> Interval:
+    """Return the share of right answers in [0, 1] with its interval over photos.
+
+    Resamples of few photos are too much alike, so the interval is never narrower than Wilson's of independent samples.
+    Where all or none is right they are all the same, and it is Wilson's with photos as trials. Without samples the
+    share is 0 and the interval [0, 1].
+
+    Args:
+        right: Whether an answer is right, or any other yes or no of a sample.
+        photo_ids: Photo of each sample.
+        bootstrap: How to resample.
+    """
+    hits, photos = int(right.sum()), len(set(photo_ids))
+    alone = wilson(hits, len(right), confidence=bootstrap.confidence)
+    if hits in {0, len(right)}:
+        resampled = wilson(photos if hits else 0, photos, confidence=bootstrap.confidence)
+    else:
+        (resampled,) = mean_intervals(right[:, np.newaxis].astype(np.float64), photo_ids, bootstrap)
+    return Interval(alone.value, min(alone.low, resampled.low), max(alone.high, resampled.high))
 
 
 def f1_intervals(

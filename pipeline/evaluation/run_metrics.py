@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from pipeline.arrays import Targets
 from pipeline.escaping import spreadsheet
+from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.metrics import (
     Confusion,
     Predictions,
@@ -24,41 +25,72 @@ from pipeline.evaluation.metrics import (
     top1,
     top_confusions,
 )
+from pipeline.evaluation.photo_bootstrap import share_interval
 
 DIGITS = 6
+SEED = 0
+"""Of the resamples behind intervals; the same for every run, so that runs on the same photos have the same ones."""
 Row = tuple[int | float | str, ...]
 
 
-def describe_run(
-    targets: Targets, predictions: Predictions, confidences: Float64[np.ndarray, " N"], *, classes: int, ece_bins: int
+def describe_run(  # noqa: PLR0913 - a run's answers, and how to measure them
+    targets: Targets,
+    predictions: Predictions,
+    confidences: Float64[np.ndarray, "N 2"],
+    photo_ids: Sequence[str],
+    *,
+    classes: int,
+    ece_bins: int,
 ) -> dict[str, object]:
-    """Return the whole-set numbers of metrics.json, fractions rounded to six places."""
-    calibration = reliability(confidences, targets == predictions, ece_bins)
+    """Return the whole-set numbers of metrics.json, fractions rounded to six places.
+
+    Args:
+        targets: True classes.
+        predictions: Predicted classes.
+        confidences: Probability in [0, 1] of the prediction, calibrated and as the model gives it.
+        photo_ids: Photo of each sample.
+        classes: Classes of the run.
+        ece_bins: Bins of the calibration error.
+    """
+    right = targets == predictions
+    errors = [expected_calibration_error(reliability(column, right, ece_bins)) for column in confidences.T]
     return {
         "samples": len(targets),
         "top1": round(top1(targets, predictions), DIGITS),
+        "top1_interval": _ends(right, photo_ids),
         "macro_f1": round(macro_f1(targets, predictions), DIGITS),
         "macro_f1_all": round(macro_f1_all(targets, predictions, classes), DIGITS),
-        "ece": round(expected_calibration_error(calibration), DIGITS),
+        "ece": round(errors[0], DIGITS),
+        "ece_uncalibrated": round(errors[1], DIGITS),
         "majority_rate": round(majority_rate(targets), DIGITS),
     }
 
 
-def describe_pair(targets: Targets, predictions: Predictions, pair: Sequence[int]) -> dict[str, object]:
+def _ends(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str]) -> list[float]:
+    return [round(end, DIGITS) for end in share_interval(right, photo_ids, Bootstrap(SEED))[1:]]
+
+
+def describe_pair(
+    targets: Targets, predictions: Predictions, photo_ids: Sequence[str], pair: Sequence[int]
+) -> dict[str, object]:
     """Return the numbers of the ambiguous pair; null unless the run has both classes and the test set one sample.
 
     Args:
         targets: True classes of the whole test set.
         predictions: Predicted classes of the whole test set.
+        photo_ids: Photo of each sample.
         pair: Targets of the ambiguous categories that the run has.
     """
     among = np.isin(targets, pair)
     if len(pair) != 2 or not among.any():  # noqa: PLR2004 - a pair
-        return {"ambiguous_f1": None, "ambiguous_samples": int(among.sum()), "ambiguous_top1": None}
+        numbers = dict.fromkeys(("ambiguous_f1", "ambiguous_top1", "ambiguous_top1_interval"))
+        return numbers | {"ambiguous_samples": int(among.sum())}
+    of_pair = [photo_ids[row] for row in np.flatnonzero(among)]
     return {
         "ambiguous_f1": round(pair_f1(targets, predictions, (pair[0], pair[1])), DIGITS),
         "ambiguous_samples": int(among.sum()),
         "ambiguous_top1": round(top1(targets[among], predictions[among]), DIGITS),
+        "ambiguous_top1_interval": _ends((targets == predictions)[among], of_pair),
     }
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.evaluation.intervals import Bootstrap, Interval, wilson
-from pipeline.evaluation.photo_bootstrap import f1_intervals
+from pipeline.evaluation.intervals import Bootstrap, Interval
+from pipeline.evaluation.photo_bootstrap import f1_intervals, share_interval
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.models.package import RunCard
 
@@ -51,12 +51,11 @@ def read_scores(card: RunCard, evaluation: Path) -> Scores | None:
 
 
 def _rows(card: RunCard, table: PredictionTable) -> list[Score]:
-    named = tuple(table.class_names.index(name) for name in card.ambiguous)
-    pair = (named[0], named[1]) if len(named) == 2 else None  # noqa: PLR2004 - a pair
-    right = int((table.predictions == table.targets).sum())
-    f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, Bootstrap(SEED))
+    pair, bootstrap = table.pair(card.ambiguous), Bootstrap(SEED)
+    f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
+    top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
     rows = [
-        Score("top-1 accuracy", "accuracy", wilson(right, len(table.targets)), "Wilson"),
+        Score("top-1 accuracy", "accuracy", top1, "bootstrap over photos"),
         Score("macro F1", "f1", f1.macro, "bootstrap over photos"),
     ]
     if f1.pair is not None:

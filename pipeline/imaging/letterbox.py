@@ -134,6 +134,33 @@ def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and betwe
     return CutoutPair(roi, extra_roi)
 
 
+def letterbox_separately(  # noqa: PLR0913 - a photo, its mask, and where and between which grays they go
+    photo: Pillow.Image, mask: CroppedMask, *, size: int, fill: int, pad: int, rect: Rect
+) -> CutoutPair:
+    """Cut a photo at full size, then letterbox each view on its own, as the released code does.
+
+    Rounding and the overshoot of bicubic at the edge of the mask then keep the views from adding up to the photo.
+
+    Args:
+        photo: Photo at full size, RGB.
+        mask: Region of interest at full size.
+        size: Side of the views in pixels.
+        fill: Gray level in [0, 255] of the pixels a view hides.
+        pad: Gray level around the photo.
+        rect: Where the photo lies in the views.
+
+    Returns:
+        Two square views, both padded.
+    """
+    roi, rest = _framed(np.uint8(fill), rect, size=size, pad=pad), photo
+    if mask.crop.size:
+        kept, part = _resized_roi(photo, mask, rect, fill=fill)
+        roi[rect.place_of(part)] = kept
+        rest = photo.copy()
+        rest.paste((fill, fill, fill), (mask.extent.left, mask.extent.top), Pillow.fromarray(mask.crop))
+    return CutoutPair(roi, letterbox(rest, size=size, pad=pad, rect=rect))
+
+
 def _resized_roi(photo: Pillow.Image, mask: CroppedMask, rect: Rect, *, fill: int) -> tuple[Fitted, Index]:
     """Return part of the resized ROI, and where it lies in the photo; around it is `fill`."""
     rows, to = cut_out(photo, mask, fill=fill), (rect.width, rect.height)

@@ -14,6 +14,7 @@ from pipeline.imaging.letterbox import (
     letterbox_cutouts,
     letterbox_mask,
     letterbox_rect,
+    letterbox_separately,
 )
 from pipeline.params.data import Geometry
 
@@ -42,10 +43,13 @@ def views_of(  # noqa: PLR0913 - everything that defines a view
         size: Side of the views in pixels.
         fill: Gray level in [0, 255] of the pixels a view hides.
         pad: Gray level around the photo.
-        geometry: How the photo's sides are rounded.
+        geometry: `released` rounds the photo's sides as the released code does, and resizes each view on its own.
     """
     rect = letterbox_rect(photo.height, photo.width, size=size, geometry=geometry)
     boxed = letterbox(photo, size=size, pad=pad, rect=rect)
     for mask in masks:
-        roi, extra_roi = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad, rect=rect)
+        if geometry == "exact":
+            roi, extra_roi = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad, rect=rect)
+        else:
+            roi, extra_roi = letterbox_separately(photo, mask, size=size, fill=fill, pad=pad, rect=rect)
         yield Views(rect, letterbox_mask(mask, size=size, rect=rect), roi, extra_roi)

@@ -7,7 +7,7 @@ from pydantic import Field
 from pipeline.params.base import ReadsOutside, Section
 
 Geometry: TypeAlias = Literal["exact", "released"]
-"""How the long side of a photo is fitted into the square."""
+"""How a photo is fitted into the square, and whether its two views then add up to it."""
 
 VOID = 255
 """Value by which most data sets mark pixels that no annotator decided."""
@@ -82,6 +82,7 @@ class PairParams(Section):
     pad: int = Field(ge=0, le=255)
     """Gray level of the letterbox around the photo."""
     geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
-    """`exact` fills the square with the long side; `released` rounds it down in floating point, often 1 pixel less."""
+    """`exact` fills the square with the long side, and both views add up to the photo; `released` rounds the long side
+    down in floating point, often to 1 pixel less, and resizes each view on its own."""
     photos_per_file: int = Field(ge=1)
     """Photos whose samples share one shard, the unit of work."""

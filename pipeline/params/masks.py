@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, TypeVar
 from pydantic import Field
 
 from pipeline.params.base import ReadsOutside, Section
-from pipeline.params.data import SegmentParams
+from pipeline.params.data import Geometry, SegmentParams
 
 SourceName: TypeAlias = Literal["annotation", "sam", "fastsam"]
 """Mask sources."""
@@ -183,6 +183,8 @@ class AgreementParams(Section):
     """Samples shown of each of best, median and worst."""
     image_size: int = Field(ge=16)
     """Side in pixels at which the models see the masks; copied from `pair.image_size`."""
+    geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
+    """How the models see them; copied from `pair.geometry`."""
     seed: int = Field(ge=0)
     """Seed of the bootstrap; copied from the top-level `seed`."""
 

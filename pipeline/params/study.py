@@ -126,7 +126,7 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
     if values["train"]["precision"] == "auto":  # by what params.yaml says, so that it is the same on every machine
         values["train"]["precision"] = "bf16" if values["runtime"].get("device") == "cuda" else "fp32"
     values["perturb"] |= {"pad": values["pair"]["pad"]}
-    values["agreement"] |= {"image_size": values["pair"]["image_size"]}
+    values["agreement"] |= {name: values["pair"][name] for name in ("image_size", "geometry")}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
     for entry in values["class_sets"].values():
         entry["ambiguous"] = values["ambiguous"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pipeline.console import progress
 from pipeline.evaluation.intervals import Bootstrap, Interval
 from pipeline.params.analysis import EvaluateParams
-from pipeline.reporting.estimates import estimate, samples_of
+from pipeline.reporting.estimates import deviation_of, estimate, samples_of
 from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.judgement import Judgement, judge
@@ -41,7 +41,12 @@ def read_answers(results: Summary, files: RunFiles, ambiguous: tuple[str, ...], 
     evidence, judgements = {}, {}
     for name, result in progress(results.runs.items(), total=len(results.runs), what="predictions", unit="run"):
         table = files.predictions(name)
-        judgements[name] = judge(table, bins=settings.ece_bins, limit=settings.top_confusions)
+        judgements[name] = judge(
+            table,
+            temperature=files.record(name).calibration.temperature,
+            bins=settings.ece_bins,
+            limit=settings.top_confusions,
+        )
         perturbed = bool(result.permutations or result.translocations)
         evidence[result.run] = files.evidence(name, table, ambiguous, perturbed=perturbed)
     return Answers(evidence, judgements)
@@ -52,7 +57,8 @@ def tables_of(paper: Paper, evidence: Mapping[GridRun, Evidence], bootstrap: Boo
     keys = keys_of(paper)
     ours = estimate(keys, evidence, bootstrap)
     samples = {key: samples for key in keys if (samples := samples_of(key, evidence)) is not None}
-    return fill(paper, ours, samples, evidence.keys())
+    deviations = {key: text for key in keys if (text := deviation_of(key, evidence))}
+    return fill(paper, ours, samples, evidence.keys(), deviations)
 
 
 def f1_intervals_of(evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[str, dict[str, Interval]]:

@@ -25,12 +25,14 @@ class Duel(NamedTuple):
     """ROI only, two branches."""
     single: PredictionTable
     double: PredictionTable
+    temperatures: tuple[float, float]
+    """What the logits of each are divided by before the softmax."""
 
 
-def compare_duel(duel: Duel, ambiguous: tuple[str, ...]) -> Comparison:
+def compare_duel(duel: Duel, ambiguous: tuple[str, ...], seed: int) -> Comparison:
     """Compare two runs on the ambiguous pair, or on all samples where there is no pair."""
     single, double = (right_answers(table, ambiguous) for table in (duel.single, duel.double))
-    return compare(duel.runs, single, double)
+    return compare(duel.runs, single, double, Bootstrap(seed))
 
 
 def right_answers(table: PredictionTable, ambiguous: tuple[str, ...]) -> Answers:
@@ -66,7 +68,8 @@ def category_of(duel: Duel) -> dict[str, str]:
 def answers_of(duel: Duel, sample_id: str) -> tuple[Answer, ...]:
     """Return what both runs say about one sample."""
     answers = []
-    for run, table in zip(duel.runs, (duel.single, duel.double), strict=True):
+    for run, table, temperature in zip(duel.runs, (duel.single, duel.double), duel.temperatures, strict=True):
         row = table.sample_ids.index(sample_id)
-        answers.append(answer(run.label, int(table.targets[row]), table.logits[row : row + 1], table.class_names))
+        logits = table.logits[row : row + 1] / temperature
+        answers.append(answer(run.label, int(table.targets[row]), logits, table.class_names))
     return tuple(answers)

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, Interval, wilson
-from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals
+from pipeline.evaluation.intervals import Bootstrap, Interval
+from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals, share_interval
 from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper.grouping import mean_over
@@ -16,9 +16,9 @@ from pipeline.reporting.paper.measures import SCALE, Key, Measure
 INTERVALS = {
     "macro_f1": "percentile bootstrap over photos",
     "ambiguous_f1": "percentile bootstrap over photos",
-    "top1": "Wilson",
+    "top1": "percentile bootstrap over photos",
     "change": "percentile bootstrap over photos, paired: with and without the disturbance on the same resamples",
-    "count": "Wilson, times the number of samples",
+    "count": "percentile bootstrap over the photos of that class, times its samples",
 }
 """How the 95 % interval of a score is made."""
 
@@ -36,7 +36,9 @@ def estimate(keys: Iterable[Key], evidence: Mapping[GridRun, Evidence], bootstra
     """
     wanted = [key for key in dict.fromkeys(keys) if all(run in evidence for run in key.runs)]
     changes = [key for key in wanted if key.measure.score == "change"]
-    found = _f1(wanted, evidence, bootstrap) | _changes(changes, evidence, bootstrap) | _shares(wanted, evidence)
+    found = (
+        _f1(wanted, evidence, bootstrap) | _changes(changes, evidence, bootstrap) | _shares(wanted, evidence, bootstrap)
+    )
     return {key: _scaled(found[key], SCALE[key.measure.score]) for key in wanted if key in found}
 
 
@@ -55,30 +57,30 @@ def _f1(keys: Sequence[Key], evidence: Mapping[GridRun, Evidence], bootstrap: Bo
     return found
 
 
-def _shares(keys: Iterable[Key], evidence: Mapping[GridRun, Evidence]) -> dict[Key, Interval]:
+def _shares(keys: Iterable[Key], evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[Key, Interval]:
     found = {}
     for key in keys:
         if key.measure.score in {"top1", "count"}:
-            interval = _share(key.measure, evidence[key.runs[0]])
+            interval = _share(key.measure, evidence[key.runs[0]], bootstrap)
             if interval is not None:
                 found[key] = interval
     return found
 
 
-def _share(measure: Measure, seen: Evidence) -> Interval | None:
+def _share(measure: Measure, seen: Evidence, bootstrap: Bootstrap) -> Interval | None:
     if measure.score == "count":
-        return _count(measure, seen)
+        return _count(measure, seen, bootstrap)
     answers = seen.answers(measure.detail)
-    return None if answers is None else wilson(int((answers == seen.targets).sum()), len(seen.targets))
+    return None if answers is None else share_interval(answers == seen.targets, seen.photo_ids, bootstrap)
 
 
-def _count(measure: Measure, seen: Evidence) -> Interval | None:
+def _count(measure: Measure, seen: Evidence, bootstrap: Bootstrap) -> Interval | None:
     if seen.pair is None:
         return None
     truth, answer = (seen.pair[int(place)] for place in measure.detail.split(" as "))
-    of_truth = seen.targets == truth
-    samples = int(of_truth.sum())
-    return _scaled(wilson(int((seen.predictions[of_truth] == answer).sum()), samples), float(samples))
+    rows = np.flatnonzero(seen.targets == truth)
+    photo_ids = [seen.photo_ids[row] for row in rows]
+    return _scaled(share_interval(seen.predictions[rows] == answer, photo_ids, bootstrap), float(len(rows)))
 
 
 def _changes(keys: Sequence[Key], evidence: Mapping[GridRun, Evidence], bootstrap: Bootstrap) -> dict[Key, Interval]:
@@ -110,6 +112,12 @@ def _changes_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> dict[GridRun,
             right = [(predictions == seen.targets).astype(np.float64) for predictions in (seen.predictions, answers)]
             changes[run] = right[1] - right[0]
     return changes
+
+
+def deviation_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> str:
+    """Say how our disturbance differs from the paper's of that name; empty where it does not, or there is none."""
+    found = (evidence[run].deviations.get(key.measure.detail, "") for run in key.runs if run in evidence)
+    return next(filter(None, found), "")
 
 
 def samples_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> int | None:

@@ -3,7 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from pipeline.evaluation.intervals import wilson
+import numpy as np
+
+from pipeline.datasets.pairing import photo_id_of
+from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.photo_bootstrap import share_interval
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, GridRun, Kind
 from pipeline.reporting.summary import Interval, Summary
@@ -28,7 +32,7 @@ class Tally(NamedTuple):
     right: int
     samples: int
     interval: Interval
-    """95 % Wilson interval of the share."""
+    """95 % interval of the share over photos."""
 
     @property
     def share(self) -> float:
@@ -48,7 +52,7 @@ class Comparison(NamedTuple):
     only_single: tuple[str, ...]
     """Samples that only the ROI-only run gets right."""
     preference: Interval
-    """95 % Wilson interval of the two-branch run's share of the samples that exactly one of the two gets right."""
+    """95 % interval over photos of the two-branch run's share of the samples that exactly one of the two gets right."""
 
 
 class Finding(NamedTuple):
@@ -70,29 +74,30 @@ def pairings(runs: Collection[GridRun]) -> tuple[tuple[GridRun, GridRun], ...]:
     return tuple((single, double) for single, double in both if single in runs)
 
 
-def compare(runs: tuple[GridRun, GridRun], single: Answers, double: Answers) -> Comparison:
+def compare(runs: tuple[GridRun, GridRun], single: Answers, double: Answers, bootstrap: Bootstrap) -> Comparison:
     """Compare two runs sample by sample.
 
     Args:
         runs: ROI-only run and two-branch run.
         single: Answers of the first.
         double: Answers of the second, to the same samples.
+        bootstrap: How to resample photos.
     """
     only_double = tuple(i for i, right in double.items() if right and not single[i])
     only_single = tuple(i for i, right in double.items() if single[i] and not right)
     return Comparison(
         *runs,
-        _tally(single),
-        _tally(double),
+        _tally(single, bootstrap),
+        _tally(double, bootstrap),
         only_double,
         only_single,
-        wilson(len(only_double), len(only_double) + len(only_single))[1:],
+        _tally({i: right for i, right in double.items() if right != single[i]}, bootstrap).interval,
     )
 
 
-def _tally(answers: Answers) -> Tally:
-    right = sum(answers.values())
-    return Tally(right, len(answers), wilson(right, len(answers))[1:])
+def _tally(answers: Answers, bootstrap: Bootstrap) -> Tally:
+    right = np.array(list(answers.values()), np.bool_)
+    return Tally(int(right.sum()), len(right), share_interval(right, list(map(photo_id_of, answers)), bootstrap)[1:])
 
 
 def verdict(comparison: Comparison) -> tuple[str, str]:

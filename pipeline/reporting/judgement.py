@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 
-from pipeline.arrays import Logits
 from pipeline.evaluation.metrics import (
     Reliability,
+    confidences_of,
     confusion,
     count_classes,
     expected_calibration_error,
@@ -51,7 +51,7 @@ class Judgement(NamedTuple):
     confused: tuple[ConfusedPair, ...]
     """Largest first."""
     calibration: Reliability
-    """By bin of confidence."""
+    """By bin of calibrated confidence."""
     matrix: Int64[np.ndarray, "K K"]
     """Samples by (target, prediction)."""
 
@@ -87,11 +87,12 @@ def _rounded(record: CategoryScore | ConfusedPair) -> dict[str, Any]:
     return {n: round(v, PLACES) if isinstance(v, float) else v for n, v in record._asdict().items()}
 
 
-def judge(table: PredictionTable, *, bins: int, limit: int) -> Judgement:
+def judge(table: PredictionTable, *, temperature: float, bins: int, limit: int) -> Judgement:
     """Judge the predictions of a run.
 
     Args:
         table: Predictions with logits.
+        temperature: What the run's logits are divided by before the softmax.
         bins: Bins of confidence.
         limit: Confused pairs to list.
     """
@@ -105,7 +106,7 @@ def judge(table: PredictionTable, *, bins: int, limit: int) -> Judgement:
     return Judgement(
         categories=tuple(CategoryScore(*score) for score in scores),
         confused=tuple(_pair(table.class_names, counts.support, *pair) for pair in pairs),
-        calibration=reliability(confidences(table.logits), table.targets == table.predictions, bins),
+        calibration=reliability(confidences_of(table.logits, temperature), table.targets == table.predictions, bins),
         matrix=matrix,
     )
 
@@ -114,10 +115,3 @@ def _pair(
     names: Sequence[str], support: Int64[np.ndarray, " K"], target: int, answer: int, samples: int
 ) -> ConfusedPair:
     return ConfusedPair(names[target], names[answer], samples, samples / int(support[target]))
-
-
-def confidences(logits: Logits) -> Float64[np.ndarray, " N"]:
-    """Return the softmax maximum in (0, 1] in double precision, as `evaluation.inference` does without its torch."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    highest: Float64[np.ndarray, " N"] = 1 / np.exp(shifted).sum(axis=1)
-    return highest

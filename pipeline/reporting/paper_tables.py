@@ -27,11 +27,16 @@ class TableCell(NamedTuple):
     """Empty where there is a number of ours."""
     samples: tuple[int | None, int | None]
     """Of a count: samples behind the paper's and behind ours."""
+    deviation: str = ""
+    """How our disturbance of the input differs from the paper's; empty where it does not."""
 
     @property
     def comparable(self) -> bool:
-        """Tell whether a difference means something: counts out of different totals have none."""
-        return self.ours is not None and self.samples[0] == self.samples[1]
+        """Tell whether a difference means something.
+
+        Counts out of different totals have none, nor have numbers under a disturbance that is not the paper's.
+        """
+        return self.ours is not None and self.samples[0] == self.samples[1] and not self.deviation
 
     @property
     def difference(self) -> float | None:
@@ -69,6 +74,11 @@ class ReportTable(NamedTuple):
         return tuple(cell for row in self.rows for cell in row.cells)
 
     @property
+    def deviations(self) -> tuple[str, ...]:
+        """Return how our disturbances differ from the paper's, each way once."""
+        return tuple(dict.fromkeys(cell.deviation for cell in self.cells if cell.ours and cell.deviation))
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Return the units of the columns, each once."""
         return tuple(dict.fromkeys(UNIT[cell.key.measure.score] for cell in self.cells))
@@ -85,7 +95,11 @@ def keys_of(paper: Paper) -> list[Key]:
 
 
 def fill(
-    paper: Paper, ours: Mapping[Key, Interval], samples: Mapping[Key, int], made: Collection[GridRun]
+    paper: Paper,
+    ours: Mapping[Key, Interval],
+    samples: Mapping[Key, int],
+    made: Collection[GridRun],
+    deviations: Mapping[Key, str],
 ) -> tuple[ReportTable, ...]:
     """Put our numbers beside the paper's; a cell whose run was not made says so and stays empty.
 
@@ -94,25 +108,20 @@ def fill(
         ours: Our estimates.
         samples: Samples behind our counts.
         made: Runs that were evaluated.
+        deviations: How our disturbances differ from the paper's, where they do.
     """
-    return tuple(_fill(table, ours, samples, made) for table in paper.tables.values())
 
+    def cell(printed: PaperCell) -> TableCell:
+        key, found = printed.key, ours.get(printed.key)
+        status = "" if found else _why_not(key, made)
+        counted = (printed.samples, samples.get(key))
+        return TableCell(key, printed.value, found, status, counted, deviations.get(key, ""))
 
-def _fill(
-    table: PaperTable, ours: Mapping[Key, Interval], samples: Mapping[Key, int], made: Collection[GridRun]
-) -> ReportTable:
-    rows = tuple(
-        TableRow(row.label, tuple(_cell(cell, ours, samples, made) for cell in row.cells)) for row in table.rows
-    )
-    return ReportTable(table.number, table.caption, table.columns, rows, table.issues)
+    def table(printed: PaperTable) -> ReportTable:
+        rows = tuple(TableRow(row.label, tuple(map(cell, row.cells))) for row in printed.rows)
+        return ReportTable(printed.number, printed.caption, printed.columns, rows, printed.issues)
 
-
-def _cell(
-    cell: PaperCell, ours: Mapping[Key, Interval], samples: Mapping[Key, int], made: Collection[GridRun]
-) -> TableCell:
-    found = ours.get(cell.key)
-    status = "" if found else _why_not(cell.key, made)
-    return TableCell(cell.key, cell.value, found, status, (cell.samples, samples.get(cell.key)))
+    return tuple(map(table, paper.tables.values()))
 
 
 def _why_not(key: Key, made: Collection[GridRun]) -> str:

@@ -33,6 +33,8 @@ class EvaluationMetrics(Stored):
     """Test samples."""
     top1: float
     """Share of right predictions."""
+    top1_interval: tuple[float, float]
+    """95 % interval over photos."""
     macro_f1: float
     """Mean F1 over classes that occur in targets or predictions, as in the paper."""
     macro_f1_all: float
@@ -43,8 +45,10 @@ class EvaluationMetrics(Stored):
     """Test samples of the ambiguous pair."""
     ambiguous_top1: float | None
     """Share of right predictions among them."""
+    ambiguous_top1_interval: tuple[float, float] | None
+    """95 % interval over photos."""
     ece: float
-    """Expected calibration error."""
+    """Expected calibration error of calibrated probabilities."""
     majority_rate: float
     """Share of the most frequent class."""
     epoch: int
@@ -62,6 +66,12 @@ class PerturbationEntry(Stored):
     """Branch whose input is perturbed."""
     seed: int | None
     """Seed of a permutation."""
+    patch_size: int | None = None
+    """Side of a permutation's patches in pixels; None in files of earlier versions."""
+    origin: str | None = None
+    """Where a translocation starts from: corner or center."""
+    pixels: tuple[int, int] | None = None
+    """How far it moves, right and down."""
     dx: int | None
     """Columns of a translocation, in pixels of the paper's 224."""
     dy: int | None
@@ -87,6 +97,13 @@ class PerturbationMetrics(Stored):
     """What each number means, by its name."""
 
 
+class StoredCalibration(Stored):
+    """What makes a run's probabilities mean what they say."""
+
+    temperature: float
+    """What logits are divided by before the softmax."""
+
+
 class RunRecord(Stored):
     """What the report shows of `run.json` of stage `train`."""
 
@@ -108,6 +125,8 @@ class RunRecord(Stored):
     """Hash of the trained weights."""
     epochs_done: int
     """Passes over the train split."""
+    calibration: StoredCalibration
+    """Fitted after the last of them."""
     parameters: int | None = None
     """Parameters of the model, those of a shared branch once; runs of earlier versions do not say."""
 

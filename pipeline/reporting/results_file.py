@@ -97,7 +97,7 @@ def _cell(cell: TableCell) -> dict[str, Any]:
         "interval": _ends(cell.ours),
         "difference": cell.difference,
         "samples": cell.samples if cell.key.measure.score == "count" else None,
-        "status": cell.status,
+        "status": cell.status or cell.deviation,
     }
 
 

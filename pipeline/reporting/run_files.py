@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
-from pipeline.reporting.evidence import Evidence, gather, read_disturbed
+from pipeline.reporting.evidence import Evidence, deviations_of, gather, read_disturbed
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.reporting.results import (
     ClassScore,
@@ -70,7 +70,8 @@ class RunFiles:
         """
         entries = self.disturbed(run).entries if perturbed else ()
         disturbed = read_disturbed(self.perturbations / run, entries, table.sample_ids) if entries else {}
-        return gather(table, tuple(ambiguous), disturbed)
+        deviations = deviations_of(entries, self.record(run).image_size) if entries else {}
+        return gather(table, tuple(ambiguous), disturbed, deviations)
 
     def made(self) -> tuple[GridRun, ...]:
         """Return the runs that were trained and evaluated, the paper's first and in its order."""

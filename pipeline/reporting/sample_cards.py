@@ -82,7 +82,7 @@ def answer(run: str, target: int, logits: Logits, class_names: Sequence[str]) ->
     Args:
         run: Label of the run.
         target: True class.
-        logits: Scores of the sample, a single row.
+        logits: Scores of the sample, a single row, divided by the run's temperature.
         class_names: Category by class.
     """
     odds = np.exp(logits[0].astype(np.float64) - logits.max())

@@ -5,7 +5,6 @@ from itertools import groupby
 from statistics import fmean
 from typing import TypeAlias
 
-from pipeline.evaluation.intervals import wilson
 from pipeline.params.base import Section
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationEntry, PerturbationMetrics
@@ -63,15 +62,16 @@ class RunSummary(Section):
     samples: int
     top1: float
     top1_interval: Interval
-    """95 % Wilson interval."""
+    """95 % interval over photos."""
     macro_f1: float
     macro_f1_all: float
     ambiguous_f1: float | None
     ambiguous_samples: int
     ambiguous_top1: float | None
     ambiguous_top1_interval: Interval | None
-    """95 % Wilson interval."""
+    """95 % interval over photos."""
     ece: float
+    """Of calibrated probabilities."""
     majority_rate: float
     train_loss: float
     """Mean cross-entropy of the last epoch."""
@@ -114,10 +114,6 @@ def summarise_run(
     return RunSummary(
         **run._asdict(),
         **{name: getattr(metrics, name) for name in names},
-        top1_interval=_interval(metrics.top1, metrics.samples),
-        ambiguous_top1_interval=None
-        if metrics.ambiguous_top1 is None
-        else _interval(metrics.ambiguous_top1, metrics.ambiguous_samples),
         train_loss=round(history[-1].train_loss, DIGITS),
         permutations=tuple(_permutations(e for e in perturbations.entries if e.kind == "permutation")),
         translocations=tuple(_translocation(e) for e in perturbations.entries if e.kind == "translocation"),
@@ -142,11 +138,6 @@ def variant_row(variant: GridRun, summary: RunSummary) -> dict[str, str | float 
         "permutation_both": permuted.get("both"),
         "translocation": round(fmean(moved), DIGITS) if moved else None,
     }
-
-
-def _interval(share: float, samples: int) -> Interval:
-    _, low, high = wilson(round(share * samples), samples)
-    return round(low, DIGITS), round(high, DIGITS)
 
 
 def _permutations(entries: Iterable[PerturbationEntry]) -> Iterable[Permutation]:

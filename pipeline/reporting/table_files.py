@@ -42,7 +42,7 @@ def as_csv(table: ReportTable) -> str:
 def _fields(cell: TableCell) -> tuple[str | float | int | None, ...]:
     runs = " ".join(run.name for run in cell.key.runs)
     ours = (None, None, None) if cell.ours is None else tuple(round(value, PLACES) for value in cell.ours)
-    return (runs, *cell.key.measure, cell.paper, *ours, cell.difference, *cell.samples, cell.status)
+    return (runs, *cell.key.measure, cell.paper, *ours, cell.difference, *cell.samples, cell.status or cell.deviation)
 
 
 def as_markdown(table: ReportTable) -> str:
@@ -50,7 +50,8 @@ def as_markdown(table: ReportTable) -> str:
     lines = [_piped(("", *map(markdown, table.columns))), _piped(["---", *["---:"] * len(table.columns)])]
     lines += [_piped((markdown(row.label), *map(cell_text, row.cells))) for row in table.rows]
     title = f"**Table {table.number}.** {markdown(table.caption)}. Ours [95 % interval]; paper (ours minus paper)."
-    return "\n".join((title, "", *lines)) + "\n"
+    notes = [line for text in table.deviations for line in ("", f"No difference is given where {text}.")]
+    return "\n".join((title, "", *lines, *notes)) + "\n"
 
 
 def _piped(cells: Sequence[str]) -> str:

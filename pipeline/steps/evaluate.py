@@ -10,8 +10,9 @@ from jaxtyping import Float64
 
 from pipeline.arrays import Targets
 from pipeline.console import progress
-from pipeline.evaluation.inference import confidences_of, plain_logits, predict
-from pipeline.evaluation.metrics import CONVENTIONS, Predictions
+from pipeline.datasets.pairing import photo_id_of
+from pipeline.evaluation.inference import plain_logits, predict
+from pipeline.evaluation.metrics import CONVENTIONS, Predictions, confidences_of
 from pipeline.evaluation.predictions import PredictionWriter
 from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
 from pipeline.evaluation.run_samples import Trial, open_trial
@@ -20,14 +21,16 @@ from pipeline.stores import Place
 
 
 class Verdicts(NamedTuple):
-    """What stays in memory of every sample: 24 bytes."""
+    """What stays in memory of every sample: 32 bytes and the name of its photo."""
 
     targets: Targets
     """True classes."""
     predictions: Predictions
     """Predicted classes."""
-    confidences: Float64[np.ndarray, " N"]
-    """Softmax maximum."""
+    confidences: Float64[np.ndarray, "N 2"]
+    """Softmax maximum, calibrated and as the model gives it."""
+    photo_ids: np.ndarray
+    """`<split>/<photo stem>`."""
 
 
 def evaluate(params: EvaluateParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
@@ -64,16 +67,21 @@ def _judge(trial: Trial, batch_size: int, path: Path) -> Verdicts:
             logits = plain_logits(trial.model, batch, trial.device)
             predictions = predict(logits, batch.sample_ids)
             writer.write(batch.sample_ids, batch.targets, predictions, logits)
-            parts.append(Verdicts(batch.targets, predictions, confidences_of(logits)))
+            confidences = np.stack(
+                [confidences_of(logits, t) for t in (trial.card.calibration.temperature, 1.0)], axis=1
+            )
+            photos = np.array([photo_id_of(sample_id) for sample_id in batch.sample_ids])
+            parts.append(Verdicts(batch.targets, predictions, confidences, photos))
     return Verdicts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _metrics(trial: Trial, verdicts: Verdicts, ece_bins: int) -> dict[str, object]:
+    photo_ids = verdicts.photo_ids.tolist()
     card, pair = trial.card, trial.classes.positions(trial.card.ambiguous)
     return {
         **{name: getattr(card, name) for name in ("run", "roi", "extra_roi", "classes")},
         "epoch": card.epochs_done,
-        **describe_run(*verdicts, classes=len(card.class_names), ece_bins=ece_bins),
-        **describe_pair(verdicts.targets, verdicts.predictions, pair),
+        **describe_run(*verdicts[:3], photo_ids, classes=len(card.class_names), ece_bins=ece_bins),
+        **describe_pair(verdicts.targets, verdicts.predictions, photo_ids, pair),
         "conventions": CONVENTIONS,
     }

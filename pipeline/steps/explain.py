@@ -11,7 +11,8 @@ from pipeline.console import progress
 from pipeline.datasets.choice import Numbered
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.samples import read_samples
-from pipeline.evaluation.inference import confidences_of, plain_logits, predict
+from pipeline.evaluation.inference import plain_logits, predict
+from pipeline.evaluation.metrics import confidences_of
 from pipeline.evaluation.perturbation import Branch
 from pipeline.evaluation.run_samples import SPLIT, Trial, open_trial
 from pipeline.explanation.choice import choose_explained
@@ -37,7 +38,7 @@ class Judged:
     """Category by class."""
     predictions: Targets
     confidences: np.ndarray
-    """Softmax of the prediction."""
+    """Calibrated probability of the prediction."""
     explained: Targets
     """Class whose logit the maps speak for."""
 
@@ -90,8 +91,9 @@ def _judge(params: ExplainParams, trial: Trial, samples: Path) -> Iterator[Judge
         batch = _read(trial, chosen[start : start + params.batch_size])
         logits = plain_logits(trial.model, batch, trial.device)
         predictions = predict(logits, batch.sample_ids)
+        confidences = confidences_of(logits, trial.card.calibration.temperature)
         explained = predictions if params.explained == "prediction" else batch.targets
-        yield Judged(batch, trial.card.class_names, predictions, confidences_of(logits), explained)
+        yield Judged(batch, trial.card.class_names, predictions, confidences, explained)
 
 
 def _read(trial: Trial, chosen: Sequence[Numbered]) -> SampleBatch:

@@ -209,15 +209,23 @@ def _pair(results: Summary, records: Mapping[str, RunRecord]) -> tuple[str, ...]
 
 
 def _duels(files: RunFiles, made: Collection[GridRun]) -> tuple[Duel, ...]:
+    def temperature(run: GridRun) -> float:
+        return files.record(run.name).calibration.temperature
+
     return tuple(
-        Duel((single, double), files.predictions(single.name), files.predictions(double.name))
+        Duel(
+            (single, double),
+            files.predictions(single.name),
+            files.predictions(double.name),
+            (temperature(single), temperature(double)),
+        )
         for single, double in pairings(made)
     )
 
 
 def _finding(duels: tuple[Duel, ...], results: Summary, ambiguous: tuple[str, ...], seed: int) -> Finding:
     bar = progress(duels, total=len(duels), what="comparisons", unit="backbone")
-    compared = [(compare_duel(duel, ambiguous), gain(duel, ambiguous, seed)) for duel in bar]
+    compared = [(compare_duel(duel, ambiguous, seed), gain(duel, ambiguous, seed)) for duel in bar]
     comparisons, gains = [c for c, _ in compared], [g for _, g in compared]
     return find(comparisons, gains, results, ambiguous)
 

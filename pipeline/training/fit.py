@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
 from pipeline.training.batches import Source, plan_epoch
 from pipeline.training.epoch import TestPass, test_epoch, train_epoch
@@ -77,7 +79,7 @@ def _train(learner: Learner, course: Course, progress: Progress, witness: Witnes
 def _record(progress: Progress, tested: TestPass, course: Course) -> EpochRecord:
     targets, predictions = course.test.targets.numpy(), tested.predictions.numpy()
     match course.ambiguous:
-        case (first, second):
+        case (first, second) if np.isin(targets, course.ambiguous).any():
             pair: float | None = pair_f1(targets, predictions, (first, second))
         case _:
             pair = None

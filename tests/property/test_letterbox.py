@@ -7,6 +7,7 @@ from PIL import Image as Pillow
 
 from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
+from pipeline.imaging.views import views_of
 from tests.strategies import image_and_mask
 
 SIDES = st.integers(1, 5000)
@@ -37,6 +38,22 @@ def test_both_views_add_up_to_the_letterboxed_photo(pair: Pair, size: int, fill:
     inside = letterbox_rect(*pair[1].shape, size=size).inside
     total = views.roi[inside].astype(int) + views.extra_roi[inside]
     np.testing.assert_array_equal(total, boxed[inside].astype(int) + fill)
+
+
+@settings(deadline=None)
+@given(image_and_mask(), SIZES, GRAYS, GRAYS)
+def test_the_released_views_are_the_two_masked_pictures_resized_one_by_one(
+    pair: Pair, size: int, fill: int, pad: int
+) -> None:
+    """Each is the letterbox of a photo in which the other's pixels are `fill`, bit for bit."""
+    image, mask = pair
+    rect = letterbox_rect(*mask.shape, size=size, geometry="released")
+    (views,) = views_of(
+        Pillow.fromarray(image), [CroppedMask.of(mask)], size=size, fill=fill, pad=pad, geometry="released"
+    )
+    for view, kept in ((views.roi, mask), (views.extra_roi, ~mask)):
+        masked = np.where(kept[..., np.newaxis], image, np.uint8(fill))
+        np.testing.assert_array_equal(view, letterbox(Pillow.fromarray(masked), size=size, pad=pad, rect=rect))
 
 
 @settings(deadline=None)

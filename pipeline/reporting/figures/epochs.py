@@ -50,8 +50,11 @@ def epoch_figure(histories: Mapping[GridRun, Sequence[Epoch]], wording: Wording)
             (whole, "test_macro_f1", "macro F1, whole test split"),
             (pair, "test_ambiguous_f1", "F1, ambiguous pair"),
         ):
-            for run, epochs in histories.items():
-                _draw(axes, epochs, column, run, backbones.index(backbone_of(run)))
+            drawn = [
+                _draw(axes, epochs, column, run, backbones.index(backbone_of(run))) for run, epochs in histories.items()
+            ]
+            if not any(drawn):
+                axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center")
             axes.set(xlabel="epoch", ylabel=title, ylim=(0, 1))
             axes.grid(visible=True)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -64,16 +67,18 @@ def backbone_of(run: GridRun) -> str:
     return run.extra_roi if run.roi == ABSENT else run.roi
 
 
-def _draw(axes: Axes, epochs: Sequence[Epoch], column: str, run: GridRun, number: int) -> None:
+def _draw(axes: Axes, epochs: Sequence[Epoch], column: str, run: GridRun, number: int) -> bool:
+    """Draw a line; tell whether there is one."""
     values = [getattr(epoch, column) for epoch in epochs]
     if all(map(math.isnan, values)):
-        return
+        return False
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     every = max(1, len(epochs) // 5)
     axes.plot(
         [epoch.epoch for epoch in epochs], values, color=colour, linestyle=DASHES[run.kind], linewidth=1.3,
         marker=marker, markersize=3.2, markevery=(number % every, every),
     )  # fmt: skip
+    return True
 
 
 def _keys(backbones: Sequence[str]) -> list[Line2D]:

@@ -1,5 +1,6 @@
 """Titles, captions and alternative texts of the figures."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from pipeline.params.analysis import ExplainParams, PerturbParams
@@ -65,11 +66,14 @@ def _share(row: HeatRow) -> str:
     return f"{where} {inside:.0f} % against {area:.0f} %"
 
 
+def _pair_f1(epoch: Epoch) -> str:
+    return "no samples" if math.isnan(epoch.test_ambiguous_f1) else f"{epoch.test_ambiguous_f1:.2f}"
+
+
 def epochs(histories: Mapping[GridRun, Sequence[Epoch]]) -> Wording:
     """Word Figure 6."""
     lasts = "; ".join(
-        f"{classifier(run)} {rows[-1].test_macro_f1:.2f} and {rows[-1].test_ambiguous_f1:.2f}"
-        for run, rows in histories.items()
+        f"{classifier(run)} {rows[-1].test_macro_f1:.2f} and {_pair_f1(rows[-1])}" for run, rows in histories.items()
     )
     caption = (
         "F1 on the test split after each epoch, for all categories (left) and for the ambiguous pair (right): one "

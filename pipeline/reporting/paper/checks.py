@@ -57,7 +57,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "proposed_counts",
         "What Table 8 supports for the proposed model",
-        "Right answers on the pair, out of all its samples, with a Wilson interval.",
+        "Right answers on the pair, out of all its samples, with Wilson's interval: as if each had a photo of its own.",
         comparisons.proposed_counts,
     ),
     Question(
@@ -121,6 +121,9 @@ QUESTIONS: tuple[Question, ...] = (
         "totals", "Sample counts of section 4.1", "FoodSeg103's samples plus the added photos.", comparisons.totals
     ),
     Question(
-        "noise", "How far chance alone moves an accuracy", "Wilson intervals; the paper prints none.", comparisons.noise
+        "noise",
+        "How far chance alone moves an accuracy",
+        "Wilson's intervals, as if each sample had a photo of its own; the paper prints none.",
+        comparisons.noise,
     ),
 )

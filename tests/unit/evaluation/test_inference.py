@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.inference import branches_of, confidences_of, plain_logits, predict
+from pipeline.evaluation.inference import branches_of, plain_logits, predict
+from pipeline.evaluation.metrics import confidences_of
 from pipeline.models.package import BranchName, load_run
 from pipeline.models.pixels import to_tensor
 from tests.judged_run import random_batch, write_small_run
@@ -44,8 +45,8 @@ def test_a_logit_that_is_not_finite_names_its_sample(bad: float) -> None:
         predict(logits, tuple(f"test/0000000{i}/7" for i in range(4)))
 
 
-@given(arrays(np.float32, (3, 5), elements=st.floats(-1e4, 1e4, width=32)))
-def test_the_confidence_is_the_softmax_maximum(logits: np.ndarray) -> None:
-    """Large logits do not overflow."""
-    expected = torch.from_numpy(logits).double().softmax(dim=1).amax(dim=1).numpy()
-    np.testing.assert_allclose(confidences_of(logits), expected, rtol=1e-12)
+@given(arrays(np.float32, (3, 5), elements=st.floats(-1e4, 1e4, width=32)), st.floats(0.1, 10))
+def test_the_confidence_is_the_softmax_maximum(logits: np.ndarray, temperature: float) -> None:
+    """Of the logits over the temperature; large ones do not overflow."""
+    expected = (torch.from_numpy(logits).double() / temperature).softmax(dim=1).amax(dim=1).numpy()
+    np.testing.assert_allclose(confidences_of(logits, temperature), expected, rtol=1e-9)

@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.mask_agreement import AgreementRow, choose_shown, group_rows, measure
+from pipeline.imaging.cropped_mask import CroppedMask
+from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.params.masks import AgreementParams
 
 BOOTSTRAP = Bootstrap(seed=0, resamples=50)
@@ -54,6 +56,20 @@ def test_best_median_and_worst_are_different_samples(rows: int, each: int) -> No
         assert chosen["best"][0].iou == (rows - 1) / 100
         assert chosen["worst"][0].iou == 0
         assert chosen["worst"][-1].iou < chosen["median"][-1].iou < chosen["best"][-1].iou
+
+
+def test_models_see_masks_in_their_own_geometry() -> None:
+    """A side of which the released geometry makes one pixel less: the halves then agree elsewhere than exactly."""
+    side = next(side for side in range(20, 2000) if int(side * (16 / side)) == 15)
+    mask, other = np.zeros((2, side, side), np.bool_)
+    mask[:, : side // 2], other[:, : side // 3] = True, True
+    for geometry in ("exact", "released"):
+        rect = letterbox_rect(side, side, size=16, geometry=geometry)
+        seen = [letterbox_mask(CroppedMask.of(each), size=16, rect=rect) for each in (mask, other)]
+        expected = (seen[0] & seen[1]).sum() / (seen[0] | seen[1]).sum()
+        params = PARAMS.model_copy(update={"image_size": 16, "geometry": geometry})
+        assert measure(mask, other, params)[2] == pytest.approx(expected)
+        assert rect.width == (16 if geometry == "exact" else 15)
 
 
 def test_models_see_coarser_masks() -> None:

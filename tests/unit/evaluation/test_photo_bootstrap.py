@@ -11,8 +11,9 @@ from pipeline.evaluation.intervals import (
     weighted_macro_f1,
     weighted_pair_f1,
     weighted_top1,
+    wilson,
 )
-from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals
+from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals, share_interval
 from pipeline.evaluation.predictions import PredictionTable
 
 FEW = Bootstrap(seed=3, resamples=200)
@@ -70,3 +71,42 @@ def test_no_samples_are_refused() -> None:
     """There is nothing to draw from."""
     with pytest.raises(EvaluationError, match="no predictions to resample"):
         mean_intervals(np.zeros((0, 1)), (), FEW)
+
+
+def test_a_share_covers_the_true_one_as_often_as_it_says_where_samples_of_a_photo_are_alike() -> None:
+    """Of 600 data sets of 120 photos the interval holds the true share in 93 to 97 %, Wilson's of the samples does not.
+
+    A photo has 1 to 7 samples, 3.6 in the mean as in FoodSeg103, and is easy or hard: they are right with a chance that
+    is drawn for the photo, of mean 0.6 (Beta(1.2, 0.8), so that right answers of a photo correlate by 1/3).
+    """
+    generator, photos, few = np.random.default_rng(0), 120, Bootstrap(0, resamples=400)
+    covered = np.zeros(2)
+    for _ in range(600):
+        samples = generator.choice([1, 3, 4, 7], p=[0.25, 0.25, 0.3, 0.2], size=photos)
+        chances = np.repeat(generator.beta(1.2, 0.8, photos), samples)
+        right = generator.random(len(chances)) < chances
+        photo_ids = np.repeat(np.arange(photos), samples).astype(str).tolist()
+        for place, found in enumerate((share_interval(right, photo_ids, few), wilson(int(right.sum()), len(right)))):
+            covered[place] += found.low <= 0.6 <= found.high
+    by_photo, by_sample = covered / 600
+    assert 0.93 <= by_photo <= 0.97
+    assert by_sample < 0.85
+
+
+def test_a_share_is_never_surer_than_of_independent_samples() -> None:
+    """Resamples of seven photos, six of them right, hardly ever have fewer than four right; Wilson's reaches below."""
+    found = share_interval(np.array([True] * 6 + [False]), list("abcdefg"), FEW)
+    assert found.low <= wilson(6, 7).low < 0.5
+    assert found.high >= wilson(6, 7).high
+
+
+@pytest.mark.parametrize("hits", [True, False])
+def test_a_share_without_variation_counts_photos(hits: bool) -> None:
+    """40 samples of 4 photos, all right, say as much as 4 of 4; no resample would differ."""
+    photo_ids = [f"test/{row % 4}" for row in range(40)]
+    assert share_interval(np.full(40, hits), photo_ids, FEW) == wilson(4 if hits else 0, 4)
+
+
+def test_a_share_of_nothing_says_nothing() -> None:
+    """0, somewhere between 0 and 1."""
+    assert share_interval(np.zeros(0, np.bool_), [], FEW) == (0.0, 0.0, 1.0)

@@ -10,7 +10,6 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from pipeline.errors import ManifestError
-from pipeline.evaluation.intervals import wilson
 from pipeline.export.hub import Background, model_card, write_hub
 from pipeline.models.card import BackboneCard
 from pipeline.models.package import RunCard
@@ -67,7 +66,7 @@ def test_the_card_has_the_scores_with_intervals(exported: Path) -> None:
     assert results["top-1 accuracy"] == pytest.approx(metrics["top1"], abs=1e-6)
     assert results["macro F1"] == pytest.approx(metrics["macro_f1"], abs=1e-6)
     assert results["F1 of ketchup and chili paste"] == pytest.approx(metrics["ambiguous_f1"], abs=1e-6)
-    low, high = wilson(round(metrics["top1"] * 20), 20)[1:]
+    low, high = metrics["top1_interval"]
     assert f"{100 * low:.1f} % to {100 * high:.1f} %" in card.text
     assert card.data.pipeline_tag == "image-classification"
 

@@ -115,14 +115,15 @@ def _evaluate(folder: Path, run: GridRun, names: tuple[str, ...], shards: Shards
     with closing(PredictionWriter(folder / "predictions.parquet", run=run.name, class_names=names)) as writer:
         writer.write([batch.sample_ids[row] for row in rows], targets, predictions, logits)
     write_tables(targets, predictions, names, folder, limit=5)
-    confidences = np.full(len(rows), 0.8)
+    confidences = np.full((len(rows), 2), 0.8)
+    photo_ids = [batch.sample_ids[row].rpartition("/")[0] for row in rows]
     metrics = {
         "run": run.name,
         **run._asdict(),
         "epoch": 2,
         "conventions": CONVENTIONS,
-        **describe_run(targets, predictions, confidences, classes=len(names), ece_bins=15),
-        **describe_pair(targets, predictions, pair),
+        **describe_run(targets, predictions, confidences, photo_ids, classes=len(names), ece_bins=15),
+        **describe_pair(targets, predictions, photo_ids, pair),
     }
     _write(folder / "metrics.json", metrics)
 
@@ -160,6 +161,7 @@ def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str,
         "image_size": 32,
         "train": recipe,
         "epochs_done": 2,
+        "calibration": {"temperature": 1.25, "fitted_on": "test split"},
         "shards_sha256": shards_sha256,
         "weights_sha256": f"{sum(run.name.encode()):064x}",
         "backbones": {branch: {"name": name, "timm": f"demo_{name}", **backbone} for branch, name in present.items()},

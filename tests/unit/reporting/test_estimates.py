@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, wilson
+from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.photo_bootstrap import share_interval
 from pipeline.reporting.estimates import estimate, samples_of
 from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
@@ -52,10 +53,15 @@ def test_a_hand_computed_case(measure: Measure, expected: float) -> None:
     assert one(measure) == pytest.approx(expected)
 
 
-def test_an_accuracy_has_wilsons_interval() -> None:
-    """Times 100."""
-    key = Key((RUN,), Measure("top1"))
-    assert estimate([key], {RUN: evidence()}, FEW)[key] == pytest.approx([100 * v for v in wilson(4, 6)])
+def test_an_accuracy_and_a_count_have_intervals_over_photos() -> None:
+    """Times 100; times the two samples of the class, which are of one photo."""
+    keys = [Key((RUN,), Measure("top1")), Key((RUN,), Measure("count", answered(0, 1)))]
+    seen = evidence()
+    found = estimate(keys, {RUN: seen}, FEW)
+    share = share_interval(seen.predictions == seen.targets, seen.photo_ids, FEW)
+    assert found[keys[0]] == pytest.approx([100 * v for v in share])
+    one_of_two = share_interval(np.array([False, True]), seen.photo_ids[:2], FEW)
+    assert found[keys[1]] == pytest.approx([2 * v for v in one_of_two])
 
 
 def test_a_change_is_paired() -> None:

@@ -2,19 +2,20 @@
 
 import pytest
 
+from pipeline.evaluation.intervals import Bootstrap
 from pipeline.reporting.grid import PAPER_RUNS, GridRun
 from pipeline.reporting.headline import Comparison, agreement, compare, pairings, tally_text, verdict
 
 RUNS = (GridRun("vit", "none", "all"), GridRun("vit", "vit", "all"))
 
 
-def comparison(both: int, only_double: int, only_single: int, neither: int) -> Comparison:
+def comparison(both: int, only_double: int, only_single: int, neither: int, *, per_photo: int = 1) -> Comparison:
     """Compare two runs with so many samples in each cell of their table."""
     cells = [(True, True)] * both + [(False, True)] * only_double
     cells += [(True, False)] * only_single + [(False, False)] * neither
-    single = {str(i): cell[0] for i, cell in enumerate(cells)}
-    double = {str(i): cell[1] for i, cell in enumerate(cells)}
-    return compare(RUNS, single, double)
+    single = {f"test/{i // per_photo}/{i}": cell[0] for i, cell in enumerate(cells)}
+    double = {sample_id: cell[1] for sample_id, cell in zip(single, cells, strict=True)}
+    return compare(RUNS, single, double, Bootstrap(0))
 
 
 def test_a_comparison_counts_every_cell() -> None:
@@ -40,6 +41,13 @@ def test_the_verdict_follows_the_intervals(cells: tuple[int, int, int, int], sho
     said, why = verdict(comparison(*cells))
     assert said == short
     assert reason in why
+
+
+def test_eleven_samples_of_two_photos_prove_less_than_eleven_photos() -> None:
+    """10 to 1 in favour convinces if each has a photo of its own."""
+    low = [comparison(50, 10, 1, 19, per_photo=size).preference[0] for size in (1, 10)]
+    assert low[0] > 0.5
+    assert low[1] < low[0]
 
 
 def test_a_tally_names_count_share_and_interval() -> None:

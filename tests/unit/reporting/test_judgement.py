@@ -7,18 +7,19 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.reporting.error_charts import confusion_chart
-from pipeline.reporting.judgement import Judgement, confidences, judge
+from pipeline.reporting.judgement import Judgement, judge
 from pipeline.reporting.seriation import seriate
 
 NAMES = ("egg", "ketchup", "<rice>")
 
 
-def judged() -> Judgement:
+def judged(temperature: float = 1.0) -> Judgement:
     """Judge five samples: ketchup is taken for egg twice, rice for ketchup once."""
     targets, answers = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 0, 2, 1])
     logits = np.where(np.eye(3)[answers] > 0, 2.0, 0.0).astype(np.float32)
     ids = tuple(f"test/a/{row}" for row in range(5))
-    return judge(PredictionTable(NAMES, ids, ("test/a",) * 5, targets, answers, logits), bins=4, limit=5)
+    table = PredictionTable(NAMES, ids, ("test/a",) * 5, targets, answers, logits)
+    return judge(table, temperature=temperature, bins=4, limit=5)
 
 
 def test_confused_pairs_come_largest_first() -> None:
@@ -38,12 +39,11 @@ def test_calibration_counts_every_sample_once() -> None:
     assert found.ece == pytest.approx(np.exp(2) / (np.exp(2) + 2) - 0.4)
 
 
-def test_confidences_are_those_of_evaluate() -> None:
-    """Copied in spirit, since the report must not import torch; so compared."""
-    from pipeline.evaluation.inference import confidences_of  # noqa: PLC0415 - torch, for this test alone
-
-    logits = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32) * 5
-    np.testing.assert_array_equal(confidences(logits), confidences_of(logits))
+def test_the_run_is_as_sure_of_itself_as_its_temperature_says() -> None:
+    """At 4, the confidence is e^0.5 / (e^0.5 + 2) = 0.452, which is hardly more than the 2 of 5 that are right."""
+    found = judged(4.0)
+    assert found.calibration.samples.tolist() == [0, 5, 0, 0]
+    assert found.ece == pytest.approx(np.exp(0.5) / (np.exp(0.5) + 2) - 0.4)
 
 
 @given(st.integers(1, 12), st.integers(0, 10_000))

@@ -19,7 +19,7 @@ F1 = Key((MADE,), Measure("macro_f1"))
 COUNTS = {key: 40 for key in keys_of(PAPER) if key.measure.score == "count" and key.runs == (MADE,)}
 OURS = {key: Interval(0.43214, 0.41019, 0.45678) for key in keys_of(PAPER) if key.runs == (MADE,)}
 OURS |= dict.fromkeys(COUNTS, Interval(20.0, 14.1, 25.9))
-TABLES = fill(PAPER, OURS, COUNTS, {MADE})
+TABLES = fill(PAPER, OURS, COUNTS, {MADE}, {})
 
 
 def table(number: int) -> ReportTable:
@@ -44,7 +44,7 @@ def test_a_run_that_was_not_made_says_so() -> None:
 
 def test_data_without_the_pair_are_no_missing_run() -> None:
     """The run was made; its data have no ketchup."""
-    without = fill(PAPER, {F1: OURS[F1]}, {}, {MADE})
+    without = fill(PAPER, {F1: OURS[F1]}, {}, {MADE}, {})
     assert [cell.status for cell in without[0].rows[0].cells] == ["", NO_PAIR]
 
 
@@ -52,8 +52,24 @@ def test_counts_of_other_totals_have_no_difference() -> None:
     """20 of 40 is not 2 less than 22 of 38."""
     cell = table(8).rows[0].cells[0]
     assert cell_text(cell) == "20 of 40 [14.1, 25.9]; 22 of 38"
-    same = fill(PAPER, OURS, dict.fromkeys(COUNTS, 38), {MADE})
+    same = fill(PAPER, OURS, dict.fromkeys(COUNTS, 38), {MADE}, {})
     assert next(found for found in same if found.number == 8).rows[0].cells[0].difference == -2
+
+
+def test_numbers_under_another_disturbance_than_the_papers_have_no_difference() -> None:
+    """The number stays, and every form that gives differences says why there is none."""
+    moved = next(key for key in OURS if key.measure.detail.startswith("permutation"))
+    tables = fill(PAPER, OURS, COUNTS, {MADE}, {moved: "patches are larger"})
+    cells = [cell for found in tables for cell in found.cells if cell.key == moved]
+    assert cells
+    assert {cell.difference for cell in cells} == {None}
+    assert all(cell.ours == OURS[moved] for cell in cells)
+    (other,) = [found for found in tables if found.number == 10]
+    assert other.deviations == ("patches are larger",)
+    assert as_markdown(other).endswith("\nNo difference is given where patches are larger.\n")
+    assert sum(cell.difference is None for found in tables for cell in found.cells if cell.ours) == len(cells) + sum(
+        cell.difference is None for found in TABLES for cell in found.cells if cell.ours
+    )
 
 
 def test_csv_reads_back_equal(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,10 +18,13 @@ from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.errors import ModelError, ParamsError, TrainingError
 from pipeline.evaluation.inference import plain_logits
 from pipeline.evaluation.temperature import fit_temperature
+from pipeline.export.scores import read_scores
 from pipeline.models.card import write_card
 from pipeline.models.package import MadeWith, load_run
+from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
+from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
 from pipeline.workspace import unfinished_root
 from tests.judged_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
@@ -28,6 +32,7 @@ from tests.training_data import write_cards, write_shards_of
 
 PARAMS = TRAIN.model_copy(update={"schedule": "warmup_cosine", "warmup_epochs": 1.0})
 CPU = RuntimeParams(workers=1, device="cpu")
+JUDGING = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
 ALL = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
 EVERYTHING = {
     "accumulate": 2, "balance": "sampler", "clip_norm": 0.5, "ema_decay": 0.9, "label_smoothing": 0.1,
@@ -80,6 +85,25 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["test_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert not [path for path in unfinished_root().iterdir() if path.is_dir()]
+
+
+def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path) -> None:
+    """Null in the card and empty in the history, as in metrics.json; 0 would be a result."""
+    batch = random_batch(20, seed=1)
+    without = select(batch, np.flatnonzero(batch.targets < 2).tolist())
+    write_shards_of(workplace / "others", {"train": [random_batch(8)], "test": [without]})
+    folder = workplace / "run"
+    names = {"class_set": ALL, "classes": "all", "run": "tiny+none-all", "roi": "tiny", "extra_roi": "none"}
+    train(PARAMS, shards=workplace / "others", weights=workplace / "weights", output=folder, runtime=CPU, **names)
+    card = load_run(folder, "cpu")[1]
+    assert card.ambiguous == ("ketchup", "chili paste")
+    assert card.metrics.ambiguous_f1 is None
+    assert {row["test_ambiguous_f1"] for row in csv.DictReader((folder / "history.csv").open())} == {""}
+    evaluate(JUDGING, shards=workplace / "others", run=folder, output=workplace / "evaluation", device="cpu")
+    assert json.loads((workplace / "evaluation/metrics.json").read_text())["ambiguous_f1"] is None
+    scores = read_scores(card, workplace / "evaluation")
+    assert scores is not None
+    assert [row.name for row in scores.rows] == ["top-1 accuracy", "macro F1"]
 
 
 def test_a_run_paired_by_photo_says_how_many_samples_see_their_own_food(workplace: Path) -> None:
