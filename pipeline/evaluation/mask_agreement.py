@@ -8,8 +8,7 @@ import numpy as np
 
 from pipeline.arrays import Mask
 from pipeline.datasets.pairing import photo_id_of
-from pipeline.evaluation.intervals import Bootstrap
-from pipeline.evaluation.photo_bootstrap import mean_intervals
+from pipeline.evaluation.intervals import Bootstrap, mean_intervals
 from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.imaging.mask_comparison import boundary_iou, iou

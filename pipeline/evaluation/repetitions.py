@@ -13,8 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.evaluation.intervals import Bootstrap, check_paired
-from pipeline.evaluation.photo_bootstrap import SCORES, score_draws
+from pipeline.evaluation.intervals import SCORES, Bootstrap, check_paired, score_draws
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
 

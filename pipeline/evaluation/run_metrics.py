@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64
 
 from pipeline.arrays import Targets
 from pipeline.escaping import spreadsheet
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.evaluation.metrics import (
     Confusion,
     Predictions,
@@ -25,7 +25,6 @@ from pipeline.evaluation.metrics import (
     top1,
     top_confusions,
 )
-from pipeline.evaluation.photo_bootstrap import share_interval
 
 DIGITS = 6
 SEED = 0

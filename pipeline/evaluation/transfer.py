@@ -4,13 +4,7 @@ The paper says that there are "only ignorable discrepancies" between prompted ma
 Here a change is ignorable if, and only if, its whole 95 % interval lies within the stated margins.
 """
 
-from pipeline.evaluation.intervals import (
-    Bootstrap,
-    Interval,
-    difference_interval,
-    weighted_macro_f1,
-    weighted_top1,
-)
+from pipeline.evaluation.intervals import Bootstrap, Interval, differences
 from pipeline.evaluation.mask_agreement import DIGITS, Estimate
 from pipeline.evaluation.metrics import macro_f1, top1
 from pipeline.evaluation.predictions import PredictionTable
@@ -70,8 +64,8 @@ def compare_answers(
         EvaluationError: If the tables hold other samples or none.
     """
     bootstrap = Bootstrap(params.seed)
-    top1_change = difference_interval(reference, other, weighted_top1, bootstrap)
-    f1_change = difference_interval(reference, other, weighted_macro_f1, bootstrap)
+    changes = differences(reference, other, None, bootstrap)
+    top1_change, f1_change = changes["top1"], changes["macro_f1"]
     tables = (reference, other)
     accuracies = [round(top1(table.targets, table.predictions), DIGITS) for table in tables]
     scores = [round(macro_f1(table.targets, table.predictions), DIGITS) for table in tables]

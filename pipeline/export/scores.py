@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.evaluation.intervals import Bootstrap, Interval
-from pipeline.evaluation.photo_bootstrap import f1_intervals, share_interval
+from pipeline.evaluation.intervals import Bootstrap, Interval, f1_intervals, share_interval
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.models.package import RunCard
 

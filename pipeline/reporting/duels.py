@@ -4,14 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation.intervals import (
-    Bootstrap,
-    Interval,
-    Metric,
-    difference_interval,
-    weighted_macro_f1,
-    weighted_pair_f1,
-)
+from pipeline.evaluation.intervals import Bootstrap, Interval, differences
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.headline import Answers, Comparison, compare
@@ -48,12 +41,9 @@ def gain(duel: Duel, ambiguous: tuple[str, ...], seed: int) -> Interval:
     Raises:
         EvaluationError: If the runs were evaluated on different samples.
     """
-    names = duel.double.class_names
-    metric: Metric = weighted_macro_f1
-    if ambiguous:
-        first, second = (names.index(name) for name in ambiguous)
-        metric = weighted_pair_f1((first, second))
-    return difference_interval(duel.single, duel.double, metric, Bootstrap(seed))
+    pair = duel.double.pair(ambiguous)
+    found = differences(duel.single, duel.double, pair, Bootstrap(seed))
+    return found["ambiguous_f1" if pair else "macro_f1"]
 
 
 def category_of(duel: Duel) -> dict[str, str]:

@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, Interval
-from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals, share_interval
+from pipeline.evaluation.intervals import Bootstrap, Interval, f1_intervals, mean_intervals, share_interval
 from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper.grouping import mean_over

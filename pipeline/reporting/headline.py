@@ -6,8 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from pipeline.datasets.pairing import photo_id_of
-from pipeline.evaluation.intervals import Bootstrap
-from pipeline.evaluation.photo_bootstrap import share_interval
+from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, GridRun, Kind
 from pipeline.reporting.summary import Interval, Summary

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.errors import EvaluationError
 from pipeline.evaluation.distillation import compare_students
-from pipeline.evaluation.intervals import (
-    Bootstrap,
+from pipeline.evaluation.intervals import Bootstrap
+from tests.plain_bootstrap import (
     difference_interval,
     score_interval,
     weighted_macro_f1,

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import EvaluationError
 from pipeline.evaluation import intervals
-from pipeline.evaluation.intervals import (
-    Bootstrap,
+from pipeline.evaluation.intervals import Bootstrap, score_draws, wilson
+from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
+from pipeline.evaluation.predictions import PredictionTable
+from tests.plain_bootstrap import (
     difference_interval,
     paired_intervals,
     photo_resamples,
@@ -16,10 +18,7 @@ from pipeline.evaluation.intervals import (
     weighted_macro_f1,
     weighted_pair_f1,
     weighted_top1,
-    wilson,
 )
-from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
-from pipeline.evaluation.predictions import PredictionTable
 
 METRICS = {"top1": weighted_top1, "macro_f1": weighted_macro_f1, "pair_f1": weighted_pair_f1((0, 3))}
 PLAIN = {"top1": top1, "macro_f1": macro_f1, "pair_f1": lambda t, p: pair_f1(t, p, (0, 3))}
@@ -100,12 +99,11 @@ def test_a_resample_draws_whole_photos_as_many_as_there_are() -> None:
 
 def test_resamples_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory bounds change no number."""
-    photos = [f"test/{i // 2}" for i in range(20)]
-    whole = np.concatenate(list(photo_resamples(photos, Bootstrap(seed=3, resamples=31))))
+    rows = random_table(3, photos=10, per_photo=2, right=0.5)
+    few = Bootstrap(seed=3, resamples=31)
+    whole = score_draws(rows.targets, rows.predictions, rows.photo_ids, None, few)[1]
     monkeypatch.setattr(intervals, "CELLS_PER_BLOCK", 70)
-    pieces = list(photo_resamples(photos, Bootstrap(seed=3, resamples=31)))
-    assert len(pieces) > 1
-    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    np.testing.assert_array_equal(score_draws(rows.targets, rows.predictions, rows.photo_ids, None, few)[1], whole)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import (
-    Bootstrap,
+from pipeline.evaluation.intervals import Bootstrap, differences, f1_intervals, mean_intervals, share_interval, wilson
+from pipeline.evaluation.predictions import PredictionTable
+from tests.plain_bootstrap import (
     difference_interval,
     score_interval,
     weighted_macro_f1,
     weighted_pair_f1,
     weighted_top1,
-    wilson,
 )
-from pipeline.evaluation.photo_bootstrap import f1_intervals, mean_intervals, share_interval
-from pipeline.evaluation.predictions import PredictionTable
 
 FEW = Bootstrap(seed=3, resamples=200)
 NAMES = ("bread", "ketchup", "chili paste", "egg")
@@ -47,6 +45,19 @@ def test_mean_intervals_are_those_of_the_plain_bootstrap() -> None:
     accuracy, change = mean_intervals(columns, table.photo_ids, FEW)
     assert accuracy == pytest.approx(score_interval(table, weighted_top1, FEW), abs=1e-12)
     assert change == pytest.approx(difference_interval(table, other, weighted_top1, FEW), abs=1e-12)
+
+
+def test_differences_are_those_of_the_plain_bootstrap() -> None:
+    """By score, the pair's too; other samples are refused."""
+    table, other = random_table(1), random_table(2)
+    found = differences(table, other, (1, 2), FEW)
+    metrics = {"top1": weighted_top1, "macro_f1": weighted_macro_f1, "ambiguous_f1": weighted_pair_f1((1, 2))}
+    assert found.keys() == metrics.keys()
+    for name, metric in metrics.items():
+        assert found[name] == pytest.approx(difference_interval(table, other, metric, FEW), abs=1e-12)
+    assert differences(table, other, None, FEW).keys() == {"top1", "macro_f1"}
+    with pytest.raises(EvaluationError, match="same samples"):
+        differences(table, random_table(1, samples=89), None, FEW)
 
 
 def test_a_run_without_the_pair_has_no_pair_interval() -> None:

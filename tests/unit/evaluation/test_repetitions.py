@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, difference_interval, weighted_top1
+from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.evaluation.repetitions import Repetitions, compare_seeds, nothing_repeated
+from tests.plain_bootstrap import difference_interval, weighted_top1
 
 NAMES = ("bread", "ketchup", "chili paste")
 PAIR = ("ketchup", "chili paste")

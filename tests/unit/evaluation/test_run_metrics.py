@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation.intervals import Bootstrap
-from pipeline.evaluation.photo_bootstrap import share_interval
+from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
 
 NAMES = ("bread", "sauce, red", "ketchup", "chili paste")

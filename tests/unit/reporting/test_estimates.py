@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.evaluation.metrics import Predictions
-from pipeline.evaluation.photo_bootstrap import share_interval
 from pipeline.reporting.estimates import estimate, samples_of
 from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
