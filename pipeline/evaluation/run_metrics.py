@@ -84,7 +84,7 @@ def describe_pair(
     if len(pair) != 2 or not among.any():  # noqa: PLR2004 - a pair
         numbers = dict.fromkeys(("ambiguous_f1", "ambiguous_top1", "ambiguous_top1_interval"))
         return numbers | {"ambiguous_samples": int(among.sum())}
-    of_pair = [photo_ids[row] for row in np.flatnonzero(among)]
+    of_pair = [photo_ids[row] for row in np.flatnonzero(among).tolist()]
     return {
         "ambiguous_f1": round(pair_f1(targets, predictions, (pair[0], pair[1])), DIGITS),
         "ambiguous_samples": int(among.sum()),
