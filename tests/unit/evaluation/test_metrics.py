@@ -168,4 +168,5 @@ def test_a_single_class_set_scores_on_that_class_alone() -> None:
 def test_every_number_of_metrics_json_has_its_convention() -> None:
     """A reader of the file finds what each name means."""
     named = {"top1", "macro_f1", "macro_f1_all", "ambiguous_f1", "ambiguous_top1", "ece", "majority_rate"}
+    named |= {"top1_interval", "ambiguous_top1_interval", "ece_uncalibrated"}
     assert named <= CONVENTIONS.keys()

@@ -27,11 +27,18 @@ IDS = tuple(f"test/{i}/1" for i in range(4))
 def test_an_entry_is_described_by_what_was_asked_and_what_was_done() -> None:
     """`dx`, `dy` as in params.yaml; `pixels` after scaling and sign; `seed` is the permutation's number."""
     nothing = {"dx": None, "dy": None, "origin": None, "pixels": None}
-    assert describe_entry(PERMUTED) == {"kind": "permutation", "target": "both", "seed": 1, **nothing}
+    assert describe_entry(PERMUTED) == {
+        "kind": "permutation",
+        "target": "both",
+        "seed": 1,
+        "patch_size": 16,
+        **nothing,
+    }
     assert describe_entry(MOVED) == {
         "kind": "translocation",
         "target": "extra_roi",
         "seed": None,
+        "patch_size": None,
         "dx": -30,
         "dy": -63,
         "origin": "corner",
