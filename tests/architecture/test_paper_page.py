@@ -15,6 +15,24 @@ FUNCTIONS = sorted(set(re.findall(r"`(pipeline\.[\w.]+)`", TEXT)))
 FILES = sorted(set(re.findall(r"`((?:tests|pipeline)/[\w./]+)`", TEXT)))
 
 
+TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))
+PIECES = TEXT.partition("| the released code |")[2].partition("\n\n")[0].splitlines()[2:]
+
+
+@pytest.mark.parametrize(("file", "name"), TESTS)
+def test_every_test_named_exists(file: str, name: str) -> None:
+    """A renamed test must be renamed on the page too."""
+    assert re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", PIECES)
+def test_every_piece_has_its_status_and_a_test(row: str) -> None:
+    """Agrees, deviates or unknown, and the test that shows it."""
+    _, status, _, _, tests = row.strip("| ").split(" | ")
+    assert status.startswith(("agrees", "deviates", "unknown"))
+    assert "::" in tests
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_exists(name: str) -> None:
     """A renamed function must be renamed on the page too."""
