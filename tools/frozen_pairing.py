@@ -1,10 +1,10 @@
 """What a second branch gains under the released pairing, and how much of that is the food itself; by frozen features.
 
-`python -m tools.frozen_pairing SHARDS --weights FILE` answers for a set of shards, in minutes on a CPU. One frozen backbone
-looks at every ROI and every extra-ROI; a ridge classifier on the features of one view, or of both, is fitted on the photos
-of three folds in four and tested on the fourth, so that every photo is tested once a seed. Its strength is chosen on the
-photos that it is fitted on. Extra-ROIs come with their own sample (`exact`), or as the released loader finds them
-(`by_photo`).
+`python -m tools.frozen_pairing SHARDS --weights FILE` answers for a set of shards, in minutes on a CPU. One frozen
+backbone looks at every ROI and every extra-ROI; a ridge classifier on the features of one view or both is fitted on
+the photos of three folds in four and tested on the fourth, so that every photo is tested once a seed. Its strength is
+chosen on the photos that it is fitted on. Extra-ROIs come with their own sample (`exact`), or as the released loader
+finds them (`by_photo`).
 """
 
 import argparse

@@ -94,7 +94,12 @@ def _equal_sets(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]
 def _ambiguous(class_sets: Mapping[str, ClassSetParams], categories: Sequence[CategoryCount]) -> Iterator[str]:
     tested = {category.name: category.test for category in categories}
     pair = next((class_set.ambiguous for class_set in class_sets.values()), ())
-    for name in pair:
-        if not tested.get(name):
-            why = "has no test samples" if name in tested else "is no category of this data set"
-            yield f"{name!r} of the ambiguous pair {why}: F1 of the pair is left out, or speaks of the other alone."
+    absent = [repr(name) for name in pair if name not in tested]
+    untested = [repr(name) for name in pair if tested.get(name) == 0]
+    if absent:
+        names = " and no ".join(absent)
+        yield f"Of the ambiguous pair, this data set has no category {names}: F1 of the pair is left out."
+    elif len(untested) == 1:
+        yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."
+    elif untested:
+        yield f"The ambiguous pair, {' and '.join(untested)}, has no test samples: F1 of the pair is left out."

@@ -81,13 +81,25 @@ def test_a_name_that_is_no_category_is_said_with_a_close_one_and_what_it_means()
     assert "'all' and 'no_sauce' are equal" in equal
 
 
-def test_an_ambiguous_pair_that_cannot_be_tested_is_said() -> None:
-    """One that the data set lacks, and one that is never tested."""
-    untested, absent = check_class_sets({"all": class_set()}, counts(bread=2, ketchup=0))
-    assert "'ketchup'" in untested
-    assert "no test samples" in untested
-    assert "'chili paste'" in absent
-    assert "no category" in absent
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (counts(bread=2, rice=1), "no category 'ketchup' and no 'chili paste': F1 of the pair is left out"),
+        (counts(bread=2, ketchup=1), "no category 'chili paste': F1 of the pair is left out"),
+        (
+            counts(bread=2, ketchup=0, chili_paste=1),
+            "'ketchup' has no test samples: F1 of the pair speaks of the other",
+        ),
+        (
+            counts(bread=2, ketchup=0, chili_paste=0),
+            "'ketchup' and 'chili paste', has no test samples: F1 of the pair is",
+        ),
+    ],
+)
+def test_an_ambiguous_pair_that_cannot_be_tested_is_said(found: tuple[CategoryCount, ...], said: str) -> None:
+    """In one sentence, with what it means for the results."""
+    (sentence,) = check_class_sets({"all": class_set(), "other": class_set("bread")}, (*found, *counts(rye=1, oat=1)))
+    assert said in sentence
 
 
 def test_a_class_set_that_leaves_one_trained_category_is_refused() -> None:
