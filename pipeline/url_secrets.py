@@ -10,15 +10,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 VARIABLE = "RVERNET_URLS"
 """Environment variable of whole URLs, separated by blanks; see `with_secrets`."""
 
-_NAME = r"[^=&;?#\s]*(?:key|sig|token|secret|pass|pwd|credential|auth|jwt|session)[^=&;?#\s]*"
+# Every repetition that may begin anywhere is bounded: a line of 70,000 letters would take minutes otherwise.
+_NAME = r"[^=&;?#\s]{0,80}(?:key|sig|token|secret|pass|pwd|credential|auth|jwt|session)[^=&;?#\s]{0,80}"
 _QUERY = re.compile(rf"([?&;#]{_NAME}=)[^&;#\s'\"`)]+", re.IGNORECASE)
-_LOGIN = re.compile(r"[^\s/\\:@'\"`]+:[^\s/\\@]*@(?=[\w\[])")
+_LOGIN = re.compile(r"[^\s/\\:@'\"`]{1,200}:[^\s/\\@]{0,1000}@(?=[\w\[])")
 """`user:password@`, wherever it stands."""
-_USER = re.compile(r"(?:https?|ftps?):[/\\]*[^/\\?#]*@", re.IGNORECASE)
+_USER = re.compile(r"(?:https?|ftps?):[/\\]{0,9}[^/\\?#]{0,1000}@", re.IGNORECASE)
 """A user name before a host of the web; other schemes have names there that are none, such as a container of Azure."""
 _PORT = re.compile(r"://[^/?#@\[\]]*:(?!\d*(?:[/?#]|$))")
 """No port follows the colon: it is a password with a slash or a question mark in it."""
-_URL = re.compile(r"([a-z][a-z0-9+.-]+:/{1,2})([^\s'\"`<>]*)", re.IGNORECASE)
+_URL = re.compile(r"([a-z][a-z0-9+.-]{1,30}:/{1,2})([^\s'\"`<>]*)", re.IGNORECASE)
 _PUNCTUATION = ":;,.)]}"
 
 

@@ -78,13 +78,25 @@ class Served:
         return int(kilobytes) * 1024
 
 
+def _heed_signals() -> None:
+    """Undo what a shell sets for a test runner in the background, which its children would inherit."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def served(run: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
     """Serve a run for the time of the block, as a user would."""
     command = [sys.executable, "-m", "pipeline", "serve", "--run", str(run), "--port", "0", *options]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(env or {})
     process = subprocess.Popen(  # noqa: S603
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_signals,  # noqa: PLW1509 - tests of the page have no threads
     )
     assert process.stderr is not None
     printed: list[str] = []
