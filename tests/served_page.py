@@ -74,7 +74,14 @@ class Served:
 
     def memory(self) -> int:
         """Return the bytes of memory that the process holds."""
-        (kilobytes,) = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
+        return self._memory("VmRSS")
+
+    def highest_memory(self) -> int:
+        """Return the most bytes of memory that the process held at once."""
+        return self._memory("VmHWM")
+
+    def _memory(self, line: str) -> int:
+        (kilobytes,) = re.findall(rf"{line}:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
         return int(kilobytes) * 1024
 
 

@@ -5,13 +5,13 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageFile, UnidentifiedImageError
+from PIL import ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.errors import MachineError, PhotoError, SeveralFoodsError, refuse_machine_fault
@@ -36,6 +36,16 @@ LABEL_MAP_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;1
 """Pillow's names of pixels that hold integers."""
 MAX_PIXELS = 80_000_000
 """Largest height x width that is decoded; lower than the size at which Pillow begins to warn."""
+MAX_SIDE = 65_535
+"""Longest side, that of JPEG; a run-length BMP may skip 255 rows beyond its end, which Pillow makes for longer ones."""
+MOST_SCANS = 100
+"""Scans of a progressive JPEG; each is a pass over all pixels in ten bytes of the file. Ordinary ones have ten."""
+READS, BYTES_A_READ = 10_000, 1000
+"""Most reads of a picture in memory: so many, and one more for so many bytes. Files with more are all tiny parts."""
+OVERLAP = 16_000_000
+"""Bytes that the values of one directory of TIFF or EXIF may name more than once."""
+TILE_WIDTH, TILE_LENGTH = 322, 323
+"""Tags of TIFF; a tile is decoded whole, however small the picture is."""
 
 ORIENTATION_TAG = 0x0112
 ORIENTATIONS = {
@@ -76,11 +86,51 @@ class PictureBytes(BytesIO):
         """Hold the bytes of a file."""
         super().__init__(content)
         self.name: str = name
+        self._reads_left = READS + len(content) // BYTES_A_READ
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file.
+
+        Raises:
+            ValueError: If the file is read in very many small parts: a decoder goes through each of them in Python.
+        """
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise ValueError("made of too many small parts")
+        return super().read(size)
 
     def __str__(self) -> str:
         """Return its name, as a path returns its own."""
         return self.name
 
+
+class _ReadOnce:
+    """A file of which no more is read than it holds, or `OVERLAP`: small files with odd EXIF are taken."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, here = file, file.tell()
+        self.left = max(OVERLAP, file.seek(0, SEEK_END))
+        file.seek(here)
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        part: bytes = self.file.read(size)
+        self.left -= len(part)
+        if self.left < 0:
+            raise ValueError("values that overlap")
+        return part
+
+
+class _Directory(TiffImagePlugin.ImageFileDirectory_v2):
+    """A directory of TIFF or EXIF: 65,535 values may name the same bytes, of which Pillow would copy each."""
+
+    def load(self, fp: Any) -> None:
+        wary: Any = _ReadOnce(fp)
+        super().load(wary)
+
+
+# Pillow reads directories of JPEG and TIFF while it opens a file, before anything else can look at them.
+TiffImagePlugin.ImageFileDirectory_v2 = _Directory  # type: ignore[misc]
 
 PictureFile: TypeAlias = Path | PictureBytes
 """Where a picture is read from."""
@@ -212,6 +262,15 @@ def _refuse_oversized(file: ImageFile.ImageFile, path: PictureFile, max_pixels: 
     width, height = file.size
     if height * width > max_pixels:
         raise PhotoError(f"{path}: {width} x {height} is more than {max_pixels} pixels; shrink the picture")
+    if max(height, width) > MAX_SIDE:
+        raise PhotoError(f"{path}: {width} x {height} is longer than {MAX_SIDE} pixels; shrink the picture")
+    tags = getattr(file, "tag_v2", {})
+    if tags.get(TILE_WIDTH, 1) * tags.get(TILE_LENGTH, 1) > max_pixels:
+        raise PhotoError(f"{path}: has tiles of more than {max_pixels} pixels; write it without")
+    if isinstance(path, PictureBytes) and "progressive" in file.info:
+        scans = path.getvalue().count(b"\xff\xda")
+        if scans > MOST_SCANS:
+            raise PhotoError(f"{path}: a JPEG of {scans} scans; save it again")
 
 
 def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) -> str:

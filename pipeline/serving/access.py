@@ -130,7 +130,10 @@ def _is_own_request(request: Request) -> bool:
     site = {value.lower() for value in headers.getlist("sec-fetch-site")}
     own = {f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")}
     origins = {value.lower() for value in headers.getlist("origin")}
-    return (opened or site <= {"same-origin", "none"}) and origins <= own
+    # Old browsers say no more than that; the page's own requests say nothing here.
+    referrers = set() if request.scope["path"] == "/" else {value.lower() for value in headers.getlist("referer")}
+    led = all(value.startswith(tuple(f"{origin}/" for origin in own)) for value in referrers)
+    return (opened or site <= {"same-origin", "none"}) and origins <= own and led
 
 
 def _is_address(name: str) -> bool:

@@ -1,11 +1,13 @@
 """Serve the page: to this computer alone unless told otherwise, with nothing fetched from anywhere else."""
 
+import asyncio
 import secrets
 import socket
 import sys
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.console import note
 from pipeline.errors import ParamsError
@@ -17,8 +19,28 @@ TOKEN_BYTES = 24
 """Random bytes of the token in the address."""
 MOST_CONNECTIONS = 200
 """Beyond which requests are refused until some have ended."""
+SECONDS_SILENT = 10
+"""Between looks at a connection; one on which nothing was asked from one look to the next is ended."""
+
+
+class Impatient(H11Protocol):
+    """HTTP that hangs up on whoever connects and asks nothing, or never ends asking, to keep others out."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look."""
+        super().connection_made(transport)
+        self._look(None)
+
+    def _look(self, before: object) -> None:
+        now = None if self.cycle is None else (self.cycle, self.cycle.response_complete)
+        if before is not None and before == (now,) and (now is None or now[1]):
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.loop.call_later(SECONDS_SILENT, self._look, (now,))
+
+
 SETTINGS: dict[str, Any] = {
-    "http": "h11",
+    "http": Impatient,
     "loop": "asyncio",
     "ws": "none",
     "log_level": "critical",  # the page tells of its failures itself, in one line each

@@ -1,13 +1,16 @@
 """The page under attack, over HTTP: what a visitor, another web site or another program must not get out of it."""
 
+import io
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -296,6 +299,70 @@ def test_a_file_that_is_no_photo_is_one_line_at_every_door(page: Served, kind: s
     assert page.memory() - before < 60 * MEGABYTE
 
 
+def tiff(body: bytes, tags: Sequence[tuple[int, int]]) -> bytes:
+    """Return a TIFF with something at byte 8, and numbers as tags; a tag from 40000 on names all of the body."""
+    entries = b"".join(
+        struct.pack("<HHII", tag, 7, number, 8) if tag >= 40000 else struct.pack("<HHII", tag, 4, 1, number)
+        for tag, number in tags
+    )
+    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@cache
+def bombs() -> dict[str, bytes]:
+    """Return small files that a decoder makes much of."""
+    overlapping = tiff(bytes(4 * MEGABYTE), [(256, 9), (257, 9), *((40000 + tag, 4 * MEGABYTE) for tag in range(60))])
+    tile = zlib.compress(bytes(3 * 9000**2), 9)
+    tiles = {256: 16, 257: 16, 258: 8, 259: 8, 262: 2, 277: 3, 284: 1, 322: 9000, 323: 9000, 324: 8, 325: len(tile)}
+    skip = b"\0\2\0\x28\0\1"  # 40 rows on
+    run_length = struct.pack("<IiiHHIIiiII", 40, 4_000_000, 1, 1, 8, 1, len(skip), 0, 0, 256, 0) + bytes(1024) + skip
+    gray, animation = png(9, 9), encoded(Image.new("P", (8, 8)), "GIF")
+    table = 13 + (3 << (animation[10] & 7) + 1 if animation[10] & 128 else 0)
+    comment = b"!\xfe" + (b"\xff" + b"a" * 255) * 24_000 + b"\0"
+    file = io.BytesIO()
+    Image.new("L", (3000, 3000)).save(file, "JPEG", progressive=True)
+    scan = file.getvalue()[file.getvalue().rindex(b"\xff\xda") : -2]
+    segment = tiff(bytes(30_000), [(40000 + tag, 30_000) for tag in range(2500)])
+    segment = b"\xff\xe1" + struct.pack(">H", len(segment) + 8) + b"Exif\0\0" + segment
+    small = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(small, "JPEG", dpi=(72, 72))
+    photo = small.getvalue()
+    return {
+        "TIFF whose tags all name the same bytes": overlapping,
+        "PNG with such EXIF": gray[:33] + chunk(b"eXIf", overlapping) + gray[33:],
+        "PNG with such EXIF at its end": gray[:-12] + chunk(b"eXIf", overlapping) + gray[-12:],
+        "JPEG with such EXIF": photo[:2] + segment + photo[2:],
+        "TIFF with one huge tile": tiff(tile, sorted(tiles.items())),
+        "run-length BMP that skips rows": b"BM" + struct.pack("<IHHI", 1078 + len(skip), 0, 0, 1078) + run_length,
+        "GIF with a long comment": animation[:table] + comment + animation[table:],
+        "PNG of empty chunks": gray[:33] + chunk(b"abCd", b"") * 600_000 + gray[33:],
+        "JPEG of many scans": file.getvalue()[:-2] + scan * 1500 + b"\xff\xd9",
+        "PNG of 40,000,000 x 1": b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000_000, 1, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(40_000_001)))
+        + chunk(b"IEND", b""),
+    }
+
+
+@pytest.mark.parametrize("kind", bombs())
+def test_a_small_file_costs_little(page: Served, kind: str) -> None:
+    """Files that a decoder would take gigabytes or minutes for are refused in a line, before it begins."""
+    page.take(png(300, 400))
+    Path(f"/proc/{page.process.pid}/clear_refs").write_text("5")  # forget the highest memory until now
+    before, begun = page.memory(), time.monotonic()
+    answer = page.ask("POST", "/photos", bombs()[kind], BYTES)
+    assert answer.status == 422
+    assert answer.text.startswith("This file cannot be used: ")
+    assert "\n" not in answer.text
+    assert page.highest_memory() - before < 60 * MEGABYTE
+    assert time.monotonic() - begun < 10
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (299, 400), (400, 300), (3000, 4000)])
 def test_a_painting_has_the_size_of_the_photo_shown(page: Served, height: int, width: int) -> None:
     """And comes as PNG; one that has is answered."""
@@ -385,6 +452,43 @@ def test_nothing_is_written_while_the_page_is_used(page: Served, temporary: Path
     assert list(temporary.iterdir()) == []
     opened = [path.readlink() for path in Path(f"/proc/{page.process.pid}/fd").iterdir() if path.is_symlink()]
     assert [str(path) for path in opened if "deleted" in str(path) or str(temporary) in str(path)] == []
+
+
+def test_silent_lines_do_not_keep_others_out(page: Served) -> None:
+    """As many as the page takes, on which nothing, or no whole request, is said; they are ended."""
+    where = urlsplit(page.address)
+    lines = [socket.create_connection((str(where.hostname), where.port or 0), timeout=60) for _ in range(201)]
+    try:
+        for line in lines[:60]:
+            line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        for line in lines[60:120]:
+            line.sendall(b"POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
+        ends = time.monotonic() + 40
+        while page.ask("GET", "/").status == 503:
+            assert time.monotonic() < ends, "nobody else gets in"
+            time.sleep(1)
+    finally:
+        for line in lines:
+            line.close()
+    while page.ask("GET", "/").status == 503:  # it has not seen yet that they are closed
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def test_a_page_of_another_site_leads_to_nothing_but_the_document(page: Served) -> None:
+    """By the one thing that an old browser says of where a request comes from."""
+    for referrer in (
+        "http://evil.example/",
+        "http://127.0.0.1:1/",
+        f"{page.address}.evil.example/",
+        f"{page.address}@x/",
+    ):
+        for path in ("/photos", "/samples"):
+            answer = page.ask("POST", path, png(9, 9), BYTES | {"Referer": referrer})
+            assert answer.status == 403
+        assert page.ask("GET", "/samples/0/image.webp", headers={"Referer": referrer}).status == 403
+        assert page.ask("GET", "/", headers={"Referer": referrer}).status == 200
+    assert page.ask("GET", "/page.js", headers={"Referer": f"{page.address}/"}).status == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - what is tested
