@@ -60,12 +60,16 @@ def photos_among(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple
         without: Files and folders that hold no photos even where they lie in a folder named: masks, outputs.
 
     Raises:
-        ParamsError: If a folder holds no photo, or a URL is of another scheme.
+        ParamsError: If a folder holds no photo, a URL is of another scheme, or a name is empty.
     """
     return tuple(photo for text in named for photo in _meant(text, without))
 
 
 def _meant(text: str, without: Sequence[Path]) -> tuple[PhotoSource, ...]:
+    if not text:  # an unset variable of a shell; as a path it would be the whole folder one is in
+        raise ParamsError(
+            "an empty name of a photo; name a photo, a folder of photos (. is this one), or an http(s) URL"
+        )
     if is_remote(text):
         return (PhotoUrl(text),)
     if "://" in text:

@@ -102,6 +102,13 @@ def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
         assert "ignored 1 files in HEIC; `pip install pillow-heif`" in said
 
 
+def test_an_empty_name_is_no_folder() -> None:
+    """As `"$photo"` gives where the variable is not set: not every picture below the folder one is in."""
+    for named in ([""], ["meal.jpg", ""]):
+        with pytest.raises(ParamsError, match=r"^an empty name of a photo; name a photo, a folder"):
+            photos_among(named)
+
+
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     """By name."""
     with pytest.raises(ParamsError, match="no photo in this folder"):
