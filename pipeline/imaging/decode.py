@@ -315,7 +315,9 @@ def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
     # 257 maps 65535 to 255 and every 8 bit value that was doubled into 16 bits back to itself.
-    return np.clip((values.astype(np.int64) + 128) // 257, 0, 255).astype(np.uint8)
+    bounded = np.clip(values, 0, np.iinfo(np.uint16).max).astype(np.int32)
+    scaled: np.ndarray = (bounded + 128) // 257
+    return scaled.astype(np.uint8)
 
 
 def _palette(file: Pillow.Image) -> tuple[Colour, ...] | None:
@@ -343,7 +345,9 @@ def _levels(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
     if not (values == values[..., :1]).all():
         colours = np.unique(values[levels > 0], axis=0)
         if len(colours) > 1:
-            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours])
+            raise _several(
+                path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MOST_LISTED + 1]]
+            )
     return levels
 
 

@@ -459,10 +459,8 @@ def test_silent_lines_do_not_keep_others_out(page: Served) -> None:
     where = urlsplit(page.address)
     lines = [socket.create_connection((str(where.hostname), where.port or 0), timeout=60) for _ in range(201)]
     try:
-        for line in lines[:60]:
+        for line in lines[:100]:
             line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
-        for line in lines[60:120]:
-            line.sendall(b"POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
         ends = time.monotonic() + 40
         while page.ask("GET", "/").status == 503:
             assert time.monotonic() < ends, "nobody else gets in"
