@@ -113,7 +113,12 @@ class _Transfer:
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             raise _BrokenTransferError(_cause(error)) from error
         except requests.RequestException as error:
-            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; correct the URL") from error
+            advice = "correct the URL"
+            if "SOCKS" in str(error):
+                advice = (
+                    "a proxy variable (ALL_PROXY, HTTPS_PROXY) names a SOCKS proxy: `pip install PySocks`, or unset it"
+                )
+            raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; {advice}") from error
 
     def take(self, response: requests.Response) -> None:
         """Write what one answer brings, after what is here or instead of it."""

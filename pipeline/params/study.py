@@ -137,7 +137,7 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
 
 def _check_dataset(dataset: str, known: tuple[str, ...], names: tuple[str, ...], path: Path) -> None:
     with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
-        if dataset in known or "://" in dataset or Path(dataset).exists():
+        if dataset in known or "://" in dataset or (dataset.strip() and Path(dataset).exists()):
             return
     raise refusal("dataset", f"dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL", path)
 

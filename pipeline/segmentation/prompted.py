@@ -11,7 +11,7 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.errors import DatasetError
 from pipeline.segmentation.source import Answer, MaskSource, box_mask
 
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.03
 """Share of the prompted boxes that an answer must fill; with less, a source has found nothing.
 
 A food fills far more of its box, and a run would be shown a black picture and asked what it is.

@@ -13,6 +13,7 @@ from pipeline.console import note, progress
 from pipeline.datasets.categories import CATEGORY_FILE, fold_name, load_category_names, number_categories
 from pipeline.datasets.census import Census
 from pipeline.datasets.class_set import check_class_sets
+from pipeline.datasets.data_card import listed
 from pipeline.datasets.duplicates import Duplicates
 from pipeline.datasets.extra import extra_folders, find_extra
 from pipeline.datasets.layout import SPLITS, PhotoFiles, find_listed
@@ -20,6 +21,7 @@ from pipeline.datasets.palettes import Palettes
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.samples import Sample, read_samples, write_samples
 from pipeline.datasets.scan import ScannedPhoto, Scanner
+from pipeline.datasets.summary import Summary
 from pipeline.errors import DatasetError
 from pipeline.parallel import map_ordered
 from pipeline.params.data import IndexParams
@@ -68,9 +70,20 @@ def build_index(
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
     summary = census.summarise(params, _source(raw), log)
     notes = check_class_sets(class_sets or {}, summary.categories)
-    for sentence in notes:
+    for sentence in (*notes, *_losses(summary, index)):
         note(f"index: {sentence}")
     summary.model_copy(update={"data_card": (*summary.data_card, *notes)}).write(index / "summary.json")
+
+
+def _losses(summary: Summary, index: Path) -> Iterator[str]:
+    """Say what no run will learn or be tested on."""
+    if summary.only_in_test:
+        names = listed(summary.only_in_test)
+        yield f"Tested but never trained on, so that every run misses them: {names}."
+    for kind, group in summary.problems.items():
+        if group.left_out:
+            first, all_of_them = group.findings[0], index / "summary.json"
+            yield f"Left out for {kind}: {group.count}, first {first.file} ({first.detail}). All are in {all_of_them}."
 
 
 def _usable_files(raw: Path, log: ProblemLog) -> list[PhotoFiles]:

@@ -222,3 +222,10 @@ def test_the_precision_is_what_params_yaml_says_on_every_machine(
     """A team's machines resolve `auto` alike, so that a laptop does not retrain what a GPU has trained."""
     study = load_study(edited(root, tmp_path, runtime__device=device, train__precision=asked))
     assert study.train.precision == resolved
+
+
+@pytest.mark.parametrize("dataset", ["", " "])
+def test_an_empty_data_set_is_not_the_working_folder(root: Path, tmp_path: Path, dataset: str) -> None:
+    """As an unset shell variable gives it."""
+    with pytest.raises(ParamsError, match="nor an existing path"):
+        load_study(edited(root, tmp_path, dataset=dataset))

@@ -102,6 +102,19 @@ def test_what_only_the_data_can_tell_of_class_sets_is_said_once_and_kept(
     assert capsys.readouterr().err.count(sentence) == 1
 
 
+def test_losses_are_said_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A category without a train sample, and a photo that was left out: nobody opens a file to learn of it."""
+    raw = RawFolder(tmp_path / "raw")
+    for split, name, category in (("train", "a", 2), ("test", "b", 1), ("test", "c", 2)):
+        raw.add(split, name, labels_of(category), seed=category)
+    damaged = next((raw.path / "Images/img_dir/test").glob("c.*"))
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    indexed(raw, SKIP)
+    said = capsys.readouterr().err
+    assert "Tested but never trained on, so that every run misses them: " in said
+    assert "Left out for photo_unreadable: 1, first Images/img_dir/test/c." in said
+
+
 def test_a_mask_of_the_whole_photo_is_flagged(raw: RawFolder) -> None:
     """Its extra-ROI is empty."""
     raw.add("test", "d", np.full((8, 10), 1), seed=9)
