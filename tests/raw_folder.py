@@ -7,6 +7,17 @@ from PIL import Image
 
 CATEGORY_LINES = "0 background\n1 bread\n2  rice \n7 sauce\n"
 
+OFFICIAL = {
+    "category_id.txt": b"0 background\n1 candy\n",
+    "ImageSets/train.txt": b"00000001\n",
+    "ImageSets/test.txt": b"00000002\n",
+    "Images/img_dir/train/00000001.jpg": b"photo 1",
+    "Images/img_dir/test/00000002.jpg": b"photo 2",
+    "Images/ann_dir/train/00000001.png": b"labels 1",
+    "Images/ann_dir/test/00000002.png": b"labels 2",
+}
+"""Files of the smallest data set in the official layout that `download` takes, by path; it looks at no pixel."""
+
 
 class RawFolder:
     """A folder like data/raw; every photo is listed unless said otherwise."""

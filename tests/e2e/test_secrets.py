@@ -17,19 +17,11 @@ import pytest
 
 from pipeline.url_secrets import VARIABLE
 from tests.e2e.checkout import Checkout, checkout
+from tests.raw_folder import OFFICIAL
 
 pytestmark = pytest.mark.e2e
 USER, PLANTED = "me", f"PLANTED-{2026}"  # not as it stands here: this file is copied, too
 LOGIN, SIGNATURE = f"{USER}:{PLANTED}@", f"X-Amz-Signature={PLANTED}"
-OFFICIAL = {
-    "category_id.txt": b"0 background\n1 candy\n",
-    "ImageSets/train.txt": b"00000001\n",
-    "ImageSets/test.txt": b"00000002\n",
-    "Images/img_dir/train/00000001.jpg": b"photo 1",
-    "Images/img_dir/test/00000002.jpg": b"photo 2",
-    "Images/ann_dir/train/00000001.png": b"labels 1",
-    "Images/ann_dir/test/00000002.png": b"labels 2",
-}
 
 
 class Guarded(SimpleHTTPRequestHandler):

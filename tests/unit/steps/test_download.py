@@ -15,16 +15,7 @@ import pytest
 from pipeline.errors import ArchiveError, DatasetError, ParamsError, SourceError
 from pipeline.params.data import DemoParams, DownloadParams
 from pipeline.steps.download import download
-
-OFFICIAL = {
-    "category_id.txt": b"0 background\n1 candy\n",
-    "ImageSets/train.txt": b"00000001\n",
-    "ImageSets/test.txt": b"00000002\n",
-    "Images/img_dir/train/00000001.jpg": b"photo 1",
-    "Images/img_dir/test/00000002.jpg": b"photo 2",
-    "Images/ann_dir/train/00000001.png": b"labels 1",
-    "Images/ann_dir/test/00000002.png": b"labels 2",
-}
+from tests.raw_folder import OFFICIAL
 
 
 @pytest.fixture(autouse=True)
