@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
+from pipeline.arrays import Targets
 from pipeline.datasets.summary import CategoryCount
 from pipeline.errors import ParamsError
 from pipeline.params.model import ClassSetParams
@@ -28,6 +29,17 @@ class ClassMap:
     def positions(self, categories: tuple[str, ...]) -> tuple[int, ...]:
         """Return the run's targets of those `categories` that it has, in their order."""
         return tuple(self.names.index(name) for name in categories if name in self.names)
+
+
+def find_pair(classes: Sequence[int], targets: Targets) -> tuple[int, int] | None:
+    """Return the ambiguous pair's classes where a set of samples has the pair; None where it has not.
+
+    Args:
+        classes: Those classes of the pair that there are.
+        targets: Class of every sample; the set has the pair if there are both classes and a sample of either.
+    """
+    both = len(classes) == 2 and bool(np.isin(targets, classes).any())  # noqa: PLR2004 - a pair
+    return (classes[0], classes[1]) if both else None
 
 
 def select_classes(categories: tuple[str, ...], exclude: tuple[str, ...]) -> ClassMap:
@@ -96,10 +108,13 @@ def _ambiguous(class_sets: Mapping[str, ClassSetParams], categories: Sequence[Ca
     pair = next((class_set.ambiguous for class_set in class_sets.values()), ())
     absent = [repr(name) for name in pair if name not in tested]
     untested = [repr(name) for name in pair if tested.get(name) == 0]
-    if absent:
-        names = " and no ".join(absent)
-        yield f"Of the ambiguous pair, this data set has no category {names}: F1 of the pair is left out."
-    elif len(untested) == 1:
+    names = [category.name for category in categories]
+    samples = np.array([place for place, category in enumerate(categories) if category.test], np.int64)
+    found = find_pair([names.index(name) for name in pair if name in tested], samples)
+    if found and untested:
         yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."
-    elif untested:
+    elif absent:
+        missing = " and no ".join(absent)
+        yield f"Of the ambiguous pair, this data set has no category {missing}: F1 of the pair is left out."
+    elif pair and not found:
         yield f"The ambiguous pair, {' and '.join(untested)}, has no test samples: F1 of the pair is left out."

@@ -1,9 +1,35 @@
 """Which perturbations a run goes through: Tables 10, 11 and 12."""
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 from pipeline.evaluation.perturbation import Branch, Permutation, Perturbation, Translocation
 from pipeline.params.analysis import PerturbParams
+
+Target: TypeAlias = Literal["roi", "extra_roi", "both"]
+"""Views that are perturbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerturbationKey:
+    """Joins a perturbed evaluation of ours with cells of the paper's tables.
+
+    Permutations of all seeds share a key. Patch size, origin and direction of dy are not part of it: where they differ
+    from the paper's, the cell shows our number and says how it differs.
+    """
+
+    target: Target
+    offset: tuple[int, int] | None = None
+    """(dx, dy) of a translocation in pixels at 224; None for a permutation."""
+
+    @property
+    def kind(self) -> Literal["permutation", "translocation"]:
+        """Patches shuffled, or the picture moved."""
+        return "permutation" if self.offset is None else "translocation"
+
+    def __str__(self) -> str:
+        """Return how result files name it, for instance `translocation by (-30, 63)`."""
+        return f"permutation of {self.target}" if self.offset is None else f"translocation by {self.offset}"
 
 
 class Entry(NamedTuple):
@@ -21,11 +47,9 @@ class Entry(NamedTuple):
         return self.roi if branch == "roi" else self.extra_roi
 
     @property
-    def target(self) -> Literal["roi", "extra_roi", "both"]:
-        """Views that are perturbed."""
-        if self.roi and self.extra_roi:
-            return "both"
-        return "roi" if self.roi else "extra_roi"
+    def key(self) -> PerturbationKey:
+        """What the tables call it."""
+        return PerturbationKey("extra_roi" if not self.roi else "both" if self.extra_roi else "roi", self.offset)
 
 
 def plan_entries(params: PerturbParams, side: int, branches: tuple[Branch, ...]) -> tuple[Entry, ...]:

@@ -87,10 +87,10 @@ def describe_entry(entry: Entry) -> dict[str, object]:
     moved = entry.roi or entry.extra_roi
     permuted = moved if isinstance(moved, Permutation) else None
     shifted = moved if isinstance(moved, Translocation) else None
-    dx, dy = entry.offset or (None, None)
+    dx, dy = entry.key.offset or (None, None)
     return {
-        "kind": "permutation" if permuted else "translocation",
-        "target": entry.target,
+        "kind": entry.key.kind,
+        "target": entry.key.target,
         "seed": permuted.number if permuted else None,
         "patch_size": permuted.patch_size if permuted else None,
         "dx": dx,

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Logits, Targets
+from pipeline.datasets.class_set import find_pair
 from pipeline.datasets.pairing import photo_id_of
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
@@ -39,8 +40,7 @@ class PredictionTable:
     def pair(self, ambiguous: Sequence[str]) -> tuple[int, int] | None:
         """Return the classes of the ambiguous pair; None where the run lacks one, or has samples of neither."""
         known = [self.class_names.index(name) for name in ambiguous if name in self.class_names]
-        has_pair = len(known) == 2 and bool(np.isin(self.targets, known).any())  # noqa: PLR2004 - a pair
-        return (known[0], known[1]) if has_pair else None
+        return find_pair(known, self.targets)
 
     def only(self, sample_ids: Collection[str]) -> "PredictionTable":
         """Return the rows of some samples, in the order they have."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from pipeline.arrays import Targets
+from pipeline.datasets.class_set import find_pair
 from pipeline.escaping import spreadsheet
 from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.evaluation.metrics import (
@@ -80,13 +81,13 @@ def describe_pair(
         photo_ids: Photo of each sample.
         pair: Targets of the ambiguous categories that the run has.
     """
-    among = np.isin(targets, pair)
-    if len(pair) != 2 or not among.any():  # noqa: PLR2004 - a pair
+    among, found = np.isin(targets, pair), find_pair(pair, targets)
+    if found is None:
         numbers = dict.fromkeys(("ambiguous_f1", "ambiguous_top1", "ambiguous_top1_interval"))
         return numbers | {"ambiguous_samples": int(among.sum())}
     of_pair = [photo_ids[row] for row in np.flatnonzero(among).tolist()]
     return {
-        "ambiguous_f1": round(pair_f1(targets, predictions, (pair[0], pair[1])), DIGITS),
+        "ambiguous_f1": round(pair_f1(targets, predictions, found), DIGITS),
         "ambiguous_samples": int(among.sum()),
         "ambiguous_top1": round(top1(targets[among], predictions[among]), DIGITS),
         "ambiguous_top1_interval": _ends((targets == predictions)[among], of_pair),

@@ -7,14 +7,11 @@ from pipeline.console import progress
 from pipeline.evaluation.intervals import Bootstrap, Interval
 from pipeline.params.analysis import EvaluateParams
 from pipeline.reporting.estimates import deviation_of, estimate, samples_of
-from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.judgement import Judgement, judge
-from pipeline.reporting.paper.columns import AMBIGUOUS, MACRO
-from pipeline.reporting.paper.measures import Key
-from pipeline.reporting.paper.source import Paper
+from pipeline.reporting.paper.source import AMBIGUOUS, MACRO, Key, Paper
 from pipeline.reporting.paper_tables import ReportTable, fill, keys_of
-from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.run_files import Evidence, RunFiles
 from pipeline.reporting.summary import Summary
 
 

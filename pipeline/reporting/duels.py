@@ -30,8 +30,8 @@ def compare_duel(duel: Duel, ambiguous: tuple[str, ...], seed: int) -> Compariso
 
 def right_answers(table: PredictionTable, ambiguous: tuple[str, ...]) -> Answers:
     """Return whether a run is right, for the samples of the pair, or for all where there is no pair."""
-    wanted = [table.class_names.index(name) for name in ambiguous] or range(len(table.class_names))
-    rows = np.flatnonzero(np.isin(table.targets, list(wanted))).tolist()
+    pair = table.pair(ambiguous)
+    rows = np.flatnonzero(np.isin(table.targets, pair)).tolist() if pair else range(len(table.targets))
     return {table.sample_ids[row]: bool(table.predictions[row] == table.targets[row]) for row in rows}
 
 

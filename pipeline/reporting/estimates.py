@@ -7,10 +7,10 @@ from jaxtyping import Float64
 
 from pipeline.errors import EvaluationError
 from pipeline.evaluation.intervals import Bootstrap, Interval, f1_intervals, mean_intervals, share_interval
-from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper.grouping import mean_over
-from pipeline.reporting.paper.measures import SCALE, Key, Measure
+from pipeline.reporting.paper.source import SCALE, Key, Measure, PairCell
+from pipeline.reporting.run_files import Evidence
 
 INTERVALS = {
     "macro_f1": "percentile bootstrap over photos",
@@ -60,23 +60,22 @@ def _shares(keys: Iterable[Key], evidence: Mapping[GridRun, Evidence], bootstrap
     found = {}
     for key in keys:
         if key.measure.score in {"top1", "count"}:
-            interval = _share(key.measure, evidence[key.runs[0]], bootstrap)
+            seen, cell = evidence[key.runs[0]], key.measure.cell
+            interval = _count(cell, seen, bootstrap) if cell else _share(key.measure, seen, bootstrap)
             if interval is not None:
                 found[key] = interval
     return found
 
 
 def _share(measure: Measure, seen: Evidence, bootstrap: Bootstrap) -> Interval | None:
-    if measure.score == "count":
-        return _count(measure, seen, bootstrap)
-    answers = seen.answers(measure.detail)
+    answers = seen.answers(measure.perturbation)
     return None if answers is None else share_interval(answers == seen.targets, seen.photo_ids, bootstrap)
 
 
-def _count(measure: Measure, seen: Evidence, bootstrap: Bootstrap) -> Interval | None:
+def _count(cell: PairCell, seen: Evidence, bootstrap: Bootstrap) -> Interval | None:
     if seen.pair is None:
         return None
-    truth, answer = (seen.pair[int(place)] for place in measure.detail.split(" as "))
+    truth, answer = (seen.pair[place] for place in cell)
     rows = np.flatnonzero(seen.targets == truth)
     photo_ids = [seen.photo_ids[row] for row in rows]
     return _scaled(share_interval(seen.predictions[rows] == answer, photo_ids, bootstrap), float(len(rows)))
@@ -102,11 +101,11 @@ def _changes(keys: Sequence[Key], evidence: Mapping[GridRun, Evidence], bootstra
 
 
 def _changes_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> dict[GridRun, Float64[np.ndarray, " N"]]:
-    """Return by run and sample 1 for an answer that a disturbance makes right, -1 for one that it makes wrong."""
+    """Return by run and sample 1 for an answer that a perturbation makes right, -1 for one that it makes wrong."""
     changes = {}
     for run in key.runs:
         seen = evidence[run]
-        answers = seen.answers(key.measure.detail)
+        answers = seen.answers(key.measure.perturbation)
         if answers is not None:
             right = [(predictions == seen.targets).astype(np.float64) for predictions in (seen.predictions, answers)]
             changes[run] = right[1] - right[0]
@@ -114,14 +113,15 @@ def _changes_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> dict[GridRun,
 
 
 def deviation_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> str:
-    """Say how our disturbance differs from the paper's of that name; empty where it does not, or there is none."""
-    found = (evidence[run].deviations.get(key.measure.detail, "") for run in key.runs if run in evidence)
-    return next(filter(None, found), "")
+    """Say how our perturbation differs from the paper's of that name; empty where it does not, or there is none."""
+    perturbation, made = key.measure.perturbation, [evidence[run] for run in key.runs if run in evidence]
+    found = (seen.perturbed.get(perturbation) for seen in made) if perturbation else ()
+    return next((answers.deviation for answers in found if answers and answers.deviation), "")
 
 
 def samples_of(key: Key, evidence: Mapping[GridRun, Evidence]) -> int | None:
     """Return the number of samples behind a count of ours; None for what is no count or was not made."""
-    seen = evidence.get(key.runs[0])
-    if key.measure.score != "count" or seen is None or seen.pair is None:
+    seen, cell = evidence.get(key.runs[0]), key.measure.cell
+    if cell is None or seen is None or seen.pair is None:
         return None
-    return int((seen.targets == seen.pair[int(key.measure.detail[0])]).sum())
+    return int((seen.targets == seen.pair[cell.truth]).sum())

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from pipeline.evaluation.intervals import Interval
 from pipeline.reporting.estimates import INTERVALS
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.measures import DIGITS, UNIT, Key
-from pipeline.reporting.paper.source import Paper, PaperCell, PaperTable
+from pipeline.reporting.paper.source import DIGITS, UNIT, Key, Paper, PaperCell, PaperTable
 
 NOT_RUN = "not run"
 NO_PAIR = "no such pair"
@@ -28,13 +27,13 @@ class TableCell(NamedTuple):
     samples: tuple[int | None, int | None]
     """Of a count: samples behind the paper's and behind ours."""
     deviation: str = ""
-    """How our disturbance of the input differs from the paper's; empty where it does not."""
+    """How our perturbation of the input differs from the paper's; empty where it does not."""
 
     @property
     def comparable(self) -> bool:
         """Tell whether a difference means something.
 
-        Counts out of different totals have none, nor have numbers under a disturbance that is not the paper's.
+        Counts out of different totals have none, nor have numbers under a perturbation that is not the paper's.
         """
         return self.ours is not None and self.samples[0] == self.samples[1] and not self.deviation
 
@@ -75,7 +74,7 @@ class ReportTable(NamedTuple):
 
     @property
     def deviations(self) -> tuple[str, ...]:
-        """Return how our disturbances differ from the paper's, each way once."""
+        """Return how our perturbations differ from the paper's, each way once."""
         return tuple(dict.fromkeys(cell.deviation for cell in self.cells if cell.ours and cell.deviation))
 
     @property
@@ -108,7 +107,7 @@ def fill(
         ours: Our estimates.
         samples: Samples behind our counts.
         made: Runs that were evaluated.
-        deviations: How our disturbances differ from the paper's, where they do.
+        deviations: How our perturbations differ from the paper's, where they do.
     """
 
     def cell(printed: PaperCell) -> TableCell:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pipeline.datasets.pairing import FoodVisible
 from pipeline.errors import ManifestError
 from pipeline.escaping import from_spreadsheet
+from pipeline.evaluation.perturbation_plan import PerturbationKey, Target
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import describe
 from pipeline.params.commands import dvc_command
@@ -62,7 +63,7 @@ class PerturbationEntry(Stored):
 
     kind: Literal["permutation", "translocation"]
     """Patches shuffled, or the picture moved."""
-    target: Literal["roi", "extra_roi", "both"]
+    target: Target
     """Branch whose input is perturbed."""
     seed: int | None
     """Seed of a permutation."""
@@ -86,6 +87,11 @@ class PerturbationEntry(Stored):
     """Share of the photo's pixels that are still in the picture."""
     roi_kept: float | None
     """The same for the pixels of the ROI; None where it was not moved."""
+
+    @property
+    def key(self) -> PerturbationKey:
+        """What the tables call it."""
+        return PerturbationKey(self.target, None if self.dx is None or self.dy is None else (self.dx, self.dy))
 
 
 class PerturbationMetrics(Stored):

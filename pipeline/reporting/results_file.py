@@ -91,7 +91,8 @@ def _table(table: ReportTable) -> dict[str, Any]:
 def _cell(cell: TableCell) -> dict[str, Any]:
     return {
         "runs": [run.name for run in cell.key.runs],
-        **cell.key.measure._asdict(),
+        "score": cell.key.measure.score,
+        "detail": cell.key.measure.detail,
         "paper": cell.paper,
         "ours": None if cell.ours is None else round(cell.ours.value, PLACES),
         "interval": _ends(cell.ours),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.escaping import latex, markdown, spreadsheet
 from pipeline.evaluation.intervals import Interval
-from pipeline.reporting.paper.measures import Score
+from pipeline.reporting.paper.source import Score
 from pipeline.reporting.paper_tables import ReportTable, TableCell
 
 PLACES = 6
@@ -40,9 +40,10 @@ def as_csv(table: ReportTable) -> str:
 
 
 def _fields(cell: TableCell) -> tuple[str | float | int | None, ...]:
-    runs = " ".join(run.name for run in cell.key.runs)
+    runs, measure = " ".join(run.name for run in cell.key.runs), cell.key.measure
     ours = (None, None, None) if cell.ours is None else tuple(round(value, PLACES) for value in cell.ours)
-    return (runs, *cell.key.measure, cell.paper, *ours, cell.difference, *cell.samples, cell.status or cell.deviation)
+    numbers = (cell.paper, *ours, cell.difference, *cell.samples)
+    return (runs, measure.score, measure.detail, *numbers, cell.status or cell.deviation)
 
 
 def as_markdown(table: ReportTable) -> str:

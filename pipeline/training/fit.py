@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
+from pipeline.datasets.class_set import find_pair
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
 from pipeline.training.batches import Source, plan_epoch
 from pipeline.training.epoch import TestPass, test_epoch, train_epoch
@@ -78,11 +77,7 @@ def _train(learner: Learner, course: Course, progress: Progress, witness: Witnes
 
 def _record(progress: Progress, tested: TestPass, course: Course) -> EpochRecord:
     targets, predictions = course.test.targets.numpy(), tested.predictions.numpy()
-    match course.ambiguous:
-        case (first, second) if np.isin(targets, course.ambiguous).any():
-            pair: float | None = pair_f1(targets, predictions, (first, second))
-        case _:
-            pair = None
+    pair = find_pair(course.ambiguous, targets)
     return EpochRecord(
         epoch=progress.epoch + 1,
         learning_rate=progress.tally.rate,
@@ -91,5 +86,5 @@ def _record(progress: Progress, tested: TestPass, course: Course) -> EpochRecord
         test_loss=tested.loss,
         test_top1=top1(targets, predictions),
         test_macro_f1=macro_f1(targets, predictions),
-        test_ambiguous_f1=pair,
+        test_ambiguous_f1=None if pair is None else pair_f1(targets, predictions, pair),
     )

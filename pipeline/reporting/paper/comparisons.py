@@ -6,10 +6,8 @@ from typing import NamedTuple
 from pipeline.evaluation.intervals import wilson
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, NO_SAUCE, GridRun
-from pipeline.reporting.paper.columns import AMBIGUOUS, MACRO, PAIR, TOP1
 from pipeline.reporting.paper.grouping import regroup
-from pipeline.reporting.paper.measures import Key, Measure, answered
-from pipeline.reporting.paper.source import Paper, PaperCell
+from pipeline.reporting.paper.source import AMBIGUOUS, MACRO, PAIR, TOP1, Key, Measure, PairCell, Paper, PaperCell
 
 PROPOSED = GridRun("deit_distilled", "deit_distilled", ALL)
 HALF_F1, HALF_POINT = 0.00005, 0.0005
@@ -45,7 +43,7 @@ def highest_pair_f1(right: tuple[int, int], swapped: tuple[int, int], samples: t
 def counts_of(paper: Paper, run: GridRun) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Return right answers, swapped answers and samples of the pair, as Table 8 prints them."""
     cells = {c.key: c for row in paper.tables[8].rows for c in row.cells}
-    by_cell = {(t, a): cells[Key((run,), Measure("count", answered(t, a)))] for t in (0, 1) for a in (0, 1)}
+    by_cell = {(t, a): cells[Key((run,), Measure("count", cell=PairCell(t, a)))] for t in (0, 1) for a in (0, 1)}
     count = {place: int(cell.value) for place, cell in by_cell.items()}
     samples = tuple(by_cell[t, t].samples or 0 for t in (0, 1))
     return (count[0, 0], count[1, 1]), (count[0, 1], count[1, 0]), (samples[0], samples[1])
@@ -100,7 +98,7 @@ def differences(paper: Paper) -> Iterator[Line]:
         values = {c.key: c.value for row in paper.tables[number].rows for c in row.cells}
         for cell in _cells(paper, (number,), "change"):
             runs, measure = cell.key
-            change = values[Key(runs, Measure("top1", measure.detail))] - values[Key(runs, TOP1)]
+            change = values[Key(runs, Measure("top1", measure.perturbation))] - values[Key(runs, TOP1)]
             what = f"Table {number}, {named(runs[0])}, {measure.detail}"
             yield Line(what, f"{cell.value:+.3f}", f"{change:+.3f}", abs(change - cell.value) < HALF_POINT)
 

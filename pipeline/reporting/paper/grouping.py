@@ -6,8 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.measures import Key
-from pipeline.reporting.paper.source import Paper
+from pipeline.reporting.paper.source import Key, Paper
 
 ValueT = TypeVar("ValueT", float, np.ndarray)
 

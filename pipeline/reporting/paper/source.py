@@ -9,12 +9,153 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from pipeline.evaluation.perturbation_plan import PerturbationKey, Target
 from pipeline.params.run_name import ABSENT
-from pipeline.reporting.grid import ALL, PAPER_NAMES, GridRun
-from pipeline.reporting.paper.columns import COLUMNS, Column
-from pipeline.reporting.paper.measures import Key
+from pipeline.reporting.grid import ALL, NO_SAUCE, PAPER_NAMES, GridRun
+
+Score: TypeAlias = Literal["macro_f1", "ambiguous_f1", "top1", "change", "count"]
+
+SCALE: dict[Score, float] = {"macro_f1": 1.0, "ambiguous_f1": 1.0, "top1": 100.0, "change": 100.0, "count": 1.0}
+"""What a share in [0, 1] is multiplied by to stand in the paper's unit."""
+DIGITS: dict[Score, int] = {"macro_f1": 4, "ambiguous_f1": 4, "top1": 3, "change": 3, "count": 0}
+"""Decimals the paper prints."""
+UNIT: dict[Score, str] = {
+    "macro_f1": "F1 in [0, 1]",
+    "ambiguous_f1": "F1 in [0, 1]",
+    "top1": "per cent",
+    "change": "percentage points",
+    "count": "samples",
+}
+
+
+class PairCell(NamedTuple):
+    """A cell of the ambiguous pair's confusion matrix; classes are numbered 0 and 1."""
+
+    truth: int
+    answer: int
+
+    def __str__(self) -> str:
+        """Return how result files name it."""
+        return f"{self.truth} as {self.answer}"
+
+
+class Measure(NamedTuple):
+    """One number of a run."""
+
+    score: Score
+    """What is scored; `change` is top-1 under a perturbation minus top-1 without, `count` the samples of a cell."""
+    perturbation: PerturbationKey | None = None
+    """What is done to the inputs; None for nothing."""
+    cell: PairCell | None = None
+    """What is counted; None for what is no count."""
+
+    @property
+    def detail(self) -> str:
+        """Return how result files tell measures of one score apart."""
+        return str(self.perturbation or self.cell or "")
+
+
+class Key(NamedTuple):
+    """One number of one run, or its mean over several."""
+
+    runs: tuple[GridRun, ...]
+    """Runs that are averaged."""
+    measure: Measure
+    """What is averaged."""
+
+
+def round_as_paper(value: float, score: Score) -> str:
+    """Return a number in the paper's unit with the paper's decimals."""
+    return f"{value:.{DIGITS[score]}f}"
+
+
+class Column(NamedTuple):
+    """One column as this project shows it; a printed `accuracy (change)` makes two."""
+
+    head: str
+    """Shown above."""
+    name: str
+    """Name of the column in `tables.json`."""
+    part: str | None
+    """Key inside the cell; None where the cell is a number."""
+    classes: str
+    """Class set of the column's runs."""
+    measure: Measure
+    """What is measured."""
+
+
+OFFSETS = ((-30, 63), (60, -85), (37, 139))
+"""Translocations (dx, dy) of equations 6 to 8, in pixels at 224."""
+TARGETS: dict[Target, str] = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
+PAIR = ("ketchup", "chili")
+MACRO, AMBIGUOUS, TOP1 = Measure("macro_f1"), Measure("ambiguous_f1"), Measure("top1")
+
+
+def _f1(prefix: str, head: str, classes: str) -> tuple[Column, ...]:
+    return (
+        Column(f"F1, whole test set{head}", f"{prefix}f1_whole", None, classes, MACRO),
+        Column(f"F1, ambiguous pair{head}", f"{prefix}f1_ketchup_chili", None, classes, AMBIGUOUS),
+    )
+
+
+def _means(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[Column, ...]:
+    return tuple(Column(head, name, None, ALL, Measure("change", key)) for name, (head, key) in names.items())
+
+
+def _perturbed(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[Column, ...]:
+    """Return accuracy and change of every perturbation."""
+    plain = Column("plain", "no_transformation", None, ALL, TOP1)
+    pairs = (
+        (
+            Column(head, name, "top1", ALL, Measure("top1", key)),
+            Column(f"{head}, change", name, "printed_change", ALL, Measure("change", key)),
+        )
+        for name, (head, key) in names.items()
+    )
+    return (plain, *(column for pair in pairs for column in pair))
+
+
+def _counts() -> tuple[Column, ...]:
+    """Return the counts of Table 8; the paper lists right and wrong answers to ketchup, then to chili paste."""
+    cells = ((0, 0), (0, 1), (1, 1), (1, 0))
+    sides = (("sauce_included", "with sauce", ALL), ("sauce_excluded", "without", NO_SAUCE))
+    return tuple(
+        Column(
+            f"{PAIR[truth]} as {PAIR[answer]}, {side}",
+            f"gt_{PAIR[truth]}_pred_{PAIR[answer]}",
+            part,
+            classes,
+            Measure("count", cell=PairCell(truth, answer)),
+        )
+        for truth, answer in cells
+        for part, side, classes in sides
+    )
+
+
+PERMUTED = {f"{target}_permuted": (f"{head} permuted", PerturbationKey(target)) for target, head in TARGETS.items()}
+MOVED = {f"dx{dx}_dy{dy}": (f"dx {dx}, dy {dy}", PerturbationKey("extra_roi", (dx, dy))) for dx, dy in OFFSETS}
+PERMUTED_ROI = PerturbationKey("roi")
+SINGLE = (
+    Column("plain", "no_transformation", None, ALL, TOP1),
+    Column("ROI permuted", "roi_permuted", None, ALL, Measure("top1", PERMUTED_ROI)),
+    Column("change", "printed_decline", None, ALL, Measure("change", PERMUTED_ROI)),
+)
+COLUMNS: dict[int, tuple[Column, ...]] = {
+    2: _f1("", "", ALL),
+    3: _f1("", "", ALL),
+    4: _f1("", "", ALL),
+    5: _means(PERMUTED),
+    6: _means(PERMUTED),
+    7: _means(MOVED),
+    8: _counts(),
+    9: _f1("included_", ", with sauce", ALL) + _f1("excluded_", ", without", NO_SAUCE),
+    10: SINGLE,
+    11: _perturbed(PERMUTED),
+    12: _perturbed(MOVED),
+}
+"""By table of the paper."""
 
 RUN_NAMES = {"vit_b16": "vit", "mixer_b16": "mixer", "deit_b": "deit"}
 """Our name of a backbone by `tables.json`'s, where they differ."""
@@ -126,8 +267,8 @@ def _cell(
 ) -> PaperCell:
     value = row[column.name]
     samples = None
-    if column.measure.score == "count" and truth is not None:
-        samples = truth["ketchup" if column.measure.detail.startswith("0") else "chili_paste"]
+    if column.measure.cell is not None and truth is not None:
+        samples = truth[("ketchup", "chili_paste")[column.measure.cell.truth]]
     return PaperCell(Key(runs, column.measure), float(value if column.part is None else value[column.part]), samples)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets.class_set import EXCLUDED, check_class_sets, select_classes
+from pipeline.datasets.class_set import EXCLUDED, check_class_sets, find_pair, select_classes
 from pipeline.datasets.summary import CategoryCount
 from pipeline.errors import ParamsError
 from pipeline.params.model import ClassSetParams
@@ -100,6 +100,17 @@ def test_an_ambiguous_pair_that_cannot_be_tested_is_said(found: tuple[CategoryCo
     """In one sentence, with what it means for the results."""
     (sentence,) = check_class_sets({"all": class_set(), "other": class_set("bread")}, (*found, *counts(rye=1, oat=1)))
     assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("classes", "targets", "expected"),
+    [((4, 2), [0, 2], (4, 2)), ((4, 2), [2, 4, 4], (4, 2)), ((4, 2), [0, 1], None), ((2,), [2], None), ((), [], None)],
+)
+def test_samples_have_the_pair_if_both_classes_exist_and_either_has_a_sample(
+    classes: tuple[int, ...], targets: list[int], expected: tuple[int, int] | None
+) -> None:
+    """In the order asked for."""
+    assert find_pair(classes, np.array(targets, np.int64)) == expected
 
 
 def test_a_class_set_that_leaves_one_trained_category_is_refused() -> None:

@@ -25,7 +25,7 @@ PARAMS = PerturbParams(
 def test_a_two_branch_run_goes_through_tables_11_and_12() -> None:
     """ROI, extra-ROI and both for each seed, then the corner's identity and the three offsets on the extra-ROI."""
     entries = plan_entries(PARAMS, 224, ("roi", "extra_roi"))
-    assert [entry.target for entry in entries] == ["roi"] * 2 + ["extra_roi"] * 2 + ["both"] * 2 + ["extra_roi"] * 4
+    assert [entry.key.target for entry in entries] == ["roi"] * 2 + ["extra_roi"] * 2 + ["both"] * 2 + ["extra_roi"] * 4
     assert [entry.offset for entry in entries[6:]] == [(0, 0), (-30, 63), (60, -85), (37, 139)]
     assert all(entry.roi is None for entry in entries[6:])
 
@@ -41,13 +41,13 @@ def test_both_permutes_each_view_as_its_own_entry_does() -> None:
 def test_a_lone_roi_branch_is_permuted_only() -> None:
     """Table 10: translocating the ROI could lose all of it."""
     entries = plan_entries(PARAMS, 224, ("roi",))
-    assert [(e.target, e.roi) for e in entries] == [("roi", Permutation(16, 7, n)) for n in range(2)]
+    assert [(e.key.target, e.roi) for e in entries] == [("roi", Permutation(16, 7, n)) for n in range(2)]
 
 
 def test_a_lone_extra_roi_branch_is_permuted_and_moved() -> None:
     """No entry touches the branch that is not there."""
     entries = plan_entries(PARAMS, 224, ("extra_roi",))
-    assert {e.target for e in entries} == {"extra_roi"}
+    assert {e.key.target for e in entries} == {"extra_roi"}
     assert len(entries) == 2 + 4
 
 

@@ -8,24 +8,27 @@ import pytest
 from pipeline.errors import EvaluationError
 from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.perturbation_plan import PerturbationKey
 from pipeline.reporting.estimates import estimate, samples_of
-from pipeline.reporting.evidence import Evidence
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.measures import Key, Measure, answered, permuted
+from pipeline.reporting.paper.source import Key, Measure, PairCell
+from pipeline.reporting.run_files import Evidence, PerturbedPredictions
 
 FEW = Bootstrap(seed=0, resamples=300)
 RUN, OTHER = GridRun.parse("vit+vit-all"), GridRun.parse("deit+deit-all")
 TARGETS = np.array([0, 0, 1, 1, 2, 2])
 PLAIN = np.array([0, 1, 1, 1, 2, 0])
+ROI = PerturbationKey("roi")
 SHUFFLED = np.array([0, 1, 0, 1, 0, 0])
 
 
-def evidence(*, disturbed: Mapping[str, Predictions] | None = None, prefix: str = "") -> Evidence:
+def evidence(*, perturbed: Mapping[PerturbationKey, Predictions] | None = None, prefix: str = "") -> Evidence:
     """Return the evidence of six samples of three photos; class 0 is ketchup, class 1 chili paste."""
     ids = tuple(f"test/{prefix}{row // 2}/{row}" for row in range(6))
     photos = tuple(i.rpartition("/")[0] for i in ids)
-    seen = {permuted("roi"): SHUFFLED} if disturbed is None else disturbed
-    return Evidence(ids, photos, TARGETS, PLAIN, (0, 1), seen)
+    seen = {ROI: SHUFFLED} if perturbed is None else perturbed
+    found = {key: PerturbedPredictions(answers, "") for key, answers in seen.items()}
+    return Evidence(ids, photos, TARGETS, PLAIN, (0, 1), found)
 
 
 def one(measure: Measure, *runs: GridRun, made: Mapping[GridRun, Evidence] | None = None) -> float:
@@ -38,13 +41,13 @@ def one(measure: Measure, *runs: GridRun, made: Mapping[GridRun, Evidence] | Non
     ("measure", "expected"),
     [
         (Measure("top1"), 100 * 4 / 6),
-        (Measure("top1", permuted("roi")), 100 * 2 / 6),
-        (Measure("change", permuted("roi")), -100 * 2 / 6),
+        (Measure("top1", ROI), 100 * 2 / 6),
+        (Measure("change", ROI), -100 * 2 / 6),
         # class 0: 1 hit of 2 and 2 answers; class 1: 2 of 2 and 3; class 2: 1 of 2 and 1
         (Measure("macro_f1"), (2 / 4 + 4 / 5 + 2 / 3) / 3),
         (Measure("ambiguous_f1"), (2 / 4 + 4 / 5) / 2),
-        (Measure("count", answered(0, 1)), 1),
-        (Measure("count", answered(1, 1)), 2),
+        (Measure("count", cell=PairCell(0, 1)), 1),
+        (Measure("count", cell=PairCell(1, 1)), 2),
     ],
 )
 def test_a_hand_computed_case(measure: Measure, expected: float) -> None:
@@ -54,7 +57,7 @@ def test_a_hand_computed_case(measure: Measure, expected: float) -> None:
 
 def test_an_accuracy_and_a_count_have_intervals_over_photos() -> None:
     """Times 100; times the two samples of the class, which are of one photo."""
-    keys = [Key((RUN,), Measure("top1")), Key((RUN,), Measure("count", answered(0, 1)))]
+    keys = [Key((RUN,), Measure("top1")), Key((RUN,), Measure("count", cell=PairCell(0, 1)))]
     seen = evidence()
     found = estimate(keys, {RUN: seen}, FEW)
     share = share_interval(seen.predictions == seen.targets, seen.photo_ids, FEW)
@@ -64,32 +67,32 @@ def test_an_accuracy_and_a_count_have_intervals_over_photos() -> None:
 
 
 def test_a_change_is_paired() -> None:
-    """A disturbance that changes no answer has no interval, however uncertain the accuracy."""
-    key = Key((RUN,), Measure("change", permuted("roi")))
-    found = estimate([key], {RUN: evidence(disturbed={permuted("roi"): PLAIN})}, FEW)[key]
+    """A perturbation that changes no answer has no interval, however uncertain the accuracy."""
+    key = Key((RUN,), Measure("change", ROI))
+    found = estimate([key], {RUN: evidence(perturbed={ROI: PLAIN})}, FEW)[key]
     assert found == (0.0, 0.0, 0.0)
 
 
 def test_a_group_is_the_mean_of_its_runs() -> None:
     """Minus a third for one, nothing for the other."""
-    made = {RUN: evidence(), OTHER: evidence(disturbed={permuted("roi"): PLAIN})}
-    assert one(Measure("change", permuted("roi")), RUN, OTHER, made=made) == pytest.approx(-100 / 6)
+    made = {RUN: evidence(), OTHER: evidence(perturbed={ROI: PLAIN})}
+    assert one(Measure("change", ROI), RUN, OTHER, made=made) == pytest.approx(-100 / 6)
 
 
 def test_what_was_not_run_has_no_number() -> None:
-    """Neither another run, nor a group with it, nor a disturbance that was not tried."""
+    """Neither another run, nor a group with it, nor a perturbation that was not tried."""
     keys = [
         Key((OTHER,), Measure("top1")),
-        Key((RUN, OTHER), Measure("change", permuted("roi"))),
-        Key((RUN,), Measure("change", permuted("both"))),
-        Key((RUN,), Measure("top1", permuted("both"))),
+        Key((RUN, OTHER), Measure("change", ROI)),
+        Key((RUN,), Measure("change", PerturbationKey("both"))),
+        Key((RUN,), Measure("top1", PerturbationKey("both"))),
     ]
     assert estimate(keys, {RUN: evidence()}, FEW) == {}
 
 
 def test_runs_on_other_samples_are_not_averaged() -> None:
     """Their photos cannot be drawn together."""
-    key = Key((RUN, OTHER), Measure("change", permuted("roi")))
+    key = Key((RUN, OTHER), Measure("change", ROI))
     with pytest.raises(EvaluationError, match="different samples"):
         estimate([key], {RUN: evidence(), OTHER: evidence(prefix="x")}, FEW)
 
@@ -97,6 +100,6 @@ def test_runs_on_other_samples_are_not_averaged() -> None:
 def test_a_count_knows_how_many_there_are_to_count() -> None:
     """Other numbers have no total."""
     made = {RUN: evidence()}
-    assert samples_of(Key((RUN,), Measure("count", answered(1, 0))), made) == 2
+    assert samples_of(Key((RUN,), Measure("count", cell=PairCell(1, 0))), made) == 2
     assert samples_of(Key((RUN,), Measure("top1")), made) is None
-    assert samples_of(Key((OTHER,), Measure("count", answered(1, 0))), made) is None
+    assert samples_of(Key((OTHER,), Measure("count", cell=PairCell(1, 0))), made) is None

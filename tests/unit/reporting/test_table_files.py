@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.evaluation.intervals import Interval
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.measures import Key, Measure
-from pipeline.reporting.paper.source import read_paper
+from pipeline.reporting.paper.source import Key, Measure, read_paper
 from pipeline.reporting.paper_tables import NO_PAIR, NOT_RUN, ReportTable, fill, keys_of
 from pipeline.reporting.table_files import as_latex, as_markdown, cell_text, write_tables
 
@@ -56,9 +55,9 @@ def test_counts_of_other_totals_have_no_difference() -> None:
     assert next(found for found in same if found.number == 8).rows[0].cells[0].difference == -2
 
 
-def test_numbers_under_another_disturbance_than_the_papers_have_no_difference() -> None:
+def test_numbers_under_another_perturbation_than_the_papers_have_no_difference() -> None:
     """The number stays, and every form that gives differences says why there is none."""
-    moved = next(key for key in OURS if key.measure.detail.startswith("permutation"))
+    moved = next(key for key in OURS if key.measure.perturbation)
     tables = fill(PAPER, OURS, COUNTS, {MADE}, {moved: "patches are larger"})
     cells = [cell for found in tables for cell in found.cells if cell.key == moved]
     assert cells
@@ -81,7 +80,11 @@ def test_csv_reads_back_equal(tmp_path: Path) -> None:
         assert len(rows) == len(found.cells)
         for row, cell in zip(rows, found.cells, strict=True):
             assert row["runs"].split() == [run.name for run in cell.key.runs]
-            assert (row["score"], row["detail"], row["status"]) == (*cell.key.measure, cell.status)
+            assert (row["score"], row["detail"], row["status"]) == (
+                cell.key.measure.score,
+                cell.key.measure.detail,
+                cell.status,
+            )
             assert float(row["paper"]) == cell.paper
             numbers = [row[name] for name in ("ours", "low", "high")]
             assert [float(n) for n in numbers if n] == pytest.approx(list(cell.ours or ()), abs=1e-6)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.evaluation.perturbation_plan import PerturbationKey
 from pipeline.reporting.grid import ALL, NO_SAUCE, PAPER_RUNS, GridRun
 from pipeline.reporting.paper.grouping import GROUPED, mean_over, regroup
-from pipeline.reporting.paper.measures import Key, Measure, answered, moved, permuted, round_as_paper
-from pipeline.reporting.paper.source import read_paper
+from pipeline.reporting.paper.source import Key, Measure, PairCell, read_paper, round_as_paper
 
 PAPER = read_paper()
 
@@ -26,10 +26,10 @@ def value(run: GridRun, measure: Measure) -> float:
         (GridRun("none", "deit_distilled", ALL), Measure("macro_f1"), 0.2269),
         (GridRun("vit", "mobilenetv2", ALL), Measure("ambiguous_f1"), 0.7905),
         (GridRun("deit_distilled", "deit_distilled", NO_SAUCE), Measure("ambiguous_f1"), 0.7544),
-        (GridRun("mobilenetv2", "none", NO_SAUCE), Measure("count", answered(1, 0)), 5),
-        (GridRun("mobilenetv2", "none", ALL), Measure("change", permuted("roi")), -41.164),
-        (GridRun("deit", "deit_distilled", ALL), Measure("top1", permuted("both")), 29.811),
-        (GridRun("deit", "deit", ALL), Measure("change", moved(-30, 63)), 1.956),
+        (GridRun("mobilenetv2", "none", NO_SAUCE), Measure("count", cell=PairCell(1, 0)), 5),
+        (GridRun("mobilenetv2", "none", ALL), Measure("change", PerturbationKey("roi")), -41.164),
+        (GridRun("deit", "deit_distilled", ALL), Measure("top1", PerturbationKey("both")), 29.811),
+        (GridRun("deit", "deit", ALL), Measure("change", PerturbationKey("extra_roi", (-30, 63))), 1.956),
     ],
 )
 def test_numbers_are_found_by_run_and_measure(run: GridRun, measure: Measure, printed: float) -> None:
