@@ -3,9 +3,12 @@
 import functools
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from pipeline.cli.export import export
 from pipeline.cli.mirror import mirror
@@ -48,9 +51,26 @@ def on_this_machine(command: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
+class Command(TyperCommand):
+    """A command that refuses empty values: `--out "$unset"` would be the folder one is in."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what was typed.
+
+        Raises:
+            ParamsError: If a value is empty.
+        """
+        for before, value in pairwise(["", *args]):
+            if not value or re.fullmatch(r"--[a-z-]+=", value):
+                name = value.rstrip("=") or (before if before.startswith("-") else "argument")
+                raise ParamsError(f"{name} '': an empty value, as an unset variable of a shell gives; name one")
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for command, purpose in COMMANDS.items():
-    app.command(short_help=purpose)(on_this_machine(command))
+    app.command(cls=Command, short_help=purpose)(on_this_machine(command))
 
 
 @app.callback(

@@ -47,5 +47,5 @@ def take(
         if not photo or not number.isdecimal():
             raise ParamsError(f"{choice!r} is not of the form PHOTO=NUMBER, for instance IMG_2.jpg=3")
         picked.setdefault(photo, []).append(int(number))
-    take_proposals(picked, folder, out)
-    typer.echo(f"{folder / 'prompts.csv'}: {len(choices)} added")
+    added = take_proposals(picked, folder, out)
+    typer.echo(f"{folder / 'prompts.csv'}: {added} added")

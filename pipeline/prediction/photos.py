@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import commonpath, exists, isdir
+from os.path import abspath, commonpath, exists, isdir
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -53,7 +53,7 @@ class Readable(Protocol):
 
 
 def photos_among(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
-    """Return the photos that files, folders and URLs name, those of a folder as `photos_in` does.
+    """Return the photos that files, folders and URLs name, those of a folder as `photos_in` does, each once.
 
     Args:
         named: Files, folders and http(s) URLs as they were typed.
@@ -62,7 +62,16 @@ def photos_among(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple
     Raises:
         ParamsError: If a folder holds no photo, a URL is of another scheme, or a name is empty.
     """
-    return tuple(photo for text in named for photo in _meant(text, without))
+    found: dict[str, PhotoSource] = {}
+    for text in named:
+        for photo in _meant(text, without):
+            found.setdefault(_place_of(photo), photo)
+    return tuple(found.values())
+
+
+def _place_of(source: PhotoSource) -> str:
+    """Return what two names of one photo have in common."""
+    return source.url if isinstance(source, PhotoUrl) else abspath(source)  # noqa: PTH100 - `-` and odd names pass, too
 
 
 def _meant(text: str, without: Sequence[Path]) -> tuple[PhotoSource, ...]:
@@ -121,15 +130,13 @@ def photos_in(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]
     ]
     kept = [path for path in files if not is_clutter(path.relative_to(folder))]
     photos = [path for path in kept if path.suffix.lower() in endings]
-    found = tuple(path for path in photos if is_utf8(path))
     below = {path: path.relative_to(folder).as_posix() for path in files}
     unread = [path for path in kept if path.suffix.lower() in HEIF_ENDINGS and path.suffix.lower() not in endings]
     note_ignored([below[path] for path in unread], f"in HEIC; {HEIF_ADVICE}")
-    note_ignored([below[path] for path in photos if not is_utf8(path)], "whose names are not UTF-8; rename them")
     note_ignored([below[path] for path in set(files) - {*photos, *unread}], "that are no photos")
-    if not found:
+    if not photos:
         raise ParamsError(f"{folder}: no photo in this folder; name files, or a folder with JPEG or PNG files")
-    return found
+    return tuple(photos)
 
 
 def _lies_in(path: Path, place: Path) -> bool:
@@ -150,10 +157,13 @@ def open_photo(source: PhotoSource, piped: Readable) -> Image:
     """Decode a photo as stage `pair` does; `-` reads it from `piped`, a URL from the network.
 
     Raises:
-        PhotoError: If it is absent, damaged, no picture or too large, or cannot be fetched.
+        PhotoError: If it is absent, damaged, no picture or too large, cannot be fetched, or has a name that no listing
+            can hold.
     """
     if isinstance(source, PhotoUrl):
         return _fetched(source)
+    if not is_utf8(source):
+        raise PhotoError(f"{source}: its name is not UTF-8; rename the file")
     return read_photo(source) if source != STANDARD_INPUT else _spooled(piped)
 
 

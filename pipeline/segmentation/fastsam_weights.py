@@ -36,8 +36,12 @@ def load_fastsam(path: Path) -> FastSAM:
     Raises:
         WeightsError: If the file is absent, damaged, wants to run code, or holds another network.
     """
-    if not path.is_file() or path.suffix != ".pt":  # it would look for such a file in the network
-        raise WeightsError(f"{path}: no such .pt file; {wanted()}")
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; {wanted()}")
+    if path.suffix != ".pt":  # it would look for such a file in the network
+        raise WeightsError(
+            f"{path}: FastSAM's weights are a file with the ending .pt; rename it if it is, or {wanted()}"
+        )
     if not SAFE_LOAD:
         raise WeightsError("ultralytics was imported before it could be contained; start a new process")
     try:

@@ -1,11 +1,13 @@
 """Photos to start with: plates that the demo draws, since no real photo may be published, or a visitor's own folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.acquisition.layout import note_ignored
 from pipeline.arrays import Image
+from pipeline.datasets.layout import is_utf8
 from pipeline.datasets.prompts import Prompt
 from pipeline.demo.categories import CATEGORY_IDS, CHILI_PASTE, KETCHUP, SAUCE
 from pipeline.demo.menu import menu
@@ -57,9 +59,12 @@ def samples_from(folder: Path) -> tuple[SamplePhoto, ...]:
         ParamsError: If it holds none.
         PhotoError: If one is damaged.
     """
-    return tuple(_own(photos_in(folder)[:MOST]))
+    photos = photos_in(folder)
+    named = [path for path in photos if is_utf8(path)]
+    note_ignored([path.name for path in set(photos) - set(named)], "whose names are not UTF-8; rename them")
+    return tuple(_own(named[:MOST]))
 
 
-def _own(paths: tuple[Path, ...]) -> Iterator[SamplePhoto]:
+def _own(paths: Sequence[Path]) -> Iterator[SamplePhoto]:
     for path in paths:
         yield SamplePhoto(path.stem, read_photo(path), None)

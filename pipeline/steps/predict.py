@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def predict_photos(
         wanted: What is to come out.
 
     A photo is refused for what concerns it alone: it is absent, damaged or unreadable, its region cannot be had, or its
-    pictures cannot be written under its name. What no other photo will escape ends the work.
+    pictures cannot be written under its name. What no other photo will escape ends the work. Either way no picture of
+    that photo stays.
 
     Raises:
         EvaluationError: If a logit or a heat map is not finite.
@@ -55,7 +57,8 @@ def predict_photos(
     named = zip(photos, short_names(photos), strict=True)
     for photo, name in progress(named, total=len(photos), what=f"predict {run.name}", unit="photos"):
         try:
-            foods, error = tuple(_foods(run, finder, photo, name, wanted)), None
+            with _all_or_none() as drawn:
+                foods, error = tuple(_foods(run, finder, photo, name, wanted, drawn)), None
         except (DatasetError, MachineError) as refusal:
             foods, error = (), str(refusal)
         except OSError as failure:
@@ -63,25 +66,45 @@ def predict_photos(
                 raise
             place = failure.filename or photo
             foods, error = (), printable(f"{photo}: {place}: {failure.strerror}; mend that or leave the photo out")
-        yield PhotoRecord(photo=str(photo), run=run.name, temperature=run.temperature, foods=foods, error=error)
+        shown = str(photo).encode(errors="backslashreplace").decode()  # bytes of a name that is no text
+        yield PhotoRecord(photo=shown, run=run.name, temperature=run.temperature, foods=foods, error=error)
 
 
-def _foods(run: Run, finder: RegionFinder, path: PhotoSource, name: str, wanted: Wanted) -> Iterator[Food]:
+@contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Lend a list for the pictures of a photo; remove them if it is refused, the one being written included."""
+    drawn: list[Path] = []
+    try:
+        yield drawn
+    except BaseException:
+        for path in drawn:
+            with suppress(OSError):  # a name that is too long was never written
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _foods(  # noqa: PLR0913, PLR0917 - what one photo is answered from
+    run: Run, finder: RegionFinder, path: PhotoSource, name: str, wanted: Wanted, drawn: list[Path]
+) -> Iterator[Food]:
     photo = open_photo(path, sys.stdin.buffer)
     regions = finder.find(photo, path)
     stems = [f"{name}-{number}" for number in range(1, len(regions) + 1)]
     for first in range(0, len(regions), REGIONS_PER_BATCH):
         part = slice(first, first + REGIONS_PER_BATCH)
-        yield from _judged(run, photo, regions[part], stems[part], wanted)
+        yield from _judged(run, photo, regions[part], stems[part], wanted, drawn)
 
 
-def _judged(run: Run, photo: Image, regions: Sequence[Region], stems: Sequence[str], wanted: Wanted) -> Iterator[Food]:
+def _judged(  # noqa: PLR0913, PLR0917 - as above
+    run: Run, photo: Image, regions: Sequence[Region], stems: Sequence[str], wanted: Wanted, drawn: list[Path]
+) -> Iterator[Food]:
     batch = run.views(photo, [region.mask for region in regions], names=[region.label for region in regions])
     predictions = run.judge(batch)
     heat = heat_pictures(run, batch, predictions) if wanted.heat and wanted.pictures else ((),) * len(regions)
     for region, prediction, looked, stem in zip(regions, predictions, heat, stems, strict=True):
-        drawn: dict[str, str] = {}
+        pictures: dict[str, str] = {}
         if wanted.pictures is not None:
             shown = [*pictures_of(photo, region, prediction), *((f"heat_{h.branch}", h.picture) for h in looked)]
-            drawn = {kind: write_picture(image, wanted.pictures / f"{stem}-{kind}.png") for kind, image in shown}
-        yield food_record(region, prediction, top=wanted.top, pictures=drawn)
+            for kind, image in shown:
+                drawn.append(wanted.pictures / f"{stem}-{kind}.png")
+                pictures[kind] = write_picture(image, drawn[-1])
+        yield food_record(region, prediction, top=wanted.top, pictures=pictures)

@@ -62,8 +62,8 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
     return len(lines)
 
 
-def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: Path) -> None:
-    """Add chosen proposals to `folder/prompts.csv`.
+def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: Path) -> int:
+    """Add chosen proposals to `folder/prompts.csv`, each once; return how many were not there.
 
     Args:
         choices: Numbers of the chosen proposals by name of the photo.
@@ -75,21 +75,24 @@ def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: P
         ParamsError: If nothing was proposed, or a choice is not among the proposals.
     """
     listed = _listed(output / LISTING)
-    wanted = [(photo, number) for photo, numbers in choices.items() for number in numbers]
+    wanted = dict.fromkeys((photo, number) for photo, numbers in choices.items() for number in numbers)
     for photo, number in wanted:
         if (photo, number) not in listed:
             raise ParamsError(f"{output / LISTING}: no proposal {number} for {photo!r}; see {output / SHEET}")
     path = folder / PROMPTS
     text = _text(path)
     _prompts_in(text, path)
+    present = list(csv.reader(io.StringIO(text)))
+    rows = [listed[choice] for choice in wanted if listed[choice] not in present]
     ending = "\r\n" if "\r\n" in text else "\n"
     added = io.StringIO()
     if text and not text.endswith("\n"):
         added.write(ending)
     writer = csv.writer(added, lineterminator=ending)
-    writer.writerows([*([] if text else [COLUMNS]), *(listed[choice] for choice in wanted)])
+    writer.writerows([*([] if text else [COLUMNS]), *rows])
     with path.open("a", encoding="utf-8", newline="") as file:
         file.write(added.getvalue())
+    return len(rows)
 
 
 def _unprompted(folder: Path) -> list[Path]:

@@ -101,3 +101,23 @@ def test_a_device_that_is_not_there_is_not_blamed_on_the_parameters(tmp_path: Pa
     result = CliRunner().invoke(app, ["predict", photo, "--run", str(run), "--box", "1,1,2,2", "--device", "mps"])
     assert isinstance(result.exception, ParamsError)
     assert str(result.exception).startswith("device: 'mps' is not on this machine; choose auto,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["predict", "a.jpg", "--run", "x", "--mask", ""], "--mask"),
+        (["predict", "a.jpg", "--run", "x", "--all", "--out="], "--out"),
+        (["predict", "a.jpg", "--run", "", "--all"], "--run"),
+        (["predict", "", "--run", "x", "--all"], "argument"),
+        (["serve", "--run", "x", "--beside", ""], "--beside"),
+        (["export", "--format", "hf", "--out", ""], "--out"),
+        (["propose", ""], "argument"),
+        (["report", "--out", ""], "--out"),
+    ],
+)
+def test_an_empty_value_is_not_the_folder_one_is_in(arguments: list[str], named: str) -> None:
+    """As `--out "$unset"` gives; a path would take it for `.`."""
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ParamsError)
+    assert str(result.exception).startswith(f"{named} '': an empty value")

@@ -194,6 +194,36 @@ def test_one_photo_s_failure_is_its_own(run: Path, meal: Meal) -> None:
     assert "File name too long" in records[0]["error"]
 
 
+def test_a_photo_named_twice_is_answered_once(run: Path, meal: Meal) -> None:
+    """By itself and by its folder, as typed first."""
+    folder = meal.photo.parent
+    named = (str(folder), str(meal.photo), f"{folder}/../{folder.name}/{meal.photo.name}")
+    (record,) = json.loads(predict(run, *named, *RED_BOX, "--format", "json").stdout)
+    assert record["photo"] == str(meal.photo)
+
+
+def test_a_name_that_is_not_utf_8_is_a_refused_photo(run: Path, meal: Meal) -> None:
+    """With a line of its own, its name escaped."""
+    folder = meal.photo.parent
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(meal.photo.read_bytes())
+    command = ["predict", str(folder), "--run", str(run), *RED_BOX, "--format", "json"]
+    result = CliRunner().invoke(app, command)
+    assert str(result.exception) == "1 of 2 photos refused"
+    records = {record["photo"]: record["error"] for record in json.loads(result.stdout)}
+    odd = f"{folder}/caf\\udce9.png"
+    assert records == {odd: f"{odd}: its name is not UTF-8; rename the file", str(meal.photo): None}
+
+
+def test_a_refused_photo_leaves_no_pictures(run: Path, meal: Meal) -> None:
+    """Those with short names had been written when the longest could not be."""
+    folder = meal.photo.parent
+    long = meal.photo.rename(folder / f"{'x' * 240}.png")  # fits with -1-mask.png, not with -1-extra_roi.png
+    command = ["predict", str(long), "--run", str(run), *RED_BOX, "--out", str(folder / "out")]
+    result = CliRunner().invoke(app, command)
+    assert "File name too long" in str(result.exception)
+    assert list((folder / "out").iterdir()) == []
+
+
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_what_ends_the_work_leaves_a_listing_that_can_be_read(
     run: Path, meal: Meal, failure: BaseException, monkeypatch: pytest.MonkeyPatch
@@ -208,7 +238,7 @@ def test_what_ends_the_work_leaves_a_listing_that_can_be_read(
         return write(image, path)
 
     monkeypatch.setattr(predict_step, "write_picture", filling)
-    photos = (str(meal.photo), str(second), str(meal.photo))
+    photos = (str(meal.photo), str(second), str(write_meal(meal.photo.parent, "third").photo))
     command = ["predict", *photos, "--run", str(run), *RED_BOX, "--format", "json", "--out", str(second.parent / "o")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code != 0

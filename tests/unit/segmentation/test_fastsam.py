@@ -183,3 +183,12 @@ def test_nothing_leaves_the_project(weights: Path, tmp_path: Path, root: Path) -
     done = subprocess.run(command, cwd=places["cwd"], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert [path for place in places.values() for path in place.rglob("*") if path.is_file()] == []
+
+
+def test_a_file_by_another_ending_is_not_called_absent(tmp_path: Path) -> None:
+    """It is there; ultralytics reads only .pt."""
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    with pytest.raises(WeightsError, match=r"w.pth: FastSAM's weights are a file with the ending .pt; rename it"):
+        load_fastsam(tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"absent.pth: no such file"):
+        load_fastsam(tmp_path / "absent.pth")

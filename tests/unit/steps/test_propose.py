@@ -80,6 +80,15 @@ def test_a_person_chooses(photos: Path, tmp_path: Path) -> None:
     assert {Path(entry.photo_path).name for entry in found} == {"open.png", "masked.png", "prompted.png"}
 
 
+def test_what_is_taken_twice_is_there_once(photos: Path, tmp_path: Path) -> None:
+    """In one call or in two; what is said is what was added."""
+    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    assert take_proposals({"open.png": [1, 1]}, photos, tmp_path / "out") == 1
+    once = (photos / "prompts.csv").read_bytes()
+    assert take_proposals({"open.png": [1]}, photos, tmp_path / "out") == 0
+    assert (photos / "prompts.csv").read_bytes() == once
+
+
 def test_clutter_and_unusable_names_are_no_photos(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
