@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from pipeline.arrays import Mask
 from pipeline.datasets.parquet import Layout, read_table
 from pipeline.errors import EmptyMaskError, ManifestError
-from pipeline.imaging.cropped_mask import CroppedMask, Extent
 from pipeline.imaging.decode import MAX_PIXELS
 from pipeline.manifest import FileEntry, Manifest, read_manifest, verified
 from pipeline.stores import Place
@@ -69,22 +68,20 @@ class StoredMask:
         Raises:
             EmptyMaskError: If the mask has no pixel.
         """
-        cropped = CroppedMask.of(mask)
-        if not cropped.crop.size:
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
             raise EmptyMaskError(f"{sample_id}: the mask has no pixel; mend the annotation or leave the sample out")
+        top, left = int(rows[0]), int(columns[0])
+        crop = mask[top : rows[-1] + 1, left : columns[-1] + 1].copy()
         height, width = mask.shape
-        top, _, left, _ = cropped.extent
-        return cls(sample_id, height, width, top, left, cropped.crop.copy(), score, status, prompts)
-
-    def cropped(self) -> CroppedMask:
-        """Return the mask alone, in the same box; nothing is copied."""
-        height, width = self.crop.shape
-        extent = Extent(self.top, self.top + height, self.left, self.left + width)
-        return CroppedMask(self.height, self.width, extent, self.crop)
+        return cls(sample_id, height, width, top, left, crop, score, status, prompts)
 
     def full(self) -> Mask:
         """Return the mask at the size of the photo."""
-        return self.cropped().full()
+        mask = np.zeros((self.height, self.width), np.bool_)
+        height, width = self.crop.shape
+        mask[self.top : self.top + height, self.left : self.left + width] = self.crop
+        return mask
 
 
 def write_mask_file(masks: Sequence[StoredMask], path: Path, metadata: dict[str, str]) -> None:

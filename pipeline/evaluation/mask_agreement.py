@@ -9,7 +9,6 @@ import numpy as np
 from pipeline.arrays import Mask
 from pipeline.datasets.pairing import photo_id_of
 from pipeline.evaluation.intervals import Bootstrap, mean_intervals
-from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.imaging.mask_comparison import boundary_iou, iou
 from pipeline.params.base import Section
@@ -106,7 +105,7 @@ class AgreementSummary(Section):
 def measure(mask: Mask, other: Mask, params: AgreementParams) -> tuple[float, float, float]:
     """Return IoU, boundary IoU and the IoU the models see, of an annotated and another mask; each in [0, 1]."""
     rect = letterbox_rect(*mask.shape, size=params.image_size, geometry=params.geometry)
-    seen = (letterbox_mask(CroppedMask.of(each), size=params.image_size, rect=rect) for each in (mask, other))
+    seen = (letterbox_mask(each, size=params.image_size, rect=rect) for each in (mask, other))
     return iou(mask, other), boundary_iou(mask, other, width=params.boundary), iou(*seen)
 
 

@@ -14,9 +14,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
-from pipeline.imaging.cropped_mask import CroppedMask, Index
+from pipeline.arrays import Mask
 from pipeline.imaging.cutout import CutoutPair, cut_out
-from pipeline.imaging.partial_resize import resize_part
 from pipeline.params.data import Geometry
 
 WHITE = 255
@@ -39,16 +38,9 @@ class Rect(NamedTuple):
     width: int
 
     @property
-    def inside(self) -> Index:
+    def inside(self) -> tuple[slice, slice]:
         """Rows and columns of the photo, an index into the square."""
-        return self.place_of((slice(0, self.height), slice(0, self.width)))
-
-    def place_of(self, part: Index) -> Index:
-        """Return where a part of the fitted photo lies, an index into the square."""
-        rows, columns = part
-        return slice(self.top + rows.start, self.top + rows.stop), slice(
-            self.left + columns.start, self.left + columns.stop
-        )
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def letterbox_rect(height: int, width: int, *, size: int, geometry: Geometry = "exact") -> Rect:
@@ -73,37 +65,28 @@ def letterbox(photo: Pillow.Image, *, size: int, pad: int, rect: Rect | None = N
     It goes where `rect` says, by default where `letterbox_rect` places it.
     """
     rect = rect or letterbox_rect(photo.height, photo.width, size=size)
-    resized = photo.resize((rect.width, rect.height), Pillow.Resampling.BICUBIC)
-    return _framed(np.asarray(resized), rect, size=size, pad=pad)
+    return _framed(_fit(photo, rect), rect, size=size, pad=pad)
 
 
-def letterbox_mask(mask: CroppedMask, *, size: int, rect: Rect | None = None) -> SquareMask:
+def letterbox_mask(mask: Mask, *, size: int, rect: Rect | None = None) -> SquareMask:
     """Resize a mask: True where more than half of a pixel's area is inside.
 
     A mask that has pixels keeps at least one, that of the greatest share, however thin it is.
     """
-    rect = rect or letterbox_rect(mask.height, mask.width, size=size)
-    square = np.zeros((size, size), np.bool_)
-    if not mask.crop.any():
-        return square
-    top, bottom, *_ = extent = mask.extent
-    rows = np.zeros((bottom - top, mask.width), np.float32)
-    rows[:, extent.inside[1]] = mask.crop
-    to = rect.width, rect.height
-    shares, part = resize_part(
-        Pillow.fromarray(rows), extent, Pillow.Resampling.BOX, height=mask.height, to=to, around=0
-    )
+    rect = rect or letterbox_rect(*mask.shape, size=size)
+    shares = Pillow.fromarray(mask.astype(np.float32)).resize((rect.width, rect.height), Pillow.Resampling.BOX)
     covered = np.asarray(shares)
     # Half of a pixel up to the rounding of 32 bit sums counts as half, not as more.
     kept = covered > 0.5 + 1e-5
-    if not kept.any():
+    if mask.any() and not kept.any():
         kept.flat[covered.argmax()] = True
-    square[rect.place_of(part)] = kept
+    square = np.zeros((size, size), np.bool_)
+    square[rect.inside] = kept
     return square
 
 
 def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and between which grays they go
-    photo: Pillow.Image, boxed: Square, mask: CroppedMask, *, fill: int, pad: int, rect: Rect | None = None
+    photo: Pillow.Image, boxed: Square, mask: Mask, *, fill: int, pad: int, rect: Rect | None = None
 ) -> CutoutPair:
     """Cut a photo at full size, then letterbox both views, so that they add up exactly.
 
@@ -125,17 +108,14 @@ def letterbox_cutouts(  # noqa: PLR0913 - a photo, its mask, and where and betwe
     """
     size = boxed.shape[0]
     rect = rect or letterbox_rect(photo.height, photo.width, size=size)
-    roi, extra_roi = _framed(np.uint8(fill), rect, size=size, pad=pad), boxed.copy()
-    if mask.crop.size:
-        kept, part = _resized_roi(photo, mask, rect, fill=fill)
-        place = rect.place_of(part)
-        roi[place] = _within(kept, boxed[place], fill)
-        extra_roi[place] -= roi[place] - np.uint8(fill)  # modulo 256, and what comes out is a gray level
-    return CutoutPair(roi, extra_roi)
+    inside, extra_roi = rect.inside, boxed.copy()
+    kept = _within(_fit(cut_out(photo, mask, fill=fill), rect), boxed[inside], fill)
+    extra_roi[inside] -= kept - np.uint8(fill)  # modulo 256, and what comes out is a gray level
+    return CutoutPair(_framed(kept, rect, size=size, pad=pad), extra_roi)
 
 
 def letterbox_separately(  # noqa: PLR0913 - a photo, its mask, and where and between which grays they go
-    photo: Pillow.Image, mask: CroppedMask, *, size: int, fill: int, pad: int, rect: Rect
+    photo: Pillow.Image, mask: Mask, *, size: int, fill: int, pad: int, rect: Rect
 ) -> CutoutPair:
     """Cut a photo at full size, then letterbox each view on its own, as the released code does.
 
@@ -152,20 +132,12 @@ def letterbox_separately(  # noqa: PLR0913 - a photo, its mask, and where and be
     Returns:
         Two square views, both padded.
     """
-    roi, rest = _framed(np.uint8(fill), rect, size=size, pad=pad), photo
-    if mask.crop.size:
-        kept, part = _resized_roi(photo, mask, rect, fill=fill)
-        roi[rect.place_of(part)] = kept
-        rest = photo.copy()
-        rest.paste((fill, fill, fill), (mask.extent.left, mask.extent.top), Pillow.fromarray(mask.crop))
-    return CutoutPair(roi, letterbox(rest, size=size, pad=pad, rect=rect))
+    views = (cut_out(photo, kept, fill=fill) for kept in (mask, ~mask))
+    return CutoutPair(*(letterbox(view, size=size, pad=pad, rect=rect) for view in views))
 
 
-def _resized_roi(photo: Pillow.Image, mask: CroppedMask, rect: Rect, *, fill: int) -> tuple[Fitted, Index]:
-    """Return part of the resized ROI, and where it lies in the photo; around it is `fill`."""
-    rows, to = cut_out(photo, mask, fill=fill), (rect.width, rect.height)
-    kept, part = resize_part(rows, mask.extent, Pillow.Resampling.BICUBIC, height=mask.height, to=to, around=fill)
-    return np.asarray(kept), part
+def _fit(photo: Pillow.Image, rect: Rect) -> Fitted:
+    return np.asarray(photo.resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
 
 
 def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
@@ -178,7 +150,7 @@ def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
     return clipped
 
 
-def _framed(image: Fitted | np.uint8, rect: Rect, *, size: int, pad: int) -> Square:
+def _framed(image: Fitted, rect: Rect, *, size: int, pad: int) -> Square:
     square = np.full((size, size, 3), pad, np.uint8)
     square[rect.inside] = image
     return square

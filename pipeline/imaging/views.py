@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image as Pillow
 
-from pipeline.imaging.cropped_mask import CroppedMask
+from pipeline.arrays import Mask
 from pipeline.imaging.letterbox import (
     Rect,
     Square,
@@ -33,7 +33,7 @@ class Views(NamedTuple):
 
 
 def views_of(  # noqa: PLR0913 - everything that defines a view
-    photo: Pillow.Image, masks: Iterable[CroppedMask], *, size: int, fill: int, pad: int, geometry: Geometry
+    photo: Pillow.Image, masks: Iterable[Mask], *, size: int, fill: int, pad: int, geometry: Geometry
 ) -> Iterator[Views]:
     """Yield the views of each mask; the photo is resized once.
 

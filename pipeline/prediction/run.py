@@ -14,7 +14,6 @@ from pipeline.arrays import Image, Logits
 from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
 from pipeline.errors import DatasetError, EmptyMaskError
 from pipeline.evaluation.inference import plain_logits, predict
-from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.views import views_of
 from pipeline.models.numerics import pick_device
 from pipeline.models.package import BranchName, RunCard, load_run
@@ -75,8 +74,8 @@ class Run:
         batch = SampleBatch.empty(ids, size=self.card.image_size)
         batch.targets[:] = UNKNOWN
         size, given = self.card.image_size, self.card.preprocessing
-        picture, cropped = Pillow.fromarray(photo), map(CroppedMask.of, masks)
-        cut = views_of(picture, cropped, size=size, fill=given.fill, pad=given.pad, geometry=given.geometry)
+        picture = Pillow.fromarray(photo)
+        cut = views_of(picture, masks, size=size, fill=given.fill, pad=given.pad, geometry=given.geometry)
         for row, views in enumerate(cut):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
         return batch

@@ -8,7 +8,6 @@ import numpy as np
 
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
-from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox_mask
 from pipeline.imaging.mask_comparison import iou
 from pipeline.segmentation.source import Answer, MaskSource
@@ -51,7 +50,7 @@ def grid_of_points(height: int, width: int) -> list[Prompt]:
 def _different(ranked: Sequence[Answer], limit: int) -> list[Answer]:
     kept: list[tuple[Answer, Mask]] = []
     for answer in ranked:
-        small = letterbox_mask(CroppedMask.of(answer.mask), size=COMPARED_SIDE)
+        small = letterbox_mask(answer.mask, size=COMPARED_SIDE)
         if len(kept) < limit and all(iou(small, other) <= SAME for _, other in kept):
             kept.append((answer, small))
     return [answer for answer, _ in kept]

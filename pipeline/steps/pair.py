@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image as Pillow
 
+from pipeline.arrays import Mask
 from pipeline.cluster import RayCluster
 from pipeline.console import progress
 from pipeline.datasets.masks import MaskRows, Masks
@@ -19,7 +20,6 @@ from pipeline.datasets.samples import read_categories, read_samples
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.units import FILES, finish_files
 from pipeline.errors import DatasetError
-from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.views import Views, views_of
 from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.memory import keep_freed_memory
@@ -120,12 +120,12 @@ def _write_file(
     for of_photo in by_photo(planned.samples):
         photo = picture_of(of_photo[0], seen.raw)
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
-        masks_of_photo = (mask.cropped() for mask in stored[row : row + len(of_photo)])
+        masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
         for views in _views(photo, masks_of_photo, params):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
             row += 1
     write_shard(batch, path, metadata)
 
 
-def _views(photo: Pillow.Image, masks: Iterable[CroppedMask], params: PairParams) -> Iterator[Views]:
+def _views(photo: Pillow.Image, masks: Iterable[Mask], params: PairParams) -> Iterator[Views]:
     return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)

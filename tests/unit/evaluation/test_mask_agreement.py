@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.mask_agreement import AgreementRow, choose_shown, group_rows, measure
-from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.params.masks import AgreementParams
 
@@ -65,7 +64,7 @@ def test_models_see_masks_in_their_own_geometry() -> None:
     mask[:, : side // 2], other[:, : side // 3] = True, True
     for geometry in ("exact", "released"):
         rect = letterbox_rect(side, side, size=16, geometry=geometry)
-        seen = [letterbox_mask(CroppedMask.of(each), size=16, rect=rect) for each in (mask, other)]
+        seen = [letterbox_mask(each, size=16, rect=rect) for each in (mask, other)]
         expected = (seen[0] & seen[1]).sum() / (seen[0] | seen[1]).sum()
         params = PARAMS.model_copy(update={"image_size": 16, "geometry": geometry})
         assert measure(mask, other, params)[2] == pytest.approx(expected)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipeline.imaging.cropped_mask import CroppedMask
 from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
 
 
@@ -53,12 +52,12 @@ def test_everything_goes_where_the_rectangle_says() -> None:
     rect = letterbox_rect(side, side, size=224, geometry="released")
     image, mask = np.full((side, side, 3), 200, np.uint8), np.ones((side, side), np.bool_)
     boxed = letterbox(Pillow.fromarray(image), size=224, pad=125, rect=rect)
-    views = letterbox_cutouts(Pillow.fromarray(image), boxed, CroppedMask.of(mask), fill=0, pad=125, rect=rect)
+    views = letterbox_cutouts(Pillow.fromarray(image), boxed, mask, fill=0, pad=125, rect=rect)
     for square in (boxed, views.roi):
         assert (square[0] == 125).all()
         assert (square[:, 0] == 125).all()
         assert (square[1:, 1:] == 200).all()
-    assert letterbox_mask(CroppedMask.of(mask), size=224, rect=rect).sum() == 223**2
+    assert letterbox_mask(mask, size=224, rect=rect).sum() == 223**2
     assert (views.extra_roi[rect.inside] == 0).all()
 
 
@@ -76,7 +75,7 @@ def test_the_mask_is_applied_before_the_resize() -> None:
     image, mask = np.full((64, 64, 3), 200, np.uint8), np.zeros((64, 64), np.bool_)
     mask[:, :34] = True  # ends in the middle of a pixel of 4 x 4
     views = letterbox_cutouts(
-        Pillow.fromarray(image), letterbox(Pillow.fromarray(image), size=16, pad=0), CroppedMask.of(mask), fill=0, pad=0
+        Pillow.fromarray(image), letterbox(Pillow.fromarray(image), size=16, pad=0), mask, fill=0, pad=0
     )
     assert views.roi[8, 8].tolist() == views.extra_roi[8, 8].tolist() == [100, 100, 100]
     assert views.roi[8, 4].tolist() == views.extra_roi[8, 13].tolist() == [200, 200, 200]
@@ -88,7 +87,7 @@ def test_views_stay_close_to_those_of_the_released_code() -> None:
     image, mask = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8), np.zeros((128, 128), np.bool_)
     mask[32:96, 32:96] = True
     views = letterbox_cutouts(
-        Pillow.fromarray(image), letterbox(Pillow.fromarray(image), size=32, pad=0), CroppedMask.of(mask), fill=0, pad=0
+        Pillow.fromarray(image), letterbox(Pillow.fromarray(image), size=32, pad=0), mask, fill=0, pad=0
     )
     released = Pillow.fromarray(image * mask[..., np.newaxis]).resize((32, 32), Pillow.Resampling.BICUBIC)
     np.testing.assert_array_equal(views.roi[11:21, 11:21], np.asarray(released)[11:21, 11:21])
@@ -99,9 +98,9 @@ def test_an_exact_half_is_outside() -> None:
     """More than half of a pixel must be inside the mask, so that mask and complement never overlap."""
     mask = np.zeros((32, 32), np.bool_)
     mask[:, :15] = True
-    assert letterbox_mask(CroppedMask.of(mask), size=16)[0].tolist() == [True] * 7 + [False] * 9
+    assert letterbox_mask(mask, size=16)[0].tolist() == [True] * 7 + [False] * 9
 
 
 def test_an_empty_mask_stays_empty() -> None:
     """Nothing is invented where nothing was."""
-    assert not letterbox_mask(CroppedMask.of(np.zeros((9, 30), np.bool_)), size=16).any()
+    assert not letterbox_mask(np.zeros((9, 30), np.bool_), size=16).any()
