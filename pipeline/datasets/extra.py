@@ -19,7 +19,7 @@ from pipeline.datasets.layout import (
     not_listed,
     stem_of,
 )
-from pipeline.datasets.problems import Problem, ProblemKind
+from pipeline.datasets.problems import MENDS, Problem, ProblemKind
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.errors import DatasetError
 
@@ -59,7 +59,9 @@ def _find_in(folder: _SplitFolder) -> Iterator[PhotoFiles | Problem]:
     prompts: Mapping[str, tuple[Prompt, ...]] = {}
     try:
         prompts = _prompts_by_stem(folder.path) if PROMPTS in files else {}
-    except (ValueError, DatasetError) as error:
+    except ValueError as error:
+        yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, f"{error}; {MENDS[ProblemKind.PROMPTS_UNREADABLE]}")
+    except DatasetError as error:
         yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, str(error).removeprefix(f"{folder.path / PROMPTS}: "))
     for stem, names in photos.items():
         yield _join(folder, names, files.get(stem + MASK, ()), prompts.get(stem, ()))

@@ -54,6 +54,12 @@ MENDS: dict[ProblemKind, str] = {
 }
 """What to do about each kind."""
 
+TOLD = frozenset(
+    {ProblemKind.PHOTO_UNREADABLE, ProblemKind.LABEL_MAP_UNREADABLE, ProblemKind.MASK_UNREADABLE}
+    | {ProblemKind.PROMPTS_UNREADABLE}
+)
+"""Kinds whose findings say themselves what to do, each about its own file."""
+
 NOTES = frozenset({ProblemKind.NOT_LISTED})
 """Kinds that never stop the stage, because no listed photo suffers."""
 
@@ -67,11 +73,12 @@ class Problem:
     file: str
     """Path below data/raw."""
     detail: str
-    """What exactly is wrong with the file."""
+    """What exactly is wrong with the file; of kinds `TOLD`, with what to do."""
 
     def message(self, raw: Path) -> str:
         """Return file, reason and mend in one line, whatever the file name holds."""
-        return printable(f"{raw / self.file}: {self.detail}; {MENDS[self.kind]}")
+        mend = "" if self.kind in TOLD else f"; {MENDS[self.kind]}"
+        return printable(f"{raw / self.file}: {self.detail}{mend}")
 
 
 class ProblemLog:

@@ -12,10 +12,10 @@ from pipeline.arrays import LabelMap
 from pipeline.datasets.categories import BACKGROUND
 from pipeline.datasets.layout import PhotoFiles
 from pipeline.datasets.palettes import UsedPalette, used_palette
-from pipeline.datasets.problems import Problem, ProblemKind
+from pipeline.datasets.problems import MENDS, Problem, ProblemKind
 from pipeline.datasets.prompts import clipped, hull, prompts_json
 from pipeline.datasets.samples import Category, Sample
-from pipeline.errors import PhotoError
+from pipeline.errors import PhotoError, SeveralFoodsError
 from pipeline.imaging.components import Region, region_of, regions_by_value
 from pipeline.imaging.decode import read_binary_mask, read_label_map, read_palette, read_photo
 from pipeline.manifest import sha256_of
@@ -85,7 +85,8 @@ class Scanner:
         return reason or self._annotated(files, label_map, soft=soft, palette=palette)
 
     def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
-        return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: "))
+        mend = f"; {MENDS[kind]}" if isinstance(error, SeveralFoodsError) else ""  # all others say what to do
+        return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: ") + mend)
 
     def _mismatch(self, label_map: LabelMap, height: int, width: int, files: PhotoFiles) -> Problem | None:
         path = str(files.annotation_path)

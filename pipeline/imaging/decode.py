@@ -26,6 +26,8 @@ else:
 
 HEIF_ENDINGS = (".heic", ".heif")
 HEIF_ADVICE = "`pip install pillow-heif` to read it, or convert it to JPEG"
+ANEW = "replace the file or leave it out"
+"""What to do about a file that is none."""
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 """What follows `ftyp` at the start of a HEIC file."""
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", *HEIF)
@@ -186,7 +188,8 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
 
     Raises:
         PhotoError: If the file is absent, damaged, lossy, partly transparent, or holds nothing but dark grays.
-        SeveralFoodsError: If it has several colours, or several values that are all darker than half of white.
+        SeveralFoodsError: If it has several colours, several values that are all darker than half of white, or such
+            values beside white, as a label map with void has.
     """
     with _opened(path, LABEL_MAP_FORMATS, max_pixels) as file:
         picture = file.convert("RGB") if file.mode == "P" else file
@@ -198,8 +201,12 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
     mask = levels > white // 2
     if not mask.any():
         raise _several(path, found.tolist())
-    grays = counts[:-1].sum()
-    return BinaryMask(mask, soft=bool(grays > SOFT_SHARE * mask.sum()))
+    soft = bool(counts[:-1].sum() > SOFT_SHARE * mask.sum())
+    if soft and found[-1] == white and found[-2] <= white // 2:  # of a soft mask, some grays are bright
+        raise SeveralFoodsError(
+            f"{_several(path, found[:-1].tolist())}, and {white}: a label map with void, by its looks"
+        )
+    return BinaryMask(mask, soft)
 
 
 def read_label_map(path: PictureFile) -> LabelMap:
@@ -255,7 +262,7 @@ def _opened(path: PictureFile, formats: tuple[str, ...], max_pixels: int = MAX_P
         refuse_machine_fault(path, error)
         if isinstance(error, RuntimeError) and not str(error).startswith(AVIF_DAMAGE):
             raise MachineError(f"{path}: decoding failed ({error}); run the same command again") from error
-        raise PhotoError(f"{path}: {_complaint(path, formats, error)}; replace the file or leave it out") from error
+        raise PhotoError(f"{path}: {_complaint(path, formats, error)}") from error
 
 
 def _refuse_oversized(file: ImageFile.ImageFile, path: PictureFile, max_pixels: int) -> None:
@@ -274,22 +281,38 @@ def _refuse_oversized(file: ImageFile.ImageFile, path: PictureFile, max_pixels: 
 
 
 def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) -> str:
+    """Say what is wrong with a file and what to do."""
     if isinstance(error, PermissionError):
-        return "not readable by this user"
+        return "not readable by this user; give yourself the right to read it, or leave it out"
     if isinstance(path, Path):
         with path.open("rb") as file:
             start = file.read(64).lstrip()
     else:
         start = path.getvalue()[:64].lstrip()
     if not start:
-        return "an empty file"
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not HEIF:
+        return f"an empty file; {ANEW}"
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not HEIF and formats == PHOTO_FORMATS:
         return f"HEIC, the format of iPhones; {HEIF_ADVICE}"
     if start.startswith(b"<"):
-        return "a web page or other markup instead of a picture"
+        return f"a web page or other markup instead of a picture; {ANEW}"
     if isinstance(error, UnidentifiedImageError):
-        return f"not one of the formats {', '.join(formats)}"
-    return f"damaged ({' '.join(str(error).split())})"
+        if formats == LABEL_MAP_FORMATS and (found := _format(path)):
+            return (
+                f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); save it as PNG"
+            )
+        return f"not one of the formats {', '.join(formats)}; {ANEW}"
+    return f"damaged ({' '.join(str(error).split())}); {ANEW}"
+
+
+def _format(path: PictureFile) -> str | None:
+    """Return the name of a photo's format, if it has one of them."""
+    if isinstance(path, PictureBytes):
+        path.seek(0)
+    try:
+        with Pillow.open(path, formats=PHOTO_FORMATS) as file:
+            return file.format
+    except DECODER_ERRORS:
+        return None
 
 
 def _orientation(file: ImageFile.ImageFile) -> int:
@@ -359,8 +382,8 @@ def _several(path: PictureFile, found: Sequence[object]) -> SeveralFoodsError:
 def _opaque(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
     """Return the values of all channels but alpha, which must hide nothing."""
     if picture.mode not in LABEL_MAP_MODES:
-        raise PhotoError(f"{path}: pixels of mode {picture.mode} hold no ids; write category ids as 8 bit gray")
+        raise PhotoError(f"{path}: pixels of mode {picture.mode} are no whole numbers; save it as 8 bit gray")
     if "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < np.iinfo(np.uint8).max:
-        raise PhotoError(f"{path}: label map with transparent pixels; write it as 8 bit gray without alpha")
+        raise PhotoError(f"{path}: has transparent pixels; save it as 8 bit gray, without alpha channel")
     bands = [number for number, band in enumerate(picture.getbands()) if band != "A"]
     return np.asarray(picture).reshape(picture.height, picture.width, -1)[..., bands]

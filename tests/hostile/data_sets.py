@@ -131,7 +131,7 @@ LABEL_MAPS = {
     "labels-zero-bytes": _labels(b"", says="an empty file"),
     "labels-truncated": _labels(halved(encoded(LABELS, "PNG"))),
     "labels-web-page": _labels(b"<html>", says="a web page"),
-    "labels-jpeg": _labels(encoded(LABELS, "JPEG"), says="not one of the formats PNG"),
+    "labels-jpeg": _labels(encoded(LABELS, "JPEG"), says="a JPEG file"),
     "labels-in-colour": _labels(photo("PNG"), says="in colour"),
     "labels-transparent": _labels(encoded(np.dstack([LABELS] * 4), "PNG"), says="transparent"),
     "labels-float": _labels(encoded(LABELS.astype(np.float32), "TIFF"), says="hold no ids"),

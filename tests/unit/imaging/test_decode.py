@@ -194,7 +194,7 @@ def test_wide_and_equal_channels_are_ids_too(tmp_path: Path, ids: np.ndarray) ->
         (COLOURS, "label map in colour"),
         (np.dstack([RAMP, RAMP, RAMP, RAMP]), "transparent pixels"),
         (RAMP.astype(np.uint16) * 30, "holds the id 690"),
-        (RAMP.astype(np.float32), "pixels of mode F hold no ids"),
+        (RAMP.astype(np.float32), "pixels of mode F are no whole numbers"),
     ],
 )
 def test_pixels_that_are_no_ids_are_refused(tmp_path: Path, ids: np.ndarray, complaint: str) -> None:
@@ -207,8 +207,9 @@ def test_pixels_that_are_no_ids_are_refused(tmp_path: Path, ids: np.ndarray, com
 def test_a_lossy_label_map_is_refused(tmp_path: Path) -> None:
     """JPEG changes ids at every edge."""
     Pillow.fromarray(RAMP).save(tmp_path / "a.jpg")
-    with pytest.raises(PhotoError, match="not one of the formats PNG"):
-        read_label_map(tmp_path / "a.jpg")
+    for read in (read_label_map, read_binary_mask):
+        with pytest.raises(PhotoError, match=r"a.jpg: a JPEG file, .*values .* lossy\); save it as PNG$"):
+            read(tmp_path / "a.jpg")
 
 
 def paletted(indices: np.ndarray, *colours: tuple[int, int, int]) -> Pillow.Image:
@@ -290,6 +291,22 @@ def test_a_label_map_is_no_binary_mask(tmp_path: Path, picture: Pillow.Image, fo
         read_binary_mask(tmp_path / "a.png")
 
 
+def test_a_label_map_with_void_is_no_soft_mask(tmp_path: Path) -> None:
+    """Ids are dark and void is white, which alone would be taken; of a soft mask some grays are bright."""
+    ids = np.zeros((20, 30), np.uint8)
+    ids[2:9, 2:9], ids[2:9, 12:20], ids[12:, :] = 3, 45, 255
+    Pillow.fromarray(ids).save(tmp_path / "a.png")
+    with pytest.raises(SeveralFoodsError, match=r"a.png: holds several foods, 3, 45, and 255: a label map with void"):
+        read_binary_mask(tmp_path / "a.png")
+
+
+def test_a_transparent_mask_is_not_called_a_label_map(tmp_path: Path) -> None:
+    """It is what the caller says it is."""
+    Pillow.fromarray(np.dstack([FOOD * np.uint8(255)] * 4)).save(tmp_path / "a.png")
+    with pytest.raises(PhotoError, match=r"a.png: has transparent pixels; save it as 8 bit gray, without alpha"):
+        read_binary_mask(tmp_path / "a.png")
+
+
 def test_a_label_map_whose_background_is_not_entry_0_is_refused(tmp_path: Path) -> None:
     """Black is background; where it is another entry, indices were reordered. Unused entries do not count."""
     paletted(RAMP % 3, RED, GREEN, BLACK).save(tmp_path / "a.png")
@@ -360,5 +377,5 @@ def test_heic_is_named_with_what_reads_it(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(decode, "HEIF", ())
     monkeypatch.setattr(decode, "PHOTO_FORMATS", ("JPEG", "PNG"))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1MiHEheic" + bytes(100))
-    with pytest.raises(PhotoError, match=r"IMG_1.HEIC: HEIC, .*`pip install pillow-heif`.*convert it to JPEG"):
+    with pytest.raises(PhotoError, match=r"IMG_1.HEIC: HEIC, .*`pip install pillow-heif`.*convert it to JPEG$"):
         read_photo(tmp_path / "IMG_1.HEIC")

@@ -294,6 +294,7 @@ def test_a_photo_at_fault_stops_or_is_left_out_and_listed(raw: RawFolder, fault:
         indexed(raw)
     assert str(raw.path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count("; ") == 2  # what to do, and the policy: each once
     samples, summary = indexed(raw, SKIP)
     assert {sample.photo_id for sample in samples} == {"train/a", "test/c"}
     group = summary.problems[kind.value]
