@@ -1,13 +1,11 @@
 """Run one function over many items on several processes; results come back in the order of the items."""
 
 import os
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from multiprocessing.util import get_temp_dir
 from threading import Thread
 from typing import TypeVar
 
@@ -35,10 +33,9 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
     if workers == 1:
         yield from map(function, items)
         return
-    # forkserver: no thread of this process can leave a lock held in a child.
-    sockets = get_temp_dir()  # made anew or of an earlier pool; a process that is killed cannot remove it itself
-    context = get_context("forkserver")
-    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent, initargs=(sockets,)) as pool:
+    # spawn: `fork` may copy a lock that a thread holds; `forkserver` has its socket in a folder that outlives a kill of
+    # all processes, and in Python 3.11 each of its workers imports everything, too.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -57,14 +54,13 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
                 future.cancel()
 
 
-def _end_with_parent(sockets: str) -> None:
+def _end_with_parent() -> None:
     """End this worker together with the process it works for, which has no way to say so when it is killed."""
-    Thread(target=_await_parent, args=(sockets,), daemon=True).start()
+    Thread(target=_await_parent, daemon=True).start()
 
 
-def _await_parent(sockets: str) -> None:
+def _await_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
-    shutil.rmtree(sockets, ignore_errors=True)
     os._exit(1)

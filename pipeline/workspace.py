@@ -3,18 +3,20 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline.claims import claimed
+from filelock import FileLock, Timeout
+
 from pipeline.errors import BusyError
 
 DVC_STAGE = "DVC_STAGE"
 """Variable in which DVC names the stage it runs."""
 CLAIMED = "RVERNET_CLAIMED"
-"""Variable in which a stage tells the processes it starts that it holds the claim for them."""
+"""Variable in which a stage tells the processes it starts that it holds the lock for them."""
 DONE = "done"
 """Mark of work that is finished and published, but perhaps not yet recorded by DVC."""
 RECORD = Path("dvc.lock")
@@ -35,6 +37,34 @@ def unfinished_root() -> Path:
 
 
 @contextmanager
+def file_lock(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock while the block runs; the operating system releases it when the process ends, however it ends.
+
+    Args:
+        path: Lock file; made if absent, never removed, holds the process and the host that took the lock last.
+        what: Result that is locked, for the message.
+
+    Raises:
+        BusyError: If another process holds the lock; the message names it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(path, blocking=False, fallback_to_soft=False).acquire()
+    except Timeout as error:
+        raise BusyError(f"{what}: another process is at work here{_advice(path.read_text('utf-8'))}") from error
+    with held:
+        path.write_text(f"{os.getpid()} {platform.node()}", encoding="utf-8")
+        yield
+
+
+def _advice(holder: str) -> str:
+    process, _, host = holder.partition(" ")
+    if not process:
+        return "; wait for it, then run the same command again"
+    return f" ({process} on {host}); wait for it, or stop it by `kill {process}`, then run the same command again"
+
+
+@contextmanager
 def stage_claimed() -> Iterator[None]:
     """Keep every other process off the outputs of the stage that DVC runs here; does nothing outside of DVC.
 
@@ -47,7 +77,7 @@ def stage_claimed() -> Iterator[None]:
     if stage is None or os.environ.get(CLAIMED) == stage:
         yield
         return
-    with claimed(Path(".unfinished/stages") / f"{stage}.lock", f"stage {stage}"):
+    with file_lock(Path(".unfinished/stages") / f"{stage}.lock", f"stage {stage}"):
         sweep()
         yield
 
@@ -70,7 +100,7 @@ def unfinished(stage: str, *identity: str) -> Iterator[Path]:
     sweep()
     key = hashlib.sha256("\n".join([*identity, code_sha256(stage)]).encode()).hexdigest()[:16]
     folder = unfinished_root() / f"{stage}-{key}"
-    with claimed(_lock(folder), str(folder)):
+    with file_lock(_lock(folder), str(folder)):
         folder.mkdir(exist_ok=True)
         (folder / DONE).unlink(missing_ok=True)
         yield folder
@@ -111,7 +141,7 @@ def sweep() -> None:
     what was not recorded by now, because DVC was killed, becomes unfinished work.
     """
     for mark in sorted(unfinished_root().glob(f"*/{DONE}")):
-        with suppress(BusyError), claimed(_lock(mark.parent), str(mark.parent)):
+        with suppress(BusyError), file_lock(_lock(mark.parent), str(mark.parent)):
             if not mark.exists():
                 continue
             if RECORD.exists() and RECORD.stat().st_mtime_ns > mark.stat().st_mtime_ns:

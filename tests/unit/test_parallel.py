@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import neg
 from pathlib import Path
 
@@ -34,16 +34,20 @@ def test_a_killed_worker_is_one_line_with_what_to_do() -> None:
         list(map_ordered(kill_this_process, range(3), workers=2))
 
 
-def test_workers_end_with_a_parent_that_is_killed_and_leave_no_folder(root: Path, tmp_path: Path) -> None:
-    """They would wait for work for ever, and their sockets' folder would stay."""
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["parent", "group"])
+def test_workers_end_with_a_parent_that_is_killed_and_leave_no_folder(
+    kill: Callable[[int, int], None], root: Path, tmp_path: Path
+) -> None:
+    """They would wait for work for ever; and after a kill of the whole group nobody is left to remove a folder."""
     command, env = [sys.executable, "-c", ENDLESS], os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=env) as parent:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=root, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True
+    ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "working\n"
-        assert list(tmp_path.glob("pymp-*"))
         family = psutil.Process(parent.pid).children(recursive=True)
         assert len(family) >= 3
-        parent.kill()
+        kill(parent.pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert list(tmp_path.iterdir()) == []

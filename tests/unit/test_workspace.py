@@ -4,12 +4,24 @@ import errno
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import BusyError
-from pipeline.workspace import DONE, publish, stage_claimed, unfinished
+from pipeline.workspace import DONE, file_lock, publish, stage_claimed, unfinished
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.workspace import file_lock
+with file_lock(Path(sys.argv[1]), "it"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -165,3 +177,34 @@ def test_publishing_replaces_what_was_there(tmp_path: Path) -> None:
         (tmp_path / name / name).write_text(name)
     publish(tmp_path / "new", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+
+
+@pytest.fixture
+def holder(tmp_path: Path, root: Path) -> "subprocess.Popen[str]":
+    """Return a process that holds a lock."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a.lock")]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_process_in_the_way_is_named_with_what_stops_it(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """Whoever meets a lock learns whose it is; once that process is killed, however hard, the lock is free."""
+    message = (
+        rf"it: another process is at work here \({holder.pid} on .+\); wait for it, or stop it by `kill {holder.pid}`"
+    )
+    with pytest.raises(BusyError, match=message), file_lock(tmp_path / "a.lock", "it"):
+        pass
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    with file_lock(tmp_path / "a.lock", "it"):
+        assert (tmp_path / "a.lock").read_text().split()[0] == str(os.getpid())
+
+
+def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+    """And other locks never were taken."""
+    with pytest.raises(ZeroDivisionError), file_lock(tmp_path / "a.lock", "it"), file_lock(tmp_path / "b.lock", "that"):
+        raise ZeroDivisionError
+    with file_lock(tmp_path / "a.lock", "it"):
+        pass
