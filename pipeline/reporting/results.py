@@ -34,8 +34,8 @@ class EvaluationMetrics(Stored):
     """Test samples."""
     top1: float
     """Share of right predictions."""
-    top1_interval: tuple[float, float]
-    """95 % interval over photos."""
+    top1_interval: tuple[float, float] | None = None
+    """95 % interval over photos; None in files of earlier versions."""
     macro_f1: float
     """Mean F1 over classes that occur in targets or predictions, as in the paper."""
     macro_f1_all: float
@@ -46,8 +46,8 @@ class EvaluationMetrics(Stored):
     """Test samples of the ambiguous pair."""
     ambiguous_top1: float | None
     """Share of right predictions among them."""
-    ambiguous_top1_interval: tuple[float, float] | None
-    """95 % interval over photos."""
+    ambiguous_top1_interval: tuple[float, float] | None = None
+    """95 % interval over photos; None without the pair and in files of earlier versions."""
     ece: float
     """Expected calibration error of calibrated probabilities."""
     majority_rate: float

@@ -61,8 +61,8 @@ class RunSummary(Section):
     epoch: int
     samples: int
     top1: float
-    top1_interval: Interval
-    """95 % interval over photos."""
+    top1_interval: Interval | None
+    """95 % interval over photos; None for a run that an earlier version evaluated."""
     macro_f1: float
     macro_f1_all: float
     ambiguous_f1: float | None
