@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(number: int, what: str, many: str = "") -> str:
+    """Return a number and what it counts: `1 file`, `2 files`; `many` is for what takes no s: `2 entries`."""
+    return f"{number:,} {what if number == 1 else many or f'{what}s'}"
+
+
 class PipelineError(Exception):
     """Base of every error raised on purpose; shown as one line, without a traceback."""
 

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli.paths import check_output, check_run
+from pipeline.cli.paths import check_output
 from pipeline.errors import ParamsError
+from pipeline.models.run_folder import check_run
 from pipeline.processor import core_count
 from pipeline.stores import place_of
 

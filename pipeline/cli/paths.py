@@ -3,40 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.errors import ManifestError, ParamsError
-from pipeline.params.commands import dvc_command
-
-RUN_CARD, WEIGHTS = "run.json", "model.safetensors"
-RUNS = Path("data/runs")
-"""Where the graph writes runs."""
-
-
-def check_run(folder: Path, option: str = "--run") -> None:
-    """See to it that a folder holds a finished run.
-
-    Args:
-        folder: As typed.
-        option: What named it, for the message.
-
-    Raises:
-        ManifestError: If it holds none, for instance because it holds several in folders of their own.
-    """
-    card = folder / RUN_CARD
-    if card.is_file() and (folder / WEIGHTS).is_file():
-        return
-    runs = sorted(path.parent.name for path in folder.glob(f"*/{RUN_CARD}")) if folder.is_dir() else []
-    if runs:
-        raise ManifestError(
-            f"{option} {folder}: a folder of {len(runs)} runs, not a run; name one, for instance {folder / runs[0]}"
-        )
-    if not folder.is_dir():
-        said = f"{folder}: {'a file' if folder.exists() else 'no such folder'}"
-    else:
-        said = f"{folder / WEIGHTS if card.is_file() else card}: absent"
-    made = f"; {dvc_command(f'train@{folder.name}')} makes it" if folder.parent == RUNS else ""
-    raise ManifestError(
-        f"{option} {said}; name the folder of a finished run, for instance {RUNS / 'vit+vit-all'}{made}"
-    )
+from pipeline.errors import ParamsError
 
 
 def check_output(folder: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.devices import Device
-from pipeline.cli.paths import check_output, check_run
+from pipeline.cli.paths import check_output
 from pipeline.console import note
 from pipeline.errors import ParamsError, PhotoError
+from pipeline.models.run_folder import check_run
 from pipeline.prediction.photos import base_of, may_exist, photos_among
 from pipeline.prediction.prompting import parse_prompt
 from pipeline.prediction.record import Format, PhotoRecord, written

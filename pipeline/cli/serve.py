@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.devices import Device
-from pipeline.cli.paths import check_run
 from pipeline.errors import ParamsError
+from pipeline.models.run_folder import check_run
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.prediction.sources import MaskMethod, open_method
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ManifestError, refuse_machine_fault
+from pipeline.params.commands import dvc_command
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
 """What pyarrow raises on damaged files."""
@@ -19,12 +20,12 @@ def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
     Raises:
         MachineError: If the disk does not answer or too many files are open, which says nothing about the file.
     """
-    reason = " ".join(str(error).split())
+    reason, again = " ".join(str(error).split()), dvc_command(stage, again=True)
     if isinstance(error, MemoryError):  # the machine's, or a damaged file claims to be larger than it is
-        advice = f"free memory and run the same command again; if that does not help, run `dvc repro -f {stage}`"
+        advice = f"free memory and run the same command again; if that does not help, run {again}"
         return ManifestError(f"{path}: not enough memory for what it says to hold ({reason}); {advice}")
     refuse_machine_fault(path, error)
-    return ManifestError(f"{path}: not a readable Parquet file ({reason}); run `dvc repro -f {stage}`")
+    return ManifestError(f"{path}: not a readable Parquet file ({reason}); run {again}")
 
 
 def check_row_counts(footer: pq.FileMetaData) -> None:

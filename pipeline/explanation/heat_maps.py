@@ -17,6 +17,7 @@ from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.errors import ManifestError
 from pipeline.evaluation.perturbation import Branch
 from pipeline.params.analysis import ExplainParams
+from pipeline.params.commands import dvc_command
 
 SCHEMA_VERSION = 1
 FILE = "heat_maps.parquet"
@@ -91,11 +92,12 @@ def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
     try:
         table = read_sound(path)
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run `dvc repro {stage}`") from error
+        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except DAMAGE as error:
         raise damaged(path, error, stage) from error
     if not table.schema.equals(SCHEMA):
-        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f {stage}`")
+        again = dvc_command(stage, again=True)
+        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run {again}")
     return tuple(_heat_map(row) for row in table.to_pylist())
 
 

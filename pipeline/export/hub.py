@@ -14,7 +14,8 @@ from pipeline.errors import ManifestError
 from pipeline.export.cards import card_text
 from pipeline.export.scores import Scores, read_scores
 from pipeline.models.card import WEIGHTS
-from pipeline.models.package import RUN_CARD, RunCard
+from pipeline.models.package import RunCard
+from pipeline.models.run_folder import RUN_CARD
 from pipeline.params.base import describe
 from pipeline.prediction.run import open_run
 

@@ -296,11 +296,9 @@ def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) ->
     if start.startswith(b"<"):
         return f"a web page or other markup instead of a picture; {ANEW}"
     if isinstance(error, UnidentifiedImageError):
-        if formats == LABEL_MAP_FORMATS and (found := _format(path)):
-            return (
-                f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); save it as PNG"
-            )
-        return f"not one of the formats {', '.join(formats)}; {ANEW}"
+        found = _format(path) if formats == LABEL_MAP_FORMATS else None
+        lossy = f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); save it as PNG"
+        return lossy if found else f"not one of the formats {', '.join(formats)}; {ANEW}"
     return f"damaged ({' '.join(str(error).split())}); {ANEW}"
 
 

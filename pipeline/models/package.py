@@ -1,6 +1,5 @@
 """A finished run as a small, open package: `model.safetensors` and `run.json`, enough to classify on any machine."""
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,16 +17,13 @@ from pipeline.manifest import sha256_of
 from pipeline.models.backbone import Branch, build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard
 from pipeline.models.numerics import seeded
+from pipeline.models.run_folder import RUN_CARD, no_run, remedy
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.models.state_dicts import write_tensors
 from pipeline.models.student import build_student
 from pipeline.params.base import Name, Section, describe
-from pipeline.params.commands import dvc_command
 from pipeline.params.model import TrainParams
-from pipeline.params.run_name import RUN_NAME
 from pipeline.params.variation import DistillationKind
-
-RUN_CARD = "run.json"
 
 BranchName: TypeAlias = ViewName
 
@@ -194,17 +190,17 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     card = read_run_card(folder)
     path = folder / WEIGHTS
     if not path.is_file() or sha256_of(path) != card.weights_sha256:
-        raise ManifestError(f"{path}: absent or not the file run.json describes; {_remedy(folder, again=True)}")
+        raise ManifestError(f"{path}: absent or not the file run.json describes; {remedy(folder, again=True)}")
     try:
         model = build_run(card, {})
     except ModelError as error:
-        raise ManifestError(f"{folder / RUN_CARD}: {error}; {_remedy(folder, again=True)}") from error
+        raise ManifestError(f"{folder / RUN_CARD}: {error}; {remedy(folder, again=True)}") from error
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
         refuse_machine_fault(path, error)
         text = " ".join(str(error).split())
-        raise ManifestError(f"{path}: does not fit the model ({text}); {_remedy(folder, again=True)}") from error
+        raise ManifestError(f"{path}: does not fit the model ({text}); {remedy(folder, again=True)}") from error
     return model.to(device).eval(), card
 
 
@@ -218,33 +214,6 @@ def read_run_card(folder: Path) -> RunCard:
     try:
         return RunCard.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        if runs := _runs_in(folder):
-            raise ManifestError(f"{folder}: a folder of runs; name one of them: {', '.join(runs)}") from error
-        near = difflib.get_close_matches(folder.name, _runs_in(folder.parent), n=1, cutoff=0.85)
-        meant = f" (did you mean {folder.parent / near[0]}?)" if near else ""
-        raise ManifestError(f"{path}: absent{meant}; {_remedy(folder)}") from error
+        raise no_run(folder) from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: {describe(error)}; {_remedy(folder, again=True)}") from error
-
-
-def _runs_in(folder: Path) -> list[str]:
-    return sorted(path.parent.name for path in folder.glob(f"*/{RUN_CARD}"))
-
-
-def _remedy(folder: Path, *, again: bool = False) -> str:
-    """Say what to do about a package that is not there or damaged, going by where it lies."""
-    stage = stage_of(folder)
-    if stage is None:
-        return f"give the folder of a finished run, with {RUN_CARD} and {WEIGHTS}"
-    return f"run {dvc_command(stage, again=again)}" + " or `dvc pull`" * (not again)
-
-
-def stage_of(folder: Path) -> str | None:
-    """Return the DVC stage that makes a package, going by where it lies; None where no stage writes."""
-    if folder.parent.name == "repeats":
-        return f"repeat@{folder.name}"
-    if folder.parent.parent.name == "distilled":
-        return f"distill@{folder.parent.name}"
-    if folder.parent.name == "runs" and RUN_NAME.fullmatch(folder.name):
-        return f"train@{folder.name}"
-    return None
+        raise ManifestError(f"{path}: {describe(error)}; {remedy(folder, again=True)}") from error

@@ -13,6 +13,7 @@ from pipeline.evaluation.metrics import Predictions
 from pipeline.evaluation.perturbation_plan import PerturbationKey, scale_offset
 from pipeline.evaluation.perturbed_results import read_perturbed
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
+from pipeline.params.commands import dvc_command
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.reporting.results import (
     ClassScore,
@@ -116,7 +117,9 @@ class RunFiles:
             return {}
         rows, stored = read_perturbed(path), pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
         if tuple(stored) != tuple(sample_ids) or len(rows) != len(entries):
-            raise ManifestError(f"{path}: not about the samples of the run's evaluation; run `dvc repro perturb@{run}`")
+            raise ManifestError(
+                f"{path}: not about the samples of the run's evaluation; run {dvc_command(f'perturb@{run}')}"
+            )
         side = self.record(run).image_size
         found: dict[PerturbationKey, PerturbedPredictions] = {}
         for entry, predictions in zip(entries, rows, strict=True):

@@ -20,7 +20,8 @@ from pipeline.errors import ManifestError, PipelineError
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.models.card import CARD, read_card, write_card
-from pipeline.models.package import RUN_CARD, load_run
+from pipeline.models.package import load_run
+from pipeline.models.run_folder import RUN_CARD
 from pipeline.models.state_dicts import read_tensors
 from pipeline.params.base import load_settings
 from pipeline.params.model import TrainParams

@@ -17,7 +17,8 @@ from pipeline.acquisition.archive import extract_archive
 from pipeline.acquisition.entries import ArchiveLimits
 from pipeline.errors import PipelineError
 from pipeline.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verified, write_manifest
-from pipeline.models.package import RUN_CARD, RunCard, read_run_card
+from pipeline.models.package import RunCard, read_run_card
+from pipeline.models.run_folder import RUN_CARD
 from pipeline.params.study import Study, load_study
 from pipeline.steps.configure import sections
 from tests.judged_run import run_card

@@ -165,7 +165,7 @@ def test_a_mistyped_path_is_refused_before_torch_is_loaded(run: Path, meal: Meal
     """Which takes seconds; the message names what was typed."""
     runs, photo, out = run.parent, str(meal.photo), str(meal.photo)
     for words, arguments in {
-        f"--run {runs}: a folder of 1 runs, not a run; name one, for instance {run}": (photo, "--run", str(runs)),
+        f"--run {runs}: a folder of 1 run, not a run; name one, for instance {run}": (photo, "--run", str(runs)),
         "--run absent: no such folder": (photo, "--run", "absent"),
         f"--run {photo}: a file": (photo, "--run", photo),
         "https://example.org/run: run is a file or folder": (photo, "--run", "https://example.org/run"),

@@ -65,7 +65,9 @@ def test_a_table_reads_back_as_it_was_written(tmp_path: Path) -> None:
         assert dataclasses.astuple(dataclasses.replace(read, **blank))[:-1] == dataclasses.astuple(written)[:-1]
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "absent; run `dvc repro explain@"), (b"x", "not a readable")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "absent; run `dvc exp run .* explain@"), (b"x", "not a readable")]
+)
 def test_an_absent_or_damaged_table_names_the_stage(tmp_path: Path, content: bytes | None, message: str) -> None:
     """So that the reader knows what to run."""
     path = tmp_path / "deit+none-all" / FILE

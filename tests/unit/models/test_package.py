@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pipeline.errors import ManifestError
-from pipeline.models.package import RUN_CARD, build_run, load_run, save_run
+from pipeline.models.package import build_run, load_run, save_run
 from pipeline.models.pixels import to_tensor
+from pipeline.models.run_folder import RUN_CARD
 from tests.judged_run import random_batch, run_card, write_small_run
 
 
@@ -55,13 +56,16 @@ def test_a_run_that_is_not_there_is_looked_for(tmp_path: Path) -> None:
     for name in ("deit+none-all", "vit+none-all"):
         write_small_run(tmp_path / "data/runs" / name, ("roi",))
     for folder, message in (
-        ("data/runs", r"data/runs: a folder of runs; name one of them: deit\+none-all, vit\+none-all$"),
+        ("data/runs", r"data/runs: a folder of 2 runs, not a run; name one, for instance .*data/runs/deit\+none-all$"),
         (
             "data/runs/vit+non-all",
-            r"run.json: absent \(did you mean .*/data/runs/vit\+none-all\?\); run `dvc exp run -S ",
+            r"non-all: no such folder \(did you mean .*/data/runs/vit\+none-all\?\); run `dvc exp run -S ",
         ),
-        ("data/runs/mixer+none-all", r"run.json: absent; run `dvc repro train@mixer\+none-all` or `dvc pull`$"),
-        ("data", r"data/run.json: absent; give the folder of a finished run, with run.json and model.safetensors$"),
+        ("data/runs/mixer+none-all", r"none-all: no such folder; run `dvc repro train@mixer\+none-all` or `dvc pull`$"),
+        (
+            "data",
+            r"data/run.json: absent; name the folder of a finished run, which holds run.json and model.safetensors$",
+        ),
     ):
         with pytest.raises(ManifestError, match=message):
             load_run(tmp_path / folder, "cpu")

@@ -8,7 +8,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pipeline.models.package import RUN_CARD, RunPlan, build_run, load_run, save_run
+from pipeline.models.package import RunPlan, build_run, load_run, save_run
+from pipeline.models.run_folder import RUN_CARD
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.study import Study, load_study
 from pipeline.steps.weights import describe_backbone

@@ -13,6 +13,8 @@ from pipeline.params.commands import dvc_command
         ("index", "`dvc repro index`"),
         ("train@vit+vit-all", "`dvc repro train@vit+vit-all`"),
         ("evaluate@mixer+vit-all", "`dvc exp run -S roi=mixer -S extra_roi=vit -S classes=all evaluate@mixer+vit-all`"),
+        ("explain@vit+vit-all", "`dvc repro explain@vit+vit-all`"),
+        ("explain@deit+none-all", "`dvc exp run -S roi=deit -S extra_roi=none -S classes=all explain@deit+none-all`"),
         ("mask_weights@sam", "`dvc exp run -S masks.source=sam mask_weights@sam`"),
         ("segment@annotation", "`dvc repro segment@annotation`"),
     ],
