@@ -1,11 +1,16 @@
 """The schema every section of `params.yaml` derives from, and how a stage reads its settings."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ParamsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def _printable(name: str) -> str:
@@ -38,6 +43,31 @@ class ReadsOutside(Section):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+MOST_SHOWN = 60
+"""Characters of a wrong value that a message repeats."""
+MAPPING = "names, each with its value"
+ALLOWED = {
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of {max_length} or fewer",
+    "dict_type": MAPPING,
+    "model_type": MAPPING,
+}
+"""What a key takes, by pydantic's name of the error."""
+OTHERWISE = {"missing": "is absent", "extra_forbidden": "is not known"}
+"""Errors that no value can mend."""
 
 
 def load_settings(schema: type[SectionT], path: Path) -> SectionT:
@@ -55,5 +85,15 @@ def load_settings(schema: type[SectionT], path: Path) -> SectionT:
 
 
 def describe(error: ValidationError) -> str:
-    """Say in one line which keys are wrong and why, without pydantic's links."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
+    """Say in one line and in plain words which keys are wrong and why."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {in_words([e])}" for e in error.errors())
+
+
+def in_words(errors: Sequence["ErrorDetails"]) -> str:
+    """Say what was given for one key and what is allowed, each of which an error rules out."""
+    kinds = [(error["type"], error.get("ctx", {})) for error in errors]
+    allowed = [ALLOWED[kind].format(**context) for kind, context in kinds if kind in ALLOWED]
+    if allowed:
+        given = json.dumps(errors[0]["input"], ensure_ascii=False, default=str)
+        return f"{given[:MOST_SHOWN]} is given, allowed is {' or '.join(dict.fromkeys(allowed))}"
+    return "; ".join(OTHERWISE.get(e["type"], e["msg"].removeprefix("Value error, ")) for e in errors)

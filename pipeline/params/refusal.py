@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
+from pipeline.params.base import OTHERWISE, in_words
 from pipeline.url_secrets import VARIABLE, holds_secret
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ def refusal_of_schema(error: ValidationError, path: Path, above: tuple[str, ...]
     file = _read(path)
     found = [((*above, *entry["loc"]), entry) for entry in error.errors()]
     written = [(key, entry) for key, entry in found if _line(key, file)[1]] or found
-    told = "; ".join(
-        f"{place_of_key(key, path)}: {dotted(key)}: {_problem(key, entry, file)}" for key, entry in written
-    )
+    by_key: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
+    for key, entry in written:  # of a value that may be of several types, each has an error
+        held = key if entry["type"] in OTHERWISE else key[: _held(key, file)]
+        by_key.setdefault(held, []).append(entry)
+    told = "; ".join(f"{place_of_key(key, path)}: {dotted(key)}: {_problem(key, by_key[key], file)}" for key in by_key)
     return ParamsError(f"{told}; {take_back(path)}")
 
 
@@ -90,15 +93,15 @@ def dotted(key: Key) -> str:
     return ".".join(map(str, key)) or "value"
 
 
-def _problem(key: Key, error: "ErrorDetails", file: Any) -> str:
-    match error["type"]:
+def _problem(key: Key, errors: Sequence["ErrorDetails"], file: Any) -> str:
+    match errors[0]["type"]:
         case "extra_forbidden":
             *above, name = key
             close = difflib.get_close_matches(str(name), [n for n in _names(above, file) if n != name], n=1)
             return "no such parameter" + (f" (did you mean {close[0]!r}?)" if close else "")
         case "tuple_type":
-            return f"a list is wanted, for instance -S '{dotted(key)}=[{error['input']}]'"
-    return error["msg"]
+            return f"{in_words(errors)}, for instance -S '{dotted(key)}=[{errors[0]['input']}]'"
+    return in_words(errors)
 
 
 def _names(key: Key, file: Any) -> Iterator[str]:
@@ -117,13 +120,22 @@ def _read(path: Path) -> Any:
 def _line(key: Key, file: Any) -> tuple[int | None, bool]:
     """Return the line of the innermost part of a key that the file holds, from 1, and whether it holds all of it."""
     line, node = None, file
-    for part in key:
-        if isinstance(node, CommentedMap) and DEFAULT in node and part not in node:
-            return line, True  # within a choice
-        if not (isinstance(node, CommentedMap) and part in node) and not (
-            isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node)
-        ):
-            return line, False
+    for part in key[: _held(key, file)]:
+        if isinstance(node, CommentedMap) and part not in node:
+            break  # within a choice
         line = 1 + (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0]
         node = node[part]
-    return line, True
+    return line, _held(key, file) == len(key)
+
+
+def _held(key: Key, file: Any) -> int:
+    """Return how many parts of a key the file holds; what lies within a choice counts as held."""
+    for number, part in enumerate(key):
+        if isinstance(file, CommentedMap) and DEFAULT in file and part not in file:
+            return len(key)
+        if not (isinstance(file, CommentedMap) and part in file) and not (
+            isinstance(file, CommentedSeq) and isinstance(part, int) and part < len(file)
+        ):
+            return number
+        file = file[part]
+    return len(key)

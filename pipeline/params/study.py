@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
 from pipeline.params.analysis import EvaluateParams, ExplainParams, PerturbParams, ReportParams
-from pipeline.params.base import Section
+from pipeline.params.base import MAPPING, Section
 from pipeline.params.choices import Recipe, among, check_choices, chosen, known_datasets
 from pipeline.params.data import DemoParams, DownloadParams, IndexParams, PairParams
 from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
@@ -21,6 +21,9 @@ from pipeline.params.refusal import check_secrets, refusal, refusal_of_schema, t
 from pipeline.params.run_name import ABSENT, NAME, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.variation import DistillParams, RepeatParams, RepetitionPlan
+
+SHARING = ("train", "perturb", "explain", "agreement", "transfer", "report")
+"""Sections into which the seed is copied."""
 
 
 class Study(Section):
@@ -91,7 +94,11 @@ def load_study(path: Path, *, recorded: Collection[str] = ()) -> Study:
     names = known_datasets(values)
     try:
         check_choices(values, names, path)
-        study = Study.model_validate_json(json.dumps(_shared(chosen(values))))
+        values = chosen(values)
+        for section in (*SHARING, "runtime", "pair", "index", "masks", "class_sets", "download"):
+            if not isinstance(values[section], dict):
+                raise refusal(section, f"{section}: {values[section]!r} is given, allowed is {MAPPING}", path)
+        study = Study.model_validate_json(json.dumps(_shared(values)))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
     except ValidationError as error:
@@ -120,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections, and resolve `train.precision: auto`."""
-    for section in ("train", "perturb", "explain", "agreement", "transfer", "report"):
+    for section in SHARING:
         values[section] = values[section] | {"seed": values["seed"]}
     values["train"] |= {"devices": values["runtime"].get("devices", 1)}
     if values["train"]["precision"] == "auto":  # by what params.yaml says, so that it is the same on every machine
@@ -128,7 +135,7 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
     values["perturb"] |= {"pad": values["pair"]["pad"]}
     values["agreement"] |= {name: values["pair"][name] for name in ("image_size", "geometry")}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
-    for entry in values["class_sets"].values():
+    for entry in filter(lambda entry: isinstance(entry, dict), values["class_sets"].values()):
         entry["ambiguous"] = values["ambiguous"]
     download = values["download"]
     values["download"] = download | {"source": download["source"] or values["dataset"], "demo": values["demo"]}
