@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from pipeline.datasets.summary import CategoryCount
-from pipeline.reporting.svg import BLUE, INK, ORANGE, inline_svg, new_figure, page_style
+from pipeline.reporting.figures.style import BLUE, ORANGE, chart_style, finish_inline
 
-WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 4.6, 0.23, 0.7
+WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 4.2, 0.2, 0.6
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
@@ -20,16 +21,17 @@ def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], 
     """
     ordered = sorted(categories, key=lambda c: (-c.train - c.test, c.target))
     places = range(len(ordered))
-    with page_style():
-        figure, (axes,) = new_figure(WIDTH, len(ordered) * ROW_HEIGHT + FRAME_HEIGHT)
+    with chart_style():
+        figure = Figure(figsize=(WIDTH, len(ordered) * ROW_HEIGHT + FRAME_HEIGHT), layout="constrained")
+        axes = figure.subplots()
         axes.barh([p - 0.2 for p in places], [c.train for c in ordered], height=0.36, color=BLUE, label="train")
         axes.barh([p + 0.2 for p in places], [c.test for c in ordered], height=0.36, color=ORANGE, label="test")
-        axes.set_yticks(places, [c.name for c in ordered], fontsize=8.5, color=INK)
+        axes.set_yticks(places, [c.name for c in ordered])
         for label, category in zip(axes.get_yticklabels(), ordered, strict=True):
             label.set_fontweight("bold" if category.name in ambiguous else "normal")
         axes.set(ylim=(len(ordered) - 0.4, -0.6), xlabel="samples")
-        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x")
         axes.spines["left"].set_visible(False)
         figure.legend(loc="outside upper right", ncols=2)
         counts = "; ".join(f"{c.name} {c.train} and {c.test}" for c in ordered)
-        return inline_svg(figure, name, f"Bar chart of samples by category, train and test: {counts}")
+        return finish_inline(figure, name, f"Bar chart of samples by category, train and test: {counts}")

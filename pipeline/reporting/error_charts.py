@@ -8,15 +8,16 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from markupsafe import Markup, escape
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
 from pipeline.console import progress
+from pipeline.reporting.figures.epochs import PANEL
+from pipeline.reporting.figures.style import BLUE, GRAY, chart_style, finish_inline
 from pipeline.reporting.judgement import Judgement
 from pipeline.reporting.seriation import seriate
 from pipeline.reporting.summary import Summary
-from pipeline.reporting.svg import BLUE, GRAY, inline_svg, new_figure, page_style
 
-WIDTH, HEIGHT = 2.9, 3.1
 LARGE, SMALL, MANY = 17, 10, 40
 """Pixels a category in a confusion matrix, up to `MANY` categories and above."""
 LETTER = 0.62
@@ -49,8 +50,9 @@ def reliability_panel(judgement: Judgement, *, name: str, title: str) -> Markup:
     """
     samples, confidence, accuracy = judgement.calibration
     filled = samples > 0
-    with page_style():
-        figure, (above, below) = new_figure(WIDTH, HEIGHT, rows=2)
+    with chart_style():
+        figure = Figure(figsize=PANEL, layout="constrained")
+        above, below = figure.subplots(2, sharex=True)
         above.plot([0, 1], [0, 1], "--", color=GRAY, linewidth=1)
         above.vlines(confidence[filled], confidence[filled], accuracy[filled], color=GRAY, linewidth=1)
         above.plot(confidence[filled], accuracy[filled], "o-", color=BLUE, markersize=4, linewidth=1.4)
@@ -59,11 +61,13 @@ def reliability_panel(judgement: Judgement, *, name: str, title: str) -> Markup:
         below.bar(places, samples / samples.sum(), width=0.85 / len(samples), color=BLUE)
         below.set(ylabel="samples", xlabel="confidence", ylim=(0, None), xticks=(0, 0.5, 1))
         below.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+        for axes in (above, below):
+            axes.grid(visible=True)
         figure.align_ylabels()
         text = f"Reliability of {title}: expected calibration error {judgement.ece:.3f}, " + "; ".join(
             f"confidence {c:.2f} accuracy {a:.2f}" for c, a in zip(confidence[filled], accuracy[filled], strict=True)
         )
-        return inline_svg(figure, name, text)
+        return finish_inline(figure, name, text)
 
 
 def confusion_chart(judgement: Judgement, order: Sequence[str], *, title: str) -> Markup:

@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation.repetitions import Contrast, Spread
-from pipeline.reporting.svg import BLUE, INK, ORANGE, inline_svg, new_figure, page_style
+from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
 
 TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}
 """What each score is called on the page."""
-WIDTH, ROW_HEIGHT, PANEL_HEIGHT, FRAME_HEIGHT = 5.6, 0.24, 0.4, 0.5
-DOT, RING = 5, 8
+WIDTH, ROW_HEIGHT, PANEL_HEIGHT, FRAME_HEIGHT = 4.8, 0.2, 0.35, 0.45
+DOT, RING = 4, 6.5
 
 
 class _Row(NamedTuple):
@@ -78,22 +79,23 @@ def _row(label: str, by_seed: Sequence[float], mean: float, ends: tuple[float, f
 def _draw(rows: dict[str, list[_Row]], *, name: str, axis: str, colour: str, zero: bool) -> Markup:
     lines = sum(map(len, rows.values()))
     height = FRAME_HEIGHT + PANEL_HEIGHT * len(rows) + ROW_HEIGHT * lines
-    with page_style():
-        figure, panels = new_figure(WIDTH, height, rows=len(rows))
+    with chart_style():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        panels = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
         for panel, (score, listed) in zip(panels, rows.items(), strict=True):
             _draw_panel(panel, TITLES[score], listed, colour)
             if zero:
                 panel.axvline(0, color=INK, linewidth=1)
         panels[-1].set_xlabel(axis)
         panels[-1].xaxis.set_major_locator(MaxNLocator(6))
-        return inline_svg(figure, name, f"Dot chart by seed, {axis}: {_describe(rows)}")
+        return finish_inline(figure, name, f"Dot chart by seed, {axis}: {_describe(rows)}")
 
 
 def _draw_panel(axes: Axes, title: str, rows: Sequence[_Row], colour: str) -> None:
-    axes.set_title(title)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8.5, color=INK)
+    axes.set_title(title, loc="left")
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
     axes.spines["left"].set_visible(False)
     for place, row in enumerate(rows):
         axes.plot([row.low, row.high], [place, place], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")

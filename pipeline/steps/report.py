@@ -17,11 +17,11 @@ from pipeline.params.analysis import EvaluateParams, ReportParams
 from pipeline.params.base import load_settings
 from pipeline.params.data import DownloadParams
 from pipeline.reporting.answers import Answers, f1_intervals_of, read_answers, tables_of
-from pipeline.reporting.chart_rows import by_kind, perturbation_charts, result_charts
-from pipeline.reporting.curve_charts import curve_panel, highest_loss
 from pipeline.reporting.data_charts import counts_chart
 from pipeline.reporting.duels import Duel, compare_duel, gain
 from pipeline.reporting.error_charts import error_charts
+from pipeline.reporting.figures.epochs import curve_panel, highest_loss
+from pipeline.reporting.figures.run_bars import COIN, bar_chart, bar_panel, by_kind
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.gallery import Photos, show_samples
 from pipeline.reporting.grid import GridRun
@@ -231,8 +231,13 @@ def _finding(duels: tuple[Duel, ...], results: Summary, ambiguous: tuple[str, ..
 
 
 def _charts(results: Summary, data: DataSummary, ambiguous: tuple[str, ...]) -> dict[str, Markup]:
-    counts = counts_chart(data.categories, ambiguous, name="counts")
-    return result_charts(results) | perturbation_charts(results) | {"counts": counts}
+    right = bar_panel(results, "ambiguous_top1", "ambiguous pair, right answers, %", COIN)
+    ece = bar_panel(results, "ece", "expected calibration error, %")
+    return {
+        "ambiguous_top1": bar_chart(right, "ambiguous_top1"),
+        "ece": bar_chart(ece, "ece"),
+        "counts": counts_chart(data.categories, ambiguous, name="counts"),
+    }
 
 
 def _curves(results: Summary, files: RunFiles) -> dict[str, Markup]:

@@ -19,8 +19,8 @@ from pipeline.reporting.figures.style import (
     PaperFigure,
     Wording,
     blank,
+    chart_style,
     finish,
-    print_style,
     show_picture,
 )
 from pipeline.reporting.sample_choice import choose_ids
@@ -106,7 +106,7 @@ def disagreement_figure(found: Disagreement, scenes: Mapping[str, Scene], wordin
         scenes: Samples by id, at least the shown ones.
         wording: Words of the figure.
     """
-    with print_style():
+    with chart_style():
         figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
         bar, first, second = figure.subfigures(3, 1, height_ratios=(0.5, 2, 2), hspace=0, squeeze=False)[:, 0]
         _draw_counts(bar.subplots(), found)

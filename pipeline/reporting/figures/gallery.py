@@ -11,26 +11,24 @@ from pipeline.evaluation.predictions import PredictionTable
 from pipeline.explanation.heat_maps import HeatMap
 from pipeline.params.analysis import ExplainParams, PerturbParams
 from pipeline.params.run_name import ABSENT
-from pipeline.reporting.chart_rows import (
-    COIN,
-    by_kind,
-    interval_of,
-    permutation_changes,
-    row_of,
-    translocation_changes,
-)
 from pipeline.reporting.figures import words
 from pipeline.reporting.figures.disagreement import Classifier, disagree, disagreement_figure
 from pipeline.reporting.figures.epochs import DASHES, epoch_figure
 from pipeline.reporting.figures.heat_tiles import choose_columns, heat_figure, rows_of
 from pipeline.reporting.figures.perturbed_views import perturbation_figure
-from pipeline.reporting.figures.run_bars import BarPanel, bar_figure, change_figure
+from pipeline.reporting.figures.run_bars import (
+    COIN,
+    bar_figure,
+    bar_panel,
+    change_figure,
+    permutation_changes,
+    translocation_changes,
+)
 from pipeline.reporting.figures.scenes import Scene
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.headline import PROPOSED
 from pipeline.reporting.results import Epoch
-from pipeline.reporting.run_charts import Share
 from pipeline.reporting.sample_choice import choose_ids
 from pipeline.reporting.summary import Summary
 
@@ -145,21 +143,13 @@ def _perturbed_samples(material: Material) -> Iterator[Draft]:
 
 
 def _bars(summary: Summary) -> Iterator[Draft]:
-    results = by_kind(summary)
-    if not results:
+    if not summary.runs:
         return
-    majority = max(result.majority_rate for result in results)
+    majority = max(result.majority_rate for result in summary.runs.values())
     panels = [
-        BarPanel(
-            axis,
-            tuple(Share(row_of(r.run, summary.variant), getattr(r, column), interval_of(r, column)) for r in results),
-            reference,
-        )
-        for column, axis, reference in (
-            ("top1", "top-1 accuracy, %", majority),
-            ("macro_f1", "macro F1, %", None),
-            ("ambiguous_f1", "F1 of the ambiguous pair, %", COIN[0]),
-        )
+        bar_panel(summary, "top1", "top-1 accuracy, %", majority),
+        bar_panel(summary, "macro_f1", "macro F1, %"),
+        bar_panel(summary, "ambiguous_f1", "F1 of the ambiguous pair, %", COIN),
     ]
     yield Draft((), lambda _: bar_figure(panels, words.bars(summary)))
 

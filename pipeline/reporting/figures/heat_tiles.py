@@ -18,8 +18,8 @@ from pipeline.reporting.figures.style import (
     PaperFigure,
     Wording,
     blank,
+    chart_style,
     finish,
-    print_style,
     show_picture,
 )
 from pipeline.reporting.pictures import fit_mask
@@ -66,7 +66,7 @@ def heat_figure(
         scenes: Samples by id.
         wording: Words of the figure.
     """
-    with print_style():
+    with chart_style():
         figure = Figure(figsize=(WIDTH, 1.14 * (len(rows) + 1) + 0.1), layout="constrained")
         grid = figure.subplots(len(rows) + 1, COLUMNS, squeeze=False)
         for axes, sample_id in zip(grid[0], sample_ids, strict=False):

@@ -21,7 +21,7 @@ from pipeline.evaluation.perturbation_plan import translocation
 from pipeline.imaging.letterbox import Rect
 from pipeline.params.analysis import PerturbParams
 from pipeline.reporting.figures.scenes import Scene, enlarge
-from pipeline.reporting.figures.style import WIDTH, PaperFigure, Wording, finish, print_style, show_picture
+from pipeline.reporting.figures.style import WIDTH, PaperFigure, Wording, chart_style, finish, show_picture
 
 
 class PerturbedView(NamedTuple):
@@ -80,7 +80,7 @@ def perturbation_figure(scenes: Sequence[Scene], params: PerturbParams, wording:
         params: Section `perturb`.
         wording: Words of the figure.
     """
-    with print_style():
+    with chart_style():
         columns = 5 + len(params.offsets)
         figure = Figure(figsize=(WIDTH, 1.0 * len(scenes) + 0.3), layout="constrained")
         grid = figure.subplots(len(scenes), columns, squeeze=False)

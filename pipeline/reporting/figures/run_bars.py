@@ -1,12 +1,13 @@
-"""Every run as a row: F1 and accuracy, and what perturbations cost; Figures 8, 9 and 10 of the paper in spirit."""
+"""Every run as a row: its numbers as bars, and what perturbations cost; Figures 8, 9 and 10 of the paper in spirit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from pipeline.reporting.figures.style import (
     BLUE,
@@ -19,24 +20,64 @@ from pipeline.reporting.figures.style import (
     WIDTH,
     PaperFigure,
     Wording,
+    chart_style,
     finish,
-    print_style,
+    finish_inline,
 )
-from pipeline.reporting.grid import Kind
-from pipeline.reporting.run_charts import Change, Row, Share
+from pipeline.reporting.grid import KINDS, GridRun, Kind
+from pipeline.reporting.summary import Interval, RunSummary, Summary
 
-KIND_STYLE: dict[Kind, tuple[str, str]] = {
-    "two branches": (BLUE, ""),
-    "ROI only": (ORANGE, "////"),
-    "extra-ROI only": (GREEN, "...."),
-    "without sauce": (PURPLE, "xxxx"),
-    "other class set": (GRAY, "----"),
+KIND_COLOUR: dict[Kind, str] = {
+    "two branches": BLUE,
+    "ROI only": ORANGE,
+    "extra-ROI only": GREEN,
+    "without sauce": PURPLE,
+    "other class set": GRAY,
 }
-"""Colour and hatch by kind of run."""
+"""Beside the group's name at the left."""
 SERIES_STYLE = ((ORANGE, "o"), (GREEN, "s"), (BLUE, "D"), (PURPLE, "^"), (GRAY, "v"))
+TARGET_NAME = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
+COIN = 0.5
+"""Right answers of a coin on two classes."""
 ROW_HEIGHT, FRAME_HEIGHT = 0.165, 0.75
 GAP = 1.2
 """Room in rows between groups."""
+CHART_WIDTH = 4.2
+"""Inches of a chart with one panel, in the page."""
+SMALL = 40
+"""Per cent up to which the bars of a single panel get a scale of their own."""
+
+
+class Row(NamedTuple):
+    """One run of a chart."""
+
+    label: str
+    """Name at the left."""
+    kind: Kind
+    """Group; rows of a group stand together."""
+
+
+class Share(NamedTuple):
+    """A number in [0, 1]."""
+
+    row: Row
+    value: float | None
+    """None leaves the row empty."""
+    interval: Interval | None
+    """Drawn as a whisker."""
+
+
+class Change(NamedTuple):
+    """A difference to the plain pass, in [-1, 1]."""
+
+    row: Row
+    series: str
+    """Entry of the legend."""
+    value: float
+    low: float
+    """Worst of several seeds; equal to `value` for one."""
+    high: float
+    """Best of several seeds."""
 
 
 class BarPanel(NamedTuple):
@@ -50,6 +91,50 @@ class BarPanel(NamedTuple):
     """Level to compare with, in [0, 1]."""
 
 
+def by_kind(summary: Summary) -> tuple[RunSummary, ...]:
+    """Return the runs grouped by kind, each group in the paper's order, a variant outside the paper last."""
+    return tuple(sorted(summary.runs.values(), key=lambda result: KINDS.index(result.run.kind)))
+
+
+def row_of(run: GridRun, variant: str | None) -> Row:
+    """Return the label of a run; a star marks the variant."""
+    return Row(f"★ {run.label}" if run.name == variant else run.label, run.kind)
+
+
+def bar_panel(summary: Summary, column: str, axis: str, reference: float | None = None) -> BarPanel:
+    """Return one number of all runs, with its interval where the summary has one.
+
+    Args:
+        summary: At least one run.
+        column: Name of the number.
+        axis: What it is.
+        reference: Level to compare with, in [0, 1].
+    """
+    shares = (
+        Share(row_of(r.run, summary.variant), getattr(r, column), getattr(r, f"{column}_interval", None))
+        for r in by_kind(summary)
+    )
+    return BarPanel(axis, tuple(shares), reference)
+
+
+def permutation_changes(summary: Summary) -> Iterator[Change]:
+    """Yield what permutation costs each run, by permuted view, with the spread over seeds."""
+    for result in by_kind(summary):
+        row = row_of(result.run, summary.variant)
+        for entry in result.permutations:
+            spread = (entry.lowest_top1 - entry.top1, entry.highest_top1 - entry.top1)
+            low, high = (entry.change_top1 + difference for difference in spread)
+            yield Change(row, TARGET_NAME[entry.target], entry.change_top1, low, high)
+
+
+def translocation_changes(summary: Summary) -> Iterator[Change]:
+    """Yield what each translocation costs each run."""
+    for result in by_kind(summary):
+        row = row_of(result.run, summary.variant)
+        for entry in result.translocations:
+            yield Change(row, f"({entry.dx}, {entry.dy})", *[entry.change_top1] * 3)
+
+
 def bar_figure(panels: Sequence[BarPanel], wording: Wording) -> PaperFigure:
     """Draw bars with intervals, runs from top to bottom and one panel a number.
 
@@ -57,28 +142,46 @@ def bar_figure(panels: Sequence[BarPanel], wording: Wording) -> PaperFigure:
         panels: At least one, with at least one run.
         wording: Words of the figure.
     """
+    with chart_style():
+        return finish(_draw_bars(panels, WIDTH), wording)
+
+
+def bar_chart(panel: BarPanel, name: str) -> Markup:
+    """Draw one panel of bars for the page.
+
+    Args:
+        panel: What to draw.
+        name: Prefix of the element ids.
+    """
+    values = "; ".join(f"{s.row.label} {100 * s.value:.1f}" for s in panel.shares if s.value is not None)
+    with chart_style():
+        return finish_inline(_draw_bars([panel], CHART_WIDTH), name, f"Bar chart, {panel.axis}: {values}")
+
+
+def _draw_bars(panels: Sequence[BarPanel], width: float) -> Figure:
     rows = [share.row for share in panels[0].shares]
     places = places_of(rows)
-    with print_style():
-        figure = Figure(figsize=(WIDTH, _height(places)), layout="constrained")
-        for number, (axes, panel) in enumerate(
-            zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)
-        ):
-            for place, share in zip(places, panel.shares, strict=True):
-                _draw_bar(axes, place, share)
-            if panel.reference is not None:
-                axes.axvline(100 * panel.reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-            axes.set(xlim=(0, 118), xlabel=panel.axis, xticks=range(0, 101, 25))
-            _name_rows(axes, rows, places, named=number == 0)
-        return finish(figure, wording)
+    figure = Figure(figsize=(width, _height(places)), layout="constrained")
+    for number, (axes, panel) in enumerate(
+        zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)
+    ):
+        for place, share in zip(places, panel.shares, strict=True):
+            _draw_bar(axes, place, share)
+        if panel.reference is not None:
+            axes.axvline(100 * panel.reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        ends = [100 * (s.interval[1] if s.interval else s.value) for s in panel.shares if s.value is not None]
+        small = len(panels) == 1 and 0 < max(ends, default=100) <= SMALL
+        axes.set(xlim=(0, 1.18 * (max(ends) if small else 100)), xlabel=panel.axis)  # room for the longest bar's number
+        axes.xaxis.set_major_locator(MaxNLocator(5) if small else FixedLocator(range(0, 101, 25)))
+        _name_rows(axes, rows, places, named=number == 0)
+    return figure
 
 
 def _draw_bar(axes: Axes, place: float, share: Share) -> None:
     if share.value is None:
         axes.text(1, place, "does not apply", color=MUTED, fontsize=6, va="center")
         return
-    colour, hatch = KIND_STYLE[share.row.kind]
-    axes.barh(place, 100 * share.value, height=0.72, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+    axes.barh(place, 100 * share.value, height=0.72, color=KIND_COLOUR[share.row.kind])
     low, high = share.interval or (share.value, share.value)
     axes.plot([100 * low, 100 * high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
     axes.annotate(
@@ -98,7 +201,7 @@ def change_figure(panels: Sequence[Sequence[Change]], axis: str, wording: Wordin
     rows = list(dict.fromkeys(change.row for panel in panels for change in panel))
     places = places_of(rows)
     place_of = dict(zip(rows, places, strict=True))
-    with print_style():
+    with chart_style():
         figure = Figure(figsize=(WIDTH, _height(places) + 0.1), layout="constrained")
         for number, (axes, changes) in enumerate(
             zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)

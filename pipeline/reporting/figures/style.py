@@ -1,10 +1,10 @@
-"""How figures for print look, and a finished figure as files.
+"""How every chart looks, for print and in the page.
 
-Other than the charts of the page, which follow its colours, these stand on white and in colours that all readers tell
-apart (Okabe and Ito), with shapes, dashes or hatches beside the colour.
+Files stand on white, in colours that all readers tell apart (Okabe and Ito), with shapes, dashes or names beside the
+colour. In the page the same SVG takes colours and fonts from the page's style sheet, light or dark.
 """
 
-import base64
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
@@ -24,8 +25,18 @@ INK, MUTED, LINE = "#111827", "#4B5563", "#D1D5DB"
 WIDTH = 7.0
 """Inches: two columns of a journal page."""
 DPI = 200
-LARGEST_INLINE_SVG = 100_000
-"""Bytes."""
+CSS_VARIABLE = {
+    INK: "ink",
+    MUTED: "muted",
+    LINE: "line",
+    BLUE: "blue",
+    ORANGE: "orange",
+    GREEN: "green",
+    PURPLE: "purple",
+    GRAY: "gray",
+    "#FFFFFF": "surface",
+}
+"""Variable of the page's style sheet by colour."""
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rvernet",
     "text.parse_math": False,  # a category called `$^$` is no formula
@@ -56,6 +67,26 @@ STYLE: dict[Any, Any] = {
 """Built on matplotlib's defaults alone, so a user's matplotlibrc changes nothing."""
 
 
+REWRITES = tuple(
+    (re.compile(pattern, re.DOTALL), replacement)
+    for pattern, replacement in (
+        (r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*|<!--.*?-->\s*", ""),
+        (r"<g id=\"[^\"]*\"", "<g"),  # nothing refers to groups
+        (r"<g\s*/>\s*", ""),
+        (r"\bid=\"([^\"]+)\"", r'id="{name}-\1"'),  # ids must be unique in the whole page
+        (r"(url\(|href=\")#", r"\1#{name}-"),
+        (r"font: ([^;]*?)(\d+(?:\.\d+)?)px [^;]*;", r"font-size: \2px;"),
+        (r"font-family: [^;]*;\s*", ""),  # the page's font
+        (r"\s*\n\s*", "\n"),
+    )
+)
+"""What matplotlib's SVG has too much, or too particular, for a part of a page."""
+WORDS = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")
+"""What a text element shows."""
+TAKEN_OUT = "\0"
+"""Stands for words; no XML holds it."""
+
+
 class PaperFigure(NamedTuple):
     """One figure of the paper, made from our runs."""
 
@@ -72,13 +103,14 @@ class PaperFigure(NamedTuple):
     """At 200 dots an inch."""
 
     @property
-    def inline(self) -> Picture:
-        """Return it as a picture of the page: drawings as SVG, photos as WebP, which is a tenth of the size."""
-        image = np.asarray(Pillow.open(BytesIO(self.png)).convert("RGB"))
-        if len(self.svg) > LARGEST_INLINE_SVG:
-            return picture(image, self.description)
-        uri = "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
-        return Picture(uri, image.shape[1], image.shape[0], self.description)
+    def drawing(self) -> Markup | None:
+        """Return it as part of the page; None where it shows photos: `photo` has a tenth of their size."""
+        return None if b"<image" in self.svg else inline_svg(self.svg, self.name, self.description)
+
+    @property
+    def photo(self) -> Picture:
+        """Return it as a picture of the page."""
+        return picture(np.asarray(Pillow.open(BytesIO(self.png)).convert("RGB")), self.description)
 
 
 class Wording(NamedTuple):
@@ -91,8 +123,8 @@ class Wording(NamedTuple):
 
 
 @contextmanager
-def print_style() -> Iterator[None]:
-    """Draw in the style of print."""
+def chart_style() -> Iterator[None]:
+    """Draw in the style of all charts."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -100,15 +132,46 @@ def print_style() -> Iterator[None]:
 
 
 def finish(figure: Figure, wording: Wording) -> PaperFigure:
-    """Encode a figure that was drawn in `print_style`; same figure, same bytes."""
-    svg, png = BytesIO(), BytesIO()
+    """Encode a figure that was drawn in `chart_style`; same figure, same bytes."""
+    png = BytesIO()
     # Laid out once, at the resolution of the larger file, so that both show the same.
     figure.set_dpi(DPI)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    return PaperFigure(*wording, svg=_svg(figure), png=png.getvalue())
+
+
+def finish_inline(figure: Figure, name: str, description: str) -> Markup:
+    """Return a figure that was drawn in `chart_style` as part of the page alone; see `inline_svg`."""
+    return inline_svg(_svg(figure), name, description)
+
+
+def _svg(figure: Figure) -> bytes:
+    svg = BytesIO()
     figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
-    return PaperFigure(*wording, svg=svg.getvalue(), png=png.getvalue())
+    return svg.getvalue()
+
+
+def inline_svg(svg: bytes, name: str, description: str) -> Markup:
+    """Return a chart as an `<svg>` element that follows the page's style sheet.
+
+    Args:
+        svg: File that matplotlib wrote in `chart_style`.
+        name: Prefix of the element ids; unique in the page.
+        description: Alternative text.
+    """
+    text = svg.decode()
+    # Words are taken out while tags are rewritten: a category may be called like a part of one.
+    words = [found[1] for found in WORDS.finditer(text)]
+    text = WORDS.sub(TAKEN_OUT, text[text.index("<svg") :])
+    for pattern, replacement in REWRITES:
+        text = pattern.sub(replacement.format(name=name), text)
+    for colour, variable in CSS_VARIABLE.items():
+        text = text.replace(colour.lower(), f"var(--{variable})")
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+    parts = text.split(TAKEN_OUT)
+    return Markup("".join(part for pair in zip(parts, [*words, ""], strict=True) for part in pair))  # noqa: S704
 
 
 def show_picture(axes: Axes, image: Image, *, below: str = "", colour: str = INK) -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from PIL import Image as Pillow
 
 from pipeline.datasets.shards import Shards
@@ -153,8 +154,9 @@ def test_a_data_set_without_the_pair_gets_figures_too(study: StudyFolder, summar
 
 def test_drawings_go_into_the_page_as_svg_and_photos_as_webp(figures: tuple[PaperFigure, ...]) -> None:
     """So that the page stays small; alternative text goes with them."""
-    kinds = {figure.name: figure.inline.uri.split(";")[0] for figure in figures}
-    assert kinds["figure_9"] == "data:image/svg+xml"
-    assert kinds["figure_3"] == "data:image/webp"
-    assert all(figure.inline.description == figure.description for figure in figures)
-    assert sum(len(figure.inline.uri) for figure in figures) < 4_000_000
+    assert [figure.name for figure in figures if figure.drawing] == ["figure_6", "figure_8", "figure_9", "figure_10"]
+    assert sum(len(figure.drawing or figure.photo.uri) for figure in figures) < 3_000_000
+    for figure in figures:
+        assert figure.photo.uri.startswith("data:image/webp")
+        assert figure.photo.description == figure.description
+        assert figure.drawing is None or f'aria-label="{escape(figure.description)}"' in figure.drawing
