@@ -91,7 +91,7 @@ class RunFiles:
         """Read F1 by category."""
         return read_class_scores(self.evaluations / run / "per_class.csv", f"evaluate@{run}")
 
-    def disturbed(self, run: str, *, required: bool = True) -> PerturbationMetrics:
+    def perturbation_metrics(self, run: str, *, required: bool = True) -> PerturbationMetrics:
         """Read what `perturb` says; unless it is required, a run that was not perturbed has no entries."""
         path = self.perturbations / run / "metrics.json"
         if not required and not path.exists():
@@ -112,7 +112,7 @@ class RunFiles:
         return Evidence(table.sample_ids, table.photo_ids, table.targets, table.predictions, pair, found)
 
     def _perturbed(self, run: str, sample_ids: Sequence[str]) -> dict[PerturbationKey, PerturbedPredictions]:
-        entries, path = self.disturbed(run).entries, self.perturbations / run / "predictions.parquet"
+        entries, path = self.perturbation_metrics(run).entries, self.perturbations / run / "predictions.parquet"
         if not entries:
             return {}
         rows, stored = read_perturbed(path), pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()

@@ -59,10 +59,10 @@ def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) 
         for run in progress(chosen, total=len(chosen), what="summary", unit="run")
     }
     first = variant or chosen[0].name
-    conventions = files.metrics(first).conventions | files.disturbed(first, required=required).conventions
+    conventions = files.metrics(first).conventions | files.perturbation_metrics(first, required=required).conventions
     return Summary(schema_version=SCHEMA_VERSION, variant=variant, conventions=conventions, runs=summaries)
 
 
 def _summarise(run: GridRun, files: RunFiles, *, perturbed: bool) -> RunSummary:
-    disturbed = files.disturbed(run.name, required=perturbed)
-    return summarise_run(run, files.metrics(run.name), disturbed, files.history(run.name))
+    perturbations = files.perturbation_metrics(run.name, required=perturbed)
+    return summarise_run(run, files.metrics(run.name), perturbations, files.history(run.name))
