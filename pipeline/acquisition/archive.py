@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from pipeline.acquisition.entries import ArchiveLimits, check_entries
+from pipeline.acquisition.entries import AUTHORS, UNPACK, ArchiveLimits, check_entries
 from pipeline.acquisition.layout import is_official, missing_parts, note_ignored, summary, top_folders
 from pipeline.console import ByteReport, note
 from pipeline.datasets.layout import is_clutter
@@ -25,7 +25,11 @@ UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError
 """What zipfile raises on damaged archives."""
 UNREADABLE_TAR = (tarfile.TarError, lzma.LZMAError, *UNREADABLE, OSError)
 """What tarfile raises on damaged archives; OSError is bz2's and gzip's."""
-OTHER_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive"}
+OTHER_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard (.zst)",
+}
 """Archives by how they begin."""
 
 
@@ -97,7 +101,9 @@ def _diagnosis(archive: Path, error: Exception) -> str:
         return "a web page, not a ZIP; open the source in a browser and download the archive itself"
     for beginning, kind in OTHER_ARCHIVES.items():
         if start.startswith(beginning.lower()):
-            return f"{kind}; unpack it and name the folder as the source"
+            return f"{kind}; {UNPACK}"
+    if not start:
+        return "an empty file; fetch it anew, or correct dataset or download.source"
     if not start.startswith(b"pk"):
         return "not a ZIP or tar archive; correct dataset or download.source"
     if isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error):
@@ -108,6 +114,8 @@ def _diagnosis(archive: Path, error: Exception) -> str:
 def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Return the official entries by their path below the common top folder; all entries have been checked."""
     files = [entry for entry in entries if not entry.is_dir()]
+    if not files:
+        raise ArchiveError("an archive without any file; fetch it anew, or correct dataset or download.source")
     top = _only_top([entry.filename for entry in files])
     named = {entry.filename.removeprefix(top): entry for entry in files if entry.filename.startswith(top)}
     wanted = {name: named[name] for name in sorted(named) if is_official(name)}
@@ -220,7 +228,7 @@ def _as_entry(member: tarfile.TarInfo, folder: Path) -> zipfile.ZipInfo:
     try:
         tarfile.data_filter(member, str(folder))
     except tarfile.FilterError as error:
-        raise ArchiveError(f"entry {member.name!a:.120}: {error}; get the archive from its authors") from error
+        raise ArchiveError(f"entry {member.name!a:.120}: {error}; {AUTHORS}") from error
     kind = stat.S_IFREG if member.isfile() else stat.S_IFDIR if member.isdir() else stat.S_IFLNK
     entry = zipfile.ZipInfo(_tar_name(member))
     entry.file_size = entry.compress_size = member.size

@@ -7,13 +7,15 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import ArchiveError
+from pipeline.errors import ArchiveError, counted
 from pipeline.space import readable
 
 LONGEST_PART, LONGEST_NAME = 255, 1024
 """Bytes of one folder or file name, and of a whole path."""
 EXTREME_RATIO, RATIO_FROM = 200, 1 << 20
 """Compression above this is refused for entries of this many bytes or more: photos and label maps are near 1."""
+UNPACK = "unpack it yourself and name the folder as the source"
+AUTHORS = "get the archive from its authors"
 LOCAL_HEADER = 30
 AES = 99
 STRONG_ENCRYPTION = 0x40 | 0x2000
@@ -43,8 +45,8 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, 
     """
     _check_bounds(entries, limits)
     for entry in entries:
-        for reason in _reasons(entry):
-            raise ArchiveError(f"entry {entry.orig_filename!a:.120}: {reason}; get the archive from its authors")
+        for reason, mend in _reasons(entry):
+            raise ArchiveError(f"entry {entry.orig_filename!a:.120}: {reason}; {mend}")
     _check_clashes(entries)
     if directory_offset is not None:
         _check_overlaps(entries, directory_offset)
@@ -52,7 +54,10 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, 
 
 def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
     if len(entries) > limits.max_files:
-        raise ArchiveError(f"{len(entries)} entries, download.max_files allows {limits.max_files}; raise it if right")
+        raise ArchiveError(
+            f"{counted(len(entries), 'entry', 'entries')}, download.max_files allows {limits.max_files}; "
+            "raise it if this is the right archive"
+        )
     declared = sum(entry.file_size for entry in entries)
     if declared > limits.max_bytes:
         raise ArchiveError(
@@ -61,19 +66,24 @@ def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> 
         )
 
 
-def _reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
-    """Yield why one entry is refused; nothing for an honest one."""
+def _reasons(entry: zipfile.ZipInfo) -> Iterator[tuple[str, str]]:
+    """Yield why one entry is refused and what to do; nothing for an honest one."""
+    yield from ((reason, AUTHORS) for reason in _hostile(entry))
+    yield from ((reason, UNPACK) for reason in _unusual(entry))
+
+
+def _hostile(entry: zipfile.ZipInfo) -> Iterator[str]:
+    """Yield what no honest archive holds."""
     yield from _name_reasons(entry.orig_filename)
     yield from _kind_reasons(entry)
-    yield from _coding_reasons(entry)
+    if entry.file_size >= RATIO_FROM and entry.file_size > EXTREME_RATIO * entry.compress_size:
+        yield f"it would grow more than {EXTREME_RATIO} times when unpacked"
 
 
 def _name_reasons(name: str) -> Iterator[str]:
     parts = name.removesuffix("/").split("/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         yield "its path is absolute"
-    if "\\" in name:
-        yield "its path has a backslash, as some Windows programs write; unpack it and name the folder as the source"
     if not name.isprintable():
         yield "its name has characters that cannot be printed"
     if any(part in {"", ".", ".."} for part in parts):
@@ -92,13 +102,14 @@ def _kind_reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
         yield "it is a folder with content"
 
 
-def _coding_reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
+def _unusual(entry: zipfile.ZipInfo) -> Iterator[str]:
+    """Yield what other programs can unpack, and this one does not."""
+    if "\\" in entry.orig_filename:
+        yield "its path has a backslash, as some Windows programs write"
     if entry.compress_type == AES or entry.flag_bits & STRONG_ENCRYPTION:
-        yield "it is encrypted by another method than ZipCrypto; unpack it yourself and name the folder as the source"
+        yield "it is encrypted by another method than ZipCrypto"
     elif entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or entry.flag_bits & PATCHED:
-        yield "it is packed by another method than deflate; unpack it yourself and name the folder as the source"
-    if entry.file_size >= RATIO_FROM and entry.file_size > EXTREME_RATIO * entry.compress_size:
-        yield f"it would grow more than {EXTREME_RATIO} times when unpacked"
+        yield "it is packed by another method than deflate"
 
 
 def folded(name: str) -> str:
@@ -113,13 +124,13 @@ def _check_clashes(entries: Sequence[zipfile.ZipInfo]) -> None:
         path = entry.filename.removesuffix("/")
         key = folded(path)
         if key in taken:
-            raise ArchiveError(f"two entries would be written to {path!a:.120}; get the archive from its authors")
+            raise ArchiveError(f"two entries would be written to {path!a:.120}; {AUTHORS}")
         taken.add(key)
         if not entry.is_dir():
             files.add(key)
         _note_folders(entry.filename, spellings)
     for key in sorted(files & spellings.keys()):
-        raise ArchiveError(f"{spellings[key]!a:.120} is a file and a folder; get the archive from its authors")
+        raise ArchiveError(f"{spellings[key]!a:.120} is a file and a folder; {AUTHORS}")
 
 
 def _note_folders(path: str, spellings: dict[str, str]) -> None:
@@ -127,7 +138,7 @@ def _note_folders(path: str, spellings: dict[str, str]) -> None:
     while path := path.rpartition("/")[0]:
         known = spellings.setdefault(folded(path), path)
         if known != path:
-            raise ArchiveError(f"folder {path!a:.120} comes in two spellings; get the archive from its authors")
+            raise ArchiveError(f"folder {path!a:.120} comes in two spellings; {AUTHORS}")
 
 
 def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -> None:

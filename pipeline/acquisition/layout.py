@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.console import note
 from pipeline.datasets.layout import is_clutter, is_utf8
-from pipeline.errors import SourceError
+from pipeline.errors import SourceError, counted
 
 PARTS = (
     "Images/img_dir/train",
@@ -57,9 +57,10 @@ def note_ignored(paths: Collection[str], why: str = "outside the official layout
     """Say which files are left out, clutter of macOS and Windows by its number alone."""
     clutter = [path for path in paths if is_clutter(PurePosixPath(path))]
     if clutter:
-        note(f"ignored {len(clutter)} files of macOS or Windows, or hidden (__MACOSX, ._*, .DS_Store, Thumbs.db)")
+        files = counted(len(clutter), "file")
+        note(f"ignored {files} of macOS or Windows, or hidden (__MACOSX, ._*, .DS_Store, Thumbs.db)")
     if others := sorted(set(paths) - set(clutter)):
-        note(f"ignored {len(others)} files {why}: {summary(others)}")
+        note(f"ignored {counted(len(others), 'file')} {why}: {summary(others)}")
 
 
 def official_files(folder: Path) -> Iterator[str]:

@@ -207,7 +207,8 @@ def fetch(
                     raise SourceError(f"{without_secrets(url)}: {error}; {_advice(error, transfer)}") from error
                 _wait(error, transfer, fruitless, sleep)
             except SourceError as error:
-                raise SourceError(f"{error}{'; ' + _kept(transfer) if transfer.have else ''}") from error
+                kept = _kept(transfer)
+                raise SourceError(f"{error}; {kept}" if kept else str(error)) from error
             else:
                 return transfer.part
 
@@ -222,10 +223,11 @@ def _wait(error: Exception, transfer: _Transfer, fruitless: int, sleep: Callable
 def _advice(failure: Exception, transfer: _Transfer) -> str:
     if isinstance(failure, _UnreachableError):
         return f"check the network and the URL, or {transfer.policy.local_copy}"
-    if not (transfer.have and transfer.policy.kept):
-        return f"try again later, or {transfer.policy.local_copy}"
-    return _kept(transfer)
+    if kept := _kept(transfer):
+        return f"{kept}: run the same command again later to go on"
+    return f"try again later, or {transfer.policy.local_copy}"
 
 
 def _kept(transfer: _Transfer) -> str:
-    return f"{readable(transfer.have)} are kept: run the same command again later to go on"
+    """Say what the next call goes on from; nothing where it starts anew."""
+    return f"{readable(transfer.have)} are kept" if transfer.have and transfer.policy.kept else ""

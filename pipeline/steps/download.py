@@ -9,11 +9,14 @@ from pipeline.acquisition.checksum import hash_file, insist
 from pipeline.acquisition.entries import ArchiveLimits
 from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.folder import copy_folder
+from pipeline.acquisition.layout import note_ignored
 from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_stored_folder
 from pipeline.acquisition.record import SourceRecord, write_record
 from pipeline.acquisition.source import DEMO, is_remote, is_stored, local_path, remote_name
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.console import byte_progress, note
+from pipeline.datasets.layout import find_listed
+from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.demo.dataset import write_demo
 from pipeline.demo.packing import pack_archive
 from pipeline.errors import ParamsError, SourceError
@@ -48,7 +51,7 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
         ParamsError: If the demo has no password, or an extra category cannot be used.
         SourceError: If the source cannot be had or is not what was pinned.
         ArchiveError: If the archive is damaged, hostile, locked or too large.
-        DatasetError: If extra photos lack their masks or prompts.
+        DatasetError: If extra photos lack their masks or prompts, or a list in ImageSets is not UTF-8.
         SpaceError: If the disk has no room.
     """
     demo = settings_sha256(params.demo) if params.source == DEMO else ""
@@ -60,6 +63,9 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
         write_record(record, files)
         with space_watched(raw, record.bytes):  # a copy, where data/ is on another file system
             publish(files, raw)
+    found = find_listed(raw)
+    unused = [each.file for each in found if isinstance(each, Problem) and each.kind is ProblemKind.NOT_LISTED]
+    note_ignored(unused, "that no list in ImageSets names")
 
 
 def _join_extra(copied: Path, destination: Path) -> None:

@@ -55,7 +55,7 @@ def test_other_files_are_left_out_and_named_in_one_line(
     assert extract(archive, tmp_path / "out") == official | {"Readme.txt": b"read me"}
     said = capsys.readouterr().err
     assert "ignored 3 files of macOS or Windows" in said
-    assert "ignored 1 files outside the official layout: 'FoodSeg103/test_recipe1m_id.txt'\n" in said
+    assert "ignored 1 file outside the official layout: 'FoodSeg103/test_recipe1m_id.txt'\n" in said
 
 
 def test_an_archive_by_the_finder_is_read(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
@@ -159,11 +159,13 @@ def test_an_archive_of_something_else_is_refused(pack: Pack, official: dict[str,
 @pytest.mark.parametrize(
     ("body", "diagnosis"),
     [
-        (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7z archive; unpack it and name the folder"),
-        (b"Rar!\x1a\x07\x01\x00", "a RAR archive; unpack it and name the folder"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7z archive; unpack it yourself and name the folder"),
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive; unpack it yourself and name the folder"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", r"packed by Zstandard \(.zst\); unpack it yourself and name the folder"),
+        (b"PK\x05\x06" + bytes(18), "an archive without any file; fetch it anew"),
         (b"\n<!DOCTYPE html><title>Sign in</title>", "a web page, not a ZIP"),
         (b"<?xml version='1.0'?><Error>", "a web page, not a ZIP"),
-        (b"", "not a ZIP or tar archive"),
+        (b"", "an empty file; fetch it anew"),
         (b"\x1f\x8b\x08 tar", "not a ZIP or tar archive"),
     ],
 )

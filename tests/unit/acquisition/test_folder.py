@@ -77,7 +77,7 @@ def test_what_is_left_out_is_named(source: Path, tmp_path: Path, capsys: pytest.
     copy_folder(source, tmp_path / "out", silent)
     said = capsys.readouterr().err
     assert "ignored 4 files of macOS or Windows" in said
-    assert "ignored 1 files outside the official layout: 'notes.md'" in said
+    assert "ignored 1 file outside the official layout: 'notes.md'" in said
     assert not list((tmp_path / "out").rglob("._*"))
 
 

@@ -327,7 +327,16 @@ def test_a_certificate_that_nobody_vouches_for_is_final_and_what_came_is_kept(tm
     waits = Waits()
     with (
         serving(certificate=certificate(tmp_path)) as host,
-        pytest.raises(SourceError, match=r"certificate.*REQUESTS_CA_BUNDLE; 1\.00kB are kept: run the same command"),
+        pytest.raises(SourceError, match=r"certificate.*REQUESTS_CA_BUNDLE; 1\.00kB are kept$"),
     ):
         bring(host, tmp_path, waits=waits)
     assert waits == []
+
+
+@pytest.mark.parametrize("last", [404, 503])
+def test_what_does_not_outlive_a_failure_is_not_called_kept(host: Any, tmp_path: Path, reply: Any, last: int) -> None:
+    """As of a photo by its URL, which lies in a temporary folder."""
+    host.script = [reply(cut_after=1000), *[reply(status=last)] * 4]
+    with pytest.raises(SourceError, match=f"HTTP {last}") as caught:
+        bring(host, tmp_path, kept=False)
+    assert "kept" not in str(caught.value)

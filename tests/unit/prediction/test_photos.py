@@ -42,7 +42,7 @@ def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path, capsys: pytest.Ca
         photos_among([str(tmp_path)])
     (tmp_path / "a.jpg").touch()
     photos_among([str(tmp_path)])
-    assert capsys.readouterr().err.count("ignored 1 files that are no photos: 'IMG_1.HEIX'") == 2
+    assert capsys.readouterr().err.count("ignored 1 file that are no photos: 'IMG_1.HEIX'") == 2
 
 
 def test_masks_and_outputs_inside_a_folder_of_photos_are_no_photos(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
     found = [path.name for path in photos_in(tmp_path)]
     said = capsys.readouterr().err
     assert "ignored 3 files of macOS or Windows" in said
-    assert "ignored 1 files that are no photos: 'notes.txt'" in said
+    assert "ignored 1 file that are no photos: 'notes.txt'" in said
     if HEIF:
         assert found == ["IMG_1.HEIC", "a.jpg", os.fsdecode(b"caf\xe9.jpg")]
     else:
         assert found == ["a.jpg", os.fsdecode(b"caf\xe9.jpg")]
-        assert "ignored 1 files in HEIC; `pip install pillow-heif`" in said
+        assert "ignored 1 file in HEIC; `pip install pillow-heif`" in said
 
 
 def test_an_empty_name_is_no_folder() -> None:

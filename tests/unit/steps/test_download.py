@@ -116,6 +116,20 @@ def test_a_folder_gives_the_same_photos(archive: Path, tmp_path: Path, checkout:
     assert leftovers(checkout) == []
 
 
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_files_that_no_list_names_are_named(tmp_path: Path, unpacked: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an archive and of a folder: they are copied, and no later stage uses them."""
+    more = {f"Images/{part}/train/IMG_1.{end}": b"x" for part, end in (("img_dir", "HEIC"), ("ann_dir", "png"))}
+    source = pack(tmp_path / "more.zip", OFFICIAL | more)
+    if unpacked:
+        with zipfile.ZipFile(source) as opened:
+            opened.extractall(tmp_path / "unpacked")
+        source = tmp_path / "unpacked"
+    run(source)
+    said = capsys.readouterr().err
+    assert "ignored 2 files that no list in ImageSets names: 'Images/ann_dir/train/IMG_1.png', 'Images/img" in said
+
+
 def test_the_demo_takes_the_way_of_an_archive(checkout: Path) -> None:
     """Generated, packed, encrypted, extracted; the same bytes again the next time."""
     first = run("demo")

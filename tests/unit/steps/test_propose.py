@@ -97,8 +97,8 @@ def test_clutter_and_unusable_names_are_no_photos(
         (photos / name).write_bytes(b"")
     assert write_proposals(Quadrants(), photos, tmp_path / "out", limit=3) == 1
     said = capsys.readouterr().err
-    assert "ignored 1 files of macOS or Windows" in said
-    assert "ignored 1 files whose names are not UTF-8: 'caf\\udce9.png'" in said
+    assert "ignored 1 file of macOS or Windows" in said
+    assert "ignored 1 file whose names are not UTF-8: 'caf\\udce9.png'" in said
 
 
 @pytest.mark.parametrize("start", ["", "\ufeff"])
