@@ -151,7 +151,7 @@ def test_results_are_reported(today: Path, workplace: Path) -> None:
     """Evaluation and perturbation give a page; intervals and patch sizes, which they did not say then, are left out."""
     summary = collect(FILES, [GridRun.parse(NAME)], variant=NAME)
     assert summary.runs[NAME].top1_interval is None
-    assert {entry.patch_size for entry in FILES.disturbed(NAME).entries} == {None}
+    assert {entry.patch_size for entry in FILES.perturbation_metrics(NAME).entries} == {None}
     summary.write(workplace / "summary.json")
     write_report(
         load_settings(ReportParams, DATA / "settings/report.json"),
