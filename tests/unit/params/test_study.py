@@ -1,13 +1,16 @@
 """`params.yaml` is checked whole before any work, and values are chosen by data set."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamsError
+from pipeline.params.base import Section
 from pipeline.params.runtime import load_runtime
-from pipeline.params.study import load_study
+from pipeline.params.study import Study, load_study
 
 
 def edited(root: Path, folder: Path, **changes: object) -> Path:
@@ -18,7 +21,7 @@ def edited(root: Path, folder: Path, **changes: object) -> Path:
         *path, last = key.split("__")
         section = values
         for part in path:
-            section = section[part]
+            section = section.setdefault(part, {})
         section[last] = value
     yaml.dump(values, folder / "params.yaml")
     return folder / "params.yaml"
@@ -149,21 +152,31 @@ def test_a_refusal_names_the_line_and_how_to_take_it_back(root: Path, tmp_path: 
         assert message.count(f"{path}:") == 1
 
 
-SETTINGS_WITH_URLS = (
-    "dataset",
-    "download.source",
-    "download.source.demo",
-    "download.extra.ketchup",
-    "backbones.vit.weights",
-    "backbones.mixer.weights.default",
-    "masks.sam.weights",
-    "masks.fastsam.weights",
-    "runtime.mirror",
-    "runtime.ray_address",
-)
+def text_keys(kind: Any, key: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the dotted keys of a schema whose values may be text; `new` stands for names that a user gives."""
+    if kind is str:
+        yield ".".join(key)
+    elif isinstance(kind, type) and issubclass(kind, Section):
+        for name, field in kind.model_fields.items():
+            yield from text_keys(field.annotation, (*key, name))
+    elif get_origin(kind) is dict:
+        yield from text_keys(get_args(kind)[1], (*key, "new"))
+    else:
+        for part in get_args(kind):
+            yield from text_keys(part, key)
 
 
-@pytest.mark.parametrize("key", SETTINGS_WITH_URLS)
+NO_URL = "download.password"
+TEXTS = sorted({*text_keys(Study), "download.source.demo", "backbones.mixer.weights.default"} - {NO_URL})
+
+
+def test_every_setting_that_takes_a_url_is_tried() -> None:
+    """Those of the schema that take any text; a new one joins by itself."""
+    assert {"dataset", "download.source", "download.extra.new", "backbones.new.weights"} <= set(TEXTS)
+    assert {"masks.sam.weights", "masks.fastsam.weights", "runtime.mirror", "runtime.ray_address"} <= set(TEXTS)
+
+
+@pytest.mark.parametrize("key", TEXTS)
 @pytest.mark.parametrize("url", ["https://me:PLANTED@host/a", "s3://host/a?X-Amz-Signature=PLANTED"])
 def test_a_secret_in_a_url_is_refused_wherever_it_stands(root: Path, tmp_path: Path, key: str, url: str) -> None:
     """Before anything reads or stores it; the message names key and line, not the secret."""
