@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.cli.paths import check_output
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, counted
 from pipeline.models.run_folder import check_run
 from pipeline.processor import core_count
 from pipeline.stores import place_of
@@ -77,4 +77,4 @@ def _export_shards(shards: str, form: str, out: Path, workers: int) -> None:
     from pipeline.export.picture_tables import write_picture_tables  # noqa: PLC0415
 
     write = write_folders if form == "folders" else write_picture_tables
-    typer.echo(f"{out}: {write(place_of(shards), out, workers=workers)} samples")
+    typer.echo(f"{out}: {counted(write(place_of(shards), out, workers=workers), 'sample')}")

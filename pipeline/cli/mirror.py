@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, counted
 from pipeline.params.runtime import load_runtime
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
 
@@ -24,4 +24,4 @@ def mirror(
     if to is None:
         raise ParamsError("name a URL, or set runtime.mirror in params.yaml: s3://bucket/study")
     for folder, sent in mirror_outputs(to, tuple(only or MIRRORED)).items():
-        typer.echo(f"{folder}: {sent} files sent")
+        typer.echo(f"{folder}: {counted(sent, 'file')} sent")

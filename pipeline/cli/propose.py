@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, counted
 from pipeline.segmentation.open_source import open_file, open_source
 from pipeline.steps.propose import SHEET, take_proposals, write_proposals
 
@@ -31,7 +31,7 @@ def propose(  # noqa: PLR0913 - one argument an option
         else open_source(Path("data/mask_weights") / source, device="cpu")
     )
     photos = write_proposals(opened, folder, out, limit=limit)
-    typer.echo(f"{out / SHEET}: {photos} photos; then: python -m pipeline take {folder} PHOTO=NUMBER ...")
+    typer.echo(f"{out / SHEET}: {counted(photos, 'photo')}; then: python -m pipeline take {folder} PHOTO=NUMBER ...")
 
 
 def take(

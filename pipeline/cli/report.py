@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import counted
 from pipeline.params.analysis import ReportParams
 from pipeline.params.base import load_settings
 from pipeline.reporting.grid import in_paper_order
@@ -58,4 +59,4 @@ def report(  # noqa: PLR0913 - one argument an option
         repetitions=data / "repetitions.json",
         distilled=data / "distilled" / teacher,
     )
-    typer.echo(f"{out / 'index.html'}: {len(chosen)} runs")
+    typer.echo(f"{out / 'index.html'}: {counted(len(chosen), 'run')}")

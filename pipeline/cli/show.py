@@ -7,6 +7,7 @@ import typer
 
 from pipeline.datasets.choice import choose_named, choose_random
 from pipeline.datasets.samples import read_samples
+from pipeline.errors import counted
 from pipeline.steps.show import write_sheet
 
 
@@ -35,4 +36,4 @@ def show(  # noqa: PLR0913 - one argument an option
         else choose_random(table, split=split, category=category, count=count, seed=seed)
     )
     write_sheet(chosen, raw=raw, shards=shards, sheet=out)
-    typer.echo(f"{out}: {len(chosen)} samples")
+    typer.echo(f"{out}: {counted(len(chosen), 'sample')}")

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 
 from pipeline.arrays import Targets
 from pipeline.datasets.summary import CategoryCount
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, counted
 from pipeline.params.model import ClassSetParams
 
 EXCLUDED = -1
@@ -79,7 +79,7 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
         left = trained - {*class_set.exclude}
         if len(left) < FEWEST:
             raise ParamsError(
-                f"class set {name!r} leaves {len(left)} categories that have samples to train on "
+                f"class set {name!r} leaves {counted(len(left), 'category', 'categories')} with samples to train on "
                 f"({', '.join(left) or 'none'}); a classifier needs two: add photos of other foods to the train "
                 f"split, or take names out of class_sets.{name}.exclude in params.yaml"
             )

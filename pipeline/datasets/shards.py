@@ -20,7 +20,7 @@ from pipeline.arrays import Targets
 from pipeline.datasets.pairing import extra_roi_rows
 from pipeline.datasets.parquet import Layout, read_table
 from pipeline.datasets.sample_batch import Rects, SampleBatch
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, counted
 from pipeline.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
 from pipeline.params.data import PairParams
 from pipeline.params.model import Pairing
@@ -198,7 +198,9 @@ class Shards:
         """
         starts = [0, *accumulate(entry.rows for entry in self.files(split))]
         if any(row >= starts[-1] for row in rows):
-            raise ManifestError(f"{self.folder}: split {split!r} has only {starts[-1]} samples; run `dvc repro`")
+            raise ManifestError(
+                f"{self.folder}: split {split!r} has only {counted(starts[-1], 'sample')}; run `dvc repro`"
+            )
         parts: dict[int, SampleBatch] = {}
         for file in sorted({bisect_right(starts, row) - 1 for row in rows}):
             whole = self.read_file(split, file)

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.arrays import Image, Mask
 from pipeline.console import note
 from pipeline.datasets.prompts import Prompt, clipped, label_of
-from pipeline.errors import DatasetError, EmptyMaskError, SeveralFoodsError
+from pipeline.errors import DatasetError, EmptyMaskError, SeveralFoodsError, counted
 from pipeline.imaging.decode import read_binary_mask, read_label_map
 from pipeline.prediction.photos import (
     MASK_ENDING,
@@ -68,7 +68,7 @@ def marked_region(label: str, mask: Mask, found_by: str) -> Region:
 def _too_small(mask: Mask) -> str:
     """Return what to say of a mask in which a run can see next to nothing; nothing of others."""
     area = int(mask.sum())
-    return "" if area >= TINY else f"of {area} pixel{'s' if area > 1 else ''} only: a run sees next to nothing"
+    return "" if area >= TINY else f"of {counted(area, 'pixel')} only: a run sees next to nothing"
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from pipeline.datasets.pairing import photo_id_of
+from pipeline.errors import counted
 from pipeline.evaluation.intervals import Bootstrap, share_interval
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, GridRun, Kind
@@ -147,7 +148,7 @@ def _range(summary: Summary, kind: Kind, column: str) -> str:
     if not values:
         return ""
     low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-    runs = f"{len(values)} run{'s' if len(values) > 1 else ''}"
+    runs = f"{counted(len(values), 'run')}"
     return f"{kind} {low} ({runs})" if low == high else f"{kind} {low} to {high} ({runs})"
 
 

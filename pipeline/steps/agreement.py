@@ -18,7 +18,7 @@ from pipeline.datasets.masks import MaskRows, Masks, StoredMask
 from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.plan import plan_files
 from pipeline.datasets.samples import Sample, read_samples
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, counted
 from pipeline.escaping import spreadsheet
 from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.mask_agreement import (
@@ -187,4 +187,4 @@ def _write_rows(rows: Sequence[AgreementRow], path: Path) -> None:
 def _told(summary: AgreementSummary) -> str:
     whole = summary.groups[0]
     random = ", but of random weights, so it says nothing" if summary.weights == "random" else ""
-    return f"mean IoU {whole.iou.value:.3f} over {summary.samples} samples{random}"
+    return f"mean IoU {whole.iou.value:.3f} over {counted(summary.samples, 'sample')}{random}"

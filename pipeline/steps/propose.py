@@ -12,7 +12,7 @@ from pipeline.console import progress
 from pipeline.datasets.extra import MASK, PROMPTS
 from pipeline.datasets.layout import is_clutter, is_picture, is_utf8, stem_of
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
-from pipeline.errors import DatasetError, ParamsError, PhotoError
+from pipeline.errors import DatasetError, ParamsError, PhotoError, counted
 from pipeline.escaping import from_spreadsheet, spreadsheet
 from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import read_photo
@@ -58,7 +58,7 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
         _write(output / LISTING, HEAD, rows)
     if refusals:
         done = f"{output / SHEET} shows the other {len(lines)}" if lines else "there is no other"
-        raise DatasetError(f"{len(refusals)} of {len(photos)} photos refused, {done}: {'; '.join(refusals)}")
+        raise DatasetError(f"{len(refusals)} of {counted(len(photos), 'photo')} refused, {done}: {'; '.join(refusals)}")
     return len(lines)
 
 

@@ -15,7 +15,7 @@ from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.pairing import FoodVisible, share_visible
 from pipeline.datasets.preprocessing import read_preprocessing
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError, TrainingError, WeightsError, refuse_machine_fault
+from pipeline.errors import ModelError, TrainingError, WeightsError, counted, refuse_machine_fault
 from pipeline.evaluation.temperature import fit_temperature
 from pipeline.manifest import sha256_of, sha256_of_manifest
 from pipeline.memory import processes_here, share_of_memory
@@ -246,7 +246,8 @@ def _conclude(plan: RunPlan, model: RveRNet, course: Course, tested: TestPass, r
     bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
     if bad:
         raise TrainingError(
-            f"run {plan.run}: after the last epoch the logits of {len(bad)} samples are not finite, first {bad[0]}; "
+            f"run {plan.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
+            f"first {bad[0]}; "
             "lower train.learning_rate"
         )
     return RunCard(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.console import note
 from pipeline.datasets.samples import read_samples
+from pipeline.errors import counted
 from pipeline.evaluation.transfer import RunTransfer, TransferSummary, compare_answers
 from pipeline.mirror import nearest
 from pipeline.params.analysis import EvaluateParams
@@ -86,4 +87,4 @@ def _verdict(summary: TransferSummary) -> str:
         return "nothing to compare"
     fine = sum(run.ignorable for run in summary.runs)
     random = " (random weights: it says nothing about the paper)" if summary.weights == "random" else ""
-    return f"the change is ignorable for {fine} of {len(summary.runs)} runs{random}"
+    return f"the change is ignorable for {fine} of {counted(len(summary.runs), 'run')}{random}"

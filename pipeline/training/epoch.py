@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from pipeline.errors import TrainingError
+from pipeline.errors import TrainingError, counted
 from pipeline.models.numerics import seed_of
 from pipeline.models.rvernet import RveRNet
 from pipeline.training.batches import Batch, Draw, EpochPlan, Source
@@ -92,8 +92,8 @@ def _named(error: NonFiniteLossError, source: Source, epoch: int) -> TrainingErr
     names = ", ".join(source.sample_ids[row] for row in error.rows[:LISTED])
     more = ", ..." if len(error.rows) > LISTED else ""
     return TrainingError(
-        f"epoch {epoch + 1}: the loss of {len(error.rows)} samples is not finite: {names}{more}; look at them with "
-        "`python -m pipeline show`, or lower train.learning_rate"
+        f"epoch {epoch + 1}: the loss of {counted(len(error.rows), 'sample')} is not finite: {names}{more}; "
+        "look at them with `python -m pipeline show`, or lower train.learning_rate"
     )
 
 

@@ -9,7 +9,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
-from pipeline.errors import TrainingError
+from pipeline.errors import TrainingError, counted
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 from pipeline.training.batches import Batch
@@ -131,7 +131,7 @@ class Learner:
 def _advice(error: RuntimeError, samples: int) -> str | None:
     """Say what to do about an error of the machine rather than of this code."""
     if isinstance(error, torch.OutOfMemoryError):
-        return f"the device has not enough memory for {samples} samples a pass; raise train.accumulate"
+        return f"the device has not enough memory for {counted(samples, 'sample')} a pass; raise train.accumulate"
     if type(error).__module__.startswith(COMPILER):  # imported by name it would cost every run a second
         text = str(error).strip().splitlines()[0]
         return (

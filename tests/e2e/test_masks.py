@@ -26,7 +26,7 @@ def test_judging_on_other_masks_trains_nothing(copy: Checkout) -> None:
     assert sorted(made) == sorted(["configure", "mask_weights@sam", "segment@sam", "pair@sam", *GOALS])
 
     told = copy.call("python", "-m", "pipeline", "report", "--out", "out", "--source", "sam", "--run", RUN)
-    assert "1 runs" in told
+    assert "1 run" in told
     page = (copy.folder / "out/index.html").read_text()
     assert "weights of sam are random: these masks mean nothing" in page
     assert "Verdict: the discrepancies are" in page

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import console
 from pipeline.console import byte_progress, note, progress, run_stage
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, counted
 from pipeline.processor import core_count
 
 
@@ -191,3 +191,11 @@ def test_no_code_asks_for_the_affinity_but_the_one_that_knows_what_to_do_without
     files = (path for folder in ("pipeline", "stages", "tools") for path in (root / folder).rglob("*.py"))
     asking = [path.name for path in files if "sched_getaffinity" in path.read_text(encoding="utf-8")]
     assert asking == ["processor.py"]
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1234, "1,234 files")])
+def test_one_file_is_no_files(number: int, said: str) -> None:
+    """Messages count in English."""
+    assert counted(number, "file") == said
+    assert counted(1, "entry", "entries") == "1 entry"
+    assert counted(2, "entry", "entries") == "2 entries"

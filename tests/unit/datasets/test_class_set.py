@@ -116,5 +116,5 @@ def test_samples_have_the_pair_if_both_classes_exist_and_either_has_a_sample(
 def test_a_class_set_that_leaves_one_trained_category_is_refused() -> None:
     """By name, before anything is computed; a category that is only tested cannot be learned."""
     only_tested = counts(bread=2, sauce=1, salt=1)[2].model_copy(update={"train": 0})
-    with pytest.raises(ParamsError, match=r"'no_sauce' leaves 1 categories.*bread"):
+    with pytest.raises(ParamsError, match=r"'no_sauce' leaves 1 category with.*bread"):
         check_class_sets({"no_sauce": class_set("sauce")}, (*counts(bread=2, sauce=1), only_tested))

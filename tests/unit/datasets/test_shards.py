@@ -96,7 +96,7 @@ def test_select_reads_only_the_files_it_needs(tmp_path: Path) -> None:
 def test_rows_beyond_the_split_are_refused(tmp_path: Path) -> None:
     """A row number past the end names the number of samples."""
     shards = Shards(write_folder(tmp_path / "shards", batch_of("test/a/1")))
-    with pytest.raises(ManifestError, match="only 1 samples"):
+    with pytest.raises(ManifestError, match="only 1 sample;"):
         shards.select("test", [1])
 
 

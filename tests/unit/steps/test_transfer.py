@@ -72,7 +72,7 @@ def test_black_cutouts_are_not_ignorable(data: Path, capsys: pytest.CaptureFixtu
     assert not found.ignorable
     assert run.top1[0] != run.top1[1]
     assert found.weights == "random"
-    assert "ignorable for 0 of 1 runs (random weights" in capsys.readouterr().err
+    assert "ignorable for 0 of 1 run (random weights" in capsys.readouterr().err
 
 
 def test_annotation_has_nothing_to_compare(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
