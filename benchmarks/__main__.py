@@ -16,7 +16,7 @@ from benchmarks.row import machine, write_rows
 from benchmarks.site import Site
 from pipeline.segmentation.sam_architecture import ARCHITECTURES
 
-GROUPS = ("sharding", "loading", "memory", "growth", "masking", "startup", "status", "training", "judging")
+GROUPS = ("sharding", "memory", "growth", "masking", "startup", "status", "training", "judging")
 """Modules beside this one, imported when their turn comes: a machine without DVC can measure what needs none."""
 
 

@@ -1,6 +1,5 @@
 """What a piece of work costs: processor and wall seconds, and memory, of this process and of those it started."""
 
-import os
 import resource
 import statistics
 import time
@@ -107,15 +106,6 @@ def forget_peak() -> None:
 def _status(name: str) -> int:
     lines = STATUS.read_text(encoding="ascii").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:"))) * 1024
-
-
-def make_cold(folder: Path) -> None:
-    """Drop the files of a folder from the system's cache, as far as the system lets a user."""
-    os.sync()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def bytes_of(folder: Path) -> int:

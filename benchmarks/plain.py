@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
 from PIL import Image as Pillow
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from benchmarks.material import Material
 from pipeline.datasets.sample_batch import VIEW_NAMES
@@ -61,13 +57,6 @@ def write_small_jpegs(material: Material, folder: Path) -> None:
             _save(letterbox(getattr(cutouts, view), material.image_size), place(folder, view, cutouts.sample, ".jpg"))
 
 
-def write_full_jpegs(material: Material, folder: Path) -> None:
-    """Write two JPEG files of the photo's size a sample, the layout that was released with the paper."""
-    for cutouts in cut_photos(material):
-        for view in VIEW_NAMES:
-            _save(getattr(cutouts, view), place(folder, view, cutouts.sample, ".jpg"))
-
-
 def _save(picture: Pillow.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, quality=95)
@@ -87,31 +76,3 @@ def write_pngs(shards: Shards, folder: Path) -> None:
 def read_pngs(folder: Path) -> int:
     """Decode every PNG file into an array; return the number of bytes of pixels."""
     return sum(np.asarray(Pillow.open(path)).nbytes for path in sorted(folder.rglob("*.png")))
-
-
-class JpegFolder(Dataset[tuple[Tensor, Tensor, int]]):
-    """Folders of JPEG cut-outs of the photo's size: decode, letterbox, flip, sample by sample."""
-
-    def __init__(self, folder: Path, split: str, size: int) -> None:
-        """List the files once."""
-        roi, extra_roi = folder / split / "roi", folder / split / "extra_roi"
-        names = sorted(path.relative_to(roi) for path in roi.rglob("*.jpg"))
-        self.files = [(roi / name, extra_roi / name, int(name.parts[0])) for name in names]
-        self.size = size
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 S S"], UInt8[Tensor, "3 S S"], int]:
-        """Return a sample, mirrored at random."""
-        *paths, target = self.files[index]
-        mirrored = bool(torch.rand(()) < 1 / 2)
-        roi, extra_roi = (self._view(path, mirrored=mirrored) for path in paths)
-        return roi, extra_roi, target
-
-    def _view(self, path: Path, *, mirrored: bool) -> UInt8[Tensor, "3 S S"]:
-        square = letterbox(Pillow.open(path).convert("RGB"), self.size)
-        if mirrored:
-            square = square.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
-        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

@@ -1,4 +1,4 @@
-"""Training steps on a GPU, beside what its matrix units can do."""
+"""Training steps: their input path, and on a GPU what they reach of its matrix units."""
 
 import statistics
 import time
@@ -10,20 +10,29 @@ from itertools import count, islice, repeat
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.loading import load_train
+from benchmarks.measure import cost_of
 from benchmarks.row import Json, Row
 from benchmarks.site import Site
+from pipeline.datasets.class_set import select_classes
+from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
 from pipeline.errors import TrainingError
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import BackboneCard
+from pipeline.models.numerics import fix_numerics, spare_bytes
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.params.model import TrainParams
-from pipeline.training.batches import Draw, Source
+from pipeline.training.batches import MicroBatch
+from pipeline.training.dataset import Split, load_split
 from pipeline.training.learner import Learner
 from pipeline.training.objective import class_weights, make_objective
 from pipeline.training.precision import choose_precision
 
+LIGHTEST = "mobilenetv2_100"
+"""Backbone of the paper whose steps are shortest, so whose input counts most."""
+PAPER_BATCH = 50
+INPUT_ROUNDS = 5
+"""Batches gathered for one step of the model."""
 PAIRINGS = {"vit+vit": "vit_base_patch16_224", "deit+deit": "deit_base_patch16_224"}
 BATCHES = (50, 100, 200, 300)
 STEPS, WARM_UP = 12, 3
@@ -32,7 +41,8 @@ SIDE = 8192
 
 
 def measure(site: Site) -> Iterator[Row]:
-    """Yield two rows a pairing; without a GPU they say so, and nothing is estimated."""
+    """Yield the input path on a CPU, then two rows a pairing; without a GPU they say so, and nothing is estimated."""
+    yield _on_cpu(site)
     for name, timm_id in PAIRINGS.items():
         goal = "of the bf16 matrix peak measured in the same run"
         rows = (
@@ -43,6 +53,43 @@ def measure(site: Site) -> Iterator[Row]:
             yield from _measured(rows, timm_id, site, torch.device("cuda"))
         else:
             yield from (replace(row, missing="no GPU") for row in rows)
+
+
+def _on_cpu(site: Site) -> Row:
+    """Measure processor time of gathering and flipping a batch and of the step it is for, on one thread."""
+    threads, cpu, shards = torch.get_num_threads(), torch.device("cpu"), Shards(site.material.shards)
+    fix_numerics(1, seed=0)  # as stage `train` does
+    try:
+        source = load_train(shards, cpu)
+        learner = build_learner(LIGHTEST, site, cpu, classes=len(shards.categories))
+        batches = source.stream(random_batches(len(source), PAPER_BATCH), cpu)
+        held = next(batches)
+        learner.step([held], weight=PAPER_BATCH, rate=1e-5, number=0)
+        steps, inputs = [], []
+        for _ in range(site.rounds):
+            steps.append(cost_of(lambda: learner.step([held], weight=PAPER_BATCH, rate=1e-5, number=0)).cpu)
+            inputs.append(cost_of(lambda: [next(batches) for _ in range(INPUT_ROUNDS)]).cpu / INPUT_ROUNDS)
+    finally:
+        fix_numerics(threads, seed=0)
+    return Row(
+        f"input path of {LIGHTEST} twice, batch {PAPER_BATCH}, on a CPU",
+        "of the step",
+        0.02,
+        "at most",
+        ratios=tuple(one / (one + other) for one, other in zip(inputs, steps, strict=True)),
+        detail={"input_ms": 1000 * statistics.median(inputs), "model_ms": 1000 * statistics.median(steps)},
+    )
+
+
+def load_train(shards: Shards, device: torch.device) -> Split:
+    """Return the train split as a run of two branches and all classes holds it."""
+    split = load_split(shards, "train", select_classes(shards.categories, ()), views=frozenset(VIEW_NAMES))
+    return split.resident(device, spare_bytes(device))
+
+
+def random_batches(samples: int, batch: int) -> Iterator[MicroBatch]:
+    """Yield batches of random samples and flips for ever."""
+    return (MicroBatch(torch.randint(samples, (batch,)), torch.rand(batch, 2) < 1 / 2) for _ in count())
 
 
 def _measured(rows: tuple[Row, Row], timm_id: str, site: Site, device: torch.device) -> Iterator[Row]:
@@ -143,7 +190,7 @@ def flops_a_sample(learner: Learner, size: int, samples: int = 2) -> float:
     return float(counter.get_total_flops()) / samples
 
 
-def time_steps(learner: Learner, source: Source, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
+def time_steps(learner: Learner, source: Split, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
     """Return the seconds of an optimiser step, one mean a round.
 
     Args:
@@ -153,8 +200,7 @@ def time_steps(learner: Learner, source: Source, batch: int, rounds: int, *, str
         rounds: How many means.
         streamed: Whether each step draws its samples, as an epoch does, or all take the very same ones.
     """
-    draws = (Draw(torch.randint(len(source), (batch,)), torch.rand(batch, 2) < 1 / 2) for _ in count())
-    drawn = source.stream(draws, learner.device)
+    drawn = source.stream(random_batches(len(source), batch), learner.device)
     batches = drawn if streamed else repeat(next(drawn))
 
     def steps(number: int) -> None:

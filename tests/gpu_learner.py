@@ -7,12 +7,12 @@ import torch
 from pipeline.models.numerics import fix_numerics
 from pipeline.models.package import build_run
 from pipeline.training.batches import plan_epoch
+from pipeline.training.dataset import Split
 from pipeline.training.epoch import train_epoch
 from pipeline.training.learner import Learner
 from pipeline.training.objective import CrossEntropy
 from pipeline.training.precision import Name, Precision
 from pipeline.training.progress import Tally
-from pipeline.training.split import Split
 from tests.judged_run import TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 

@@ -8,12 +8,11 @@ from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard, write_card
-from pipeline.models.pixels import to_tensor
 from pipeline.params.data import PairParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.steps.train import train
-from pipeline.training.split import Split
+from pipeline.training.dataset import Split
 from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch
 
 PAIR = PairParams(image_size=SIDE, fill=0, pad=PAD, photos_per_file=4)
@@ -45,7 +44,7 @@ def write_shards_of(folder: Path, splits: dict[str, list[SampleBatch]]) -> Path:
 def split_of(samples: int) -> Split:
     """Return random samples in memory."""
     batch = random_batch(samples)
-    return Split(batch.sample_ids, torch.from_numpy(batch.targets), to_tensor(batch.roi), to_tensor(batch.extra_roi))
+    return Split(batch.sample_ids, *map(torch.from_numpy, (batch.targets, batch.roi, batch.extra_roi)))
 
 
 def write_cards(weights: Path) -> Path:

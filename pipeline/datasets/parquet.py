@@ -1,6 +1,5 @@
 """Read Parquet files without trusting them: other columns, missing values and damage all end in one line."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,39 +89,6 @@ def read_table(path: Path, layout: Layout, *, rows: int | None = None) -> pa.Tab
         if name not in layout.optional and _lacks(table[name]):
             raise ManifestError(f"{path}: lacks values in column {name!r}; {again}")
     return table
-
-
-def read_batches(
-    path: Path, layout: Layout, *, rows: int, columns: tuple[str, ...], rows_at_a_time: int
-) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a file, a few rows at a time; memory holds no more of it than that.
-
-    Args:
-        path: File to read.
-        layout: What it must hold.
-        rows: Rows it must have.
-        columns: Columns to read, in the order of the layout.
-        rows_at_a_time: Rows of a batch at most.
-
-    Raises:
-        ManifestError: If the file is damaged, has other columns or another number of rows, or lacks values.
-    """
-    again = f"run `dvc repro -f {layout.stage}`"
-    try:
-        with pq.ParquetFile(path) as file:
-            check_row_counts(file.metadata)
-            if not file.schema_arrow.equals(layout.schema):
-                raise ManifestError(f"{path}: columns differ from version {layout.version}; {again}")
-            if file.metadata.num_rows != rows:
-                raise ManifestError(f"{path}: {file.metadata.num_rows} rows, not the {rows} of the manifest; {again}")
-            for batch in file.iter_batches(rows_at_a_time, columns=list(columns), use_threads=False):
-                batch.validate(full=True)
-                for name in set(columns) - set(layout.optional):
-                    if batch.column(name).null_count:
-                        raise ManifestError(f"{path}: lacks values in column {name!r}; {again}")
-                yield batch
-    except DAMAGE as error:
-        raise damaged(path, error, layout.stage) from error
 
 
 def _lacks(column: pa.ChunkedArray) -> bool:

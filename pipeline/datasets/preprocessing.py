@@ -50,7 +50,7 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
             schema = pq.read_schema(file)
         geometry = (schema.metadata or {}).get(b"geometry", b"exact").decode()
         return Preprocessing.model_validate(
-            {name: gray_of(schema, name, path) for name in ("fill", "pad")} | {"geometry": geometry}
+            {name: _gray_of(schema, name, path) for name in ("fill", "pad")} | {"geometry": geometry}
         )
     except ValidationError as error:
         raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f pair`") from error
@@ -58,7 +58,7 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
         raise ManifestError(f"{path}: does not say how it was made ({error}); run `dvc repro -f pair`") from error
 
 
-def gray_of(schema: pa.Schema, name: str, path: object) -> int:
+def _gray_of(schema: pa.Schema, name: str, path: object) -> int:
     """Return a gray level that a shard says it was made with.
 
     Args:

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
-from pipeline.arrays import Targets
 from pipeline.datasets.pairing import extra_roi_rows
 from pipeline.datasets.parquet import Layout, read_table
 from pipeline.datasets.sample_batch import Rects, SampleBatch
@@ -92,17 +91,11 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)  # which copies even one
 
 
-def pixels_of(column: pa.FixedSizeBinaryArray) -> UInt8[np.ndarray, "N B"]:
+def _pixels_of(column: pa.FixedSizeBinaryArray) -> UInt8[np.ndarray, "N B"]:
     """Return the bytes of a column, a row a sample; they are not to be written to."""
     width = column.type.byte_width
     flat = np.frombuffer(column.buffers()[1], np.uint8)
     return flat[column.offset * width : (column.offset + len(column)) * width].reshape(len(column), width)
-
-
-def rects_of(column: pa.FixedSizeListArray) -> Rects:
-    """Return the rectangles of a column; they are not to be written to."""
-    rects: Rects = column.flatten().to_numpy().reshape(len(column), 4)
-    return rects
 
 
 class Shards:
@@ -140,15 +133,6 @@ class Shards:
         reader = copy.copy(self)
         reader.listed = classes if pairing == "by_photo" else ()
         return reader
-
-    @property
-    def by_photo(self) -> bool:
-        """Whether samples get the extra-ROI of their photo's last category."""
-        return bool(self.listed)
-
-    def extra_roi_rows(self, sample_ids: Sequence[str], targets: Targets) -> Int64[np.ndarray, " N"]:
-        """Return the row of each sample's extra-ROI among the samples of whole files."""
-        return extra_roi_rows(sample_ids, targets, self.categories, self.listed)
 
     def files(self, split: str) -> tuple[FileEntry, ...]:
         """Return the files of a split in row order."""
@@ -210,28 +194,17 @@ class Shards:
 
     def _read(self, entry: FileEntry) -> SampleBatch:
         with verified(self.folder, entry) as path:
-            table = read_table(path, self.layout, rows=entry.rows)
+            layout = Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair")
+            table = read_table(path, layout, rows=entry.rows)
         batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
-        self.check(batch.targets, batch.rects, path)
-        if self.by_photo:
-            batch.extra_roi[:] = batch.extra_roi[self.extra_roi_rows(batch.sample_ids, batch.targets)]
-        return batch
-
-    @property
-    def layout(self) -> Layout:
-        """What every file must hold."""
-        return Layout(schema_for(self.image_size), SCHEMA_VERSION, "pair")
-
-    def check(self, targets: Targets, rects: Rects, path: Path) -> None:
-        """Refuse rows that no class or no square could have.
-
-        Raises:
-            ManifestError: If one does.
-        """
-        if targets.min() < 0 or targets.max() >= len(self.categories):
+        if batch.targets.min() < 0 or batch.targets.max() >= len(self.categories):
             raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
-        if not _inside(rects, self.image_size):
+        if not _inside(batch.rects, self.image_size):
             raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
+        if self.listed:  # each sample gets the extra-ROI of the category of its photo that is listed last
+            rows = extra_roi_rows(batch.sample_ids, batch.targets, self.categories, self.listed)
+            batch.extra_roi[:] = batch.extra_roi[rows]
+        return batch
 
 
 def _by_split(files: Sequence[FileEntry]) -> dict[str, tuple[FileEntry, ...]]:
@@ -249,12 +222,12 @@ def _inside(rects: Rects, size: int) -> bool:
 
 def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:
     rows = len(column["sample_id"])
-    bits = np.unpackbits(pixels_of(column["mask"]), axis=1, count=size * size)
+    bits = np.unpackbits(_pixels_of(column["mask"]), axis=1, count=size * size)
     return SampleBatch(
         sample_ids=tuple(column["sample_id"].to_pylist()),
         targets=column["target"].to_numpy().copy(),
-        rects=rects_of(column["rect"]).copy(),
+        rects=column["rect"].flatten().to_numpy().reshape(rows, 4).copy(),
         masks=bits.view(np.bool_).reshape(rows, size, size),
-        roi=pixels_of(column["roi"]).reshape(rows, size, size, 3).copy(),
-        extra_roi=pixels_of(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
+        roi=_pixels_of(column["roi"]).reshape(rows, size, size, 3).copy(),
+        extra_roi=_pixels_of(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
     )

@@ -37,6 +37,7 @@ from pipeline.params.runtime import RuntimeParams
 from pipeline.space import readable
 from pipeline.stores import Place
 from pipeline.training.checkpoint import Checkpoint, Pace
+from pipeline.training.dataset import MemoryBudget, Split, load_splits
 from pipeline.training.distilling import Distilling
 from pipeline.training.epoch import TestPass
 from pipeline.training.fit import Course, fit
@@ -45,10 +46,8 @@ from pipeline.training.launch import place_of_work
 from pipeline.training.learner import Learner
 from pipeline.training.live import HISTORY, LiveCurves
 from pipeline.training.objective import ClassWeights, class_weights, make_objective
-from pipeline.training.pixel_store import Room
 from pipeline.training.precision import Precision, choose_precision
 from pipeline.training.ranks import present_ranks
-from pipeline.training.split import Split, load_splits
 from pipeline.training.watch import Watch
 from pipeline.workspace import publish
 
@@ -188,11 +187,11 @@ def _splits(
 ) -> tuple[Split, Split]:
     """Read the train and the test split."""
     allowed = runtime.memory_bytes() // processes_here() or share_of_memory()
-    room = Room(allowed, folder)
+    budget = MemoryBudget(allowed, folder)
     source = source.paired(plan.train.pairing, class_map.names)
-    train, test = load_splits(source, class_map, views=frozenset(plan.backbones), room=room)
-    if room.in_file:
-        beyond = f"{readable(room.in_file)} of pixels lie in a file"
+    train, test = load_splits(source, class_map, views=frozenset(plan.backbones), budget=budget)
+    if budget.in_files:
+        beyond = f"{readable(budget.in_files)} of pixels lie in a file"
         note(f"train {plan.run}: {beyond}, {readable(allowed)} of memory are for them")
     return train, test
 
@@ -201,7 +200,7 @@ def _on_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split
     """Move pixels to a GPU as far as half of what the model leaves free there has room; train samples go first."""
     allowed = spare_bytes(device)
     train = splits[0].resident(device, allowed)
-    left = allowed if train is splits[0] else allowed - splits[0].bytes_on_gpu
+    left = allowed if train is splits[0] else allowed - splits[0].nbytes
     return train, splits[1].resident(device, left)
 
 

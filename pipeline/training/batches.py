@@ -1,10 +1,9 @@
-"""What an epoch draws: order and flips, each from a generator of its own, so that any epoch can be redone alone.
+"""Order and flips of an epoch, each from a generator of its own, so that any epoch can be redone alone.
 
-A plan holds row numbers, never pixels. Whoever holds the pixels streams them in the plan's order.
+A plan holds row numbers, never pixels; `Split.stream` gathers them in the order of the plan.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -17,12 +16,12 @@ SMALLEST = 2
 """Batch normalisation has no variance over one sample."""
 
 
-class Draw(NamedTuple):
-    """Samples of one pass through the model."""
+class MicroBatch(NamedTuple):
+    """Indices of the samples of one forward and backward pass."""
 
     rows: Int64[Tensor, " B"]
     """Rows of the split."""
-    mirror: Bool[Tensor, "B 2"] | None
+    hflip: Bool[Tensor, "B 2"] | None
     """Whether the ROI (column 0) and the extra-ROI (column 1) of each are flipped left to right; None flips none."""
 
 
@@ -39,30 +38,11 @@ class Batch(NamedTuple):
     """Extra-ROI views; None where no branch looks at them."""
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Samples that can be drawn in any order."""
-
-    @property
-    def sample_ids(self) -> Sequence[str]:
-        """Name by row."""
-
-    @property
-    def targets(self) -> Int64[Tensor, " N"]:
-        """The run's target by row, on the CPU."""
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-
-    def stream(self, draws: Iterable[Draw], device: torch.device) -> Iterator[Batch]:
-        """Yield the samples of every draw, in order, on a device."""
-
-
 class EpochPlan(NamedTuple):
     """Every sample an epoch sees, in order."""
 
-    steps: tuple[tuple[Draw, ...], ...]
-    """Passes by optimiser step; the samples of a step are the global batch, on however many devices."""
+    steps: tuple[tuple[MicroBatch, ...], ...]
+    """Micro-batches by optimiser step; the samples of a step are the global batch, on however many devices."""
     samples: int
     """Samples in all."""
 
@@ -82,12 +62,13 @@ def plan_epoch(
     order = _order(targets, weights, generator_of(params.seed, "order", epoch))
     generator = generator_of(params.seed, "flip", epoch)
     flips = draw_flips(samples, probability=params.flip, joint=params.joint_flip, generator=generator)
-    mirror = flips[order] if weights is None else flips  # a sample drawn twice is flipped twice anew
-    steps = split_evenly(torch.arange(samples), params.batch_size)
+    hflip = flips[order] if weights is None else flips  # a sample drawn twice is flipped twice anew
+    steps = split_batches(torch.arange(samples), params.batch_size)
     size = -(-params.batch_size // params.accumulate)
-    return EpochPlan(
-        tuple(tuple(Draw(order[part], mirror[part]) for part in split_evenly(step, size)) for step in steps), samples
+    micro_batches = (
+        tuple(MicroBatch(order[part], hflip[part]) for part in split_batches(step, size)) for step in steps
     )
+    return EpochPlan(tuple(micro_batches), samples)
 
 
 def _order(
@@ -98,7 +79,7 @@ def _order(
     return torch.multinomial(weights[targets], len(targets), replacement=True, generator=generator)
 
 
-def split_evenly(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tensor, " B"]]:
+def split_batches(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tensor, " B"]]:
     """Cut an order into batches; no sample is dropped.
 
     The last batch may be smaller; a lone last sample joins the batch before it.
@@ -110,7 +91,7 @@ def split_evenly(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tens
 
 
 def draw_flips(samples: int, *, probability: float, joint: bool, generator: torch.Generator) -> Bool[Tensor, "N 2"]:
-    """Decide for every sample whether its ROI (column 0) and its extra-ROI (column 1) are mirrored.
+    """Decide for every sample whether its ROI (column 0) and its extra-ROI (column 1) are flipped left to right.
 
     Args:
         samples: N.

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError, counted
 from pipeline.models.numerics import seed_of
 from pipeline.models.rvernet import RveRNet
-from pipeline.training.batches import Batch, Draw, EpochPlan, Source
+from pipeline.training.batches import Batch, EpochPlan, MicroBatch
+from pipeline.training.dataset import Split
 from pipeline.training.freezing import training_mode
 from pipeline.training.learner import Learner, NonFiniteLossError
 from pipeline.training.precision import Precision
@@ -38,7 +39,7 @@ class TestPass(NamedTuple):
 
 def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     learner: Learner,
-    source: Source,
+    source: Split,
     plan: EpochPlan,
     *,
     epoch: int,
@@ -69,9 +70,9 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     if not done.steps:
         torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch))
     steps = plan.steps[done.steps :]
-    stream = source.stream((ranks.share(draw) for draws in steps for draw in draws), learner.device)
-    for draws in steps:
-        rows = torch.cat([draw.rows for draw in draws])
+    stream = source.stream((ranks.share(each) for micro_batches in steps for each in micro_batches), learner.device)
+    for micro_batches in steps:
+        rows = torch.cat([each.rows for each in micro_batches])
         weight = learner.objective.weigh(source.targets[rows])
         rate = learning_rate(
             learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps), samples=plan.samples
@@ -80,7 +81,7 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
         if ranks.world > 1:  # no two processes drop the same units, and a resumed step drops those it would have
             torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch, done.steps, ranks.rank))
         try:
-            sums = learner.step(islice(stream, len(draws)), weight=weight, rate=rate, number=number)
+            sums = learner.step(islice(stream, len(micro_batches)), weight=weight, rate=rate, number=number)
         except NonFiniteLossError as error:
             raise _named(error, source, epoch) from error
         done = done.after_step(samples=len(rows), hits=sums.hits, loss=sums.loss, weight=weight, rate=rate)
@@ -88,7 +89,7 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     return done
 
 
-def _named(error: NonFiniteLossError, source: Source, epoch: int) -> TrainingError:
+def _named(error: NonFiniteLossError, source: Split, epoch: int) -> TrainingError:
     names = ", ".join(source.sample_ids[row] for row in error.rows[:LISTED])
     more = ", ..." if len(error.rows) > LISTED else ""
     return TrainingError(
@@ -98,7 +99,7 @@ def _named(error: NonFiniteLossError, source: Source, epoch: int) -> TrainingErr
 
 
 @torch.no_grad()
-def test_epoch(model: RveRNet, source: Source, *, batch_size: int, precision: Precision) -> TestPass:
+def test_epoch(model: RveRNet, source: Split, *, batch_size: int, precision: Precision) -> TestPass:
     """Predict every sample of a split in its order; dropout is off and batch statistics stay as they are.
 
     Several processes take the batches in turn; each batch is what it is for one.
@@ -106,10 +107,10 @@ def test_epoch(model: RveRNet, source: Source, *, batch_size: int, precision: Pr
     model.eval()
     ranks, device = present_ranks(), next(model.parameters()).device
     ranks.level(model)
-    draws = [Draw(rows, None) for rows in torch.split(torch.arange(len(source)), batch_size)]
-    mine = source.stream(draws[ranks.rank :: ranks.world], device)
+    batches = [MicroBatch(rows, None) for rows in torch.split(torch.arange(len(source)), batch_size)]
+    mine = source.stream(batches[ranks.rank :: ranks.world], device)
     found = ranks.gathered([_tested(model, batch, precision) for batch in mine])
-    ordered = [found[number % ranks.world][number // ranks.world] for number in range(len(draws))]
+    ordered = [found[number % ranks.world][number // ranks.world] for number in range(len(batches))]
     total = 0.0
     for loss, _ in ordered:  # one after another: `sum` rounds in its own way
         total += loss

@@ -5,7 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from pipeline.datasets.class_set import find_pair
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
-from pipeline.training.batches import Source, plan_epoch
+from pipeline.training.batches import plan_epoch
+from pipeline.training.dataset import Split
 from pipeline.training.epoch import TestPass, test_epoch, train_epoch
 from pipeline.training.history import EpochRecord
 from pipeline.training.learner import Learner
@@ -18,9 +19,9 @@ from pipeline.training.progress import Progress, Tally
 class Course:
     """What a run is trained and tested on."""
 
-    train: Source
+    train: Split
     """Samples to learn from."""
-    test: Source
+    test: Split
     """Samples to be tested on after every epoch."""
     weights: ClassWeights
     """How much rare classes count, where the recipe balances them."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from pipeline.training.batches import Draw
+from pipeline.training.batches import MicroBatch
 
 Value = TypeVar("Value")
 
@@ -28,13 +28,13 @@ class Ranks(NamedTuple):
         """Whether this process writes what all of them make."""
         return self.rank == 0
 
-    def share(self, draw: Draw) -> Draw:
-        """Return this process's part of a pass, which is empty where there are more processes than samples."""
+    def share(self, micro_batch: MicroBatch) -> MicroBatch:
+        """Return this process's part of a micro-batch, which is empty where there are more processes than samples."""
         if self.world == 1:
-            return draw
-        rows, mirror = draw
-        mine = None if mirror is None else torch.tensor_split(mirror, self.world)[self.rank]
-        return Draw(torch.tensor_split(rows, self.world)[self.rank], mine)
+            return micro_batch
+        rows, hflip = micro_batch
+        mine = None if hflip is None else torch.tensor_split(hflip, self.world)[self.rank]
+        return MicroBatch(torch.tensor_split(rows, self.world)[self.rank], mine)
 
     def summed(self, values: Tensor) -> Tensor:
         """Return the sum over all processes."""

@@ -28,8 +28,8 @@ from pipeline.segmentation.fused_attention import FusedAttention
 from pipeline.segmentation.sam import Sam
 from pipeline.training.batches import Batch, plan_epoch
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.dataset import Split, load_split
 from pipeline.training.precision import Name, choose_precision
-from pipeline.training.split import Split, load_split
 from tests.gpu_learner import learner, losses
 from tests.judged_run import CATEGORIES, PAD, SIDE, TRAIN, random_batch, write_small_run
 from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, scene, tiny_fastsam, tiny_sam

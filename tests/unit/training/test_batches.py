@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.batches import EpochPlan, draw_flips, plan_epoch, split_evenly
+from pipeline.training.batches import EpochPlan, draw_flips, plan_epoch, split_batches
 from tests.judged_run import TRAIN
 
 TARGETS = torch.tensor([0, 0, 0, 1, 0, 0, 2, 0, 0, 0])
@@ -25,7 +25,7 @@ def rows(of: EpochPlan) -> list[list[int]]:
 def test_no_sample_is_dropped_or_alone(samples: int, batch_size: int) -> None:
     """Batches hold every sample once, in order; none of size 1 unless asked for or there is only one sample."""
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(0))
-    batches = split_evenly(order, batch_size)
+    batches = split_batches(order, batch_size)
     assert torch.equal(torch.cat(batches), order)
     assert len(batches[-1]) > 1 or samples == 1 or batch_size == 1
     assert all(len(batch) == batch_size for batch in batches[:-1])
@@ -63,9 +63,9 @@ def test_passes_split_a_step_and_change_nothing_else(accumulate: int) -> None:
     whole, split = plan(batch_size=8), plan(batch_size=8, accumulate=accumulate)
     assert rows(split) == rows(whole)
     for (draw,), draws in zip(whole.steps, split.steps, strict=True):
-        mirrors = [part.mirror for part in draws if part.mirror is not None]
-        assert draw.mirror is not None
-        assert torch.equal(torch.cat(mirrors), draw.mirror)
+        flips = [part.hflip for part in draws if part.hflip is not None]
+        assert draw.hflip is not None
+        assert torch.equal(torch.cat(flips), draw.hflip)
         assert len(draws) <= accumulate
         assert accumulate == 8 or all(len(part.rows) > 1 for part in draws)
 
@@ -83,5 +83,5 @@ def test_the_sampler_draws_classes_as_often_as_they_weigh() -> None:
 def test_a_sample_drawn_twice_is_flipped_each_time_anew() -> None:
     """Otherwise a rare sample would be seen one way round all epoch long."""
     draws = [draw for step in plan(0, torch.tensor([0.0, 1.0, 0.0])).steps for draw in step]
-    mirrors = torch.cat([draw.mirror for draw in draws if draw.mirror is not None])
-    assert 0 < int(mirrors[:, 0].sum()) < len(TARGETS)
+    flips = torch.cat([draw.hflip for draw in draws if draw.hflip is not None])
+    assert 0 < int(flips[:, 0].sum()) < len(TARGETS)

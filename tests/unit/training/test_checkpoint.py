@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.errors import TrainingError
 from pipeline.models.package import build_run
-from pipeline.training.batches import Draw
+from pipeline.training.batches import MicroBatch
 from pipeline.training.checkpoint import Checkpoint, Pace
 from pipeline.training.history import EpochRecord, write_history
 from pipeline.training.learner import Learner
@@ -31,7 +31,7 @@ def learner() -> Learner:
 
 def step(made: Learner) -> None:
     """Move once."""
-    made.step(SPLIT.stream([Draw(torch.arange(4), None)], made.device), weight=4.0, rate=1e-2, number=3)
+    made.step(SPLIT.stream([MicroBatch(torch.arange(4), None)], made.device), weight=4.0, rate=1e-2, number=3)
 
 
 def checkpoint(made: Learner, folder: Path, identity: str = "run") -> Checkpoint:

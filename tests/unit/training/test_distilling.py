@@ -10,7 +10,7 @@ from pipeline.models.package import build_run
 from pipeline.models.rvernet import RveRNet
 from pipeline.models.student import split_heads
 from pipeline.params.variation import DistillationKind
-from pipeline.training.batches import Batch
+from pipeline.training.batches import Batch, MicroBatch
 from pipeline.training.distilling import Distilling, soft_losses
 from pipeline.training.objective import CrossEntropy
 from tests.judged_run import run_card
@@ -23,7 +23,8 @@ TAUGHT = torch.tensor([[0.0, 3.0, 1.0], [0.5, 0.0, 2.0]])
 TARGETS = torch.tensor([0, 2])
 BATCH = Batch(torch.arange(2), TARGETS, None, None)
 SPLIT = split_of(6)
-PICTURES = Batch(torch.arange(6), SPLIT.targets, SPLIT.roi, None)
+(PAIRS,) = SPLIT.stream([MicroBatch(torch.arange(6), None)], torch.device("cpu"))
+PICTURES = PAIRS._replace(extra_roi=None)
 
 
 class Saying(RveRNet):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError
 from pipeline.models.package import build_run
 from pipeline.models.rvernet import RveRNet
-from pipeline.training.batches import Batch, Draw
+from pipeline.training.batches import Batch, MicroBatch
 from pipeline.training.freezing import training_mode
 from pipeline.training.learner import Learner, NonFiniteLossError
 from pipeline.training.objective import CrossEntropy, Objective, Scored
@@ -38,7 +38,7 @@ def learner(
 
 def passes(count: int) -> Iterable[Batch]:
     """Cut the samples into that many batches."""
-    return SPLIT.stream([Draw(rows, None) for rows in torch.arange(SAMPLES).chunk(count)], torch.device("cpu"))
+    return SPLIT.stream([MicroBatch(rows, None) for rows in torch.arange(SAMPLES).chunk(count)], torch.device("cpu"))
 
 
 def step(made: Learner, *, count: int = 1, rate: float = 0.1, number: int = 0) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.models.package import load_run
-from pipeline.training.batches import Draw
+from pipeline.training.batches import MicroBatch
 from pipeline.training.ranks import Ranks
 from tests.judged_run import TRAIN, random_batch, select
 from tests.training_data import write_cards, write_shards_of
@@ -84,7 +84,7 @@ def test_a_loss_that_is_not_finite_stops_all_with_one_line(
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
 def test_shares_hold_every_sample_of_a_pass_once(world: int) -> None:
     """In order, however many processes there are."""
-    draw = Draw(torch.arange(5), torch.arange(10).reshape(5, 2) % 2 == 0)
+    draw = MicroBatch(torch.arange(5), torch.arange(10).reshape(5, 2) % 2 == 0)
     shares = [Ranks(rank, world).share(draw) for rank in range(world)]
     assert torch.cat([share.rows for share in shares]).tolist() == draw.rows.tolist()
-    assert torch.cat([share.mirror for share in shares if share.mirror is not None]).equal(draw.mirror)
+    assert torch.cat([share.hflip for share in shares if share.hflip is not None]).equal(draw.hflip)

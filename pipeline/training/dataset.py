@@ -1,0 +1,179 @@
+"""Samples of a split as uint8 arrays (N, H, W, 3), one per view, from which micro-batches are gathered and flipped.
+
+The arrays are in memory, in memory-mapped files where they exceed a budget, or on the GPU; batches are the same.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor
+
+from pipeline.datasets.class_set import EXCLUDED, ClassMap
+from pipeline.datasets.layout import SPLITS
+from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
+from pipeline.datasets.shards import Shards
+from pipeline.errors import DatasetError
+from pipeline.space import ensure_space, space_watched
+from pipeline.training.batches import Batch, MicroBatch
+
+CHUNK = 2**26
+"""Bytes written at once where the system cannot allocate a file."""
+
+
+@dataclass
+class MemoryBudget:
+    """Memory for pixels; an array that exceeds what is left of it goes to a file."""
+
+    left: int
+    """Bytes."""
+    folder: Path
+    """Existing folder of the files."""
+    in_files: int = 0
+    """Bytes that went to files."""
+
+    def empty(self, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+        """Return an uninitialised array.
+
+        Raises:
+            SpaceError: If it goes to a file and the disk has no room for it.
+        """
+        size = prod(shape)
+        if size <= self.left:
+            self.left -= size
+            return np.empty(shape, np.uint8)
+        ensure_space(self.folder, size)
+        with space_watched(self.folder, size), TemporaryFile(dir=self.folder) as file:  # nameless: no kill leaves it
+            allocate(file, size)
+            mapped = np.memmap(file, np.uint8, "r+", shape=shape)
+        self.in_files += size
+        return mapped
+
+
+def allocate(file: BinaryIO, size: int) -> None:
+    """Give an empty file `size` bytes that the disk holds from now on.
+
+    Writing to a mapped sparse file on a disk that has filled up since kills the process without a message (SIGBUS).
+
+    Raises:
+        OSError: If the disk has no room for it.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    file.writelines(bytes(min(CHUNK, size - start)) for start in range(0, size, CHUNK))  # macOS
+    file.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Samples of a run's classes; row i of everything is sample i."""
+
+    sample_ids: tuple[str, ...]
+    """`<split>/<photo stem>/<category id>`."""
+    targets: Int64[Tensor, " N"]
+    """The run's targets, on the CPU."""
+    roi: UInt8[Tensor, "N S S 3"] | None
+    """ROI views; None where no branch looks at them."""
+    extra_roi: UInt8[Tensor, "N S S 3"] | None
+    """Extra-ROI views; None where no branch looks at them."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.sample_ids)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both views."""
+        return sum(view.nbytes for view in (self.roi, self.extra_roi) if view is not None)
+
+    def stream(self, micro_batches: Iterable[MicroBatch], device: torch.device) -> Iterator[Batch]:
+        """Yield the samples of every micro-batch, in order, on a device."""
+        for rows, flips in micro_batches:
+            views = [
+                None if view is None else _gather(view, rows, None if flips is None else flips[:, column], device)
+                for column, view in enumerate((self.roi, self.extra_roi))
+            ]
+            yield Batch(rows, _send(self.targets[rows], device), *views)
+
+    def resident(self, device: torch.device, allowed: int) -> "Split":
+        """Return the split with its views on a GPU if they take no more than `allowed` bytes, else as it is."""
+        if device.type != "cuda" or self.nbytes > allowed:
+            return self
+        roi, extra_roi = (None if view is None else view.to(device) for view in (self.roi, self.extra_roi))
+        return replace(self, roi=roi, extra_roi=extra_roi)
+
+
+def _gather(
+    view: UInt8[Tensor, "N S S 3"], rows: Int64[Tensor, " B"], flips: Bool[Tensor, " B"] | None, device: torch.device
+) -> UInt8[Tensor, "B 3 S S"]:
+    """Return some rows of a view on a device, channels last in memory as the models want them."""
+    images = _send(view.index_select(0, rows.to(view.device)), device)
+    return (images if flips is None else hflip(images, flips.to(device))).permute(0, 3, 1, 2)
+
+
+def hflip(images: UInt8[Tensor, "B S S 3"], flips: Bool[Tensor, " B"]) -> UInt8[Tensor, "B S S 3"]:
+    """Flip the images of `flips` left to right; never makes a GPU wait for the CPU."""
+    return torch.where(flips[:, None, None, None], images.flip(2), images)
+
+
+def _send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; a copy to a GPU is asynchronous."""
+    if device.type != "cuda" or tensor.device.type == "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def load_split(
+    shards: Shards, name: str, classes: ClassMap, *, views: frozenset[ViewName], budget: MemoryBudget | None = None
+) -> Split:
+    """Read the samples of a split whose category the run has.
+
+    Args:
+        shards: Where to read.
+        name: `train` or `test`.
+        classes: Which categories the run has.
+        views: Which of `roi` and `extra_roi` to keep.
+        budget: Where pixels may go; the batches are the same. None keeps all in memory.
+
+    Raises:
+        DatasetError: If no sample is left.
+        ManifestError: If a shard is absent or damaged.
+        SpaceError: If neither memory nor disk has room for the pixels.
+    """
+    shape = (shards.rows(name), shards.image_size, shards.image_size, 3)
+    pixels = {
+        view: np.empty(shape, np.uint8) if budget is None else budget.empty(shape)
+        for view in VIEW_NAMES
+        if view in views
+    }
+    ids: list[str] = []
+    targets: list[np.ndarray] = []
+    for batch in shards.batches(name):
+        mapped = classes.index[batch.targets]
+        kept = np.flatnonzero(mapped != EXCLUDED)
+        for view, array in pixels.items():
+            array[len(ids) : len(ids) + len(kept)] = getattr(batch, view)[kept]
+        ids.extend(batch.sample_ids[row] for row in kept)
+        targets.append(mapped[kept])
+    if not ids:
+        raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
+    roi, extra_roi = (torch.from_numpy(pixels[view][: len(ids)]) if view in views else None for view in VIEW_NAMES)
+    return Split(tuple(ids), torch.from_numpy(np.concatenate(targets)), roi, extra_roi)
+
+
+def load_splits(
+    shards: Shards, classes: ClassMap, *, views: frozenset[ViewName], budget: MemoryBudget | None = None
+) -> tuple[Split, ...]:
+    """Read the train and the test split, see `load_split`, and free the memory of the reader."""
+    splits = tuple(load_split(shards, name, classes, views=views, budget=budget) for name in SPLITS)
+    pa.default_memory_pool().release_unused()  # Arrow would keep it for as long as the run trains
+    return splits
