@@ -164,6 +164,7 @@ def load_split(
             array[len(ids) : len(ids) + len(kept)] = getattr(batch, view)[kept]
         ids.extend(batch.sample_ids[row] for row in kept)
         targets.append(mapped[kept])
+        del batch  # or it would stay in memory while the next one is read
     if not ids:
         raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
     roi, extra_roi = (torch.from_numpy(pixels[view][: len(ids)]) if view in views else None for view in VIEW_NAMES)
