@@ -203,9 +203,8 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
         raise _several(path, found.tolist())
     soft = bool(counts[:-1].sum() > SOFT_SHARE * mask.sum())
     if soft and found[-1] == white and found[-2] <= white // 2:  # of a soft mask, some grays are bright
-        raise SeveralFoodsError(
-            f"{_several(path, found[:-1].tolist())}, and {white}: a label map with void, by its looks"
-        )
+        ids = ", ".join(map(str, found[:-1][:MOST_LISTED]))
+        raise SeveralFoodsError(f"{path}: looks like a label map of {ids} and void ({white}), not a mask of one food")
     return BinaryMask(mask, soft)
 
 
@@ -297,7 +296,7 @@ def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) ->
         return f"a web page or other markup instead of a picture; {ANEW}"
     if isinstance(error, UnidentifiedImageError):
         found = _format(path) if formats == LABEL_MAP_FORMATS else None
-        lossy = f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); save it as PNG"
+        lossy = f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); export it as PNG"
         return lossy if found else f"not one of the formats {', '.join(formats)}; {ANEW}"
     return f"damaged ({' '.join(str(error).split())}); {ANEW}"
 

@@ -208,7 +208,7 @@ def test_a_lossy_label_map_is_refused(tmp_path: Path) -> None:
     """JPEG changes ids at every edge."""
     Pillow.fromarray(RAMP).save(tmp_path / "a.jpg")
     for read in (read_label_map, read_binary_mask):
-        with pytest.raises(PhotoError, match=r"a.jpg: a JPEG file, .*values .* lossy\); save it as PNG$"):
+        with pytest.raises(PhotoError, match=r"a.jpg: a JPEG file, .*values .* lossy\); export it as PNG$"):
             read(tmp_path / "a.jpg")
 
 
@@ -296,7 +296,7 @@ def test_a_label_map_with_void_is_no_soft_mask(tmp_path: Path) -> None:
     ids = np.zeros((20, 30), np.uint8)
     ids[2:9, 2:9], ids[2:9, 12:20], ids[12:, :] = 3, 45, 255
     Pillow.fromarray(ids).save(tmp_path / "a.png")
-    with pytest.raises(SeveralFoodsError, match=r"a.png: holds several foods, 3, 45, and 255: a label map with void"):
+    with pytest.raises(SeveralFoodsError, match=r"a.png: looks like a label map of 3, 45 and void \(255\)"):
         read_binary_mask(tmp_path / "a.png")
 
 
