@@ -2,6 +2,8 @@
 
 import base64
 import http.client
+import re
+import shutil
 import subprocess
 import threading
 import zipfile
@@ -12,16 +14,35 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import safetensors.torch
+import timm
+from ruamel.yaml import YAML
 
+from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
+from pipeline.reporting.grid import GridRun
 from pipeline.url_secrets import VARIABLE
 from tests.e2e.checkout import Checkout, checkout
-from tests.raw_folder import OFFICIAL
+from tests.raw_folder import OFFICIAL, RawFolder, labels_of
 
 pytestmark = pytest.mark.e2e
-USER, PLANTED = "me", f"PLANTED-{2026}"  # not as it stands here: this file is copied, too
-LOGIN, SIGNATURE = f"{USER}:{PLANTED}@", f"X-Amz-Signature={PLANTED}"
+USER, PLANTED = "me", f"PLANTED+{2026}=!"  # not as it stands here: this file is copied, too
+LOGIN, SIGNATURE = f"{USER}:{quote(PLANTED, safe='')}@", f"X-Amz-Signature={quote(PLANTED, safe='')}"
+RUN_IN_GRAPH = re.compile(r"^.*\w\+\w+-(all|no_sauce).*\n", re.MULTILINE)
+"""A line of dvc.yaml that names a run; the variant's name there is made of parameters."""
+RUN_IN_CODE = re.compile(rf"^ +{GridRun.__name__}\((?!\"vit\", ABSENT, ALL).*\n", re.MULTILINE)
+"""A line of the list of the paper's runs."""
+
+
+def forms() -> list[bytes]:
+    """Return the secret raw, percent-encoded and in base64, whatever stands before and behind it."""
+    found = [PLANTED.encode(), quote(PLANTED, safe="").encode()]
+    for before in range(3):
+        whole = (before + len(PLANTED)) // 3 * 4
+        found.append(base64.b64encode(bytes(before) + PLANTED.encode())[(0, 2, 3)[before] : whole])
+    return found
 
 
 class Guarded(SimpleHTTPRequestHandler):
@@ -40,32 +61,32 @@ class Guarded(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def guarded_archive(folder: Path) -> Iterator[str]:
-    """Serve a small data set and return host and path of its URL."""
-    folder.mkdir()
-    with zipfile.ZipFile(folder / "Food.zip", "w") as archive:
-        for name, content in OFFICIAL.items():
-            archive.writestr(name, content)
+def guarded(folder: Path) -> Iterator[str]:
+    """Serve the files of a folder and return the host of their URLs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Guarded, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"127.0.0.1:{server.server_port}/Food.zip"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
-def tell(folder: Path) -> list[str]:
-    """Return the files at or below a folder that hold the secret, objects of git included."""
-    told = []
-    for path in folder.parent.rglob("*"):  # DVC's own files lie beside the copy
+def told(copy: Checkout) -> list[str]:
+    """Return what holds the secret: files of the checkout and beside it, where DVC's own lie, and objects of git."""
+    command = ["git", "cat-file", "--batch-all-objects", "--batch", "--buffer"]  # packed ones, too
+    packed = subprocess.run(command, cwd=copy.folder, env=copy.env, capture_output=True, check=True).stdout  # noqa: S603
+    found = ["git"] if any(form in packed for form in forms()) else []
+    for path in copy.folder.parent.rglob("*"):
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
             if ".git/objects" in path.as_posix() and content[:1] == b"x":
                 content = zlib.decompress(content)
-            if PLANTED.encode() in content or PLANTED in path.name:
-                told.append(str(path.relative_to(folder.parent)))
-    return sorted(told)
+            if any(form in path.name.encode() + b"\n" + content for form in forms()):
+                found.append(str(path.relative_to(copy.folder.parent)))
+    return sorted(found)
 
 
 @pytest.fixture
@@ -88,43 +109,81 @@ def test_a_secret_in_a_setting_is_refused_before_anything_is_stored(copy: Checko
         output = copy.refused(*command, *(part for text in overrides for part in ("-S", text)), "configure")
     assert "export RVERNET_URLS" in output
     assert "git checkout -- params.yaml && git gc --prune=now" in output
-    assert PLANTED not in output
+    assert not any(form in output.encode() for form in forms())
     assert [path for path in (copy.folder / "data").rglob("*") if path.is_file()] == []
     assert not (copy.folder / "dvc.lock").exists()
     assert not list((copy.folder / ".dvc").rglob("cache/files/*/*/*"))
     assert copy.call("dvc", "exp", "list", "--name-only").split() == []
     copy.call("git", "checkout", "--", "params.yaml")
     copy.call("git", "gc", "-q", "--prune=now")
-    assert tell(copy.folder) == []
-    assert PLANTED.encode() not in all_of_git(copy)
+    assert told(copy) == []
 
 
-def all_of_git(copy: Checkout) -> bytes:
-    """Return the content of every object, packed ones too."""
-    command = ["git", "cat-file", "--batch-all-objects", "--batch", "--buffer"]
-    return subprocess.run(command, cwd=copy.folder, env=copy.env, capture_output=True, check=True).stdout  # noqa: S603
-
-
-@pytest.mark.parametrize("kind", ["login", "signature", "netrc"])
-def test_a_secret_in_the_environment_fetches_and_is_written_nowhere(tmp_path: Path, kind: str) -> None:
-    """Not data, lock, caches, git nor output; without it the host refuses, and the message says what to do."""
-    (tmp_path / "work").mkdir()
-    with guarded_archive(tmp_path / "web") as place:
-        url = f"http://{place}"
-        whole = f"http://{LOGIN}{place}" if kind == "login" else f"{url}?{SIGNATURE}"
-        netrc = tmp_path / "netrc"
-        netrc.write_text(f"machine 127.0.0.1 login {USER} password {PLANTED}\n", encoding="utf-8")
-        netrc.chmod(0o600)
-        secret = {"NETRC": str(netrc)} if kind == "netrc" else {VARIABLE: f"https://elsewhere/a {whole}"}
-        copy = checkout(tmp_path / "work/copy", NETRC="/dev/null")
-        override = ("-S", f"dataset={url}", "download")
-        refused = copy.refused("dvc", "exp", "run", *override)
+def test_without_the_secret_the_host_refuses_and_netrc_gives_it(copy: Checkout, tmp_path: Path) -> None:
+    """The message says what to do."""
+    (tmp_path / "web").mkdir()
+    with zipfile.ZipFile(tmp_path / "web/Food.zip", "w") as archive:
+        for name, content in OFFICIAL.items():
+            archive.writestr(name, content)
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine 127.0.0.1 login {USER} password {PLANTED}\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    with guarded(tmp_path / "web") as host:
+        command = ("dvc", "exp", "run", "-S", f"dataset=http://{host}/Food.zip", "download")
+        refused = copy.refused(*command)
         assert "HTTP 401" in refused
         assert VARIABLE in refused
-        output = Checkout(copy.folder, copy.env | secret).call("dvc", "exp", "run", *override)
-    assert PLANTED not in output
+        output = Checkout(copy.folder, copy.env | {"NETRC": str(netrc)}).call(*command)
+    assert not any(form in output.encode() for form in forms())
     assert (copy.folder / "data/raw/category_id.txt").read_bytes() == OFFICIAL["category_id.txt"]
-    assert url in (copy.folder / "data/settings/download.json").read_text(encoding="utf-8")
+    assert told(copy) == []
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Path:
+    """Return a folder with an archive of eight photos and weights of the demo's ViT."""
+    photos = RawFolder(tmp_path / "photos")
+    for number in range(8):
+        photos.add("test" if number % 4 == 3 else "train", f"{number:08d}", labels_of(1, 2, 7), seed=number)
+    (tmp_path / "web").mkdir()
+    shutil.make_archive(str(tmp_path / "web/Food"), "zip", photos.path)
+    safetensors.torch.save_file(timm.create_model("demo_vit").state_dict(), tmp_path / "web/vit.safetensors")
+    return tmp_path / "web"
+
+
+def ask_for_one_run(copy: Checkout, host: str) -> None:
+    """Let the graph be the variant alone, on photos and weights of a host; as small as it can be."""
+    graph, params, yaml = copy.folder / "dvc.yaml", copy.folder / "params.yaml", YAML()
+    paper = copy.folder / f"{GridRun.__module__.replace('.', '/')}.py"
+    for path, other in ((graph, RUN_IN_GRAPH), (paper, RUN_IN_CODE)):
+        path.write_text(other.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+    values = yaml.load(params)
+    values |= {"dataset": f"http://{host}/Food.zip", "roi": "vit", "extra_roi": "none"}
+    values["backbones"] = {
+        "none": {},
+        "vit": {"timm": "demo_vit", "weights": f"http://{host}/vit.safetensors"},
+        "deit_distilled": {"timm": "demo_deit_distilled", "weights": "none"},
+    }
+    values["pair"]["image_size"], values["perturb"]["patch_size"] = 64, 8
+    values["train"] |= {"epochs": 1, "hidden": 16}
+    values["explain"]["samples"] = values["report"]["samples"] = 2
+    yaml.dump(values, params)
+
+
+def test_a_graph_run_with_secrets_in_the_environment_writes_them_nowhere(
+    copy: Checkout, web: Path, tmp_path: Path
+) -> None:
+    """Photos by a login, weights by a signature, a store's key: not in data, report, lock, caches, git nor output."""
+    (tmp_path / "work/tmp").mkdir()
+    with guarded(web) as host:
+        ask_for_one_run(copy, host)
+        urls = f"http://{LOGIN}{host}/Food.zip http://{host}/vit.safetensors?{SIGNATURE}"
+        secrets = {VARIABLE: urls, "AWS_SECRET_ACCESS_KEY": PLANTED, "TMPDIR": str(tmp_path / "work/tmp")}
+        output = Checkout(copy.folder, copy.env | secrets).call("dvc", "exp", "run")
+    assert not any(form in output.encode() for form in forms())
+    settings = (copy.folder / "data/settings/download.json").read_text(encoding="utf-8")
+    assert f"http://{host}/Food.zip" in settings
+    for name in ("data/report/index.html", "data/report/results.json", "results/summary.json"):
+        assert (copy.folder / name).is_file()
     assert copy.call("dvc", "exp", "list", "--name-only").split() != []
-    assert tell(copy.folder) == []
-    assert PLANTED.encode() not in all_of_git(copy)
+    assert told(copy) == []
