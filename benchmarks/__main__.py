@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline import processor  # noqa: F401 - before numpy and torch
+from pipeline.runtime import vector_width as processor  # noqa: F401 - before numpy and torch
 
 # isort: split
 import torch
@@ -14,7 +14,7 @@ import torch
 from benchmarks.material import REAL_PHOTOS, make_material
 from benchmarks.row import machine, write_rows
 from benchmarks.site import Site
-from pipeline.segmentation.sam_architecture import ARCHITECTURES
+from pipeline.segmentation.sam import ARCHITECTURES
 
 GROUPS = ("sharding", "memory", "growth", "masking", "startup", "status", "training", "judging")
 """Modules beside this one, imported when their turn comes: a machine without DVC can measure what needs none."""

@@ -17,8 +17,8 @@ from benchmarks.material import PARAMS, Material, lists_of, shorten_lists
 from benchmarks.measure import cost_of, forget_peak, peak_bytes
 from benchmarks.row import Row
 from benchmarks.site import Site
-from pipeline.cli.report import report
-from pipeline.datasets.samples import read_samples
+from pipeline.cli.app import report
+from pipeline.datasets.index import read_samples
 from pipeline.params.study import load_study
 from tools.working_copy import RECORDS, copy_files
 

@@ -15,12 +15,11 @@ from benchmarks.training import pairing, seconds
 from pipeline.arrays import Images
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.perturbation import perturb_canvases
-from pipeline.evaluation.perturbation_plan import Entry, plan_entries
-from pipeline.evaluation.perturbed import BRANCHES, judge_perturbed
+from pipeline.evaluation.perturbation import PerturbationSpec, perturb_canvases, plan_entries
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.masks import SamArchitectureName
-from pipeline.segmentation.sam_architecture import ARCHITECTURES, build_sam
+from pipeline.segmentation.sam import ARCHITECTURES, build_sam
+from pipeline.steps.perturb import BRANCHES, judge_perturbed
 
 ENCODERS: tuple[SamArchitectureName, ...] = ("vit_b", "vit_h")
 TOGETHER = 8
@@ -80,7 +79,9 @@ def perturbation_ratios(site: Site, timm_id: str) -> tuple[float, ...]:
 
 
 @torch.inference_mode()
-def _judge(model: RveRNet, batch: SampleBatch, entry: Entry | None, folder: Path, device: torch.device) -> None:
+def _judge(
+    model: RveRNet, batch: SampleBatch, entry: PerturbationSpec | None, folder: Path, device: torch.device
+) -> None:
     views = {name: _decode(folder / name, batch.sample_ids) for name in BRANCHES}
     for name in BRANCHES:
         if entry is not None and (change := entry.of(name)) is not None:

@@ -13,13 +13,11 @@ from benchmarks.measure import ratios, take_turns
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.arrays import Image
+from pipeline.datasets.index import Sample, read_samples
 from pipeline.datasets.prompts import Prompt
-from pipeline.datasets.samples import Sample, read_samples
 from pipeline.imaging.decode import read_photo
 from pipeline.params.masks import SamArchitectureName
-from pipeline.segmentation.sam import Sam
-from pipeline.segmentation.sam_architecture import ARCHITECTURES, build_sam
-from pipeline.segmentation.sam_weights import random_tensors, write_sam
+from pipeline.segmentation.sam import ARCHITECTURES, Sam, build_sam, random_tensors, write_sam
 
 REGIONS = 3
 """Of the photo that is asked about; the mean of FoodSeg103 is 3.6."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.datasets.samples import read_samples
+from pipeline.datasets.index import read_samples
 from pipeline.params.masks import settings_by_source
 from pipeline.params.study import Study, load_study
 from pipeline.steps.download import download

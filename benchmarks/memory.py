@@ -12,13 +12,12 @@ from benchmarks.measure import memory_watched
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
-from pipeline.datasets.layout import SPLITS
+from pipeline.datasets.official import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
-from pipeline.models.numerics import fix_numerics
+from pipeline.models.device import set_deterministic
 from pipeline.params.study import load_study
-from pipeline.training.batches import plan_epoch
-from pipeline.training.dataset import MemoryBudget, load_splits
+from pipeline.training.dataset import MemoryBudget, load_splits, plan_epoch
 
 BOTH = frozenset(VIEW_NAMES)
 
@@ -51,7 +50,7 @@ def main() -> None:
     """Load both splits, run one epoch over each, print the highest memory meanwhile."""
     root, scratch, memory = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     params = load_study(root / "params.yaml").train
-    fix_numerics(1, seed=0)
+    set_deterministic(1, seed=0)
     with memory_watched() as peak:
         shards = Shards(root / "shards")
         classes = select_classes(shards.categories, ())

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image as Pillow
 
 from benchmarks.material import Material
+from pipeline.datasets.index import Sample, read_samples
 from pipeline.datasets.sample_batch import VIEW_NAMES
-from pipeline.datasets.samples import Sample, read_samples
 from pipeline.datasets.shards import Shards
 
 

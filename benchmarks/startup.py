@@ -20,7 +20,7 @@ TO_FIRST_STEP = """
 import os, sys, time
 sys.argv[1:] = {arguments}
 from stages.train import main
-from pipeline.training.learner import Learner
+from pipeline.training.trainer import Learner
 
 def begin(*_, **__):
     print(time.process_time() - imported, time.perf_counter() - imported_at, flush=True)

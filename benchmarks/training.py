@@ -16,17 +16,15 @@ from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
 from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
-from pipeline.errors import TrainingError
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import BackboneCard
-from pipeline.models.numerics import fix_numerics, spare_bytes
+from pipeline.models.device import choose_precision, set_deterministic, spare_bytes
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.params.model import TrainParams
-from pipeline.training.batches import MicroBatch
-from pipeline.training.dataset import Split, load_split
-from pipeline.training.learner import Learner
-from pipeline.training.objective import class_weights, make_objective
-from pipeline.training.precision import choose_precision
+from pipeline.runtime.errors import TrainingError
+from pipeline.training.dataset import MicroBatch, Split, load_split
+from pipeline.training.losses import class_weights, make_objective
+from pipeline.training.trainer import Trainer
 
 LIGHTEST = "mobilenetv2_100"
 """Backbone of the paper whose steps are shortest, so whose input counts most."""
@@ -58,7 +56,7 @@ def measure(site: Site) -> Iterator[Row]:
 def _on_cpu(site: Site) -> Row:
     """Measure processor time of gathering and flipping a batch and of the step it is for, on one thread."""
     threads, cpu, shards = torch.get_num_threads(), torch.device("cpu"), Shards(site.material.shards)
-    fix_numerics(1, seed=0)  # as stage `train` does
+    set_deterministic(1, seed=0)  # as stage `train` does
     try:
         source = load_train(shards, cpu)
         learner = build_learner(LIGHTEST, site, cpu, classes=len(shards.categories))
@@ -70,7 +68,7 @@ def _on_cpu(site: Site) -> Row:
             steps.append(cost_of(lambda: learner.step([held], weight=PAPER_BATCH, rate=1e-5, number=0)).cpu)
             inputs.append(cost_of(lambda: [next(batches) for _ in range(INPUT_ROUNDS)]).cpu / INPUT_ROUNDS)
     finally:
-        fix_numerics(threads, seed=0)
+        set_deterministic(threads, seed=0)
     return Row(
         f"input path of {LIGHTEST} twice, batch {PAPER_BATCH}, on a CPU",
         "of the step",
@@ -133,13 +131,13 @@ def _utilisation(times: tuple[float, ...], batch: int, flops: float, peak: float
     return tuple(flops * batch / each / peak for each in times)
 
 
-def build_learner(timm_id: str, site: Site, device: torch.device, *, classes: int, compiled: bool = False) -> Learner:
+def build_learner(timm_id: str, site: Site, device: torch.device, *, classes: int, compiled: bool = False) -> Trainer:
     """Return a learner of one backbone twice, with random weights."""
     params = site.material.study.train.model_copy(update={"compile": compiled})
     size = site.material.image_size
     model = pairing(timm_id, params, size=size, classes=classes).to(device)
     weights = class_weights(torch.zeros(1, dtype=torch.long), classes, params.balance_beta)
-    return Learner(model, params, make_objective(params, weights), choose_precision("auto", device))
+    return Trainer(model, params, make_objective(params, weights), choose_precision("auto", device))
 
 
 def pairing(timm_id: str, params: TrainParams, *, size: int, classes: int) -> RveRNet:
@@ -181,7 +179,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def flops_a_sample(learner: Learner, size: int, samples: int = 2) -> float:
+def flops_a_sample(learner: Trainer, size: int, samples: int = 2) -> float:
     """Count the operations of a forward and a backward pass."""
     views = [torch.zeros(samples, 3, size, size, dtype=torch.uint8, device=learner.device) for _ in range(2)]
     with FlopCounterMode(display=False) as counter:
@@ -190,7 +188,7 @@ def flops_a_sample(learner: Learner, size: int, samples: int = 2) -> float:
     return float(counter.get_total_flops()) / samples
 
 
-def time_steps(learner: Learner, source: Split, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
+def time_steps(learner: Trainer, source: Split, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
     """Return the seconds of an optimiser step, one mean a round.
 
     Args:

@@ -28,25 +28,139 @@ Shards as NumPy, as Arrow, as a torch Dataset:
     (4,)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from pipeline import processor  # noqa: F401 - before numpy and torch
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
 from pipeline.arrays import Image, Mask
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
-from pipeline.errors import PipelineError, SeveralFoodsError
 from pipeline.imaging import decode
-from pipeline.prediction.prediction import Guess, Prediction
-from pipeline.prediction.regions import Region, foods_in, regions_at
-from pipeline.prediction.run import Run, open_run
-from pipeline.prediction.sources import MaskMethod, open_method
-from pipeline.reading.arrow_tables import arrow_tables
-from pipeline.reading.torch_dataset import ShardDataset, ShardSample
+from pipeline.inference.predictor import Guess, Prediction, Run, open_run
+from pipeline.inference.regions import MaskMethod, Region, foods_in, open_method, regions_at
+from pipeline.models.device import to_tensor
+from pipeline.runtime import vector_width as processor  # noqa: F401 - before numpy and torch
+from pipeline.runtime.errors import ParamsError, PipelineError, SeveralFoodsError
+from pipeline.runtime.manifest import verified
+from pipeline.runtime.stores import place_of
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.source import MaskSource
-from pipeline.stores import place_of
+
+# Shards as Arrow tables, for DuckDB, Polars and whatever else reads Arrow.
+
+
+def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the tables of a split, one a file, each checked against the manifest before it is read.
+
+    Columns are `sample_id`, `target`, `rect` (top, left, height, width of the photo inside the square), `mask` (bits in
+    rows of the square, first pixel in the highest bit), `roi` and `extra_roi` (raw RGB, row by row).
+
+    Args:
+        folder: Folder of shards, a path or the URL of one on object storage.
+        split: `train` or `test`.
+        columns: Columns to read; all if absent.
+
+    Raises:
+        ManifestError: If a file is absent or damaged.
+    """
+    shards = Shards(place_of(folder))
+    for entry in shards.files(split):
+        with verified(shards.folder, entry) as path:
+            try:
+                table = read_sound(path, columns)
+            except DAMAGE as error:
+                raise damaged(path, error, "pair") from error
+        yield table
+
+
+# Shards as a PyTorch dataset that streams: memory is bounded by one file a worker, however large the split.
+
+
+class ShardSample(NamedTuple):
+    """One food in one photo; a `DataLoader` collates these into batches of the same fields."""
+
+    sample_id: str
+    """`<split>/<photo stem>/<category id>`."""
+    target: int
+    """Class index into `categories`."""
+    roi: UInt8[Tensor, "3 S S"]
+    """The food and nothing else, values in [0, 255]."""
+    extra_roi: UInt8[Tensor, "3 S S"]
+    """Everything but the food."""
+    mask: Bool[Tensor, "S S"]
+    """True inside the food."""
+
+
+class ShardDataset(IterableDataset[ShardSample]):
+    """All samples of a split, file by file; the workers of a `DataLoader` take turns with the files.
+
+    With a seed, files come in another order every epoch, and so do the samples within a file.
+    """
+
+    def __init__(self, folder: Path | str, split: str, *, shuffle_seed: int | None = None) -> None:
+        """Open a split.
+
+        Args:
+            folder: Folder of shards, a path or the URL of one on object storage.
+            split: `train` or `test`.
+            shuffle_seed: Seed of the order; None keeps that of the shards.
+
+        Raises:
+            ManifestError: If the manifest is absent, damaged or of another version.
+            ParamsError: If the split has no samples.
+        """
+        self.shards, self.split, self.shuffle_seed, self.epoch = Shards(place_of(folder)), split, shuffle_seed, 0
+        if not len(self):
+            raise ParamsError(f"{folder}: no samples in split {split!r}; there are train and test")
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category name by target."""
+        return self.shards.categories
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of epoch `epoch`; without a seed there is only one. Call it before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self.shards.rows(self.split)
+
+    def __iter__(self) -> Iterator[ShardSample]:
+        """Yield this worker's samples.
+
+        Raises:
+            ManifestError: If a file is absent or damaged.
+        """
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        order = self._order(len(self.shards.files(self.split)), "files")
+        for number in order[first::step]:
+            batch = self.shards.read_file(self.split, int(number))
+            yield from _samples(batch, self._order(len(batch), f"file {number}"))
+
+    def _order(self, length: int, what: str) -> np.ndarray:
+        if self.shuffle_seed is None:
+            return np.arange(length)
+        words = [self.shuffle_seed, self.epoch, *what.encode()]
+        return np.random.default_rng(words).permutation(length)
+
+
+def _samples(batch: SampleBatch, order: np.ndarray) -> Iterator[ShardSample]:
+    views = to_tensor(batch.roi), to_tensor(batch.extra_roi)
+    for row in order.tolist():
+        mask = torch.from_numpy(batch.masks[row])
+        yield ShardSample(batch.sample_ids[row], int(batch.targets[row]), views[0][row], views[1][row], mask)
+
 
 __all__ = [
     "Guess",

@@ -1,7 +1,7 @@
 """One script a stage of `dvc.yaml`.
 
 While a stage imports its libraries nothing becomes garbage, and the collector's walks through what torch and timm bring
-take a fifth of the time. `pipeline.console.run_stage` starts it again.
+take a fifth of the time. `pipeline.runtime.console.run_stage` starts it again.
 """
 
 import gc

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
 from pipeline.params.base import load_settings
 from pipeline.params.masks import AgreementParams
 from pipeline.params.runtime import load_runtime
+from pipeline.runtime.console import run_stage
 from pipeline.steps.agreement import compare_source
 
 

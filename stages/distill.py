@@ -3,15 +3,14 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.mirror import nearest
-from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams, load_runtime
-from pipeline.params.variation import DistillParams
+from pipeline.params.stages import DistillParams, EvaluateParams
+from pipeline.runtime.console import run_stage
+from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.distill import distill, processes_for
-from pipeline.training.devices import on_devices
+from pipeline.training.launch import run_distributed
 
 
 def main() -> None:
@@ -23,8 +22,8 @@ def main() -> None:
         judging=load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
         class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
         classes=arguments.classes,
-        shards=nearest(Path("data/shards") / arguments.train, runtime.mirror),
-        judged_on=nearest(Path("data/shards") / arguments.source, runtime.mirror),
+        shards=local_or_mirror(Path("data/shards") / arguments.train, runtime.mirror),
+        judged_on=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         weights=Path("data/weights"),
         output=Path("data/distilled") / arguments.teacher,
         runtime=runtime,
@@ -45,4 +44,4 @@ def _runtime() -> RuntimeParams:
 
 
 if __name__ == "__main__":
-    run_stage(on_devices(main, _runtime))
+    run_stage(run_distributed(main, _runtime))

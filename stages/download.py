@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.console import run_stage
 from pipeline.params.base import load_settings
-from pipeline.params.data import DownloadParams
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import DownloadParams
+from pipeline.runtime.console import run_stage
 from pipeline.steps.download import download
 
 

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.mirror import nearest
-from pipeline.models.numerics import fix_numerics
-from pipeline.params.analysis import EvaluateParams
+from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.console import run_stage
+from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.evaluate import evaluate
 
 
@@ -16,10 +16,10 @@ def main() -> None:
     """Read data/settings, data/shards/SOURCE and data/runs/RUN, write data/evaluations/RUN."""
     arguments, runtime = _arguments(), load_runtime()
     params = load_settings(EvaluateParams, Path("data/settings/evaluate.json"))
-    fix_numerics(params.threads, seed=0)
+    set_deterministic(params.threads, seed=0)
     evaluate(
         params,
-        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
+        shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         run=Path("data/runs") / arguments.run,
         output=Path("data/evaluations") / arguments.run,
         device=runtime.device,

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pipeline.console import run_stage
 from pipeline.params.base import load_settings
-from pipeline.params.data import IndexParams
 from pipeline.params.model import load_class_sets
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import IndexParams
+from pipeline.runtime.console import run_stage
 from pipeline.steps.index import build_index
 
 

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cluster import cluster_of
-from pipeline.console import run_stage
 from pipeline.params.base import load_settings
-from pipeline.params.data import PairParams
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import PairParams
+from pipeline.runtime.console import run_stage
+from pipeline.runtime.ray_pool import cluster_of
 from pipeline.steps.pair import write_shards
 
 

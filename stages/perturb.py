@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.mirror import nearest
-from pipeline.models.numerics import fix_numerics
-from pipeline.params.analysis import PerturbParams
+from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import PerturbParams
+from pipeline.runtime.console import run_stage
+from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.perturb import perturb
 
 
@@ -16,10 +16,10 @@ def main() -> None:
     """Read data/settings, data/shards/SOURCE and data/runs/RUN, write data/perturbations/RUN."""
     arguments, runtime = _arguments(), load_runtime()
     params = load_settings(PerturbParams, Path("data/settings/perturb.json"))
-    fix_numerics(params.threads, params.seed)
+    set_deterministic(params.threads, params.seed)
     perturb(
         params,
-        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
+        shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         run=Path("data/runs") / arguments.run,
         output=Path("data/perturbations") / arguments.run,
         device=runtime.device,

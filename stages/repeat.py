@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.mirror import nearest
-from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.console import run_stage
+from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.repeat import repeat
-from pipeline.training.devices import on_devices
+from pipeline.training.launch import run_distributed
 
 
 def main() -> None:
@@ -19,8 +19,8 @@ def main() -> None:
         load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
         run=Path("data/runs") / arguments.run,
         seed=arguments.seed,
-        shards=nearest(Path("data/shards") / arguments.train, runtime.mirror),
-        judged_on=nearest(Path("data/shards") / arguments.source, runtime.mirror),
+        shards=local_or_mirror(Path("data/shards") / arguments.train, runtime.mirror),
+        judged_on=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         weights=arguments.weights,
         output=Path("data/repeats") / f"{arguments.run}-{arguments.seed}",
         runtime=runtime,
@@ -38,4 +38,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_stage(on_devices(main, load_runtime))
+    run_stage(run_distributed(main, load_runtime))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.console import run_stage
+from pipeline.runtime.console import run_stage
 from pipeline.steps.repeats import collect_repetitions
 
 

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.params.analysis import ReportParams
 from pipeline.params.base import load_settings
+from pipeline.params.stages import ReportParams
+from pipeline.runtime.console import run_stage
 from pipeline.steps.report import write_report
 
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
 from pipeline.params.runtime import load_runtime
+from pipeline.runtime.console import run_stage
 from pipeline.steps.segment import segment
 
 

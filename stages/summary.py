@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
+from pipeline.runtime.console import run_stage
 from pipeline.steps.summary import summarise
 
 

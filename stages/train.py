@@ -3,21 +3,21 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.mirror import nearest
-from pipeline.models.numerics import fix_numerics
+from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import load_runtime
+from pipeline.runtime.console import run_stage
+from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.train import train
-from pipeline.training.devices import on_devices
+from pipeline.training.launch import run_distributed
 
 
 def main() -> None:
     """Read data/settings, data/shards and data/weights, write data/runs/RUN."""
     arguments, runtime = _arguments(), load_runtime()
     params = load_settings(TrainParams, Path("data/settings/train.json"))
-    fix_numerics(params.threads, params.seed)
+    set_deterministic(params.threads, params.seed)
     train(
         params,
         run=arguments.run,
@@ -25,7 +25,7 @@ def main() -> None:
         extra_roi=arguments.extra_roi,
         class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
         classes=arguments.classes,
-        shards=nearest(Path("data/shards") / arguments.source, runtime.mirror),
+        shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         weights=Path("data/weights"),
         output=Path("data/runs") / arguments.run,
         runtime=runtime,
@@ -40,4 +40,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run_stage(on_devices(main, load_runtime))
+    run_stage(run_distributed(main, load_runtime))

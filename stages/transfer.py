@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.params.analysis import EvaluateParams
 from pipeline.params.base import load_settings
 from pipeline.params.masks import TransferParams
 from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.console import run_stage
 from pipeline.steps.transfer import transfer
 
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from pipeline.console import run_stage
-from pipeline.models import numerics  # noqa: F401 - what it sets comes before torch and timm
+from pipeline.models import device as numerics  # noqa: F401 - what it sets comes before torch and timm
 from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams
+from pipeline.runtime.console import run_stage
 from pipeline.steps.weights import fetch_weights
 
 

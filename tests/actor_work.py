@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from pipeline.errors import DatasetError
+from pipeline.runtime.errors import DatasetError
 
 
 class Counter:

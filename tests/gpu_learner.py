@@ -4,15 +4,13 @@ import json
 
 import torch
 
-from pipeline.models.numerics import fix_numerics
-from pipeline.models.package import build_run
-from pipeline.training.batches import plan_epoch
-from pipeline.training.dataset import Split
-from pipeline.training.epoch import train_epoch
-from pipeline.training.learner import Learner
-from pipeline.training.objective import CrossEntropy
-from pipeline.training.precision import Name, Precision
-from pipeline.training.progress import Tally
+from pipeline.models.artifact import build_run
+from pipeline.models.device import Name, Precision, set_deterministic
+from pipeline.training.checkpoint import RunningMetrics
+from pipeline.training.dataset import Split, plan_epoch
+from pipeline.training.loop import train_epoch
+from pipeline.training.losses import CrossEntropy
+from pipeline.training.trainer import Trainer
 from tests.judged_run import TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 
@@ -21,26 +19,26 @@ NORMED = backbone_card("normed").model_copy(update={"timm": "test_resnet", "opti
 GPU = torch.device("cuda")
 
 
-def learner(device: torch.device, precision: Name, *, normed: bool = False, compiled: bool = False) -> Learner:
+def learner(device: torch.device, precision: Name, *, normed: bool = False, compiled: bool = False) -> Trainer:
     """Return a small model of two branches, always the same at the start."""
     card = run_card(("roi", "extra_roi"))
     if normed:
         card = card.model_copy(update={"backbones": dict.fromkeys(card.backbones, NORMED)})
     params = TRAIN.model_copy(update={"compile": compiled})
-    return Learner(build_run(card, {}).to(device), params, CrossEntropy(), Precision(precision, device.type))
+    return Trainer(build_run(card, {}).to(device), params, CrossEntropy(), Precision(precision, device.type))
 
 
-def losses(made: Learner, split: Split, epochs: int = 2) -> list[float]:
+def losses(made: Trainer, split: Split, epochs: int = 2) -> list[float]:
     """Train and return the loss of every epoch."""
     found = []
     for epoch in range(epochs):
         plan = plan_epoch(split.targets, made.params, epoch, weights=None)
-        tally = train_epoch(made, split, plan, epoch=epoch, done=Tally(), on_step=lambda _: None)
+        tally = train_epoch(made, split, plan, epoch=epoch, done=RunningMetrics(), on_step=lambda _: None)
         found.append(tally.mean_loss)
     return found
 
 
 if __name__ == "__main__":
-    fix_numerics(1, seed=0)
+    set_deterministic(1, seed=0)
     samples = split_of(24).resident(GPU, 2**40)
     print(json.dumps([losses(learner(GPU, "bf16", compiled=compiled), samples) for compiled in (False, True)]))  # noqa: T201

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.datasets.preprocessing import Preprocessing
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
+from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Preprocessing, shard_metadata, write_shard
 from pipeline.imaging.letterbox import letterbox_rect
-from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.models.artifact import BranchName, Calibration, FinalMetrics, RunCard, RunEnvironment, build_run, save_run
 from pipeline.models.card import BackboneCard
-from pipeline.models.package import BranchName, Calibration, FinalMetrics, MadeWith, RunCard, build_run, save_run
 from pipeline.params.base import Section
-from pipeline.params.data import PairParams
 from pipeline.params.model import TrainParams
+from pipeline.params.stages import PairParams
+from pipeline.runtime.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 
 SIDE = 32
 PAD = 125
@@ -148,7 +147,7 @@ def run_card(
         preprocessing=Preprocessing(fill=0, pad=PAD, geometry="exact"),
         backbones={branch: backbone_card("tiny") for branch in branches},
         train=TRAIN.model_copy(update={"share_branches": shared}),
-        made_with=MadeWith(device="cpu", precision="fp32", versions={"torch": "2.15.0"}),
+        made_with=RunEnvironment(device="cpu", precision="fp32", versions={"torch": "2.15.0"}),
         shards_sha256="0" * 64,
         epochs_done=3,
         metrics=FinalMetrics(loss=1.0, top1=0.5, macro_f1=0.25, ambiguous_f1=None),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from pipeline.models.artifact import Distillation, RunConfig, build_run
 from pipeline.models.card import BackboneCard, write_card
-from pipeline.models.package import Distillation, RunPlan, build_run
 from pipeline.models.rvernet import RveRNet
-from pipeline.params.variation import DistillationKind
+from pipeline.params.stages import DistillationKind
 from tests.judged_run import backbone_card, run_card
 
 CLASSES = 4
@@ -33,7 +33,7 @@ def way(kind: DistillationKind = "hard", *, alpha: float = 0.5, temperature: flo
     )
 
 
-def student_plan(how: Distillation | None = None) -> RunPlan:
+def student_plan(how: Distillation | None = None) -> RunConfig:
     """Return the plan of a student on the ROI."""
     card = run_card(("roi",))
     changes = {"roi": "student", "backbones": {"roi": student_card()}, "distillation": how or way()}

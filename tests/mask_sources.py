@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.params.masks import FastSamDecoding, SamDecoding
-from pipeline.segmentation.sam_weights import random_tensors
+from pipeline.segmentation.sam import random_tensors
 
 SAM_DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=4, threads=1)
 FASTSAM_DECODING = FastSamDecoding(
@@ -31,7 +31,7 @@ def tiny_sam(folder: Path) -> Path:
 
 def tiny_fastsam(folder: Path) -> Path:
     """Write a FastSAM of 0.25 M parameters, saved as ultralytics saves."""
-    from pipeline.segmentation.fastsam_weights import write_random  # noqa: PLC0415 - ultralytics may be absent
+    from pipeline.segmentation.fastsam import write_random  # noqa: PLC0415 - ultralytics may be absent
 
     path = folder / "tiny.pt"
     write_random("tiny", path)

@@ -1,4 +1,4 @@
-"""A plain bootstrap over photos, by weights of samples: what `pipeline.evaluation.intervals` must agree with."""
+"""A plain bootstrap over photos, by weights of samples: what `pipeline.evaluation.bootstrap` must agree with."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, Interval, check_paired
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, check_paired
 from pipeline.evaluation.metrics import Predictions
 from pipeline.evaluation.predictions import PredictionTable
+from pipeline.runtime.errors import EvaluationError
 
 CELLS_PER_BLOCK = 2_000_000
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from pipeline.console import run_stage
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.training.devices import on_devices
-from pipeline.training.watch import Watch
+from pipeline.runtime.console import run_stage
+from pipeline.training.callbacks import TrainingCallback
+from pipeline.training.launch import run_distributed
 from tests.training_data import train_as_told
 
 RUNTIME = RuntimeParams(workers=1, device="cpu", checkpoint_minutes=0.0)
@@ -67,7 +67,7 @@ def _status(folder: Path, output: str, roi: str, dies_after: int, changes: dict[
         train_as_told(folder, output, params, roi=roi, runtime=RUNTIME)
 
     try:
-        run_stage(on_devices(main, lambda: RUNTIME))
+        run_stage(run_distributed(main, lambda: RUNTIME))
     except SystemExit as end:
         return int(end.code or 0)
     except RuntimeError:  # of gloo, when the first process is gone
@@ -76,14 +76,14 @@ def _status(folder: Path, output: str, roi: str, dies_after: int, changes: dict[
 
 
 def _die(after: int) -> None:
-    real, left = Watch.stepped, iter(range(after - 1))
+    real, left = TrainingCallback.stepped, iter(range(after - 1))
 
     def stepped(*args: object) -> None:
         real(*args)  # type: ignore[arg-type]
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Watch.stepped = stepped  # type: ignore[method-assign, assignment]
+    TrainingCallback.stepped = stepped  # type: ignore[method-assign, assignment]
 
 
 def main(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from pipeline.cluster import RayCluster, joined
+from pipeline.runtime.ray_pool import RayCluster, joined
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.datasets.samples import Sample
+from pipeline.datasets.index import Sample
 
 
 @st.composite

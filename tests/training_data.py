@@ -6,11 +6,11 @@ import torch
 
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
-from pipeline.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.models.card import BackboneCard, write_card
-from pipeline.params.data import PairParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
+from pipeline.params.stages import PairParams
+from pipeline.runtime.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.steps.train import train
 from pipeline.training.dataset import Split
 from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch

@@ -17,12 +17,11 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.layout import SPLITS
-from pipeline.datasets.pairing import extra_roi_rows, photo_id_of
+from pipeline.datasets.official import SPLITS
+from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.intervals import Bootstrap, Interval, mean_intervals
-from pipeline.models.numerics import fix_numerics
-from pipeline.models.pixels import to_tensor
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals
+from pipeline.models.device import set_deterministic, to_tensor
 from pipeline.models.state_dicts import read_tensors, with_timm_names
 from pipeline.params.model import Pairing
 
@@ -116,7 +115,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="torchvision's or timm's MobileNetV2")
     parser.add_argument("--seeds", type=int, default=3, help="times the photos are dealt into folds")
     arguments = parser.parse_args()
-    fix_numerics(threads=2, seed=0)
+    set_deterministic(threads=2, seed=0)
     ids, targets, rows, (roi, extra) = _features(Shards(arguments.shards), arguments.weights)
     photos = [photo_id_of(sample_id) for sample_id in ids]
     shown = rows["by_photo"] != rows["exact"]

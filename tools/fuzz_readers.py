@@ -26,9 +26,9 @@ with atheris.instrument_imports(include=["pipeline", "PIL"]):
     from pipeline.datasets.masks import SCHEMA, Masks, StoredMask, write_mask_file
     from pipeline.datasets.sample_batch import SampleBatch
     from pipeline.datasets.shards import Shards, schema_for, write_shard
-    from pipeline.errors import PipelineError
     from pipeline.imaging.decode import read_label_map, read_photo
-    from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
+    from pipeline.runtime.errors import PipelineError
+    from pipeline.runtime.manifest import FileEntry, Manifest, sha256_of, write_manifest
 
 SIZE, NAME, ROWS = 4, "test-00000.parquet", 2
 """Side of the cut-outs, and name and rows of the one file, of the folders that are read."""

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.datasets.index import read_samples
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.samples import read_samples
-from pipeline.evaluation.inference import plain_logits, predict
-from pipeline.evaluation.run_samples import SPLIT, Trial, open_trial
-from pipeline.explanation.choice import choose_explained
-from pipeline.explanation.grad_cam import Method, grad_cam
-from pipeline.explanation.heat_maps import share_inside
-from pipeline.models.numerics import fix_numerics
-from pipeline.models.package import build_run
+from pipeline.evaluation.grad_cam import Method, grad_cam
+from pipeline.evaluation.heat_maps import share_inside
+from pipeline.evaluation.session import SPLIT, EvalSession, open_session, plain_logits, predict
+from pipeline.models.artifact import build_run
+from pipeline.models.device import set_deterministic
 from pipeline.models.rvernet import RveRNet
+from pipeline.steps.explain import choose_explained
 
 SAMPLES = 64
 SEEDS = range(1, 7)
@@ -29,10 +28,10 @@ DATA = Path("data")
 
 def main(method: Method, runs: list[str]) -> None:
     """Print one line a branch."""
-    fix_numerics(2, 0)
+    set_deterministic(2, 0)
     print(f"{'run':34} {'branch':9}  on ROI: trained, random   heat inside: trained, random, area")
     for run in runs:
-        trial = open_trial(DATA / "runs" / run, DATA / "shards" / "annotation", "cpu")
+        trial = open_session(DATA / "runs" / run, DATA / "shards" / "annotation", "cpu")
         batch = _samples(trial)
         trained = dict(_shares(trial.model, batch, trial, method))
         by_seed = [dict(_shares(_untrained(trial, seed), batch, trial, method)) for seed in SEEDS]
@@ -42,7 +41,7 @@ def main(method: Method, runs: list[str]) -> None:
             print(f"{run:34} {branch:9} {numbers}")
 
 
-def _samples(trial: Trial) -> SampleBatch:
+def _samples(trial: EvalSession) -> SampleBatch:
     table = (sample for sample in read_samples(DATA / "index/samples.parquet") if sample.split == SPLIT)
     names, pair = trial.card.class_names, trial.card.ambiguous
     chosen = choose_explained(table, names=names, ambiguous=pair, count=SAMPLES, seed=0)
@@ -50,13 +49,13 @@ def _samples(trial: Trial) -> SampleBatch:
     return replace(batch, targets=trial.classes.index[batch.targets])
 
 
-def _untrained(trial: Trial, seed: int) -> RveRNet:
+def _untrained(trial: EvalSession, seed: int) -> RveRNet:
     recipe = trial.card.train.model_copy(update={"seed": seed})
     return build_run(trial.card.model_copy(update={"train": recipe}), {}).eval()
 
 
 def _shares(
-    model: RveRNet, batch: SampleBatch, trial: Trial, method: Method
+    model: RveRNet, batch: SampleBatch, trial: EvalSession, method: Method
 ) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yield, by branch, the share of maps with more heat on the ROI than its area, and the mean heat inside."""
     explained = predict(plain_logits(model, batch, trial.device), batch.sample_ids)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from pipeline.stores import md5_of
+from pipeline.runtime.stores import md5_of
 
 
 def damaged(objects: Path) -> Iterator[Path]:

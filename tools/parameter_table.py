@@ -12,11 +12,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_ori
 
 from ruamel.yaml import YAML
 
-from pipeline.errors import ParamsError
-from pipeline.params.base import Section
-from pipeline.params.choices import chosen
-from pipeline.params.refusal import DEFAULT
-from pipeline.params.study import Study
+from pipeline.params.base import DEFAULT, Section
+from pipeline.params.study import Study, chosen
+from pipeline.runtime.errors import ParamsError
 from tools.invalidation import Effect, Graph, Values, effect, graph_of
 
 README = Path("README.md")

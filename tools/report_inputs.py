@@ -11,11 +11,11 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from ruamel.yaml import YAML
 
-from pipeline.console import progress, run_stage
-from pipeline.errors import ManifestError
-from pipeline.manifest import MANIFEST
-from pipeline.reporting.lesson_evidence import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
-from pipeline.stores import md5_of
+from pipeline.reporting.distillation import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
+from pipeline.runtime.console import progress, run_stage
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.manifest import MANIFEST
+from pipeline.runtime.stores import md5_of
 
 LOCK = Path("dvc.lock")
 DATA = "data"

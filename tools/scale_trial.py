@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import processor  # noqa: F401 - before numpy
+from pipeline.runtime import vector_width as processor  # noqa: F401 - before numpy
 
 # isort: split
 import numpy as np
 from PIL import Image
 
 from pipeline.datasets.shards import Shards
-from pipeline.params.data import IndexParams, PairParams, SegmentParams
+from pipeline.params.stages import IndexParams, PairParams, SegmentParams
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from pipeline.acquisition.entries import LONGEST_PART, folded
-from pipeline.acquisition.layout import note_ignored, refuse_way_out
-from pipeline.datasets.layout import is_clutter
+from pipeline.acquisition.archive import LONGEST_PART, folded
+from pipeline.acquisition.folder import note_ignored, refuse_outside_links
+from pipeline.datasets.official import is_clutter
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
-from pipeline.errors import DatasetError, ParamsError
 from pipeline.imaging.decode import HEIF, HEIF_ADVICE, HEIF_ENDINGS
-from pipeline.space import ensure_space, space_watched
+from pipeline.runtime.errors import DatasetError, ParamsError
+from pipeline.runtime.resources import ensure_space, space_watched
 
 SPLITS = ("train", "test")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif")
@@ -100,7 +100,7 @@ def _sorted_out(source: Path) -> _Split:
     names = [name for name in present if not is_clutter(PurePath(name))]
     note_ignored(set(present) - set(names))
     for name in names:
-        refuse_way_out(source / name, source.resolve())
+        refuse_outside_links(source / name, source.resolve())
         if not ((source / name).is_file() and (name == PROMPTS or name.lower().endswith(PHOTO_SUFFIXES))):
             raise DatasetError(
                 f"{str(source / name)!a}: not a photo ({', '.join(PHOTO_SUFFIXES)}), a mask (<stem>{MASK_SUFFIX}) or "

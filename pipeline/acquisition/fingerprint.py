@@ -11,14 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.acquisition.checksum import hash_file, hash_listing
 from pipeline.acquisition.extra import SPLITS
-from pipeline.acquisition.folder import data_set_root
-from pipeline.acquisition.layout import official_files
-from pipeline.acquisition.source import local_path
-from pipeline.console import byte_progress
-from pipeline.datasets.layout import is_clutter, is_utf8
-from pipeline.errors import SourceError
+from pipeline.acquisition.folder import data_set_root, official_files
+from pipeline.acquisition.source import hash_file, hash_listing, local_path
+from pipeline.datasets.official import is_clutter, is_utf8
+from pipeline.runtime.console import byte_progress
+from pipeline.runtime.errors import SourceError
 
 SETTLED = 2.0
 """Seconds without a change after which times are trusted; a file system may give two writes in a row the same."""

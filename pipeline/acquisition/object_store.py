@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.acquisition.layout import is_official, summary, top_folders
+from pipeline.acquisition.folder import is_official, summary, top_folders
 from pipeline.acquisition.transfer import CHUNK
-from pipeline.console import ByteReport
-from pipeline.errors import SourceError
-from pipeline.space import ensure_space, readable, space_watched
-from pipeline.stores import store_of, unanswered
-from pipeline.url_secrets import without_secrets
+from pipeline.runtime.console import ByteReport
+from pipeline.runtime.errors import SourceError, without_secrets
+from pipeline.runtime.resources import ensure_space, readable, space_watched
+from pipeline.runtime.stores import store_of, unanswered
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

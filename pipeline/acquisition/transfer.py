@@ -2,21 +2,178 @@
 
 import http.client
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from pydantic import ValidationError
 
-from pipeline.acquisition.one_host import OneHost
-from pipeline.acquisition.reply import Validators, complete, gone, kept_range, refuse, validators_of
-from pipeline.console import ByteReport, note
-from pipeline.errors import SourceError
-from pipeline.space import ensure_space, readable, space_watched
-from pipeline.url_secrets import with_secrets, without_secrets
+from pipeline.params.base import Section
+from pipeline.runtime.console import ByteReport, note
+from pipeline.runtime.errors import VARIABLE, SourceError, with_secrets, without_secrets
+from pipeline.runtime.resources import ensure_space, readable, space_watched
+
+# Read one HTTP answer: is it the file, the rest of the file, another version of it, or none of these.
+
+
+TRANSIENT: set[int] = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+LOGIN = f"download it in a browser and give the path, or put the URL with its login into {VARIABLE} (docs/data.md)"
+ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: f"the host asks for a login; {LOGIN}",
+    HTTPStatus.FORBIDDEN: f"the host refuses; {LOGIN}",
+    HTTPStatus.NOT_FOUND: "nothing is there; correct the URL",
+    HTTPStatus.GONE: "the host has removed it; find another URL",
+}
+
+
+class Validators(Section):
+    """What identifies one version of a file on a server."""
+
+    etag: str | None = None
+    """ETag as sent, quotes included."""
+    last_modified: str | None = None
+    """Last-Modified as sent."""
+    total: int | None = None
+    """Size of the whole file in bytes."""
+
+    def for_if_range(self) -> str | None:
+        """Return the header value that lets a server resume only the same version; weak ETags cannot (RFC 9110)."""
+        strong = self.etag if self.etag and not self.etag.startswith("W/") else None
+        return strong or self.last_modified
+
+    def same_version(self, other: "Validators") -> bool:
+        """Tell whether two answers are surely about the same bytes."""
+        if self.etag or other.etag:
+            return self.etag == other.etag and self.total == other.total
+        return self.last_modified is not None and (self.last_modified, self.total) == (other.last_modified, other.total)
+
+
+def validators_of(response: requests.Response) -> Validators:
+    """Return what an answer tells about the version of the whole file."""
+    return Validators(
+        etag=response.headers.get("ETag"),
+        last_modified=response.headers.get("Last-Modified"),
+        total=_total(response),
+    )
+
+
+def _total(response: requests.Response) -> int | None:
+    ranged = re.fullmatch(r"bytes (?:\d+-\d+|\*)/(\d+)", response.headers.get("Content-Range", ""))
+    length = response.headers.get("Content-Length", "")
+    if response.status_code == HTTPStatus.OK:
+        return int(length) if length.isascii() and length.isdigit() else None
+    return int(ranged[1]) if ranged else None
+
+
+def complete(response: requests.Response, have: int, known: Validators) -> bool:
+    """Tell whether the bytes at hand are the whole file already."""
+    total = _total(response)
+    if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return have > 0 and total == have and known.total in {None, have}
+    whole = response.status_code == HTTPStatus.OK and have > 0 and total == have
+    return whole and known.same_version(validators_of(response))
+
+
+def is_transient(response: requests.Response) -> bool:
+    """Tell whether the host may answer better a little later."""
+    return response.status_code in TRANSIENT
+
+
+def kept_range(response: requests.Response, have: int, known: Validators) -> bool:
+    """Tell whether an answer is the rest of the version whose first `have` bytes are here."""
+    if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+        return False
+    starts = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    now = validators_of(response)
+    pairs = ((known.etag, now.etag), (known.last_modified, now.last_modified), (known.total, now.total))
+    return starts and all(before == after for before, after in pairs if before is not None and after is not None)
+
+
+def refuse(response: requests.Response, url: str) -> None:
+    """Stop at answers that no other try will mend.
+
+    Raises:
+        SourceError: If the answer is an error or a web page.
+    """
+    status = response.status_code
+    if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}:
+        advice = ADVICE.get(status, "correct the URL, or download it in a browser and give the path")
+        raise SourceError(f"{url}: HTTP {status} {response.reason}; {advice}")
+    if "html" in response.headers.get("Content-Type", "").lower() and status == HTTPStatus.OK:
+        raise SourceError(
+            f"{url}: the host sent a web page instead of the file; open the URL in a browser, download the file there, "
+            "and give its path"
+        )
+
+
+# Stay with the host that the user named: a redirect leads elsewhere only where a hash will prove what comes.
+
+
+PORTS = {"http": 80, "https": 443}
+
+
+def may_follow(before: str, after: str, *, pinned: bool) -> bool:
+    """Tell whether a redirect is followed: within one scheme, host and port, or from HTTP to HTTPS of the same host.
+
+    Args:
+        before: URL that was asked.
+        after: URL that it sends us on to.
+        pinned: Whether the whole SHA-256 of what comes is known, so that any host may send it.
+    """
+    here, there = _origin(before), _origin(after)
+    upgraded = here == ("http", there[1], PORTS["http"]) and there == ("https", here[1], PORTS["https"])
+    return pinned or here == there or upgraded
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
+
+
+class SameHostSession(requests.Session):
+    """A session that asks `may_follow` before it follows a redirect."""
+
+    def __init__(self, *, pinned: bool) -> None:
+        """Start a session.
+
+        Args:
+            pinned: Whether the whole SHA-256 of what comes is known.
+        """
+        super().__init__()
+        self.pinned = pinned
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where an answer sends us, if anywhere.
+
+        Raises:
+            SourceError: If `may_follow` says no.
+        """
+        target = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        after = urljoin(resp.url, target)
+        if not may_follow(resp.url, after, pinned=self.pinned):
+            raise SourceError(
+                f"{without_secrets(resp.url)}: sends us on to {without_secrets(after)}; pin the whole SHA-256 of what "
+                "should come to follow it, or give the other URL if you trust it"
+            )
+        return target
+
 
 CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
@@ -125,7 +282,7 @@ class _Transfer:
         if complete(response, self.have, self.known()):
             self.report(self.have, self.have)
             return
-        if gone(response):
+        if is_transient(response):
             raise _BrokenTransferError(f"HTTP {response.status_code} {response.reason}")
         refuse(response, without_secrets(self.url))
         if response.status_code != http.client.OK and not kept_range(response, self.have, self.known()):
@@ -195,7 +352,7 @@ def fetch(
         SourceError: If the file cannot be had; the message says why and what to do.
         SpaceError: If the disk has no room for it.
     """
-    transfer = _Transfer(url, folder, policy, report, OneHost(pinned=policy.pinned))
+    transfer = _Transfer(url, folder, policy, report, SameHostSession(pinned=policy.pinned))
     fruitless, most = 0, transfer.have
     with transfer.session:
         while True:

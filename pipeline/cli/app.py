@@ -5,19 +5,176 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from pipeline.cli.export import export
-from pipeline.cli.mirror import mirror
 from pipeline.cli.predict import predict
-from pipeline.cli.propose import propose, take
-from pipeline.cli.report import report
 from pipeline.cli.serve import serve
-from pipeline.cli.show import show
-from pipeline.errors import ParamsError
+from pipeline.datasets.index import choose_named, choose_random, read_samples
+from pipeline.params.base import load_settings
+from pipeline.params.runtime import load_runtime
+from pipeline.params.stages import ReportParams
+from pipeline.reporting.grid import in_paper_order
+from pipeline.reporting.run_files import RunFiles
+from pipeline.runtime.errors import ParamsError, counted
+from pipeline.segmentation.registry import create_source, open_file
+from pipeline.steps.mirror import MIRRORED, mirror_outputs
+from pipeline.steps.propose import SHEET, take_proposals, write_proposals
+from pipeline.steps.report import write_report
+from pipeline.steps.show import write_sheet
+from pipeline.steps.summary import collect
+
+# Command `mirror`: copy outputs to object storage.
+
+
+def mirror(
+    url: Annotated[str | None, typer.Argument(help="Where to; runtime.mirror of params.yaml if absent.")] = None,
+    *,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Output or folder of outputs, for instance data/shards; repeat for more.")
+    ] = None,
+) -> None:
+    """Copy photos, weights of mask sources, masks and shards to object storage, as `dvc.lock` names them.
+
+    What is there already is not sent again; the same command goes on after an interruption.
+    """
+    to = url or load_runtime().mirror
+    if to is None:
+        raise ParamsError("name a URL, or set runtime.mirror in params.yaml: s3://bucket/study")
+    for folder, sent in mirror_outputs(to, tuple(only or MIRRORED)).items():
+        typer.echo(f"{folder}: {counted(sent, 'file')} sent")
+
+
+# Command `show`: a contact sheet of samples.
+
+
+def show(  # noqa: PLR0913 - one argument an option
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.")],
+    *,
+    sample: Annotated[
+        list[str] | None, typer.Option(help="Sample id, for instance test/00000048/66; repeat for more than one.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to choose from: train or test.")] = "test",
+    category: Annotated[str | None, typer.Option(help="Category to choose from; all if absent.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Samples to choose.")] = 12,
+    seed: Annotated[int, typer.Option(help="Another seed, another choice.")] = 0,
+    shards: Annotated[Path, typer.Option(help="Folder of shards.")] = Path("data/shards/annotation"),
+    index: Annotated[Path, typer.Option(help="Sample table.")] = Path("data/index/samples.parquet"),
+    raw: Annotated[Path, typer.Option(help="Folder of photos.")] = Path("data/raw"),
+) -> None:
+    """Write a contact sheet of samples: photo, mask, ROI, extra-ROI.
+
+    Samples are those named by --sample, or else --count random ones of --split and --category.
+    """
+    table = read_samples(index)
+    chosen = (
+        choose_named(table, sample)
+        if sample
+        else choose_random(table, split=split, category=category, count=count, seed=seed)
+    )
+    write_sheet(chosen, raw=raw, shards=shards, sheet=out)
+    typer.echo(f"{out}: {counted(len(chosen), 'sample')}")
+
+
+# Command `report`: the report of whichever runs there are.
+
+
+SUMMARY = "summary.json"
+
+
+def report(  # noqa: PLR0913 - one argument an option
+    out: Annotated[
+        Path, typer.Option(help="Folder to write: index.html, results.json, summary.json, tables/, figures/.")
+    ],
+    *,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(help="Run, for instance mobilenetv2+none-all; repeat for more. All evaluated runs if absent."),
+    ] = None,
+    source: Annotated[str, typer.Option(help="Mask source of the cut-outs.")] = "annotation",
+    teacher: Annotated[str, typer.Option(help="Backbone that teaches, if `distill` was run with one.")] = "none",
+    data: Annotated[Path, typer.Option(help="Folder of the stages' outputs.")] = Path("data"),
+    photos: Annotated[
+        bool, typer.Option(help="Show photos and cut-outs; without, neither photos nor shards need be here.")
+    ] = True,
+) -> None:
+    """Write the report of the runs that were made; every other cell of the paper's tables says `not run`.
+
+    A run counts as made once it was trained and evaluated; `perturb` may be missing.
+    """
+    files = RunFiles(data / "runs", data / "evaluations", data / "perturbations")
+    chosen = in_paper_order(run) if run else files.made()
+    out.mkdir(parents=True, exist_ok=True)
+    text = collect(files, chosen, variant=None).model_dump_json(indent=1)
+    (out / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    write_report(
+        load_settings(ReportParams, data / "settings" / "report.json"),
+        variant=None,
+        summary=out / SUMMARY,
+        index=data / "index",
+        raw=data / "raw" if photos else None,
+        shards=data / "shards" / source,
+        runs=files.runs,
+        evaluations=files.evaluations,
+        perturbations=files.perturbations,
+        explanations=data / "explanations",
+        settings=data / "settings",
+        report=out,
+        agreement=data / "agreement" / source,
+        transfer=data / "transfer" / source,
+        repetitions=data / "repetitions.json",
+        distilled=data / "distilled" / teacher,
+    )
+    typer.echo(f"{out / 'index.html'}: {counted(len(chosen), 'run')}")
+
+
+# Commands `propose` and `take`: regions of interest for photos without mask and prompts, chosen by a person.
+
+
+Out = Annotated[Path, typer.Option(help="Folder of proposals.png and proposals.csv.")]
+Folder = Annotated[Path, typer.Argument(help="Photos of one split, for instance /photos/ketchup/train.")]
+
+
+def propose(  # noqa: PLR0913 - one argument an option
+    folder: Folder,
+    *,
+    source: Annotated[str, typer.Option(help="Mask source: sam or fastsam.")] = "sam",
+    weights: Annotated[Path | None, typer.Option(help="Its weights; those of data/mask_weights if absent.")] = None,
+    architecture: Annotated[str, typer.Option(help="Whose weights: vit_b, vit_l or vit_h.")] = "vit_b",
+    limit: Annotated[int, typer.Option(min=1, max=20, help="Proposals a photo at most.")] = 8,
+    out: Out = Path("proposals"),
+) -> None:
+    """Show numbered masks for every photo that has neither mask nor prompts; `take` adds those you pick."""
+    if not folder.is_dir():  # said before a model is loaded
+        raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
+    opened = (
+        open_file(source, weights, architecture=architecture, device="cpu")
+        if weights
+        else create_source(Path("data/mask_weights") / source, device="cpu")
+    )
+    photos = write_proposals(opened, folder, out, limit=limit)
+    typer.echo(f"{out / SHEET}: {counted(photos, 'photo')}; then: python -m pipeline take {folder} PHOTO=NUMBER ...")
+
+
+def take(
+    folder: Folder,
+    choices: Annotated[list[str], typer.Argument(help="PHOTO=NUMBER, for instance IMG_2.jpg=3.")],
+    *,
+    out: Out = Path("proposals"),
+) -> None:
+    """Add the proposals you picked to the folder's prompts.csv."""
+    picked: dict[str, list[int]] = {}
+    for choice in choices:
+        photo, _, number = choice.rpartition("=")
+        if not photo or not number.isdecimal():
+            raise ParamsError(f"{choice!r} is not of the form PHOTO=NUMBER, for instance IMG_2.jpg=3")
+        picked.setdefault(photo, []).append(int(number))
+    added = take_proposals(picked, folder, out)
+    typer.echo(f"{folder / 'prompts.csv'}: {added} added")
+
 
 COMMANDS: dict[Callable[..., None], str] = {
     predict: "Say what the foods of photos are.",

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli.paths import check_output
-from pipeline.errors import ParamsError, counted
-from pipeline.models.run_folder import check_run
-from pipeline.processor import core_count
-from pipeline.stores import place_of
+from pipeline.cli.options import check_output
+from pipeline.models.card import check_run
+from pipeline.runtime.errors import ParamsError, counted
+from pipeline.runtime.stores import place_of
+from pipeline.runtime.vector_width import core_count
 
 ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
 FOLDERS = frozenset({"hub", "folders", "hf"})
@@ -55,9 +55,8 @@ def export(  # noqa: PLR0913 - one argument an option
 
 
 def _export_model(run: Path, form: str, out: Path) -> None:
-    from pipeline.export.exported_program import write_exported_program  # noqa: PLC0415 - torch; see above
-    from pipeline.export.onnx_file import write_onnx  # noqa: PLC0415
-    from pipeline.prediction.run import open_run  # noqa: PLC0415
+    from pipeline.export.models import write_exported_program, write_onnx  # noqa: PLC0415 - see above
+    from pipeline.inference.predictor import open_run  # noqa: PLC0415
 
     write = write_onnx if form == "onnx" else write_exported_program
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +72,7 @@ def _export_hub(run: Path, out: Path, evaluation: Path, index: Path, licence: st
 
 
 def _export_shards(shards: str, form: str, out: Path, workers: int) -> None:
-    from pipeline.export.folders import write_folders  # noqa: PLC0415
-    from pipeline.export.picture_tables import write_picture_tables  # noqa: PLC0415
+    from pipeline.export.datasets import write_folders, write_picture_tables  # noqa: PLC0415 - see above
 
     write = write_folders if form == "folders" else write_picture_tables
     typer.echo(f"{out}: {counted(write(place_of(shards), out, workers=workers), 'sample')}")

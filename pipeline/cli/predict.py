@@ -1,23 +1,121 @@
 """Command `predict`: what the foods of photos are."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.cli.devices import Device
-from pipeline.cli.paths import check_output
-from pipeline.console import note
-from pipeline.errors import ParamsError, PhotoError
-from pipeline.models.run_folder import check_run
-from pipeline.prediction.photos import base_of, may_exist, photos_among
-from pipeline.prediction.prompting import parse_prompt
-from pipeline.prediction.record import Format, PhotoRecord, written
-from pipeline.prediction.regions import pair_masks
-from pipeline.prediction.sources import MaskMethod, open_method
-from pipeline.prediction.wish import Wish
+from pipeline.cli.options import Device, check_output
+from pipeline.datasets.prompts import Prompt
+from pipeline.inference.formats import Format, PhotoRecord, written
+from pipeline.inference.inputs import base_of, may_exist, photos_among
+from pipeline.inference.regions import (
+    DrawnRegions,
+    MaskMethod,
+    MaskPairs,
+    PromptedRegions,
+    ProposedRegions,
+    RegionFinder,
+    open_method,
+    pair_masks,
+)
+from pipeline.models.card import check_run
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import ParamsError, PhotoError
+from pipeline.segmentation.source import MaskSource
+
+# Clicks and boxes as a person types them.
+
+
+FORMS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
+"""How each kind of prompt is written, in pixels of the upright photo; columns and rows count from 0, inclusive."""
+
+
+def parse_prompt(kind: str, text: str) -> Prompt:
+    """Return the prompt that `text` writes.
+
+    Args:
+        kind: `point` or `box`.
+        text: Numbers with commas; the corners of a box in any order.
+
+    Raises:
+        ParamsError: If the text has another form.
+    """
+    form = FORMS[kind]
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ParamsError(f"{text!r} is no {kind}; write pixels as {form}") from error
+    if len(numbers) != form.count(",") + 1 or not all(map(math.isfinite, numbers)):
+        raise ParamsError(f"{text!r} is no {kind}; write pixels as {form}, counted from 0")
+    if kind == "point":
+        return Prompt(kind, tuple(numbers))
+    (x0, x1), (y0, y1) = sorted(numbers[0::2]), sorted(numbers[1::2])
+    return Prompt(kind, (x0, y0, x1, y1))
+
+
+# What a person asks for on the command line, and what looks for it.
+
+
+GRABCUT = "grabcut"
+"""The one source that cannot answer a click."""
+WHERE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where the foods are, as typed."""
+
+    prompts: tuple[Prompt, ...] = ()
+    """Clicks and boxes, each a food."""
+    mask: Path | None = None
+    """Picture of masks, or a folder of them."""
+    value: int | None = None
+    """The one value of `mask` to take."""
+    every: bool = False
+    """All values of `mask`, or all that a source proposes."""
+
+    def check(self) -> None:
+        """See to it that what was asked makes sense, before anything is read.
+
+        Raises:
+            ParamsError: If nothing was asked, or things that exclude each other, or there is no such mask.
+        """
+        if not (self.prompts or self.mask or self.every):
+            raise ParamsError(WHERE)
+        if self.prompts and (self.mask or self.every):
+            raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE}")
+        if self.value is not None and (self.mask is None or self.every):
+            raise ParamsError("--value chooses one food of --mask; give --mask FILE, and no --all")
+        if self.mask is not None and not self.mask.exists():
+            raise ParamsError(f"{self.mask}: no such mask file or folder")
+
+    def finder(self, open_source: Callable[[], MaskSource], pairs: MaskPairs | None = None) -> RegionFinder:
+        """Return what finds the regions.
+
+        Args:
+            pairs: Which mask belongs to which photo, where `mask` is a folder.
+            open_source: Loads the mask source; called only where one is needed.
+
+        Raises:
+            ParamsError: If nothing was asked, or things that exclude each other, or the source cannot answer it.
+        """
+        self.check()
+        if self.mask is not None:
+            return DrawnRegions(pairs or self.mask, self.value, self.every)
+        source = open_source()
+        if self.every and source.name == GRABCUT:
+            raise ParamsError(
+                "--all: grabcut finds no food by itself; add --masks fastsam --mask-weights FILE, or --mask FILE "
+                "with one value a food"
+            )
+        if source.name == GRABCUT and any(prompt.kind == "point" for prompt in self.prompts):
+            raise ParamsError("--point: grabcut takes boxes only; add --masks sam --mask-weights FILE")
+        return ProposedRegions(source) if self.every else PromptedRegions(source, self.prompts)
 
 
 def predict(  # noqa: PLR0913 - one argument an option
@@ -71,12 +169,12 @@ def predict(  # noqa: PLR0913 - one argument an option
     if not any(map(may_exist, files)):
         raise PhotoError(f"{files[0]}: no such file; name a photo, a folder of photos, or an http(s) URL")
     finder = wish.finder(partial(open_method, masks, mask_weights, device), pairs)
-    from pipeline.prediction.run import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
-    from pipeline.steps.predict import Wanted, predict_photos  # noqa: PLC0415 - imports torch
+    from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
+    from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch
 
     opened = open_run(run, device=device)
     refusals: list[str] = []
-    records = predict_photos(opened, finder, files, Wanted(top, out, heat))
+    records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
     for line in written(_noting(records, refusals, alone=len(files) == 1), form, top=top):
         typer.echo(line)
     if refusals:

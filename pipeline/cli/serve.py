@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.devices import Device
-from pipeline.errors import ParamsError
-from pipeline.models.run_folder import check_run
+from pipeline.cli.options import Device
+from pipeline.inference.regions import MaskMethod, open_method
+from pipeline.models.card import check_run
 from pipeline.params.run_name import ABSENT, RunName
-from pipeline.prediction.sources import MaskMethod, open_method
+from pipeline.runtime.errors import ParamsError
 
 
 def serve(  # noqa: PLR0913 - one argument an option
@@ -49,18 +49,21 @@ def serve(  # noqa: PLR0913 - one argument an option
     if samples is not None and not samples.is_dir():
         raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
     # Before timm: torch's compiler, which nothing here needs, takes seconds and makes a folder that stays.
-    import pipeline.models.numerics  # noqa: F401, PLC0415
+    import pipeline.models.device  # noqa: F401, PLC0415
 
     source = open_method(masks, mask_weights, device)
-    from pipeline.prediction.run import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
-    from pipeline.serving.desk import Desk  # noqa: PLC0415
-    from pipeline.serving.samples import drawn_samples, samples_from  # noqa: PLC0415
+    from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
+    from pipeline.serving.handlers import (  # noqa: PLC0415
+        PageController,
+        drawn_samples,
+        samples_from,
+    )
     from pipeline.serving.server import serve as answer  # noqa: PLC0415
 
     folders = [beside or _sibling(run), run]
     runs = tuple(open_run(folder, device=device) for folder in folders if folder is not None)
     offered = drawn_samples() if samples is None else samples_from(samples)
-    answer(Desk(runs, source, offered), host=host, port=port, everybody=everybody)
+    answer(PageController(runs, source, offered), host=host, port=port, everybody=everybody)
 
 
 def _sibling(run: Path) -> Path | None:

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.summary import CategoryCount
-from pipeline.errors import ParamsError, counted
+from pipeline.datasets.index_summary import CategoryCount
 from pipeline.params.model import ClassSetParams
+from pipeline.runtime.errors import ParamsError, counted
 
 EXCLUDED = -1
 FEWEST = 2

@@ -8,20 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets.categories import fold_name, read_listing
-from pipeline.datasets.layout import (
+from pipeline.datasets.official import (
     SPLITS,
     UNPRINTABLE,
     PhotoFiles,
     ambiguous,
     files_by_stem,
+    fold_name,
     is_picture,
     not_listed,
+    read_listing,
     stem_of,
 )
-from pipeline.datasets.problems import MENDS, Problem, ProblemKind
+from pipeline.datasets.problems import FIXES, Problem, ProblemKind
 from pipeline.datasets.prompts import Prompt, parse_prompts
-from pipeline.errors import DatasetError
+from pipeline.runtime.errors import DatasetError
 
 EXTRA = "extra"
 PROMPTS = "prompts.csv"
@@ -60,7 +61,7 @@ def _find_in(folder: _SplitFolder) -> Iterator[PhotoFiles | Problem]:
     try:
         prompts = _prompts_by_stem(folder.path) if PROMPTS in files else {}
     except ValueError as error:
-        yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, f"{error}; {MENDS[ProblemKind.PROMPTS_UNREADABLE]}")
+        yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, f"{error}; {FIXES[ProblemKind.PROMPTS_UNREADABLE]}")
     except DatasetError as error:
         yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, str(error).removeprefix(f"{folder.path / PROMPTS}: "))
     for stem, names in photos.items():

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Mask
-from pipeline.datasets.parquet import Layout, read_table
-from pipeline.errors import EmptyMaskError, ManifestError
+from pipeline.datasets.parquet import TableLayout, read_table
 from pipeline.imaging.decode import MAX_PIXELS
-from pipeline.manifest import FileEntry, Manifest, read_manifest, verified
-from pipeline.stores import Place
+from pipeline.runtime.errors import EmptyMaskError, ManifestError
+from pipeline.runtime.manifest import FileEntry, Manifest, read_manifest, verified
+from pipeline.runtime.stores import Place
 
 SCHEMA_VERSION = 1
 KIND = "masks"
@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
         ("prompts", pa.string()),
     ]
 )
-LAYOUT = Layout(SCHEMA, SCHEMA_VERSION, "segment", optional=("prompts",))
+LAYOUT = TableLayout(SCHEMA, SCHEMA_VERSION, "segment", optional=("prompts",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import ManifestError, refuse_machine_fault
-from pipeline.params.commands import dvc_command
+from pipeline.params.base import dvc_command
+from pipeline.runtime.errors import ManifestError, refuse_machine_fault
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
 """What pyarrow raises on damaged files."""
@@ -52,7 +52,7 @@ def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
     return table
 
 
-class Layout(NamedTuple):
+class TableLayout(NamedTuple):
     """What a kind of file must hold."""
 
     schema: pa.Schema
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
     """Columns that may lack values."""
 
 
-def read_table(path: Path, layout: Layout, *, rows: int | None = None) -> pa.Table:
+def read_table(path: Path, layout: TableLayout, *, rows: int | None = None) -> pa.Table:
     """Return the table of a file.
 
     Args:

@@ -1,18 +1,18 @@
 """Files of samples, from the data set's folder or from a copy of it on object storage, held to the sample table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image
-from pipeline.datasets.samples import Sample
-from pipeline.errors import DatasetError
-from pipeline.imaging.decode import read_picture
-from pipeline.manifest import sha256_of
-from pipeline.stores import Place, StoredFolder, lent
+from pipeline.arrays import Image, LabelMap
+from pipeline.datasets.index import Sample
+from pipeline.imaging.decode import read_binary_mask, read_label_map, read_picture
+from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.manifest import sha256_of
+from pipeline.runtime.stores import Place, StoredFolder, open_local
 
 
 def read_photo_of(sample: Sample, raw: Place) -> Image:
@@ -47,7 +47,7 @@ def checked(raw: Place, name: str, sha256: str | None) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         try:
-            path = stack.enter_context(lent(raw, name))
+            path = stack.enter_context(open_local(raw, name))
         except FileNotFoundError as error:
             raise _other(raw, name, "is not there") from error
         if not path.is_file():
@@ -62,3 +62,21 @@ def _other(raw: Place, name: str, what: str) -> DatasetError:
         return DatasetError(f"{raw}/{name}: {what}; copy data/raw to runtime.mirror again")
     mend = "`make mend`, then `dvc repro` or `dvc pull`, then `dvc checkout --relink`"
     return DatasetError(f"{raw}/{name}: {what}; run {mend}: they bring back what was damaged or changed")
+
+
+# The label maps and binary masks of one photo, checked against the sample table.
+
+
+def read_label_maps(samples: Sequence[Sample], raw: Place) -> dict[str, LabelMap]:
+    """Return every label map of the samples of one photo, by its path below `raw`, each read once; masks as 0, 1.
+
+    Raises:
+        DatasetError: If a label map is absent or another one than stage `index` read.
+    """
+    by_path = {sample.label_map_path: sample for sample in samples if sample.label_map_path is not None}
+    return {path: _read(path, by_path[path], raw) for path in sorted(by_path)}
+
+
+def _read(name: str, sample: Sample, raw: Place) -> LabelMap:
+    with checked(raw, name, sample.label_map_sha256) as path:
+        return read_label_map(path) if sample.mask_value is not None else read_binary_mask(path).mask.view(np.uint8)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import DatasetError, printable
+from pipeline.runtime.errors import DatasetError, printable
 
 
 class ProblemKind(StrEnum):
@@ -32,7 +32,7 @@ class ProblemKind(StrEnum):
     NOT_LISTED = "not_listed"
 
 
-MENDS: dict[ProblemKind, str] = {
+FIXES: dict[ProblemKind, str] = {
     ProblemKind.LISTED_TWICE: "remove the repeated line",
     ProblemKind.IN_BOTH_SPLITS: "keep the line in one of ImageSets/train.txt and ImageSets/test.txt",
     ProblemKind.FILES_ABSENT: "add photo and label map, or remove the line",
@@ -77,7 +77,7 @@ class Problem:
 
     def message(self, raw: Path) -> str:
         """Return file, reason and mend in one line, whatever the file name holds."""
-        mend = "" if self.kind in TOLD else f"; {MENDS[self.kind]}"
+        mend = "" if self.kind in TOLD else f"; {FIXES[self.kind]}"
         return printable(f"{raw / self.file}: {self.detail}{mend}")
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.escaping import from_spreadsheet
+from pipeline.runtime.escaping import from_spreadsheet
 
 COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
 

@@ -1,24 +1,78 @@
 """Measure photos: decode each once with its annotation, and make a sample of every food in it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.arrays import LabelMap
-from pipeline.datasets.categories import BACKGROUND
-from pipeline.datasets.layout import PhotoFiles
-from pipeline.datasets.palettes import UsedPalette, used_palette
-from pipeline.datasets.problems import MENDS, Problem, ProblemKind
+from pipeline.datasets.index import Category, Sample
+from pipeline.datasets.official import BACKGROUND, PhotoFiles
+from pipeline.datasets.problems import FIXES, Problem, ProblemKind
 from pipeline.datasets.prompts import clipped, hull, prompts_json
-from pipeline.datasets.samples import Category, Sample
-from pipeline.errors import PhotoError, SeveralFoodsError
-from pipeline.imaging.components import Region, region_of, regions_by_value
-from pipeline.imaging.decode import read_binary_mask, read_label_map, read_palette, read_photo
-from pipeline.manifest import sha256_of
+from pipeline.imaging.components import LabelledRegion, region_of, regions_by_value
+from pipeline.imaging.decode import Colour, read_binary_mask, read_label_map, read_palette, read_photo
+from pipeline.runtime.errors import DatasetError, PhotoError, SeveralFoodsError
+from pipeline.runtime.manifest import sha256_of
+
+# Palettes of label maps, held against each other: ids are read by index, so the same index must mean the same food.
+
+
+@dataclass(frozen=True, slots=True)
+class UsedPalette:
+    """The palette of one label map."""
+
+    path: str
+    """Path of the label map below data/raw."""
+    colours: tuple[Colour, ...]
+    """Colour by index."""
+    used: Mapping[int, Colour]
+    """Colour by index of those that pixels have."""
+
+
+def used_palette(path: str, colours: Sequence[Colour] | None, label_map: LabelMap) -> UsedPalette | None:
+    """Return the palette of a label map, None where it has none; ids without an entry have no colour."""
+    if colours is None:
+        return None
+    used = {value: colours[value] for value in np.unique(label_map).tolist() if value < len(colours)}
+    return UsedPalette(path, tuple(colours), used)
+
+
+@dataclass(slots=True)
+class Palettes:
+    """All palettes of a data set so far."""
+
+    _of_index: dict[int, tuple[Colour, str]] = field(default_factory=dict)
+    _of_colour: dict[Colour, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, palette: UsedPalette) -> None:
+        """Note the palette of the next label map.
+
+        Raises:
+            DatasetError: If an earlier file gives an index that both use another colour, or a colour another index.
+        """
+        for index, colour in palette.used.items():
+            known, first = self._of_index.setdefault(index, (colour, palette.path))
+            number, where = self._of_colour.setdefault(colour, (index, palette.path))
+            if known != colour:
+                raise _contradicting(palette.path, f"index {index} is {_hex(colour)}, in {first} {_hex(known)}")
+            # A table may have a colour twice, if it has it at both indices.
+            if number != index and palette.colours[number : number + 1] != (colour,):
+                raise _contradicting(palette.path, f"{_hex(colour)} is index {index}, in {where} index {number}")
+
+
+def _hex(colour: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _contradicting(path: str, what: str) -> DatasetError:
+    return DatasetError(
+        f"{path}: palettes differ between label maps, so an index is no category id ({what}); write category ids as "
+        "8 bit gray PNG, all by the same numbers"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +139,7 @@ class Scanner:
         return reason or self._annotated(files, label_map, soft=soft, palette=palette)
 
     def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
-        mend = f"; {MENDS[kind]}" if isinstance(error, SeveralFoodsError) else ""  # all others say what to do
+        mend = f"; {FIXES[kind]}" if isinstance(error, SeveralFoodsError) else ""  # all others say what to do
         return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: ") + mend)
 
     def _mismatch(self, label_map: LabelMap, height: int, width: int, files: PhotoFiles) -> Problem | None:
@@ -114,7 +168,7 @@ class Scanner:
         label_map = None if files.annotation_path is None else sha256_of(self.raw / files.annotation_path)
         return _Photo(height, width, sha256_of(self.raw / files.photo_path), label_map)
 
-    def _regions(self, files: PhotoFiles, label_map: LabelMap) -> Iterator[tuple[Category, Region]]:
+    def _regions(self, files: PhotoFiles, label_map: LabelMap) -> Iterator[tuple[Category, LabelledRegion]]:
         if files.category is not None:
             yield self._named(files.category), region_of(label_map != BACKGROUND)
             return
@@ -130,7 +184,7 @@ class Scanner:
         flags = ("prompted", "clipped") if prompts != files.prompts else ("prompted",)
         files = replace(files, prompts=prompts)
         x0, y0, x1, y1 = hull(prompts)
-        region = Region(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
+        region = LabelledRegion(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
         sample = self._sample(files, self._photo(files, height, width), self._named(str(files.category)), region)
         return ScannedPhoto((replace(sample, flags=flags),), annotation_sha256=None)
 
@@ -138,7 +192,7 @@ class Scanner:
         return next(category for category in self.categories if category.name == name)
 
     def _sample(
-        self, files: PhotoFiles, photo: _Photo, category: Category, region: Region, *, soft: bool = False
+        self, files: PhotoFiles, photo: _Photo, category: Category, region: LabelledRegion, *, soft: bool = False
     ) -> Sample:
         prompted = bool(files.prompts)
         flags = region_flags(region, photo.height, photo.width, self.tiny_area) + ("soft_mask",) * soft
@@ -168,7 +222,7 @@ class Scanner:
         )
 
 
-def region_flags(region: Region, height: int, width: int, tiny_area: int) -> tuple[str, ...]:
+def region_flags(region: LabelledRegion, height: int, width: int, tiny_area: int) -> tuple[str, ...]:
     """Name what is remarkable about a mask.
 
     Returns:

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from pipeline.arrays import Image
-from pipeline.demo.fields import Field
+from pipeline.demo.canvas import Field
 from pipeline.demo.surfaces import coordinates
 
 SUPERSAMPLING = 2

@@ -1,15 +1,171 @@
 """Bodies sketched piece by piece, then lit and laid on the picture of a table."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Float, Float32, Int32
 
 from pipeline.arrays import LabelMap
-from pipeline.demo.fields import Colour, Colours, Field, Light, dome, fractal, relief
-from pipeline.demo.outlines import Outline
+
+# Outlines of bodies, in pixels about their own centre; a table seen from above.
+
+
+Outline: TypeAlias = Float[np.ndarray, "_ 2"]
+"""Corners (x, y) of a closed polygon, or points along a path."""
+
+
+def turned(points: Outline, angle: float, at: tuple[float, float] = (0.0, 0.0)) -> Outline:
+    """Rotate by `angle` radians, then move to `at`."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(at))
+
+
+def disc(radius: float, *, corners: int = 28) -> Outline:
+    """Return a circle."""
+    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def blob(rng: np.random.Generator, radius: float, *, wobble: float, waves: int = 5, stretch: float = 1.0) -> Outline:
+    """Return an organic closed outline.
+
+    Args:
+        rng: Source of the shape.
+        radius: Mean radius in pixels.
+        wobble: Relative size of the irregularity, 0 for an ellipse.
+        waves: Highest number of bulges around the outline.
+        stretch: Length over width.
+    """
+    angles = np.linspace(0, 2 * np.pi, 16 + 6 * waves, endpoint=False)
+    orders = np.arange(2, waves + 2)
+    phases = rng.uniform(0, 2 * np.pi, len(orders))
+    strengths = rng.normal(0, wobble, len(orders)) / np.sqrt(orders)
+    radii = radius * (1 + (strengths * np.cos(np.outer(angles, orders) + phases)).sum(axis=1)).clip(0.35, 1.5)
+    scale = np.array([np.sqrt(stretch), 1 / np.sqrt(stretch)])
+    return np.asarray(np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1) * scale)
+
+
+def rod(length: float, width: float, *, corner: float = 0.3) -> Outline:
+    """Return a bar along x with clipped corners; `corner` is their share of the width, 0.5 at most."""
+    x, y, cut = length / 2, width / 2, corner * width
+    return np.array(
+        [
+            (-x + cut, -y),
+            (x - cut, -y),
+            (x, -y + cut),
+            (x, y - cut),
+            (x - cut, y),
+            (-x + cut, y),
+            (-x, y - cut),
+            (-x, -y + cut),
+        ]
+    )
+
+
+def arc(length: float, bend: float, *, points: int = 14) -> Outline:
+    """Return a path of a given length that turns by `bend` radians, its middle at the origin."""
+    headings = np.linspace(-bend / 2, bend / 2, points)
+    steps = np.stack([np.cos(headings), np.sin(headings)], axis=1) * (length / points)
+    path = np.cumsum(steps, axis=0)
+    return np.asarray(path - path.mean(axis=0))
+
+
+def ribbon(path: Outline, widths: float | np.ndarray) -> Outline:
+    """Return the outline of a band along a path; `widths` is one width or one a point, in pixels."""
+    along = np.gradient(path, axis=0)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+    offset = across * (np.broadcast_to(widths, len(path))[:, np.newaxis] / 2)
+    return np.concatenate([path + offset, (path - offset)[::-1]])
+
+
+def scattered(rng: np.random.Generator, count: int, radius: float) -> Outline:
+    """Return `count` points spread evenly over a disc, in random order."""
+    ranks = rng.permutation(count) + 0.5
+    angles = ranks * np.pi * (3 - np.sqrt(5))  # sunflower spacing leaves neither gaps nor clumps
+    radii = radius * np.sqrt(ranks / count)
+    return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1) + rng.normal(0, radius / 14, (count, 2))
+
+
+# Smooth random fields and the light on a surface: what every texture is made of.
+
+
+Field: TypeAlias = Float32[np.ndarray, "H W"]
+"""One number a pixel."""
+Colours: TypeAlias = Float32[np.ndarray, "H W 3"]
+"""RGB, 0 dark to 1 bright."""
+Colour: TypeAlias = tuple[float, float, float]
+"""RGB, 0 dark to 1 bright."""
+
+AMBIENT = 0.45
+HIGHLIGHT_POWER = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """One lamp far away: unit vector towards it; x to the right, y down, z out of the picture."""
+
+    x: float
+    y: float
+    z: float
+
+    @classmethod
+    def from_angles(cls, azimuth: float, elevation: float) -> "Light":
+        """Place the lamp; both angles in radians, elevation 0 at the table's edge."""
+        flat = np.cos(elevation)
+        return cls(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation)))
+
+
+def chance(rng: np.random.Generator, probability: float) -> bool:
+    """Return True with a probability in [0, 1]."""
+    return bool(rng.random() < probability)
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float | tuple[float, float]) -> Field:
+    """Return a smooth field of mean 0 and deviation about 0.7 whose features are `cell` pixels (y, x) large."""
+    cells = cell if isinstance(cell, tuple) else (cell, cell)
+    rows, columns = (int(side / size) + 2 for side, size in zip(shape, cells, strict=True))
+    grid = rng.standard_normal((rows, columns), dtype=np.float32)
+    return np.asarray(cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def fractal(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int) -> Field:
+    """Return noise of several sizes, each half as large and as strong as the one before."""
+    total = noise(rng, shape, cell)
+    for octave in range(1, octaves):
+        total += noise(rng, shape, max(cell / 2**octave, 1.0)) / np.float32(2**octave)
+    return total
+
+
+def dome(depth: Field, edge: float) -> Field:
+    """Return the height of a body that rounds off over the outermost `edge` pixels; `depth` counts from its outline."""
+    inside = np.clip(depth / np.float32(max(edge, 1.0)), 0, 1)
+    return np.asarray(np.sqrt(inside * (2 - inside)) * np.float32(edge), np.float32)
+
+
+def relief(height: Field, light: Light) -> tuple[Field, Field]:
+    """Light a surface.
+
+    Args:
+        height: Height in pixels.
+        light: Lamp.
+
+    Returns:
+        Brightness, 1 on level ground, and highlight, 0 to 1.
+    """
+    slope_x, slope_y = (cv2.Sobel(height, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+    length = np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
+    facing = (light.z - slope_x * light.x - slope_y * light.y) / length
+    halfway = math.sqrt(2 + 2 * light.z)
+    mirror = (light.z + 1 - slope_x * light.x - slope_y * light.y) / (length * halfway)
+    brightness = AMBIENT + (1 - AMBIENT) * np.clip(facing, 0, 1) / light.z
+    highlight = cv2.pow(np.asarray(np.clip(mirror, 0, 1), np.float32), HIGHLIGHT_POWER)
+    return np.asarray(brightness, np.float32), np.asarray(highlight, np.float32)
+
 
 FRACTION_BITS = 4
 
@@ -27,7 +183,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class SurfaceMaterial:
     """How a surface takes the light; lengths are shares of the place's radius."""
 
     edge: float = 0.1
@@ -56,7 +212,7 @@ class Canvas:
     tilt: float
     """Height over width of a circle on the table: 1 from above, less from the side."""
 
-    def lay(self, sketch: "Sketch", material: Material, rng: np.random.Generator, label: int) -> None:
+    def lay(self, sketch: "Sketch", material: SurfaceMaterial, rng: np.random.Generator, label: int) -> None:
         """Light a sketch and put it on top of everything, with its shadow; `label` 0 is background."""
         sketch.crop(round(material.shadow * sketch.place.radius * 1.6) + 4)
         height = _height(sketch, material, rng)
@@ -138,7 +294,7 @@ class Sketch:
         return [np.rint(points).astype(np.int32)[:, np.newaxis] for points in projected]
 
 
-def _height(sketch: Sketch, material: Material, rng: np.random.Generator) -> Field:
+def _height(sketch: Sketch, material: SurfaceMaterial, rng: np.random.Generator) -> Field:
     """Return the height of a body: every visible piece a dome, roughened."""
     radius = sketch.place.radius
     domes = dome(_depth(sketch.ids), material.edge * radius) * np.float32(material.rise)

@@ -5,16 +5,26 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material, Place, Sketch
-from pipeline.demo.fields import Colour
-from pipeline.demo.outlines import Outline, blob, disc, ribbon, rod, turned
-from pipeline.demo.plants import varied
+from pipeline.demo.canvas import (
+    Canvas,
+    Colour,
+    Outline,
+    Place,
+    Sketch,
+    SurfaceMaterial,
+    blob,
+    disc,
+    ribbon,
+    rod,
+    turned,
+)
+from pipeline.demo.foods import varied
 from pipeline.demo.surfaces import CLOTHS, choose
 
 STEEL: Colour = (0.66, 0.67, 0.69)
-METAL = Material(edge=0.03, rise=1.0, gloss=0.5, mottle=0.04, shadow=0.03)
-FABRIC = Material(edge=0.02, bump=0.9, grain=0.25, mottle=0.05, gloss=0.02, shadow=0.03)
-LACQUER = Material(edge=0.02, gloss=0.35, mottle=0.05, shadow=0.03)
+METAL = SurfaceMaterial(edge=0.03, rise=1.0, gloss=0.5, mottle=0.04, shadow=0.03)
+FABRIC = SurfaceMaterial(edge=0.02, bump=0.9, grain=0.25, mottle=0.05, gloss=0.02, shadow=0.03)
+LACQUER = SurfaceMaterial(edge=0.02, gloss=0.35, mottle=0.05, shadow=0.03)
 
 
 def _shaft(length: float, widths: tuple[float, ...]) -> Outline:
@@ -58,7 +68,7 @@ def _spoon(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
     sketch.piece(turned(np.add(disc(0.17 * unit) * (1.5, 1), (0.6 * unit, 0)), angle), colour)
 
 
-CUTLERY: tuple[tuple[Callable[[Sketch, float, float, Colour], None], Material, Colour], ...] = (
+CUTLERY: tuple[tuple[Callable[[Sketch, float, float, Colour], None], SurfaceMaterial, Colour], ...] = (
     (_chopsticks, LACQUER, (0.45, 0.22, 0.12)),
     (_knife, METAL, STEEL),
     (_fork, METAL, STEEL),

@@ -1,17 +1,19 @@
 """Write the demo data set in the official layout of FoodSeg103."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import cv2
+from rustyzipper import CompressionLevel, EncryptionMethod, compress_files
 
-from pipeline.console import progress
-from pipeline.demo.categories import CATEGORIES
-from pipeline.demo.menu import SPLITS, menu
-from pipeline.demo.scene import Dice, Scene, render
-from pipeline.parallel import map_ordered
-from pipeline.params.data import DemoParams
+from pipeline.demo.foods import CATEGORIES, SPLITS, menu
+from pipeline.demo.scene import DemoScene, Dice, render
+from pipeline.params.stages import DemoParams
+from pipeline.runtime.console import progress
+from pipeline.runtime.errors import ArchiveError
+from pipeline.runtime.parallel import map_ordered
 
 ROOT = "FoodSeg103"
 JPEG = (
@@ -49,7 +51,7 @@ def _write_photo(root: Path, seed: int, job: tuple[str, int, int]) -> None:
     _save(render(menu(seed, split, position), Dice.of(seed, split, position)), root / "Images", split, f"{stem:08d}")
 
 
-def _save(scene: Scene, images: Path, split: str, stem: str) -> None:
+def _save(scene: DemoScene, images: Path, split: str, stem: str) -> None:
     _, photo = cv2.imencode(".jpg", cv2.cvtColor(scene.photo, cv2.COLOR_RGB2BGR), JPEG)
     _, label_map = cv2.imencode(".png", scene.label_map)
     (images / "img_dir" / split / f"{stem}.jpg").write_bytes(photo.tobytes())
@@ -64,3 +66,32 @@ def _write_lists(root: Path, jobs: list[tuple[str, int, int]]) -> None:
         (root / "ImageSets" / f"{split}.txt").write_text(stems, encoding="utf-8")
     names = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *CATEGORIES)))
     (root / "category_id.txt").write_text(names, encoding="utf-8")
+
+
+# Pack a data set like the official archive: a ZIP under the old ZipCrypto password scheme.
+
+
+FILE_TIME = 946_684_800
+"""2000-01-01 in Unix seconds: ZIP entries record the time of a file, and archives must not differ by the hour."""
+
+
+def pack_archive(folder: Path, archive: Path, *, password: str) -> None:
+    """Write every file below `folder/FoodSeg103` to a ZIP, entries from `FoodSeg103/` on; same files, same bytes.
+
+    Raises:
+        ArchiveError: If there is nothing to pack.
+    """
+    files = sorted(path for path in (folder / ROOT).rglob("*") if path.is_file())
+    if not files:
+        raise ArchiveError(f"{folder / ROOT}: holds no files to pack; write the demo there first")
+    for path in files:
+        os.utime(path, (FILE_TIME, FILE_TIME))
+    compress_files(
+        [str(path) for path in files],
+        str(archive),
+        password=password,
+        encryption=EncryptionMethod.ZIPCRYPTO,
+        compression_level=CompressionLevel.FAST,
+        prefixes=[path.parent.relative_to(folder).as_posix() for path in files],
+        suppress_warning=True,  # the scheme is weak, and the one of the official archive
+    )

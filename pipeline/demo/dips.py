@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arrays import Mask
-from pipeline.demo.canvas import Canvas, Material, Place, Sketch
-from pipeline.demo.fields import Colour, chance
-from pipeline.demo.outlines import arc, blob, ribbon, turned
-from pipeline.demo.plants import varied
+from pipeline.demo.canvas import Canvas, Colour, Place, Sketch, SurfaceMaterial, arc, blob, chance, ribbon, turned
+from pipeline.demo.foods import varied
 from pipeline.demo.tableware import DIP_DISH, SAUCER, serve
 
 CLEARANCE = 13
@@ -52,7 +50,10 @@ def fill_dish(canvas: Canvas, place: Place, palette: Palette, rng: np.random.Gen
     outline *= np.minimum(1, pool.radius / np.linalg.norm(outline, axis=1, keepdims=True))
     _sketch_sauce(sketch, outline, palette, rng)
     canvas.lay(
-        sketch, Material(edge=0.3, rise=0.5, bump=palette.lumps, grain=0.3, mottle=0.05, gloss=0.4, shadow=0.05), rng, 0
+        sketch,
+        SurfaceMaterial(edge=0.3, rise=0.5, bump=palette.lumps, grain=0.3, mottle=0.05, gloss=0.4, shadow=0.05),
+        rng,
+        0,
     )
     mask = np.zeros(canvas.labels.shape, bool)
     mask[sketch.rows, sketch.columns] = sketch.body

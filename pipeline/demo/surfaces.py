@@ -6,8 +6,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from pipeline.demo.fields import Colour, Colours, Field, chance, fractal, noise
-from pipeline.demo.plants import varied
+from pipeline.demo.canvas import Colour, Colours, Field, chance, fractal, noise
+from pipeline.demo.foods import varied
 
 Surface: TypeAlias = Callable[[np.random.Generator, tuple[int, int], float], Colours]
 """Draws a table top of a shape; lengths scale with the third argument, the photo's short side in pixels."""

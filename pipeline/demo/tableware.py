@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Place
-from pipeline.demo.fields import Colour, Colours, Field, Light, chance, noise, relief
+from pipeline.demo.canvas import Canvas, Colour, Colours, Field, Light, Place, chance, noise, relief
 from pipeline.demo.surfaces import choose
 
 COARSE = 2

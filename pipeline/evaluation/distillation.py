@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TypeAlias
 
-from pipeline.evaluation.intervals import SCORES, Bootstrap, Interval, check_paired, intervals_of, score_draws
+from pipeline.evaluation.bootstrap import SCORES, Bootstrap, Interval, check_paired, intervals_of, score_draws
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
 

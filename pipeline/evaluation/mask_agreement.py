@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.arrays import Mask
-from pipeline.datasets.pairing import photo_id_of
-from pipeline.evaluation.intervals import Bootstrap, mean_intervals
+from pipeline.datasets.sample_batch import photo_id_of
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, differences, mean_intervals
+from pipeline.evaluation.metrics import macro_f1, top1
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.imaging.components import boundary_iou, iou
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
-from pipeline.imaging.mask_comparison import boundary_iou, iou
 from pipeline.params.base import Section
-from pipeline.params.masks import AgreementParams
+from pipeline.params.masks import AgreementParams, TransferParams
 
 DIGITS = 6
 AREAS = ((0.01, "below 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (math.inf, "20 % and more"))
@@ -45,7 +47,7 @@ class AgreementRow(NamedTuple):
     """At the size the models see."""
 
 
-class Estimate(Section):
+class PhotoMean(Section):
     """A mean with its 95 % interval over photos."""
 
     value: float
@@ -64,11 +66,11 @@ class AgreementGroup(Section):
     """Their number."""
     median_iou: float
     """Half of them agree better."""
-    iou: Estimate
+    iou: PhotoMean
     """Mean IoU at the size of the photo."""
-    boundary_iou: Estimate
+    boundary_iou: PhotoMean
     """Mean boundary IoU."""
-    seen_iou: Estimate
+    seen_iou: PhotoMean
     """Mean IoU at the size the models see."""
 
 
@@ -135,7 +137,7 @@ def _range(value: float, ends: Iterable[tuple[float, str]]) -> str:
 def _group(by: str, name: str, rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> AgreementGroup:
     values = np.array([(row.iou, row.boundary_iou, row.seen_iou) for row in rows])
     found = mean_intervals(values, [photo_id_of(row.sample_id) for row in rows], bootstrap)
-    means = [Estimate(**{end: round(v, DIGITS) for end, v in interval._asdict().items()}) for interval in found]
+    means = [PhotoMean(**{end: round(v, DIGITS) for end, v in interval._asdict().items()}) for interval in found]
     return AgreementGroup(
         by=by,
         name=name,
@@ -154,3 +156,88 @@ def choose_shown(rows: Sequence[AgreementRow], count: int) -> dict[str, tuple[Ag
     middle = (len(ranked) - count) // 2
     parts = (ranked[:count], ranked[middle : middle + count], ranked[::-1][:count])
     return dict(zip(RANKS, map(tuple, parts), strict=True))
+
+
+# Do runs answer differently on the cut-outs of another mask source? The paper's section 3.1, put to the test.
+#
+# The paper says that there are "only ignorable discrepancies" between prompted masks and annotation, and tests
+# nothing.
+# Here a change is ignorable if, and only if, its whole 95 % interval lies within the stated margins.
+
+
+class RunTransfer(Section):
+    """One run on the cut-outs of both sources; the same test samples."""
+
+    run: str
+    """Name of the run."""
+    samples: int
+    """Test samples."""
+    photos: int
+    """Photos they come from, which are resampled."""
+    top1: tuple[float, float]
+    """Top-1 accuracy in [0, 1] on annotation, on the source."""
+    macro_f1: tuple[float, float]
+    """Macro F1 in [0, 1] on annotation, on the source."""
+    top1_change: PhotoMean
+    """Source minus annotation, paired by sample."""
+    macro_f1_change: PhotoMean
+    """Source minus annotation, paired by sample."""
+    ignorable: bool
+    """Whether both intervals lie within the margins."""
+
+
+class TransferSummary(Section):
+    """`summary.json` of stage `transfer`."""
+
+    source: str
+    """Mask source that the runs were judged on."""
+    weights: str
+    """Where its weights came from; `random` means that the verdict says nothing about the paper."""
+    trained_on: str
+    """Mask source that the runs were trained on; the paper's claim is about annotation."""
+    top1_margin: float
+    """Change of top-1 that is ignorable."""
+    macro_f1_margin: float
+    """Change of macro F1 that is ignorable."""
+    runs: tuple[RunTransfer, ...]
+    """None where there was nothing to compare."""
+
+    @property
+    def ignorable(self) -> bool:
+        """Tell whether the change is ignorable for every run."""
+        return all(run.ignorable for run in self.runs)
+
+
+def compare_answers(
+    run: str, reference: PredictionTable, other: PredictionTable, params: TransferParams
+) -> RunTransfer:
+    """Compare the answers of one run to the test samples as cut out by annotation and by another source.
+
+    Raises:
+        EvaluationError: If the tables hold other samples or none.
+    """
+    bootstrap = Bootstrap(params.seed)
+    changes = differences(reference, other, None, bootstrap)
+    top1_change, f1_change = changes["top1"], changes["macro_f1"]
+    tables = (reference, other)
+    accuracies = [round(top1(table.targets, table.predictions), DIGITS) for table in tables]
+    scores = [round(macro_f1(table.targets, table.predictions), DIGITS) for table in tables]
+    return RunTransfer(
+        run=run,
+        samples=len(reference.sample_ids),
+        photos=len(set(reference.photo_ids)),
+        top1=(accuracies[0], accuracies[1]),
+        macro_f1=(scores[0], scores[1]),
+        top1_change=_estimate(top1_change),
+        macro_f1_change=_estimate(f1_change),
+        ignorable=within(top1_change, params.top1_margin) and within(f1_change, params.macro_f1_margin),
+    )
+
+
+def within(change: Interval, margin: float) -> bool:
+    """Tell whether the whole interval of a change lies within +- a margin."""
+    return -margin <= change.low and change.high <= margin
+
+
+def _estimate(interval: Interval) -> PhotoMean:
+    return PhotoMean(**{name: round(value, DIGITS) for name, value in interval._asdict().items()})

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import Logits, Targets
 from pipeline.datasets.class_set import find_pair
-from pipeline.datasets.pairing import photo_id_of
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
-from pipeline.errors import ManifestError
+from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation.metrics import Predictions
+from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
 ROWS_PER_GROUP = 4096

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.evaluation.intervals import SCORES, Bootstrap, check_paired, score_draws
+from pipeline.evaluation.bootstrap import SCORES, Bootstrap, check_paired, score_draws
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
 
@@ -23,7 +23,7 @@ Tables: TypeAlias = Mapping[str, Sequence[PredictionTable]]
 """Predictions by run, each with one table a seed, in the order of the seeds."""
 
 
-class Estimate(Section):
+class SeedEstimate(Section):
     """A number with its 95 % interval."""
 
     value: float
@@ -55,7 +55,7 @@ class Contrast(Section):
     """Name of the run it is subtracted from."""
     score: str
     """`top1`, `macro_f1` or `ambiguous_f1`."""
-    difference: Estimate
+    difference: SeedEstimate
     """Mean over the seeds with its 95 % interval over seeds and photos, in [-1, 1]."""
     deviation: float
     """Standard deviation of the differences over the seeds."""
@@ -158,12 +158,12 @@ def _contrasts(
 
 def _estimate(
     by_seed: Float64[np.ndarray, " S"], resampled: Float64[np.ndarray, " R"], bootstrap: Bootstrap
-) -> Estimate:
+) -> SeedEstimate:
     generator = np.random.default_rng((bootstrap.seed, len(by_seed)))
     errors = generator.standard_t(len(by_seed) - 1, size=len(resampled)) * by_seed.std(ddof=1) / len(by_seed) ** 0.5
     tail = (1 - bootstrap.confidence) / 2
     low, high = np.quantile(resampled + errors, [tail, 1 - tail])
-    return Estimate(value=_rounded(by_seed.mean()), low=_rounded(low), high=_rounded(high))
+    return SeedEstimate(value=_rounded(by_seed.mean()), low=_rounded(low), high=_rounded(high))
 
 
 def _rounded(value: float) -> float:

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.arrays import Image, LabelMap, Mask
-from pipeline.errors import MachineError, PhotoError, SeveralFoodsError, refuse_machine_fault
+from pipeline.runtime.errors import MachineError, PhotoError, SeveralFoodsError, refuse_machine_fault
 
 try:  # optional: its wheels hold libraries under the LGPL and the GPL
     import pillow_heif

@@ -8,15 +8,45 @@ Reference:
     arXiv 2407.08257, section 4.1; gray padding, centring and bicubic from the released code.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
-from pipeline.arrays import Mask
-from pipeline.imaging.cutout import CutoutPair, cut_out
-from pipeline.params.data import Geometry
+from pipeline.arrays import Image, Mask
+from pipeline.params.stages import Geometry
+
+# Split a picture into the two complementary cut-outs of RveRNet.
+#
+# Reference:
+#     arXiv 2407.08257, Figure 2.
+
+
+class CutoutPair(NamedTuple):
+    """One picture seen twice; together the views hold every pixel once."""
+
+    roi: Image
+    """Inside of the mask kept, outside filled."""
+    extra_roi: Image
+    """Outside of the mask kept, inside filled."""
+
+
+def cut_out(photo: Pillow.Image, mask: Mask, *, fill: int) -> Pillow.Image:
+    """Hide everything outside of a mask: the ROI. The extra-ROI is the cut-out of the inverted mask.
+
+    Pillow's paste takes a fifth of the time of `numpy.where`, which repeats the mask for every channel.
+
+    Args:
+        photo: Picture to cut from, RGB.
+        mask: What to keep, of the size of the photo.
+        fill: Gray level in [0, 255] of the hidden pixels.
+    """
+    cutout = Pillow.new("RGB", photo.size, (fill, fill, fill))
+    cutout.paste(photo, mask=Pillow.fromarray(mask))
+    return cutout
+
 
 WHITE = 255
 
@@ -154,3 +184,42 @@ def _framed(image: Fitted, rect: Rect, *, size: int, pad: int) -> Square:
     square = np.full((size, size, 3), pad, np.uint8)
     square[rect.inside] = image
     return square
+
+
+# A photo and masks as the models see them: the one way into the models, of shards and of a user's photo alike.
+
+
+class Views(NamedTuple):
+    """One region of interest of one photo."""
+
+    rect: Rect
+    """Where the photo lies inside the squares."""
+    mask: SquareMask
+    """Letterboxed mask."""
+    roi: Square
+    """Inside of the mask."""
+    extra_roi: Square
+    """Outside of the mask."""
+
+
+def views_of(  # noqa: PLR0913 - everything that defines a view
+    photo: Pillow.Image, masks: Iterable[Mask], *, size: int, fill: int, pad: int, geometry: Geometry
+) -> Iterator[Views]:
+    """Yield the views of each mask; the photo is resized once.
+
+    Args:
+        photo: Photo at full size, RGB.
+        masks: Regions of interest in it.
+        size: Side of the views in pixels.
+        fill: Gray level in [0, 255] of the pixels a view hides.
+        pad: Gray level around the photo.
+        geometry: `released` rounds the photo's sides as the released code does, and resizes each view on its own.
+    """
+    rect = letterbox_rect(photo.height, photo.width, size=size, geometry=geometry)
+    boxed = letterbox(photo, size=size, pad=pad, rect=rect)
+    for mask in masks:
+        if geometry == "exact":
+            roi, extra_roi = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad, rect=rect)
+        else:
+            roi, extra_roi = letterbox_separately(photo, mask, size=size, fill=fill, pad=pad, rect=rect)
+        yield Views(rect, letterbox_mask(mask, size=size, rect=rect), roi, extra_roi)

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.errors import WeightsError, refuse_machine_fault
+from pipeline.runtime.errors import WeightsError, refuse_machine_fault
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 LISTED = 5

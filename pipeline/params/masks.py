@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, TypeVar
 from pydantic import Field
 
 from pipeline.params.base import ReadsOutside, Section
-from pipeline.params.data import Geometry, SegmentParams
+from pipeline.params.stages import Geometry, SegmentParams
 
 SourceName: TypeAlias = Literal["annotation", "sam", "fastsam"]
 """Mask sources."""

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple, TypeVar
 
-from pipeline.errors import ParamsError
+from pipeline.runtime.errors import ParamsError
 
 ABSENT = "none"
 """Backbone of a branch that a run does not have."""

@@ -12,10 +12,9 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.errors import ParamsError
-from pipeline.params.base import Section
-from pipeline.params.refusal import check_secrets, refusal_of_schema
-from pipeline.processor import core_count
+from pipeline.params.base import Section, check_secrets, refusal_of_schema
+from pipeline.runtime.errors import ParamsError
+from pipeline.runtime.vector_width import core_count
 
 
 class RuntimeParams(Section):

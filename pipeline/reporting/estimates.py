@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, Interval, f1_intervals, mean_intervals, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, mean_intervals, share_interval
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.grouping import mean_over
-from pipeline.reporting.paper.source import SCALE, Key, Measure, PairCell
+from pipeline.reporting.paper.published import SCALE, Key, Measure, PairCell, mean_over
 from pipeline.reporting.run_files import Evidence
+from pipeline.runtime.errors import EvaluationError
 
 INTERVALS = {
     "macro_f1": "percentile bootstrap over photos",

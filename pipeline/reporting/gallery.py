@@ -4,16 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.console import progress
+from pipeline.datasets.index import Sample, read_samples
 from pipeline.datasets.photos import read_photo_of
-from pipeline.datasets.samples import Sample, read_samples
 from pipeline.datasets.shards import Shards
-from pipeline.params.analysis import ReportParams
-from pipeline.reporting.duels import Duel, answers_of, category_of
-from pipeline.reporting.headline import Finding
+from pipeline.params.stages import ReportParams
+from pipeline.reporting.headline import Finding, PairedRuns, answers_of, category_of
 from pipeline.reporting.page import Examples
-from pipeline.reporting.sample_cards import SampleCard, sample_card
-from pipeline.reporting.sample_choice import Views, choose_ids, choose_samples, pick_views
+from pipeline.reporting.samples import SampleCard, SampleViews, choose_ids, choose_samples, pick_views, sample_card
+from pipeline.runtime.console import progress
 
 SPLIT = "test"
 GAINED, LOST = 6, 4
@@ -34,7 +32,7 @@ class Photos(NamedTuple):
 
 
 def show_samples(
-    params: ReportParams, finding: Finding, duels: Sequence[Duel], photos: Photos
+    params: ReportParams, finding: Finding, duels: Sequence[PairedRuns], photos: Photos
 ) -> tuple[tuple[SampleCard, ...], tuple[Examples, ...]]:
     """Return the contact sheet, and the examples of both directions of the first comparison.
 
@@ -57,7 +55,9 @@ def show_samples(
     return tuple(cards[sample_id] for sample_id in sheet), examples
 
 
-def _sides(params: ReportParams, finding: Finding, duels: Sequence[Duel]) -> dict[str, tuple[tuple[str, ...], int]]:
+def _sides(
+    params: ReportParams, finding: Finding, duels: Sequence[PairedRuns]
+) -> dict[str, tuple[tuple[str, ...], int]]:
     """Return the samples to show, and how many there are, by what they are examples of."""
     if not duels:
         return {}
@@ -77,7 +77,7 @@ def _test_samples(table: Path) -> Iterator[Sample]:
 
 
 def _cards(samples: Mapping[str, Sample], photos: Photos) -> Iterator[tuple[str, SampleCard]]:
-    views: Iterable[tuple[str, Views]] = pick_views(photos.shards.batches(SPLIT), samples)
+    views: Iterable[tuple[str, SampleViews]] = pick_views(photos.shards.batches(SPLIT), samples)
     for sample_id, seen in progress(views, total=len(samples), what="samples", unit="sample"):
         sample = samples[sample_id]
         yield sample_id, sample_card(sample, read_photo_of(sample, photos.raw), seen, photos.ambiguous)

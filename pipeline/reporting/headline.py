@@ -5,12 +5,14 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from pipeline.datasets.pairing import photo_id_of
-from pipeline.errors import counted
-from pipeline.evaluation.intervals import Bootstrap, share_interval
+from pipeline.datasets.sample_batch import photo_id_of
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, differences, share_interval
+from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, GridRun, Kind
-from pipeline.reporting.summary import Interval, Summary
+from pipeline.reporting.samples import RunAnswer, answer
+from pipeline.reporting.summary import Ends, StudySummary
+from pipeline.runtime.errors import counted
 
 Answers: TypeAlias = Mapping[str, bool]
 """Whether a run is right, by sample_id."""
@@ -26,12 +28,12 @@ NO_COMPARISON_HINT = (
 OVERLAP = "The intervals overlap; the samples that only one of the two gets right split"
 
 
-class Tally(NamedTuple):
+class RightCount(NamedTuple):
     """Right answers of one run."""
 
     right: int
     samples: int
-    interval: Interval
+    interval: Ends
     """95 % interval of the share over photos."""
 
     @property
@@ -45,13 +47,13 @@ class Comparison(NamedTuple):
 
     single: GridRun
     double: GridRun
-    single_tally: Tally
-    double_tally: Tally
+    single_tally: RightCount
+    double_tally: RightCount
     only_double: tuple[str, ...]
     """Samples that only the two-branch run gets right."""
     only_single: tuple[str, ...]
     """Samples that only the ROI-only run gets right."""
-    preference: Interval
+    preference: Ends
     """95 % interval over photos of the two-branch run's share of the samples that exactly one of the two gets right."""
 
 
@@ -95,9 +97,11 @@ def compare(runs: tuple[GridRun, GridRun], single: Answers, double: Answers, boo
     )
 
 
-def _tally(answers: Answers, bootstrap: Bootstrap) -> Tally:
+def _tally(answers: Answers, bootstrap: Bootstrap) -> RightCount:
     right = np.array(list(answers.values()), np.bool_)
-    return Tally(int(right.sum()), len(right), share_interval(right, list(map(photo_id_of, answers)), bootstrap)[1:])
+    return RightCount(
+        int(right.sum()), len(right), share_interval(right, list(map(photo_id_of, answers)), bootstrap)[1:]
+    )
 
 
 def verdict(comparison: Comparison) -> tuple[str, str]:
@@ -116,7 +120,7 @@ def verdict(comparison: Comparison) -> tuple[str, str]:
     return "No effect of the surroundings is shown", f"{OVERLAP} {split}, which chance explains."
 
 
-def tally_text(tally: Tally) -> str:
+def tally_text(tally: RightCount) -> str:
     """Return for instance `57 of 72 (79.2 %, 95 % interval 68 to 87 %)`."""
     low, high = (f"{100 * bound:.0f}" for bound in tally.interval)
     return f"{tally.right} of {tally.samples} ({100 * tally.share:.1f} %, 95 % interval {low} to {high} %)"
@@ -134,7 +138,7 @@ def agreement(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def ranges(summary: Summary) -> str:
+def ranges(summary: StudySummary) -> str:
     """Return the lowest and highest F1 of each kind of run, on the ambiguous pair where there is one."""
     has_pair = any(result.ambiguous_f1 is not None for result in summary.runs.values())
     texts = [_range(summary, kind, "ambiguous_f1" if has_pair else "macro_f1") for kind in KINDS[:3]]
@@ -142,7 +146,7 @@ def ranges(summary: Summary) -> str:
     return f"{what} over all runs: {'; '.join(filter(None, texts))}."
 
 
-def _range(summary: Summary, kind: Kind, column: str) -> str:
+def _range(summary: StudySummary, kind: Kind, column: str) -> str:
     found = [getattr(result, column) for result in summary.runs.values() if result.run.kind == kind]
     values = [value for value in found if value is not None]
     if not values:
@@ -155,7 +159,7 @@ def _range(summary: Summary, kind: Kind, column: str) -> str:
 def find(
     comparisons: Sequence[Comparison],
     f1_differences: Sequence[tuple[float, float, float]],
-    summary: Summary,
+    summary: StudySummary,
     ambiguous: Sequence[str],
 ) -> Finding:
     """Put the main finding into words.
@@ -179,3 +183,60 @@ def find(
     task = f" to tell {' from '.join(ambiguous)}." if ambiguous else " on the whole test split."
     sentences = (short + task, f"{counts} {reason}", agreement(comparisons), ranges(summary))
     return Finding(scope, sentences, tuple(comparisons), tuple(f1_differences))
+
+
+# A backbone alone on the ROI against the same backbone in both branches, sample by sample.
+
+
+class PairedRuns(NamedTuple):
+    """The predictions of two runs for the same samples."""
+
+    runs: tuple[GridRun, GridRun]
+    """ROI only, two branches."""
+    single: PredictionTable
+    double: PredictionTable
+    temperatures: tuple[float, float]
+    """What the logits of each are divided by before the softmax."""
+
+
+def compare_pair(duel: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> Comparison:
+    """Compare two runs on the ambiguous pair, or on all samples where there is no pair."""
+    single, double = (right_answers(table, ambiguous) for table in (duel.single, duel.double))
+    return compare(duel.runs, single, double, Bootstrap(seed))
+
+
+def right_answers(table: PredictionTable, ambiguous: tuple[str, ...]) -> Answers:
+    """Return whether a run is right, for the samples of the pair, or for all where there is no pair."""
+    pair = table.pair(ambiguous)
+    rows = np.flatnonzero(np.isin(table.targets, pair)).tolist() if pair else range(len(table.targets))
+    return {table.sample_ids[row]: bool(table.predictions[row] == table.targets[row]) for row in rows}
+
+
+def gain(duel: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> Interval:
+    """Return F1 of two branches minus F1 of ROI only, on the pair or on all, with its interval over photos.
+
+    Raises:
+        EvaluationError: If the runs were evaluated on different samples.
+    """
+    pair = duel.double.pair(ambiguous)
+    found = differences(duel.single, duel.double, pair, Bootstrap(seed))
+    return found["ambiguous_f1" if pair else "macro_f1"]
+
+
+def category_of(duel: PairedRuns) -> dict[str, str]:
+    """Return the category name of every sample."""
+    table = duel.double
+    return {
+        sample_id: table.class_names[target]
+        for sample_id, target in zip(table.sample_ids, table.targets.tolist(), strict=True)
+    }
+
+
+def answers_of(duel: PairedRuns, sample_id: str) -> tuple[RunAnswer, ...]:
+    """Return what both runs say about one sample."""
+    answers = []
+    for run, table, temperature in zip(duel.runs, (duel.single, duel.double), duel.temperatures, strict=True):
+        row = table.sample_ids.index(sample_id)
+        logits = table.logits[row : row + 1] / temperature
+        answers.append(answer(run.label, int(table.targets[row]), logits, table.class_names))
+    return tuple(answers)

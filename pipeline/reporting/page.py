@@ -1,32 +1,33 @@
 """The page as text: one template filled with values, without any look at files other than its own."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.datasets.summary import Summary as DataSummary
-from pipeline.evaluation.intervals import Interval
-from pipeline.manifest import Manifest
-from pipeline.reporting.error_charts import scale_colours
+from pipeline.datasets.index_summary import IndexSummary as DataSummary
+from pipeline.evaluation.bootstrap import Bootstrap, Interval
+from pipeline.reporting.distillation import LessonEvidence
+from pipeline.reporting.error_analysis import STEPS, CategoryRow, ErrorAnalysis, scale_colours
+from pipeline.reporting.estimates import INTERVALS
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.headline import Finding
-from pipeline.reporting.heat_map import STEPS, HeatRow
-from pipeline.reporting.judgement import Judgement
-from pipeline.reporting.lesson_evidence import LessonEvidence
-from pipeline.reporting.mask_evidence import MaskEvidence
-from pipeline.reporting.paper.checks import Check
-from pipeline.reporting.paper.source import Paper
-from pipeline.reporting.paper_tables import ReportTable
+from pipeline.reporting.mask_comparison import MaskEvidence
+from pipeline.reporting.paper.comparisons import Check
+from pipeline.reporting.paper.published import Paper
 from pipeline.reporting.results import RunRecord
-from pipeline.reporting.sample_cards import SampleCard
-from pipeline.reporting.seed_evidence import SeedEvidence
-from pipeline.reporting.summary import RunSummary, Summary
-from pipeline.reporting.table_files import difference_text, interval_text, paper_text, value_text
+from pipeline.reporting.samples import SampleCard
+from pipeline.reporting.seeds import SeedEvidence
+from pipeline.reporting.summary import RunSummary, StudySummary
+from pipeline.reporting.tables import ReportTable, TableCell, difference_text, interval_text, paper_text, value_text
+from pipeline.runtime.errors import without_secrets
+from pipeline.runtime.manifest import Manifest
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -48,7 +49,7 @@ class Page:
     """Where the photos came from: `demo`, an address or a path."""
     photos: bool
     """Whether photos and cut-outs were at hand; without, the sections and figures that show them are left out."""
-    summary: Summary
+    summary: StudySummary
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
     """Runs by kind, as tables show them."""
     finding: Finding
@@ -59,7 +60,7 @@ class Page:
     charts: Mapping[str, Markup]
     curves: Mapping[str, Markup]
     """Learning curves by run."""
-    heat_rows: tuple[HeatRow, ...]
+    heat_rows: tuple[CategoryRow, ...]
     """Cells by run in the order of `groups`."""
     examples: tuple[Examples, ...]
     records: Mapping[str, RunRecord]
@@ -75,7 +76,7 @@ class Page:
     """Macro F1 and F1 of the pair with intervals, by score and by name of the run."""
     checks: Sequence[Check]
     """The paper's numbers against each other."""
-    judgements: Mapping[str, Judgement]
+    judgements: Mapping[str, ErrorAnalysis]
     """Calibration, confusions and scores by category of every run."""
     error_charts: Mapping[str, tuple[Markup, Markup]]
     """Reliability panel and confusion matrix by run."""
@@ -134,3 +135,152 @@ def chance(probability: float) -> str:
 def points(change: float | None, digits: int = 1) -> str:
     """Return a difference of shares in percentage points with its sign; a dash where there is none."""
     return DASH if change is None else f"{100 * change:+.{digits}f}".replace("-", MINUS)
+
+
+# Settings files as the page shows them: flat, without what belongs to one machine or one person.
+
+
+HIDDEN = frozenset({"password"})
+
+
+def read_settings(folder: Path) -> tuple[tuple[str, dict[str, str]], ...]:
+    """Return name and values by dotted key of every settings file; files of stages first."""
+    files = sorted(folder.rglob("*.json"), key=lambda path: (len(path.parts), path))
+    return tuple(
+        (path.relative_to(folder).with_suffix("").as_posix(), flatten(json.loads(path.read_bytes()))) for path in files
+    )
+
+
+def flatten(value: object, prefix: str = "") -> dict[str, str]:
+    """Return nested settings by dotted key, as text."""
+    return dict(_entries(value, prefix))
+
+
+def _entries(value: object, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name, entry in value.items():
+            yield from _entries(entry, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, "hidden" if key.rpartition(".")[2] in HIDDEN and value else plain(value)
+
+
+def plain(value: object) -> str:
+    """Return a value as a person writes it; of a path on this machine only the last part."""
+    if value is None or value in ({}, []):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(f"({plain(entry)})" if isinstance(entry, list) else plain(entry) for entry in value)
+    return place_name(value) if isinstance(value, str) else str(value)
+
+
+def place_name(source: str) -> str:
+    """Return a plain word as it is, a web address without its secrets, of a path on this machine the last part."""
+    local = source.startswith(("/", "~", "file:")) or ":\\" in source
+    return PurePath(source.replace("\\", "/")).name if local else without_secrets(source)
+
+
+# `results.json`: every number of the report with its interval and where it came from, for programs.
+
+
+SCHEMA_VERSION = 1
+PLACES = 6
+
+
+def results_text(page: Page, bootstrap: Bootstrap) -> str:
+    """Return the file's text; same values, same text.
+
+    Args:
+        page: What the report shows.
+        bootstrap: How intervals were drawn.
+    """
+    shards, summary = page.shards, page.summary
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "provenance": {
+            "dataset": page.dataset,
+            "mask_source": shards.source,
+            "image_size": shards.image_size,
+            "shard_settings_sha256": shards.settings_sha256,
+            "runs": {run: record.model_dump(mode="json") for run, record in page.records.items()},
+            "paper": dict(page.paper.provenance),
+        },
+        "conventions": summary.conventions,
+        "intervals": {"confidence": bootstrap.confidence, "methods": INTERVALS, **_resampling(bootstrap)},
+        "variant": summary.variant,
+        "runs": {
+            name: result.model_dump(mode="json") | _f1_ends(page, name) | page.judgements[name].as_json()
+            for name, result in summary.runs.items()
+        },
+        "tables": {str(table.number): _table(table) for table in page.tables},
+        "paper_checks": {
+            check.name: {
+                "title": check.title,
+                "agrees": check.agrees,
+                "lines": [line._asdict() for line in check.lines],
+            }
+            for check in page.checks
+        },
+    }
+    masks = page.masks
+    if masks.compared:
+        parts = {"agreement": masks.agreement, "transfer": masks.transfer}
+        values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
+    values |= _beyond(page)
+    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _beyond(page: Page) -> dict[str, Any]:
+    """Return what goes beyond single runs, as far as it was asked for."""
+    found: dict[str, Any] = {}
+    if page.seeds is not None:
+        found["seeds"] = page.seeds.repetitions.model_dump(mode="json")
+    if page.lesson is not None:
+        found["distillation"] = page.lesson.as_json()
+    return found
+
+
+def _resampling(bootstrap: Bootstrap) -> dict[str, int]:
+    return {"resamples": bootstrap.resamples, "seed": bootstrap.seed}
+
+
+def _f1_ends(page: Page, run: str) -> dict[str, list[float] | None]:
+    found = {score: by_run.get(run) for score, by_run in page.f1.items()}
+    return {f"{score}_interval": _ends(interval) for score, interval in found.items()}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [round(end, PLACES) for end in interval[1:]]
+
+
+def _table(table: ReportTable) -> dict[str, Any]:
+    return {
+        "caption": table.caption,
+        "columns": table.columns,
+        "rows": [{"label": row.label, "cells": [_cell(cell) for cell in row.cells]} for row in table.rows],
+        "issues": table.issues,
+    }
+
+
+def _cell(cell: TableCell) -> dict[str, Any]:
+    return {
+        "runs": [run.name for run in cell.key.runs],
+        "score": cell.key.measure.score,
+        "detail": cell.key.measure.detail,
+        "paper": cell.paper,
+        "ours": None if cell.ours is None else round(cell.ours.value, PLACES),
+        "interval": _ends(cell.ours),
+        "difference": cell.difference,
+        "samples": cell.samples if cell.key.measure.score == "count" else None,
+        "status": cell.status or cell.deviation,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN, which JSON lacks, by null."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

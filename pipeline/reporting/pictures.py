@@ -9,7 +9,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
-from pipeline.imaging.contact_sheet import edge
+from pipeline.imaging.drawing import edge
 
 QUALITY = 80
 """WebP quality of photos; cut-outs up to `LOSSLESS_SIDE` are stored exactly."""

@@ -8,13 +8,12 @@ from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from pipeline.datasets.pairing import FoodVisible
-from pipeline.errors import ManifestError
-from pipeline.escaping import from_spreadsheet
-from pipeline.evaluation.perturbation_plan import PerturbationKey, Target
+from pipeline.datasets.sample_batch import FoodVisible
+from pipeline.evaluation.perturbation import PerturbationKey, Target
 from pipeline.models.card import BackboneCard
-from pipeline.params.base import describe
-from pipeline.params.commands import dvc_command
+from pipeline.params.base import describe, dvc_command
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.escaping import from_spreadsheet
 
 
 class Stored(BaseModel):

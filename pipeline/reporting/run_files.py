@@ -8,12 +8,11 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Targets
-from pipeline.errors import ManifestError
 from pipeline.evaluation.metrics import Predictions
-from pipeline.evaluation.perturbation_plan import PerturbationKey, scale_offset
-from pipeline.evaluation.perturbed_results import read_perturbed
+from pipeline.evaluation.perturbation import PerturbationKey, scale_offset
+from pipeline.evaluation.perturbation_results import read_perturbed
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
-from pipeline.params.commands import dvc_command
+from pipeline.params.base import dvc_command
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.reporting.results import (
     ClassScore,
@@ -26,6 +25,7 @@ from pipeline.reporting.results import (
     read_history,
     read_record,
 )
+from pipeline.runtime.errors import ManifestError
 
 NOT_PERTURBED = PerturbationMetrics(entries=(), conventions={})
 PAPER_PATCH, PAPER_SIDE = 16, 224

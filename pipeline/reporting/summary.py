@@ -12,11 +12,11 @@ from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationEnt
 SCHEMA_VERSION = 1
 DIGITS = 6
 
-Interval: TypeAlias = tuple[float, float]
+Ends: TypeAlias = tuple[float, float]
 """Lower and upper bound, in [0, 1]."""
 
 
-class Permutation(Section):
+class PermutationScores(Section):
     """Accuracy with shuffled patches, over all seeds."""
 
     target: str
@@ -33,7 +33,7 @@ class Permutation(Section):
     """Mean difference to the plain pass; negative is worse."""
 
 
-class Translocation(Section):
+class TranslocationScores(Section):
     """Accuracy with a moved picture."""
 
     target: str
@@ -61,22 +61,22 @@ class RunSummary(Section):
     epoch: int
     samples: int
     top1: float
-    top1_interval: Interval | None
+    top1_interval: Ends | None
     """95 % interval over photos; None for a run that an earlier version evaluated."""
     macro_f1: float
     macro_f1_all: float
     ambiguous_f1: float | None
     ambiguous_samples: int
     ambiguous_top1: float | None
-    ambiguous_top1_interval: Interval | None
+    ambiguous_top1_interval: Ends | None
     """95 % interval over photos."""
     ece: float
     """Of calibrated probabilities."""
     majority_rate: float
     train_loss: float
     """Mean cross-entropy of the last epoch."""
-    permutations: tuple[Permutation, ...]
-    translocations: tuple[Translocation, ...]
+    permutations: tuple[PermutationScores, ...]
+    translocations: tuple[TranslocationScores, ...]
 
     @property
     def run(self) -> GridRun:
@@ -84,7 +84,7 @@ class RunSummary(Section):
         return GridRun(self.roi, self.extra_roi, self.classes)
 
 
-class Summary(Section):
+class StudySummary(Section):
     """`results/summary.json`."""
 
     schema_version: int
@@ -140,10 +140,10 @@ def variant_row(variant: GridRun, summary: RunSummary) -> dict[str, str | float 
     }
 
 
-def _permutations(entries: Iterable[PerturbationEntry]) -> Iterable[Permutation]:
+def _permutations(entries: Iterable[PerturbationEntry]) -> Iterable[PermutationScores]:
     for target, group in groupby(sorted(entries, key=_by_target), key=lambda e: e.target):
         same = list(group)
-        yield Permutation(
+        yield PermutationScores(
             target=target,
             seeds=len(same),
             top1=round(fmean(e.top1 for e in same), DIGITS),
@@ -157,6 +157,6 @@ def _by_target(entry: PerturbationEntry) -> int:
     return ("roi", "extra_roi", "both").index(entry.target)
 
 
-def _translocation(entry: PerturbationEntry) -> Translocation:
-    fields = entry.model_dump(include=set(Translocation.model_fields))
-    return Translocation.model_validate(fields)
+def _translocation(entry: PerturbationEntry) -> TranslocationScores:
+    fields = entry.model_dump(include=set(TranslocationScores.model_fields))
+    return TranslocationScores.model_validate(fields)

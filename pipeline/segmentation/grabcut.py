@@ -12,8 +12,8 @@ from jaxtyping import Bool, UInt8
 
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import DatasetError
-from pipeline.segmentation.source import Answer, box_mask
+from pipeline.runtime.errors import DatasetError
+from pipeline.segmentation.source import MaskPrediction, box_mask
 
 LONGEST_SIDE = 512
 """Larger photos are shrunk to this many pixels before GrabCut, whose time grows with their number."""
@@ -33,7 +33,7 @@ class GrabCut:
 
     name = "grabcut"
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[Answer]:
+    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return one answer per box; the score is the share of the box that the mask fills.
 
         A box that covers the photo leaves no outside to learn from: its answer is empty.
@@ -57,11 +57,11 @@ def _box(prompt: Prompt, height: int, width: int) -> Mask:
     return box_mask(prompt, height=height, width=width)
 
 
-def _answer(small: Small, box: Mask) -> Answer:
+def _answer(small: Small, box: Mask) -> MaskPrediction:
     height, width = box.shape
     found = _cut(small, _resized(box, *small.shape[:2]))
     mask = _resized(found, height, width) & box
-    return Answer(mask, float(mask.sum() / box.sum()))
+    return MaskPrediction(mask, float(mask.sum() / box.sum()))
 
 
 def _resized(mask: Mask, height: int, width: int) -> Resized:

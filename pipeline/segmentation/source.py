@@ -6,15 +6,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from pipeline.arrays import Image, Mask
+from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import DatasetError
+from pipeline.runtime.errors import DatasetError, EmptyMaskError
 
 NUMBERS = {"point": 2, "box": 4, "box_point": 6}
 """Coordinates of each kind of prompt."""
 
 
-class Answer(NamedTuple):
+class MaskPrediction(NamedTuple):
     """What a source makes of one prompt."""
 
     mask: Mask
@@ -31,7 +31,7 @@ class MaskSource(Protocol):
     def name(self) -> str:
         """Name of the method, stored beside every mask it makes."""
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[Answer]:
+    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return one answer per prompt, in the order of the prompts."""
 
 
@@ -66,4 +66,24 @@ def box_mask(prompt: Prompt, *, height: int, width: int) -> Mask:
         )
     mask = np.zeros((height, width), np.bool_)
     mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    return mask
+
+
+# Masks from annotation: the label map says which pixels belong to a category.
+
+
+def annotated_mask(label_map: LabelMap, value: int | None, *, sample_id: str) -> Mask:
+    """Return the pixels of one category.
+
+    Args:
+        label_map: Category ids of a photo, or a binary mask.
+        value: Id to look for; None takes every pixel but 0.
+        sample_id: Named in the error.
+
+    Raises:
+        EmptyMaskError: If no pixel has the value.
+    """
+    mask = label_map > 0 if value is None else label_map == value
+    if not mask.any():
+        raise EmptyMaskError(f"{sample_id}: no pixel of the label map has its value; run `dvc repro -f index`")
     return mask

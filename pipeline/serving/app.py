@@ -27,13 +27,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.console import note
-from pipeline.errors import PipelineError
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import PipelineError
 from pipeline.serving.access import LARGEST_BODY, Access
-from pipeline.serving.desk import Desk, Way
+from pipeline.serving.handlers import PageController, Way
 from pipeline.serving.page import STATIC, document, pictures, sample_pictures, state, static_files
-from pipeline.serving.sessions import SessionGoneError, SessionStore
-from pipeline.serving.sitting import Sitting
+from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore
 
 LARGEST_PAINTING, LARGEST_JSON = 8_000_000, 4_000
 """Bytes of other requests than uploads."""
@@ -47,7 +46,7 @@ SECONDS_BETWEEN_SWEEPS = 60
 BYTES, JSON = "application/octet-stream", "application/json"
 """Media types of requests. A form of another web site can send neither without asking first, which is refused."""
 BodyT = TypeVar("BodyT", bound=BaseModel)
-Step = Callable[[Sitting], Sitting]
+Step = Callable[[MarkedPhoto], MarkedPhoto]
 
 
 class _Body(BaseModel):
@@ -83,7 +82,7 @@ class NoDetails(_Body):
     """Body of `heat`."""
 
 
-def make_app(desk: Desk, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
+def make_app(desk: PageController, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
     """Return the page as a web application.
 
     Args:
@@ -129,7 +128,7 @@ def _refuse(_: Request, error: Exception) -> Response:
 class _Page:
     """Endpoints, and what they share."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageController) -> None:
         self.desk, self.sessions = desk, SessionStore()
         self.document, self.static, self.samples = document(desk), static_files(), sample_pictures(desk)
         self.models = CapacityLimiter(1)  # one photo at a time: they share cores and memory
@@ -190,7 +189,7 @@ class _Page:
         await self._parsed(request, NoDetails)
         return await self._go_on(request, self.desk.explain)
 
-    def _begin(self, sitting: Sitting) -> dict[str, Any]:
+    def _begin(self, sitting: MarkedPhoto) -> dict[str, Any]:
         name = self.sessions.add(sitting, pictures(sitting))
         return state(name, self.sessions.get(name))
 

@@ -8,11 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
-from pipeline.prediction.pictures import enlarge
-from pipeline.serving import words
-from pipeline.serving.desk import Desk
-from pipeline.serving.sessions import Session
-from pipeline.serving.sitting import Sitting, draw
+from pipeline.inference.pictures import enlarge
+from pipeline.serving import captions as words
+from pipeline.serving.handlers import PageController
+from pipeline.serving.session import MarkedPhoto, Session, draw
 
 STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
 """Files beside the document, with their media types."""
@@ -24,7 +23,7 @@ QUALITY, EFFORT = 90, 2
 """Of WebP: 0 to 100, and 0 (fast) to 6 (small)."""
 
 
-def document(desk: Desk) -> str:
+def document(desk: PageController) -> str:
     """Return the page as HTML; every value in it is escaped."""
     environment = Environment(loader=PackageLoader("pipeline.serving"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
@@ -43,12 +42,12 @@ def static_files() -> dict[str, bytes]:
     return {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
 
 
-def sample_pictures(desk: Desk) -> dict[str, bytes]:
+def sample_pictures(desk: PageController) -> dict[str, bytes]:
     """Return every sample as a small WebP file, by number."""
     return {str(number): _webp(sample.photo, SAMPLE_SIDE) for number, sample in enumerate(desk.samples)}
 
 
-def pictures(sitting: Sitting) -> dict[str, bytes]:
+def pictures(sitting: MarkedPhoto) -> dict[str, bytes]:
     """Return what there is to see of a photo, by name: WebP files."""
     shown = {"shown": draw(sitting)}
     if sitting.verdicts:

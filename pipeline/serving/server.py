@@ -9,11 +9,11 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipeline.console import note
-from pipeline.errors import ParamsError
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import ParamsError
 from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
-from pipeline.serving.desk import Desk
+from pipeline.serving.handlers import PageController
 
 TOKEN_BYTES = 24
 """Random bytes of the token in the address."""
@@ -52,7 +52,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def serve(desk: Desk, *, host: str, port: int, everybody: bool = False) -> None:
+def serve(desk: PageController, *, host: str, port: int, everybody: bool = False) -> None:
     """Answer until interrupted; nothing is written anywhere.
 
     Args:

@@ -12,15 +12,11 @@ import numpy as np
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
-from pipeline.console import note, progress
-from pipeline.datasets.choice import choose_named
+from pipeline.datasets.index import Sample, choose_named, read_samples
 from pipeline.datasets.masks import MaskRows, Masks, StoredMask
 from pipeline.datasets.photos import read_photo_of
-from pipeline.datasets.plan import plan_files
-from pipeline.datasets.samples import Sample, read_samples
-from pipeline.errors import ManifestError, counted
-from pipeline.escaping import spreadsheet
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.datasets.work_units import plan_files
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.mask_agreement import (
     DIGITS,
     AgreementRow,
@@ -30,11 +26,14 @@ from pipeline.evaluation.mask_agreement import (
     group_rows,
     measure,
 )
-from pipeline.imaging.mask_comparison import compare_masks
-from pipeline.parallel import map_ordered
+from pipeline.imaging.components import compare_masks
 from pipeline.params.masks import AgreementParams, SourceName
-from pipeline.segmentation.card import read_card
+from pipeline.runtime.console import note, progress
+from pipeline.runtime.errors import ManifestError, counted
+from pipeline.runtime.escaping import spreadsheet
+from pipeline.runtime.parallel import map_ordered
 from pipeline.segmentation.source import load_prompts
+from pipeline.segmentation.weights import read_card
 
 REFERENCE = "annotation"
 SUMMARY, SAMPLES, PICTURES = "summary.json", "samples.csv", "pictures"
@@ -49,7 +48,7 @@ Folders: TypeAlias = tuple[Path, Path]
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _AgreementTask:
     """Some samples and where their two masks lie."""
 
     samples: tuple[Sample, ...]
@@ -110,14 +109,14 @@ def _all_rows(params: AgreementParams, samples: Path, folders: Folders, workers:
         yield from rows
 
 
-def _tasks(samples: Path, folders: Folders) -> Iterator[_Task]:
+def _tasks(samples: Path, folders: Folders) -> Iterator[_AgreementTask]:
     readers = tuple(Masks(folder) for folder in folders)
     for file in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK):
         reference, other = (reader.locate(file.split, file.first_row, len(file.samples)) for reader in readers)
-        yield _Task(file.samples, (reference, other))
+        yield _AgreementTask(file.samples, (reference, other))
 
 
-def _rows_of(params: AgreementParams, folders: Folders, task: _Task) -> list[AgreementRow]:
+def _rows_of(params: AgreementParams, folders: Folders, task: _AgreementTask) -> list[AgreementRow]:
     references, others = (rows.read(folder) for rows, folder in zip(task.rows, folders, strict=True))
     ids = [sample.sample_id for sample in task.samples]
     for folder, masks in zip(folders, (references, others), strict=True):

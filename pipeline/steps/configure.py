@@ -14,19 +14,50 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import grimp
 from pydantic import ValidationError
 
 from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
 from pipeline.acquisition.source import DEMO, is_remote, is_stored
-from pipeline.closure import import_closures
-from pipeline.console import note
-from pipeline.params.base import ReadsOutside, Section
-from pipeline.params.choices import among
+from pipeline.params.base import ReadsOutside, Section, refusal
 from pipeline.params.masks import OFFICIAL, RANDOM, settings_by_source, weights_by_source
-from pipeline.params.refusal import refusal
-from pipeline.params.study import Study, load_study
+from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import PAPER_RUNS
-from pipeline.workspace import unfinished_root
+from pipeline.runtime.console import note
+from pipeline.runtime.manifest import sha256_of
+from pipeline.runtime.resumable import resumable_root
+
+# Import closure of a stage's script: the code that can change what the stage writes.
+
+
+PACKAGES = ("pipeline", "stages")
+
+
+def import_closures(root: Path) -> dict[str, dict[str, str]]:
+    """Return, for every script of `stages/`, the files that it can import from this project, with their SHA-256.
+
+    Files are named from `root` and sorted. Empty ones (package markers) are left out: they cannot change a result
+    without gaining a line first. Imports inside functions count.
+
+    Args:
+        root: Folder that holds the packages; must be the first on Python's path.
+    """
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    files = {module: _file(root, module) for module in graph.modules}
+    hashes = {file: sha256_of(root / file) for file in files.values() if (root / file).stat().st_size}
+    stages = sorted(path.stem for path in (root / "stages").glob("[!_]*.py"))
+    scripts = {stage: f"stages.{stage}" for stage in stages}
+    closures = {stage: {script} | graph.find_upstream_modules(script) for stage, script in scripts.items()}
+    return {
+        stage: {file: hashes[file] for file in sorted(files[module] for module in modules) if file in hashes}
+        for stage, modules in closures.items()
+    }
+
+
+def _file(root: Path, module: str) -> str:
+    path = module.replace(".", "/")
+    return f"{path}/__init__.py" if (root / path).is_dir() else f"{path}.py"
+
 
 Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
 """Takes a path of `params.yaml` and lists the files there, none if it is not there."""
@@ -93,7 +124,7 @@ class _Look:
         if files := files_of(path):
             name = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]
             self.found[key] = LocalSource(
-                path=path, sha256=fingerprint(files, unfinished_root() / f"hashes/{name}.json")
+                path=path, sha256=fingerprint(files, resumable_root() / f"hashes/{name}.json")
             )
         elif key in self.recorded and self.recorded[key].path == path:
             self.found[key] = self.recorded[key]

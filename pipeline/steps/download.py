@@ -4,26 +4,31 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.acquisition.archive import extract_archive
-from pipeline.acquisition.checksum import hash_file, insist
-from pipeline.acquisition.entries import ArchiveLimits
+from pipeline.acquisition.archive import ArchiveLimits, extract_archive
 from pipeline.acquisition.extra import copy_extra
-from pipeline.acquisition.folder import copy_folder
-from pipeline.acquisition.layout import note_ignored
+from pipeline.acquisition.folder import copy_folder, note_ignored
 from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_stored_folder
-from pipeline.acquisition.record import SourceRecord, write_record
-from pipeline.acquisition.source import DEMO, is_remote, is_stored, local_path, remote_name
+from pipeline.acquisition.source import (
+    DEMO,
+    SourceRecord,
+    hash_file,
+    is_remote,
+    is_stored,
+    local_path,
+    remote_name,
+    verify_sha256,
+    write_record,
+)
 from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.console import byte_progress, note
-from pipeline.datasets.layout import find_listed
+from pipeline.datasets.official import find_listed
 from pipeline.datasets.problems import Problem, ProblemKind
-from pipeline.demo.dataset import write_demo
-from pipeline.demo.packing import pack_archive
-from pipeline.errors import ParamsError, SourceError
-from pipeline.manifest import settings_sha256
-from pipeline.params.data import DownloadParams
-from pipeline.space import ensure_space, readable, space_watched
-from pipeline.workspace import publish, unfinished
+from pipeline.demo.dataset import pack_archive, write_demo
+from pipeline.params.stages import DownloadParams
+from pipeline.runtime.console import byte_progress, note
+from pipeline.runtime.errors import ParamsError, SourceError
+from pipeline.runtime.manifest import settings_sha256
+from pipeline.runtime.resources import ensure_space, readable, space_watched
+from pipeline.runtime.resumable import publish, resumable_dir
 
 GIGABYTE = 10**9
 DEMO_PHOTO_BYTES = 120_000
@@ -55,7 +60,7 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
         SpaceError: If the disk has no room.
     """
     demo = settings_sha256(params.demo) if params.source == DEMO else ""
-    with unfinished("download", params.source, params.sha256 or "", demo) as folder:
+    with resumable_dir("download", params.source, params.sha256 or "", demo) as folder:
         copy_extra(params.extra, folder / "extra")  # first: a photo without mask is told before a gigabyte is fetched
         acquire = _from_folder if _is_folder(params.source) else _from_archive
         files, record = acquire(params, folder, workers)
@@ -88,7 +93,7 @@ def _from_folder(params: DownloadParams, folder: Path, _workers: int) -> tuple[P
     with byte_progress("copy") as report:
         record = copy_folder(source, files, report)
     _announce(record, params)
-    insist(record.sha256, params.sha256, params.source)
+    verify_sha256(record.sha256, params.sha256, params.source)
     return files, record
 
 
@@ -159,7 +164,7 @@ def _verified(params: DownloadParams, archive: Archive) -> SourceRecord:
     record = SourceRecord(sha256=sha256, bytes=archive.path.stat().st_size, name=archive.name)
     _announce(record, params)
     try:
-        insist(sha256, params.sha256, archive.name)
+        verify_sha256(sha256, params.sha256, archive.name)
     except SourceError:
         if is_remote(params.source) or is_stored(params.source):
             archive.path.unlink()

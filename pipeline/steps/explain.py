@@ -1,36 +1,67 @@
 """Where each branch of one run looks, in the same test samples for every run; Figure 4 of the paper."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.arrays import Targets
-from pipeline.console import progress
-from pipeline.datasets.choice import Numbered
+from pipeline.datasets.index import IndexedSample, Sample, number_rows, read_samples
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.samples import read_samples
-from pipeline.evaluation.inference import plain_logits, predict
+from pipeline.evaluation.grad_cam import BranchHeat, grad_cam
+from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, share_inside, summary_text, write_heat_maps
 from pipeline.evaluation.metrics import confidences_of
 from pipeline.evaluation.perturbation import Branch
-from pipeline.evaluation.run_samples import SPLIT, Trial, open_trial
-from pipeline.explanation.choice import choose_explained
-from pipeline.explanation.grad_cam import BranchHeat, grad_cam
-from pipeline.explanation.heat_maps import (
-    FILE,
-    HeatMap,
-    describe_heat,
-    share_inside,
-    summary_text,
-    write_heat_maps,
-)
-from pipeline.params.analysis import ExplainParams
-from pipeline.stores import Place
+from pipeline.evaluation.session import SPLIT, EvalSession, open_session, plain_logits, predict
+from pipeline.params.stages import ExplainParams
+from pipeline.runtime.console import progress
+from pipeline.runtime.stores import Place
+
+# Which test samples are explained: the same for every run of a class set, chosen by hash alone.
+
+
+def choose_explained(
+    samples: Iterable[Sample], *, names: Sequence[str], ambiguous: Sequence[str], count: int, seed: int
+) -> list[IndexedSample]:
+    """Choose samples: up to half of them of the ambiguous pair, the rest over the other categories in turn.
+
+    Memory is bounded by `count` samples a category.
+
+    Args:
+        samples: All samples of one split in the table's order, streamed.
+        names: Categories to choose from.
+        ambiguous: Those of them that come first.
+        count: Samples in all, fewer if the split has fewer.
+        seed: Seed of the choice.
+
+    Returns:
+        The pair's samples, category by category, then the others by category.
+    """
+    queues: dict[str, list[IndexedSample]] = defaultdict(list)
+    for numbered in number_rows(samples):
+        if numbered.sample.category in names:
+            queue = queues[numbered.sample.category]
+            queue.append(numbered)
+            queue.sort(key=lambda n: _rank(n.sample.sample_id, seed))
+            del queue[count:]
+    each = -(-count // (2 * len(ambiguous))) if ambiguous else 0
+    pair = [numbered for name in ambiguous for numbered in queues.pop(name, [])[:each]][:count]
+    turns = sorted(
+        (turn, _rank(n.sample.sample_id, seed), n.row, n) for queue in queues.values() for turn, n in enumerate(queue)
+    )
+    others = [numbered for *_, numbered in turns[: count - len(pair)]]
+    return [*pair, *sorted(others, key=lambda n: (n.sample.target, n.row))]
+
+
+def _rank(sample_id: str, seed: int) -> bytes:
+    return hashlib.sha256(f"explain/{seed}/{sample_id}".encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class PredictedSamples:
     """Samples of one batch with the run's answers."""
 
     batch: SampleBatch
@@ -62,7 +93,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         ModelError: If Grad-CAM cannot look into a backbone.
         ParamsError: If the device is not there.
     """
-    trial = open_trial(run, shards, device)
+    trial = open_session(run, shards, device)
     maps: list[HeatMap] = []
     seams: dict[Branch, str] = {}
     for judged in _judge(params, trial, samples):
@@ -78,7 +109,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
     (output / "summary.json").write_text(summary_text(trial.card.run, params, branches), encoding="utf-8")
 
 
-def _judge(params: ExplainParams, trial: Trial, samples: Path) -> Iterator[Judged]:
+def _judge(params: ExplainParams, trial: EvalSession, samples: Path) -> Iterator[PredictedSamples]:
     chosen = choose_explained(
         (sample for sample in read_samples(samples) if sample.split == SPLIT),
         names=trial.card.class_names,
@@ -93,15 +124,15 @@ def _judge(params: ExplainParams, trial: Trial, samples: Path) -> Iterator[Judge
         predictions = predict(logits, batch.sample_ids)
         confidences = confidences_of(logits, trial.card.calibration.temperature)
         explained = predictions if params.explained == "prediction" else batch.targets
-        yield Judged(batch, trial.card.class_names, predictions, confidences, explained)
+        yield PredictedSamples(batch, trial.card.class_names, predictions, confidences, explained)
 
 
-def _read(trial: Trial, chosen: Sequence[Numbered]) -> SampleBatch:
+def _read(trial: EvalSession, chosen: Sequence[IndexedSample]) -> SampleBatch:
     batch = trial.shards.select(SPLIT, [numbered.row for numbered in chosen])
     return replace(batch, targets=trial.classes.index[batch.targets])
 
 
-def _heat_maps(judged: Judged, branch: Branch, found: BranchHeat) -> Iterator[HeatMap]:
+def _heat_maps(judged: PredictedSamples, branch: Branch, found: BranchHeat) -> Iterator[HeatMap]:
     for row, heat in enumerate(found.heat):
         mask = judged.batch.masks[row]
         yield HeatMap(

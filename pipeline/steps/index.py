@@ -9,23 +9,27 @@ from tempfile import TemporaryDirectory
 
 from pydantic import JsonValue
 
-from pipeline.console import note, progress
-from pipeline.datasets.categories import CATEGORY_FILE, fold_name, load_category_names, number_categories
-from pipeline.datasets.census import Census
 from pipeline.datasets.class_set import check_class_sets
-from pipeline.datasets.data_card import listed
-from pipeline.datasets.duplicates import Duplicates
 from pipeline.datasets.extra import extra_folders, find_extra
-from pipeline.datasets.layout import SPLITS, PhotoFiles, find_listed
-from pipeline.datasets.palettes import Palettes
+from pipeline.datasets.index import Sample, read_samples, write_samples
+from pipeline.datasets.index_summary import Duplicates, IndexSummary
+from pipeline.datasets.official import (
+    CATEGORY_FILE,
+    SPLITS,
+    PhotoFiles,
+    find_listed,
+    fold_name,
+    load_category_names,
+    number_categories,
+)
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
-from pipeline.datasets.samples import Sample, read_samples, write_samples
-from pipeline.datasets.scan import ScannedPhoto, Scanner
-from pipeline.datasets.summary import Summary
-from pipeline.errors import DatasetError
-from pipeline.parallel import map_ordered
-from pipeline.params.data import IndexParams
+from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
+from pipeline.datasets.statistics import DatasetStats, listed
 from pipeline.params.model import ClassSetParams
+from pipeline.params.stages import IndexParams
+from pipeline.runtime.console import note, progress
+from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.parallel import map_ordered
 
 UNFINISHED = "unfinished-"
 """Beginning of the name of the folder of rows without flags."""
@@ -56,7 +60,10 @@ def build_index(
     photos = _usable_files(raw, log)
     if both := sorted(names.keys() & set(params.void)):
         raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
-    scanner, census = Scanner(raw, categories, params.tiny_area, params.void), Census(categories, frozenset(names))
+    scanner, census = (
+        Scanner(raw, categories, params.tiny_area, params.void),
+        DatasetStats(categories, frozenset(names)),
+    )
     index.mkdir(parents=True, exist_ok=True)
     for stale in index.glob(f"{UNFINISHED}*"):  # of a scan that was killed; DVC removes what it knows alone
         shutil.rmtree(stale)
@@ -75,7 +82,7 @@ def build_index(
     summary.model_copy(update={"data_card": (*summary.data_card, *notes)}).write(index / "summary.json")
 
 
-def _losses(summary: Summary, index: Path) -> Iterator[str]:
+def _losses(summary: IndexSummary, index: Path) -> Iterator[str]:
     """Say what no run will learn or be tested on."""
     if summary.only_in_test:
         names = listed(summary.only_in_test)

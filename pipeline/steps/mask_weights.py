@@ -7,15 +7,22 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.console import byte_progress, note
-from pipeline.errors import SourceError, WeightsError
 from pipeline.params.base import load_settings
 from pipeline.params.masks import OFFICIAL, RANDOM, FastSamWeightsParams, SamWeightsParams, SourceName
-from pipeline.segmentation.card import MaskWeightsCard, write_card
-from pipeline.segmentation.official import FASTSAM_FILES, FASTSAM_LICENCE, SAM_FILES, SAM_LICENCE, OfficialFile
-from pipeline.segmentation.open_source import not_installed
-from pipeline.segmentation.weights_file import check_file
-from pipeline.workspace import unfinished
+from pipeline.runtime.console import byte_progress, note
+from pipeline.runtime.errors import SourceError, WeightsError
+from pipeline.runtime.resumable import resumable_dir
+from pipeline.segmentation.registry import not_installed
+from pipeline.segmentation.weights import (
+    FASTSAM_FILES,
+    FASTSAM_LICENCE,
+    SAM_FILES,
+    SAM_LICENCE,
+    MaskWeightsCard,
+    OfficialFile,
+    check_file,
+    write_card,
+)
 
 SAM_STORED, FASTSAM_STORED = "model.safetensors", "model.pt"
 ATTEMPTS, PATIENCE = 8, 30.0
@@ -62,10 +69,10 @@ def _stored(source: SourceName, settings: Path, output: Path) -> MaskWeightsCard
 
 
 def _store_sam(params: SamWeightsParams, stored: Path) -> MaskWeightsCard:
-    from pipeline.models import numerics  # noqa: PLC0415 - torch, only where a network was chosen
-    from pipeline.segmentation import sam_weights  # noqa: PLC0415
+    from pipeline.models import device as numerics  # noqa: PLC0415 - torch, only where a network was chosen
+    from pipeline.segmentation import sam as sam_weights  # noqa: PLC0415
 
-    numerics.fix_numerics(threads=1, seed=0)
+    numerics.set_deterministic(threads=1, seed=0)
     if params.weights == RANDOM:
         sam_weights.write_sam(sam_weights.random_tensors(params.architecture), stored)
         return _card("sam", params, None, None, stored)
@@ -78,10 +85,10 @@ def _store_sam(params: SamWeightsParams, stored: Path) -> MaskWeightsCard:
 
 
 def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCard:
-    from pipeline.models import numerics  # noqa: PLC0415 - torch, only where a network was chosen
-    from pipeline.segmentation import fastsam_weights  # noqa: PLC0415
+    from pipeline.models import device as numerics  # noqa: PLC0415 - torch, only where a network was chosen
+    from pipeline.segmentation import fastsam as fastsam_weights  # noqa: PLC0415
 
-    numerics.fix_numerics(threads=1, seed=0)
+    numerics.set_deterministic(threads=1, seed=0)
     if params.weights == RANDOM:
         fastsam_weights.write_random(params.architecture, stored)
         return _card("fastsam", params, None, None, stored)
@@ -122,7 +129,7 @@ def _located(
         return
     if official is None:
         raise WeightsError(wanted)
-    with unfinished("mask_weights", official.url) as folder:
+    with resumable_dir("mask_weights", official.url) as folder:
         path = folder / official.name
         if not path.is_file():
             _fetched(official, folder, wanted).replace(path)

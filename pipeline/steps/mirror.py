@@ -8,10 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import byte_progress, progress
-from pipeline.errors import ManifestError, SourceError
-from pipeline.mirror import LIST, RECORD, list_of, md5_of_list, read_list, recorded
-from pipeline.stores import md5_of, store_of, unanswered
+from pipeline.runtime.console import byte_progress, progress
+from pipeline.runtime.errors import ManifestError, SourceError
+from pipeline.runtime.stores import (
+    LIST,
+    RECORD,
+    list_of,
+    md5_of,
+    md5_of_list,
+    read_list,
+    recorded,
+    store_of,
+    unanswered,
+)
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -10,23 +10,21 @@ from typing import NamedTuple
 from PIL import Image as Pillow
 
 from pipeline.arrays import Mask
-from pipeline.cluster import RayCluster
-from pipeline.console import progress
+from pipeline.datasets.index import read_categories, read_samples
 from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.photos import picture_of
-from pipeline.datasets.plan import PlannedFile, by_photo, plan_files
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.samples import read_categories, read_samples
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
-from pipeline.datasets.units import FILES, finish_files
-from pipeline.errors import DatasetError
-from pipeline.imaging.views import Views, views_of
-from pipeline.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
-from pipeline.memory import keep_freed_memory
-from pipeline.params.data import PairParams
-from pipeline.space import space_watched
-from pipeline.stores import Place, mirrored
-from pipeline.workspace import publish, unfinished
+from pipeline.datasets.work_units import FILES, PlannedFile, by_photo, finish_files, plan_files
+from pipeline.imaging.letterbox import Views, views_of
+from pipeline.params.stages import PairParams
+from pipeline.runtime.console import progress
+from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
+from pipeline.runtime.ray_pool import RayCluster
+from pipeline.runtime.resources import keep_freed_memory, space_watched
+from pipeline.runtime.resumable import publish, resumable_dir
+from pipeline.runtime.stores import Place, mirrored
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class PlannedShard(PlannedFile):
     masks: MaskRows
 
 
-class _Seen(NamedTuple):
+class _CheckedFiles(NamedTuple):
     """What a worker reads, in the checkout or in its mirror."""
 
     raw: Place
@@ -75,11 +73,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    stored, seen = Masks(masks), _Seen(mirrored(raw, mirror), mirrored(masks, mirror))
+    stored, seen = Masks(masks), _CheckedFiles(mirrored(raw, mirror), mirrored(masks, mirror))
     write = partial(_write_file, params=params, seen=seen, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
-    with unfinished("pair", *identity) as folder, space_watched(folder, needed):
+    with resumable_dir("pair", *identity) as folder, space_watched(folder, needed):
         total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
         entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers, cluster=cluster)
         manifest = Manifest(
@@ -107,7 +105,7 @@ def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[Plann
 
 
 def _write_file(
-    planned: PlannedShard, path: Path, *, params: PairParams, seen: _Seen, metadata: dict[str, str]
+    planned: PlannedShard, path: Path, *, params: PairParams, seen: _CheckedFiles, metadata: dict[str, str]
 ) -> None:
     keep_freed_memory()  # a shard's arrays are as large as those of the next
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)

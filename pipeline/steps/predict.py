@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.arrays import Image
-from pipeline.console import progress
-from pipeline.errors import DatasetError, MachineError, printable
-from pipeline.prediction.photos import PhotoSource, open_photo, short_names
-from pipeline.prediction.pictures import heat_pictures, pictures_of, write_picture
-from pipeline.prediction.record import Food, PhotoRecord, food_record
-from pipeline.prediction.regions import Region, RegionFinder
-from pipeline.prediction.run import Run
-from pipeline.space import is_full
+from pipeline.inference.formats import FoodRecord, PhotoRecord, food_record
+from pipeline.inference.inputs import PhotoSource, open_photo, short_names
+from pipeline.inference.pictures import heat_pictures, pictures_of, write_picture
+from pipeline.inference.predictor import Run
+from pipeline.inference.regions import Region, RegionFinder
+from pipeline.runtime.console import progress
+from pipeline.runtime.errors import DatasetError, MachineError, printable
+from pipeline.runtime.resources import is_full
 
 REGIONS_PER_BATCH = 64
 """Regions of a photo that pass the model together, so that memory is bounded however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OutputOptions:
     """What is to come out for every food."""
 
     top: int
@@ -33,7 +33,7 @@ class Wanted:
 
 
 def predict_photos(
-    run: Run, finder: RegionFinder, photos: Sequence[PhotoSource], wanted: Wanted
+    run: Run, finder: RegionFinder, photos: Sequence[PhotoSource], wanted: OutputOptions
 ) -> Iterator[PhotoRecord]:
     """Yield one record a photo, in order, under a progress bar; one that is refused has an error instead.
 
@@ -84,8 +84,8 @@ def _all_or_none() -> Iterator[list[Path]]:
 
 
 def _foods(  # noqa: PLR0913, PLR0917 - what one photo is answered from
-    run: Run, finder: RegionFinder, path: PhotoSource, name: str, wanted: Wanted, drawn: list[Path]
-) -> Iterator[Food]:
+    run: Run, finder: RegionFinder, path: PhotoSource, name: str, wanted: OutputOptions, drawn: list[Path]
+) -> Iterator[FoodRecord]:
     photo = open_photo(path, sys.stdin.buffer)
     regions = finder.find(photo, path)
     stems = [f"{name}-{number}" for number in range(1, len(regions) + 1)]
@@ -95,8 +95,8 @@ def _foods(  # noqa: PLR0913, PLR0917 - what one photo is answered from
 
 
 def _judged(  # noqa: PLR0913, PLR0917 - as above
-    run: Run, photo: Image, regions: Sequence[Region], stems: Sequence[str], wanted: Wanted, drawn: list[Path]
-) -> Iterator[Food]:
+    run: Run, photo: Image, regions: Sequence[Region], stems: Sequence[str], wanted: OutputOptions, drawn: list[Path]
+) -> Iterator[FoodRecord]:
     batch = run.views(photo, [region.mask for region in regions], names=[region.label for region in regions])
     predictions = run.judge(batch)
     heat = heat_pictures(run, batch, predictions) if wanted.heat and wanted.pictures else ((),) * len(regions)

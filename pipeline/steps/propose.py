@@ -7,17 +7,16 @@ from pathlib import Path, PurePath
 
 from PIL import Image as Pillow
 
-from pipeline.acquisition.layout import note_ignored
-from pipeline.console import progress
+from pipeline.acquisition.folder import note_ignored
 from pipeline.datasets.extra import MASK, PROMPTS
-from pipeline.datasets.layout import is_clutter, is_picture, is_utf8, stem_of
+from pipeline.datasets.official import is_clutter, is_picture, is_utf8, stem_of
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
-from pipeline.errors import DatasetError, ParamsError, PhotoError, counted
-from pipeline.escaping import from_spreadsheet, spreadsheet
-from pipeline.imaging.contact_sheet import overlay
 from pipeline.imaging.decode import read_photo
-from pipeline.imaging.proposal_sheet import SheetLine, proposal_sheet
-from pipeline.segmentation.proposals import Proposal, propose
+from pipeline.imaging.drawing import SheetLine, overlay, proposal_sheet
+from pipeline.runtime.console import progress
+from pipeline.runtime.errors import DatasetError, ParamsError, PhotoError, counted
+from pipeline.runtime.escaping import from_spreadsheet, spreadsheet
+from pipeline.segmentation.prompted import Proposal, propose
 from pipeline.segmentation.source import MaskSource
 
 SHEET, LISTING = "proposals.png", "proposals.csv"

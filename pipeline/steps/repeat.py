@@ -4,18 +4,17 @@ from pathlib import Path
 
 from pipeline.datasets.class_set import ClassMap
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError
-from pipeline.evaluation.run_samples import fit_classes
-from pipeline.manifest import sha256_of_manifest
-from pipeline.models.numerics import fix_numerics, pick_device
-from pipeline.models.package import RunPlan, read_run_card
-from pipeline.params.analysis import EvaluateParams
+from pipeline.evaluation.session import fit_classes
+from pipeline.models.artifact import RunConfig, read_run_card
+from pipeline.models.device import choose_precision, pick_device, set_deterministic
 from pipeline.params.runtime import RuntimeParams
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.manifest import sha256_of_manifest
+from pipeline.runtime.stores import Place
 from pipeline.steps.evaluate import evaluate
-from pipeline.steps.train import carry_out, made_with
-from pipeline.stores import Place
-from pipeline.training.precision import choose_precision
-from pipeline.training.ranks import present_ranks
+from pipeline.steps.train import made_with, run_training
+from pipeline.training.distributed import current_context
 
 
 def repeat(  # noqa: PLR0913 - every path and name of the stage
@@ -52,19 +51,19 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     """
     source = Shards(shards)
     plan, class_map = _plan(run, source, sha256_of_manifest(shards), runtime, seed)
-    fix_numerics(plan.train.threads, seed)
-    carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
-    if not present_ranks().leads:
+    set_deterministic(plan.train.threads, seed)
+    run_training(plan, class_map, source, weights=weights, output=output, runtime=runtime)
+    if not current_context().is_main:
         return
-    fix_numerics(judging.threads, seed=0)
+    set_deterministic(judging.threads, seed=0)
     evaluate(judging, shards=judged_on, run=output, output=output, device=runtime.device)
 
 
-def _plan(run: Path, source: Shards, sha256: str, runtime: RuntimeParams, seed: int) -> tuple[RunPlan, ClassMap]:
+def _plan(run: Path, source: Shards, sha256: str, runtime: RuntimeParams, seed: int) -> tuple[RunConfig, ClassMap]:
     card = read_run_card(run)
     if card.shards_sha256 != sha256:
         raise ManifestError(f"{source.folder}: not the shards that {card.run} was trained on; run `dvc repro`")
     train = card.train.model_copy(update={"seed": seed})
     precision = choose_precision(train.precision, pick_device(runtime.device))
-    plan = card.like(run=f"{card.run}-{seed}", train=train, made_with=made_with(precision))
+    plan = card.replace(run=f"{card.run}-{seed}", train=train, made_with=made_with(precision))
     return plan, fit_classes(card, source)

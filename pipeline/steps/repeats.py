@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pipeline.errors import ManifestError
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.evaluation.repetitions import Repetitions, compare_seeds, nothing_repeated
 from pipeline.params.base import load_settings
-from pipeline.params.variation import RepetitionPlan
+from pipeline.params.stages import RepetitionPlan
+from pipeline.runtime.errors import ManifestError
 
 PLAN = "plan.json"
 PREDICTIONS = "predictions.parquet"

@@ -7,18 +7,18 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
-from pipeline.datasets.choice import Numbered
+from pipeline.datasets.index import IndexedSample
 from pipeline.datasets.photos import picture_of
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError, ParamsError
-from pipeline.imaging.contact_sheet import SheetRow, contact_sheet
+from pipeline.imaging.drawing import SheetRow, contact_sheet
 from pipeline.imaging.letterbox import Rect, letterbox
+from pipeline.runtime.errors import ManifestError, ParamsError
 
 PAD = 255
 """Gray level around the photo, so that the padding of the cut-outs stands out."""
 
 
-def write_sheet(chosen: Sequence[Numbered], *, raw: Path, shards: Path, sheet: Path) -> None:
+def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, sheet: Path) -> None:
     """Write a contact sheet of samples; the ending of `sheet` chooses the format.
 
     Args:
@@ -44,7 +44,7 @@ def write_sheet(chosen: Sequence[Numbered], *, raw: Path, shards: Path, sheet: P
     Pillow.fromarray(contact_sheet(rows)).save(sheet)
 
 
-def _rows(reader: Shards, split: str, chosen: Sequence[Numbered], raw: Path) -> list[SheetRow]:
+def _rows(reader: Shards, split: str, chosen: Sequence[IndexedSample], raw: Path) -> list[SheetRow]:
     batch = reader.select(split, [numbered.row for numbered in chosen])
     if batch.sample_ids != tuple(numbered.sample.sample_id for numbered in chosen):
         raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
@@ -64,7 +64,7 @@ def _boxed(photo: Pillow.Image, rect: Rect, size: int) -> Image:
     return letterbox(photo, size=size, pad=PAD, rect=rect)
 
 
-def _caption(numbered: Numbered) -> str:
+def _caption(numbered: IndexedSample) -> str:
     sample = numbered.sample
     area = f"{sample.mask_share:.1%} of the photo" if sample.prompts is None else "from prompts"
     return "   ".join((sample.sample_id, sample.category, area, *sample.flags))

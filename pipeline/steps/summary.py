@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.console import progress
-from pipeline.errors import ParamsError
 from pipeline.reporting.grid import GridRun, runs_with
 from pipeline.reporting.run_files import RunFiles
-from pipeline.reporting.summary import SCHEMA_VERSION, RunSummary, Summary, summarise_run, variant_row
+from pipeline.reporting.summary import SCHEMA_VERSION, RunSummary, StudySummary, summarise_run, variant_row
+from pipeline.runtime.console import progress
+from pipeline.runtime.errors import ParamsError
 
 
 def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Path, results: Path) -> None:
@@ -36,7 +36,7 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
     whole.write(results / "summary.json")
 
 
-def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) -> Summary:
+def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) -> StudySummary:
     """Return the results of some runs.
 
     Args:
@@ -60,7 +60,7 @@ def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) 
     }
     first = variant or chosen[0].name
     conventions = files.metrics(first).conventions | files.perturbation_metrics(first, required=required).conventions
-    return Summary(schema_version=SCHEMA_VERSION, variant=variant, conventions=conventions, runs=summaries)
+    return StudySummary(schema_version=SCHEMA_VERSION, variant=variant, conventions=conventions, runs=summaries)
 
 
 def _summarise(run: GridRun, files: RunFiles, *, perturbed: bool) -> RunSummary:

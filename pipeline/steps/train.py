@@ -10,46 +10,39 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.console import counter, note
 from pipeline.datasets.class_set import ClassMap, select_classes
-from pipeline.datasets.pairing import FoodVisible, share_visible
-from pipeline.datasets.preprocessing import read_preprocessing
-from pipeline.datasets.shards import Shards
-from pipeline.errors import ModelError, TrainingError, WeightsError, counted, refuse_machine_fault
-from pipeline.evaluation.temperature import fit_temperature
-from pipeline.manifest import sha256_of, sha256_of_manifest
-from pipeline.memory import processes_here, share_of_memory
-from pipeline.models.card import WEIGHTS, BackboneCard, read_card
-from pipeline.models.numerics import pick_device, spare_bytes
-from pipeline.models.package import (
+from pipeline.datasets.sample_batch import FoodVisible, share_visible
+from pipeline.datasets.shards import Shards, read_preprocessing
+from pipeline.evaluation.calibration import fit_temperature
+from pipeline.models.artifact import (
     BranchName,
     Calibration,
     FinalMetrics,
-    MadeWith,
     RunCard,
-    RunPlan,
+    RunConfig,
+    RunEnvironment,
     build_run,
     save_run,
 )
+from pipeline.models.card import WEIGHTS, BackboneCard, read_card
+from pipeline.models.device import Precision, choose_precision, pick_device, spare_bytes
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.space import readable
-from pipeline.stores import Place
-from pipeline.training.checkpoint import Checkpoint, Pace
+from pipeline.runtime.console import counter, note
+from pipeline.runtime.errors import ModelError, TrainingError, WeightsError, counted, refuse_machine_fault
+from pipeline.runtime.manifest import sha256_of, sha256_of_manifest
+from pipeline.runtime.resources import processes_here, readable, share_of_memory
+from pipeline.runtime.resumable import publish
+from pipeline.runtime.stores import Place
+from pipeline.training.callbacks import HISTORY, LiveCurves, TrainingCallback
+from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, EpochRecord, write_history
 from pipeline.training.dataset import MemoryBudget, Split, load_splits
-from pipeline.training.distilling import Distilling
-from pipeline.training.epoch import TestPass
-from pipeline.training.fit import Course, fit
-from pipeline.training.history import EpochRecord, write_history
-from pipeline.training.launch import place_of_work
-from pipeline.training.learner import Learner
-from pipeline.training.live import HISTORY, LiveCurves
-from pipeline.training.objective import ClassWeights, class_weights, make_objective
-from pipeline.training.precision import Precision, choose_precision
-from pipeline.training.ranks import present_ranks
-from pipeline.training.watch import Watch
-from pipeline.workspace import publish
+from pipeline.training.distributed import current_context
+from pipeline.training.launch import work_dir
+from pipeline.training.loop import RunData, TestPass, fit
+from pipeline.training.losses import ClassWeights, DistillationLoss, class_weights, make_objective
+from pipeline.training.trainer import Trainer
 
 CHECKPOINT = "checkpoint.pt"
 VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
@@ -86,7 +79,7 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     precision = choose_precision(params.precision, pick_device(runtime.device))
     if precision.device == "cuda" and precision.name == "fp32":
         note(f"train {run}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
-    plan = RunPlan(
+    plan = RunConfig(
         run=run,
         roi=roi,
         extra_roi=extra_roi,
@@ -100,16 +93,16 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         made_with=made_with(precision),
         shards_sha256=sha256_of_manifest(shards),
     )
-    carry_out(plan, class_map, source, weights=weights, output=output, runtime=runtime)
+    run_training(plan, class_map, source, weights=weights, output=output, runtime=runtime)
 
 
-def made_with(precision: Precision) -> MadeWith:
+def made_with(precision: Precision) -> RunEnvironment:
     """Say what a run is trained with in this process."""
-    return MadeWith(device=precision.device, precision=precision.name, versions=VERSIONS)
+    return RunEnvironment(device=precision.device, precision=precision.name, versions=VERSIONS)
 
 
-def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
-    plan: RunPlan,
+def run_training(  # noqa: PLR0913 - the plan, what it is trained on, and where
+    plan: RunConfig,
     class_map: ClassMap,
     source: Shards,
     *,
@@ -133,23 +126,23 @@ def carry_out(  # noqa: PLR0913 - the plan, what it is trained on, and where
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
         WeightsError: If pre-trained weights are absent, damaged or others than the plan's.
     """
-    ranks = present_ranks()
-    plan = plan.like(train=plan.train.model_copy(update={"devices": ranks.world}))
+    ranks = current_context()
+    plan = plan.replace(train=plan.train.model_copy(update={"devices": ranks.world}))
     identity = plan.model_dump_json(exclude={"train": {"devices"}})  # a run may go on with another number of processes
-    with place_of_work("train", identity, output, ranks) as (folder, published):
+    with work_dir("train", identity, output, ranks) as (folder, published):
         shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
         splits = _splits(plan, class_map, source, folder, runtime)
         balance = class_weights(splits[0].targets, len(class_map.names), plan.train.balance_beta)
         learner = _learner(plan, balance, _tensors(weights, plan), teacher)
         # After the model, whose room on a GPU comes first.
-        course = Course(*_on_device(splits, learner.device), balance, class_map.positions(plan.ambiguous))
+        course = RunData(*_on_device(splits, learner.device), balance, class_map.positions(plan.ambiguous))
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
         tested, records = _fit(plan, learner, course, checkpoint, published, runtime)
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        card = _conclude(plan, learner.judged, course, tested, records[-1])
-        save_run(learner.judged, card, finished)
+        card = _build_run_card(plan, learner.eval_model, course, tested, records[-1])
+        save_run(learner.eval_model, card, finished)
         write_history(records, finished / HISTORY)
         publish(finished, published)
 
@@ -163,7 +156,7 @@ def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, B
     return present
 
 
-def _tensors(weights: Path, plan: RunPlan) -> dict[BranchName, dict[str, Tensor] | None]:
+def _tensors(weights: Path, plan: RunConfig) -> dict[BranchName, dict[str, Tensor] | None]:
     return {
         branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS, backbone)
         for branch, backbone in plan.backbones.items()
@@ -183,7 +176,7 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
 
 
 def _splits(
-    plan: RunPlan, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
+    plan: RunConfig, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
 ) -> tuple[Split, Split]:
     """Read the train and the test split."""
     allowed = runtime.memory_bytes() // processes_here() or share_of_memory()
@@ -205,41 +198,41 @@ def _on_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split
 
 
 def _learner(
-    plan: RunPlan,
+    plan: RunConfig,
     balance: ClassWeights,
     tensors: Mapping[BranchName, dict[str, Tensor] | None],
     teacher: RveRNet | None,
-) -> Learner:
+) -> Trainer:
     precision = Precision(plan.made_with.precision, plan.made_with.device)
     model = build_run(plan, tensors).to(precision.device)
     labelled = make_objective(plan.train, balance)
     if plan.distillation is None or teacher is None:
-        return Learner(model, plan.train, labelled, precision)
-    return Learner(model, plan.train, Distilling(labelled, teacher, plan.distillation), precision)
+        return Trainer(model, plan.train, labelled, precision)
+    return Trainer(model, plan.train, DistillationLoss(labelled, teacher, plan.distillation), precision)
 
 
 def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
-    plan: RunPlan, learner: Learner, course: Course, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
+    plan: RunConfig, learner: Trainer, course: RunData, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
 ) -> tuple[TestPass, list[EpochRecord]]:
     progress, curves = checkpoint.load(), LiveCurves(output, patience=runtime.live_after)
-    samples, epochs, pace = len(course.train), plan.train.epochs, Pace(runtime.checkpoint_minutes)
+    samples, epochs, pace = len(course.train), plan.train.epochs, CheckpointTimer(runtime.checkpoint_minutes)
     done = progress.epoch * samples + progress.tally.samples
     if done:
         note(f"train {plan.run}: goes on after epoch {progress.epoch} of {epochs}")
     with counter(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
-        watch = Watch(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
+        watch = TrainingCallback(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
         tested = fit(learner, course, progress, watch)
     watch.finished(progress)
     return tested, progress.records
 
 
-def _food_visible(plan: RunPlan, course: Course) -> FoodVisible | None:
+def _food_visible(plan: RunConfig, course: RunData) -> FoodVisible | None:
     if plan.train.pairing == "exact" or "extra_roi" not in plan.backbones:
         return None
     return FoodVisible(train=share_visible(course.train.sample_ids), test=share_visible(course.test.sample_ids))
 
 
-def _conclude(plan: RunPlan, model: RveRNet, course: Course, tested: TestPass, record: EpochRecord) -> RunCard:
+def _build_run_card(plan: RunConfig, model: RveRNet, course: RunData, tested: TestPass, record: EpochRecord) -> RunCard:
     """Say what came of the plan."""
     source = course.test
     bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]

@@ -3,15 +3,50 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.console import note
-from pipeline.datasets.samples import read_samples
-from pipeline.errors import counted
-from pipeline.evaluation.transfer import RunTransfer, TransferSummary, compare_answers
-from pipeline.mirror import nearest
-from pipeline.params.analysis import EvaluateParams
+import numpy as np
+
+from pipeline.datasets.index import read_samples
+from pipeline.datasets.sample_batch import photo_id_of
+from pipeline.evaluation.mask_agreement import RunTransfer, TransferSummary, compare_answers
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.evaluation.session import open_session, plain_logits, predict
+from pipeline.models.device import set_deterministic
 from pipeline.params.masks import SourceName, TransferParams
-from pipeline.segmentation.card import read_card
-from pipeline.stores import Place
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.console import note, progress
+from pipeline.runtime.errors import counted
+from pipeline.runtime.stores import Place, local_or_mirror
+from pipeline.segmentation.weights import read_card
+
+# What a run answers to the test samples of some shards, held in memory.
+
+
+def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str) -> PredictionTable:
+    """Return the answers of a run to the test split of some shards.
+
+    Raises:
+        EvaluationError: If the shards do not fit the run, have no test sample of its classes, or a logit is not finite.
+        ManifestError: If a stored file is absent or damaged.
+        ParamsError: If the device is not there.
+    """
+    set_deterministic(params.threads, seed=0)
+    trial = open_session(run, shards, device)
+    total, what = trial.batch_count(params.batch_size), f"{run.name} on {shards.name}"
+    ids, targets, logits = list[str](), [], []
+    for batch in progress(trial.batches(params.batch_size), total=total, what=what, unit="batch"):
+        ids.extend(batch.sample_ids)
+        targets.append(batch.targets)
+        logits.append(plain_logits(trial.model, batch, trial.device))
+    joined = np.concatenate(logits)
+    return PredictionTable(
+        class_names=trial.card.class_names,
+        sample_ids=tuple(ids),
+        photo_ids=tuple(map(photo_id_of, ids)),
+        targets=np.concatenate(targets),
+        predictions=predict(joined, ids),
+        logits=joined,
+    )
+
 
 REFERENCE = "annotation"
 SUMMARY = "summary.json"
@@ -52,7 +87,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
         ParamsError: If the device is not there.
     """
     chosen = [] if source == REFERENCE else list(dict.fromkeys(runs))
-    folders = [nearest(shards / name, mirror) for name in (REFERENCE, source)] if chosen else []
+    folders = [local_or_mirror(shards / name, mirror) for name in (REFERENCE, source)] if chosen else []
     annotated = frozenset(s.sample_id for s in read_samples(samples) if s.label_map_path) if chosen else frozenset()
     summary = TransferSummary(
         source=source,
@@ -75,7 +110,6 @@ def _compared(  # noqa: PLR0913, PLR0917 - what the step was given
     judging: EvaluateParams,
     device: str,
 ) -> RunTransfer:
-    from pipeline.steps.predictions import predict_table  # noqa: PLC0415 - torch, only where there is a comparison
 
     tables = (predict_table(run, folder, judging, device) for folder in folders)
     reference, other = (table.only(annotated) for table in tables)

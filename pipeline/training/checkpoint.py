@@ -1,21 +1,105 @@
 """Checkpoints between optimiser steps: written beside the last one and renamed, so that a good one always exists."""
 
+import csv
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pipeline.errors import TrainingError, refuse_machine_fault
 from pipeline.models.state_dicts import DAMAGE, load_saved
-from pipeline.space import readable
-from pipeline.training.history import EpochRecord
-from pipeline.training.progress import Progress, Tally
-from pipeline.training.ranks import present_ranks
+from pipeline.runtime.errors import TrainingError, refuse_machine_fault
+from pipeline.runtime.resources import readable
+from pipeline.training.distributed import current_context
+
+# Learning curves: `history.csv`, one row an epoch.
+
+
+class EpochRecord(NamedTuple):
+    """One row of history.csv; losses are mean cross-entropies in nats, the rest are fractions in [0, 1]."""
+
+    epoch: int
+    """From 1."""
+    learning_rate: float
+    """Rate of the epoch's last step."""
+    train_loss: float
+    """While the weights moved, on flipped samples."""
+    train_top1: float
+    """While the weights moved, on flipped samples."""
+    test_loss: float
+    """After the epoch."""
+    test_top1: float
+    """After the epoch."""
+    test_macro_f1: float
+    """After the epoch, over classes that occur in targets or predictions."""
+    test_ambiguous_f1: float | None
+    """After the epoch, mean over the ambiguous pair; None if the run does not have both."""
+
+
+def write_history(records: Sequence[EpochRecord], path: Path) -> None:
+    """Write the records, in order; an absent value is an empty cell."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(EpochRecord._fields)
+        writer.writerows(["" if value is None else f"{value:.6g}" for value in record] for record in records)
+
+
+# Where a run stands, between any two optimiser steps.
+
+
+class RunningMetrics(NamedTuple):
+    """What the steps of an epoch so far say of it, measured while the weights moved."""
+
+    steps: int = 0
+    """Optimiser steps taken; the next one is the epoch's step of this number, from 0."""
+    samples: int = 0
+    """Samples seen."""
+    hits: int = 0
+    """Right predictions among them."""
+    loss: float = 0.0
+    """Sum of the losses."""
+    weight: float = 0.0
+    """What to divide the sum by."""
+    rate: float = 0.0
+    """Learning rate of the last step."""
+
+    def after_step(self, *, samples: int, hits: int, loss: float, weight: float, rate: float) -> "RunningMetrics":
+        """Return the tally with one step more; each argument is of that step, as the field of its name."""
+        return RunningMetrics(
+            self.steps + 1, self.samples + samples, self.hits + hits, self.loss + loss, self.weight + weight, rate
+        )
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean of the objective, in nats."""
+        return self.loss / self.weight
+
+    @property
+    def top1(self) -> float:
+        """Share of right predictions in [0, 1]."""
+        return self.hits / self.samples
+
+
+@dataclass
+class TrainerState:
+    """The loop's own state. Order, flips and rates are functions of it, so they need no state of their own."""
+
+    epoch: int = 0
+    """Epochs that are trained and tested; the present one's number, from 0."""
+    tally: RunningMetrics = field(default_factory=RunningMetrics)
+    """Steps of the present epoch."""
+    records: list[EpochRecord] = field(default_factory=list)
+    """One an epoch done."""
+
+    def close_epoch(self, record: EpochRecord) -> None:
+        """Go on to the next epoch."""
+        self.records.append(record)
+        self.epoch, self.tally = self.epoch + 1, RunningMetrics()
+
 
 FORMAT = 2
 """To be raised when a checkpoint holds other things, or when the same state would go on to other weights."""
@@ -45,13 +129,13 @@ class Checkpoint:
     device: torch.device
     """Whose generator is saved beside the CPU's."""
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainerState) -> None:
         """Replace the file; a failed write leaves it as it was. Of several processes the first one writes it.
 
         Raises:
             TrainingError: If the file cannot be written.
         """
-        if not present_ranks().leads:
+        if not current_context().is_main:
             return
         state = {
             "format": FORMAT,
@@ -77,7 +161,7 @@ class Checkpoint:
                 "needed; free some space and run again: the last one is kept"
             ) from error
 
-    def load(self) -> Progress:
+    def load(self) -> TrainerState:
         """Take up the file, generators included; without one, a run starts anew. Several processes take up the first's.
 
         Nothing is unpickled but tensors and numbers, and the checksums of all bytes are compared first.
@@ -85,16 +169,16 @@ class Checkpoint:
         Raises:
             TrainingError: If the file is damaged, or of another run or version of this code.
         """
-        ranks = present_ranks()
+        ranks = current_context()
         try:
-            state = ranks.of_first(self._read() if ranks.leads and self.path.is_file() else None)
+            state = ranks.broadcast(self._read() if ranks.is_main and self.path.is_file() else None)
             if state is None:
-                return Progress()
+                return TrainerState()
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
             _set_generators(state["generators"], self.device)
             records = [EpochRecord(*record) for record in state["records"]]
-            return Progress(state["epoch"], Tally(*state["tally"]), records)
+            return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records)
         except DAMAGE as error:
             refuse_machine_fault(self.path, error)
             raise self._unusable(_one_line(error)) from error
@@ -109,7 +193,7 @@ class Checkpoint:
         return TrainingError(f"{self.path}: unusable checkpoint ({why}); delete {self.path.parent} to start anew")
 
 
-class Pace:
+class CheckpointTimer:
     """Says when a checkpoint is due; how often one is written never changes what is trained."""
 
     def __init__(self, minutes: float) -> None:

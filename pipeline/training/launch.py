@@ -1,4 +1,4 @@
-"""How a run gets several processes: torchrun starts them, by hand or because `runtime.devices` asks for it."""
+"""Whether one process trains or several do: only for several is torch's launcher imported, or any torch at all."""
 
 import ctypes
 import logging
@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from typing import Any
 import torch
 from torch import distributed
 
-from pipeline.errors import ParamsError, TrainingError
-from pipeline.models.numerics import pick_device
+from pipeline.models.device import pick_device
 from pipeline.params.runtime import RuntimeParams
-from pipeline.training.learner import NonFiniteLossError
-from pipeline.training.ranks import Ranks, present_ranks
-from pipeline.workspace import CLAIMED, DVC_STAGE, unfinished
+from pipeline.runtime.errors import ParamsError, TrainingError
+from pipeline.runtime.resumable import CLAIMED, DVC_STAGE, resumable_dir
+from pipeline.training.distributed import DistributedContext, current_context
+from pipeline.training.trainer import NonFiniteLossError
+
+# How a run gets several processes: torchrun starts them, by hand or because `runtime.devices` asks for it.
+
 
 LOCAL_RANK = "LOCAL_RANK"
 """Variable in which torchrun numbers the processes of a machine."""
@@ -29,19 +32,19 @@ PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def joined(settings: RuntimeParams) -> Iterator[None]:
+def process_group(settings: RuntimeParams) -> Iterator[None]:
     """Be one of several processes while the block runs; all but the first only tell of their own trouble."""
     if CLAIMED in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a launcher that is killed leaves nobody behind
     # Of dimensions of size 1, such as a class token has; their strides mean nothing.
     warnings.filterwarnings("ignore", "Grad strides do not match")
     distributed.init_process_group(_backend(settings))
-    ranks = present_ranks()
+    ranks = current_context()
     try:
-        with nullcontext() if ranks.leads else redirect_stderr(Path(os.devnull).open("w", encoding="utf-8")):
+        with nullcontext() if ranks.is_main else redirect_stderr(Path(os.devnull).open("w", encoding="utf-8")):
             yield
     except TrainingError as error:
-        if not ranks.leads and isinstance(error.__cause__, NonFiniteLossError):
+        if not ranks.is_main and isinstance(error.__cause__, NonFiniteLossError):
             _await_first()
         raise
     distributed.destroy_process_group()
@@ -106,11 +109,40 @@ def launch(devices: int) -> None:
 
 
 @contextmanager
-def place_of_work(stage: str, identity: str, output: Path, ranks: Ranks) -> Iterator[tuple[Path, Path]]:
+def work_dir(stage: str, identity: str, output: Path, ranks: DistributedContext) -> Iterator[tuple[Path, Path]]:
     """Lend the folder for unfinished work and the output; those of all processes but the first are thrown away."""
-    if ranks.leads:
-        with unfinished(stage, identity) as folder:
+    if ranks.is_main:
+        with resumable_dir(stage, identity) as folder:
             yield folder, output
         return
     with tempfile.TemporaryDirectory() as thrown_away:
         yield Path(thrown_away), Path(thrown_away) / "output"
+
+
+WORLD_SIZE = "WORLD_SIZE"
+"""Variable in which torchrun says how many processes there are."""
+
+
+def run_distributed(main: Callable[[], None], runtime: Callable[[], RuntimeParams]) -> Callable[[], None]:
+    """Return what does the work of `main` in as many processes as torchrun started or `runtime.devices` says.
+
+    One process, the default, calls `main` and nothing else. Several call it each, with a process group between them.
+
+    Raises:
+        ParamsError: If there are fewer GPUs than processes.
+        TrainingError: If one of the processes that were started here failed; its own line is above.
+    """
+
+    def work() -> None:
+        settings, started = runtime(), int(os.environ.get(WORLD_SIZE, "1"))
+        if max(started, settings.devices) == 1:
+            main()
+            return
+
+        if started == 1:
+            launch(settings.devices)
+            return
+        with process_group(settings):
+            main()
+
+    return work

@@ -227,7 +227,7 @@ def test_the_package_imports_nothing_of_itself_eagerly() -> None:
 
 def test_a_stage_collects_garbage_once_its_libraries_are_there(tmp_path: Path) -> None:
     """Not while it imports them, and always again when it works; who imports the package is left alone."""
-    script = "import gc\nbefore = gc.isenabled()\nfrom pipeline.console import run_stage\n"
+    script = "import gc\nbefore = gc.isenabled()\nfrom pipeline.runtime.console import run_stage\n"
     (tmp_path / "stages").mkdir()
     shutil.copy(ROOT / "stages/__init__.py", tmp_path / "stages")
     (tmp_path / "stages/trial.py").write_text(f"{script}run_stage(lambda: print(before, gc.isenabled()))\n")

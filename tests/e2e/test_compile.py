@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import TrainingError
 from pipeline.models.backbone import Branch
+from pipeline.models.device import Precision
 from pipeline.models.rvernet import RveRNet
-from pipeline.training.batches import plan_epoch
-from pipeline.training.epoch import test_epoch as evaluate_epoch
-from pipeline.training.epoch import train_epoch
-from pipeline.training.learner import Learner
-from pipeline.training.objective import CrossEntropy
-from pipeline.training.precision import Precision
-from pipeline.training.progress import Tally
+from pipeline.runtime.errors import TrainingError
+from pipeline.training.checkpoint import RunningMetrics
+from pipeline.training.dataset import plan_epoch
+from pipeline.training.loop import test_epoch as evaluate_epoch
+from pipeline.training.loop import train_epoch
+from pipeline.training.losses import CrossEntropy
+from pipeline.training.trainer import Trainer
 from tests.judged_run import CATEGORIES, SIDE, TRAIN
 from tests.training_data import split_of
 
@@ -25,20 +25,20 @@ SPLIT = split_of(10)
 WIDTH = 8
 
 
-def learner(*, compiled: bool) -> Learner:
+def learner(*, compiled: bool) -> Trainer:
     """Return a small perceptron on the ROI: every further layer costs a compiler a minute here."""
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, WIDTH), nn.GELU())
     branch = Branch(backbone, mean=(0.5,) * 3, std=(0.5,) * 3, num_features=WIDTH)
     model = RveRNet(branch, None, nn.Linear(WIDTH, len(CATEGORIES)))
-    return Learner(model, TRAIN.model_copy(update={"compile": compiled, "ema_decay": 0.5}), CrossEntropy(), FULL)
+    return Trainer(model, TRAIN.model_copy(update={"compile": compiled, "ema_decay": 0.5}), CrossEntropy(), FULL)
 
 
-def trained(made: Learner) -> tuple[Tally, dict[str, torch.Tensor]]:
+def trained(made: Trainer) -> tuple[RunningMetrics, dict[str, torch.Tensor]]:
     """Train for two epochs, with a smaller batch at the end of each; return the tally and all weights."""
     for epoch in range(2):
         plan = plan_epoch(SPLIT.targets, made.params, epoch, weights=None)
-        tally = train_epoch(made, SPLIT, plan, epoch=epoch, done=Tally(), on_step=lambda _: None)
+        tally = train_epoch(made, SPLIT, plan, epoch=epoch, done=RunningMetrics(), on_step=lambda _: None)
     return tally, made.model.state_dict()
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from tests.unit.training.test_ranks import TOLERANCE
 
-from pipeline.models.package import load_run
+from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams
-from pipeline.params.variation import DistillParams
+from pipeline.params.stages import DistillParams
 from tests.judged_run import TRAIN, random_batch
 from tests.lessons import write_student
 from tests.training_data import write_cards, write_shards_of
 from tests.unit.steps.test_repeat import JUDGING
-from tests.unit.training.test_ranks import TOLERANCE
 
 RUN = "tiny+none-all"
 Losses: TypeAlias = dict[str, list[float]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.workspace import DONE
+from pipeline.runtime.resumable import DONE
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import HOST, PASSWORD, ssh_server
 from tests.torture.disk import ROOMY, own_disk, resize

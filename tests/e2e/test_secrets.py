@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
 from pipeline.reporting.grid import GridRun
-from pipeline.url_secrets import VARIABLE
+from pipeline.runtime.errors import VARIABLE
 from tests.e2e.checkout import Checkout, checkout
 from tests.raw_folder import OFFICIAL, RawFolder, labels_of
 

@@ -10,7 +10,7 @@ import safetensors.torch
 import timm
 from ruamel.yaml import YAML
 
-from pipeline.datasets.samples import read_samples
+from pipeline.datasets.index import read_samples
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
 from tests.e2e.checkout import CACHE, Checkout, checkout, ran
 from tests.raw_folder import RawFolder, labels_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stores import md5_of
+from pipeline.runtime.stores import md5_of
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import BUCKET, HOST, PASSWORD, s3_server, ssh_server
 

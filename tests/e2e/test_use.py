@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from pipeline.datasets.samples import read_samples
+from pipeline.datasets.index import read_samples
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.imaging.decode import read_label_map, read_photo
-from pipeline.prediction.run import open_run
+from pipeline.inference.predictor import open_run
 from tests.e2e.checkout import Checkout
 
 pytestmark = pytest.mark.e2e

@@ -17,19 +17,16 @@ from segment_anything.modeling.image_encoder import Attention
 from pipeline.datasets.class_set import select_classes
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.perturbation_plan import plan_entries
-from pipeline.evaluation.perturbed import BRANCHES, judge_perturbed
-from pipeline.explanation.grad_cam import grad_cam
-from pipeline.models.numerics import fix_numerics
-from pipeline.models.package import load_run
-from pipeline.params.analysis import PerturbParams
+from pipeline.evaluation.grad_cam import grad_cam
+from pipeline.evaluation.perturbation import plan_entries
+from pipeline.models.artifact import load_run
+from pipeline.models.device import Name, choose_precision, set_deterministic
 from pipeline.params.runtime import RuntimeParams
-from pipeline.segmentation.fused_attention import FusedAttention
-from pipeline.segmentation.sam import Sam
-from pipeline.training.batches import Batch, plan_epoch
+from pipeline.params.stages import PerturbParams
+from pipeline.segmentation.sam import FusedAttention, Sam
+from pipeline.steps.perturb import BRANCHES, judge_perturbed
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.dataset import Split, load_split
-from pipeline.training.precision import Name, choose_precision
+from pipeline.training.dataset import Batch, Split, load_split, plan_epoch
 from tests.gpu_learner import learner, losses
 from tests.judged_run import CATEGORIES, PAD, SIDE, TRAIN, random_batch, write_small_run
 from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, scene, tiny_fastsam, tiny_sam
@@ -46,7 +43,7 @@ EVERYTHING = 2**40
 @pytest.fixture(autouse=True)
 def _repeatable() -> Iterator[None]:
     """Do as the stages do."""
-    fix_numerics(1, seed=0)
+    set_deterministic(1, seed=0)
     yield
     torch.set_deterministic_debug_mode("default")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.index import Sample, read_samples
+from pipeline.datasets.index_summary import IndexSummary
 from pipeline.datasets.problems import NOTES, ProblemKind
-from pipeline.datasets.samples import Sample, read_samples
-from pipeline.datasets.summary import Summary
-from pipeline.errors import DatasetError
-from pipeline.params.data import IndexParams
+from pipeline.params.stages import IndexParams
+from pipeline.runtime.errors import DatasetError
 from pipeline.steps.index import build_index
 from tests.hostile.data_sets import CASES, sound
 from tests.raw_folder import RawFolder
@@ -18,11 +18,11 @@ BOUND = 20.0
 """Seconds that no case may take; a bomb or a pipe that is opened would."""
 
 
-def index(raw: RawFolder, policy: str) -> tuple[list[Sample], Summary]:
+def index(raw: RawFolder, policy: str) -> tuple[list[Sample], IndexSummary]:
     """Run the stage and return both of its files."""
     folder = raw.path.parent / policy
     build_index(IndexParams(on_error=policy, tiny_area=15), raw=raw.path, index=folder, workers=1)  # type: ignore[arg-type]
-    return list(read_samples(folder / "samples.parquet")), Summary.model_validate_json(
+    return list(read_samples(folder / "samples.parquet")), IndexSummary.model_validate_json(
         (folder / "summary.json").read_bytes()
     )
 

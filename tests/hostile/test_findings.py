@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.datasets.masks import StoredMask, read_mask_file, write_mask_file
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError, PhotoError
 from pipeline.imaging.decode import read_photo
-from pipeline.manifest import MANIFEST, Manifest, sha256_of
+from pipeline.runtime.errors import ManifestError, PhotoError
+from pipeline.runtime.manifest import MANIFEST, Manifest, sha256_of
 from tests.judged_run import random_batch, write_small_shards
 
 FINDINGS = Path(__file__).parent / "findings"

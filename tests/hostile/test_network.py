@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params.data import DemoParams, DownloadParams
+from pipeline.params.stages import DemoParams, DownloadParams
 from tests.guarded import guarded, noted
 from tests.unit.steps.test_download import OFFICIAL
 

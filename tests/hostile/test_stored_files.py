@@ -12,25 +12,24 @@ import pytest
 import safetensors.torch
 import torch
 
-from pipeline.datasets.categories import load_category_names
+from pipeline.datasets.index import read_categories, read_samples, write_samples
 from pipeline.datasets.masks import KIND, Masks, StoredMask, write_mask_file
-from pipeline.datasets.samples import read_categories, read_samples, write_samples
+from pipeline.datasets.official import load_category_names
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError, PipelineError
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
-from pipeline.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
-from pipeline.models.card import CARD, read_card, write_card
-from pipeline.models.package import load_run
-from pipeline.models.run_folder import RUN_CARD
+from pipeline.models.artifact import load_run
+from pipeline.models.card import CARD, RUN_CARD, read_card, write_card
 from pipeline.models.state_dicts import read_tensors
 from pipeline.params.base import load_settings
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import load_runtime
 from pipeline.params.study import load_study
 from pipeline.reporting.results import EvaluationMetrics, read_class_scores, read_history, read_record
-from pipeline.segmentation.sam_weights import random_tensors, read_sam_tensors
+from pipeline.runtime.errors import ManifestError, PipelineError
+from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
+from pipeline.segmentation.sam import random_tensors, read_sam_tensors
 from pipeline.steps.train import _pretrained
-from pipeline.training.history import write_history
+from pipeline.training.checkpoint import write_history
 from tests.judged_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
 from tests.unit.datasets.test_samples import CATEGORIES, SAMPLE
 from tests.unit.training.test_checkpoint import PROGRESS, RECORD, learner, step

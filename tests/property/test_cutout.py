@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from pipeline.imaging.cutout import cut_out
+from pipeline.imaging.letterbox import cut_out
 from tests.strategies import image_and_mask
 
 

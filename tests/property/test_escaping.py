@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipeline.datasets.categories import number_categories, parse_category_names
-from pipeline.errors import DatasetError
-from pipeline.escaping import from_spreadsheet, latex, markdown, printable_json, spreadsheet
+from pipeline.datasets.official import number_categories, parse_category_names
+from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.escaping import from_spreadsheet, latex, markdown, printable_json, spreadsheet
 
 ANY = st.text(st.characters())
 SPECIAL = st.text(st.sampled_from("\\`*_{}[]()<>#+-.!|~&$%^=:@'\"/ waw\t1"), max_size=12)

@@ -11,13 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from pipeline.datasets.categories import fold_name, number_categories, parse_category_names
-from pipeline.datasets.layout import SUFFIXES, is_picture, parse_split_list, stem_of
+from pipeline.datasets.index import read_categories, read_samples, write_samples
+from pipeline.datasets.official import (
+    SUFFIXES,
+    fold_name,
+    is_picture,
+    number_categories,
+    parse_category_names,
+    parse_split_list,
+    stem_of,
+)
 from pipeline.datasets.prompts import Prompt, hull, parse_prompts
-from pipeline.datasets.samples import read_categories, read_samples, write_samples
-from pipeline.datasets.tally import quantiles
-from pipeline.errors import ManifestError, printable
+from pipeline.datasets.statistics import quantiles
 from pipeline.imaging.components import regions_by_value
+from pipeline.runtime.errors import ManifestError, printable
 from tests.unit.datasets.test_samples import CATEGORIES, PROMPTED, SAMPLE
 
 STEMS = (

@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline.acquisition.archive import extract_archive
-from pipeline.acquisition.entries import ArchiveLimits
-from pipeline.errors import PipelineError
-from pipeline.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verified, write_manifest
-from pipeline.models.package import RunCard, read_run_card
-from pipeline.models.run_folder import RUN_CARD
+from pipeline.acquisition.archive import ArchiveLimits, extract_archive
+from pipeline.models.artifact import RunCard, read_run_card
+from pipeline.models.card import RUN_CARD
 from pipeline.params.study import Study, load_study
+from pipeline.runtime.errors import PipelineError
+from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verified, write_manifest
 from pipeline.steps.configure import sections
 from tests.judged_run import run_card
 

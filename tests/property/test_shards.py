@@ -10,7 +10,7 @@ from numpy.random import default_rng
 
 from pipeline.datasets.sample_batch import ARRAYS, SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Shards, write_shard
-from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
+from pipeline.runtime.manifest import FileEntry, Manifest, sha256_of, write_manifest
 
 
 @st.composite

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.manifest import sha256_of
+from pipeline.runtime.manifest import sha256_of
 from tests.e2e.checkout import Checkout, environment
 
 ROOMY = 1_000_000

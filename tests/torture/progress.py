@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.workspace import DONE
+from pipeline.runtime.resumable import DONE
 
 GOES_ON = re.compile(r"train \S+: goes on after epoch (\d+) of \d+")
 

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.datasets.index import read_samples
 from pipeline.datasets.masks import Masks
-from pipeline.datasets.samples import read_samples
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.models.numerics import fix_numerics
-from pipeline.models.package import read_run_card
-from pipeline.params.analysis import EvaluateParams, ReportParams
+from pipeline.inference.predictor import open_run
+from pipeline.models.artifact import read_run_card
+from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
-from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.prediction.run import open_run
+from pipeline.params.stages import EvaluateParams, IndexParams, PairParams, ReportParams, SegmentParams
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.run_files import RunFiles
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.resumable import resumable_dir
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
@@ -38,7 +38,6 @@ from pipeline.steps.report import write_report
 from pipeline.steps.segment import write_masks
 from pipeline.steps.summary import collect
 from pipeline.steps.train import CHECKPOINT, train
-from pipeline.workspace import unfinished
 
 CHECKOUT = Path(__file__).parents[1] / "fixtures/adef948"
 DATA = CHECKOUT / "data"
@@ -57,7 +56,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("DVC_STAGE", raising=False)
     threads = torch.get_num_threads()
-    fix_numerics(threads=1, seed=0)
+    set_deterministic(threads=1, seed=0)
     yield tmp_path
     torch.set_num_threads(threads)
 
@@ -187,7 +186,7 @@ def test_its_checkpoint_would_do(workplace: Path, capsys: pytest.CaptureFixture[
     """Two more steps end in the run that was never interrupted: parameters that came since say what was done then."""
     checkpoint = INTERRUPTED / CHECKPOINT
     identity = torch.load(checkpoint, weights_only=True)["identity"]
-    with suppress(KeyboardInterrupt), unfinished("train", identity) as folder:
+    with suppress(KeyboardInterrupt), resumable_dir("train", identity) as folder:
         shutil.copy(checkpoint, folder)
         raise KeyboardInterrupt
     run = train_in(workplace)

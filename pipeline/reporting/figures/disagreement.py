@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.reporting.figures.scenes import Scene
+from pipeline.reporting.figures.scenes import SamplePictures
 from pipeline.reporting.figures.style import (
     GRAY,
     INK,
@@ -23,7 +23,7 @@ from pipeline.reporting.figures.style import (
     finish,
     show_picture,
 )
-from pipeline.reporting.sample_choice import choose_ids
+from pipeline.reporting.samples import choose_ids
 
 SHOWN = 5
 """Examples of each direction."""
@@ -31,7 +31,7 @@ LETTERS = 30
 """Letters that fit under an example."""
 
 
-class Classifier(NamedTuple):
+class FigureClassifier(NamedTuple):
     """One side of a comparison."""
 
     label: str
@@ -44,8 +44,8 @@ class Classifier(NamedTuple):
 class Disagreement(NamedTuple):
     """Samples by which of two classifiers is right."""
 
-    first: Classifier
-    second: Classifier
+    first: FigureClassifier
+    second: FigureClassifier
     both: tuple[str, ...]
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
@@ -67,7 +67,7 @@ class Disagreement(NamedTuple):
         )
 
 
-def disagree(first: Classifier, second: Classifier, categories: Sequence[str], seed: int) -> Disagreement:
+def disagree(first: FigureClassifier, second: FigureClassifier, categories: Sequence[str], seed: int) -> Disagreement:
     """Compare two classifiers on the samples they share.
 
     Args:
@@ -98,7 +98,7 @@ def _targets(table: PredictionTable) -> dict[str, int]:
     return dict(zip(table.sample_ids, table.targets.tolist(), strict=True))
 
 
-def disagreement_figure(found: Disagreement, scenes: Mapping[str, Scene], wording: Wording) -> PaperFigure:
+def disagreement_figure(found: Disagreement, scenes: Mapping[str, SamplePictures], wording: Wording) -> PaperFigure:
     """Draw the counts as one bar, and below it examples of both directions.
 
     Args:
@@ -135,7 +135,9 @@ def _draw_counts(axes: Axes, found: Disagreement) -> None:
     axes.legend(handles, texts, loc="lower center", bbox_to_anchor=(0.5, 0.95), ncols=4, handlelength=1.6)
 
 
-def _draw_examples(row: Sequence[Axes], ids: Sequence[str], found: Disagreement, scenes: Mapping[str, Scene]) -> None:
+def _draw_examples(
+    row: Sequence[Axes], ids: Sequence[str], found: Disagreement, scenes: Mapping[str, SamplePictures]
+) -> None:
     for axes, sample_id in zip(row, ids, strict=False):
         show_picture(axes, scenes[sample_id].marked(), below=_answers(found, sample_id))
         axes.set_anchor("N")  # close to the heading it belongs to

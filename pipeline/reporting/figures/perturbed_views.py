@@ -16,11 +16,11 @@ from pipeline.evaluation.perturbation import (
     kept_shares,
     perturb_canvases,
     region_sizes,
+    translocation,
 )
-from pipeline.evaluation.perturbation_plan import translocation
 from pipeline.imaging.letterbox import Rect
-from pipeline.params.analysis import PerturbParams
-from pipeline.reporting.figures.scenes import Scene, enlarge
+from pipeline.params.stages import PerturbParams
+from pipeline.reporting.figures.scenes import SamplePictures, enlarge
 from pipeline.reporting.figures.style import WIDTH, PaperFigure, Wording, chart_style, finish, show_picture
 
 
@@ -72,7 +72,7 @@ def photo_levels(views: SampleBatch) -> Canvases:
     return levels
 
 
-def perturbation_figure(scenes: Sequence[Scene], params: PerturbParams, wording: Wording) -> PaperFigure:
+def perturbation_figure(scenes: Sequence[SamplePictures], params: PerturbParams, wording: Wording) -> PaperFigure:
     """Draw one row a sample: photo, ROI and extra-ROI, plain, permuted and moved.
 
     Args:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from pipeline.datasets.index_summary import CategoryCount
 from pipeline.reporting.figures.style import (
     BLUE,
     GRAY,
@@ -25,7 +26,7 @@ from pipeline.reporting.figures.style import (
     finish_inline,
 )
 from pipeline.reporting.grid import KINDS, GridRun, Kind
-from pipeline.reporting.summary import Interval, RunSummary, Summary
+from pipeline.reporting.summary import Ends, RunSummary, StudySummary
 
 KIND_COLOUR: dict[Kind, str] = {
     "two branches": BLUE,
@@ -63,7 +64,7 @@ class Share(NamedTuple):
     row: Row
     value: float | None
     """None leaves the row empty."""
-    interval: Interval | None
+    interval: Ends | None
     """Drawn as a whisker."""
 
 
@@ -91,7 +92,7 @@ class BarPanel(NamedTuple):
     """Level to compare with, in [0, 1]."""
 
 
-def by_kind(summary: Summary) -> tuple[RunSummary, ...]:
+def by_kind(summary: StudySummary) -> tuple[RunSummary, ...]:
     """Return the runs grouped by kind, each group in the paper's order, a variant outside the paper last."""
     return tuple(sorted(summary.runs.values(), key=lambda result: KINDS.index(result.run.kind)))
 
@@ -101,7 +102,7 @@ def row_of(run: GridRun, variant: str | None) -> Row:
     return Row(f"★ {run.label}" if run.name == variant else run.label, run.kind)
 
 
-def bar_panel(summary: Summary, column: str, axis: str, reference: float | None = None) -> BarPanel:
+def bar_panel(summary: StudySummary, column: str, axis: str, reference: float | None = None) -> BarPanel:
     """Return one number of all runs, with its interval where the summary has one.
 
     Args:
@@ -117,7 +118,7 @@ def bar_panel(summary: Summary, column: str, axis: str, reference: float | None 
     return BarPanel(axis, tuple(shares), reference)
 
 
-def permutation_changes(summary: Summary) -> Iterator[Change]:
+def permutation_changes(summary: StudySummary) -> Iterator[Change]:
     """Yield what permutation costs each run, by permuted view, with the spread over seeds."""
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
@@ -127,7 +128,7 @@ def permutation_changes(summary: Summary) -> Iterator[Change]:
             yield Change(row, TARGET_NAME[entry.target], entry.change_top1, low, high)
 
 
-def translocation_changes(summary: Summary) -> Iterator[Change]:
+def translocation_changes(summary: StudySummary) -> Iterator[Change]:
     """Yield what each translocation costs each run."""
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
@@ -250,3 +251,35 @@ def _name_rows(axes: Axes, rows: Sequence[Row], places: Sequence[float], *, name
                 kind, (0, next(group)[0] - 1), (-3, 0), ("axes fraction", "data"), "offset points",
                 ha="right", va="center", fontsize=7, fontweight="bold", color=MUTED,
             )  # fmt: skip
+
+
+# Charts of the data card.
+
+
+DATA_WIDTH, DATA_ROW_HEIGHT, DATA_FRAME_HEIGHT = 4.2, 0.2, 0.6
+
+
+def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
+    """Draw train and test samples of every category, most frequent first; the ambiguous pair is in bold.
+
+    Args:
+        categories: In any order.
+        ambiguous: Names of the pair.
+        name: Prefix of the element ids.
+    """
+    ordered = sorted(categories, key=lambda c: (-c.train - c.test, c.target))
+    places = range(len(ordered))
+    with chart_style():
+        figure = Figure(figsize=(DATA_WIDTH, len(ordered) * DATA_ROW_HEIGHT + DATA_FRAME_HEIGHT), layout="constrained")
+        axes = figure.subplots()
+        axes.barh([p - 0.2 for p in places], [c.train for c in ordered], height=0.36, color=BLUE, label="train")
+        axes.barh([p + 0.2 for p in places], [c.test for c in ordered], height=0.36, color=ORANGE, label="test")
+        axes.set_yticks(places, [c.name for c in ordered])
+        for label, category in zip(axes.get_yticklabels(), ordered, strict=True):
+            label.set_fontweight("bold" if category.name in ambiguous else "normal")
+        axes.set(ylim=(len(ordered) - 0.4, -0.6), xlabel="samples")
+        axes.grid(visible=True, axis="x")
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper right", ncols=2)
+        counts = "; ".join(f"{c.name} {c.train} and {c.test}" for c in ordered)
+        return finish_inline(figure, name, f"Bar chart of samples by category, train and test: {counts}")

@@ -7,9 +7,9 @@ from jaxtyping import UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
+from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.samples import Sample
-from pipeline.imaging.contact_sheet import edge
+from pipeline.imaging.drawing import edge
 from pipeline.reporting.pictures import DIMMED, OUTLINE, Shown, ShownMask, fit_mask, shrink
 
 LONGEST = 300
@@ -21,7 +21,7 @@ Square: TypeAlias = UInt8[np.ndarray, "s s 3"]
 """RGB at the size it has in a figure."""
 
 
-class Scene(NamedTuple):
+class SamplePictures(NamedTuple):
     """What figures need of one sample."""
 
     category: str
@@ -39,7 +39,7 @@ class Scene(NamedTuple):
         return crop_square(shown, self.outline)
 
 
-def make_scene(sample: Sample, photo: Image, views: SampleBatch) -> Scene:
+def make_scene(sample: Sample, photo: Image, views: SampleBatch) -> SamplePictures:
     """Put one sample together.
 
     Args:
@@ -50,7 +50,7 @@ def make_scene(sample: Sample, photo: Image, views: SampleBatch) -> Scene:
     small = shrink(photo, LONGEST)
     top, left, height, width = views.rects[0].tolist()
     mask = fit_mask(views.masks[0], (top, left, height, width), small.shape[:2])
-    return Scene(sample.category, small, mask, views)
+    return SamplePictures(sample.category, small, mask, views)
 
 
 def crop_square(image: Image, mask: ShownMask) -> Square:

@@ -1,13 +1,26 @@
-"""Lines that compare the paper's printed numbers with each other, computed from `tables.json`."""
+"""The questions that the paper's printed numbers are asked, with the answers computed when they are asked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from pipeline.evaluation.intervals import wilson
+from pipeline.evaluation.bootstrap import wilson
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, NO_SAUCE, GridRun
-from pipeline.reporting.paper.grouping import regroup
-from pipeline.reporting.paper.source import AMBIGUOUS, MACRO, PAIR, TOP1, Key, Measure, PairCell, Paper, PaperCell
+from pipeline.reporting.paper.published import (
+    AMBIGUOUS,
+    MACRO,
+    PAIR,
+    TOP1,
+    Key,
+    Measure,
+    PairCell,
+    Paper,
+    PaperCell,
+    regroup,
+)
+
+# Lines that compare the paper's printed numbers with each other, computed from `tables.json`.
+
 
 PROPOSED = GridRun("deit_distilled", "deit_distilled", ALL)
 HALF_F1, HALF_POINT = 0.00005, 0.0005
@@ -211,3 +224,122 @@ def _cells(paper: Paper, numbers: tuple[int, ...], score: str) -> Iterator[Paper
 def named(run: GridRun) -> str:
     """Return the label of a run that also tells class sets apart."""
     return run.label if run.classes == ALL else f"{run.label}, without sauce"
+
+
+class Check(NamedTuple):
+    """One question to the printed numbers."""
+
+    name: str
+    """Identifier in results.json."""
+    title: str
+    question: str
+    """What is compared and how."""
+    lines: tuple[Line, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether every line does."""
+        return all(line.agrees for line in self.lines)
+
+    @property
+    def failures(self) -> int:
+        """Return the number of lines that do not agree."""
+        return sum(not line.agrees for line in self.lines)
+
+
+class PaperQuestion(NamedTuple):
+    """What to ask."""
+
+    name: str
+    title: str
+    text: str
+    lines: Callable[[Paper], Iterator[Line]]
+    """How to answer it."""
+
+
+def check_paper(paper: Paper) -> tuple[Check, ...]:
+    """Hold the paper's numbers against each other."""
+    return tuple(Check(q.name, q.title, q.text, tuple(q.lines(paper))) for q in QUESTIONS)
+
+
+QUESTIONS: tuple[PaperQuestion, ...] = (
+    PaperQuestion(
+        "pair_f1_caps",
+        "Table 8's counts against the pair's F1 in Tables 3, 4 and 9",
+        (
+            "The counts fix the highest mean F1 that ketchup and chili paste can have: the one without a single false "
+            "alarm from another food. A printed F1 above it cannot come from those counts."
+        ),
+        caps,
+    ),
+    PaperQuestion(
+        "proposed_counts",
+        "What Table 8 supports for the proposed model",
+        "Right answers on the pair, out of all its samples, with Wilson's interval: as if each had a photo of its own.",
+        proposed_counts,
+    ),
+    PaperQuestion(
+        "copied_accuracy",
+        "ROI only (Table 10) against two branches (Tables 11 and 12), same backbone",
+        "Two models that were trained apart hardly ever get the same number of images right.",
+        copies,
+    ),
+    PaperQuestion(
+        "gain_by_shift",
+        "Gains under a shift (Tables 7 and 12)",
+        "Losing part of the input should not help.",
+        gains,
+    ),
+    PaperQuestion(
+        "declines",
+        "Printed declines against the printed accuracies (Tables 10 to 12)",
+        "A decline is the difference of two accuracies of the same row.",
+        differences,
+    ),
+    PaperQuestion(
+        "whole_images",
+        "Accuracies as whole images (Tables 10 to 12)",
+        (
+            "Every accuracy must be a whole number of test images; one that matches only after cutting decimals off "
+            "was truncated, not rounded."
+        ),
+        truncated,
+    ),
+    PaperQuestion(
+        "abstract_gain",
+        "The abstract's “10 % better” on ambiguous food",
+        "Best two-branch F1 of the pair against the best of a single model, as points and as a ratio.",
+        abstract,
+    ),
+    PaperQuestion(
+        "sauce_left_out",
+        "Supplement A: without sauce, ketchup and chili paste are told apart worse",
+        "Right answers (Table 8) and F1 (Table 9) with and without the sauce class; both should fall.",
+        sauce,
+    ),
+    PaperQuestion(
+        "different_sets",
+        "Whole-set F1 with and without sauce (Table 9)",
+        "The two numbers are means over different classes and samples, so their difference is no effect.",
+        sets,
+    ),
+    PaperQuestion(
+        "table_4_label",
+        "Which model Table 4 and Figure 6 call “DeiT-B/16”",
+        "Its numbers against those of both DeiT models in Tables 2 and 3.",
+        label,
+    ),
+    PaperQuestion(
+        "grouped_means",
+        "Tables 5, 6 and 7 from Tables 11 and 12",
+        "The grouped tables should be means of rows of the long ones; computed by the code that groups our runs.",
+        regrouped,
+    ),
+    PaperQuestion("totals", "Sample counts of section 4.1", "FoodSeg103's samples plus the added photos.", totals),
+    PaperQuestion(
+        "noise",
+        "How far chance alone moves an accuracy",
+        "Wilson's intervals, as if each sample had a photo of its own; the paper prints none.",
+        noise,
+    ),
+)

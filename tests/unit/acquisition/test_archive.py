@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.acquisition.archive import extract_archive, use_native_decryption
-from pipeline.acquisition.entries import ArchiveLimits
-from pipeline.errors import ArchiveError, SpaceError
+from pipeline.acquisition.archive import ArchiveLimits, extract_archive, use_native_decryption
+from pipeline.runtime.errors import ArchiveError, SpaceError
 
 Pack = Callable[..., Path]
 PASSWORD = "LARCdataset9947"  # noqa: S105 (printed in the authors' README)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.acquisition.checksum import hash_file, hash_listing, insist
-from pipeline.errors import SourceError
+from pipeline.acquisition.source import hash_file, hash_listing, verify_sha256
+from pipeline.runtime.errors import SourceError
 
 
 def test_a_file_is_hashed_block_by_block(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_listing_can_be_made_by_hand() -> None:
 
 def test_a_wrong_hash_names_both() -> None:
     """And what to do; without a pinned hash all are fine."""
-    insist("a" * 64, None, "x.zip")
-    insist("a" * 64, "a" * 64, "x.zip")
+    verify_sha256("a" * 64, None, "x.zip")
+    verify_sha256("a" * 64, "a" * 64, "x.zip")
     with pytest.raises(SourceError, match=r"x\.zip: SHA-256 is a{64}, download\.sha256 asks for b{64};.*fetch it anew"):
-        insist("a" * 64, "b" * 64, "x.zip")
+        verify_sha256("a" * 64, "b" * 64, "x.zip")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.acquisition.entries import ArchiveLimits, check_entries, folded
-from pipeline.errors import ArchiveError
+from pipeline.acquisition.archive import ArchiveLimits, check_entries, folded
+from pipeline.runtime.errors import ArchiveError
 
 LIMITS = ArchiveLimits(max_bytes=10_000_000, max_files=10)
 END = 1 << 40

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.acquisition.extra import copy_extra
-from pipeline.errors import DatasetError, ParamsError, SourceError
 from pipeline.imaging.decode import HEIF
+from pipeline.runtime.errors import DatasetError, ParamsError, SourceError
 
 HEADER = "photo,kind,x0,y0,x1,y1\n"
 

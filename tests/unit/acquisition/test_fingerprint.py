@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.acquisition.checksum import hash_file
 from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
+from pipeline.acquisition.source import hash_file
 from tests.raw_folder import RawFolder, labels_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.acquisition.folder import copy_folder, data_set_root
-from pipeline.errors import SourceError, SpaceError
+from pipeline.runtime.errors import SourceError, SpaceError
 
 
 @pytest.fixture

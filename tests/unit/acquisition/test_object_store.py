@@ -7,9 +7,9 @@ import boto3
 import pytest
 
 from pipeline.acquisition.object_store import fetch_object, fetch_tree
-from pipeline.errors import SourceError
-from pipeline.params.data import DownloadParams
+from pipeline.params.stages import DownloadParams
 from pipeline.params.study import DemoParams
+from pipeline.runtime.errors import SourceError
 from pipeline.steps.download import download
 from tests.e2e.servers import BUCKET
 from tests.mirrors import bucket_served

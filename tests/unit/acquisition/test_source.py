@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.acquisition.source import is_remote, is_stored, local_path, remote_name
-from pipeline.errors import SourceError
+from pipeline.runtime.errors import SourceError
 
 
 @pytest.mark.parametrize(

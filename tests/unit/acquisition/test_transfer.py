@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.acquisition import transfer
-from pipeline.acquisition.one_host import may_follow
-from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.errors import SourceError, SpaceError
+from pipeline.acquisition.transfer import TransferPolicy, fetch, may_follow
+from pipeline.runtime.errors import SourceError, SpaceError
 from tests.loopback import certificate, serving
 
 

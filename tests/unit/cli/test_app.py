@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
-from pipeline.errors import ParamsError
+from pipeline.runtime.errors import ParamsError
 from tests.judged_run import write_small_run
 from tests.meal import write_meal
 
@@ -68,7 +68,7 @@ def test_an_interrupt_ends_with_130(root: Path) -> None:
         "import signal, sys; import pipeline.cli.predict as command; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a test runner in the background ignores it
         "command.check_run = lambda _: signal.raise_signal(signal.SIGINT); "
-        "from pipeline.cli.app import app; from pipeline.console import run_stage; run_stage(app)"
+        "from pipeline.cli.app import app; from pipeline.runtime.console import run_stage; run_stage(app)"
     )
     arguments = ["predict", "x.jpg", "--run", "x", "--box", "0,0,9,9"]
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=root, check=False, capture_output=True)  # noqa: S603

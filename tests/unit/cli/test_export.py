@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
-from pipeline.errors import ManifestError, ParamsError
+from pipeline.runtime.errors import ManifestError, ParamsError
 from tests.judged_run import random_batch, write_small_run, write_small_shards
 
 

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.cli.app import app
-from pipeline.errors import PhotoError, PipelineError
 from pipeline.imaging.decode import read_photo
-from pipeline.prediction.run import open_run
+from pipeline.inference.predictor import open_run
+from pipeline.runtime.errors import PhotoError, PipelineError
 from pipeline.steps import predict as predict_step
 from tests.judged_run import CATEGORIES, write_small_run
 from tests.meal import Meal, write_meal
@@ -258,7 +258,8 @@ def test_a_run_needs_neither_dvc_nor_a_checkout_around_it(run: Path, meal: Meal,
     names = ("dvc", "dvclive", "segment_anything", "ultralytics", "starlette", "uvicorn", "onnx", "datasets")
     blocked = dict.fromkeys(names)
     code = (
-        f"import sys; sys.modules.update({blocked!r}); from pipeline.cli.app import app; from pipeline.console import "
+        f"import sys; sys.modules.update({blocked!r}); from pipeline.cli.app import app; "
+        "from pipeline.runtime.console import "
         f"run_stage; sys.argv[0] = 'rvernet'; run_stage(app)"
     )
     command = [sys.executable, "-c", code, "predict", str(meal.photo), "--run", str(run), *RED_BOX]

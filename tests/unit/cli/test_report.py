@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
-from pipeline.errors import ManifestError, ParamsError
 from pipeline.reporting.grid import GridRun, in_paper_order
+from pipeline.runtime.errors import ManifestError, ParamsError
 from tests.unit.reporting.study import StudyFolder, build_study
 
 THREE = ("mobilenetv2+mobilenetv2-all", "mobilenetv2+none-all", "none+mobilenetv2-all")

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.categories import (
+from pipeline.datasets.official import (
     fold_name,
     load_category_names,
     number_categories,
     parse_category_names,
     read_listing,
 )
-from pipeline.errors import DatasetError
+from pipeline.runtime.errors import DatasetError
 
 
 def test_the_official_spelling_is_folded() -> None:

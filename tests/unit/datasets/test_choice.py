@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.datasets.choice import choose_named, choose_random
-from pipeline.errors import ParamsError
+from pipeline.datasets.index import choose_named, choose_random
+from pipeline.runtime.errors import ParamsError
 from tests.strategies import named_sample
 
 TABLE = [

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.extra import find_extra
-from pipeline.datasets.layout import PhotoFiles, files_by_stem, find_listed, parse_split_list, stem_of
-from pipeline.datasets.problems import MENDS, Problem, ProblemKind
-from pipeline.errors import DatasetError, printable
+from pipeline.datasets.official import PhotoFiles, files_by_stem, find_listed, parse_split_list, stem_of
+from pipeline.datasets.problems import FIXES, Problem, ProblemKind
+from pipeline.runtime.errors import DatasetError, printable
 from tests.raw_folder import RawFolder, labels_of
 
 
@@ -167,7 +167,7 @@ def test_prompts_of_an_absent_photo_are_a_problem(tmp_path: Path) -> None:
 
 def test_every_kind_says_what_to_do() -> None:
     """No problem without a mend."""
-    assert set(MENDS) == set(ProblemKind)
+    assert set(FIXES) == set(ProblemKind)
 
 
 def test_a_message_is_one_line_of_valid_text() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, Masks, StoredMask, read_mask_file, write_mask_file
-from pipeline.errors import EmptyMaskError, ManifestError
-from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
+from pipeline.runtime.errors import EmptyMaskError, ManifestError
+from pipeline.runtime.manifest import FileEntry, Manifest, sha256_of, write_manifest
 from tests.strategies import image_and_mask
 
 MASK = np.array([[False, False, False], [False, True, True]])

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.datasets.class_set import select_classes
-from pipeline.datasets.pairing import extra_roi_rows, share_visible
+from pipeline.datasets.sample_batch import extra_roi_rows, share_visible
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.run_samples import open_trial
+from pipeline.evaluation.session import open_session
 from pipeline.training.dataset import load_split
 from tests.judged_run import CATEGORIES, random_batch, select, write_small_run, write_small_shards
 from tests.training_data import write_shards_of
@@ -94,12 +94,12 @@ def test_a_run_is_judged_on_the_pairs_that_it_was_trained_on(tmp_path: Path) -> 
     batch = random_batch(8)
     shards = write_small_shards(tmp_path / "shards", [batch])
     exact = write_small_run(tmp_path / "exact", ("roi", "extra_roi"))
-    (given_exact,) = open_trial(exact, shards, "cpu").batches(8)
+    (given_exact,) = open_session(exact, shards, "cpu").batches(8)
     np.testing.assert_array_equal(given_exact.extra_roi, batch.extra_roi)
     card = (exact / "run.json").read_text()
     assert "pairing" not in card
     (exact / "run.json").write_text(card.replace('"normalize"', '"pairing": "by_photo", "normalize"'))
-    trial = open_trial(exact, shards, "cpu")
+    trial = open_session(exact, shards, "cpu")
     rows = extra_roi_rows(batch.sample_ids, batch.targets, CATEGORIES, CATEGORIES)
     given = [part.extra_roi for part in trial.batches(3)]
     np.testing.assert_array_equal(np.concatenate(given), batch.extra_roi[rows])

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipeline.datasets.choice import Numbered
+from pipeline.datasets.index import IndexedSample, read_samples
 from pipeline.datasets.photos import read_photo_of
-from pipeline.datasets.samples import read_samples
-from pipeline.errors import DatasetError
 from pipeline.imaging.decode import read_photo
-from pipeline.params.data import IndexParams, PairParams, SegmentParams
+from pipeline.params.stages import IndexParams, PairParams, SegmentParams
+from pipeline.runtime.errors import DatasetError
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
@@ -63,7 +62,7 @@ def test_a_contact_sheet_shows_no_damaged_photo(data: RawFolder) -> None:
         PairParams(image_size=16, fill=0, pad=0, photos_per_file=9), source="annotation",
         raw=data.path, samples=samples, masks=folder / "masks", shards=folder / "shards", workers=1,
     )  # fmt: skip
-    chosen = [Numbered(row, s) for row, s in enumerate(s for s in read_samples(samples) if s.split == "test")]
+    chosen = [IndexedSample(row, s) for row, s in enumerate(s for s in read_samples(samples) if s.split == "test")]
     write_sheet(chosen, raw=data.path, shards=folder / "shards", sheet=folder / "sheet.png")
     flip_bit(data.photo("test", "test"))
     with pytest.raises(DatasetError, match="test.png: is another one than stage `index` read"):

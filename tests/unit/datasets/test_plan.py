@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets.plan import by_photo, plan_files
-from pipeline.datasets.samples import Sample
-from pipeline.errors import DatasetError
+from pipeline.datasets.index import Sample
+from pipeline.datasets.work_units import by_photo, plan_files
+from pipeline.runtime.errors import DatasetError
 from tests.strategies import named_sample
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.datasets.preprocessing import Preprocessing, read_preprocessing
-from pipeline.datasets.shards import Shards
-from pipeline.errors import ManifestError
-from pipeline.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
+from pipeline.datasets.shards import Preprocessing, Shards, read_preprocessing
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from tests.judged_run import PAD, random_batch
 from tests.training_data import write_shards_of
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.datasets.samples import (
+from pipeline.datasets.index import (
     ROWS_PER_GROUP,
     SCHEMA_VERSION,
     Category,
@@ -16,7 +16,7 @@ from pipeline.datasets.samples import (
     read_samples,
     write_samples,
 )
-from pipeline.errors import ManifestError
+from pipeline.runtime.errors import ManifestError
 
 CATEGORIES = (Category(id=1, name="bread", target=0), Category(id=104, name="chili paste", target=1))
 SAMPLE = Sample(

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Shards, shard_metadata, write_shard
-from pipeline.errors import ManifestError
-from pipeline.manifest import FileEntry, Manifest, sha256_of, write_manifest
-from pipeline.params.data import PairParams
+from pipeline.params.stages import PairParams
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.manifest import FileEntry, Manifest, sha256_of, write_manifest
 
 PARAMS = PairParams(image_size=16, fill=0, pad=125, photos_per_file=1)
 METADATA = shard_metadata(PARAMS, source="annotation", categories=("bread", "chili paste"))

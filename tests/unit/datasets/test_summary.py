@@ -5,10 +5,8 @@ from math import isclose
 
 import pytest
 
-from pipeline.datasets.data_card import data_card, listed
-from pipeline.datasets.duplicates import DuplicatePair
-from pipeline.datasets.summary import CategoryCount, Duplicated, ProblemGroup
-from pipeline.datasets.tally import SplitTally, imbalance, quantiles
+from pipeline.datasets.index_summary import CategoryCount, Duplicated, DuplicatePair, ProblemGroup
+from pipeline.datasets.statistics import SplitStats, data_card, imbalance, listed, quantiles
 
 NO_DUPLICATES = Duplicated(within_train=0, within_test=0, across_splits=0, disagreeing=0, pairs=())
 
@@ -51,7 +49,7 @@ def test_quantiles_are_scaled_values_that_occur() -> None:
 
 def test_an_empty_split_has_a_summary_without_statistics() -> None:
     """Nothing divides by zero."""
-    summary = SplitTally().summarise(())
+    summary = SplitStats().summarise(())
     assert (summary.photos, summary.samples, summary.imbalance, summary.mask_share) == (0, 0, None, None)
 
 

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.plan import PlannedFile, plan_files
-from pipeline.datasets.units import FILES, FINISHED, TOKEN, Arrived, Far, finish_files
+from pipeline.datasets.work_units import (
+    FILES,
+    FINISHED,
+    TOKEN,
+    PlannedFile,
+    RemoteResult,
+    RemoteWriter,
+    finish_files,
+    plan_files,
+)
 from tests.strategies import named_sample
 
 SAMPLES = [named_sample(f"test/{photo}/1") for photo in range(4)]
@@ -79,9 +87,9 @@ def test_a_machine_without_the_work_folder_sends_the_bytes(tmp_path: Path) -> No
     for part in (FILES, FINISHED):
         (here / part).mkdir()
     (here / TOKEN).write_text("token")
-    seeing, blind = Far(write_name, here, "token"), Far(write_name, here, "of another machine")
+    seeing, blind = RemoteWriter(write_name, here, "token"), RemoteWriter(write_name, here, "of another machine")
     sent = [blind.finish((planned, False)) for planned in plan()]
-    assert all(isinstance(done, Arrived) for done in sent)
+    assert all(isinstance(done, RemoteResult) for done in sent)
     assert not list((here / FILES).iterdir())
     assert [seeing.taken(done) for done in sent] == expected
     assert [seeing.finish((planned, True)) for planned in plan()] == expected
@@ -92,7 +100,7 @@ def test_a_machine_without_the_work_folder_leaves_finished_files_alone(tmp_path:
     expected = list(finish_files(write_name, plan(), tmp_path, workers=1))
     (tmp_path / FILES / "test-00001.parquet").write_text("damaged")
     writer = Recorder()
-    blind = Far(writer, tmp_path, "of another machine")
+    blind = RemoteWriter(writer, tmp_path, "of another machine")
     sent = [blind.finish((planned, True)) for planned in plan()]
     assert writer.written == []
     assert [blind.taken(done) for done in sent] == expected

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.demo.dataset import write_demo
-from pipeline.params.data import DemoParams
+from pipeline.params.stages import DemoParams
 
 
 @pytest.fixture(scope="session")

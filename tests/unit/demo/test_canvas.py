@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.canvas import Canvas, Material, Place, Sketch
-from pipeline.demo.fields import Light
-from pipeline.demo.outlines import disc
+from pipeline.demo.canvas import Canvas, Light, Place, Sketch, SurfaceMaterial, disc
 
 GRAY = 0.5
 RED = (0.8, 0.1, 0.1)
@@ -21,7 +19,7 @@ def lay_disc(canvas: Canvas, place: Place, label: int = 7) -> None:
     """Put a red disc of the place's size on the table."""
     sketch = Sketch(canvas, place)
     sketch.piece(disc(place.radius, corners=90), RED)
-    canvas.lay(sketch, Material(), np.random.default_rng(0), label)
+    canvas.lay(sketch, SurfaceMaterial(), np.random.default_rng(0), label)
 
 
 @pytest.mark.parametrize("tilt", [1.0, 0.7])
@@ -59,7 +57,7 @@ def test_a_hole_shows_what_lies_below() -> None:
     canvas = canvas_of()
     sketch = Sketch(canvas, Place(80.0, 60.0, 30.0))
     sketch.piece((disc(30.0), disc(15.0)), RED)
-    canvas.lay(sketch, Material(), np.random.default_rng(0), 3)
+    canvas.lay(sketch, SurfaceMaterial(), np.random.default_rng(0), 3)
     assert canvas.labels[60, 80] == 0
     assert canvas.labels[60, 102] == 3
 

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.canvas import Canvas, Place, Sketch
-from pipeline.demo.categories import CATEGORIES, CATEGORY_IDS, FOODS, WITH_CHILI_PASTE, WITH_KETCHUP, Food
-from pipeline.demo.fields import Light
-from pipeline.demo.plants import row, varied
+from pipeline.demo.canvas import Canvas, Light, Place, Sketch
+from pipeline.demo.foods import CATEGORIES, CATEGORY_IDS, FOODS, WITH_CHILI_PASTE, WITH_KETCHUP, DemoFood, row, varied
 
 RADIUS = 50.0
 
 
-def helping(food: Food, seed: int) -> Sketch:
+def helping(food: DemoFood, seed: int) -> Sketch:
     """Return one painted helping in a place of radius 50."""
     canvas = Canvas(
         np.full((240, 240, 3), 0.5, np.float32), np.zeros((240, 240), np.uint8), Light.from_angles(0.0, 0.9), 1.0
@@ -34,7 +32,7 @@ def test_no_food_goes_with_both_red_sauces() -> None:
 
 
 @pytest.mark.parametrize("food", FOODS, ids=lambda food: food.name)
-def test_a_helping_fills_a_good_part_of_its_place(food: Food) -> None:
+def test_a_helping_fills_a_good_part_of_its_place(food: DemoFood) -> None:
     """Every draw covers between a quarter and twice the place's disc, and is more than one flat colour."""
     for seed in range(3):
         sketch = helping(food, seed)
@@ -44,7 +42,7 @@ def test_a_helping_fills_a_good_part_of_its_place(food: Food) -> None:
 
 
 @pytest.mark.parametrize("food", FOODS, ids=lambda food: food.name)
-def test_no_two_helpings_are_alike(food: Food) -> None:
+def test_no_two_helpings_are_alike(food: DemoFood) -> None:
     """The outline of a food is drawn anew each time, and the same draw is the same helping."""
     first, again, second = (helping(food, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.ids, again.ids)

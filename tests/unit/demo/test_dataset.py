@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from pipeline.demo.categories import CATEGORIES, CATEGORY_IDS, CHILI_PASTE, KETCHUP
 from pipeline.demo.dataset import ROOT, write_demo
-from pipeline.demo.menu import SPLITS
-from pipeline.params.data import DemoParams
+from pipeline.demo.foods import CATEGORIES, CATEGORY_IDS, CHILI_PASTE, KETCHUP, SPLITS
+from pipeline.params.stages import DemoParams
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.fields import Light, dome, fractal, noise, relief
+from pipeline.demo.canvas import Light, dome, fractal, noise, relief
 
 OVERHEAD = Light(0.0, 0.0, 1.0)
 

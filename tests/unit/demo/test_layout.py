@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.demo.camera import SUPERSAMPLING
 from pipeline.demo.dips import CLEARANCE
-from pipeline.demo.layout import lay_out, spots
+from pipeline.demo.scene import lay_out, spots
 
 TABLES = [lay_out(np.random.default_rng(seed)) for seed in range(200)]
 

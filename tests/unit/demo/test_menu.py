@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.demo.categories import CATEGORIES, CHILI_PASTE, KETCHUP, SAUCE
-from pipeline.demo.menu import COMPANIONS, ROUND, SPLITS, Menu, menu
+from pipeline.demo.foods import CATEGORIES, CHILI_PASTE, COMPANIONS, KETCHUP, ROUND, SAUCE, SPLITS, Menu, menu
 
 
 def names(each: Menu) -> list[str]:

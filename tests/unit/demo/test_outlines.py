@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.outlines import Outline, arc, blob, disc, ribbon, rod, scattered, turned
+from pipeline.demo.canvas import Outline, arc, blob, disc, ribbon, rod, scattered, turned
 
 
 def area(outline: Outline) -> float:

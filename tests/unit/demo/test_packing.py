@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rustyzipper import EncryptionMethod, detect_encryption
 
-from pipeline.demo.packing import pack_archive
-from pipeline.errors import ArchiveError
+from pipeline.demo.dataset import pack_archive
+from pipeline.runtime.errors import ArchiveError
 
 PASSWORD = "LARCdataset9947"  # noqa: S105 - printed in the authors' README
 ENCRYPTED = 0x1

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.arrays import Image
-from pipeline.demo.categories import CATEGORY_IDS, CHILI_PASTE, FOODS, KETCHUP
 from pipeline.demo.dataset import JPEG
-from pipeline.demo.menu import Menu, menu
+from pipeline.demo.foods import CATEGORY_IDS, CHILI_PASTE, FOODS, KETCHUP, Menu, menu
 from pipeline.demo.scene import Dice, render
 
 OTHER = {KETCHUP: CHILI_PASTE, CHILI_PASTE: KETCHUP}

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.demo.camera import develop
-from pipeline.demo.canvas import Canvas, Place
+from pipeline.demo.canvas import Canvas, Light, Place
 from pipeline.demo.clutter import lay_cutlery, lay_napkin, scatter_crumbs, stand_glass
 from pipeline.demo.dips import CLEARANCE, RED, VARIED, Palette, fill_dish
-from pipeline.demo.fields import Light
 from pipeline.demo.surfaces import SURFACES, Surface, table_top
 from pipeline.demo.tableware import BOWL, DEEP_PLATE, DIP_DISH, PLATE, SAUCER, Profile, serve
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.errors import EvaluationError
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.distillation import compare_students
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import (
     difference_interval,
     score_interval,

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.inference import branches_of, plain_logits, predict
 from pipeline.evaluation.metrics import confidences_of
-from pipeline.models.package import BranchName, load_run
-from pipeline.models.pixels import to_tensor
+from pipeline.evaluation.session import branches_of, plain_logits, predict
+from pipeline.models.artifact import BranchName, load_run
+from pipeline.models.device import to_tensor
+from pipeline.runtime.errors import EvaluationError
 from tests.judged_run import random_batch, write_small_run
 
 CPU = torch.device("cpu")

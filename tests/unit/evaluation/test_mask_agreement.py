@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.mask_agreement import AgreementRow, choose_shown, group_rows, measure
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.params.masks import AgreementParams

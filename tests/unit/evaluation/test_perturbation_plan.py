@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.perturbation import Permutation, Translocation
-from pipeline.evaluation.perturbation_plan import plan_entries, scale_offset, translocation
-from pipeline.params.analysis import PerturbParams
+from pipeline.evaluation.perturbation import Permutation, Translocation, plan_entries, scale_offset, translocation
+from pipeline.params.stages import PerturbParams
 
 PARAMS = PerturbParams(
     patch_size=16,

@@ -8,13 +8,18 @@ import torch
 from torch import nn
 
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.evaluation.perturbation import Permutation, Translocation, perturb_canvases
-from pipeline.evaluation.perturbation_plan import Entry, plan_entries
-from pipeline.evaluation.perturbed import BRANCHES, entry_shares, judge_perturbed, photo_pixels, view_shares
-from pipeline.models.package import BranchName, load_run
-from pipeline.models.pixels import to_tensor
+from pipeline.evaluation.perturbation import (
+    Permutation,
+    PerturbationSpec,
+    Translocation,
+    perturb_canvases,
+    plan_entries,
+)
+from pipeline.models.artifact import BranchName, load_run
+from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
-from pipeline.params.analysis import PerturbParams
+from pipeline.params.stages import PerturbParams
+from pipeline.steps.perturb import BRANCHES, entry_shares, judge_perturbed, photo_pixels, view_shares
 from tests.judged_run import PAD, SIDE, random_batch, select, write_small_run
 
 CPU = torch.device("cpu")
@@ -32,7 +37,7 @@ PARAMS = PerturbParams(
 )
 
 
-def naive(model: RveRNet, batch: SampleBatch, entry: Entry) -> np.ndarray:
+def naive(model: RveRNet, batch: SampleBatch, entry: PerturbationSpec) -> np.ndarray:
     """Perturb both views and call the whole model once."""
     roi, extra_roi = batch.roi, batch.extra_roi
     if entry.roi:
@@ -43,7 +48,7 @@ def naive(model: RveRNet, batch: SampleBatch, entry: Entry) -> np.ndarray:
         return model(to_tensor(roi), to_tensor(extra_roi)).argmax(dim=1).numpy()
 
 
-def kept(entry: Entry, batch: SampleBatch) -> np.ndarray:
+def kept(entry: PerturbationSpec, batch: SampleBatch) -> np.ndarray:
     """Return what survives one entry."""
     shares = {}
     for branch in BRANCHES:
@@ -64,7 +69,7 @@ def test_reused_features_give_what_whole_passes_give(
     batch = random_batch(24)
     entries = plan_entries(PARAMS, SIDE, branches)
     judged = judge_perturbed(model, batch, entries, pad=PAD, device=CPU)
-    for row, entry in zip(judged.predictions, (Entry(None, None, None), *entries), strict=True):
+    for row, entry in zip(judged.predictions, (PerturbationSpec(None, None, None), *entries), strict=True):
         np.testing.assert_array_equal(row, naive(model, batch, entry))
     assert len(np.unique(judged.predictions, axis=0)) > 1
 
@@ -104,7 +109,7 @@ def test_photo_pixels_are_the_rectangles() -> None:
 
 def test_a_permutation_that_fits_keeps_everything() -> None:
     """32 px are whole patches of 8; the extra-ROI's column is empty where only the ROI moves."""
-    shares = kept(Entry(Permutation(8, 0, 0), None, None), random_batch(6))
+    shares = kept(PerturbationSpec(Permutation(8, 0, 0), None, None), random_batch(6))
     np.testing.assert_array_equal(shares[:, :2], 1.0)
     assert np.isnan(shares[:, 2]).all()
 
@@ -112,7 +117,7 @@ def test_a_permutation_that_fits_keeps_everything() -> None:
 def test_a_permutation_that_overhangs_says_what_it_cuts() -> None:
     """Patches of 20 make a square of 40 for a square photo of 32: a part is cut and counted."""
     batch = select(random_batch(8), [6])
-    shares = kept(Entry(None, Permutation(20, 0, 0), None), batch)
+    shares = kept(PerturbationSpec(None, Permutation(20, 0, 0), None), batch)
     seen = perturb_canvases(
         Permutation(20, 0, 0), np.ones((1, SIDE, SIDE, 1), np.uint8), batch, branch="extra_roi", background=0
     )
@@ -122,7 +127,7 @@ def test_a_permutation_that_overhangs_says_what_it_cuts() -> None:
 def test_a_translocation_counts_photo_and_extra_roi() -> None:
     """A square photo moved half its width right keeps half; the mask takes the left, so more of the rest is lost."""
     batch = select(random_batch(8), [6])
-    shares = kept(Entry(None, Translocation(16, 0, "center"), None), batch)
+    shares = kept(PerturbationSpec(None, Translocation(16, 0, "center"), None), batch)
     rest = photo_pixels(batch)[0] & ~batch.masks[0]
     assert shares[0, 0] == 0.5
     assert np.isnan(shares[0, 1])
@@ -132,7 +137,7 @@ def test_a_translocation_counts_photo_and_extra_roi() -> None:
 def test_both_views_share_one_number_for_the_photo() -> None:
     """The mean of the two; each region has its own."""
     batch = select(random_batch(8), [6, 7])
-    entry = Entry(Permutation(20, 0, 0), Permutation(20, 0, 0), None)
+    entry = PerturbationSpec(Permutation(20, 0, 0), Permutation(20, 0, 0), None)
     alone = [kept(e, batch) for e in (entry._replace(extra_roi=None), entry._replace(roi=None))]
     both = kept(entry, batch)
     np.testing.assert_allclose(both[:, 0], (alone[0][:, 0] + alone[1][:, 0]) / 2)

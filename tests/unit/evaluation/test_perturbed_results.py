@@ -6,19 +6,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import ManifestError
-from pipeline.evaluation.perturbation import Permutation, Translocation
-from pipeline.evaluation.perturbation_plan import Entry
-from pipeline.evaluation.perturbed_results import (
+from pipeline.evaluation.perturbation import Permutation, PerturbationSpec, Translocation
+from pipeline.evaluation.perturbation_results import (
     KeptShares,
     describe_entries,
     describe_entry,
     read_perturbed,
     write_perturbed,
 )
+from pipeline.runtime.errors import ManifestError
 
-PERMUTED = Entry(Permutation(16, 7, 1), Permutation(16, 7, 1), None)
-MOVED = Entry(None, Translocation(-9, 18, "corner"), (-30, -63))
+PERMUTED = PerturbationSpec(Permutation(16, 7, 1), Permutation(16, 7, 1), None)
+MOVED = PerturbationSpec(None, Translocation(-9, 18, "corner"), (-30, -63))
 TARGETS = np.array([0, 1, 1, 2])
 PREDICTIONS = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 1, 2]])
 IDS = tuple(f"test/{i}/1" for i in range(4))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, differences, f1_intervals, mean_intervals, share_interval, wilson
+from pipeline.evaluation.bootstrap import Bootstrap, differences, f1_intervals, mean_intervals, share_interval, wilson
 from pipeline.evaluation.predictions import PredictionTable
+from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import (
     difference_interval,
     score_interval,

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.datasets.pairing import photo_id_of
-from pipeline.errors import ManifestError
+from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
+from pipeline.runtime.errors import ManifestError
 
 NAMES = ("ketchup", "crème brûlée", "rice")
 IDS = tuple(f"test/0000000{i // 2}/{i}" for i in range(5))

@@ -5,10 +5,10 @@ import statistics
 import numpy as np
 import pytest
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.evaluation.repetitions import Repetitions, compare_seeds, nothing_repeated
+from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import difference_interval, weighted_top1
 
 NAMES = ("bread", "ketchup", "chili paste")

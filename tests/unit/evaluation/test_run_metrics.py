@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation.intervals import Bootstrap, share_interval
-from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
+from pipeline.evaluation.bootstrap import Bootstrap, share_interval
+from pipeline.steps.evaluate import describe_pair, describe_run, write_tables
 
 NAMES = ("bread", "sauce, red", "ketchup", "chili paste")
 TARGETS = np.array([0, 0, 2, 2, 3, 3, 3, 1])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Interval
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.mask_agreement import compare_answers, within
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.evaluation.transfer import compare_answers, within
 from pipeline.params.masks import TransferParams
+from pipeline.runtime.errors import EvaluationError
 
 PARAMS = TransferParams(top1_margin=0.01, macro_f1_margin=0.01, seed=0)
 SAMPLES = 600

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.sample_batch import VIEW_NAMES
-from pipeline.prediction.run import Run, open_run
+from pipeline.inference.predictor import Run, open_run
 from tests.judged_run import PAD, random_batch, select, write_small_run
 from tests.training_data import write_shards_of
 

@@ -9,12 +9,12 @@ import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from pipeline.errors import ManifestError
 from pipeline.export.hub import Background, model_card, write_hub
+from pipeline.inference.predictor import open_run
+from pipeline.models.artifact import RunCard
 from pipeline.models.card import BackboneCard
-from pipeline.models.package import RunCard
-from pipeline.params.analysis import EvaluateParams
-from pipeline.prediction.run import open_run
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.errors import ManifestError
 from pipeline.steps.evaluate import evaluate
 from tests.judged_run import CATEGORIES, random_batch, write_small_run, write_small_shards
 from tests.raw_folder import noise

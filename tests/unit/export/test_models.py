@@ -9,13 +9,20 @@ import pytest
 import torch
 
 from pipeline.arrays import Logits
-from pipeline.errors import ExportError
-from pipeline.evaluation.inference import plain_logits
-from pipeline.export import onnx_file
-from pipeline.export.classifier import TOLERANCE, check_equality, random_views
-from pipeline.export.exported_program import ExportedProgram, write_exported_program
-from pipeline.export.onnx_file import OPSET, OnnxFile, write_onnx
-from pipeline.prediction.run import Run, open_run
+from pipeline.evaluation.session import plain_logits
+from pipeline.export import models as onnx_file
+from pipeline.export.models import (
+    OPSET,
+    TOLERANCE,
+    ExportedProgram,
+    OnnxFile,
+    check_equality,
+    random_views,
+    write_exported_program,
+    write_onnx,
+)
+from pipeline.inference.predictor import Run, open_run
+from pipeline.runtime.errors import ExportError
 from tests.judged_run import random_batch, write_small_run
 
 Writer = Callable[[Run, Path], float]

@@ -11,10 +11,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline.datasets.shards import Shards
-from pipeline.errors import ExportError
-from pipeline.export.folders import write_folders
-from pipeline.export.labels import folder_names
-from pipeline.export.picture_tables import size_category, write_picture_tables
+from pipeline.export.datasets import folder_names, size_category, write_folders, write_picture_tables
+from pipeline.runtime.errors import ExportError
 from tests.judged_run import CATEGORIES
 
 

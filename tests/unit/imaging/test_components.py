@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.imaging.components import Region, region_of, regions_by_value
+from pipeline.imaging.components import LabelledRegion, region_of, regions_by_value
 
 
 def random_labels(seed: int) -> np.ndarray:
@@ -58,19 +58,19 @@ def test_parts_are_counted_as_by_flooding(seed: int) -> None:
 
 def test_diagonal_neighbours_are_one_part() -> None:
     """Parts are 8-connected."""
-    assert region_of(np.eye(4, dtype=bool)) == Region(area=4, x0=0, y0=0, x1=3, y1=3, components=1)
+    assert region_of(np.eye(4, dtype=bool)) == LabelledRegion(area=4, x0=0, y0=0, x1=3, y1=3, components=1)
 
 
 def test_a_mask_of_everything_is_one_part() -> None:
     """A mask without any background is counted right."""
-    assert region_of(np.ones((3, 5), bool)) == Region(area=15, x0=0, y0=0, x1=4, y1=2, components=1)
+    assert region_of(np.ones((3, 5), bool)) == LabelledRegion(area=15, x0=0, y0=0, x1=4, y1=2, components=1)
 
 
 def test_a_single_pixel_is_its_own_box() -> None:
     """The smallest mask, at the largest id, beside background only."""
     labels = np.zeros((6, 9), np.uint8)
     labels[4, 7] = 255
-    assert regions_by_value(labels) == {255: Region(area=1, x0=7, y0=4, x1=7, y1=4, components=1)}
+    assert regions_by_value(labels) == {255: LabelledRegion(area=1, x0=7, y0=4, x1=7, y1=4, components=1)}
 
 
 def test_background_alone_has_no_region() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.imaging.contact_sheet import GAP, LINE, TINT, SheetRow, contact_sheet, edge, overlay
+from pipeline.imaging.drawing import GAP, LINE, TINT, SheetRow, contact_sheet, edge, overlay
 
 TILE = 32
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image as Pillow
 from PIL import features
 
-from pipeline.errors import MachineError, PhotoError, SeveralFoodsError
 from pipeline.imaging import decode
 from pipeline.imaging.decode import ORIENTATION_TAG, photo_size, read_binary_mask, read_label_map, read_photo
+from pipeline.runtime.errors import MachineError, PhotoError, SeveralFoodsError
 
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.imaging.mask_comparison import boundary_iou, compare_masks, iou, rim
+from pipeline.imaging.components import boundary_iou, compare_masks, iou, rim
 from tests.strategies import image_and_mask
 
 

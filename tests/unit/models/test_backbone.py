@@ -8,16 +8,10 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.errors import ModelError
-from pipeline.models.backbone import (
-    Branch,
-    architecture_options,
-    build_backbone,
-    check_timm_id,
-    create_timm_model,
-)
+from pipeline.models.backbone import Branch, architecture_options, build_backbone, check_timm_id, create_timm_model
 from pipeline.models.card import BackboneCard
 from pipeline.params.model import TrainParams
+from pipeline.runtime.errors import ModelError
 from tests.judged_run import TRAIN, backbone_card
 
 DEMO = ("demo_mobilenetv2", "demo_vit", "demo_mixer", "demo_deit", "demo_deit_distilled")

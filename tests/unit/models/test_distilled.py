@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.models.artifact import build_run, load_run, save_run
 from pipeline.models.backbone import Branch, build_backbone
-from pipeline.models.package import build_run, load_run, save_run
 from tests.judged_run import TRAIN, backbone_card, run_card
 
 RELEASED = TRAIN.model_copy(update={"deit_distilled_head": "released", "normalize": "none", "features": "logits"})

@@ -7,8 +7,8 @@ import huggingface_hub.file_download
 import pytest
 from huggingface_hub import constants
 
-from pipeline.errors import WeightsError
-from pipeline.models.hub import fetch_from_hub
+from pipeline.models.pretrained import fetch_from_hub
+from pipeline.runtime.errors import WeightsError
 from tests.hub_stand_in import COMMIT, REPOSITORY, Hub, serving_hub
 
 TIMM_ID = "test_vit.r160_in1k"

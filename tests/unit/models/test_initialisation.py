@@ -7,10 +7,9 @@ import torchvision
 from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
-from pipeline.errors import ModelError
-from pipeline.models.backbone import build_backbone
-from pipeline.models.initialisation import check_torchvision_draws, draw_as_torchvision
+from pipeline.models.backbone import build_backbone, check_torchvision_draws, draw_as_torchvision
 from pipeline.models.state_dicts import with_timm_names
+from pipeline.runtime.errors import ModelError
 from tests.judged_run import TRAIN, backbone_card
 
 LOGITS = TRAIN.model_copy(update={"features": "logits"})

@@ -6,10 +6,10 @@ from scipy.stats import kstest, uniform
 from torch import nn
 from torch.nn import functional
 
-from pipeline.errors import ModelError
+from pipeline.models.artifact import BranchName, build_run
 from pipeline.models.backbone import Branch
-from pipeline.models.package import BranchName, build_run
 from pipeline.models.rvernet import RveRNet, join_branches
+from pipeline.runtime.errors import ModelError
 from tests.judged_run import SIDE, run_card
 
 

@@ -8,8 +8,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pipeline.models.package import RunPlan, build_run, load_run, save_run
-from pipeline.models.run_folder import RUN_CARD
+from pipeline.models.artifact import RunConfig, build_run, load_run, save_run
+from pipeline.models.card import RUN_CARD
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.study import Study, load_study
 from pipeline.steps.weights import describe_backbone
@@ -69,8 +69,8 @@ def network(study: Study, pairing: str, **changes: object) -> RveRNet:
         if params.timm is not None:
             card = describe_backbone(name, params.timm, params.options)
             cards[branch] = card.model_copy(update={"init": params.init, "layer_norm_eps": params.layer_norm_eps})
-    plan = RunPlan.model_validate(
-        {name: getattr(run_card(("roi",)), name) for name in RunPlan.model_fields}
+    plan = RunConfig.model_validate(
+        {name: getattr(run_card(("roi",)), name) for name in RunConfig.model_fields}
         | {
             "run": f"{pairing}-all", "roi": roi, "extra_roi": extra_roi, "backbones": cards, "image_size": 224,
             "class_names": tuple(map(str, range(105))), "train": study.train.model_copy(update=changes),

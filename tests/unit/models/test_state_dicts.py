@@ -11,8 +11,8 @@ import timm
 import torch
 import torchvision
 
-from pipeline.errors import WeightsError
 from pipeline.models.state_dicts import differences, from_torchvision, read_tensors, with_timm_names
+from pipeline.runtime.errors import WeightsError
 
 
 class Bomb:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.errors import ModelError
+from pipeline.models.artifact import build_run
 from pipeline.models.backbone import create_timm_model
-from pipeline.models.package import build_run
-from pipeline.models.student import build_student, check_student, split_heads
+from pipeline.models.rvernet import build_student, check_student, split_heads
+from pipeline.runtime.errors import ModelError
 from tests.judged_run import SIDE, TRAIN, backbone_card
 from tests.lessons import CLASSES, make_student, student_card, student_plan
 

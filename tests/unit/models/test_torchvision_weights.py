@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.errors import WeightsError
-from pipeline.models.torchvision_weights import is_official, official_file
+from pipeline.models.pretrained import is_official, official_file
+from pipeline.runtime.errors import WeightsError
 
 BASE = "https://download.pytorch.org/models"
 

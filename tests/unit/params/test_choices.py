@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.errors import ParamsError
-from pipeline.params.choices import RECIPES, among, check_choices, choose
-from pipeline.params.study import load_study
+from pipeline.params.study import RECIPES, among, check_choices, choose, load_study
+from pipeline.runtime.errors import ParamsError
 from tests.unit.params.test_study import edited
 
 DATASETS = ("demo", "foodseg103")

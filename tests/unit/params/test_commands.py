@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params.commands import dvc_command
+from pipeline.params.base import dvc_command
 
 
 @pytest.mark.parametrize(

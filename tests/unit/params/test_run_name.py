@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ParamsError
 from pipeline.params.run_name import RunName
+from pipeline.runtime.errors import ParamsError
 
 names = st.from_regex(r"[a-z0-9_]+", fullmatch=True)
 

@@ -7,10 +7,10 @@ from typing import Any, get_args, get_origin
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.errors import ParamsError
 from pipeline.params.base import Section
 from pipeline.params.runtime import load_runtime
 from pipeline.params.study import Study, load_study
+from pipeline.runtime.errors import ParamsError
 
 
 def edited(root: Path, folder: Path, **changes: object) -> Path:

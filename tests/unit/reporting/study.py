@@ -7,21 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.samples import Sample
+from pipeline.datasets.index import Sample
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import CONVENTIONS
-from pipeline.evaluation.perturbation import Branch
-from pipeline.evaluation.perturbation_plan import plan_entries
-from pipeline.evaluation.perturbed_results import KeptShares, describe_entries, write_perturbed
+from pipeline.evaluation.perturbation import Branch, plan_entries
+from pipeline.evaluation.perturbation_results import KeptShares, describe_entries, write_perturbed
 from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
-from pipeline.evaluation.run_metrics import describe_pair, describe_run, write_tables
-from pipeline.manifest import MANIFEST, sha256_of
-from pipeline.params.analysis import PerturbParams
-from pipeline.params.data import IndexParams, PairParams, SegmentParams
 from pipeline.params.model import TrainParams
+from pipeline.params.stages import IndexParams, PairParams, PerturbParams, SegmentParams
 from pipeline.reporting.grid import ABSENT, GridRun, runs_with
 from pipeline.reporting.results import Epoch
+from pipeline.runtime.manifest import MANIFEST, sha256_of
 from pipeline.steps.configure import configure
+from pipeline.steps.evaluate import describe_pair, describe_run, write_tables
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.intervals import Bootstrap, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, share_interval
 from pipeline.evaluation.metrics import Predictions
-from pipeline.evaluation.perturbation_plan import PerturbationKey
+from pipeline.evaluation.perturbation import PerturbationKey
 from pipeline.reporting.estimates import estimate, samples_of
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.source import Key, Measure, PairCell
+from pipeline.reporting.paper.published import Key, Measure, PairCell
 from pipeline.reporting.run_files import Evidence, PerturbedPredictions
+from pipeline.runtime.errors import EvaluationError
 
 FEW = Bootstrap(seed=0, resamples=300)
 RUN, OTHER = GridRun.parse("vit+vit-all"), GridRun.parse("deit+deit-all")

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from pipeline.errors import ParamsError
 from pipeline.reporting.grid import KINDS, PAPER_RUNS, GridRun, runs_with
+from pipeline.runtime.errors import ParamsError
 
 
 def test_the_paper_has_twenty_runs_of_four_kinds() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.evaluation.intervals import Bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.reporting.grid import PAPER_RUNS, GridRun
 from pipeline.reporting.headline import Comparison, agreement, compare, pairings, tally_text, verdict
 

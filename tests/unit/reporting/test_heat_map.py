@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.reporting.heat_map import STEPS, heat_map
+from pipeline.reporting.error_analysis import STEPS, heat_map
 from pipeline.reporting.results import ClassScore
 
 

@@ -6,20 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.reporting.error_charts import confusion_chart
-from pipeline.reporting.judgement import Judgement, judge
-from pipeline.reporting.seriation import seriate
+from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, confusion_chart, seriate
 
 NAMES = ("egg", "ketchup", "<rice>")
 
 
-def judged(temperature: float = 1.0) -> Judgement:
+def judged(temperature: float = 1.0) -> ErrorAnalysis:
     """Judge five samples: ketchup is taken for egg twice, rice for ketchup once."""
     targets, answers = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 0, 2, 1])
     logits = np.where(np.eye(3)[answers] > 0, 2.0, 0.0).astype(np.float32)
     ids = tuple(f"test/a/{row}" for row in range(5))
     table = PredictionTable(NAMES, ids, ("test/a",) * 5, targets, answers, logits)
-    return judge(table, temperature=temperature, bins=4, limit=5)
+    return analyse_errors(table, temperature=temperature, bins=4, limit=5)
 
 
 def test_confused_pairs_come_largest_first() -> None:

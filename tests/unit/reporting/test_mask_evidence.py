@@ -8,17 +8,23 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, Estimate, ShownSample
-from pipeline.evaluation.transfer import RunTransfer, TransferSummary
-from pipeline.reporting.mask_evidence import MaskEvidence, read_mask_evidence
+from pipeline.evaluation.mask_agreement import (
+    AgreementGroup,
+    AgreementSummary,
+    PhotoMean,
+    RunTransfer,
+    ShownSample,
+    TransferSummary,
+)
+from pipeline.reporting.mask_comparison import MaskEvidence, read_mask_evidence
 from pipeline.reporting.page import chance, percent, points, score
 
-HALF = Estimate(value=0.5, low=0.4, high=0.6)
+HALF = PhotoMean(value=0.5, low=0.4, high=0.6)
 
 
 def group(by: str, name: str, value: float) -> AgreementGroup:
     """Return a group of ten samples."""
-    mean = Estimate(value=value, low=value, high=value)
+    mean = PhotoMean(value=value, low=value, high=value)
     return AgreementGroup(by=by, name=name, samples=10, median_iou=0.5, iou=mean, boundary_iou=HALF, seen_iou=HALF)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ManifestError
 from pipeline.reporting.results import PerturbationMetrics, read_class_scores, read_history, read_record
+from pipeline.runtime.errors import ManifestError
 
 HEADER = "epoch,learning_rate,train_loss,train_top1,test_loss,test_top1,test_macro_f1,test_ambiguous_f1\n"
 

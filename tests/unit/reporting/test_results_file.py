@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.reporting.paper.source import read_paper
+from pipeline.reporting.paper.published import read_paper
 from tests.unit.reporting.study import VARIANT, StudyFolder, build_study
 from tests.unit.steps.test_report import write
 

@@ -2,11 +2,10 @@
 
 import pytest
 
-from pipeline.evaluation.perturbation import Branch
-from pipeline.evaluation.perturbation_plan import PerturbationKey, plan_entries
-from pipeline.evaluation.perturbed_results import describe_entry
-from pipeline.params.analysis import PerturbParams
-from pipeline.reporting.paper.source import read_paper
+from pipeline.evaluation.perturbation import Branch, PerturbationKey, plan_entries
+from pipeline.evaluation.perturbation_results import describe_entry
+from pipeline.params.stages import PerturbParams
+from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import PerturbationEntry
 from pipeline.reporting.run_files import deviation_of
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from pipeline.reporting.sample_cards import answer, sample_card
-from pipeline.reporting.sample_choice import Views
+from pipeline.reporting.samples import SampleViews, answer, sample_card
 from tests.raw_folder import noise
 from tests.unit.reporting.study import make_sample
 
@@ -12,7 +11,7 @@ def test_a_card_shows_photo_mask_and_both_cut_outs() -> None:
     """In that order, with alternative texts that name the food; the share counts the photo's pixels alone."""
     mask = np.zeros((16, 16), bool)
     mask[4:8, :8] = True
-    views = Views((4, 0, 8, 16), mask, noise(16, 16, 1), noise(16, 16, 2))
+    views = SampleViews((4, 0, 8, 16), mask, noise(16, 16, 1), noise(16, 16, 2))
     card = sample_card(make_sample(category="ketchup"), noise(24, 48, 0), views, ["ketchup", "chili paste"])
     assert [title for title, _ in card.pictures] == ["photo", "mask", "ROI", "extra-ROI"]
     assert all("ketchup" in shown.description for _, shown in card.pictures[1:])

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.datasets.samples import Sample
-from pipeline.reporting.sample_choice import choose_ids, choose_samples, pick_views
+from pipeline.reporting.samples import choose_ids, choose_samples, pick_views
 from tests.unit.reporting.study import make_sample
 
 SAMPLE = make_sample()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.settings_view import flatten, place_name, read_settings
+from pipeline.reporting.page import flatten, place_name, read_settings
 
 
 def test_nested_settings_get_dotted_keys() -> None:

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.evaluation.intervals import Interval
+from pipeline.evaluation.bootstrap import Interval
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.source import Key, Measure, read_paper
-from pipeline.reporting.paper_tables import NO_PAIR, NOT_RUN, ReportTable, fill, keys_of
-from pipeline.reporting.table_files import as_latex, as_markdown, cell_text, write_tables
+from pipeline.reporting.paper.published import Key, Measure, read_paper
+from pipeline.reporting.tables import (
+    NO_PAIR,
+    NOT_RUN,
+    ReportTable,
+    as_latex,
+    as_markdown,
+    cell_text,
+    fill,
+    keys_of,
+    write_tables,
+)
 
 PAPER = read_paper()
 MADE = GridRun.parse("mobilenetv2+none-all")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import EmptyMaskError
-from pipeline.segmentation.annotation import annotated_mask
+from pipeline.runtime.errors import EmptyMaskError
+from pipeline.segmentation.source import annotated_mask
 
 LABELS = np.array([[0, 1, 2], [2, 2, 255]], np.uint8)
 

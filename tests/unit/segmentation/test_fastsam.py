@@ -17,10 +17,9 @@ if importlib.util.find_spec("ultralytics") is None:  # importing it here would b
 import torch
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import PhotoError, WeightsError
 from pipeline.imaging.decode import ORIENTATION_TAG, read_photo
-from pipeline.segmentation.fastsam import FastSam
-from pipeline.segmentation.fastsam_weights import load_fastsam, write_random
+from pipeline.runtime.errors import PhotoError, WeightsError
+from pipeline.segmentation.fastsam import FastSam, load_fastsam, write_random
 from pipeline.segmentation.source import MaskSource
 from tests.mask_sources import FASTSAM_DECODING, crafted, scene, tiny_fastsam
 

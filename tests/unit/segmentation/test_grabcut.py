@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import DatasetError
+from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.grabcut import GrabCut
 
 

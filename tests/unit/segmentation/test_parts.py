@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.params.masks import PromptParams
-from pipeline.segmentation.parts import deepest_pixel, parts_of, prompts_of
+from pipeline.segmentation.prompted import deepest_pixel, parts_of, prompts_of
 from tests.strategies import image_and_mask
 
 PARAMS = PromptParams(kind="box_point", min_area=0, min_share=0.0, max_parts=16, jitter=0.0, seed=0)

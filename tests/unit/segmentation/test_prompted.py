@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.arrays import Image
 from pipeline.datasets.prompts import Prompt, prompts_json
-from pipeline.errors import DatasetError
+from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.prompted import prompted_mask
-from pipeline.segmentation.source import Answer, box_mask, load_prompts
+from pipeline.segmentation.source import MaskPrediction, box_mask, load_prompts
 
 PHOTO = np.zeros((6, 8, 3), np.uint8)
 PROMPTS = (Prompt("box", (1.0, 1.0, 2.0, 3.0)), Prompt("point", (5.0, 0.0)))
@@ -24,11 +24,11 @@ class Echo:
         """Find everything or nothing."""
         self.finds = finds
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[Answer]:
+    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Answer 0.5, 1.0, 1.5, ... or 0."""
         height, width = photo.shape[:2]
         masks = [box_mask(prompt, height=height, width=width) & self.finds for prompt in prompts]
-        return [Answer(mask, self.finds * number / 2) for number, mask in enumerate(masks, start=1)]
+        return [MaskPrediction(mask, self.finds * number / 2) for number, mask in enumerate(masks, start=1)]
 
 
 def test_answers_are_united() -> None:
@@ -50,11 +50,11 @@ class OnePixel:
 
     name = "pixel"
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[Answer]:
+    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return a pixel a prompt."""
         height, width = photo.shape[:2]
         corners = [Prompt("point", prompt.bounds()[:2]) for prompt in prompts]
-        return [Answer(box_mask(corner, height=height, width=width), 0.9) for corner in corners]
+        return [MaskPrediction(box_mask(corner, height=height, width=width), 0.9) for corner in corners]
 
 
 def test_next_to_nothing_of_a_box_is_nothing() -> None:

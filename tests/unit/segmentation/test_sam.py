@@ -10,9 +10,8 @@ from segment_anything import SamPredictor
 from segment_anything.modeling.image_encoder import Attention
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.segmentation.fused_attention import FusedAttention, attend_in_product, attend_with_bias
-from pipeline.segmentation.sam import Sam
-from pipeline.segmentation.source import Answer, MaskSource
+from pipeline.segmentation.sam import FusedAttention, Sam, attend_in_product, attend_with_bias
+from pipeline.segmentation.source import MaskPrediction, MaskSource
 from tests.mask_sources import SAM_DECODING, scene, tiny_sam
 
 PROMPTS = [
@@ -36,7 +35,7 @@ def opened(weights: Path, *, chunk: int = 16) -> Sam:
     return Sam(weights, architecture="tiny", device="cpu", decoding=decoding)
 
 
-def differing_pixels(one: list[Answer], other: list[Answer]) -> int:
+def differing_pixels(one: list[MaskPrediction], other: list[MaskPrediction]) -> int:
     """Return the most pixels by which a mask differs from its counterpart."""
     return max(int((a.mask ^ b.mask).sum()) for a, b in zip(one, other, strict=True))
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import WeightsError
-from pipeline.segmentation.sam_architecture import ARCHITECTURES, build_sam
-from pipeline.segmentation.sam_weights import load_sam, random_tensors, write_sam
+from pipeline.runtime.errors import WeightsError
+from pipeline.segmentation.sam import ARCHITECTURES, build_sam, load_sam, random_tensors, write_sam
 from tests.mask_sources import crafted
 
 

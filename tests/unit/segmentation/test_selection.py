@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.segmentation.selection import Candidates, box_ious, choose
+from pipeline.segmentation.fastsam import Candidates, box_ious, choose
 
 
 def square(left: int, top: int, side: int) -> np.ndarray:

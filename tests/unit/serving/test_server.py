@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from pipeline.errors import ParamsError
-from pipeline.prediction.run import open_run
+from pipeline.inference.predictor import open_run
+from pipeline.runtime.errors import ParamsError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.serving import app
 from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
-from pipeline.serving.desk import Desk
-from pipeline.serving.samples import DIPS, SamplePhoto, drawn_samples, samples_from
+from pipeline.serving.handlers import DIPS, PageController, SamplePhoto, drawn_samples, samples_from
 from pipeline.serving.server import address, serve
 from tests.judged_run import write_small_run
 from tests.meal import write_meal
@@ -23,13 +22,13 @@ from tests.served_page import png
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> PageController:
     """Return a desk with one run."""
     run = write_small_run(tmp_path_factory.mktemp("desk") / "run", ("roi",))
-    return Desk((open_run(run, device="cpu"),), GrabCut(), (SamplePhoto("noise", noise(20, 30, 0), None),))
+    return PageController((open_run(run, device="cpu"),), GrabCut(), (SamplePhoto("noise", noise(20, 30, 0), None),))
 
 
-def test_the_browser_is_told_to_ask_nobody_else(desk: Desk) -> None:
+def test_the_browser_is_told_to_ask_nobody_else(desk: PageController) -> None:
     """Every answer forbids other hosts, and scripts and styles within the document."""
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         for path in ("/", "/page.js", "/page.css", "/samples/0/image.webp", "/docs"):
@@ -39,14 +38,14 @@ def test_the_browser_is_told_to_ask_nobody_else(desk: Desk) -> None:
         assert "<script>" not in client.get("/").text
 
 
-def test_names_of_files_and_categories_are_text(desk: Desk) -> None:
+def test_names_of_files_and_categories_are_text(desk: PageController) -> None:
     """A caption that looks like markup does nothing."""
     sample = SamplePhoto("<script>alert(1)</script>", noise(20, 30, 0), None)
     with TestClient(make_app(replace(desk, samples=(sample,)), "127.0.0.1"), base_url="http://127.0.0.1") as client:
         assert "&lt;script&gt;alert(1)" in client.get("/").text
 
 
-def test_a_page_for_this_computer_answers_to_its_names_only(desk: Desk) -> None:
+def test_a_page_for_this_computer_answers_to_its_names_only(desk: PageController) -> None:
     """Another name that points here, as DNS rebinding makes one, is refused."""
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
@@ -54,7 +53,7 @@ def test_a_page_for_this_computer_answers_to_its_names_only(desk: Desk) -> None:
             assert client.get("/", headers={"host": name}).status_code == 200
 
 
-def test_a_link_to_the_page_opens_it_and_nothing_else(desk: Desk) -> None:
+def test_a_link_to_the_page_opens_it_and_nothing_else(desk: PageController) -> None:
     """A person may follow a link from elsewhere; what the page is made of is for itself."""
     followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
@@ -63,7 +62,7 @@ def test_a_link_to_the_page_opens_it_and_nothing_else(desk: Desk) -> None:
         assert client.post("/samples", json={"number": 0}, headers=followed).status_code == 403
 
 
-def test_too_much_work_is_refused_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_work_is_refused_at_once(desk: PageController, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where too many wait, or too much is on its way."""
     body = {"content": png(9, 9), "headers": {"content-type": "application/octet-stream"}}
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
@@ -78,7 +77,7 @@ def test_too_much_work_is_refused_at_once(desk: Desk, monkeypatch: pytest.Monkey
 
 
 def test_a_mistake_of_the_page_is_one_line_for_the_visitor(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    desk: PageController, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its author finds the rest in the terminal; want of memory is not a mistake."""
     failures = iter((ZeroDivisionError("a secret"), MemoryError()))
@@ -86,7 +85,7 @@ def test_a_mistake_of_the_page_is_one_line_for_the_visitor(
     def fail(*_: object) -> None:
         raise next(failures)
 
-    monkeypatch.setattr(Desk, "take_sample", fail)
+    monkeypatch.setattr(PageController, "take_sample", fail)
     with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         failed = client.post("/samples", json={"number": 0})
         assert failed.status_code == 500
@@ -105,7 +104,7 @@ def test_loopback_is_told_from_the_rest(host: str, near: bool) -> None:
     assert is_loopback(host) is near
 
 
-def test_a_port_that_is_taken_is_named(desk: Desk) -> None:
+def test_a_port_that_is_taken_is_named(desk: PageController) -> None:
     """Before the page is built."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

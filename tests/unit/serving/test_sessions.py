@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.serving import sessions as module
-from pipeline.serving.sessions import SessionGoneError, SessionStore
-from pipeline.serving.sitting import start
+from pipeline.serving import session as module
+from pipeline.serving.session import SessionGoneError, SessionStore, start
 
 SMALL = start(np.zeros((10, 20, 3), np.uint8))
 

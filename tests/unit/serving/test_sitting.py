@@ -9,23 +9,23 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.imaging.decode import read_label_map, read_photo
-from pipeline.prediction.run import Run, open_run
+from pipeline.inference.predictor import Run, open_run
+from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.serving import sitting as module
-from pipeline.serving import words
+from pipeline.serving import captions as words
+from pipeline.serving import session as module
 from pipeline.serving.page import static_files
-from pipeline.serving.sitting import (
-    Sitting,
+from pipeline.serving.session import (
+    MarkedPhoto,
     box_between,
     corner_or_box,
     draw,
     explain,
     judge,
+    load_upload,
     mark,
     paint,
-    sit_down,
     start,
 )
 from tests.judged_run import write_small_run
@@ -192,7 +192,7 @@ def test_heat_has_a_picture_for_every_branch(meal: Meal, runs: tuple[Run, Run]) 
     assert [found.picture.shape for _, found in explained.heat] == [(320, 320, 3)] * 3
     assert words.warmth(explained.heat).count("ROI") == 3
 
-    def is_forgotten(after: Sitting) -> bool:
+    def is_forgotten(after: MarkedPhoto) -> bool:
         return after.heat == after.verdicts == ()
 
     assert is_forgotten(mark(explained, box, GrabCut()))
@@ -207,11 +207,11 @@ def test_uploads_are_decoded_as_everywhere_and_bounded(monkeypatch: pytest.Monke
     exif[0x0112] = 6
     turned = io.BytesIO()
     photo.save(turned, "JPEG", exif=exif)
-    assert sit_down(turned.getvalue()).photo.shape == (20, 10, 3)
+    assert load_upload(turned.getvalue()).photo.shape == (20, 10, 3)
     with pytest.raises(PhotoError, match="^This file cannot be used: a web page"):
-        sit_down(b"<html>")
+        load_upload(b"<html>")
     with pytest.raises(PhotoError, match="^This file cannot be used: an empty file"):
-        sit_down(b"")
+        load_upload(b"")
     monkeypatch.setattr(module, "MOST_PIXELS", 199)
     with pytest.raises(PhotoError, match="^This file cannot be used: 20 x 10 is more than 199 pixels"):
-        sit_down(png(10, 20))
+        load_upload(png(10, 20))

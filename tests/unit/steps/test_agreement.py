@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets.index import read_samples
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, Masks, StoredMask, write_mask_file
-from pipeline.datasets.samples import read_samples
-from pipeline.errors import ManifestError
 from pipeline.evaluation.mask_agreement import AgreementSummary
-from pipeline.manifest import FileEntry, sha256_of, write_manifest
-from pipeline.params.data import IndexParams, SegmentParams
 from pipeline.params.masks import AgreementParams
-from pipeline.segmentation.card import MaskWeightsCard, write_card
+from pipeline.params.stages import IndexParams, SegmentParams
+from pipeline.runtime.errors import ManifestError
+from pipeline.runtime.manifest import FileEntry, sha256_of, write_manifest
+from pipeline.segmentation.weights import MaskWeightsCard, write_card
 from pipeline.steps.agreement import compare_source
 from pipeline.steps.index import build_index
 from pipeline.steps.segment import write_masks

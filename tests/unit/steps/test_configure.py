@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ParamsError
 from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams, TrainParams
+from pipeline.runtime.errors import ParamsError
 from pipeline.steps.configure import configure
 from tests.raw_folder import RawFolder, labels_of
 from tests.unit.params.test_study import edited

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from pipeline.api import load_run as load_public
-from pipeline.errors import ModelError
 from pipeline.evaluation.distillation import DistillationSummary
-from pipeline.evaluation.inference import plain_logits
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.models.package import load_run
+from pipeline.evaluation.session import plain_logits
+from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.params.variation import DistillParams
+from pipeline.params.stages import DistillParams
+from pipeline.runtime.errors import ModelError
 from pipeline.steps.distill import distill
 from pipeline.steps.train import train
 from tests.judged_run import TRAIN, random_batch
@@ -112,7 +112,7 @@ def test_an_interrupted_lesson_ends_in_the_same_bytes(
         if next(calls, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"pipeline.training.watch.Watch.{kill}", die)
+    monkeypatch.setattr(f"pipeline.training.callbacks.Watch.{kill}", die)
     with pytest.raises(KeyboardInterrupt):
         distill_in(workplace, "killed", recipe)
     monkeypatch.undo()

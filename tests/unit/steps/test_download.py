@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ArchiveError, DatasetError, ParamsError, SourceError
-from pipeline.params.data import DemoParams, DownloadParams
+from pipeline.params.stages import DemoParams, DownloadParams
+from pipeline.runtime.errors import ArchiveError, DatasetError, ParamsError, SourceError
 from pipeline.steps.download import download
 from tests.raw_folder import OFFICIAL
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import EvaluationError
-from pipeline.evaluation.inference import plain_logits
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.models.package import BranchName, load_run, save_run
-from pipeline.params.analysis import EvaluateParams
+from pipeline.evaluation.session import plain_logits
+from pipeline.models.artifact import BranchName, load_run, save_run
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.errors import EvaluationError
 from pipeline.steps.evaluate import evaluate
 from tests.judged_run import CATEGORIES, random_batch, run_stage_in, select, write_small_run, write_small_shards
 

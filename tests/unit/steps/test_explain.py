@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.evaluation.heat_maps import FILE, read_heat_maps
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.explanation.heat_maps import FILE, read_heat_maps
-from pipeline.models.package import BranchName
-from pipeline.params.analysis import EvaluateParams, ExplainParams
+from pipeline.models.artifact import BranchName
+from pipeline.params.stages import EvaluateParams, ExplainParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.explain import explain
 from tests.judged_run import write_small_run

@@ -12,14 +12,14 @@ from markupsafe import escape
 from PIL import Image as Pillow
 
 from pipeline.datasets.shards import Shards
-from pipeline.explanation.heat_maps import FILE, HeatMap, write_heat_maps
+from pipeline.evaluation.heat_maps import FILE, HeatMap, write_heat_maps
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
 from pipeline.reporting.figures.style import DPI, WIDTH, PaperFigure
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.run_files import RunFiles
-from pipeline.reporting.summary import Summary
-from pipeline.steps.figures import Sources, draw_figures, write_figures
+from pipeline.reporting.summary import StudySummary
+from pipeline.steps.report import Sources, draw_figures, write_figures
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import AMBIGUOUS, VARIANT, StudyFolder, build_study
 
@@ -64,9 +64,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
 
 
 @pytest.fixture(scope="module")
-def summary(study: StudyFolder) -> Summary:
+def summary(study: StudyFolder) -> StudySummary:
     """Return the results of all runs."""
-    return Summary.model_validate_json((study.results / "summary.json").read_bytes())
+    return StudySummary.model_validate_json((study.results / "summary.json").read_bytes())
 
 
 def sources(study: StudyFolder) -> Sources:
@@ -78,7 +78,7 @@ def sources(study: StudyFolder) -> Sources:
 
 
 @pytest.fixture(scope="module")
-def figures(study: StudyFolder, summary: Summary) -> tuple[PaperFigure, ...]:
+def figures(study: StudyFolder, summary: StudySummary) -> tuple[PaperFigure, ...]:
     """Return all figures."""
     return draw_figures(summary, sources(study), ambiguous=AMBIGUOUS, seed=0)
 
@@ -103,7 +103,7 @@ def test_svg_and_png_are_for_print_and_refer_to_nothing_outside(figures: tuple[P
 
 
 def test_the_same_study_gives_the_same_bytes(
-    study: StudyFolder, summary: Summary, figures: tuple[PaperFigure, ...], tmp_path: Path
+    study: StudyFolder, summary: StudySummary, figures: tuple[PaperFigure, ...], tmp_path: Path
 ) -> None:
     """Drawn again, and written."""
     again = draw_figures(summary, sources(study), ambiguous=AMBIGUOUS, seed=0)
@@ -135,7 +135,7 @@ def test_the_counts_of_a_disagreement_are_those_of_the_predictions(
         ]
 
 
-def test_a_study_of_few_runs_gets_the_figures_they_allow(study: StudyFolder, summary: Summary) -> None:
+def test_a_study_of_few_runs_gets_the_figures_they_allow(study: StudyFolder, summary: StudySummary) -> None:
     """No run, no figure; one run without perturbations still has its bars, epochs and heat."""
     alone = summary.runs["mixer+none-all"].model_copy(update={"permutations": (), "translocations": ()})
     few = summary.model_copy(update={"runs": {"mixer+none-all": alone}, "variant": "mixer+none-all"})
@@ -145,7 +145,7 @@ def test_a_study_of_few_runs_gets_the_figures_they_allow(study: StudyFolder, sum
     assert draw_figures(none, replace(sources(study)), ambiguous=AMBIGUOUS, seed=0) == ()
 
 
-def test_a_data_set_without_the_pair_gets_figures_too(study: StudyFolder, summary: Summary) -> None:
+def test_a_data_set_without_the_pair_gets_figures_too(study: StudyFolder, summary: StudySummary) -> None:
     """Figure 5 then compares on the whole split."""
     drawn = draw_figures(summary, sources(study), ambiguous=(), seed=0)
     assert [figure.name for figure in drawn] == FIGURES

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from pipeline.acquisition.archive import use_native_decryption
+from pipeline.datasets.index import Sample, read_categories, read_samples
+from pipeline.datasets.index_summary import IndexSummary
 from pipeline.datasets.problems import ProblemKind
-from pipeline.datasets.samples import Sample, read_categories, read_samples
-from pipeline.datasets.summary import Summary
-from pipeline.errors import DatasetError, MachineError
-from pipeline.params.data import IndexParams
 from pipeline.params.model import ClassSetParams
+from pipeline.params.stages import IndexParams
+from pipeline.runtime.errors import DatasetError, MachineError
 from pipeline.steps.index import build_index
 from tests.raw_folder import RawFolder, labels_of, noise, save
 
@@ -28,12 +28,12 @@ FAIL = IndexParams(on_error="fail", tiny_area=15)
 
 def indexed(
     raw: RawFolder, params: IndexParams = FAIL, *, name: str = "index", workers: int = 1
-) -> tuple[list[Sample], Summary]:
+) -> tuple[list[Sample], IndexSummary]:
     """Run the stage beside the data set; return both of its files."""
     index = raw.path.parent / name
     build_index(params, raw=raw.path, index=index, workers=workers)
     assert sorted(path.name for path in index.iterdir()) == ["samples.parquet", "summary.json"]
-    return list(read_samples(index / "samples.parquet")), Summary.model_validate_json(
+    return list(read_samples(index / "samples.parquet")), IndexSummary.model_validate_json(
         (index / "summary.json").read_bytes()
     )
 
@@ -61,7 +61,7 @@ def test_there_is_one_row_of_every_category_in_every_photo(raw: RawFolder) -> No
 KILLED = """
 import os, sys
 from pathlib import Path
-from pipeline.params.data import IndexParams
+from pipeline.params.stages import IndexParams
 from pipeline.steps import index
 index.Census.flagged = lambda *_: os._exit(9)
 index.build_index(IndexParams(on_error="fail", tiny_area=15), raw=Path("raw"), index=Path("index"), workers=1)
@@ -98,7 +98,7 @@ def test_what_only_the_data_can_tell_of_class_sets_is_said_once_and_kept(
     asked = {"no_drinks": ClassSetParams(exclude=("beer",), ambiguous=())}
     build_index(FAIL, raw=raw.path, index=index, workers=1, class_sets=asked)
     sentence = "Class set 'no_drinks' excludes 'beer', which is no category of this data set."
-    assert Summary.model_validate_json((index / "summary.json").read_bytes()).data_card[-1] == sentence
+    assert IndexSummary.model_validate_json((index / "summary.json").read_bytes()).data_card[-1] == sentence
     assert capsys.readouterr().err.count(sentence) == 1
 
 

@@ -11,12 +11,11 @@ from threading import Thread
 
 import pytest
 
-from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.base import Section
 from pipeline.params.masks import FastSamWeightsParams, NoWeightsParams, SamWeightsParams
-from pipeline.segmentation.card import read_card
-from pipeline.segmentation.official import SAM_FILES, OfficialFile
-from pipeline.segmentation.open_source import open_source
+from pipeline.runtime.errors import ParamsError, WeightsError
+from pipeline.segmentation.registry import create_source
+from pipeline.segmentation.weights import SAM_FILES, OfficialFile, read_card
 from pipeline.steps.mask_weights import fetch_mask_weights
 from tests.loopback import Reply, serving
 from tests.mask_sources import crafted, tiny_fastsam, tiny_sam
@@ -55,7 +54,7 @@ def test_random_weights_open_and_say_so(tmp_path: Path) -> None:
     folder = fetch(tmp_path, "sam", sam("random"))
     first = (folder / "model.safetensors").read_bytes()
     assert (read_card(folder).origin, read_card(folder).architecture) == ("random", "tiny")
-    assert open_source(folder, device="cpu").name == "sam"
+    assert create_source(folder, device="cpu").name == "sam"
     assert (fetch(tmp_path, "sam", sam("random")) / "model.safetensors").read_bytes() == first
 
 
@@ -64,7 +63,7 @@ def test_random_weights_of_fastsam_open_and_say_so(tmp_path: Path) -> None:
     """Likewise."""
     folder = fetch(tmp_path, "fastsam", FastSamWeightsParams(architecture="tiny", weights="random", sha256=None))
     assert (read_card(folder).origin, read_card(folder).stored) == ("random", "model.pt")
-    assert open_source(folder, device="cpu").name == "fastsam"
+    assert create_source(folder, device="cpu").name == "fastsam"
 
 
 def test_a_file_of_ones_own_is_stored_without_its_path(tmp_path: Path) -> None:
@@ -198,8 +197,8 @@ def test_a_package_that_was_left_out_is_named(tmp_path: Path, root: Path) -> Non
     code = (
         "import sys; sys.modules['ultralytics'] = None; from pathlib import Path\n"
         "from pipeline.steps.mask_weights import fetch_mask_weights as fetch\n"
-        "from pipeline.errors import ParamsError\n"
-        "import pipeline.cli.app, pipeline.steps.report, pipeline.steps.segment_prompted\n"
+        "from pipeline.runtime.errors import ParamsError\n"
+        "import pipeline.cli.app, pipeline.steps.report, pipeline.steps.segment\n"
         "fetch('sam', settings=Path('settings.json'), output=Path('sam'))\n"
         "try: fetch('fastsam', settings=Path('settings.json'), output=Path('fastsam'))\n"
         "except ParamsError as error: print(error)"

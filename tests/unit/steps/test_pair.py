@@ -7,13 +7,13 @@ import pytest
 from PIL import Image as Pillow
 
 from pipeline.datasets import photos
-from pipeline.datasets.samples import read_samples
+from pipeline.datasets.index import read_samples
 from pipeline.datasets.shards import Shards
-from pipeline.errors import DatasetError, ManifestError
 from pipeline.imaging import decode
 from pipeline.imaging.letterbox import letterbox
-from pipeline.manifest import MANIFEST
-from pipeline.params.data import IndexParams, PairParams, SegmentParams
+from pipeline.params.stages import IndexParams, PairParams, SegmentParams
+from pipeline.runtime.errors import DatasetError, ManifestError
+from pipeline.runtime.manifest import MANIFEST
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluation.perturbed_results import read_perturbed
+from pipeline.evaluation.perturbation_results import read_perturbed
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.models.package import BranchName
-from pipeline.params.analysis import EvaluateParams, PerturbParams
+from pipeline.models.artifact import BranchName
+from pipeline.params.stages import EvaluateParams, PerturbParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.perturb import perturb
 from tests.judged_run import PAD, random_batch, run_stage_in, select, write_small_run, write_small_shards

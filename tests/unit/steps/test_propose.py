@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from pipeline.arrays import AnyImage
 from pipeline.cli.app import app
 from pipeline.datasets.extra import find_extra
-from pipeline.datasets.layout import PhotoFiles
+from pipeline.datasets.official import PhotoFiles
 from pipeline.datasets.prompts import Prompt, parse_prompts
-from pipeline.errors import DatasetError, ParamsError
-from pipeline.segmentation.proposals import GRID, grid_of_points, propose
-from pipeline.segmentation.source import Answer
+from pipeline.runtime.errors import DatasetError, ParamsError
+from pipeline.segmentation.prompted import GRID, grid_of_points, propose
+from pipeline.segmentation.source import MaskPrediction
 from pipeline.steps.propose import take_proposals, write_proposals
 from tests.mask_sources import scene, tiny_sam
 
@@ -26,7 +26,7 @@ class Quadrants:
 
     name = "quadrants"
 
-    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[Answer]:
+    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return quarters."""
         height, width = photo.shape[:2]
         answers = []
@@ -35,7 +35,7 @@ class Quadrants:
             mask = np.zeros((height, width), np.bool_)
             top, left = below * (height // 2), right * (width // 2)
             mask[top : top + height // 2, left : left + width // 2] = True
-            answers.append(Answer(mask, 0.2 + 0.2 * right + 0.4 * below))
+            answers.append(MaskPrediction(mask, 0.2 + 0.2 * right + 0.4 * below))
         return answers
 
 

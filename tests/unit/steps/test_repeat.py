@@ -10,16 +10,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from pipeline.errors import ManifestError, WeightsError
 from pipeline.evaluation.repetitions import Repetitions
-from pipeline.manifest import sha256_of
+from pipeline.models.artifact import load_run
 from pipeline.models.backbone import create_timm_model
 from pipeline.models.card import WEIGHTS, read_card, write_card
-from pipeline.models.package import load_run
-from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.variation import RepetitionPlan
+from pipeline.params.stages import EvaluateParams, RepetitionPlan
+from pipeline.runtime.errors import ManifestError, WeightsError
+from pipeline.runtime.manifest import sha256_of
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.repeat import repeat
 from pipeline.steps.repeats import collect_repetitions
@@ -116,7 +115,7 @@ def test_an_interrupted_repetition_ends_in_the_same_bytes(workplace: Path, monke
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.watch.Watch.tested", die)
+    monkeypatch.setattr("pipeline.training.callbacks.Watch.tested", die)
     with pytest.raises(KeyboardInterrupt):
         repeat_in(workplace, 7)
     monkeypatch.undo()

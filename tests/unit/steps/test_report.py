@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ManifestError
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.distillation import DistillationSummary
-from pipeline.evaluation.intervals import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, nothing_repeated
-from pipeline.params.analysis import ReportParams
+from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.runtime.errors import ManifestError
 from pipeline.steps.report import write_report
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import CATEGORIES, ROOT, VARIANT, StudyFolder, build_study

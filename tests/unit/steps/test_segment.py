@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.masks import Masks, StoredMask
-from pipeline.errors import DatasetError
-from pipeline.manifest import MANIFEST
-from pipeline.params.data import IndexParams, SegmentParams
+from pipeline.params.stages import IndexParams, SegmentParams
+from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.manifest import MANIFEST
 from pipeline.steps.index import build_index
 from pipeline.steps.segment import write_masks
 from tests.raw_folder import RawFolder, flip_bit, labels_of, save

@@ -9,20 +9,19 @@ import numpy as np
 import pytest
 
 from pipeline.arrays import AnyImage
+from pipeline.datasets.index import read_samples
 from pipeline.datasets.masks import Masks, StoredMask
 from pipeline.datasets.prompts import Prompt
-from pipeline.datasets.samples import read_samples
-from pipeline.errors import DatasetError, ParamsError, WeightsError
-from pipeline.manifest import MANIFEST
-from pipeline.params.data import IndexParams, SegmentParams
 from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
-from pipeline.segmentation.card import MaskWeightsCard, write_card
-from pipeline.segmentation.open_source import open_source
-from pipeline.segmentation.source import Answer, MaskSource
-from pipeline.steps import segment_prompted
+from pipeline.params.stages import IndexParams, SegmentParams
+from pipeline.runtime.errors import DatasetError, ParamsError, WeightsError
+from pipeline.runtime.manifest import MANIFEST
+from pipeline.segmentation.registry import create_source
+from pipeline.segmentation.source import MaskPrediction, MaskSource
+from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.steps import segment as segment_prompted
 from pipeline.steps.index import build_index
-from pipeline.steps.segment import write_masks
-from pipeline.steps.segment_prompted import write_prompted_masks
+from pipeline.steps.segment import write_masks, write_prompted_masks
 from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, tiny_fastsam, tiny_sam
 from tests.raw_folder import RawFolder, labels_of
 
@@ -104,7 +103,7 @@ class Counting:
         """Wrap a source."""
         self.source, self.limit, self.photos = source, limit, 0
 
-    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[Answer]:
+    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Answer, or stop as Ctrl-C would."""
         if self.photos == self.limit:
             raise KeyboardInterrupt
@@ -173,7 +172,7 @@ def test_interrupted_after_a_photo_it_goes_on_there(
     """No photo is asked about twice, and the bytes are those of an undisturbed run."""
     undisturbed = bytes_of(segment(raw, weights, SAM, "undisturbed"))
     for limit, answered in ((3, 3), (1, 1), (99, 1)):
-        source = Counting(open_source(weights / "sam", device="cpu", decoding=SAM_DECODING), limit)
+        source = Counting(create_source(weights / "sam", device="cpu", decoding=SAM_DECODING), limit)
         monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, source=source, **__: source)
         if limit < 99:
             with pytest.raises(KeyboardInterrupt):
@@ -201,10 +200,10 @@ def test_a_source_that_finds_nothing_leaves_its_prompts(
     class Silent:
         name = "sam"
 
-        def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[Answer]:
+        def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
             masks = np.zeros((len(prompts), *photo.shape[:2]), np.bool_)
             masks[0, 0, 0] = True
-            return [Answer(mask, 0.5 if mask.any() else 0.0) for mask in masks]
+            return [MaskPrediction(mask, 0.5 if mask.any() else 0.0) for mask in masks]
 
     monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, **__: Silent())
     first, second, *_ = read(segment(raw, weights, SAM, "silent"), "train")

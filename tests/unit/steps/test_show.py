@@ -8,10 +8,9 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from pipeline.cli.app import app
-from pipeline.datasets.choice import choose_random
-from pipeline.datasets.samples import read_samples
-from pipeline.errors import ManifestError, ParamsError
-from pipeline.params.data import IndexParams, PairParams, SegmentParams
+from pipeline.datasets.index import choose_random, read_samples
+from pipeline.params.stages import IndexParams, PairParams, SegmentParams
+from pipeline.runtime.errors import ManifestError, ParamsError
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks

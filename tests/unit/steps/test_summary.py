@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ManifestError, ParamsError
 from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.runtime.errors import ManifestError, ParamsError
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import VARIANT, StudyFolder, build_study
 

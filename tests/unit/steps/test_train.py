@@ -13,20 +13,20 @@ import pytest
 import torch
 
 import pipeline.steps.train as step
-from pipeline.datasets.pairing import FoodVisible
-from pipeline.datasets.preprocessing import Preprocessing
-from pipeline.errors import ModelError, ParamsError, TrainingError
-from pipeline.evaluation.inference import plain_logits
-from pipeline.evaluation.temperature import fit_temperature
-from pipeline.export.scores import read_scores
+from pipeline.datasets.sample_batch import FoodVisible
+from pipeline.datasets.shards import Preprocessing
+from pipeline.evaluation.calibration import fit_temperature
+from pipeline.evaluation.session import plain_logits
+from pipeline.export.hub import read_scores
+from pipeline.models.artifact import RunEnvironment, load_run
 from pipeline.models.card import write_card
-from pipeline.models.package import MadeWith, load_run
-from pipeline.params.analysis import EvaluateParams
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
+from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.errors import ModelError, ParamsError, TrainingError
+from pipeline.runtime.resumable import resumable_root
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
-from pipeline.workspace import unfinished_root
 from tests.judged_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
@@ -78,13 +78,13 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert (card.class_names, card.ambiguous) == (CATEGORIES, ("ketchup", "chili paste"))
     assert model.roi is not None
     assert card.preprocessing == Preprocessing(fill=0, pad=125, geometry="exact")
-    assert card.made_with == MadeWith(device="cpu", precision="fp32", versions=step.VERSIONS)
+    assert card.made_with == RunEnvironment(device="cpu", precision="fp32", versions=step.VERSIONS)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert all(0 <= float(row["test_ambiguous_f1"]) <= 1 for row in rows)
     assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["test_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
-    assert not [path for path in unfinished_root().iterdir() if path.is_dir()]
+    assert not [path for path in resumable_root().iterdir() if path.is_dir()]
 
 
 def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_machine_that_fails_at_the_last_moment_loses_no_epoch(
         train_in(workplace, "run")
     monkeypatch.undo()
     monkeypatch.setenv("DVC_ROOT", str(workplace))
-    monkeypatch.setattr("pipeline.training.learner.Learner.step", fail)
+    monkeypatch.setattr("pipeline.training.trainer.Learner.step", fail)
     _, card = load_run(train_in(workplace, "run"), "cpu")
     assert card.epochs_done == PARAMS.epochs
 
@@ -205,10 +205,10 @@ def test_other_parameters_never_take_up_old_work(workplace: Path, monkeypatch: p
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.watch.Watch.tested", die)
+    monkeypatch.setattr("pipeline.training.callbacks.Watch.tested", die)
     with pytest.raises(KeyboardInterrupt):
         train_in(workplace, "killed")
-    (checkpoint,) = unfinished_root().glob("train-*/checkpoint.pt")
+    (checkpoint,) = resumable_root().glob("train-*/checkpoint.pt")
     monkeypatch.undo()
     monkeypatch.setenv("DVC_ROOT", str(workplace))
     other = PARAMS.model_copy(update={"learning_rate": 5e-3})

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.samples import Category, write_samples
-from pipeline.evaluation.transfer import TransferSummary
-from pipeline.params.analysis import EvaluateParams
+from pipeline.datasets.index import Category, write_samples
+from pipeline.evaluation.mask_agreement import TransferSummary
 from pipeline.params.masks import TransferParams
-from pipeline.segmentation.card import MaskWeightsCard, write_card
+from pipeline.params.stages import EvaluateParams
+from pipeline.segmentation.weights import MaskWeightsCard, write_card
 from pipeline.steps.transfer import transfer
 from tests.judged_run import CATEGORIES, ONE_THREAD, random_batch, write_small_run, write_small_shards
 from tests.strategies import named_sample

@@ -16,13 +16,13 @@ from huggingface_hub import constants
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from pipeline.acquisition import transfer
-from pipeline.errors import WeightsError
 from pipeline.models.card import BackboneCard, read_card
-from pipeline.models.torchvision_weights import OfficialFile
+from pipeline.models.pretrained import TorchvisionFile
 from pipeline.params.model import BackboneParams
-from pipeline.steps import weight_sources
+from pipeline.runtime.errors import WeightsError
+from pipeline.runtime.resumable import resumable_root
+from pipeline.steps import weights as weight_sources
 from pipeline.steps.weights import fetch_weights
-from pipeline.workspace import unfinished_root
 from tests.hub_stand_in import COMMIT, Hub, serving_hub
 from tests.loopback import Host, Reply, serving
 
@@ -101,7 +101,7 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
 
 def leftovers() -> list[Path]:
     """Return what unfinished work holds."""
-    root = unfinished_root()
+    root = resumable_root()
     return [path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"] if root.exists() else []
 
 
@@ -201,7 +201,7 @@ def test_torchvisions_file_is_fetched_checked_and_normalised_its_way(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address is torchvision's own (see test_torchvision_weights.py); here it leads to this host."""
-    official = OfficialFile(named(host), "bsd-3-clause")
+    official = TorchvisionFile(named(host), "bsd-3-clause")
     monkeypatch.setattr(weight_sources, "official_file", lambda *_: official)
     card = fetch(tmp_path, "torchvision")
     assert (card.source, card.file, card.licence) == ("torchvision", named(host), "bsd-3-clause")

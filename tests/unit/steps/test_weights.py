@@ -9,11 +9,11 @@ import timm
 import torch
 import torchvision
 
-from pipeline.errors import ModelError, WeightsError
-from pipeline.manifest import sha256_of
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import read_card
 from pipeline.params.model import BackboneParams
+from pipeline.runtime.errors import ModelError, WeightsError
+from pipeline.runtime.manifest import sha256_of
 from pipeline.steps.weights import fetch_weights
 from tests.judged_run import TRAIN
 

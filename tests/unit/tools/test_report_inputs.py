@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ManifestError
+from pipeline.runtime.errors import ManifestError
 from tools.report_inputs import recorded, report_inputs
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.batches import EpochPlan, draw_flips, plan_epoch, split_batches
+from pipeline.training.dataset import EpochPlan, draw_flips, plan_epoch, split_batches
 from tests.judged_run import TRAIN
 
 TARGETS = torch.tensor([0, 0, 0, 1, 0, 0, 2, 0, 0, 0])

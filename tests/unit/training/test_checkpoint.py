@@ -6,42 +6,47 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.errors import TrainingError
-from pipeline.models.package import build_run
-from pipeline.training.batches import MicroBatch
-from pipeline.training.checkpoint import Checkpoint, Pace
-from pipeline.training.history import EpochRecord, write_history
-from pipeline.training.learner import Learner
-from pipeline.training.objective import CrossEntropy
-from pipeline.training.precision import Precision
-from pipeline.training.progress import Progress, Tally
+from pipeline.models.artifact import build_run
+from pipeline.models.device import Precision
+from pipeline.runtime.errors import TrainingError
+from pipeline.training.checkpoint import (
+    Checkpoint,
+    CheckpointTimer,
+    EpochRecord,
+    RunningMetrics,
+    TrainerState,
+    write_history,
+)
+from pipeline.training.dataset import MicroBatch
+from pipeline.training.losses import CrossEntropy
+from pipeline.training.trainer import Trainer
 from tests.judged_run import TRAIN, run_card
 from tests.training_data import split_of
 
 RECORD = EpochRecord(1, 1e-3, 2.5, 0.25, 2.0, 0.5, 0.4, None)
-PROGRESS = Progress(epoch=1, tally=Tally(2, 8, 3, 0.1 + 0.2, 8.0, 1e-3), records=[RECORD])
+PROGRESS = TrainerState(epoch=1, tally=RunningMetrics(2, 8, 3, 0.1 + 0.2, 8.0, 1e-3), records=[RECORD])
 SPLIT = split_of(4)
 RECIPE = TRAIN.model_copy(update={"ema_decay": 0.5})
 
 
-def learner() -> Learner:
+def learner() -> Trainer:
     """Return a tiny model with everything a step changes."""
-    return Learner(build_run(run_card(("roi",)), {}), RECIPE, CrossEntropy(), Precision("fp16", "cpu"))
+    return Trainer(build_run(run_card(("roi",)), {}), RECIPE, CrossEntropy(), Precision("fp16", "cpu"))
 
 
-def step(made: Learner) -> None:
+def step(made: Trainer) -> None:
     """Move once."""
     made.step(SPLIT.stream([MicroBatch(torch.arange(4), None)], made.device), weight=4.0, rate=1e-2, number=3)
 
 
-def checkpoint(made: Learner, folder: Path, identity: str = "run") -> Checkpoint:
+def checkpoint(made: Trainer, folder: Path, identity: str = "run") -> Checkpoint:
     """Return the checkpoint of a learner."""
     return Checkpoint(folder / "checkpoint.pt", identity, made.parts, made.device)
 
 
-def state(made: Learner) -> list[Tensor]:
+def state(made: Trainer) -> list[Tensor]:
     """Return weights and average."""
-    return [*made.model.state_dict().values(), *made.judged.state_dict().values()]
+    return [*made.model.state_dict().values(), *made.eval_model.state_dict().values()]
 
 
 def test_a_loaded_checkpoint_goes_on_as_if_nothing_happened(tmp_path: Path) -> None:
@@ -63,7 +68,7 @@ def test_without_a_checkpoint_a_run_starts_anew(tmp_path: Path) -> None:
     """Absence is no error."""
     made = learner()
     before = [tensor.clone() for tensor in state(made)]
-    assert checkpoint(made, tmp_path).load() == Progress()
+    assert checkpoint(made, tmp_path).load() == TrainerState()
     assert all(torch.equal(*pair) for pair in zip(state(made), before, strict=True))
 
 
@@ -112,7 +117,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path: Path) -> None
     with pytest.raises(TrainingError, match="of another run, or of another version"):
         checkpoint(learner(), tmp_path, "other run").load()
     wide = run_card(("roi",)).model_copy(update={"class_names": ("one", "two")})
-    other = Learner(build_run(wide, {}), RECIPE, CrossEntropy(), Precision("fp32", "cpu"))
+    other = Trainer(build_run(wide, {}), RECIPE, CrossEntropy(), Precision("fp32", "cpu"))
     with pytest.raises(TrainingError, match="unusable checkpoint .*size mismatch"):
         checkpoint(other, tmp_path).load()
 
@@ -127,7 +132,7 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_checkpoints_are_due_by_the_clock_alone() -> None:
     """0 minutes make every step due; a long time none."""
-    always, never = Pace(0.0), Pace(1e9)
+    always, never = CheckpointTimer(0.0), CheckpointTimer(1e9)
     assert [always.due(), always.due()] == [True, True]
     assert not never.due()
 

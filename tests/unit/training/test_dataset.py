@@ -8,13 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline import space
 from pipeline.datasets.class_set import select_classes
 from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
 from pipeline.datasets.shards import Shards
-from pipeline.errors import DatasetError, SpaceError
-from pipeline.training.batches import Batch, MicroBatch, plan_epoch
-from pipeline.training.dataset import MemoryBudget, Split, allocate, load_split, load_splits
+from pipeline.runtime import resources as space
+from pipeline.runtime.errors import DatasetError, SpaceError
+from pipeline.training.dataset import (
+    Batch,
+    MemoryBudget,
+    MicroBatch,
+    Split,
+    allocate,
+    load_split,
+    load_splits,
+    plan_epoch,
+)
 from tests.judged_run import CATEGORIES, SIDE, TRAIN, random_batch, select
 from tests.training_data import split_of, write_shards_of
 

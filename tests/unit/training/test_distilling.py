@@ -6,13 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.package import build_run
-from pipeline.models.rvernet import RveRNet
-from pipeline.models.student import split_heads
-from pipeline.params.variation import DistillationKind
-from pipeline.training.batches import Batch, MicroBatch
-from pipeline.training.distilling import Distilling, soft_losses
-from pipeline.training.objective import CrossEntropy
+from pipeline.models.artifact import build_run
+from pipeline.models.rvernet import RveRNet, split_heads
+from pipeline.params.stages import DistillationKind
+from pipeline.training.dataset import Batch, MicroBatch
+from pipeline.training.losses import CrossEntropy, DistillationLoss, soft_losses
 from tests.judged_run import run_card
 from tests.lessons import make_student, way
 from tests.training_data import split_of
@@ -65,7 +63,7 @@ def divergences(temperature: float) -> list[float]:
 
 def test_hard_losses_are_those_of_equation_3() -> None:
     """Half the surprise of the class head about the label, half that of the other about the teacher's decision."""
-    scored = Distilling(CrossEntropy(), Saying(TAUGHT), way("hard"))(STUDENT, BATCH)
+    scored = DistillationLoss(CrossEntropy(), Saying(TAUGHT), way("hard"))(STUDENT, BATCH)
     told, shown = surprises(BY_CLASS, [0, 2]), surprises(DISTILLED, [1, 2])
     assert scored.losses.tolist() == pytest.approx([(a + b) / 2 for a, b in zip(told, shown, strict=True)])
 
@@ -74,7 +72,7 @@ def test_hard_losses_are_those_of_equation_3() -> None:
 def test_soft_losses_are_those_of_equation_2(temperature: float) -> None:
     """By hand; the teacher sets alpha of the loss."""
     how = way("soft", alpha=0.1, temperature=temperature)
-    scored = Distilling(CrossEntropy(), Saying(TAUGHT), how)(STUDENT, BATCH)
+    scored = DistillationLoss(CrossEntropy(), Saying(TAUGHT), how)(STUDENT, BATCH)
     told, shown = surprises(BY_CLASS, [0, 2]), divergences(temperature)
     assert scored.losses.tolist() == pytest.approx([0.9 * a + 0.1 * b for a, b in zip(told, shown, strict=True)])
 
@@ -97,7 +95,7 @@ def test_the_temperature_does_not_change_the_size_of_gradients() -> None:
 
 def test_labels_are_smoothed_and_the_teachers_decisions_are_not() -> None:
     """As in DeiT."""
-    scored = Distilling(CrossEntropy(smoothing=0.3), Saying(TAUGHT), way("hard"))(STUDENT, BATCH)
+    scored = DistillationLoss(CrossEntropy(smoothing=0.3), Saying(TAUGHT), way("hard"))(STUDENT, BATCH)
     told = CrossEntropy(smoothing=0.3).losses(BY_CLASS, TARGETS).tolist()
     shown = surprises(DISTILLED, [1, 2])
     assert scored.losses.tolist() == pytest.approx([(a + b) / 2 for a, b in zip(told, shown, strict=True)])
@@ -106,14 +104,16 @@ def test_labels_are_smoothed_and_the_teachers_decisions_are_not() -> None:
 def test_a_samples_own_class_weighs_both_of_its_losses() -> None:
     """So that the loss of a step stays the mean over its weights."""
     weights = torch.tensor([0.5, 2.0, 4.0])
-    plain, weighed = (Distilling(CrossEntropy(weights=given), Saying(TAUGHT), way("hard")) for given in (None, weights))
+    plain, weighed = (
+        DistillationLoss(CrossEntropy(weights=given), Saying(TAUGHT), way("hard")) for given in (None, weights)
+    )
     torch.testing.assert_close(weighed(STUDENT, BATCH).losses, weights[TARGETS] * plain(STUDENT, BATCH).losses)
     assert weighed.weigh(TARGETS) == 4.5
 
 
 def test_predictions_in_training_are_those_of_both_heads() -> None:
     """As in use."""
-    scored = Distilling(CrossEntropy(), Saying(TAUGHT), way("hard"))(STUDENT, BATCH)
+    scored = DistillationLoss(CrossEntropy(), Saying(TAUGHT), way("hard"))(STUDENT, BATCH)
     torch.testing.assert_close(scored.logits, (BY_CLASS + DISTILLED) / 2)
 
 
@@ -125,7 +125,7 @@ def test_gradients_reach_the_heads_that_alpha_gives_a_share(
     """The class head learns from labels, the distillation head from the teacher, nothing crosses over."""
     how = way(kind, alpha=alpha)
     student, teacher = make_student(how).train(), build_run(run_card(("roi",)), {})
-    Distilling(CrossEntropy(), teacher, how)(student, PICTURES).losses.sum().backward()
+    DistillationLoss(CrossEntropy(), teacher, how)(student, PICTURES).losses.sum().backward()
     heads = student.roi.backbone.head, student.roi.backbone.head_dist
     assert tuple(bool(head.weight.grad.abs().sum() > 0) for head in heads) == reached
 
@@ -136,7 +136,7 @@ def test_a_teacher_never_changes() -> None:
     backbone = normed.backbones["roi"].model_copy(update={"timm": "test_resnet", "options": {}})
     teacher = build_run(normed.model_copy(update={"backbones": {"roi": backbone}}), {}).train()
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    objective, student = Distilling(CrossEntropy(), teacher, way()), make_student()
+    objective, student = DistillationLoss(CrossEntropy(), teacher, way()), make_student()
     optimizer = torch.optim.SGD(student.parameters(), 0.1)
     student.train()
     start = student.state_dict()["roi.backbone.head_dist.weight"].clone()
@@ -159,7 +159,7 @@ def test_the_teacher_sees_the_pictures_that_its_student_sees() -> None:
             return self.logits
 
     shown = Batch(torch.arange(2), TARGETS, torch.zeros(2, 3, 4, 4, dtype=torch.uint8), None)
-    Distilling(CrossEntropy(), Looking(TAUGHT), way())(Looking(STUDENT.logits), shown)
+    DistillationLoss(CrossEntropy(), Looking(TAUGHT), way())(Looking(STUDENT.logits), shown)
     assert len(seen) == 2
     assert seen[0] is seen[1] is shown.roi
 

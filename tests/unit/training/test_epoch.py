@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from pipeline.errors import TrainingError
-from pipeline.models.package import build_run
+from pipeline.models.artifact import build_run
+from pipeline.models.device import Precision
 from pipeline.params.model import TrainParams
-from pipeline.training.batches import plan_epoch
-from pipeline.training.epoch import test_epoch as evaluate_epoch
-from pipeline.training.epoch import train_epoch
-from pipeline.training.learner import Learner
-from pipeline.training.objective import CrossEntropy
-from pipeline.training.precision import Precision
-from pipeline.training.progress import Tally
+from pipeline.runtime.errors import TrainingError
+from pipeline.training.checkpoint import RunningMetrics
+from pipeline.training.dataset import plan_epoch
+from pipeline.training.loop import test_epoch as evaluate_epoch
+from pipeline.training.loop import train_epoch
+from pipeline.training.losses import CrossEntropy
+from pipeline.training.trainer import Trainer
 from tests.judged_run import TRAIN, run_card
 from tests.training_data import split_of
 
@@ -22,15 +22,15 @@ SPLIT = split_of(9)
 """So that the last batch would be one sample."""
 
 
-def learner(params: TrainParams) -> Learner:
+def learner(params: TrainParams) -> Trainer:
     """Return a tiny model, always the same."""
-    return Learner(build_run(run_card(("roi", "extra_roi")), {}), params, CrossEntropy(), FULL)
+    return Trainer(build_run(run_card(("roi", "extra_roi")), {}), params, CrossEntropy(), FULL)
 
 
-def pass_over(made: Learner, epoch: int, done: Tally | None = None) -> list[Tally]:
+def pass_over(made: Trainer, epoch: int, done: RunningMetrics | None = None) -> list[RunningMetrics]:
     """Train for one epoch, or the rest of it; return the tally after every step."""
-    plan, tallies = plan_epoch(SPLIT.targets, made.params, epoch, weights=None), list[Tally]()
-    last = train_epoch(made, SPLIT, plan, epoch=epoch, done=done or Tally(), on_step=tallies.append)
+    plan, tallies = plan_epoch(SPLIT.targets, made.params, epoch, weights=None), list[RunningMetrics]()
+    last = train_epoch(made, SPLIT, plan, epoch=epoch, done=done or RunningMetrics(), on_step=tallies.append)
     assert last == tallies[-1]
     return tallies
 
@@ -71,12 +71,17 @@ def test_an_epoch_goes_on_after_the_steps_that_were_done() -> None:
     whole, halves = learner(PARAMS), learner(PARAMS)
     tallies = pass_over(whole, 0)
 
-    def stop(_: Tally) -> None:
+    def stop(_: RunningMetrics) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
         train_epoch(
-            halves, SPLIT, plan_epoch(SPLIT.targets, PARAMS, 0, weights=None), epoch=0, done=Tally(), on_step=stop
+            halves,
+            SPLIT,
+            plan_epoch(SPLIT.targets, PARAMS, 0, weights=None),
+            epoch=0,
+            done=RunningMetrics(),
+            on_step=stop,
         )
     assert pass_over(halves, 0, tallies[0]) == tallies[1:]
     assert torch.equal(whole.model.head[0].weight, halves.model.head[0].weight)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.history import EpochRecord
-from pipeline.training.live import DVCLIVE, HISTORY, LiveCurves
+from pipeline.training.callbacks import DVCLIVE, HISTORY, LiveCurves
+from pipeline.training.checkpoint import EpochRecord
 
 RECORDS = [EpochRecord(n, 1e-3, 2.0 / n, 0.25, 3.0 / n, 0.5, 0.4, None if n == 2 else 0.125) for n in (1, 2, 3)]
 PACE = {"samples_per_second": 50.0, "seconds_left": 90.0}
@@ -70,5 +70,5 @@ def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monk
 
 def test_training_imports_no_dvclive_by_itself(root: Path) -> None:
     """A run of seconds spares itself a second of import."""
-    program = "import sys, pipeline.training.live; sys.exit('dvclive' in sys.modules or 'torch' in sys.modules)"
+    program = "import sys, pipeline.training.callbacks; sys.exit('dvclive' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0  # noqa: S603

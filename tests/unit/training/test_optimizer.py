@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn, optim
 
-from pipeline.models.package import build_run
+from pipeline.models.artifact import build_run
 from pipeline.models.rvernet import RveRNet
 from pipeline.training.optimizer import make_optimizer, parameter_groups, set_rate
 from tests.judged_run import TRAIN, backbone_card, run_card

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.errors import ParamsError
-from pipeline.training.precision import Name, Precision, choose_precision
+from pipeline.models.device import Name, Precision, choose_precision
+from pipeline.runtime.errors import ParamsError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -13,18 +13,17 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import MobileNetV2, VisionTransformer
 
+from pipeline.models.artifact import RunConfig, build_run
 from pipeline.models.card import BackboneCard
-from pipeline.models.numerics import seed_of
-from pipeline.models.package import RunPlan, build_run
+from pipeline.models.device import Precision, seed_of
 from pipeline.models.rvernet import RveRNet
 from pipeline.models.state_dicts import with_timm_names
 from pipeline.params.model import TrainParams
-from pipeline.training.batches import plan_epoch
-from pipeline.training.epoch import train_epoch
-from pipeline.training.learner import Learner
-from pipeline.training.objective import CrossEntropy
-from pipeline.training.precision import Precision
-from pipeline.training.progress import Tally
+from pipeline.training.checkpoint import RunningMetrics
+from pipeline.training.dataset import plan_epoch
+from pipeline.training.loop import train_epoch
+from pipeline.training.losses import CrossEntropy
+from pipeline.training.trainer import Trainer
 from tests.judged_run import CATEGORIES, SIDE, TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 
@@ -103,8 +102,8 @@ def loop(model: Released, epochs: Iterable[Iterable[tuple[Tensor, Tensor, Tensor
 
 def ours_like(reference: Released, name: str, *, shared: bool, params: TrainParams) -> RveRNet:
     """Build the same network as this project does, with the same numbers in it."""
-    plan = RunPlan.model_validate(
-        {field: getattr(run_card(("roi", "extra_roi")), field) for field in RunPlan.model_fields}
+    plan = RunConfig.model_validate(
+        {field: getattr(run_card(("roi", "extra_roi")), field) for field in RunConfig.model_fields}
         | {
             "roi": name,
             "extra_roi": name,
@@ -147,9 +146,9 @@ def test_the_released_loop_and_this_one_end_in_the_same_weights(draw: Callable[[
             yield batch.roi.double() / 255, batch.extra_roi.double() / 255, batch.targets
 
     expected = loop(reference, [batches(epoch) for epoch in range(EPOCHS)])
-    learner = Learner(model, params, CrossEntropy(), Precision("fp32", "cpu"))
+    learner = Trainer(model, params, CrossEntropy(), Precision("fp32", "cpu"))
     found = [
-        train_epoch(learner, source, plan, epoch=epoch, done=Tally(), on_step=lambda _: None).mean_loss
+        train_epoch(learner, source, plan, epoch=epoch, done=RunningMetrics(), on_step=lambda _: None).mean_loss
         for epoch, plan in enumerate(plans)
     ]
     assert found == pytest.approx(expected, rel=0, abs=TOLERANCE)

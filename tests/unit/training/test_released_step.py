@@ -3,10 +3,9 @@
 import torch
 from torch.nn import functional
 
-from pipeline.models.package import build_run
+from pipeline.models.artifact import build_run
 from pipeline.models.rvernet import RveRNet
-from pipeline.training.optimizer import make_optimizer
-from pipeline.training.schedule import released
+from pipeline.training.optimizer import make_optimizer, released
 from tests.judged_run import TRAIN, run_card
 
 RECIPE = {"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0, "schedule": "released"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.params.model import TrainParams
-from pipeline.training.schedule import learning_rate, warmup_cosine
+from pipeline.training.optimizer import learning_rate, warmup_cosine
 from tests.judged_run import TRAIN
 
 PEAK = 3e-3

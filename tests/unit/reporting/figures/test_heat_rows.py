@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from pipeline.evaluation.heat_maps import HeatMap
 from pipeline.evaluation.perturbation import Branch
-from pipeline.explanation.heat_maps import HeatMap
-from pipeline.reporting.figures.heat_tiles import COLUMNS, choose_columns, rows_of
+from pipeline.reporting.figures.heat_maps import COLUMNS, choose_columns, rows_of
 
 
 def heat_map(sample_id: str, branch: Branch, truth: str) -> HeatMap:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.perturbation import Permutation, Translocation, perturb_canvases
-from pipeline.params.analysis import PerturbParams
+from pipeline.params.stages import PerturbParams
 from pipeline.reporting.figures.perturbed_views import perturbed_views, photo_levels
 from tests.judged_run import PAD, random_batch
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from pipeline.reporting.figures.heat_tiles import overlay_heat
-from pipeline.reporting.figures.scenes import LONGEST, SQUARE, Scene, crop_square, enlarge, make_scene
+from pipeline.reporting.figures.heat_maps import overlay_heat
+from pipeline.reporting.figures.scenes import LONGEST, SQUARE, SamplePictures, crop_square, enlarge, make_scene
 from tests.judged_run import random_batch
 from tests.unit.reporting.study import make_sample
 
 
-def scene(row: int = 2) -> Scene:
+def scene(row: int = 2) -> SamplePictures:
     """Return one sample with a photo of its shape."""
     views = random_batch(6).row(row)
     height, width = views.rects[0, 2:].tolist()

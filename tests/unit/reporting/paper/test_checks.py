@@ -2,9 +2,8 @@
 
 import pytest
 
-from pipeline.reporting.paper.checks import Check, check_paper
-from pipeline.reporting.paper.comparisons import highest_pair_f1
-from pipeline.reporting.paper.source import read_paper
+from pipeline.reporting.paper.comparisons import Check, check_paper, highest_pair_f1
+from pipeline.reporting.paper.published import read_paper
 
 CHECKS = {check.name: check for check in check_paper(read_paper())}
 

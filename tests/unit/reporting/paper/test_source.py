@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.evaluation.perturbation_plan import PerturbationKey
+from pipeline.evaluation.perturbation import PerturbationKey
 from pipeline.reporting.grid import ALL, NO_SAUCE, PAPER_RUNS, GridRun
-from pipeline.reporting.paper.grouping import GROUPED, mean_over, regroup
-from pipeline.reporting.paper.source import Key, Measure, PairCell, read_paper, round_as_paper
+from pipeline.reporting.paper.published import (
+    GROUPED,
+    Key,
+    Measure,
+    PairCell,
+    mean_over,
+    read_paper,
+    regroup,
+    round_as_paper,
+)
 
 PAPER = read_paper()
 

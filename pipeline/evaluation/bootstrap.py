@@ -1,0 +1,239 @@
+"""Intervals beside every number, by a bootstrap over photos; Wilson's where samples are independent, or taken to be.
+
+Samples of one photo share light, table and errors, so the photo is drawn, not the sample. A photo that is drawn twice
+counts its samples twice, so all that matters of it is what its samples add up to. Sums are whole numbers, hence exact,
+and no order of addition changes them.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from pipeline.arrays import Targets
+from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.runtime.errors import EvaluationError
+
+CELLS_PER_BLOCK = 2_000_000
+SCORES = ("top1", "macro_f1", "ambiguous_f1")
+"""What `score_draws` gives, in this order; the last only where there is a pair."""
+
+
+class Interval(NamedTuple):
+    """A value and the range that holds the true one with the stated confidence."""
+
+    value: float
+    """Estimate from the samples as they are."""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+
+
+class Bootstrap(NamedTuple):
+    """How to resample photos."""
+
+    seed: int
+    """Seed of the resamples; the same seed and photos give the same resamples."""
+    resamples: int = 2000
+    """Number of resamples."""
+    confidence: float = 0.95
+    """Coverage of the interval, in (0, 1)."""
+
+
+def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+    """Return Wilson's score interval of a proportion; without trials the value is 0 and the interval [0, 1]."""
+    if trials == 0:
+        return Interval(0.0, 0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share, scale = successes / trials, 1 + z * z / trials
+    center = (share + z * z / (2 * trials)) / scale
+    half = z / scale * (share * (1 - share) / trials + z * z / (4 * trials * trials)) ** 0.5
+    return Interval(share, max(0.0, min(share, center - half)), min(1.0, max(share, center + half)))
+
+
+def check_paired(table: PredictionTable, other: PredictionTable) -> None:
+    """Refuse tables that do not hold the same samples with the same classes.
+
+    Raises:
+        EvaluationError: If they differ.
+    """
+    if table.sample_ids != other.sample_ids or table.class_names != other.class_names:
+        raise EvaluationError(
+            "a paired difference needs predictions for the same samples and classes; compare runs of one class set"
+        )
+
+
+class F1Intervals(NamedTuple):
+    """F1 of a run with intervals."""
+
+    macro: Interval
+    """Mean over the classes that occur, as the paper counts."""
+    pair: Interval | None
+    """Mean over the ambiguous pair; None without one."""
+
+
+def mean_intervals(
+    values: Float64[np.ndarray, "N M"], photo_ids: Sequence[str], bootstrap: Bootstrap
+) -> tuple[Interval, ...]:
+    """Return the mean over samples of each of M columns; all columns are resampled together.
+
+    Args:
+        values: Per sample, for instance 1 where a run is right, or the difference of two such columns.
+        photo_ids: Photo of each sample.
+        bootstrap: How to resample.
+
+    Raises:
+        EvaluationError: If there are no samples.
+    """
+    photos = _photos(photo_ids)
+    sums = _sum_by_photo(np.column_stack([values, np.ones(len(values))]), photos)
+    totals = np.concatenate([times @ sums for times in _draws(len(sums), bootstrap)])
+    return intervals_of(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
+
+
+def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], bootstrap: Bootstrap) -> Interval:
+    """Return the share of right answers in [0, 1] with its interval over photos.
+
+    Resamples of few photos are too much alike, so the interval is never narrower than Wilson's of independent samples.
+    Where all or none is right they are all the same, and it is Wilson's with photos as trials. Without samples the
+    share is 0 and the interval [0, 1].
+
+    Args:
+        right: Whether an answer is right, or any other yes or no of a sample.
+        photo_ids: Photo of each sample.
+        bootstrap: How to resample.
+    """
+    hits, photos = int(right.sum()), len(set(photo_ids))
+    alone = wilson(hits, len(right), confidence=bootstrap.confidence)
+    if hits in {0, len(right)}:
+        resampled = wilson(photos if hits else 0, photos, confidence=bootstrap.confidence)
+    else:
+        (resampled,) = mean_intervals(right[:, np.newaxis].astype(np.float64), photo_ids, bootstrap)
+    return Interval(alone.value, min(alone.low, resampled.low), max(alone.high, resampled.high))
+
+
+def f1_intervals(
+    targets: Targets,
+    predictions: Predictions,
+    photo_ids: Sequence[str],
+    pair: tuple[int, int] | None,
+    bootstrap: Bootstrap,
+) -> F1Intervals:
+    """Return macro F1 and F1 of a pair of classes, with percentile intervals from the same resamples.
+
+    Args:
+        targets: True classes.
+        predictions: Predicted classes.
+        photo_ids: Photo of each sample.
+        pair: Indices of the ambiguous classes.
+        bootstrap: How to resample.
+
+    Raises:
+        EvaluationError: If there are no samples.
+    """
+    whole, draws = score_draws(targets, predictions, photo_ids, pair, bootstrap)
+    _, macro, *rest = intervals_of(whole, draws, bootstrap)
+    return F1Intervals(macro, rest[0] if pair else None)
+
+
+def score_draws(
+    targets: Targets,
+    predictions: Predictions,
+    photo_ids: Sequence[str],
+    pair: tuple[int, int] | None,
+    bootstrap: Bootstrap,
+) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, "R M"]]:
+    """Return top-1, macro F1 and, with a pair, its F1: of the samples as they are, and of every resample.
+
+    The same photos and bootstrap give the same resamples, so rows of two runs can be subtracted.
+
+    Raises:
+        EvaluationError: If there are no samples.
+    """
+    photos = _photos(photo_ids)
+    classes = int(max(targets.max(), predictions.max(), *(pair or ()))) + 1
+    right = targets == predictions
+    hits = _count_by_photo(photos[right], targets[right], classes, int(photos.max()) + 1)
+    either = np.sum([_count_by_photo(photos, labels, classes, len(hits)) for labels in (targets, predictions)], axis=0)
+    whole = _scores(hits.sum(axis=0, keepdims=True), either.sum(axis=0, keepdims=True), pair)
+    draws = [_scores(times @ hits, times @ either, pair) for times in _draws(len(hits), bootstrap)]
+    return whole[0], np.concatenate(draws)
+
+
+def _scores(
+    hits: Float64[np.ndarray, "R K"], either: Float64[np.ndarray, "R K"], pair: tuple[int, int] | None
+) -> Float64[np.ndarray, "R M"]:
+    f1 = 2 * hits / np.maximum(either, 1)
+    top1 = 2 * hits.sum(axis=1) / either.sum(axis=1)
+    macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
+    return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
+
+
+def differences(
+    table: PredictionTable, other: PredictionTable, pair: tuple[int, int] | None, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    """Return the scores of `other` minus those of `table` by name, both on the same resampled photos.
+
+    Args:
+        table: Predictions of a run.
+        other: Predictions of another one, for the same samples.
+        pair: Indices of the ambiguous classes.
+        bootstrap: How to resample.
+
+    Raises:
+        EvaluationError: If the tables hold other samples or none.
+    """
+    check_paired(table, other)
+    (before, drawn_before), (after, drawn_after) = (
+        score_draws(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in (table, other)
+    )
+    found = intervals_of(after - before, drawn_after - drawn_before, bootstrap)
+    return dict(zip(SCORES, found, strict=False))
+
+
+def intervals_of(
+    values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
+) -> tuple[Interval, ...]:
+    """Return values with percentile intervals.
+
+    Args:
+        values: Of the samples as they are.
+        draws: Of every resample.
+        bootstrap: Says what share of the draws an interval covers.
+    """
+    tail = (1 - bootstrap.confidence) / 2
+    ends = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return tuple(Interval(*map(float, row)) for row in zip(values, *ends, strict=True))
+
+
+def _photos(photo_ids: Sequence[str]) -> Int64[np.ndarray, " N"]:
+    if not photo_ids:
+        raise EvaluationError("no predictions to resample; check that the test split has samples of the run's classes")
+    return np.unique(np.asarray(photo_ids), return_inverse=True)[1].astype(np.int64)
+
+
+def _sum_by_photo(values: Float64[np.ndarray, "N M"], photos: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, "P M"]:
+    sums = np.zeros((int(photos.max()) + 1, values.shape[1]))
+    np.add.at(sums, photos, values)
+    return sums
+
+
+def _count_by_photo(
+    photos: Int64[np.ndarray, " N"], labels: Int64[np.ndarray, " N"], classes: int, total: int
+) -> Float64[np.ndarray, "P K"]:
+    cells = np.bincount(photos * classes + labels, minlength=total * classes)
+    return cells.reshape(total, classes).astype(np.float64)
+
+
+def _draws(photos: int, bootstrap: Bootstrap) -> Iterator[Float64[np.ndarray, "R P"]]:
+    """Yield how often each photo is drawn in each resample; as many as there are, with replacement."""
+    generator = np.random.default_rng(bootstrap.seed)
+    block = max(1, CELLS_PER_BLOCK // photos)
+    for start in range(0, bootstrap.resamples, block):
+        size = min(block, bootstrap.resamples - start)
+        drawn = generator.integers(photos, size=(size, photos)) + photos * np.arange(size)[:, np.newaxis]
+        yield np.bincount(drawn.ravel(), minlength=size * photos).reshape(size, photos).astype(np.float64)

@@ -1,0 +1,167 @@
+"""The table `heat_maps.parquet`: what each branch of a run looked at in some test samples. Free of torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Float64
+from PIL import Image as Pillow
+
+from pipeline.arrays import Image, Mask
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
+from pipeline.evaluation.perturbation import Branch
+from pipeline.imaging.drawing import edge
+from pipeline.params.base import dvc_command
+from pipeline.params.stages import ExplainParams
+from pipeline.runtime.errors import ManifestError
+
+SCHEMA_VERSION = 1
+FILE = "heat_maps.parquet"
+
+Heat: TypeAlias = Float32[np.ndarray, "h w"]
+"""At least 0, on the grid of the features; the grid covers the whole letterboxed square."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Where one branch looked in one sample."""
+
+    sample_id: str
+    """`<split>/<photo stem>/<category id>`."""
+    branch: Branch
+    """Branch the map is of."""
+    truth: str
+    """Category of the sample."""
+    prediction: str
+    """Category the run says."""
+    probability: float
+    """Softmax of the prediction, in (0, 1]."""
+    explained: str
+    """Category the map speaks for."""
+    inside: float | None
+    """Share in [0, 1] of the heat that lies on the ROI; None where there is no heat."""
+    area: float
+    """Share in [0, 1] of the square that is ROI: `inside` of heat that is everywhere the same."""
+    heat: Heat
+    """Unscaled."""
+
+
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("sample_id", "branch", "truth", "prediction")),
+        ("probability", pa.float64()),
+        ("explained", pa.string()),
+        *((name, pa.float64()) for name in ("inside", "area")),
+        ("heat", pa.list_(pa.list_(pa.float32()))),
+    ]
+)
+
+
+def spread(heat: Heat, side: int) -> Float64[np.ndarray, "side side"]:
+    """Return heat on the pixels of a square, bilinearly between the centres of its places."""
+    enlarged = Pillow.fromarray(heat).resize((side, side), Pillow.Resampling.BILINEAR)
+    return np.asarray(enlarged, np.float64)
+
+
+def share_inside(heat: Heat, mask: Mask) -> float | None:
+    """Return the share in [0, 1] of the heat that lies on a letterboxed mask; None where there is no heat."""
+    fine = spread(heat, len(mask))
+    total = float(fine.sum())
+    return float(fine[mask].sum()) / total if total > 0 else None
+
+
+def write_heat_maps(maps: Sequence[HeatMap], path: Path, *, run: str) -> None:
+    """Write a table; same maps, same bytes."""
+    metadata = {"schema_version": str(SCHEMA_VERSION), "run": run}
+    rows = [asdict(entry) | {"heat": entry.heat.tolist()} for entry in maps]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
+    """Read a table.
+
+    Raises:
+        ManifestError: If it is absent, damaged or of another version.
+    """
+    stage = f"explain@{path.parent.name}"
+    try:
+        table = read_sound(path)
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
+    except DAMAGE as error:
+        raise damaged(path, error, stage) from error
+    if not table.schema.equals(SCHEMA):
+        again = dvc_command(stage, again=True)
+        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run {again}")
+    return tuple(_heat_map(row) for row in table.to_pylist())
+
+
+def _heat_map(row: dict[str, Any]) -> HeatMap:
+    return HeatMap(**row | {"heat": np.array(row["heat"], np.float32)})
+
+
+def describe_heat(maps: Sequence[HeatMap]) -> dict[str, float | int | None]:
+    """Return the means over maps of one branch that have heat, and how many have none."""
+    warm = [entry for entry in maps if entry.inside is not None]
+    return {
+        "maps": len(maps),
+        "without_heat": len(maps) - len(warm),
+        "inside": _mean([entry.inside for entry in warm if entry.inside is not None]),
+        "area": _mean([entry.area for entry in warm]),
+        "on_roi": _mean([float(entry.inside > entry.area) for entry in warm if entry.inside is not None]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), 6) if values else None
+
+
+CONVENTIONS = {
+    "heat": "ReLU of the features weighted by the gradient of the explained class's logit, unscaled; the gradient is "
+    "that of each place (hires_cam) or the mean over all places (grad_cam)",
+    "inside": "share of the heat, spread bilinearly over the letterboxed square, that lies on the ROI",
+    "area": "share of the letterboxed square that is ROI, over the same maps",
+    "on_roi": "share of those maps whose heat on the ROI exceeds the ROI's area",
+    "without_heat": "maps that are zero everywhere: nothing raised the logit; left out of inside and area",
+}
+"""What each number means, by its name."""
+
+
+def summary_text(run: str, params: ExplainParams, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
+    """Return `summary.json` of one run."""
+    settings = {"method": params.method, "explained": params.explained}
+    record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}
+    return json.dumps(record, indent=1, allow_nan=False) + "\n"
+
+
+# Heat of a branch as colour over the view it looked at.
+
+
+COLOURS = "inferno"
+"""Grows in lightness alone, so it reads in print and without colour vision."""
+GRAY_SHARE = 0.55
+"""Brightness of the view under the heat."""
+
+
+def blend_heat(view: Image, mask: Mask, heat: Heat) -> Image:
+    """Return a square view in gray, the heat in colour over it, and the region of interest outlined in white.
+
+    Args:
+        view: What the branch saw, at the size to be shown.
+        mask: Region of interest at that size.
+        heat: Brightest where it is greatest, whatever its unit.
+    """
+    gray = GRAY_SHARE * view.mean(axis=2, keepdims=True) / 255
+    level = spread(heat, len(view))[..., np.newaxis] / max(float(heat.max()), np.finfo(np.float32).tiny)
+    colour = mpl.colormaps[COLOURS](np.clip(level[..., 0], 0, 1))[..., :3]
+    shown = np.clip(gray * (1 - level) + colour * level, 0, 1)
+    shown[edge(mask)] = 1
+    pixels: Image = (255 * shown).round().astype(np.uint8)
+    return pixels

@@ -1,0 +1,164 @@
+"""The test samples a run is judged on: those of its own classes, with its own targets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pipeline.arrays import Images, Logits
+from pipeline.datasets.class_set import EXCLUDED, ClassMap, select_classes
+from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.shards import Shards
+from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.perturbation import Branch
+from pipeline.models.artifact import RunCard, load_run
+from pipeline.models.device import pick_device, to_tensor
+from pipeline.models.rvernet import RveRNet
+from pipeline.runtime.errors import EvaluationError
+from pipeline.runtime.stores import Place
+
+SPLIT = "test"
+
+
+def fit_classes(card: RunCard, shards: Shards) -> ClassMap:
+    """Return how the shards' targets become the run's.
+
+    Shards of another mask source fit, so that a run can be judged on other cut-outs than it learned from.
+
+    Raises:
+        EvaluationError: If the shards have another image size or lack a class of the run.
+    """
+    if card.image_size != shards.image_size:
+        raise EvaluationError(
+            f"{shards.folder}: cut-outs of {shards.image_size} px, but run {card.run} was trained at "
+            f"{card.image_size} px; run `dvc repro`"
+        )
+    known = tuple(name for name in shards.categories if name in card.class_names)
+    if known != card.class_names:
+        missing = [name for name in card.class_names if name not in known] or "none, but in another order"
+        raise EvaluationError(
+            f"{shards.folder}: categories differ from run {card.run}'s (missing: {missing}); train anew"
+        )
+    return select_classes(shards.categories, tuple(name for name in shards.categories if name not in known))
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSession:
+    """A run together with the samples it is judged on."""
+
+    model: RveRNet
+    """In eval mode, on `device`."""
+    card: RunCard
+    """What was trained."""
+    shards: Shards
+    """Where the samples are, paired as the run's were."""
+    classes: ClassMap
+    """How the shards' targets become the run's."""
+    device: torch.device
+    """Where the model is."""
+
+    def batch_count(self, batch_size: int) -> int:
+        """Return the number of batches, those without a sample of the run's classes included."""
+        return sum(-(-entry.rows // batch_size) for entry in self.shards.files(SPLIT))
+
+    def batches(self, batch_size: int) -> Iterator[SampleBatch]:
+        """Yield the test split in order, at most `batch_size` rows of one shard at a time, with the run's targets.
+
+        Raises:
+            EvaluationError: If no sample is of the run's classes.
+            ManifestError: If a shard is absent or damaged.
+        """
+        found = False
+        for batch in self.shards.batches(SPLIT):
+            for start in range(0, len(batch), batch_size):
+                own = _own(batch, self.classes, slice(start, start + batch_size))
+                if len(own):
+                    found = True
+                    yield own
+        if not found:
+            raise EvaluationError(
+                f"{self.shards.folder}: no test sample of run {self.card.run}'s classes; check ImageSets/test.txt"
+            )
+
+
+def open_session(run: Path, shards: Place, device: str) -> EvalSession:
+    """Load a run and open shards for it.
+
+    Raises:
+        EvaluationError: If the shards do not fit the run.
+        ManifestError: If a stored file is absent or damaged.
+        ParamsError: If the device is not there.
+    """
+    place = pick_device(device)
+    source = Shards(shards)
+    model, card = load_run(run, place)
+    classes = fit_classes(card, source)
+    return EvalSession(model, card, source.paired(card.train.pairing, card.class_names), classes, place)
+
+
+def _own(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:
+    targets = classes.index[batch.targets[part]]
+    keep = targets != EXCLUDED
+    # A full part stays a view: pixels are copied only where rows are left out.
+    rows = part if keep.all() else np.flatnonzero(keep) + part.start
+    ids = batch.sample_ids[part]
+    return SampleBatch(
+        sample_ids=tuple(i for i, kept in zip(ids, keep, strict=True) if kept),
+        targets=targets[keep],
+        rects=batch.rects[rows],
+        masks=batch.masks[rows],
+        roi=batch.roi[rows],
+        extra_roi=batch.extra_roi[rows],
+    )
+
+
+# From pixels to logits, each branch on its own so that its features can be reused, and from logits to predictions.
+
+
+def branches_of(model: RveRNet) -> dict[Branch, nn.Module]:
+    """Return the branches a model has, by name."""
+    pairs: tuple[tuple[Branch, nn.Module | None], ...] = (("roi", model.roi), ("extra_roi", model.extra_roi))
+    return {name: branch for name, branch in pairs if branch is not None}
+
+
+@torch.inference_mode()
+def features_of(branch: nn.Module, images: Images, device: torch.device) -> Float[Tensor, "N D"]:
+    """Return what a branch says about raw pictures; stays on the device."""
+    features: Tensor = branch(to_tensor(images).to(device))
+    return features
+
+
+@torch.inference_mode()
+def combined_logits(
+    model: RveRNet, roi: Float[Tensor, "N D1"] | None, extra_roi: Float[Tensor, "N D2"] | None
+) -> Logits:
+    """Return logits on the CPU from the features of the branches the model has."""
+    logits: Logits = model.combine(roi, extra_roi).float().cpu().numpy()
+    return logits
+
+
+def plain_logits(model: RveRNet, batch: SampleBatch, device: torch.device) -> Logits:
+    """Return the logits of unperturbed samples."""
+    images = {"roi": batch.roi, "extra_roi": batch.extra_roi}
+    features = {name: features_of(branch, images[name], device) for name, branch in branches_of(model).items()}
+    return combined_logits(model, features.get("roi"), features.get("extra_roi"))
+
+
+def predict(logits: Logits, sample_ids: Sequence[str]) -> Predictions:
+    """Return the class of the highest logit; among equal ones the lowest index.
+
+    Raises:
+        EvaluationError: If a logit is not finite; the message names the first such sample.
+    """
+    wrong = ~np.isfinite(logits).all(axis=1)
+    if wrong.any():
+        raise EvaluationError(
+            f"{sample_ids[int(wrong.argmax())]}: logits are not finite; the run diverged, train it again with a lower "
+            "`train.learning_rate`"
+        )
+    predictions: Predictions = logits.argmax(axis=1)
+    return predictions

@@ -1,0 +1,123 @@
+"""Samples side by side for the eye: photo, mask, ROI, extra-ROI, one sample a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from pipeline.arrays import AnyImage, Image, Mask
+
+TITLES = ("photo", "mask", "ROI", "extra-ROI")
+PAPER, INK = (255, 255, 255), (32, 32, 32)
+TINT = np.array([255, 0, 200], np.float32)
+"""Magenta, which no food has."""
+TINT_SHARE = 0.45
+GAP = 6
+"""Pixels between pictures."""
+LETTER = 13
+"""Height of a letter in pixels."""
+LINE = LETTER + GAP
+
+
+@dataclass(frozen=True, slots=True)
+class SheetRow:
+    """One sample; all pictures are squares of the same side."""
+
+    photo: Image
+    """Letterboxed photo."""
+    mask: Mask
+    """Letterboxed mask."""
+    roi: Image
+    """First cut-out."""
+    extra_roi: Image
+    """Second cut-out."""
+    caption: str
+    """Text above the row; cut off at the width of the sheet."""
+
+
+def overlay(photo: Image, mask: Mask) -> Image:
+    """Return the photo with the region of interest tinted and its edge drawn."""
+    tinted = photo * np.float32(1 - TINT_SHARE) + TINT * np.float32(TINT_SHARE)
+    shown = np.where(mask[..., np.newaxis], tinted, photo)
+    shown[edge(mask)] = TINT
+    return shown.astype(np.uint8)
+
+
+def edge(mask: Mask) -> Mask:
+    """Return the pixels of a mask with a neighbour to the side, above or below that is not in it."""
+    padded = np.pad(mask, 1)
+    surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    outline: Mask = mask & ~surrounded
+    return outline
+
+
+def contact_sheet(rows: Sequence[SheetRow], *, columns: int = 2, tile: int = 160) -> Image:
+    """Lay samples out in reading order.
+
+    Args:
+        rows: At least one sample.
+        columns: Samples beside each other.
+        tile: Side of a picture on the sheet in pixels; small ones are enlarged without smoothing.
+
+    Returns:
+        White sheet with titles, captions and pictures.
+    """
+    width, height = len(TITLES) * (tile + GAP) + GAP, tile + LINE + GAP
+    lines = -(-len(rows) // columns)
+    sheet = Pillow.new("RGB", (columns * width, LINE + lines * height), PAPER)
+    for column in range(min(columns, len(rows))):
+        for number, title in enumerate(TITLES):
+            _write(sheet, title, (column * width + GAP + number * (tile + GAP), 2), tile)
+    for number, row in enumerate(rows):
+        line, column = divmod(number, columns)
+        _draw(sheet, row, (column * width + GAP, LINE + line * height), tile)
+    return np.asarray(sheet)
+
+
+def _draw(sheet: Pillow.Image, row: SheetRow, corner: tuple[int, int], tile: int) -> None:
+    left, top = corner
+    _write(sheet, row.caption, (left, top), len(TITLES) * (tile + GAP) - GAP)
+    for number, picture in enumerate((row.photo, overlay(row.photo, row.mask), row.roi, row.extra_roi)):
+        enlarged = picture.shape[0] <= tile
+        way = Pillow.Resampling.NEAREST if enlarged else Pillow.Resampling.LANCZOS
+        sheet.paste(Pillow.fromarray(picture).resize((tile, tile), way), (left + number * (tile + GAP), top + LINE))
+
+
+def _write(sheet: Pillow.Image, text: str, corner: tuple[int, int], width: int) -> None:
+    strip = Pillow.new("RGB", (width, LINE), PAPER)
+    ImageDraw.Draw(strip).text((0, 0), text, fill=INK, font=ImageFont.load_default(LETTER))
+    sheet.paste(strip, corner)
+
+
+# A page of photos, each beside the numbered masks that could be meant.
+
+
+@dataclass(frozen=True, slots=True)
+class SheetLine:
+    """One photo; pictures of any size, each with its title."""
+
+    caption: str
+    """Text above the pictures."""
+    pictures: Sequence[tuple[str, AnyImage]]
+    """Title and picture, from left to right."""
+
+
+def proposal_sheet(lines: Sequence[SheetLine], *, tile: int = 200) -> Image:
+    """Lay photos out one below the other; pictures are fitted into squares of `tile` pixels."""
+    columns = max(len(line.pictures) for line in lines)
+    height = tile + 2 * LINE + GAP
+    sheet = Pillow.new("RGB", (GAP + columns * (tile + GAP), len(lines) * height + GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(LETTER)
+    for row, line in enumerate(lines):
+        top = GAP + row * height
+        draw.text((GAP, top), line.caption, fill=INK, font=font)
+        for column, (title, pixels) in enumerate(line.pictures):
+            left = GAP + column * (tile + GAP)
+            picture = Pillow.fromarray(pixels)
+            picture.thumbnail((tile, tile))
+            sheet.paste(picture, (left, top + LINE))
+            draw.text((left, top + LINE + tile), title, fill=INK, font=font)
+    return np.asarray(sheet)

@@ -1,0 +1,220 @@
+"""Which photos a person means: files, folders, or the standard input."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os.path import abspath, commonpath, exists, isdir
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from PIL import Image as Pillow
+
+from pipeline.acquisition.archive import folded
+from pipeline.acquisition.folder import note_ignored
+from pipeline.acquisition.source import is_remote, remote_name
+from pipeline.arrays import Image
+from pipeline.datasets.official import is_clutter, is_utf8
+from pipeline.imaging.decode import HEIF_ADVICE, HEIF_ENDINGS, PHOTO_FORMATS, read_photo
+from pipeline.runtime.errors import ParamsError, PhotoError, SourceError, without_secrets
+from pipeline.runtime.resources import space_watched
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoUrl:
+    """A photo on a web server."""
+
+    url: str
+    """Of scheme http or https."""
+
+    def __str__(self) -> str:
+        """Return it fit for messages and listings."""
+        return without_secrets(self.url)
+
+
+PhotoSource: TypeAlias = Path | PhotoUrl
+"""A file, `-` for the standard input, or a URL."""
+
+STANDARD_INPUT = Path("-")
+"""Stands for a photo that is piped in."""
+MASK_ENDING = ".mask.png"
+"""End of the name of a mask that lies beside its photo, as in the layout of extra categories."""
+MOST_BYTES = 256 * 2**20
+"""Largest photo that is taken from the standard input or a URL."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes."""
+
+
+def photos_among(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
+    """Return the photos that files, folders and URLs name, those of a folder as `photos_in` does, each once.
+
+    Args:
+        named: Files, folders and http(s) URLs as they were typed.
+        without: Files and folders that hold no photos even where they lie in a folder named: masks, outputs.
+
+    Raises:
+        ParamsError: If a folder holds no photo, a URL is of another scheme, or a name is empty.
+    """
+    found: dict[str, PhotoSource] = {}
+    for text in named:
+        for photo in _meant(text, without):
+            found.setdefault(_place_of(photo), photo)
+    return tuple(found.values())
+
+
+def _place_of(source: PhotoSource) -> str:
+    """Return what two names of one photo have in common."""
+    return source.url if isinstance(source, PhotoUrl) else abspath(source)  # noqa: PTH100 - `-` and odd names pass, too
+
+
+def _meant(text: str, without: Sequence[Path]) -> tuple[PhotoSource, ...]:
+    if not text:  # an unset variable of a shell; as a path it would be the whole folder one is in
+        raise ParamsError(
+            "an empty name of a photo; name a photo, a folder of photos (. is this one), or an http(s) URL"
+        )
+    if is_remote(text):
+        return (PhotoUrl(text),)
+    if "://" in text:
+        raise ParamsError(f"{without_secrets(text)}: photos are fetched over http and https only; give a file")
+    path = Path(text)
+    return photos_in(path, without=without) if isdir(path) else (path,)  # noqa: PTH112 - Path raises where a name is too long
+
+
+def base_of(named: Sequence[str]) -> Path:
+    """Return the folder that holds all files and folders among what was typed."""
+    paths = [Path(text) for text in named if not is_remote(text) and text != str(STANDARD_INPUT)]
+    folders = [(path if isdir(path) else path.parent).absolute() for path in paths]  # noqa: PTH112
+    return Path(commonpath(folders)) if folders else Path()
+
+
+def may_exist(source: PhotoSource) -> bool:
+    """Tell whether it is worth trying to open a photo: only of files it is known beforehand."""
+    return isinstance(source, PhotoUrl) or source == STANDARD_INPUT or exists(source)  # noqa: PTH110
+
+
+def stem_of(source: PhotoSource) -> str:
+    """Return the name of a photo without its suffix."""
+    if source == STANDARD_INPUT:
+        return "photo"
+    return Path(remote_name(source.url) if isinstance(source, PhotoUrl) else source).stem
+
+
+def photos_in(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Return the photos of a folder and of all folders below it, sorted.
+
+    Passed over are masks beside photos, `<stem>.mask.png`, hidden files, and what the Finder adds to archives; other
+    files that are no photos are named on the standard error.
+
+    Args:
+        folder: Where to look.
+        without: Files and folders below it that hold no photos.
+
+    Raises:
+        ParamsError: If the folder is absent, or holds no file with the ending of a photo.
+    """
+    if not folder.is_dir():
+        raise ParamsError(f"{folder}: no such folder; give one that holds photos")
+    endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in PHOTO_FORMATS}
+    apart = [path for path in without if folder.resolve() in path.resolve().parents]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not is_mask_beside(path) and not any(_lies_in(path, other) for other in apart)
+    ]
+    kept = [path for path in files if not is_clutter(path.relative_to(folder))]
+    photos = [path for path in kept if path.suffix.lower() in endings]
+    below = {path: path.relative_to(folder).as_posix() for path in files}
+    unread = [path for path in kept if path.suffix.lower() in HEIF_ENDINGS and path.suffix.lower() not in endings]
+    note_ignored([below[path] for path in unread], f"in HEIC; {HEIF_ADVICE}")
+    note_ignored([below[path] for path in set(files) - {*photos, *unread}], "that are no photos")
+    if not photos:
+        raise ParamsError(f"{folder}: no photo in this folder; name files, or a folder with JPEG or PNG files")
+    return tuple(photos)
+
+
+def _lies_in(path: Path, place: Path) -> bool:
+    return path.resolve().is_relative_to(place.resolve())
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without hidden ones and what the Finder and Windows add."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not is_clutter(path.relative_to(folder)))
+
+
+def is_mask_beside(path: Path) -> bool:
+    """Tell by the name whether a file is the mask of a photo beside it."""
+    return path.name.lower().endswith(MASK_ENDING)
+
+
+def open_photo(source: PhotoSource, piped: Readable) -> Image:
+    """Decode a photo as stage `pair` does; `-` reads it from `piped`, a URL from the network.
+
+    Raises:
+        PhotoError: If it is absent, damaged, no picture or too large, cannot be fetched, or has a name that no listing
+            can hold.
+    """
+    if isinstance(source, PhotoUrl):
+        return _fetched(source)
+    if not is_utf8(source):
+        raise PhotoError(f"{source}: its name is not UTF-8; rename the file")
+    return read_photo(source) if source != STANDARD_INPUT else _spooled(piped)
+
+
+def _fetched(source: PhotoUrl) -> Image:
+    from pipeline.acquisition.transfer import TransferPolicy, fetch  # noqa: PLC0415 - most photos need no network
+
+    with TemporaryDirectory(prefix="photo-") as folder:
+        policy = TransferPolicy(
+            attempts=3,
+            timeout=30.0,
+            max_bytes=MOST_BYTES,
+            pinned=False,
+            local_copy="download it yourself and give the file",
+            bound="a photo",
+            kept=False,
+        )
+        try:
+            file = fetch(source.url, Path(folder), policy=policy, report=lambda *_: None)
+        except SourceError as error:
+            raise PhotoError(str(error)) from error
+        try:
+            return read_photo(file)
+        except PhotoError as error:
+            raise PhotoError(str(error).replace(str(file), str(source))) from error
+
+
+def _spooled(piped: Readable) -> Image:
+    data = piped.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise PhotoError(f"standard input: more than {MOST_BYTES} bytes; shrink the picture")
+    with NamedTemporaryFile(prefix="photo-") as file:  # decoders jump back and forth, which a pipe cannot
+        with space_watched(Path(file.name), len(data)):
+            file.write(data)
+            file.flush()
+        try:
+            return read_photo(Path(file.name))
+        except PhotoError as error:
+            raise PhotoError(str(error).replace(file.name, "standard input")) from error
+
+
+def short_names(photos: Sequence[PhotoSource]) -> Iterator[str]:
+    """Yield a name for the pictures of each photo: its stem, with its number in front where stems repeat.
+
+    No two are equal, whatever the photos are called, also where a file system ignores case and Unicode form.
+    """
+    stems = [stem_of(photo) for photo in photos]
+    times = Counter(map(folded, stems))
+    taken = set(times)
+    for number, stem in enumerate(stems, start=1):
+        name = stem
+        if times[folded(stem)] > 1:
+            while folded(name) in taken:
+                name = f"{number}-{name}"
+            taken.add(folded(name))
+        yield name

@@ -1,0 +1,193 @@
+"""A finished run that classifies foods of any photo; needs its folder and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64
+from PIL import Image as Pillow
+
+from pipeline.arrays import Image, Logits
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
+from pipeline.evaluation.session import plain_logits, predict
+from pipeline.imaging.letterbox import Square, SquareMask, views_of
+from pipeline.models.artifact import BranchName, RunCard, load_run
+from pipeline.models.device import pick_device
+from pipeline.models.rvernet import RveRNet
+from pipeline.runtime.errors import DatasetError, EmptyMaskError
+
+# What a run says about one region of a photo.
+
+
+LogitRow: TypeAlias = Float32[np.ndarray, " K"]
+"""Unnormalised scores of one sample."""
+Probabilities: TypeAlias = Float64[np.ndarray, " K"]
+"""In [0, 1]; together 1."""
+
+
+class Guess(NamedTuple):
+    """One category with its probability."""
+
+    category: str
+    """Category name."""
+    probability: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a run says about one region of interest, and what it saw of it."""
+
+    class_names: tuple[str, ...]
+    """Category name by logit."""
+    logits: LogitRow
+    """Scores as `evaluate` stores them."""
+    temperature: float
+    """Divides the logits before the softmax, so that a probability is how often the run is right about it."""
+    mask: SquareMask
+    """Letterboxed region of interest."""
+    roi: Square
+    """Cut-out of the region; black outside, gray padding."""
+    extra_roi: Square
+    """Cut-out of everything else."""
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """Calibrated probability of every class."""
+        return softmax(self.logits, self.temperature)
+
+    def top(self, count: int = 5) -> tuple[Guess, ...]:
+        """Return the most probable categories, best first; among equal ones the lower index first."""
+        probabilities = self.probabilities
+        best = np.argsort(-self.logits, kind="stable")[:count]
+        return tuple(Guess(self.class_names[i], float(probabilities[i])) for i in best)
+
+
+def softmax(logits: LogitRow, temperature: float) -> Probabilities:
+    """Return the softmax of the logits over a temperature above 0, in double precision."""
+    scaled = (logits.astype(np.float64) - logits.max()) / temperature
+    weights = np.exp(scaled)
+    probabilities: Probabilities = weights / weights.sum()
+    return probabilities
+
+
+AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
+"""Mask of any size, before it is compared with its photo."""
+UNKNOWN = -1
+"""Target of a sample whose category nobody told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A trained run, ready to classify."""
+
+    card: RunCard
+    """What was trained, on what, and how."""
+    model: RveRNet
+    """In eval mode, on `device`."""
+    device: torch.device
+    """Where the model is."""
+
+    @property
+    def name(self) -> str:
+        """`<roi>+<extra_roi>-<class set>`."""
+        return self.card.run
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Category name by logit."""
+        return self.card.class_names
+
+    @property
+    def branches(self) -> tuple[BranchName, ...]:
+        """Views the run looks at: `roi`, `extra_roi` or both, in this order."""
+        return tuple(name for name in VIEW_NAMES if name in self.card.backbones)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax."""
+        return self.card.calibration.temperature
+
+    def views(self, photo: Image, masks: Sequence[AnyMask], *, names: Sequence[str] | None = None) -> SampleBatch:
+        """Cut regions out of a photo exactly as stage `pair` does, one sample a mask.
+
+        Args:
+            photo: Photo at full size.
+            masks: Regions of interest at the size of the photo.
+            names: Sample ids for error messages; their numbers if absent.
+
+        Raises:
+            DatasetError: If a mask is empty or has another size than the photo.
+        """
+        ids = tuple(names) if names is not None else tuple(f"region {number}" for number in range(1, len(masks) + 1))
+        for mask, sample_id in zip(masks, ids, strict=True):
+            _check(photo, mask, sample_id)
+        batch = SampleBatch.empty(ids, size=self.card.image_size)
+        batch.targets[:] = UNKNOWN
+        size, given = self.card.image_size, self.card.preprocessing
+        picture = Pillow.fromarray(photo)
+        cut = views_of(picture, masks, size=size, fill=given.fill, pad=given.pad, geometry=given.geometry)
+        for row, views in enumerate(cut):
+            batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
+        return batch
+
+    def logits(self, batch: SampleBatch) -> Logits:
+        """Return unnormalised scores of cut-outs, for instance those of a shard.
+
+        Raises:
+            EvaluationError: If a logit is not finite.
+        """
+        logits = plain_logits(self.model, batch, self.device)
+        predict(logits, batch.sample_ids)
+        return logits
+
+    def predict(self, photo: Image, masks: Sequence[AnyMask]) -> tuple[Prediction, ...]:
+        """Classify regions of one photo.
+
+        Args:
+            photo: RGB at full size.
+            masks: Regions of interest at the size of the photo, True inside; none gives none.
+
+        Raises:
+            DatasetError: If a mask is empty or has another size than the photo.
+            EvaluationError: If a logit is not finite.
+        """
+        return self.judge(self.views(photo, masks))
+
+    def judge(self, batch: SampleBatch) -> tuple[Prediction, ...]:
+        """Classify cut-outs that were made before.
+
+        Raises:
+            EvaluationError: If a logit is not finite.
+        """
+        if not len(batch):
+            return ()
+        rows = zip(self.logits(batch), batch.masks, batch.roi, batch.extra_roi, strict=True)
+        return tuple(Prediction(self.class_names, logits, self.temperature, *views) for logits, *views in rows)
+
+
+def _check(photo: Image, mask: AnyMask, sample_id: str) -> None:
+    if mask.shape != photo.shape[:2]:
+        (height, width), (rows, columns) = mask.shape, photo.shape[:2]
+        raise DatasetError(f"{sample_id}: mask of {width} x {height} pixels for a photo of {columns} x {rows}")
+    if not mask.any():
+        raise EmptyMaskError(f"{sample_id}: no pixel of the mask is set; mark the food")
+
+
+def open_run(folder: Path, *, device: str = "auto") -> Run:
+    """Load a run; nothing is unpickled.
+
+    Args:
+        folder: Folder with `run.json` and `model.safetensors`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ManifestError: If a file is absent or damaged.
+        ParamsError: If the device is not there.
+    """
+    place = pick_device(device, "device")
+    model, card = load_run(folder, place)
+    return Run(card, model, place)

@@ -1,0 +1,216 @@
+"""A finished run as a small, open package: `model.safetensors` and `run.json`, enough to classify on any machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import safetensors.torch
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+
+from pipeline.datasets.sample_batch import FoodVisible, ViewName
+from pipeline.datasets.shards import Preprocessing
+from pipeline.models.backbone import Branch, build_backbone
+from pipeline.models.card import RUN_CARD, WEIGHTS, BackboneCard, no_run, remedy
+from pipeline.models.device import seeded
+from pipeline.models.rvernet import RveRNet, build_student, join_branches
+from pipeline.models.state_dicts import write_tensors
+from pipeline.params.base import Name, Section, describe
+from pipeline.params.model import TrainParams
+from pipeline.params.stages import DistillationKind
+from pipeline.runtime.errors import ManifestError, ModelError, refuse_machine_fault
+from pipeline.runtime.manifest import sha256_of
+
+BranchName: TypeAlias = ViewName
+
+
+class RunEnvironment(Section):
+    """What the bits of the weights depend on beside the data and the recipe; no host, path or time."""
+
+    device: str
+    """Kind of device: cpu, cuda or mps. Only on a cpu are the bits the same again."""
+    precision: Literal["fp32", "bf16", "fp16"]
+    """What the forward pass was computed in; the weights are always fp32."""
+    versions: dict[str, str]
+    """Version by package, without a build's local suffix."""
+
+
+class Distillation(Section):
+    """How a student is taught."""
+
+    teacher: BackboneCard
+    """Backbone of the teacher."""
+    teacher_sha256: str
+    """Hash of the teacher's trained weights."""
+    kind: DistillationKind
+    """What is learned from it: its decision, or its probabilities."""
+    alpha: float
+    """Share of the loss that the teacher sets."""
+    temperature: float
+    """What logits are divided by in soft distillation."""
+
+
+class RunConfig(Section):
+    """What is to be trained, on what, and how: all that is known before the first step."""
+
+    run: str
+    """Name of the run, `<roi>+<extra_roi>-<classes>`."""
+    roi: str
+    """Backbone of the ROI branch, or none."""
+    extra_roi: str
+    """Backbone of the extra-ROI branch, or none."""
+    classes: str
+    """Class set."""
+    class_names: tuple[Name, ...]
+    """Category name by logit."""
+    ambiguous: tuple[str, ...]
+    """Names of the ambiguous pair that are among `class_names`."""
+    image_size: int
+    """Side of the pictures in pixels."""
+    preprocessing: Preprocessing
+    """How a photo and a mask become those pictures."""
+    backbones: dict[BranchName, BackboneCard]
+    """Backbone by branch with its weights' hash and licence, without absent ones."""
+    train: TrainParams
+    """Recipe."""
+    made_with: RunEnvironment
+    """Device, precision and versions."""
+    shards_sha256: str
+    """Hash of the manifest of the shards trained on."""
+    distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
+    """How the run was taught by another; left out of the file for one that learned from labels alone."""
+
+    @property
+    def shares_branches(self) -> bool:
+        """Whether both branches are one module: where the recipe says so and their backbones have one name."""
+        return self.train.share_branches and self.roi == self.extra_roi
+
+    def replace(self, **changes: object) -> "RunConfig":
+        """Return the plan of another run that differs in `changes` alone; of a card, without what came of it."""
+        return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields} | changes)
+
+
+class FinalMetrics(Section):
+    """What the saved weights say of the test split; fractions in [0, 1]."""
+
+    loss: float
+    """Mean cross-entropy in nats."""
+    top1: float
+    """Share of right predictions."""
+    macro_f1: float
+    """Over classes that occur in targets or predictions."""
+    ambiguous_f1: float | None
+    """Mean over the ambiguous pair; None if the run does not have both."""
+
+
+class Calibration(Section):
+    """What logits are divided by before softmax, so that the highest probability means what it says."""
+
+    temperature: float = Field(gt=0)
+    """1 leaves the logits as they are; above 1 the run was too sure of itself."""
+    fitted_on: Literal["test split"]
+    """Samples that the temperature was chosen on; it says nothing about how well it would do on others."""
+
+
+class RunCard(RunConfig):
+    """`run.json`: the plan, and what came of it."""
+
+    food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
+    """Samples that see their own food in their extra-ROI; left out of the file where views are paired exactly."""
+    epochs_done: int
+    """Epoch the weights are of: always the last."""
+    metrics: FinalMetrics
+    """After that epoch."""
+    calibration: Calibration
+    """Fitted after that epoch."""
+    parameters: int | None = Field(default=None, exclude_if=lambda number: number is None)
+    """Parameters of the model, frozen ones included; those of a shared branch once. Runs of earlier versions lack the
+    field."""
+    weights_sha256: str
+    """Hash of `model.safetensors`; set by `save_run`."""
+
+
+def build_run(card: RunConfig, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
+    """Build the model of a card.
+
+    Args:
+        card: What to build.
+        tensors: Pre-trained state dict by branch; None, or an absent key, leaves a random initialisation.
+
+    Raises:
+        ModelError: If a backbone cannot be built, or both are absent.
+    """
+    if card.distillation is not None:
+        return _build_taught(card, tensors)
+    branches: dict[BranchName, Branch] = {}
+    for name, backbone in card.backbones.items():
+        if card.shares_branches and branches:
+            branches[name] = branches["roi"]
+            continue
+        with seeded(card.train.seed, name):
+            branches[name] = build_backbone(backbone, card.train, image_size=card.image_size, tensors=tensors.get(name))
+    return join_branches(
+        branches.get("roi"),
+        branches.get("extra_roi"),
+        num_classes=len(card.class_names),
+        hidden=card.train.hidden,
+        seed=card.train.seed,
+    )
+
+
+def _build_taught(card: RunConfig, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
+    with seeded(card.train.seed, "roi"):
+        return build_student(
+            card.backbones["roi"],
+            card.train,
+            image_size=card.image_size,
+            num_classes=len(card.class_names),
+            tensors=tensors.get("roi"),
+        )
+
+
+def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
+    """Write `model.safetensors` and `run.json` into an existing folder."""
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    write_tensors(tensors, folder / WEIGHTS)
+    hashed = card.model_copy(update={"weights_sha256": sha256_of(folder / WEIGHTS)})
+    hashed.write(folder / RUN_CARD)
+
+
+def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard]:
+    """Read a package; nothing is unpickled. The model is in eval mode.
+
+    Raises:
+        ManifestError: If a file is absent or damaged, or asks for more than a model.
+    """
+    card = read_run_card(folder)
+    path = folder / WEIGHTS
+    if not path.is_file() or sha256_of(path) != card.weights_sha256:
+        raise ManifestError(f"{path}: absent or not the file run.json describes; {remedy(folder, again=True)}")
+    try:
+        model = build_run(card, {})
+    except ModelError as error:
+        raise ManifestError(f"{folder / RUN_CARD}: {error}; {remedy(folder, again=True)}") from error
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (RuntimeError, OSError, SafetensorError) as error:
+        refuse_machine_fault(path, error)
+        text = " ".join(str(error).split())
+        raise ManifestError(f"{path}: does not fit the model ({text}); {remedy(folder, again=True)}") from error
+    return model.to(device).eval(), card
+
+
+def read_run_card(folder: Path) -> RunCard:
+    """Read `folder/run.json`.
+
+    Raises:
+        ManifestError: If it is absent or damaged.
+    """
+    path = folder / RUN_CARD
+    try:
+        return RunCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise no_run(folder) from error
+    except ValidationError as error:
+        raise ManifestError(f"{path}: {describe(error)}; {remedy(folder, again=True)}") from error

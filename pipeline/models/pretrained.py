@@ -1,0 +1,165 @@
+"""The Hugging Face hub: fetch one weights file of a timm model at one revision."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+import timm
+import torch
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
+
+from pipeline.models.state_dicts import differences, with_timm_names
+from pipeline.runtime.errors import WeightsError
+
+FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
+"""Names timm's repositories use, the safe one first."""
+PATIENCE = 10.0
+"""Seconds without an answer after which the hub counts as out of reach."""
+COMMIT = re.compile("[0-9a-f]{40}")
+TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+"""Base of the errors of whichever HTTP library this version of the hub's own is built on."""
+
+
+class HubFile(NamedTuple):
+    """A file of the hub on this machine."""
+
+    path: Path
+    """Where it lies; its folder is named after the commit."""
+    repository: str
+    """Repository id, for instance `timm/mobilenetv2_100.ra_in1k`."""
+    commit: str
+    """Commit the revision stood for."""
+
+
+def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
+    """Download the weights of a timm model, or find them in the hub's cache on this machine.
+
+    A commit that is cached needs no connection. A broken download goes on where it stopped.
+
+    Raises:
+        WeightsError: If timm lists no weights for the model, the hub has no such revision or file, the transfer
+            breaks, or there is no connection and no cached copy.
+    """
+    entry = timm.get_pretrained_cfg(timm_id)
+    if entry is None or not entry.hf_hub_id:
+        raise WeightsError(f"timm lists no weights on the hub for {timm_id!r}; set weights to a path or to none")
+    names = (entry.hf_hub_filename,) if entry.hf_hub_filename else FILE_NAMES
+    return _cached(entry.hf_hub_id, names, revision) or _fetched(entry.hf_hub_id, names, revision)
+
+
+def _cached(repository: str, names: tuple[str, ...], revision: str) -> HubFile | None:
+    if COMMIT.fullmatch(revision):
+        for name in names:
+            found = try_to_load_from_cache(repository, name, revision=revision)
+            if isinstance(found, str):
+                return HubFile(Path(found), repository, revision)
+    return None
+
+
+def _fetched(repository: str, names: tuple[str, ...], revision: str) -> HubFile:
+    offline = not _reachable()
+    for name in names:
+        try:
+            path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=offline))
+        except RevisionNotFoundError as error:
+            raise WeightsError(
+                f"hub repository {repository} has no revision {revision!r}; a commit belongs to one model: set "
+                "backbones.<name>.revision to one of this repository, or to main"
+            ) from error
+        except LocalEntryNotFoundError as error:
+            raise WeightsError(_offline(repository, name, revision)) from error
+        except EntryNotFoundError:
+            continue
+        except (TRANSPORT_ERROR, OSError) as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise WeightsError(f"hub repository {repository}: {text}; run again to go on") from error
+        return HubFile(path, repository, path.parent.name)
+    raise WeightsError(f"hub repository {repository} at {revision!r} has none of {', '.join(names)}")
+
+
+def _reachable() -> bool:
+    """Ask once: the library itself tries for 23 seconds and prints every try."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        requests.head(constants.ENDPOINT, timeout=PATIENCE)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _offline(repository: str, name: str, revision: str) -> str:
+    return (
+        f"the hub cannot be reached and {name} of {repository} ({revision}) is not cached; fetch that file on another "
+        "machine and set backbones.<name>.weights to its path, or run `dvc pull weights`"
+    )
+
+
+# torchvision's official weights files: which one belongs to a timm model, and where it is.
+
+
+PREFIX = "torchvision"
+OLDEST = "IMAGENET1K_V1"
+"""Entry that plain `torchvision` stands for: the weights `pretrained=True` always gave, those of the paper's time."""
+ARCHITECTURES = {
+    "mobilenetv2_100": "mobilenet_v2",
+    "vit_base_patch16_224": "vit_b_16",
+    "vit_base_patch32_224": "vit_b_32",
+    "vit_large_patch16_224": "vit_l_16",
+}
+"""torchvision's name of an architecture by timm's, where they differ."""
+LICENCE = "bsd-3-clause"
+"""Licence under which timm lists torchvision's own weights; SWAG's are under another, which torchvision names."""
+
+
+class TorchvisionFile(NamedTuple):
+    """One weights file of torchvision; the first 8 digits of its SHA-256 are part of its name."""
+
+    url: str
+    licence: str
+
+
+def is_official(weights: str) -> bool:
+    """Tell whether `weights` asks for torchvision's file."""
+    return weights.partition(":")[0] == PREFIX
+
+
+def official_file(timm_id: str, weights: str) -> TorchvisionFile:
+    """Return the file for a timm model; nothing is downloaded.
+
+    Args:
+        timm_id: timm model id.
+        weights: `torchvision`, or `torchvision:<entry>`, for instance `torchvision:IMAGENET1K_V2`.
+
+    Raises:
+        WeightsError: If torchvision has no such model or entry, or its layers are not timm's.
+    """
+    from torchvision.models import get_model_weights  # noqa: PLC0415 - costs a second, needed for one source
+
+    architecture = timm_id.partition(".")[0]
+    name = ARCHITECTURES.get(architecture, architecture)
+    try:
+        entries = get_model_weights(name)
+    except ValueError as error:
+        raise WeightsError(
+            f"torchvision has no weights for {timm_id!r}; set weights to hub, a URL or a path"
+        ) from error
+    _check_layers(architecture, name)
+    entry = weights.partition(":")[2] or OLDEST
+    if entry not in entries.__members__:
+        raise WeightsError(f"torchvision has no weights {entry!r} of {name}; choose {', '.join(entries.__members__)}")
+    return TorchvisionFile(entries[entry].url, entries[entry].meta.get("license", LICENCE))
+
+
+def _check_layers(architecture: str, name: str) -> None:
+    """Compare the layers of both libraries before anything is downloaded, on models without memory."""
+    from torchvision.models import get_model  # noqa: PLC0415 - as above
+
+    with torch.device("meta"):
+        theirs, ours = get_model(name).state_dict(), timm.create_model(architecture)
+    if different := differences(with_timm_names(theirs, ours), ours):
+        raise WeightsError(
+            f"torchvision's {name} has other layers than timm's {architecture} ({different}); set weights to hub"
+        )

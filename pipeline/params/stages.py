@@ -1,0 +1,199 @@
+"""Settings of the stages that make samples: download, index, segment, pair."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from pipeline.params.base import ReadsOutside, Section
+
+Geometry: TypeAlias = Literal["exact", "released"]
+"""How a photo is fitted into the square, and whether its two views then add up to it."""
+
+VOID = 255
+"""Value by which most data sets mark pixels that no annotator decided."""
+
+
+class DemoParams(Section):
+    """Section `demo`: the generated data set."""
+
+    train_photos: int = Field(ge=1, le=100_000)
+    """Photos of the train split."""
+    test_photos: int = Field(ge=1, le=100_000)
+    """Photos of the test split."""
+    seed: int = Field(ge=0)
+    """Seed of every scene; scene i of a split depends on (seed, split, i) alone."""
+
+
+class DownloadParams(ReadsOutside):
+    """Section `download`: where photos come from and what may not be exceeded."""
+
+    source: str
+    """`demo`, or an archive or a folder in the official layout: its path, or an http(s)://, file:// or s3:// URL."""
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
+    """Expected SHA-256 of the archive; null records and prints it instead."""
+    password: str | None
+    """ZipCrypto password of the archive."""
+    max_gigabytes: float = Field(gt=0)
+    """Bound on the extracted size in 10^9 bytes."""
+    max_files: int = Field(ge=1)
+    """Bound on the number of extracted files."""
+    attempts: int = Field(ge=1, le=100)
+    """Tries of a broken transfer, each resuming where the last one stopped."""
+    timeout: float = Field(gt=0)
+    """Seconds without a byte after which a transfer counts as broken."""
+    extra: dict[str, str]
+    """Folder of photos by extra category name; see docs/data.md for its layout."""
+    demo: DemoParams
+    """Used when `source` is `demo`."""
+
+
+class IndexParams(Section):
+    """Section `index`: what happens to photos that cannot be used."""
+
+    on_error: Literal["fail", "skip_empty", "skip"]
+    """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json, `skip_empty` leaves
+    out photos whose label map marks no food and stops at damage."""
+    tiny_area: int = Field(ge=0)
+    """Masks of fewer pixels get the flag `tiny`; they stay samples, as in the paper."""
+    void: tuple[Annotated[int, Field(ge=1, le=255)], ...] = Field(
+        default=(VOID,), exclude_if=lambda value: value == (VOID,)
+    )
+    """Values of label maps that annotators left undecided: no food, and no reason to leave a photo out."""
+
+
+class SegmentParams(Section):
+    """Settings of `segment@annotation`; those of other sources are in `pipeline.params.masks`."""
+
+    source: Literal["annotation"]
+    """Mask source."""
+    photos_per_file: int = Field(ge=1)
+    """Photos whose masks share one Parquet file, the unit of work."""
+    reference_only: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Nobody trains on these masks nor is judged on them, so clicks may stand in for the masks they ask for."""
+
+
+class PairParams(Section):
+    """Section `pair`: geometry of the two cut-outs and size of a shard."""
+
+    image_size: int = Field(ge=16, le=2048)
+    """Side of the square cut-outs in pixels."""
+    fill: int = Field(ge=0, le=255)
+    """Gray level of hidden pixels, 0 black to 255 white."""
+    pad: int = Field(ge=0, le=255)
+    """Gray level of the letterbox around the photo."""
+    geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
+    """`exact` fills the square with the long side, and both views add up to the photo; `released` rounds the long side
+    down in floating point, often to 1 pixel less, and resizes each view on its own."""
+    photos_per_file: int = Field(ge=1)
+    """Photos whose samples share one shard, the unit of work."""
+
+
+# Settings of what follows training: evaluate, perturb, explain, report.
+
+
+class EvaluateParams(Section):
+    """Section `evaluate`."""
+
+    batch_size: int = Field(ge=1)
+    """Samples per forward pass; no effect on the numbers beyond rounding."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    ece_bins: int = Field(ge=1)
+    """Equal-width confidence bins of the expected calibration error."""
+    top_confusions: int = Field(ge=0)
+    """Pairs of categories listed as most confused."""
+
+
+class PerturbParams(Section):
+    """Section `perturb`: permutation and translocation, supplement B."""
+
+    patch_size: int = Field(ge=1)
+    """Side of the permuted patches in pixels; 16 at 224 in the paper."""
+    permutation_seeds: int = Field(ge=1)
+    """Independent permutations; the tables show the first, the spread covers all."""
+    offsets: tuple[tuple[int, int], ...]
+    """Translocations (dx, dy) in pixels at `offset_size`."""
+    offset_size: int = Field(ge=1)
+    """Image side that `offsets` refer to; they are scaled to the actual side."""
+    origin: Literal["corner", "center"]
+    """`corner` shifts from the top-left corner as released, `center` from the centred letterbox: a true shift."""
+    dy_sign: Literal[-1, 1]
+    """-1 moves up for positive dy, as released; 1 moves down."""
+    batch_size: int = Field(ge=1)
+    """Samples per forward pass."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    pad: int = Field(ge=0, le=255)
+    """Gray level of the canvas; copied from `pair.pad`."""
+    seed: int = Field(ge=0)
+    """Seed of the permutations; copied from the top-level `seed`."""
+
+
+class ExplainParams(Section):
+    """Section `explain`: Grad-CAM, Figure 4."""
+
+    samples: int = Field(ge=1)
+    """Test samples with heat maps, up to half of them of the ambiguous pair; the same for every run."""
+    method: Literal["hires_cam", "grad_cam"]
+    """`grad_cam` averages gradients over all places; `hires_cam` weighs each place by its own, see docs/decisions."""
+    explained: Literal["prediction", "truth"]
+    """Class whose logit the maps speak for: what the run says, or what the sample is."""
+    batch_size: int = Field(ge=1)
+    """Samples per backward pass."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    seed: int = Field(ge=0)
+    """Seed of the choice of samples; copied from the top-level `seed`."""
+
+
+class ReportParams(Section):
+    """Section `report`."""
+
+    samples: int = Field(ge=1)
+    """Samples on the contact sheet."""
+    seed: int = Field(ge=0)
+    """Seed of the choice of samples; copied from the top-level `seed`."""
+
+
+# Settings of what goes beyond the grid: repetitions under other seeds, and a student taught by another model.
+
+
+DistillationKind: TypeAlias = Literal["hard", "soft"]
+"""`hard`: the teacher's decision is a label; `soft`: its probabilities are, at a temperature."""
+
+
+class RepeatParams(Section):
+    """Section `repeat`: what `seeds` repeats."""
+
+    runs: tuple[str, ...]
+    """Names of runs of the grid; those of one class set are compared with each other."""
+
+
+class RepetitionPlan(Section):
+    """`data/repeats/plan.json`: what is asked for, so that results of earlier requests are passed over."""
+
+    seeds: tuple[int, ...]
+    """The runs' own seed, then those of their repetitions; none where no repetition is asked for."""
+    runs: tuple[str, ...]
+    """Runs that are repeated; none without seeds."""
+    ambiguous: tuple[str, ...]
+    """Names of the ambiguous pair; none without seeds."""
+
+
+class DistillParams(Section):
+    """Section `distill`: DeiT's distillation through a token, on ROI samples.
+
+    Reference:
+        Touvron et al., Training data-efficient image transformers & distillation through attention, arXiv 2012.12877.
+    """
+
+    teacher: str
+    """Backbone that teaches, or none."""
+    student: str
+    """Backbone that learns; it has a distillation token."""
+    kind: DistillationKind
+    """What is learned from the teacher."""
+    alpha: float = Field(ge=0, le=1)
+    """Share of the loss that the teacher sets; DeiT: 0.5 for hard, 0.1 for soft distillation."""
+    temperature: float = Field(gt=0)
+    """What logits of both are divided by in soft distillation; DeiT: 3."""

@@ -1,0 +1,136 @@
+"""A folder of planned files with one manifest: what every file holds and its SHA-256.
+
+DVC trusts a damaged object of its local cache, so readers check hashes themselves.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from pipeline.params.base import Name, Section, describe
+from pipeline.runtime.errors import ManifestError, refuse_machine_fault
+from pipeline.runtime.stores import Place, StoredFolder, open_local
+
+MANIFEST = "manifest.json"
+LARGEST_IMAGE = 2048
+"""Largest side of a cut-out in pixels; see `pair.image_size`."""
+
+
+class FileEntry(Section):
+    """One file of the folder."""
+
+    name: str = Field(pattern=r"^[\w-][\w.-]*$")
+    """File name, without folders."""
+    split: str
+    """`train` or `test`."""
+    rows: int = Field(ge=1)
+    """Samples in the file."""
+    sha256: str
+    """Hexadecimal SHA-256 of the file's bytes."""
+
+
+class Manifest(Section):
+    """Contents of a folder of masks or shards."""
+
+    kind: str
+    """`masks` or `shards`."""
+    schema_version: int
+    """Version of the file layout; readers refuse others."""
+    source: str
+    """Mask source: annotation, sam or fastsam."""
+    image_size: int = Field(ge=0, le=LARGEST_IMAGE)
+    """Side of the stored squares in pixels; 0 for masks, which have the photo's size."""
+    categories: tuple[Name, ...]
+    """Category name by target index."""
+    settings_sha256: str
+    """Hash of the settings that made the files."""
+    files: tuple[FileEntry, ...]
+    """Files in row order."""
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, read in blocks.
+
+    Raises:
+        MachineError: If the disk does not answer, or too many files are open.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        refuse_machine_fault(path, error)
+        raise
+
+
+def settings_sha256(settings: Section) -> str:
+    """Return the hash of a section's values, independent of their order in any file."""
+    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write `folder/manifest.json` as a new file: an older one may be a link into DVC's cache."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    manifest.write(folder / MANIFEST)
+
+
+def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
+    """Read `folder/manifest.json`.
+
+    Raises:
+        ManifestError: If it is absent, damaged, or of another kind or version.
+        SourceError: If the folder lies on object storage that does not answer.
+    """
+    path = f"{folder}/{MANIFEST}"
+    try:
+        with open_local(folder, MANIFEST) as file:
+            manifest = Manifest.model_validate_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path}: absent; {_mend(folder, 'run `dvc repro` or `dvc pull`')}") from error
+    except ValidationError as error:
+        raise ManifestError(
+            f"{path}: damaged ({describe(error)}); {_mend(folder, f'delete {folder} and run `dvc repro`')}"
+        ) from error
+    if (manifest.kind, manifest.schema_version) != (kind, schema_version):
+        raise ManifestError(
+            f"{path}: holds {manifest.kind} of version {manifest.schema_version}, this code reads {kind} of version "
+            f"{schema_version}; run `dvc repro` to write them anew"
+        )
+    return manifest
+
+
+def sha256_of_manifest(folder: Place) -> str:
+    """Return the hexadecimal SHA-256 of `folder/manifest.json`, which stands for all files."""
+    with open_local(folder, MANIFEST) as file:
+        return sha256_of(file)
+
+
+@contextmanager
+def verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
+    """Lend the path of a listed file after its bytes have been checked; of one on object storage, that of a copy.
+
+    Raises:
+        ManifestError: If the file is absent or its bytes differ from the manifest.
+        SourceError: If the folder lies on object storage that does not answer.
+    """
+    advice = _mend(folder, "run `dvc checkout` or `dvc repro`")
+    absent = f"{folder}/{entry.name}: listed in the manifest but absent; {advice}"
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(open_local(folder, entry.name))
+        except FileNotFoundError as error:
+            raise ManifestError(absent) from error
+        if not path.is_file():
+            raise ManifestError(absent)
+        if sha256_of(path) != entry.sha256:
+            advice = _mend(folder, "run `dvc repro -f` for the stage that wrote it")
+            raise ManifestError(f"{folder}/{entry.name}: bytes differ from the manifest; {advice}")
+        yield path
+
+
+def _mend(folder: Place, here: str) -> str:
+    return "copy the folder there again" if isinstance(folder, StoredFolder) else here

@@ -1,0 +1,148 @@
+"""Is a file the weights it should be? Asked before anything opens it."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from pipeline.params.base import Section, describe, dvc_command
+from pipeline.params.masks import FastSamArchitectureName, SamArchitectureName, SourceName
+from pipeline.runtime.errors import WeightsError
+from pipeline.runtime.manifest import sha256_of
+
+# The weights that the authors of SAM and FastSAM published, by architecture.
+
+
+SAM_URL = "https://dl.fbaipublicfiles.com/segment_anything"
+FASTSAM_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+SAM_LICENCE, FASTSAM_LICENCE = "Apache-2.0", "AGPL-3.0"
+
+
+class OfficialFile(NamedTuple):
+    """One published file."""
+
+    url: str
+    """Where it is fetched."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """Hexadecimal SHA-256; from public mirrors, since the authors publish none."""
+
+    @property
+    def name(self) -> str:
+        """Return the file's name."""
+        return self.url.rpartition("/")[2]
+
+
+SAM_FILES: dict[SamArchitectureName, OfficialFile] = {
+    "vit_b": OfficialFile(
+        f"{SAM_URL}/sam_vit_b_01ec64.pth",
+        375_042_383,
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    ),
+    "vit_l": OfficialFile(
+        f"{SAM_URL}/sam_vit_l_0b3195.pth",
+        1_249_524_607,
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    ),
+    "vit_h": OfficialFile(
+        f"{SAM_URL}/sam_vit_h_4b8939.pth",
+        2_564_550_879,
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+    ),
+}
+FASTSAM_FILES: dict[FastSamArchitectureName, OfficialFile] = {
+    "s": OfficialFile(
+        f"{FASTSAM_URL}/FastSAM-s.pt",
+        23_832_055,
+        "e9034d7478a8e9d1bfb57b51592e521a253287c7cdcf79258f61ea6d68584a0d",
+    ),
+    "x": OfficialFile(
+        f"{FASTSAM_URL}/FastSAM-x.pt",
+        144_943_063,
+        "c0be4e7ddbe4c15333d15a859c676d053c486d0a746a3be6a7a9790d52a9b6d7",
+    ),
+}
+
+
+def check_file(path: Path, official: OfficialFile | None, sha256: str | None, *, wanted: str) -> str:
+    """Return the SHA-256 of a file of weights.
+
+    A file that bears the official name has to be the official one, unless `sha256` pins another.
+
+    Args:
+        path: File of weights.
+        official: What the authors published for the architecture, if anything.
+        sha256: Pinned SHA-256, if any.
+        wanted: What to do instead, for the message.
+
+    Raises:
+        WeightsError: If the file is absent, a web page, truncated, or another one than pinned.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; {wanted}")
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if not start:
+        raise WeightsError(f"{path}: an empty file; {wanted}")
+    if start.startswith(b"<"):
+        raise WeightsError(f"{path}: a web page instead of weights; {wanted}")
+    same_name = official if official and official.name == path.name else None
+    size = path.stat().st_size
+    if same_name and not sha256 and size != same_name.size:
+        raise WeightsError(f"{path}: {size} bytes, the official file has {same_name.size}; {wanted}")
+    found, expected = sha256_of(path), sha256 or (same_name and same_name.sha256)
+    if expected not in {None, found}:
+        raise WeightsError(f"{path}: SHA-256 is {found}, not {expected}; {wanted}")
+    return found
+
+
+# `mask_weights.json`: which weights a mask source has and where they came from; nothing that varies by machine.
+
+
+CARD = "mask_weights.json"
+
+
+class MaskWeightsCard(Section):
+    """Weights of one mask source."""
+
+    source: SourceName
+    """Mask source."""
+    architecture: str | None
+    """Size of the network; null for annotation."""
+    origin: Literal["none", "official", "random", "file"]
+    """Where the weights came from; `random` means that masks mean nothing."""
+    file: str | None
+    """Name of the fetched file, without folders."""
+    sha256: str | None
+    """Hexadecimal SHA-256 of the fetched file."""
+    licence: str | None
+    """Licence of the official weights; null for others."""
+    stored: str | None
+    """Name of the file beside the card that holds the weights."""
+
+
+def read_card(folder: Path) -> MaskWeightsCard:
+    """Read `folder/mask_weights.json`.
+
+    Raises:
+        WeightsError: If it is absent or damaged.
+    """
+    path = folder / CARD
+    try:
+        return MaskWeightsCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: absent; {_remedy(folder)}") from error
+    except ValidationError as error:
+        raise WeightsError(f"{path}: {describe(error)}; {_remedy(folder, again=True)}") from error
+
+
+def _remedy(folder: Path, *, again: bool = False) -> str:
+    if folder.parent.name != "mask_weights":
+        return "give a folder that stage mask_weights wrote, such as data/mask_weights/sam, or a file of weights"
+    return f"run {dvc_command(f'mask_weights@{folder.name}', again=again)}"
+
+
+def write_card(card: MaskWeightsCard, folder: Path) -> None:
+    """Write `folder/mask_weights.json`."""
+    card.write(folder / CARD)

@@ -1,0 +1,91 @@
+"""What the page says in words."""
+
+from collections.abc import Sequence
+
+from pipeline.inference.pictures import BranchPicture
+from pipeline.inference.predictor import Guess, Run
+from pipeline.serving.handlers import Way
+from pipeline.serving.session import PAINTED, MarkedPhoto
+
+TITLE = "What is this food?"
+PROMISE = (
+    "Photos stay on this computer: they are held in its memory alone, never on its disk, and forgotten when the page "
+    "ends, an hour after the last click, or when newer photos need the room."
+)
+WELCOME = "Drop a photo above, or take a sample."
+"""What to do before there is a photo."""
+HINTS: dict[Way, str] = {
+    "box": "Click one corner of a box around the food, then the opposite corner.",
+    "click": "Click on the food.",
+}
+"""What to do with a photo, by way of marking."""
+WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}
+"""Ways of marking for people."""
+OPPOSITE = "Now click the opposite corner."
+METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
+"""Names of mask sources for people."""
+VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}
+"""Views for people."""
+ALONE = {"roi": "food alone", "extra_roi": "surroundings alone"}
+"""A run of one branch within a sentence."""
+BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI"}
+"""Branches, where there is little room."""
+
+
+def title(run: Run) -> str:
+    """Return what a run is called above its answer."""
+    sees = run.card.backbones
+    return "RveRNet: both views" if len(sees) > 1 else VIEWS[next(iter(sees))]
+
+
+def short_title(run: Run) -> str:
+    """Return what a run is called above a heat map."""
+    return "RveRNet" if len(run.card.backbones) > 1 else "Alone"
+
+
+def found(sitting: MarkedPhoto) -> str:
+    """Return how the mask was found, and how much of the photo it covers; nothing before it was."""
+    region = sitting.region
+    if region is None:
+        return ""
+    area = f"{region.mask.mean():.1%} of the photo" + (f", {region.remark}" if region.status == "tiny" else "")
+    if region.found_by == PAINTED:
+        return f"Mask painted by you, {area}."
+    if region.status == "empty":
+        return f"{METHODS[region.found_by]}, found nothing here; the box itself is taken, {area}."
+    return f"Mask by {METHODS[region.found_by]}; {area}."
+
+
+def difference(sitting: MarkedPhoto) -> str:
+    """Return what the second view changed, where a run with one view and a run with both answered."""
+    both = {len(verdict.run.card.backbones): verdict for verdict in sitting.verdicts}
+    if sorted(both) != [1, 2]:
+        return ""
+    alone, joined = (both[number].prediction.top(1)[0] for number in (1, 2))
+    (view,) = both[1].run.card.backbones
+    said = f"{_guess(alone)} by the {ALONE[view]}, {_guess(joined)} by both views."
+    if alone.category != joined.category:
+        return f"The second view changes the answer: {said}"
+    return f"Both agree: {said}"
+
+
+def calibration(runs: Sequence[Run]) -> str:
+    """Return where the probabilities come from."""
+    numbers = ", ".join(f"{run.temperature:.2f} for {run.name}" for run in runs)
+    return f"Probabilities are calibrated on the test split (temperature {numbers})."
+
+
+def warmth(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
+    """Return how much of each branch's heat lies on the food; nothing before it was asked for."""
+    if not maps:
+        return ""
+    shares = "; ".join(f"{short_title(run)}, {BRANCHES[found.branch]}: {_share(found)}" for run, found in maps)
+    return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."
+
+
+def _share(found: BranchPicture) -> str:
+    return "no heat" if found.inside is None else f"{found.inside:.0%}"
+
+
+def _guess(guess: Guess) -> str:
+    return f"{guess.category} ({guess.probability:.0%})"

@@ -1,0 +1,80 @@
+"""torch's compiler stays out of a process until something compiles, and then is the real one, whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BEGIN = "import sys, torch\nfrom pipeline.runtime.lazy_compiler import defer_compiler, is_deferred, load_compiler\n"
+STEP = """
+layer = torch.nn.Linear(3, 3)
+optimizer = torch.optim.Adam(layer.parameters())
+layer(torch.ones(1, 3)).sum().backward()
+optimizer.step()
+"""
+"""Reaches every mark an optimiser puts on its functions."""
+
+
+def result_of(root: Path, code: str) -> str:
+    """Return what a fresh process prints; the import of torch cannot be undone in this one."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", BEGIN + code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "perturb", "explain", "weights"])
+def test_no_stage_starts_with_the_compiler(root: Path, stage: str) -> None:
+    """The package sympy comes with it and with nothing else."""
+    code = f"import stages.{stage}\nprint(is_deferred(), 'sympy' in sys.modules, 'timm' in sys.modules)"
+    assert result_of(root, code).split() == ["True", "False", "True"]
+
+
+def test_a_training_step_needs_no_compiler(root: Path) -> None:
+    """An optimiser marks its functions and goes on; nor do repeatable numerics bring it in."""
+    numerics = "from pipeline.models.device import fix_numerics\nfix_numerics(1, 0)"
+    told = "print(is_deferred(), torch.are_deterministic_algorithms_enabled(), 'sympy' in sys.modules)"
+    assert result_of(root, f"{numerics}{STEP}{told}").split() == ["True", "True", "False"]
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        "torch.compile(layer, backend='eager')(torch.ones(1, 3))",
+        "import torch._dynamo.eval_frame",
+        "from torch._dynamo.eval_frame import OptimizedModule",
+        "from torch._dynamo.utils import counters",
+        "torch._dynamo.config.cache_size_limit",
+        "load_compiler()",
+    ],
+)
+def test_any_other_use_brings_the_real_one(root: Path, demand: str) -> None:
+    """However it is asked for, every module of it is there once, under its own name, and a step still works."""
+    code = f"""defer_compiler(){STEP}
+{demand}
+optimizer.step()
+import torch._dynamo, torch._dynamo.eval_frame as frame
+from torch._dynamo import eval_frame
+assert torch._dynamo is sys.modules["torch._dynamo"] and eval_frame is frame is sys.modules[frame.__name__]
+assert frame.__spec__.origin.endswith("eval_frame.py") and torch._dynamo.__file__.endswith("_dynamo/__init__.py")
+print(is_deferred())"""
+    assert result_of(root, code).split() == ["False"]
+
+
+def test_a_function_marked_before_is_not_compiled_after(root: Path) -> None:
+    """The mark holds: the compiler leaves the function alone although it came later."""
+    code = """defer_compiler()
+@torch.compiler.disable
+def left_alone(x):
+    return torch.compiler.is_compiling()
+def traced(x):
+    return x + 1, torch.compiler.is_compiling(), left_alone(x)
+print(left_alone(torch.ones(1)), torch.compile(traced, backend="eager")(torch.ones(1))[1:])"""
+    assert result_of(root, code).strip() == "False (True, False)"
+
+
+def test_a_compiler_that_is_there_already_stays(root: Path) -> None:
+    """Placeholders never take the place of the real modules."""
+    assert result_of(root, "import torch._dynamo\ndefer_compiler()\nprint(is_deferred())").split() == ["False"]
