@@ -15,11 +15,11 @@ from benchmarks.training import pairing, seconds
 from pipeline.arrays import Images
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.perturbation import PerturbationSpec, perturb_canvases, plan_entries
+from pipeline.evaluation.perturbation import PerturbationSpec, perturb_canvases, plan_perturbations
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.masks import SamArchitectureName
 from pipeline.segmentation.sam import ARCHITECTURES, build_sam
-from pipeline.steps.perturb import BRANCHES, judge_perturbed
+from pipeline.steps.perturb import BRANCHES, predict_perturbed
 
 ENCODERS: tuple[SamArchitectureName, ...] = ("vit_b", "vit_h")
 TOGETHER = 8
@@ -62,12 +62,12 @@ def perturbation_ratios(site: Site, timm_id: str) -> tuple[float, ...]:
     study, device = site.material.study, torch.device(site.device)
     shards, folder = Shards(site.material.shards), site.scratch / "judged"
     model = pairing(timm_id, study.train, size=shards.image_size, classes=len(shards.categories)).eval().to(device)
-    entries = plan_entries(study.perturb, shards.image_size, BRANCHES)
+    entries = plan_perturbations(study.perturb, shards.image_size, BRANCHES)
     write_pngs(shards, folder)
 
     def ours() -> None:
         for batch in shards.batches("test"):
-            judge_perturbed(model, batch, entries, pad=study.pair.pad, device=device)
+            predict_perturbed(model, batch, entries, pad=study.pair.pad, device=device)
 
     def plain() -> None:
         for entry in (None, *entries):

@@ -18,7 +18,7 @@ from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
 from pipeline.models.backbone import build_backbone
 from pipeline.models.card import BackboneCard
-from pipeline.models.device import choose_precision, set_deterministic, spare_bytes
+from pipeline.models.device import choose_precision, free_pixel_bytes, set_deterministic
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError
@@ -82,7 +82,7 @@ def _on_cpu(site: Site) -> Row:
 def load_train(shards: Shards, device: torch.device) -> Split:
     """Return the train split as a run of two branches and all classes holds it."""
     split = load_split(shards, "train", select_classes(shards.categories, ()), views=frozenset(VIEW_NAMES))
-    return split.resident(device, spare_bytes(device))
+    return split.resident(device, free_pixel_bytes(device))
 
 
 def random_batches(samples: int, batch: int) -> Iterator[MicroBatch]:

@@ -22,7 +22,7 @@ from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals
 from pipeline.models.device import set_deterministic, to_tensor
-from pipeline.models.state_dicts import read_tensors, with_timm_names
+from pipeline.models.state_dicts import read_tensors, to_timm_names
 from pipeline.params.model import Pairing
 
 FOLDS, INNER_FOLDS = 4, 3
@@ -79,7 +79,7 @@ def _features(shards: Shards, weights: Path) -> tuple[list[str], np.ndarray, dic
     import timm  # noqa: PLC0415 - after numerics
 
     model: Any = timm.create_model("mobilenetv2_100")
-    model.load_state_dict(with_timm_names(read_tensors(weights), model))
+    model.load_state_dict(to_timm_names(read_tensors(weights), model))
     model.reset_classifier(0)
     model.eval()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

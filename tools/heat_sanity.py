@@ -15,11 +15,11 @@ from pipeline.datasets.index import read_samples
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import share_inside
-from pipeline.evaluation.session import SPLIT, EvalSession, open_session, plain_logits, predict
+from pipeline.evaluation.session import SPLIT, EvalSession, open_session, predict_classes, predict_logits
 from pipeline.models.artifact import build_run
 from pipeline.models.device import set_deterministic
 from pipeline.models.rvernet import RveRNet
-from pipeline.steps.explain import choose_explained
+from pipeline.steps.explain import choose_samples
 
 SAMPLES = 64
 SEEDS = range(1, 7)
@@ -44,7 +44,7 @@ def main(method: Method, runs: list[str]) -> None:
 def _samples(trial: EvalSession) -> SampleBatch:
     table = (sample for sample in read_samples(DATA / "index/samples.parquet") if sample.split == SPLIT)
     names, pair = trial.card.class_names, trial.card.ambiguous
-    chosen = choose_explained(table, names=names, ambiguous=pair, count=SAMPLES, seed=0)
+    chosen = choose_samples(table, names=names, ambiguous=pair, count=SAMPLES, seed=0)
     batch = trial.shards.select(SPLIT, [numbered.row for numbered in chosen])
     return replace(batch, targets=trial.classes.index[batch.targets])
 
@@ -58,7 +58,7 @@ def _shares(
     model: RveRNet, batch: SampleBatch, trial: EvalSession, method: Method
 ) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yield, by branch, the share of maps with more heat on the ROI than its area, and the mean heat inside."""
-    explained = predict(plain_logits(model, batch, trial.device), batch.sample_ids)
+    explained = predict_classes(predict_logits(model, batch, trial.device), batch.sample_ids)
     for branch, found in grad_cam(model, batch, explained, trial.device, method).items():
         pairs = [(share_inside(heat, mask), mask.mean()) for heat, mask in zip(found.heat, batch.masks, strict=True)]
         warm = [(inside, area) for inside, area in pairs if inside is not None]

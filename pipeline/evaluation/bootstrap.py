@@ -19,7 +19,7 @@ from pipeline.runtime.errors import EvaluationError
 
 CELLS_PER_BLOCK = 2_000_000
 SCORES = ("top1", "macro_f1", "ambiguous_f1")
-"""What `score_draws` gives, in this order; the last only where there is a pair."""
+"""What `score_resamples` gives, in this order; the last only where there is a pair."""
 
 
 class Interval(NamedTuple):
@@ -44,7 +44,7 @@ class Bootstrap(NamedTuple):
     """Coverage of the interval, in (0, 1)."""
 
 
-def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Return Wilson's score interval of a proportion; without trials the value is 0 and the interval [0, 1]."""
     if trials == 0:
         return Interval(0.0, 0.0, 1.0)
@@ -92,7 +92,7 @@ def mean_intervals(
     photos = _photos(photo_ids)
     sums = _sum_by_photo(np.column_stack([values, np.ones(len(values))]), photos)
     totals = np.concatenate([times @ sums for times in _draws(len(sums), bootstrap)])
-    return intervals_of(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
+    return percentile_intervals(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
 
 
 def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], bootstrap: Bootstrap) -> Interval:
@@ -108,9 +108,9 @@ def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], boot
         bootstrap: How to resample.
     """
     hits, photos = int(right.sum()), len(set(photo_ids))
-    alone = wilson(hits, len(right), confidence=bootstrap.confidence)
+    alone = wilson_interval(hits, len(right), confidence=bootstrap.confidence)
     if hits in {0, len(right)}:
-        resampled = wilson(photos if hits else 0, photos, confidence=bootstrap.confidence)
+        resampled = wilson_interval(photos if hits else 0, photos, confidence=bootstrap.confidence)
     else:
         (resampled,) = mean_intervals(right[:, np.newaxis].astype(np.float64), photo_ids, bootstrap)
     return Interval(alone.value, min(alone.low, resampled.low), max(alone.high, resampled.high))
@@ -135,12 +135,12 @@ def f1_intervals(
     Raises:
         EvaluationError: If there are no samples.
     """
-    whole, draws = score_draws(targets, predictions, photo_ids, pair, bootstrap)
-    _, macro, *rest = intervals_of(whole, draws, bootstrap)
+    whole, draws = score_resamples(targets, predictions, photo_ids, pair, bootstrap)
+    _, macro, *rest = percentile_intervals(whole, draws, bootstrap)
     return F1Intervals(macro, rest[0] if pair else None)
 
 
-def score_draws(
+def score_resamples(
     targets: Targets,
     predictions: Predictions,
     photo_ids: Sequence[str],
@@ -173,7 +173,7 @@ def _scores(
     return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
 
 
-def differences(
+def paired_differences(
     table: PredictionTable, other: PredictionTable, pair: tuple[int, int] | None, bootstrap: Bootstrap
 ) -> dict[str, Interval]:
     """Return the scores of `other` minus those of `table` by name, both on the same resampled photos.
@@ -189,13 +189,13 @@ def differences(
     """
     check_paired(table, other)
     (before, drawn_before), (after, drawn_after) = (
-        score_draws(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in (table, other)
+        score_resamples(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in (table, other)
     )
-    found = intervals_of(after - before, drawn_after - drawn_before, bootstrap)
+    found = percentile_intervals(after - before, drawn_after - drawn_before, bootstrap)
     return dict(zip(SCORES, found, strict=False))
 
 
-def intervals_of(
+def percentile_intervals(
     values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
 ) -> tuple[Interval, ...]:
     """Return values with percentile intervals.

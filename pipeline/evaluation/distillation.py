@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TypeAlias
 
-from pipeline.evaluation.bootstrap import SCORES, Bootstrap, Interval, check_paired, intervals_of, score_draws
+from pipeline.evaluation.bootstrap import (
+    SCORES,
+    Bootstrap,
+    Interval,
+    check_paired,
+    percentile_intervals,
+    score_resamples,
+)
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
 
@@ -42,15 +49,15 @@ def compare_students(
     for first, second in combinations(tables.values(), 2):
         check_paired(first, second)
     drawn = {
-        name: score_draws(table.targets, table.predictions, table.photo_ids, table.pair(ambiguous), bootstrap)
+        name: score_resamples(table.targets, table.predictions, table.photo_ids, table.pair(ambiguous), bootstrap)
         for name, table in tables.items()
     }
     alone: dict[str, Scores] = {
-        name: _named(intervals_of(plain, draws, bootstrap)) for name, (plain, draws) in drawn.items()
+        name: _named(percentile_intervals(plain, draws, bootstrap)) for name, (plain, draws) in drawn.items()
     }
     changes: dict[tuple[str, str], Scores] = {
         (first, second): _named(
-            intervals_of(drawn[second][0] - drawn[first][0], drawn[second][1] - drawn[first][1], bootstrap)
+            percentile_intervals(drawn[second][0] - drawn[first][0], drawn[second][1] - drawn[first][1], bootstrap)
         )
         for first, second in combinations(tables, 2)
     }

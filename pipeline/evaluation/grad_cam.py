@@ -96,7 +96,7 @@ def _gradient_at(backbone: nn.Module, seam: TargetLayer, pixels: Tensor) -> Tens
     """Return the gradient of the output in one direction; None where there are no features with places."""
     lens, seen = ActivationTap(), []
     lens.register_forward_hook(lambda _, __, output: seen.append(output))
-    with torch.enable_grad(), looking_through(backbone, seam, lens):
+    with torch.enable_grad(), tap_activations(backbone, seam, lens):
         output = backbone(pixels.detach().requires_grad_())  # so that frozen weights are no obstacle
         if not seen or seen[-1].shape[2] * seen[-1].shape[3] == 1:
             return None
@@ -106,10 +106,10 @@ def _gradient_at(backbone: nn.Module, seam: TargetLayer, pixels: Tensor) -> Tens
 
 
 @contextmanager
-def looking_through(backbone: nn.Module, seam: TargetLayer, lens: ActivationTap) -> Iterator[None]:
+def tap_activations(backbone: nn.Module, seam: TargetLayer, lens: ActivationTap) -> Iterator[None]:
     """Let the features at a seam pass through a lens while the block runs."""
     if seam.module is not None:
-        hook = seam.module.register_forward_hook(lambda _, __, output: pass_through(lens, output, backbone))
+        hook = seam.module.register_forward_hook(lambda _, __, output: tap_features(lens, output, backbone))
         try:
             yield
         finally:
@@ -117,14 +117,14 @@ def looking_through(backbone: nn.Module, seam: TargetLayer, lens: ActivationTap)
         return
     model: Any = backbone
     plain = model.forward_features
-    model.forward_features = lambda *given, **named: pass_through(lens, plain(*given, **named), backbone)
+    model.forward_features = lambda *given, **named: tap_features(lens, plain(*given, **named), backbone)
     try:
         yield
     finally:
         del model.forward_features
 
 
-def pass_through(lens: ActivationTap, features: Any, backbone: nn.Module) -> Any:
+def tap_features(lens: ActivationTap, features: Any, backbone: nn.Module) -> Any:
     """Show features to the lens as (B, C, h, w) and return them in their own layout.
 
     Args:
@@ -162,7 +162,7 @@ Method: TypeAlias = Literal["grad_cam", "hires_cam"]
 class BranchHeat(NamedTuple):
     """What one branch looked at, for every sample of a batch."""
 
-    seam: str
+    target_layer: str
     """Features the map is made of."""
     heat: Float32[np.ndarray, "N h w"]
     """At least 0, in units of the logit; on the grid of the features, which covers the whole letterboxed square."""
@@ -212,7 +212,7 @@ def _heat(question: CamRequest, name: Branch, branch: Any) -> BranchHeat:
         features = {}
         for other, view in zip(question.names, pixels, strict=True):
             # One module may be both branches: the lens is to see this one's features alone.
-            with looking_through(branch.backbone, seam, lens) if other == name else nullcontext():
+            with tap_activations(branch.backbone, seam, lens) if other == name else nullcontext():
                 features[other] = branches_of(question.model)[other](view)
         return question.model.combine(features.get("roi"), features.get("extra_roi"))
 

@@ -24,7 +24,7 @@ from pipeline.runtime.errors import ManifestError
 SCHEMA_VERSION = 1
 FILE = "heat_maps.parquet"
 
-Heat: TypeAlias = Float32[np.ndarray, "h w"]
+HeatGrid: TypeAlias = Float32[np.ndarray, "h w"]
 """At least 0, on the grid of the features; the grid covers the whole letterboxed square."""
 
 
@@ -48,7 +48,7 @@ class HeatMap:
     """Share in [0, 1] of the heat that lies on the ROI; None where there is no heat."""
     area: float
     """Share in [0, 1] of the square that is ROI: `inside` of heat that is everywhere the same."""
-    heat: Heat
+    heat: HeatGrid
     """Unscaled."""
 
 
@@ -63,15 +63,15 @@ SCHEMA = pa.schema(
 )
 
 
-def spread(heat: Heat, side: int) -> Float64[np.ndarray, "side side"]:
+def resize_heat(heat: HeatGrid, side: int) -> Float64[np.ndarray, "side side"]:
     """Return heat on the pixels of a square, bilinearly between the centres of its places."""
     enlarged = Pillow.fromarray(heat).resize((side, side), Pillow.Resampling.BILINEAR)
     return np.asarray(enlarged, np.float64)
 
 
-def share_inside(heat: Heat, mask: Mask) -> float | None:
+def share_inside(heat: HeatGrid, mask: Mask) -> float | None:
     """Return the share in [0, 1] of the heat that lies on a letterboxed mask; None where there is no heat."""
-    fine = spread(heat, len(mask))
+    fine = resize_heat(heat, len(mask))
     total = float(fine.sum())
     return float(fine[mask].sum()) / total if total > 0 else None
 
@@ -134,7 +134,7 @@ CONVENTIONS = {
 """What each number means, by its name."""
 
 
-def summary_text(run: str, params: ExplainParams, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
+def format_summary(run: str, params: ExplainParams, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
     """Return `summary.json` of one run."""
     settings = {"method": params.method, "explained": params.explained}
     record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}
@@ -150,7 +150,7 @@ GRAY_SHARE = 0.55
 """Brightness of the view under the heat."""
 
 
-def blend_heat(view: Image, mask: Mask, heat: Heat) -> Image:
+def blend_heat(view: Image, mask: Mask, heat: HeatGrid) -> Image:
     """Return a square view in gray, the heat in colour over it, and the region of interest outlined in white.
 
     Args:
@@ -159,7 +159,7 @@ def blend_heat(view: Image, mask: Mask, heat: Heat) -> Image:
         heat: Brightest where it is greatest, whatever its unit.
     """
     gray = GRAY_SHARE * view.mean(axis=2, keepdims=True) / 255
-    level = spread(heat, len(view))[..., np.newaxis] / max(float(heat.max()), np.finfo(np.float32).tiny)
+    level = resize_heat(heat, len(view))[..., np.newaxis] / max(float(heat.max()), np.finfo(np.float32).tiny)
     colour = mpl.colormaps[COLOURS](np.clip(level[..., 0], 0, 1))[..., :3]
     shown = np.clip(gray * (1 - level) + colour * level, 0, 1)
     shown[edge(mask)] = 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.arrays import Mask
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, differences, mean_intervals
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals, paired_differences
 from pipeline.evaluation.metrics import macro_f1, top1
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.imaging.components import boundary_iou, iou
@@ -104,7 +104,7 @@ class AgreementSummary(Section):
     """Samples with pictures."""
 
 
-def measure(mask: Mask, other: Mask, params: AgreementParams) -> tuple[float, float, float]:
+def measure_agreement(mask: Mask, other: Mask, params: AgreementParams) -> tuple[float, float, float]:
     """Return IoU, boundary IoU and the IoU the models see, of an annotated and another mask; each in [0, 1]."""
     rect = letterbox_rect(*mask.shape, size=params.image_size, geometry=params.geometry)
     seen = (letterbox_mask(each, size=params.image_size, rect=rect) for each in (mask, other))
@@ -208,7 +208,7 @@ class TransferSummary(Section):
         return all(run.ignorable for run in self.runs)
 
 
-def compare_answers(
+def compare_sources(
     run: str, reference: PredictionTable, other: PredictionTable, params: TransferParams
 ) -> RunTransfer:
     """Compare the answers of one run to the test samples as cut out by annotation and by another source.
@@ -217,7 +217,7 @@ def compare_answers(
         EvaluationError: If the tables hold other samples or none.
     """
     bootstrap = Bootstrap(params.seed)
-    changes = differences(reference, other, None, bootstrap)
+    changes = paired_differences(reference, other, None, bootstrap)
     top1_change, f1_change = changes["top1"], changes["macro_f1"]
     tables = (reference, other)
     accuracies = [round(top1(table.targets, table.predictions), DIGITS) for table in tables]

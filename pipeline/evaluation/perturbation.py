@@ -202,7 +202,7 @@ class PerturbationSpec(NamedTuple):
         return PerturbationKey("extra_roi" if not self.roi else "both" if self.extra_roi else "roi", self.offset)
 
 
-def plan_entries(params: PerturbParams, side: int, branches: tuple[Branch, ...]) -> tuple[PerturbationSpec, ...]:
+def plan_perturbations(params: PerturbParams, side: int, branches: tuple[Branch, ...]) -> tuple[PerturbationSpec, ...]:
     """List the perturbed evaluations of a run in the order of the paper's tables.
 
     `both` permutes each view as the entries before it do, so no branch sees an input twice.

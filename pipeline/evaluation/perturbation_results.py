@@ -58,7 +58,7 @@ class KeptShares(NamedTuple):
         return round(float(self.total[entry, region]) / samples, DIGITS) if samples else None
 
 
-def describe_entries(
+def perturbation_metrics(
     entries: Sequence[PerturbationSpec], targets: Targets, predictions: Int64[np.ndarray, "P N"], kept: KeptShares
 ) -> dict[str, object]:
     """Return metrics.json of a run without its name; fractions rounded to six places."""
@@ -68,7 +68,7 @@ def describe_entries(
         "plain_macro_f1": round(macro_f1(targets, predictions[0]), DIGITS),
         "entries": [
             {
-                **describe_entry(entry),
+                **describe_perturbation(entry),
                 "top1": round(top1(targets, row), DIGITS),
                 "macro_f1": round(macro_f1(targets, row), DIGITS),
                 "change_top1": round(top1(targets, row) - plain, DIGITS),
@@ -81,7 +81,7 @@ def describe_entries(
     }
 
 
-def describe_entry(entry: PerturbationSpec) -> dict[str, object]:
+def describe_perturbation(entry: PerturbationSpec) -> dict[str, object]:
     """Return what an entry does, as metrics.json names it."""
     moved = entry.roi or entry.extra_roi
     permuted = moved if isinstance(moved, Permutation) else None
@@ -99,7 +99,7 @@ def describe_entry(entry: PerturbationSpec) -> dict[str, object]:
     }
 
 
-def write_perturbed(
+def write_perturbed_predictions(
     sample_ids: Sequence[str],
     targets: Targets,
     predictions: Int64[np.ndarray, "P N"],
@@ -117,12 +117,12 @@ def write_perturbed(
     }
     metadata = {
         "schema_version": str(SCHEMA_VERSION),
-        "entries": json.dumps([describe_entry(entry) for entry in entries]),
+        "entries": json.dumps([describe_perturbation(entry) for entry in entries]),
     }
     pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path, compression="zstd")
 
 
-def read_perturbed(path: Path) -> Int64[np.ndarray, "E N"]:
+def read_perturbed_predictions(path: Path) -> Int64[np.ndarray, "E N"]:
     """Return the predictions under every entry of metrics.json, in its order; columns in the test split's order.
 
     Raises:

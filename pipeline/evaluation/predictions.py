@@ -42,7 +42,7 @@ class PredictionTable:
         known = [self.class_names.index(name) for name in ambiguous if name in self.class_names]
         return find_pair(known, self.targets)
 
-    def only(self, sample_ids: Collection[str]) -> "PredictionTable":
+    def select(self, sample_ids: Collection[str]) -> "PredictionTable":
         """Return the rows of some samples, in the order they have."""
         rows = np.flatnonzero([sample_id in sample_ids for sample_id in self.sample_ids])
         return PredictionTable(

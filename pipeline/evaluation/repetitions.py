@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.evaluation.bootstrap import SCORES, Bootstrap, check_paired, score_draws
+from pipeline.evaluation.bootstrap import SCORES, Bootstrap, check_paired, score_resamples
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
 
@@ -31,7 +31,7 @@ class SeedEstimate(Section):
     high: float
 
 
-class Spread(Section):
+class ScoreSpread(Section):
     """One score of one run over the seeds."""
 
     run: str
@@ -46,7 +46,7 @@ class Spread(Section):
     """In the order of the seeds."""
 
 
-class Contrast(Section):
+class SeedDifference(Section):
     """One score of two runs, seed by seed: `other` minus `run`."""
 
     run: str
@@ -72,9 +72,9 @@ class Repetitions(Section):
     """Test photos, which are resampled."""
     samples: int
     """Test samples."""
-    spreads: tuple[Spread, ...]
+    spreads: tuple[ScoreSpread, ...]
     """By run, and by score within."""
-    contrasts: tuple[Contrast, ...]
+    contrasts: tuple[SeedDifference, ...]
     """By pair of runs of one class set, and by score within."""
 
 
@@ -87,7 +87,7 @@ class _Run(NamedTuple):
     """Of every resample of the photos, by seed."""
 
 
-def nothing_repeated() -> Repetitions:
+def empty_repetitions() -> Repetitions:
     """Return the record of a study without further seeds."""
     return Repetitions(seeds=(), photos=0, samples=0, spreads=(), contrasts=())
 
@@ -125,13 +125,13 @@ def _score(tables: Sequence[PredictionTable], ambiguous: Sequence[str], bootstra
     for other in tables[1:]:
         check_paired(first, other)
     pair = first.pair(ambiguous)
-    found = [score_draws(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in tables]
+    found = [score_resamples(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in tables]
     return _Run(np.stack([plain for plain, _ in found]), np.stack([drawn for _, drawn in found]))
 
 
-def _spreads(run: str, scores: _Run) -> Iterator[Spread]:
+def _spreads(run: str, scores: _Run) -> Iterator[ScoreSpread]:
     for score, values in zip(SCORES, scores.plain.T, strict=False):
-        yield Spread(
+        yield ScoreSpread(
             run=run,
             score=score,
             mean=_rounded(values.mean()),
@@ -142,11 +142,11 @@ def _spreads(run: str, scores: _Run) -> Iterator[Spread]:
 
 def _contrasts(
     names: tuple[str, str], runs: tuple[_Run, _Run], tables: Tables, bootstrap: Bootstrap
-) -> Iterator[Contrast]:
+) -> Iterator[SeedDifference]:
     check_paired(*(tables[name][0] for name in names))
     plain, drawn = runs[1].plain - runs[0].plain, (runs[1].drawn - runs[0].drawn).mean(axis=0)
     for score, by_seed, resampled in zip(SCORES, plain.T, drawn.T, strict=False):
-        yield Contrast(
+        yield SeedDifference(
             run=names[0],
             other=names[1],
             score=score,

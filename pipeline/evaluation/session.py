@@ -141,14 +141,14 @@ def combined_logits(
     return logits
 
 
-def plain_logits(model: RveRNet, batch: SampleBatch, device: torch.device) -> Logits:
+def predict_logits(model: RveRNet, batch: SampleBatch, device: torch.device) -> Logits:
     """Return the logits of unperturbed samples."""
     images = {"roi": batch.roi, "extra_roi": batch.extra_roi}
     features = {name: features_of(branch, images[name], device) for name, branch in branches_of(model).items()}
     return combined_logits(model, features.get("roi"), features.get("extra_roi"))
 
 
-def predict(logits: Logits, sample_ids: Sequence[str]) -> Predictions:
+def predict_classes(logits: Logits, sample_ids: Sequence[str]) -> Predictions:
     """Return the class of the highest logit; among equal ones the lowest index.
 
     Raises:

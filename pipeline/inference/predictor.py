@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Logits
 from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
-from pipeline.evaluation.session import plain_logits, predict
+from pipeline.evaluation.session import predict_classes, predict_logits
 from pipeline.imaging.letterbox import Square, SquareMask, views_of
 from pipeline.models.artifact import BranchName, RunCard, load_run
 from pipeline.models.device import pick_device
@@ -140,8 +140,8 @@ class Run:
         Raises:
             EvaluationError: If a logit is not finite.
         """
-        logits = plain_logits(self.model, batch, self.device)
-        predict(logits, batch.sample_ids)
+        logits = predict_logits(self.model, batch, self.device)
+        predict_classes(logits, batch.sample_ids)
         return logits
 
     def predict(self, photo: Image, masks: Sequence[AnyMask]) -> tuple[Prediction, ...]:

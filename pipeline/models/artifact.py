@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from pipeline.datasets.sample_batch import FoodVisible, ViewName
 from pipeline.datasets.shards import Preprocessing
 from pipeline.models.backbone import Branch, build_backbone
-from pipeline.models.card import RUN_CARD, WEIGHTS, BackboneCard, no_run, remedy
+from pipeline.models.card import RUN_CARD, WEIGHTS, BackboneCard, how_to_fix, run_not_found
 from pipeline.models.device import seeded
 from pipeline.models.rvernet import RveRNet, build_student, join_branches
 from pipeline.models.state_dicts import write_tensors
@@ -187,17 +187,17 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     card = read_run_card(folder)
     path = folder / WEIGHTS
     if not path.is_file() or sha256_of(path) != card.weights_sha256:
-        raise ManifestError(f"{path}: absent or not the file run.json describes; {remedy(folder, again=True)}")
+        raise ManifestError(f"{path}: absent or not the file run.json describes; {how_to_fix(folder, again=True)}")
     try:
         model = build_run(card, {})
     except ModelError as error:
-        raise ManifestError(f"{folder / RUN_CARD}: {error}; {remedy(folder, again=True)}") from error
+        raise ManifestError(f"{folder / RUN_CARD}: {error}; {how_to_fix(folder, again=True)}") from error
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
         refuse_machine_fault(path, error)
         text = " ".join(str(error).split())
-        raise ManifestError(f"{path}: does not fit the model ({text}); {remedy(folder, again=True)}") from error
+        raise ManifestError(f"{path}: does not fit the model ({text}); {how_to_fix(folder, again=True)}") from error
     return model.to(device).eval(), card
 
 
@@ -211,6 +211,6 @@ def read_run_card(folder: Path) -> RunCard:
     try:
         return RunCard.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise no_run(folder) from error
+        raise run_not_found(folder) from error
     except ValidationError as error:
-        raise ManifestError(f"{path}: {describe(error)}; {remedy(folder, again=True)}") from error
+        raise ManifestError(f"{path}: {describe(error)}; {how_to_fix(folder, again=True)}") from error

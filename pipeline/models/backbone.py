@@ -41,7 +41,7 @@ class ClassTokenDeiT(VisionTransformerDistilled):
         return token if pre_logits else self.head(token)
 
 
-def renew_head(model: VisionTransformerDistilled) -> None:
+def reset_head(model: VisionTransformerDistilled) -> None:
     """Replace both heads by a random layer on the class token; a model without classifier hands on the token."""
     model.__class__ = ClassTokenDeiT  # timm's factories choose the class themselves, and nothing else differs
     model.head_dist = nn.Identity()
@@ -64,13 +64,13 @@ POSITION_STD = 0.02
 BIAS_STD = 1e-6
 
 
-def draw_as_torchvision(model: nn.Module, timm_id: str) -> None:
+def init_as_torchvision(model: nn.Module, timm_id: str) -> None:
     """Draw every parameter anew, from the global generator.
 
     Raises:
         ModelError: If torchvision has no such architecture.
     """
-    check_torchvision_draws(timm_id)
+    check_torchvision_init(timm_id)
     match model:
         case EfficientNet():
             _draw_mobilenetv2(model)
@@ -80,7 +80,7 @@ def draw_as_torchvision(model: nn.Module, timm_id: str) -> None:
             raise _unknown(timm_id)
 
 
-def check_torchvision_draws(timm_id: str) -> None:
+def check_torchvision_init(timm_id: str) -> None:
     """Raise unless the name is one of an architecture that torchvision has.
 
     Raises:
@@ -134,11 +134,11 @@ def _draw_block(block: Any) -> None:
         nn.init.normal_(layer.bias, std=BIAS_STD)
 
 
-WHITE = 255.0
+MAX_PIXEL = 255.0
 CLOSE_MATCHES = 5
-REFUSALS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+TIMM_ERRORS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 """What timm's models raise on options and picture sizes they cannot take, beside the RuntimeError of a shape."""
-NOT_OF_ARCHITECTURE = frozenset(
+LOADING_OPTIONS = frozenset(
     {
         "pretrained",
         "pretrained_cfg",
@@ -151,9 +151,9 @@ NOT_OF_ARCHITECTURE = frozenset(
     }
 )
 """Arguments of timm's functions that read files, the network or a place, whatever function takes them."""
-OURS = frozenset({"num_classes", "img_size"})
+RESERVED_OPTIONS = frozenset({"num_classes", "img_size"})
 """Options that this project sets itself."""
-REGISTER = 16
+VECTOR_WIDTH = 16
 """Numbers in the widest vector register, AVX-512's; with fewer channels convolutions read and write incomplete ones."""
 
 
@@ -177,8 +177,8 @@ class Branch(nn.Module):
         super().__init__()
         self.layout = _layout(backbone)
         self.backbone, self.num_features = backbone.to(memory_format=self.layout), num_features
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * WHITE)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * WHITE)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * MAX_PIXEL)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * MAX_PIXEL)
 
     def forward(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Return features of pictures with values in [0, 255]."""
@@ -195,7 +195,7 @@ class Branch(nn.Module):
         return (pixels - self.mean) / self.std
 
 
-class DroppingEfficientNet(EfficientNet):
+class DropoutEfficientNet(EfficientNet):
     """MobileNetV2's family with the dropout before the classifier as a layer; timm calls a function there."""
 
     head_drop: nn.Dropout
@@ -227,7 +227,10 @@ def _layout(backbone: nn.Module) -> torch.memory_format:
     then writes past its memory and kills the process, or worse (oneDNN of torch 2.15): they keep the plain layout.
     """
     perilous = any(
-        layer.kernel_size == (1, 1) and layer.stride != (1, 1) and layer.groups == 1 and layer.in_channels < REGISTER
+        layer.kernel_size == (1, 1)
+        and layer.stride != (1, 1)
+        and layer.groups == 1
+        and layer.in_channels < VECTOR_WIDTH
         for layer in backbone.modules()
         if isinstance(layer, nn.Conv2d)
     )
@@ -266,7 +269,9 @@ def create_timm_model(
         RuntimeError: If the tensors do not fit.
     """
     check_timm_id(timm_id)
-    if options.keys() - OURS and (unknown := sorted(options.keys() - OURS - architecture_options(timm_id))):
+    if options.keys() - RESERVED_OPTIONS and (
+        unknown := sorted(options.keys() - RESERVED_OPTIONS - architecture_options(timm_id))
+    ):
         raise ModelError(f"timm model {timm_id!r} has no option {unknown[0]!r}; correct the options of its backbone")
     source: dict[str, Any] = {}
     if tensors is not None:
@@ -277,7 +282,7 @@ def create_timm_model(
         options = {**options, "num_classes": 0}
     try:
         model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
-    except REFUSALS as error:
+    except TIMM_ERRORS as error:
         raise ModelError(f"timm model {timm_id!r} with options {options}: {_one_line(error)}") from error
     return model
 
@@ -295,7 +300,7 @@ def architecture_options(timm_id: str) -> frozenset[str]:
                 names.update(field.name for field in dataclasses.fields(parameter.annotation))
             elif parameter.kind not in {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}:
                 names.add(parameter.name)
-    return frozenset(names - NOT_OF_ARCHITECTURE)
+    return frozenset(names - LOADING_OPTIONS)
 
 
 def build_backbone(
@@ -331,11 +336,11 @@ def build_backbone(
     if params.features == "logits" and not getattr(model, "num_classes", 0):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
     if card.init == "torchvision" and tensors is None:
-        draw_as_torchvision(model, card.timm_id())
+        init_as_torchvision(model, card.timm_id())
     if params.deit_distilled_head == "released" and isinstance(model, VisionTransformerDistilled):
-        renew_head(model)
+        reset_head(model)
     if isinstance(model, EfficientNet) and model.drop_rate:
-        model.__class__, model.head_drop = DroppingEfficientNet, nn.Dropout(model.drop_rate)
+        model.__class__, model.head_drop = DropoutEfficientNet, nn.Dropout(model.drop_rate)
     if card.layer_norm_eps is not None:
         for layer in model.modules():
             if isinstance(layer, nn.LayerNorm):
@@ -371,7 +376,7 @@ def _count_features(model: nn.Module, card: BackboneCard, image_size: int) -> in
     try:
         with torch.no_grad():
             output = model(torch.zeros(1, 3, image_size, image_size))
-    except (*REFUSALS, RuntimeError) as error:
+    except (*TIMM_ERRORS, RuntimeError) as error:
         raise _wrong_size(card, image_size, error) from error
     finally:
         model.train()

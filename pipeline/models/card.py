@@ -96,10 +96,10 @@ def check_run(folder: Path, option: str = "--run") -> None:
         ManifestError: If it holds none, for instance because it holds several in folders of their own.
     """
     if not ((folder / RUN_CARD).is_file() and (folder / WEIGHTS).is_file()):
-        raise no_run(folder, f"{option} ")
+        raise run_not_found(folder, f"{option} ")
 
 
-def no_run(folder: Path, named: str = "") -> ManifestError:
+def run_not_found(folder: Path, named: str = "") -> ManifestError:
     """Return the error for a folder that holds no finished run.
 
     Args:
@@ -113,14 +113,14 @@ def no_run(folder: Path, named: str = "") -> ManifestError:
     said = f"{absent}: absent" if folder.is_dir() else f"{folder}: {'a file' if folder.exists() else 'no such folder'}"
     near = difflib.get_close_matches(folder.name, _runs_in(folder.parent), n=1, cutoff=0.85)
     meant = f" (did you mean {folder.parent / near[0]}?)" if near else ""
-    return ManifestError(f"{named}{said}{meant}; {remedy(folder)}")
+    return ManifestError(f"{named}{said}{meant}; {how_to_fix(folder)}")
 
 
 def _runs_in(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{RUN_CARD}"))
 
 
-def remedy(folder: Path, *, again: bool = False) -> str:
+def how_to_fix(folder: Path, *, again: bool = False) -> str:
     """Say what to do about a run that is not there or damaged, going by where it lies."""
     stage = _stage_of(folder)
     if stage is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.amp import GradScaler
 
 from pipeline.arrays import Images
-from pipeline.runtime import vector_width as processor  # noqa: F401 - before torch
+from pipeline.runtime import vector_width  # noqa: F401 - before torch
 from pipeline.runtime.errors import ParamsError
 from pipeline.runtime.lazy_compiler import defer_compiler
 from pipeline.runtime.resources import keep_freed_memory
@@ -38,22 +38,22 @@ def set_deterministic(threads: int, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def seed_of(seed: int, *purpose: str | int) -> int:
+def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a seed in [0, 2^63) for one purpose, independent of those for all others."""
     digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def generator_of(seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator for one purpose, for instance `generator_of(seed, "order", epoch)`."""
-    return torch.Generator().manual_seed(seed_of(seed, *purpose))
+def make_generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """Return a CPU generator for one purpose, for instance `make_generator(seed, "order", epoch)`."""
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     """Run a block that draws from the CPU's global generator, as initialisation does, with a seed of its own."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(seed, *purpose))
+        torch.manual_seed(derive_seed(seed, *purpose))
         yield
 
 
@@ -76,7 +76,7 @@ def pick_device(name: str, asked: str = "params.yaml: runtime.device") -> torch.
     return torch.device(name)
 
 
-def spare_bytes(device: torch.device) -> int:
+def free_pixel_bytes(device: torch.device) -> int:
     """Return what pixels may take of a GPU's memory, in bytes: half of what is free; 0 of what is no GPU of CUDA."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 0
 

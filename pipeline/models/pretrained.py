@@ -10,12 +10,12 @@ import torch
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
 
-from pipeline.models.state_dicts import differences, with_timm_names
+from pipeline.models.state_dicts import describe_mismatch, to_timm_names
 from pipeline.runtime.errors import WeightsError
 
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Names timm's repositories use, the safe one first."""
-PATIENCE = 10.0
+HUB_TIMEOUT = 10.0
 """Seconds without an answer after which the hub counts as out of reach."""
 COMMIT = re.compile("[0-9a-f]{40}")
 TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
@@ -84,7 +84,7 @@ def _reachable() -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     try:
-        requests.head(constants.ENDPOINT, timeout=PATIENCE)
+        requests.head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
     except requests.RequestException:
         return False
     return True
@@ -101,7 +101,7 @@ def _offline(repository: str, name: str, revision: str) -> str:
 
 
 PREFIX = "torchvision"
-OLDEST = "IMAGENET1K_V1"
+DEFAULT_ENTRY = "IMAGENET1K_V1"
 """Entry that plain `torchvision` stands for: the weights `pretrained=True` always gave, those of the paper's time."""
 ARCHITECTURES = {
     "mobilenetv2_100": "mobilenet_v2",
@@ -121,12 +121,12 @@ class TorchvisionFile(NamedTuple):
     licence: str
 
 
-def is_official(weights: str) -> bool:
+def is_torchvision(weights: str) -> bool:
     """Tell whether `weights` asks for torchvision's file."""
     return weights.partition(":")[0] == PREFIX
 
 
-def official_file(timm_id: str, weights: str) -> TorchvisionFile:
+def find_torchvision_file(timm_id: str, weights: str) -> TorchvisionFile:
     """Return the file for a timm model; nothing is downloaded.
 
     Args:
@@ -147,7 +147,7 @@ def official_file(timm_id: str, weights: str) -> TorchvisionFile:
             f"torchvision has no weights for {timm_id!r}; set weights to hub, a URL or a path"
         ) from error
     _check_layers(architecture, name)
-    entry = weights.partition(":")[2] or OLDEST
+    entry = weights.partition(":")[2] or DEFAULT_ENTRY
     if entry not in entries.__members__:
         raise WeightsError(f"torchvision has no weights {entry!r} of {name}; choose {', '.join(entries.__members__)}")
     return TorchvisionFile(entries[entry].url, entries[entry].meta.get("license", LICENCE))
@@ -159,7 +159,7 @@ def _check_layers(architecture: str, name: str) -> None:
 
     with torch.device("meta"):
         theirs, ours = get_model(name).state_dict(), timm.create_model(architecture)
-    if different := differences(with_timm_names(theirs, ours), ours):
+    if different := describe_mismatch(to_timm_names(theirs, ours), ours):
         raise WeightsError(
             f"torchvision's {name} has other layers than timm's {architecture} ({different}); set weights to hub"
         )

@@ -20,17 +20,26 @@ from torch import Tensor, nn
 from pipeline.runtime.errors import WeightsError, refuse_machine_fault
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
-LISTED = 5
-DAMAGE = (
+MAX_LISTED = 5
+READ_ERRORS = (
     *(SafetensorError, pickle.PickleError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError),
     *(EOFError, OSError),
 )
 """What the readers of tensors raise on files that are damaged or of another kind."""
 ZIP_START = b"PK\x03\x04"
-NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model_state", "model", "network", "net")
+STATE_DICT_KEYS = (
+    "state_dict_ema",
+    "model_ema",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "network",
+    "net",
+)
 """Keys under which training programs keep the state dict of a model, beside epoch and optimiser; averages first."""
-WRAPPERS = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.")
+WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.")
 """What DataParallel, torch.compile, Lightning and other wrappers put before every name of a model."""
 
 TORCHVISION_VIT = (
@@ -83,7 +92,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     path.chmod(mode)
 
 
-def load_saved(path: Path, *, mmap: bool = False) -> Any:
+def load_checkpoint_file(path: Path, *, mmap: bool = False) -> Any:
     """Return what `torch.save` wrote, on the CPU; read with `weights_only`, so that no code of the file runs.
 
     The checksums of the file are compared first, which torch does not do. Files of torch before 1.6 have none.
@@ -93,7 +102,7 @@ def load_saved(path: Path, *, mmap: bool = False) -> Any:
         mmap: Whether tensors stay on disk until they are used.
 
     Raises:
-        Exception: One of `DAMAGE`.
+        Exception: One of `READ_ERRORS`.
     """
     with path.open("rb") as file:
         is_zip = file.read(len(ZIP_START)) == ZIP_START
@@ -126,8 +135,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
     try:
-        held = safetensors.torch.load_file(path) if path.suffix.lower() == ".safetensors" else load_saved(path)
-    except DAMAGE as error:
+        held = (
+            safetensors.torch.load_file(path) if path.suffix.lower() == ".safetensors" else load_checkpoint_file(path)
+        )
+    except READ_ERRORS as error:
         refuse_machine_fault(path, error)
         text = " ".join(str(error).split())
         raise WeightsError(
@@ -148,18 +159,18 @@ def _state_dict_in(held: object) -> dict[str, Tensor] | None:
         return None
     if all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in held.items()):
         return dict(held)
-    nested = (_state_dict_in(held.get(key)) for key in NESTED)
+    nested = (_state_dict_in(held.get(key)) for key in STATE_DICT_KEYS)
     return next((tensors for tensors in nested if tensors is not None), None)
 
 
 def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in WRAPPERS:
+    for prefix in WRAPPER_PREFIXES:
         if all(name.startswith(prefix) for name in tensors):
             return _unwrapped({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})
     return tensors
 
 
-def from_torchvision(names: Collection[str]) -> bool:
+def is_from_torchvision(names: Collection[str]) -> bool:
     """Tell whether names are those of torchvision's MobileNetV2 or vision transformer."""
     return _is_vit(names) or _is_mobilenetv2(names)
 
@@ -172,7 +183,7 @@ def _is_mobilenetv2(names: Collection[str]) -> bool:
     return "features.0.0.weight" in names and "features.18.0.weight" in names
 
 
-def with_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def to_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors under timm's names if they are of another library.
 
     Known are torchvision's MobileNetV2 and vision transformer, and Hugging Face's ViT and DeiT, with one classifier or
@@ -225,7 +236,7 @@ def classifier_names(model: nn.Module) -> frozenset[str]:
     return frozenset(name for name in model.state_dict() if name.startswith(tuple(f"{place}." for place in places)))
 
 
-def without_other_classifier(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor] | None:
+def drop_foreign_classifier(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor] | None:
     """Return the tensors without their classifier if it is absent or of other classes; None if it is the model's."""
     names, wanted = classifier_names(model), model.state_dict()
     if all(name in tensors and tensors[name].shape == wanted[name].shape for name in names):
@@ -233,7 +244,7 @@ def without_other_classifier(tensors: dict[str, Tensor], model: nn.Module) -> di
     return {name: tensor for name, tensor in tensors.items() if name not in names}
 
 
-def differences(tensors: dict[str, Tensor], model: nn.Module) -> str:
+def describe_mismatch(tensors: dict[str, Tensor], model: nn.Module) -> str:
     """Say in one line which tensors are missing, unknown or of the wrong shape for a model; empty if none."""
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     wrong = [
@@ -251,4 +262,4 @@ def differences(tensors: dict[str, Tensor], model: nn.Module) -> str:
 
 def _listed(names: Collection[str]) -> str:
     shown = sorted(names)
-    return ", ".join(shown[:LISTED]) + (", ..." if len(shown) > LISTED else "")
+    return ", ".join(shown[:MAX_LISTED]) + (", ..." if len(shown) > MAX_LISTED else "")

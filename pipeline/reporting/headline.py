@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, differences, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired_differences, share_interval
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, GridRun, Kind
@@ -219,7 +219,7 @@ def gain(duel: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> Interval:
         EvaluationError: If the runs were evaluated on different samples.
     """
     pair = duel.double.pair(ambiguous)
-    found = differences(duel.single, duel.double, pair, Bootstrap(seed))
+    found = paired_differences(duel.single, duel.double, pair, Bootstrap(seed))
     return found["ambiguous_f1" if pair else "macro_f1"]
 
 

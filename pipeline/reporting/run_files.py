@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pipeline.arrays import Targets
 from pipeline.evaluation.metrics import Predictions
 from pipeline.evaluation.perturbation import PerturbationKey, scale_offset
-from pipeline.evaluation.perturbation_results import read_perturbed
+from pipeline.evaluation.perturbation_results import read_perturbed_predictions
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.params.base import dvc_command
 from pipeline.reporting.grid import GridRun, in_paper_order
@@ -115,7 +115,10 @@ class RunFiles:
         entries, path = self.perturbation_metrics(run).entries, self.perturbations / run / "predictions.parquet"
         if not entries:
             return {}
-        rows, stored = read_perturbed(path), pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
+        rows, stored = (
+            read_perturbed_predictions(path),
+            pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist(),
+        )
         if tuple(stored) != tuple(sample_ids) or len(rows) != len(entries):
             raise ManifestError(
                 f"{path}: not about the samples of the run's evaluation; run {dvc_command(f'perturb@{run}')}"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.evaluation.repetitions import Contrast, Repetitions, Spread
+from pipeline.evaluation.repetitions import Repetitions, ScoreSpread, SeedDifference
 from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import read_record
@@ -33,7 +33,7 @@ class _Row(NamedTuple):
     high: float
 
 
-def spread_chart(spreads: Sequence[Spread], label: Callable[[str], str]) -> Markup:
+def spread_chart(spreads: Sequence[ScoreSpread], label: Callable[[str], str]) -> Markup:
     """Draw a panel a score with a line a run: seeds, mean, and one standard deviation to either side.
 
     Args:
@@ -51,7 +51,7 @@ def spread_chart(spreads: Sequence[Spread], label: Callable[[str], str]) -> Mark
     return _draw(rows, name="seeds-spread", axis="per cent", colour=BLUE, zero=False)
 
 
-def contrast_chart(contrasts: Sequence[Contrast], label: Callable[[str], str]) -> Markup:
+def contrast_chart(contrasts: Sequence[SeedDifference], label: Callable[[str], str]) -> Markup:
     """Draw a panel a score with a line a pair of runs: differences by seed, their mean and its interval, and zero.
 
     Args:
@@ -74,7 +74,7 @@ def contrast_chart(contrasts: Sequence[Contrast], label: Callable[[str], str]) -
     return _draw(rows, name="seeds-contrast", axis="difference, percentage points", colour=ORANGE, zero=True)
 
 
-def _scores(found: Sequence[Spread] | Sequence[Contrast]) -> list[str]:
+def _scores(found: Sequence[ScoreSpread] | Sequence[SeedDifference]) -> list[str]:
     return list(dict.fromkeys(entry.score for entry in found))
 
 
@@ -126,7 +126,7 @@ class SeedEvidence(NamedTuple):
         """Return how a person names a run."""
         return label_of(run)
 
-    def title(self, entry: Spread | Contrast) -> str:
+    def title(self, entry: ScoreSpread | SeedDifference) -> str:
         """Return how a person names a score."""
         return TITLES[entry.score]
 

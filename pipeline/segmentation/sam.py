@@ -25,7 +25,7 @@ from torch.nn import functional
 from pipeline.arrays import AnyImage, Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.models.device import seeded
-from pipeline.models.state_dicts import DAMAGE, load_saved, write_tensors
+from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file, write_tensors
 from pipeline.params.masks import SamArchitectureName, SamDecoding
 from pipeline.runtime.errors import WeightsError, refuse_machine_fault
 from pipeline.segmentation.source import MaskPrediction
@@ -225,10 +225,14 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
         WeightsError: If the file is absent, damaged, or holds other things than named tensors.
     """
     try:
-        tensors = safetensors.torch.load_file(path) if path.suffix == ".safetensors" else load_saved(path, mmap=True)
+        tensors = (
+            safetensors.torch.load_file(path)
+            if path.suffix == ".safetensors"
+            else load_checkpoint_file(path, mmap=True)
+        )
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; {wanted(architecture)}") from error
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         refuse_machine_fault(path, error)
         text = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: not a readable state dict ({text}); {wanted(architecture)}") from error

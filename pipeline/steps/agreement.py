@@ -24,7 +24,7 @@ from pipeline.evaluation.mask_agreement import (
     ShownSample,
     choose_shown,
     group_rows,
-    measure,
+    measure_agreement,
 )
 from pipeline.imaging.components import compare_masks
 from pipeline.params.masks import AgreementParams, SourceName
@@ -130,7 +130,7 @@ def _rows_of(params: AgreementParams, folders: Folders, task: _AgreementTask) ->
 
 
 def _row(sample: Sample, reference: StoredMask, other: StoredMask, params: AgreementParams) -> AgreementRow:
-    measured = (round(value, DIGITS) for value in measure(reference.full(), other.full(), params))
+    measured = (round(value, DIGITS) for value in measure_agreement(reference.full(), other.full(), params))
     return AgreementRow(
         sample.sample_id,
         sample.category,

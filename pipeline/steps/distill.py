@@ -98,7 +98,7 @@ def _train_student(lesson: DistillationJob, learner: BackboneCard, teacher: Path
     source = Shards(lesson.shards)
     model, card = _load_teacher(teacher, pick_device(lesson.runtime.device))
     run_training(
-        student_plan(lesson, learner, card),
+        student_config(lesson, learner, card),
         fit_classes(card, source),
         source,
         weights=lesson.weights,
@@ -111,7 +111,7 @@ def _train_student(lesson: DistillationJob, learner: BackboneCard, teacher: Path
 def _load_teacher(folder: Path, device: torch.device) -> tuple[RveRNet, RunCard]:
     """Read the teacher's package; several processes have it from the first one, whose disk it is on."""
     ranks = current_context()
-    if ranks.world == 1:
+    if ranks.world_size == 1:
         return load_run(folder, device)
     found = load_run(folder, "cpu") if ranks.is_main else None
     sent: Any = ranks.broadcast(found and (found[1].model_dump_json(), found[0].state_dict()))
@@ -121,7 +121,7 @@ def _load_teacher(folder: Path, device: torch.device) -> tuple[RveRNet, RunCard]
     return model.to(device).eval(), card
 
 
-def student_plan(lesson: DistillationJob, learner: BackboneCard, teacher: RunCard) -> RunConfig:
+def student_config(lesson: DistillationJob, learner: BackboneCard, teacher: RunCard) -> RunConfig:
     """Return the plan of a student: its teacher's but for the backbone and who says what is right."""
     return teacher.replace(
         run=lesson.student,

@@ -32,7 +32,7 @@ from pipeline.evaluation.metrics import (
     top_confusions,
 )
 from pipeline.evaluation.predictions import PredictionWriter
-from pipeline.evaluation.session import EvalSession, open_session, plain_logits, predict
+from pipeline.evaluation.session import EvalSession, open_session, predict_classes, predict_logits
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.escaping import spreadsheet
@@ -193,8 +193,8 @@ def _judge(trial: EvalSession, batch_size: int, path: Path) -> EvalOutputs:
     total, what = trial.batch_count(batch_size), f"evaluate {trial.card.run}"
     with closing(PredictionWriter(path, run=trial.card.run, class_names=trial.card.class_names)) as writer:
         for batch in progress(trial.batches(batch_size), total=total, what=what, unit="batch"):
-            logits = plain_logits(trial.model, batch, trial.device)
-            predictions = predict(logits, batch.sample_ids)
+            logits = predict_logits(trial.model, batch, trial.device)
+            predictions = predict_classes(logits, batch.sample_ids)
             writer.write(batch.sample_ids, batch.targets, predictions, logits)
             confidences = np.stack(
                 [confidences_of(logits, t) for t in (trial.card.calibration.temperature, 1.0)], axis=1

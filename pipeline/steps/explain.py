@@ -12,10 +12,10 @@ from pipeline.arrays import Targets
 from pipeline.datasets.index import IndexedSample, Sample, number_rows, read_samples
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.grad_cam import BranchHeat, grad_cam
-from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, share_inside, summary_text, write_heat_maps
+from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, format_summary, share_inside, write_heat_maps
 from pipeline.evaluation.metrics import confidences_of
 from pipeline.evaluation.perturbation import Branch
-from pipeline.evaluation.session import SPLIT, EvalSession, open_session, plain_logits, predict
+from pipeline.evaluation.session import SPLIT, EvalSession, open_session, predict_classes, predict_logits
 from pipeline.params.stages import ExplainParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.stores import Place
@@ -23,7 +23,7 @@ from pipeline.runtime.stores import Place
 # Which test samples are explained: the same for every run of a class set, chosen by hash alone.
 
 
-def choose_explained(
+def choose_samples(
     samples: Iterable[Sample], *, names: Sequence[str], ambiguous: Sequence[str], count: int, seed: int
 ) -> list[IndexedSample]:
     """Choose samples: up to half of them of the ambiguous pair, the rest over the other categories in turn.
@@ -98,7 +98,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
     seams: dict[Branch, str] = {}
     for judged in _judge(params, trial, samples):
         for branch, found in grad_cam(trial.model, judged.batch, judged.explained, trial.device, params.method).items():
-            seams[branch] = found.seam
+            seams[branch] = found.target_layer
             maps += _heat_maps(judged, branch, found)
     output.mkdir(parents=True, exist_ok=True)
     write_heat_maps(maps, output / FILE, run=trial.card.run)
@@ -106,11 +106,11 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         branch: {"features": seam} | describe_heat([entry for entry in maps if entry.branch == branch])
         for branch, seam in seams.items()
     }
-    (output / "summary.json").write_text(summary_text(trial.card.run, params, branches), encoding="utf-8")
+    (output / "summary.json").write_text(format_summary(trial.card.run, params, branches), encoding="utf-8")
 
 
 def _judge(params: ExplainParams, trial: EvalSession, samples: Path) -> Iterator[PredictedSamples]:
-    chosen = choose_explained(
+    chosen = choose_samples(
         (sample for sample in read_samples(samples) if sample.split == SPLIT),
         names=trial.card.class_names,
         ambiguous=trial.card.ambiguous,
@@ -120,8 +120,8 @@ def _judge(params: ExplainParams, trial: EvalSession, samples: Path) -> Iterator
     starts = range(0, len(chosen), params.batch_size)
     for start in progress(starts, total=len(starts), what=f"explain {trial.card.run}", unit="batch"):
         batch = _read(trial, chosen[start : start + params.batch_size])
-        logits = plain_logits(trial.model, batch, trial.device)
-        predictions = predict(logits, batch.sample_ids)
+        logits = predict_logits(trial.model, batch, trial.device)
+        predictions = predict_classes(logits, batch.sample_ids)
         confidences = confidences_of(logits, trial.card.calibration.temperature)
         explained = predictions if params.explained == "prediction" else batch.targets
         yield PredictedSamples(batch, trial.card.class_names, predictions, confidences, explained)

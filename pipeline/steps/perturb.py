@@ -19,11 +19,18 @@ from pipeline.evaluation.perturbation import (
     PerturbationSpec,
     kept_shares,
     perturb_canvases,
-    plan_entries,
+    plan_perturbations,
     region_sizes,
 )
-from pipeline.evaluation.perturbation_results import KeptShares, describe_entries, write_perturbed
-from pipeline.evaluation.session import EvalSession, branches_of, combined_logits, features_of, open_session, predict
+from pipeline.evaluation.perturbation_results import KeptShares, perturbation_metrics, write_perturbed_predictions
+from pipeline.evaluation.session import (
+    EvalSession,
+    branches_of,
+    combined_logits,
+    features_of,
+    open_session,
+    predict_classes,
+)
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
 from pipeline.runtime.console import progress
@@ -52,7 +59,7 @@ class Perturbed(NamedTuple):
     """Shares by entry."""
 
 
-def judge_perturbed(
+def predict_perturbed(
     model: RveRNet, batch: SampleBatch, entries: Sequence[PerturbationSpec], *, pad: int, device: torch.device
 ) -> Perturbed:
     """Predict a batch without and with perturbations.
@@ -60,7 +67,7 @@ def judge_perturbed(
     Args:
         model: Run to judge.
         batch: Samples, at least one.
-        entries: Perturbations, see `plan_entries`.
+        entries: Perturbations, see `plan_perturbations`.
         pad: Gray level of the canvas around the photo.
         device: Where the model is.
 
@@ -82,7 +89,7 @@ def judge_perturbed(
         for e in (PLAIN, *entries)
     )
     return Perturbed(
-        predictions=np.stack([predict(rows, batch.sample_ids) for rows in logits]),
+        predictions=np.stack([predict_classes(rows, batch.sample_ids) for rows in logits]),
         kept=np.stack([entry_shares(entry, shares) for entry in entries]),
     )
 
@@ -145,14 +152,14 @@ def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, de
         ParamsError: If the device is not there.
     """
     trial = open_session(run, shards, device)
-    entries = plan_entries(params, trial.shards.image_size, tuple(branches_of(trial.model)))
+    entries = plan_perturbations(params, trial.shards.image_size, tuple(branches_of(trial.model)))
     verdicts, kept = _judge(trial, entries, params)
     output.mkdir(parents=True, exist_ok=True)
-    write_perturbed(*verdicts, entries, output / "predictions.parquet")
+    write_perturbed_predictions(*verdicts, entries, output / "predictions.parquet")
     metrics = {
         "run": trial.card.run,
         "samples": len(verdicts.sample_ids),
-        **describe_entries(entries, verdicts.targets, verdicts.predictions, kept),
+        **perturbation_metrics(entries, verdicts.targets, verdicts.predictions, kept),
     }
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -163,7 +170,7 @@ def _judge(
     parts, kept = [], KeptShares.none(len(entries))
     total, what = trial.batch_count(params.batch_size), f"perturb {trial.card.run}"
     for batch in progress(trial.batches(params.batch_size), total=total, what=what, unit="batch"):
-        judged = judge_perturbed(trial.model, batch, entries, pad=params.pad, device=trial.device)
+        judged = predict_perturbed(trial.model, batch, entries, pad=params.pad, device=trial.device)
         kept = kept.add(judged.kept)
         parts.append(PerturbedOutputs(batch.sample_ids, batch.targets, judged.predictions))
     ids, targets, predictions = zip(*parts, strict=True)

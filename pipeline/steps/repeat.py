@@ -13,7 +13,7 @@ from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import sha256_of_manifest
 from pipeline.runtime.stores import Place
 from pipeline.steps.evaluate import evaluate
-from pipeline.steps.train import made_with, run_training
+from pipeline.steps.train import describe_environment, run_training
 from pipeline.training.distributed import current_context
 
 
@@ -65,5 +65,5 @@ def _plan(run: Path, source: Shards, sha256: str, runtime: RuntimeParams, seed: 
         raise ManifestError(f"{source.folder}: not the shards that {card.run} was trained on; run `dvc repro`")
     train = card.train.model_copy(update={"seed": seed})
     precision = choose_precision(train.precision, pick_device(runtime.device))
-    plan = card.replace(run=f"{card.run}-{seed}", train=train, made_with=made_with(precision))
+    plan = card.replace(run=f"{card.run}-{seed}", train=train, made_with=describe_environment(precision))
     return plan, fit_classes(card, source)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
-from pipeline.evaluation.repetitions import Repetitions, compare_seeds, nothing_repeated
+from pipeline.evaluation.repetitions import Repetitions, compare_seeds, empty_repetitions
 from pipeline.params.base import load_settings
 from pipeline.params.stages import RepetitionPlan
 from pipeline.runtime.errors import ManifestError
@@ -28,7 +28,7 @@ def collect_repetitions(*, repeats: Path, evaluations: Path, output: Path) -> No
         ManifestError: If predictions are absent or damaged.
     """
     wanted = load_settings(RepetitionPlan, repeats / PLAN)
-    found = _compared(wanted, repeats, evaluations) if wanted.seeds else nothing_repeated()
+    found = _compared(wanted, repeats, evaluations) if wanted.seeds else empty_repetitions()
     found.write(output)
 
 

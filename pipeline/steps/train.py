@@ -25,7 +25,7 @@ from pipeline.models.artifact import (
     save_run,
 )
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
-from pipeline.models.device import Precision, choose_precision, pick_device, spare_bytes
+from pipeline.models.device import Precision, choose_precision, free_pixel_bytes, pick_device
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
@@ -90,13 +90,13 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         preprocessing=read_preprocessing(source),
         backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
         train=params,
-        made_with=made_with(precision),
+        made_with=describe_environment(precision),
         shards_sha256=sha256_of_manifest(shards),
     )
     run_training(plan, class_map, source, weights=weights, output=output, runtime=runtime)
 
 
-def made_with(precision: Precision) -> RunEnvironment:
+def describe_environment(precision: Precision) -> RunEnvironment:
     """Say what a run is trained with in this process."""
     return RunEnvironment(device=precision.device, precision=precision.name, versions=VERSIONS)
 
@@ -127,7 +127,7 @@ def run_training(  # noqa: PLR0913 - the plan, what it is trained on, and where
         WeightsError: If pre-trained weights are absent, damaged or others than the plan's.
     """
     ranks = current_context()
-    plan = plan.replace(train=plan.train.model_copy(update={"devices": ranks.world}))
+    plan = plan.replace(train=plan.train.model_copy(update={"devices": ranks.world_size}))
     identity = plan.model_dump_json(exclude={"train": {"devices"}})  # a run may go on with another number of processes
     with work_dir("train", identity, output, ranks) as (folder, published):
         shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
@@ -191,7 +191,7 @@ def _splits(
 
 def _on_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split, Split]:
     """Move pixels to a GPU as far as half of what the model leaves free there has room; train samples go first."""
-    allowed = spare_bytes(device)
+    allowed = free_pixel_bytes(device)
     train = splits[0].resident(device, allowed)
     left = allowed if train is splits[0] else allowed - splits[0].nbytes
     return train, splits[1].resident(device, left)
@@ -214,9 +214,9 @@ def _learner(
 def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
     plan: RunConfig, learner: Trainer, course: RunData, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
 ) -> tuple[TestPass, list[EpochRecord]]:
-    progress, curves = checkpoint.load(), LiveCurves(output, patience=runtime.live_after)
+    progress, curves = checkpoint.load(), LiveCurves(output, start_delay=runtime.live_after)
     samples, epochs, pace = len(course.train), plan.train.epochs, CheckpointTimer(runtime.checkpoint_minutes)
-    done = progress.epoch * samples + progress.tally.samples
+    done = progress.epoch * samples + progress.metrics.samples
     if done:
         note(f"train {plan.run}: goes on after epoch {progress.epoch} of {epochs}")
     with counter(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:

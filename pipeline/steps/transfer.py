@@ -7,9 +7,9 @@ import numpy as np
 
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.mask_agreement import RunTransfer, TransferSummary, compare_answers
+from pipeline.evaluation.mask_agreement import RunTransfer, TransferSummary, compare_sources
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.evaluation.session import open_session, plain_logits, predict
+from pipeline.evaluation.session import open_session, predict_classes, predict_logits
 from pipeline.models.device import set_deterministic
 from pipeline.params.masks import SourceName, TransferParams
 from pipeline.params.stages import EvaluateParams
@@ -36,14 +36,14 @@ def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str)
     for batch in progress(trial.batches(params.batch_size), total=total, what=what, unit="batch"):
         ids.extend(batch.sample_ids)
         targets.append(batch.targets)
-        logits.append(plain_logits(trial.model, batch, trial.device))
+        logits.append(predict_logits(trial.model, batch, trial.device))
     joined = np.concatenate(logits)
     return PredictionTable(
         class_names=trial.card.class_names,
         sample_ids=tuple(ids),
         photo_ids=tuple(map(photo_id_of, ids)),
         targets=np.concatenate(targets),
-        predictions=predict(joined, ids),
+        predictions=predict_classes(joined, ids),
         logits=joined,
     )
 
@@ -112,8 +112,8 @@ def _compared(  # noqa: PLR0913, PLR0917 - what the step was given
 ) -> RunTransfer:
 
     tables = (predict_table(run, folder, judging, device) for folder in folders)
-    reference, other = (table.only(annotated) for table in tables)
-    return compare_answers(run.name, reference, other, params)
+    reference, other = (table.select(annotated) for table in tables)
+    return compare_sources(run.name, reference, other, params)
 
 
 def _verdict(summary: TransferSummary) -> str:

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from pipeline.acquisition.source import is_remote, remote_name
 from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.models.backbone import check_timm_id, check_torchvision_draws, create_timm_model
+from pipeline.models.backbone import check_timm_id, check_torchvision_init, create_timm_model
 from pipeline.models.card import WEIGHTS, BackboneCard, write_card
-from pipeline.models.pretrained import fetch_from_hub, is_official, official_file
+from pipeline.models.pretrained import fetch_from_hub, find_torchvision_file, is_torchvision
 from pipeline.models.state_dicts import (
-    differences,
-    from_torchvision,
+    describe_mismatch,
+    drop_foreign_classifier,
+    is_from_torchvision,
     read_tensors,
-    with_timm_names,
-    without_other_classifier,
+    to_timm_names,
     write_tensors,
 )
 from pipeline.params.model import BackboneParams
@@ -80,8 +80,8 @@ def located(params: BackboneParams, timm_id: str, name: str) -> Iterator[Located
     """
     if params.weights == "hub":
         yield _on_hub(params, timm_id, name)
-    elif is_official(params.weights):
-        file = official_file(timm_id, params.weights)
+    elif is_torchvision(params.weights):
+        file = find_torchvision_file(timm_id, params.weights)
         with _downloaded(file.url, params.sha256, name) as path:
             yield LocatedWeights(path, Provenance("torchvision", file.url, None, sha256_of(path), file.licence))
     elif is_remote(params.weights):
@@ -210,7 +210,7 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
         return
     check_timm_id(params.timm)  # before any download
     if params.init == "torchvision":
-        check_torchvision_draws(params.timm)
+        check_torchvision_init(params.timm)
     card = describe_backbone(name, params.timm, params.options).model_copy(
         update={"init": params.init, "layer_norm_eps": params.layer_norm_eps}
     )
@@ -254,17 +254,17 @@ def fitted_tensors(path: Path, timm_id: str, options: Options) -> Fitted:
     """
     model = create_timm_model(timm_id, options)
     read = read_tensors(path)
-    tensors = with_timm_names(read, model)
-    features = without_other_classifier(tensors, model)
+    tensors = to_timm_names(read, model)
+    features = drop_foreign_classifier(tensors, model)
     try:
         if features is None:
             model = create_timm_model(timm_id, options, dict(tensors))
         else:
             model = create_timm_model(timm_id, options, dict(features), headless=True)
     except (RuntimeError, KeyError, AttributeError, ModelError) as error:
-        text = differences(tensors, model) or " ".join(str(error).split())
+        text = describe_mismatch(tensors, model) or " ".join(str(error).split())
         raise WeightsError(f"{path}: does not fit {timm_id}: {text}; give weights of this very model") from error
     if features is not None:
         note(f"{path.name}: no classifier of {timm_id}'s classes in it; it serves train.features pooled alone")
     stored = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    return Fitted(stored, from_torchvision(read))
+    return Fitted(stored, is_from_torchvision(read))

@@ -29,14 +29,14 @@ DVCLIVE = "dvclive"
 class LiveCurves:
     """Shows the epochs done so far in a folder; `dvc plots show` and editors read them there."""
 
-    def __init__(self, folder: Path, *, patience: float) -> None:
+    def __init__(self, folder: Path, *, start_delay: float) -> None:
         """Start the clock.
 
         Args:
             folder: Output of the run.
-            patience: Seconds before DVCLive is started.
+            start_delay: Seconds before DVCLive is started.
         """
-        self.folder, self.patience, self.started = folder, patience, time.monotonic()
+        self.folder, self.start_delay, self.started = folder, start_delay, time.monotonic()
         self.live: Live | None = None
         self.shown = 0
 
@@ -52,8 +52,8 @@ class LiveCurves:
         partial = self.folder / f"{HISTORY}.partial"
         write_history(records, partial)
         partial.replace(self.folder / HISTORY)  # whoever watches never reads half a file
-        if time.monotonic() - self.started >= self.patience:
-            self.live, self.patience = _start(self.folder / DVCLIVE), inf  # once
+        if time.monotonic() - self.started >= self.start_delay:
+            self.live, self.start_delay = _start(self.folder / DVCLIVE), inf  # once
         if self.live is not None:
             pace = {"samples_per_second": samples_per_second, "minutes_left": seconds_left / 60}
             for record in records[self.shown :]:
@@ -125,7 +125,7 @@ class TrainingCallback:
 
     def stepped(self, progress: TrainerState) -> None:
         """See an optimiser step done."""
-        self.bar.update(progress.epoch * self.samples + progress.tally.samples - self.bar.n)
+        self.bar.update(progress.epoch * self.samples + progress.metrics.samples - self.bar.n)
         if self.pace.due():
             self.checkpoint.save(progress)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pipeline.models.state_dicts import DAMAGE, load_saved
+from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
 from pipeline.runtime.errors import TrainingError, refuse_machine_fault
 from pipeline.runtime.resources import readable
 from pipeline.training.distributed import current_context
@@ -58,7 +58,7 @@ class RunningMetrics(NamedTuple):
     """Optimiser steps taken; the next one is the epoch's step of this number, from 0."""
     samples: int = 0
     """Samples seen."""
-    hits: int = 0
+    num_correct: int = 0
     """Right predictions among them."""
     loss: float = 0.0
     """Sum of the losses."""
@@ -67,10 +67,17 @@ class RunningMetrics(NamedTuple):
     rate: float = 0.0
     """Learning rate of the last step."""
 
-    def after_step(self, *, samples: int, hits: int, loss: float, weight: float, rate: float) -> "RunningMetrics":
-        """Return the tally with one step more; each argument is of that step, as the field of its name."""
+    def after_step(
+        self, *, samples: int, num_correct: int, loss: float, weight: float, rate: float
+    ) -> "RunningMetrics":
+        """Return the metrics with one step more; each argument is of that step, as the field of its name."""
         return RunningMetrics(
-            self.steps + 1, self.samples + samples, self.hits + hits, self.loss + loss, self.weight + weight, rate
+            self.steps + 1,
+            self.samples + samples,
+            self.num_correct + num_correct,
+            self.loss + loss,
+            self.weight + weight,
+            rate,
         )
 
     @property
@@ -81,7 +88,7 @@ class RunningMetrics(NamedTuple):
     @property
     def top1(self) -> float:
         """Share of right predictions in [0, 1]."""
-        return self.hits / self.samples
+        return self.num_correct / self.samples
 
 
 @dataclass
@@ -90,7 +97,7 @@ class TrainerState:
 
     epoch: int = 0
     """Epochs that are trained and tested; the present one's number, from 0."""
-    tally: RunningMetrics = field(default_factory=RunningMetrics)
+    metrics: RunningMetrics = field(default_factory=RunningMetrics)
     """Steps of the present epoch."""
     records: list[EpochRecord] = field(default_factory=list)
     """One an epoch done."""
@@ -98,7 +105,7 @@ class TrainerState:
     def close_epoch(self, record: EpochRecord) -> None:
         """Go on to the next epoch."""
         self.records.append(record)
-        self.epoch, self.tally = self.epoch + 1, RunningMetrics()
+        self.epoch, self.metrics = self.epoch + 1, RunningMetrics()
 
 
 FORMAT = 2
@@ -143,7 +150,7 @@ class Checkpoint:
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "generators": _generators(self.device),
             "epoch": progress.epoch,
-            "tally": tuple(progress.tally),
+            "tally": tuple(progress.metrics),
             "records": [tuple(record) for record in progress.records],
         }
         partial = self.path.with_suffix(".partial")
@@ -179,12 +186,12 @@ class Checkpoint:
             _set_generators(state["generators"], self.device)
             records = [EpochRecord(*record) for record in state["records"]]
             return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records)
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             refuse_machine_fault(self.path, error)
             raise self._unusable(_one_line(error)) from error
 
     def _read(self) -> dict[str, Any]:
-        state: dict[str, Any] = load_saved(self.path)
+        state: dict[str, Any] = load_checkpoint_file(self.path)
         if state["format"] != FORMAT or state["identity"] != self.identity:
             raise self._unusable("of another run, or of another version of this code")
         return state

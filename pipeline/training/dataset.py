@@ -21,7 +21,7 @@ from pipeline.datasets.class_set import EXCLUDED, ClassMap
 from pipeline.datasets.official import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
 from pipeline.datasets.shards import Shards
-from pipeline.models.device import generator_of
+from pipeline.models.device import make_generator
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.resources import ensure_space, space_watched
@@ -78,8 +78,8 @@ def plan_epoch(
         weights: How often a sample of each class is drawn, in any unit, with replacement; None draws every one once.
     """
     samples = len(targets)
-    order = _order(targets, weights, generator_of(params.seed, "order", epoch))
-    generator = generator_of(params.seed, "flip", epoch)
+    order = _order(targets, weights, make_generator(params.seed, "order", epoch))
+    generator = make_generator(params.seed, "flip", epoch)
     flips = draw_flips(samples, probability=params.flip, joint=params.joint_flip, generator=generator)
     hflip = flips[order] if weights is None else flips  # a sample drawn twice is flipped twice anew
     steps = split_batches(torch.arange(samples), params.batch_size)

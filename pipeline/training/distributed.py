@@ -20,7 +20,7 @@ class DistributedContext(NamedTuple):
 
     rank: int
     """From 0; the first one keeps checkpoints and writes the run."""
-    world: int
+    world_size: int
     """Processes in all; 1 for a run that is trained by one."""
 
     @property
@@ -28,31 +28,31 @@ class DistributedContext(NamedTuple):
         """Whether this process writes what all of them make."""
         return self.rank == 0
 
-    def share(self, micro_batch: MicroBatch) -> MicroBatch:
+    def shard(self, micro_batch: MicroBatch) -> MicroBatch:
         """Return this process's part of a micro-batch, which is empty where there are more processes than samples."""
-        if self.world == 1:
+        if self.world_size == 1:
             return micro_batch
         rows, hflip = micro_batch
-        mine = None if hflip is None else torch.tensor_split(hflip, self.world)[self.rank]
-        return MicroBatch(torch.tensor_split(rows, self.world)[self.rank], mine)
+        mine = None if hflip is None else torch.tensor_split(hflip, self.world_size)[self.rank]
+        return MicroBatch(torch.tensor_split(rows, self.world_size)[self.rank], mine)
 
-    def summed(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Return the sum over all processes."""
-        if self.world > 1:
+        if self.world_size > 1:
             distributed.all_reduce(values)
         return values
 
-    def gathered(self, value: Value) -> list[Value]:
+    def all_gather(self, value: Value) -> list[Value]:
         """Return everybody's value by rank."""
-        if self.world == 1:
+        if self.world_size == 1:
             return [value]
-        values: list[Any] = [None] * self.world
+        values: list[Any] = [None] * self.world_size
         distributed.all_gather_object(values, value)
         return values
 
     def broadcast(self, value: Value) -> Value:
         """Return the first process's value: tensors, numbers, text and containers of them; no other pickle is read."""
-        if self.world == 1:
+        if self.world_size == 1:
             return value
         buffer, device = io.BytesIO(), torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
         if self.is_main:
@@ -66,9 +66,9 @@ class DistributedContext(NamedTuple):
         received = io.BytesIO(content.cpu().numpy().tobytes())
         return value if self.is_main else torch.load(received, map_location="cpu", weights_only=True)
 
-    def level(self, model: nn.Module) -> None:
+    def sync_buffers(self, model: nn.Module) -> None:
         """Give everybody the first process's batch statistics; weights are equal anyway."""
-        if self.world > 1:
+        if self.world_size > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, 0)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.datasets.class_set import find_pair
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
-from pipeline.models.device import Precision, seed_of
+from pipeline.models.device import Precision, derive_seed
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import TrainingError, counted
 from pipeline.training.checkpoint import EpochRecord, RunningMetrics, TrainerState
@@ -19,7 +19,7 @@ from pipeline.training.dataset import Batch, EpochPlan, MicroBatch, Split, plan_
 from pipeline.training.distributed import current_context
 from pipeline.training.losses import ClassWeights
 from pipeline.training.optimizer import learning_rate
-from pipeline.training.trainer import NonFiniteLossError, Trainer, training_mode
+from pipeline.training.trainer import NonFiniteLossError, Trainer, set_train_mode
 
 # One pass over a split: with updates on train, without on test.
 
@@ -69,26 +69,28 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     Raises:
         TrainingError: If a loss is not finite; the message names the samples.
     """
-    training_mode(learner.model, learner.params)
+    set_train_mode(learner.model, learner.params)
     ranks = current_context()
     if not done.steps:
-        torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch))
+        torch.manual_seed(derive_seed(learner.params.seed, "dropout", epoch))
     steps = plan.steps[done.steps :]
-    stream = source.stream((ranks.share(each) for micro_batches in steps for each in micro_batches), learner.device)
+    stream = source.stream((ranks.shard(each) for micro_batches in steps for each in micro_batches), learner.device)
     for micro_batches in steps:
         rows = torch.cat([each.rows for each in micro_batches])
-        weight = learner.objective.weigh(source.targets[rows])
+        weight = learner.objective.normalizer(source.targets[rows])
         rate = learning_rate(
             learner.params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps), samples=plan.samples
         )
         number = epoch * len(plan.steps) + done.steps
-        if ranks.world > 1:  # no two processes drop the same units, and a resumed step drops those it would have
-            torch.manual_seed(seed_of(learner.params.seed, "dropout", epoch, done.steps, ranks.rank))
+        if ranks.world_size > 1:  # no two processes drop the same units, and a resumed step drops those it would have
+            torch.manual_seed(derive_seed(learner.params.seed, "dropout", epoch, done.steps, ranks.rank))
         try:
             sums = learner.step(islice(stream, len(micro_batches)), weight=weight, rate=rate, number=number)
         except NonFiniteLossError as error:
             raise _named(error, source, epoch) from error
-        done = done.after_step(samples=len(rows), hits=sums.hits, loss=sums.loss, weight=weight, rate=rate)
+        done = done.after_step(
+            samples=len(rows), num_correct=sums.num_correct, loss=sums.loss, weight=weight, rate=rate
+        )
         on_step(done)
     return done
 
@@ -110,11 +112,11 @@ def test_epoch(model: RveRNet, source: Split, *, batch_size: int, precision: Pre
     """
     model.eval()
     ranks, device = current_context(), next(model.parameters()).device
-    ranks.level(model)
+    ranks.sync_buffers(model)
     batches = [MicroBatch(rows, None) for rows in torch.split(torch.arange(len(source)), batch_size)]
-    mine = source.stream(batches[ranks.rank :: ranks.world], device)
-    found = ranks.gathered([_tested(model, batch, precision) for batch in mine])
-    ordered = [found[number % ranks.world][number // ranks.world] for number in range(len(batches))]
+    mine = source.stream(batches[ranks.rank :: ranks.world_size], device)
+    found = ranks.all_gather([_tested(model, batch, precision) for batch in mine])
+    ordered = [found[number % ranks.world_size][number // ranks.world_size] for number in range(len(batches))]
     total = 0.0
     for loss, _ in ordered:  # one after another: `sum` rounds in its own way
         total += loss
@@ -180,12 +182,12 @@ def fit(learner: Trainer, course: RunData, progress: TrainerState, witness: Call
 
 def _train(learner: Trainer, course: RunData, progress: TrainerState, witness: Callback) -> None:
     def on_step(tally: RunningMetrics) -> None:
-        progress.tally = tally
+        progress.metrics = tally
         witness.stepped(progress)
 
     params, targets = learner.params, course.train.targets
     plan = plan_epoch(targets, params, progress.epoch, weights=course.weights if params.balance == "sampler" else None)
-    train_epoch(learner, course.train, plan, epoch=progress.epoch, done=progress.tally, on_step=on_step)
+    train_epoch(learner, course.train, plan, epoch=progress.epoch, done=progress.metrics, on_step=on_step)
     witness.trained(progress)
 
 
@@ -194,9 +196,9 @@ def _record(progress: TrainerState, tested: TestPass, course: RunData) -> EpochR
     pair = find_pair(course.ambiguous, targets)
     return EpochRecord(
         epoch=progress.epoch + 1,
-        learning_rate=progress.tally.rate,
-        train_loss=progress.tally.mean_loss,
-        train_top1=progress.tally.top1,
+        learning_rate=progress.metrics.rate,
+        train_loss=progress.metrics.mean_loss,
+        train_top1=progress.metrics.top1,
         test_loss=tested.loss,
         test_top1=top1(targets, predictions),
         test_macro_f1=macro_f1(targets, predictions),

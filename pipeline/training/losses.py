@@ -31,7 +31,7 @@ class Objective(Protocol):
     def __call__(self, model: RveRNet, batch: Batch) -> LossOutput:
         """Run a model on a batch."""
 
-    def weigh(self, targets: Int64[Tensor, " B"]) -> float:
+    def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
         """Return what the losses of these samples are divided by in all, so that passes add up to their batch."""
 
 
@@ -60,7 +60,7 @@ class CrossEntropy:
             logits, targets, weight=weights, label_smoothing=self.smoothing, reduction="none"
         )
 
-    def weigh(self, targets: Int64[Tensor, " B"]) -> float:
+    def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
         """Return the sum of the targets' class weights."""
         return float(len(targets)) if self.weights is None else float(self.weights[targets].sum())
 
@@ -120,21 +120,21 @@ class DistillationLoss:
         losses = (1 - self.how.alpha) * told + self.how.alpha * shown
         return LossOutput(losses, (by_class + distilled) / 2)
 
-    def weigh(self, targets: Int64[Tensor, " B"]) -> float:
+    def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
         """Return the sum of the targets' class weights."""
-        return self.labelled.weigh(targets)
+        return self.labelled.normalizer(targets)
 
     def _from_teacher(self, student: Float[Tensor, "B K"], teacher: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
         if self.how.kind == "hard":
             return nn.functional.cross_entropy(student, teacher.argmax(dim=1), reduction="none")
-        return soft_losses(student, teacher, self.how.temperature)
+        return soft_distillation_loss(student, teacher, self.how.temperature)
 
     def _weights(self, targets: Int64[Tensor, " B"]) -> Float[Tensor, " B"] | float:
         weights = self.labelled.weights
         return 1.0 if weights is None else weights.to(targets.device)[targets]
 
 
-def soft_losses(
+def soft_distillation_loss(
     student: Float[Tensor, "B K"], teacher: Float[Tensor, "B K"], temperature: float
 ) -> Float[Tensor, " B"]:
     """Return the divergence of the student from the teacher by sample, in nats.

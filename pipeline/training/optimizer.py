@@ -81,7 +81,7 @@ RELEASED_WARMUP = 0.1
 """Warm-up of the released code: a share of all optimiser steps."""
 
 
-def released(epoch: int, *, peak: float, total_steps: int) -> float:
+def released_schedule(epoch: int, *, peak: float, total_steps: int) -> float:
     """Return the rate the released code used throughout `epoch` (from 0).
 
     Its warm-up and half cosine are counted in optimiser steps, but it took one step of them an epoch. On the paper's
@@ -123,7 +123,7 @@ def learning_rate(params: TrainParams, *, epoch: int, step: int, steps_per_epoch
     match params.schedule:
         case "released":
             complete = max(1, samples // params.batch_size)  # one, where all samples are fewer than a batch
-            return released(epoch, peak=params.learning_rate, total_steps=complete * params.epochs)
+            return released_schedule(epoch, peak=params.learning_rate, total_steps=complete * params.epochs)
         case "constant":
             return params.learning_rate
         case "warmup_cosine":

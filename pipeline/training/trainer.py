@@ -36,7 +36,7 @@ def freeze(model: RveRNet, params: TrainParams) -> None:
         branch.requires_grad_(requires_grad=False)
 
 
-def training_mode(model: RveRNet, params: TrainParams) -> None:
+def set_train_mode(model: RveRNet, params: TrainParams) -> None:
     """Turn on dropout and the collection of batch statistics, but not in frozen branches."""
     model.train()
     for branch in frozen_branches(model, params):
@@ -52,14 +52,14 @@ Scoring: TypeAlias = Callable[[Batch], LossOutput]
 
 def scoring_of(model: RveRNet, objective: Objective, ranks: DistributedContext) -> Scoring:
     """Return what scores a batch; several processes exchange gradients while they are made (PyTorch's DDP)."""
-    if ranks.world == 1:
+    if ranks.world_size == 1:
         return lambda batch: objective(model, batch)
     return DistributedDataParallel(_Scoring(model, objective))
 
 
 def synchronised(model: RveRNet, ranks: DistributedContext) -> RveRNet:
     """Let batch norms of several GPUs see the batch of all, as one GPU does; PyTorch has no such layer for CPUs."""
-    if ranks.world == 1 or next(model.parameters()).device.type == "cpu":
+    if ranks.world_size == 1 or next(model.parameters()).device.type == "cpu":
         return model
     converted: RveRNet = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return converted
@@ -90,7 +90,7 @@ class StepSums(NamedTuple):
 
     loss: float
     """Sum of the losses."""
-    hits: int
+    num_correct: int
     """Right predictions."""
 
 
@@ -108,7 +108,7 @@ class Trainer:
 
     model: RveRNet
     """Moves with every step."""
-    average: ModelEmaV3 | None
+    ema_model: ModelEmaV3 | None
     """Average of the weights and batch statistics over the steps so far; None where the recipe has none."""
 
     def __init__(self, model: RveRNet, params: TrainParams, objective: Objective, precision: Precision) -> None:
@@ -120,7 +120,7 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = make_optimizer(model, params)
         self.scaler: GradScaler = precision.scaler()
         # Young averages forget their start sooner, so that short runs do not test their initialisation.
-        self.average = ModelEmaV3(model, decay=params.ema_decay, use_warmup=True) if params.ema_decay else None
+        self.ema_model = ModelEmaV3(model, decay=params.ema_decay, use_warmup=True) if params.ema_decay else None
         if params.compile:
             importlib.import_module("torch._inductor.config").deterministic = True  # type: ignore[attr-defined]
             # One graph a shape: which kernels a batch meets must not depend on what an interrupted run saw before.
@@ -135,15 +135,15 @@ class Trainer:
     @property
     def eval_model(self) -> RveRNet:
         """Model that is tested and saved: the average where there is one."""
-        if self.average is None:
+        if self.ema_model is None:
             return self.model
-        averaged: RveRNet = self.average.module
+        averaged: RveRNet = self.ema_model.module
         return averaged
 
     @property
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | GradScaler]:
         """Everything with a state, by name."""
-        averages = {} if self.average is None else {"average": self.eval_model}
+        averages = {} if self.ema_model is None else {"average": self.eval_model}
         return {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler, **averages}
 
     def step(self, passes: Iterable[Batch], *, weight: float, rate: float, number: int) -> StepSums:
@@ -170,16 +170,16 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if self.average is not None:
-            self.average.update(self.model, number + 1)
-        return StepSums(sum(part.loss for part in sums), sum(part.hits for part in sums))
+        if self.ema_model is not None:
+            self.ema_model.update(self.model, number + 1)
+        return StepSums(sum(part.loss for part in sums), sum(part.num_correct for part in sums))
 
     def _learn_from(self, batch: Batch, weight: float) -> StepSums:
         try:
             with self.precision.autocast():
                 scored: LossOutput = self.scoring(batch)
             # Processes average their gradients, each of a part of the sum: so each counts as often as there are.
-            self.scaler.scale(scored.losses.sum() / (weight / self.ranks.world)).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(scored.losses.sum() / (weight / self.ranks.world_size)).backward()  # type: ignore[no-untyped-call]
             # Asked for only now, so that a GPU has the backward pass to do while it is waited for.
             sums = _sum_up(scored, batch, self.ranks)
         except RuntimeError as error:
@@ -205,13 +205,13 @@ def _advice(error: RuntimeError, samples: int) -> str | None:
 def _sum_up(scored: LossOutput, batch: Batch, ranks: DistributedContext) -> StepSums:
     """Sum over the samples of all processes, before any of them moves."""
     losses = scored.losses.detach()
-    hits = (scored.logits.detach().argmax(1) == batch.targets).sum()
+    num_correct = (scored.logits.detach().argmax(1) == batch.targets).sum()
     # One look at the device a pass: each makes a GPU wait.
     bad = ~losses.isfinite()
-    figures = torch.stack((losses.sum(), hits.to(losses.dtype), bad.any().to(losses.dtype)))
-    total, right, broken = ranks.summed(figures).tolist()
+    figures = torch.stack((losses.sum(), num_correct.to(losses.dtype), bad.any().to(losses.dtype)))
+    total, right, broken = ranks.all_reduce(figures).tolist()
     if broken:
-        raise NonFiniteLossError([row for rows in ranks.gathered(_rows(batch, bad)) for row in rows])
+        raise NonFiniteLossError([row for rows in ranks.all_gather(_rows(batch, bad)) for row in rows])
     return StepSums(total, int(right))
 
 

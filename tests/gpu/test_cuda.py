@@ -18,13 +18,13 @@ from pipeline.datasets.class_set import select_classes
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.grad_cam import grad_cam
-from pipeline.evaluation.perturbation import plan_entries
+from pipeline.evaluation.perturbation import plan_perturbations
 from pipeline.models.artifact import load_run
 from pipeline.models.device import Name, choose_precision, set_deterministic
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import PerturbParams
 from pipeline.segmentation.sam import FusedAttention, Sam
-from pipeline.steps.perturb import BRANCHES, judge_perturbed
+from pipeline.steps.perturb import BRANCHES, predict_perturbed
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import Batch, Split, load_split, plan_epoch
 from tests.gpu_learner import learner, losses
@@ -145,9 +145,9 @@ def test_perturbed_predictions_are_those_of_the_cpu(tmp_path: Path) -> None:
         patch_size=8, permutation_seeds=2, offsets=((-30, 63),), offset_size=224, origin="center", dy_sign=-1,
         batch_size=8, threads=1, pad=PAD, seed=0,
     )  # fmt: skip
-    entries = plan_entries(params, SIDE, BRANCHES)
+    entries = plan_perturbations(params, SIDE, BRANCHES)
     one, other = (
-        judge_perturbed(load_run(folder, device)[0], batch, entries, pad=PAD, device=device) for device in (CPU, GPU)
+        predict_perturbed(load_run(folder, device)[0], batch, entries, pad=PAD, device=device) for device in (CPU, GPU)
     )
     assert (one.predictions != other.predictions).mean() <= 0.01
     np.testing.assert_array_equal(one.kept, other.kept)

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from pipeline.arrays import Image
-from pipeline.evaluation.heat_maps import COLOURS, Heat, HeatMap, blend_heat
+from pipeline.evaluation.heat_maps import COLOURS, HeatGrid, HeatMap, blend_heat
 from pipeline.evaluation.perturbation import Branch
 from pipeline.reporting.figures.scenes import SQUARE, SamplePictures, enlarge
 from pipeline.reporting.figures.style import WIDTH, PaperFigure, Wording, blank, chart_style, finish, show_picture
@@ -88,7 +88,7 @@ def _draw_row(
         show_picture(axes, overlay_heat(scenes[sample_id], row.branch, found.heat), below=words)
 
 
-def overlay_heat(scene: SamplePictures, branch: Branch, heat: Heat) -> Image:
+def overlay_heat(scene: SamplePictures, branch: Branch, heat: HeatGrid) -> Image:
     """Return what a branch saw in gray, the heat in colour over it, and the region of interest outlined in white."""
     batch = scene.views
     view = enlarge(batch.roi[0] if branch == "roi" else batch.extra_roi[0])

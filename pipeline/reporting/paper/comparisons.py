@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from pipeline.evaluation.bootstrap import wilson
+from pipeline.evaluation.bootstrap import wilson_interval
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, NO_SAUCE, GridRun
 from pipeline.reporting.paper.published import (
@@ -77,7 +77,7 @@ def caps(paper: Paper) -> Iterator[Line]:
 def proposed_counts(paper: Paper) -> Iterator[Line]:
     """Yield what Table 8's counts of the proposed model support."""
     right, _, samples = counts_of(paper, PROPOSED)
-    share, low, high = (f"{100 * value:.1f}" for value in wilson(sum(right), sum(samples)))
+    share, low, high = (f"{100 * value:.1f}" for value in wilson_interval(sum(right), sum(samples)))
     value = paper.values()[Key((PROPOSED,), AMBIGUOUS)]
     text = f"{sum(right)} of {sum(samples)} right = {share} %, 95 % interval {low} to {high} %"
     yield Line(named(PROPOSED), f"F1 {value:.4f}", text, value <= highest_pair_f1(*counts_of(paper, PROPOSED)))
@@ -208,7 +208,7 @@ def noise(paper: Paper) -> Iterator[Line]:
     """Yield how wide a 95 % interval is on the paper's test sets."""
     samples = (paper.dataset["test"], sum(paper.dataset[f"{name}"]["test"] for name in ("ketchup", "chili_paste")))
     for total, share, what in ((samples[0], 0.6, "whole test set"), (samples[1], 0.8, " and ".join(PAIR))):
-        _, low, high = wilson(round(share * total), total)
+        _, low, high = wilson_interval(round(share * total), total)
         text = f"{100 * (low - share):+.1f} to {100 * (high - share):+.1f} points"
         yield Line(
             f"95 % interval of {100 * share:.0f} % right on the {what}, n = {total:,}", "none", text, agrees=True

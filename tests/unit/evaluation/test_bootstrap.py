@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation import bootstrap as intervals
-from pipeline.evaluation.bootstrap import Bootstrap, score_draws, wilson
+from pipeline.evaluation.bootstrap import Bootstrap, score_resamples, wilson_interval
 from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.runtime.errors import EvaluationError
@@ -47,17 +47,17 @@ def random_table(seed: int, photos: int, per_photo: int, right: float) -> Predic
 
 def test_wilson_matches_the_paper_s_57_of_72() -> None:
     """79.2 %, 95 % interval 68 to 87 %."""
-    value, low, high = wilson(57, 72)
+    value, low, high = wilson_interval(57, 72)
     assert value == pytest.approx(0.7917, abs=1e-4)
     assert (round(low, 2), round(high, 2)) == (0.68, 0.87)
 
 
 def test_wilson_of_nothing_all_or_none_stays_in_range() -> None:
     """No trials say nothing; extremes touch their end."""
-    assert wilson(0, 0) == (0.0, 0.0, 1.0)
-    assert wilson(0, 10).low == 0.0
-    assert 0 < wilson(0, 10).high < 0.4
-    assert wilson(10, 10).high == 1.0
+    assert wilson_interval(0, 0) == (0.0, 0.0, 1.0)
+    assert wilson_interval(0, 10).low == 0.0
+    assert 0 < wilson_interval(0, 10).high < 0.4
+    assert wilson_interval(10, 10).high == 1.0
 
 
 def test_wilson_covers_the_true_share_as_often_as_it_says() -> None:
@@ -67,7 +67,7 @@ def test_wilson_covers_the_true_share_as_often_as_it_says() -> None:
     log_factorial = np.concatenate([[0.0], factorials])
     k = np.arange(trials + 1)
     choose = log_factorial[trials] - log_factorial[k] - log_factorial[trials - k]
-    ends = np.array([wilson(int(n), trials)[1:] for n in k])
+    ends = np.array([wilson_interval(int(n), trials)[1:] for n in k])
     shares = np.linspace(0.05, 0.95, 91)
     chances = np.exp(choose + k * np.log(shares[:, None]) + (trials - k) * np.log(1 - shares[:, None]))
     inside = (ends[:, 0] <= shares[:, None]) & (shares[:, None] <= ends[:, 1])
@@ -101,9 +101,9 @@ def test_resamples_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.Monk
     """Memory bounds change no number."""
     rows = random_table(3, photos=10, per_photo=2, right=0.5)
     few = Bootstrap(seed=3, resamples=31)
-    whole = score_draws(rows.targets, rows.predictions, rows.photo_ids, None, few)[1]
+    whole = score_resamples(rows.targets, rows.predictions, rows.photo_ids, None, few)[1]
     monkeypatch.setattr(intervals, "CELLS_PER_BLOCK", 70)
-    np.testing.assert_array_equal(score_draws(rows.targets, rows.predictions, rows.photo_ids, None, few)[1], whole)
+    np.testing.assert_array_equal(score_resamples(rows.targets, rows.predictions, rows.photo_ids, None, few)[1], whole)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -40,6 +40,6 @@ def test_without_the_pair_there_is_no_score_of_it() -> None:
 def test_runs_judged_on_other_samples_are_refused() -> None:
     """Their difference would not be paired."""
     whole = random_table(1)
-    part = whole.only(whole.sample_ids[:-1])
+    part = whole.select(whole.sample_ids[:-1])
     with pytest.raises(EvaluationError, match="same samples and classes"):
         compare_students({"teacher": whole, "student": part}, PAIR, FEW)

@@ -11,8 +11,8 @@ from pipeline.evaluation.heat_maps import (
     HeatMap,
     describe_heat,
     read_heat_maps,
+    resize_heat,
     share_inside,
-    spread,
     write_heat_maps,
 )
 from pipeline.runtime.errors import ManifestError
@@ -38,7 +38,7 @@ def test_even_heat_lies_on_a_region_by_its_area() -> None:
 def test_heat_on_the_region_alone_lies_inside_but_for_the_smoothing() -> None:
     """Bilinear spreading carries an eighth over the border: (7/8 + 5/8 + 3/8 + 1/8) / 2 halves by symmetry."""
     left = np.array([[1, 0], [1, 0]], np.float32)
-    fine = spread(left, SIDE)
+    fine = resize_heat(left, SIDE)
     assert heat_map(left).inside == pytest.approx(fine[:, :4].sum() / fine.sum())
     assert heat_map(left).inside == pytest.approx(0.875)
 

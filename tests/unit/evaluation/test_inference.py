@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.evaluation.metrics import confidences_of
-from pipeline.evaluation.session import branches_of, plain_logits, predict
+from pipeline.evaluation.session import branches_of, predict_classes, predict_logits
 from pipeline.models.artifact import BranchName, load_run
 from pipeline.models.device import to_tensor
 from pipeline.runtime.errors import EvaluationError
@@ -27,13 +27,13 @@ def test_features_combined_are_the_model_s_own_logits(tmp_path: Path, branches: 
     with torch.inference_mode():
         expected = model(to_tensor(batch.roi), to_tensor(batch.extra_roi)).numpy()
     assert tuple(branches_of(model)) == branches
-    np.testing.assert_array_equal(plain_logits(model, batch, CPU), expected)
+    np.testing.assert_array_equal(predict_logits(model, batch, CPU), expected)
 
 
 def test_equal_logits_give_the_lowest_class() -> None:
     """The convention of ties."""
     logits = np.array([[1, 2, 2], [0, 0, 0], [3, 1, 3]], np.float32)
-    assert predict(logits, ("a", "b", "c")).tolist() == [1, 0, 0]
+    assert predict_classes(logits, ("a", "b", "c")).tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -42,7 +42,7 @@ def test_a_logit_that_is_not_finite_names_its_sample(bad: float) -> None:
     logits = np.zeros((4, 3), np.float32)
     logits[2, 1] = logits[3, 0] = bad
     with pytest.raises(EvaluationError, match=r"test/00000002/7: logits are not finite.*train\.learning_rate"):
-        predict(logits, tuple(f"test/0000000{i}/7" for i in range(4)))
+        predict_classes(logits, tuple(f"test/0000000{i}/7" for i in range(4)))
 
 
 @given(arrays(np.float32, (3, 5), elements=st.floats(-1e4, 1e4, width=32)), st.floats(0.1, 10))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.mask_agreement import AgreementRow, choose_shown, group_rows, measure
+from pipeline.evaluation.mask_agreement import AgreementRow, choose_shown, group_rows, measure_agreement
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.params.masks import AgreementParams
 
@@ -67,7 +67,7 @@ def test_models_see_masks_in_their_own_geometry() -> None:
         seen = [letterbox_mask(each, size=16, rect=rect) for each in (mask, other)]
         expected = (seen[0] & seen[1]).sum() / (seen[0] | seen[1]).sum()
         params = PARAMS.model_copy(update={"image_size": 16, "geometry": geometry})
-        assert measure(mask, other, params)[2] == pytest.approx(expected)
+        assert measure_agreement(mask, other, params)[2] == pytest.approx(expected)
         assert rect.width == (16 if geometry == "exact" else 15)
 
 
@@ -77,7 +77,7 @@ def test_models_see_coarser_masks() -> None:
     mask[16:48, 16:48] = True
     hairy = mask.copy()
     hairy[0, :] = True
-    full, rim, seen = measure(mask, hairy, PARAMS)
+    full, rim, seen = measure_agreement(mask, hairy, PARAMS)
     assert full == 1024 / 1088
     assert seen == 1.0
     assert rim < full

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.perturbation import Permutation, Translocation, plan_entries, scale_offset, translocation
+from pipeline.evaluation.perturbation import Permutation, Translocation, plan_perturbations, scale_offset, translocation
 from pipeline.params.stages import PerturbParams
 
 PARAMS = PerturbParams(
@@ -23,7 +23,7 @@ PARAMS = PerturbParams(
 
 def test_a_two_branch_run_goes_through_tables_11_and_12() -> None:
     """ROI, extra-ROI and both for each seed, then the corner's identity and the three offsets on the extra-ROI."""
-    entries = plan_entries(PARAMS, 224, ("roi", "extra_roi"))
+    entries = plan_perturbations(PARAMS, 224, ("roi", "extra_roi"))
     assert [entry.key.target for entry in entries] == ["roi"] * 2 + ["extra_roi"] * 2 + ["both"] * 2 + ["extra_roi"] * 4
     assert [entry.offset for entry in entries[6:]] == [(0, 0), (-30, 63), (60, -85), (37, 139)]
     assert all(entry.roi is None for entry in entries[6:])
@@ -31,7 +31,7 @@ def test_a_two_branch_run_goes_through_tables_11_and_12() -> None:
 
 def test_both_permutes_each_view_as_its_own_entry_does() -> None:
     """So that their features can be reused."""
-    entries = plan_entries(PARAMS, 224, ("roi", "extra_roi"))
+    entries = plan_perturbations(PARAMS, 224, ("roi", "extra_roi"))
     assert [(e.roi, e.extra_roi) for e in entries[4:6]] == [
         (r.roi, x.extra_roi) for r, x in zip(entries[:2], entries[2:4], strict=True)
     ]
@@ -39,13 +39,13 @@ def test_both_permutes_each_view_as_its_own_entry_does() -> None:
 
 def test_a_lone_roi_branch_is_permuted_only() -> None:
     """Table 10: translocating the ROI could lose all of it."""
-    entries = plan_entries(PARAMS, 224, ("roi",))
+    entries = plan_perturbations(PARAMS, 224, ("roi",))
     assert [(e.key.target, e.roi) for e in entries] == [("roi", Permutation(16, 7, n)) for n in range(2)]
 
 
 def test_a_lone_extra_roi_branch_is_permuted_and_moved() -> None:
     """No entry touches the branch that is not there."""
-    entries = plan_entries(PARAMS, 224, ("extra_roi",))
+    entries = plan_perturbations(PARAMS, 224, ("extra_roi",))
     assert {e.key.target for e in entries} == {"extra_roi"}
     assert len(entries) == 2 + 4
 
@@ -53,9 +53,9 @@ def test_a_lone_extra_roi_branch_is_permuted_and_moved() -> None:
 def test_the_corner_identity_is_there_once_whatever_is_asked() -> None:
     """Asked for as an offset it is not doubled; beside centred offsets it stays, to separate centring."""
     asked = PARAMS.model_copy(update={"offsets": ((0, 0), (1, 1), (0, 0))})
-    assert [e.offset for e in plan_entries(asked, 224, ("extra_roi",))[2:]] == [(0, 0), (1, 1)]
+    assert [e.offset for e in plan_perturbations(asked, 224, ("extra_roi",))[2:]] == [(0, 0), (1, 1)]
     centred = PARAMS.model_copy(update={"origin": "center", "offsets": ((0, 0),)})
-    moves = [e.extra_roi for e in plan_entries(centred, 224, ("extra_roi",))[2:]]
+    moves = [e.extra_roi for e in plan_perturbations(centred, 224, ("extra_roi",))[2:]]
     assert moves == [Translocation(0, 0, "corner"), Translocation(0, 0, "center")]
 
 

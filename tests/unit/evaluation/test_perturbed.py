@@ -13,13 +13,13 @@ from pipeline.evaluation.perturbation import (
     PerturbationSpec,
     Translocation,
     perturb_canvases,
-    plan_entries,
+    plan_perturbations,
 )
 from pipeline.models.artifact import BranchName, load_run
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
-from pipeline.steps.perturb import BRANCHES, entry_shares, judge_perturbed, photo_pixels, view_shares
+from pipeline.steps.perturb import BRANCHES, entry_shares, photo_pixels, predict_perturbed, view_shares
 from tests.judged_run import PAD, SIDE, random_batch, select, write_small_run
 
 CPU = torch.device("cpu")
@@ -67,8 +67,8 @@ def test_reused_features_give_what_whole_passes_give(
     """Every entry equals its own pass through the model, and the plain row is untouched."""
     model, _ = load_run(write_small_run(tmp_path / "run", branches, shared=shared), CPU)
     batch = random_batch(24)
-    entries = plan_entries(PARAMS, SIDE, branches)
-    judged = judge_perturbed(model, batch, entries, pad=PAD, device=CPU)
+    entries = plan_perturbations(PARAMS, SIDE, branches)
+    judged = predict_perturbed(model, batch, entries, pad=PAD, device=CPU)
     for row, entry in zip(judged.predictions, (PerturbationSpec(None, None, None), *entries), strict=True):
         np.testing.assert_array_equal(row, naive(model, batch, entry))
     assert len(np.unique(judged.predictions, axis=0)) > 1
@@ -84,17 +84,19 @@ def test_each_branch_sees_every_distinct_input_once(tmp_path: Path) -> None:
             calls[name] += 1
 
         getattr(model, name).register_forward_pre_hook(count)
-    judge_perturbed(model, random_batch(4), plan_entries(PARAMS, SIDE, ("roi", "extra_roi")), pad=PAD, device=CPU)
+    predict_perturbed(
+        model, random_batch(4), plan_perturbations(PARAMS, SIDE, ("roi", "extra_roi")), pad=PAD, device=CPU
+    )
     assert calls == {"roi": 3, "extra_roi": 6}
 
 
 def test_results_do_not_depend_on_batch_or_order(tmp_path: Path) -> None:
     """Row by row in any order."""
     model, _ = load_run(write_small_run(tmp_path / "run", ("roi", "extra_roi")), CPU)
-    batch, entries = random_batch(9), plan_entries(PARAMS, SIDE, ("roi", "extra_roi"))
-    whole = judge_perturbed(model, batch, entries, pad=PAD, device=CPU)
+    batch, entries = random_batch(9), plan_perturbations(PARAMS, SIDE, ("roi", "extra_roi"))
+    whole = predict_perturbed(model, batch, entries, pad=PAD, device=CPU)
     for rows in ([5], [7, 0, 3]):
-        part = judge_perturbed(model, select(batch, rows), entries, pad=PAD, device=CPU)
+        part = predict_perturbed(model, select(batch, rows), entries, pad=PAD, device=CPU)
         np.testing.assert_array_equal(part.predictions, whole.predictions[:, rows])
         np.testing.assert_array_equal(part.kept, whole.kept[:, rows])
 

@@ -9,10 +9,10 @@ import pytest
 from pipeline.evaluation.perturbation import Permutation, PerturbationSpec, Translocation
 from pipeline.evaluation.perturbation_results import (
     KeptShares,
-    describe_entries,
-    describe_entry,
-    read_perturbed,
-    write_perturbed,
+    describe_perturbation,
+    perturbation_metrics,
+    read_perturbed_predictions,
+    write_perturbed_predictions,
 )
 from pipeline.runtime.errors import ManifestError
 
@@ -26,14 +26,14 @@ IDS = tuple(f"test/{i}/1" for i in range(4))
 def test_an_entry_is_described_by_what_was_asked_and_what_was_done() -> None:
     """`dx`, `dy` as in params.yaml; `pixels` after scaling and sign; `seed` is the permutation's number."""
     nothing = {"dx": None, "dy": None, "origin": None, "pixels": None}
-    assert describe_entry(PERMUTED) == {
+    assert describe_perturbation(PERMUTED) == {
         "kind": "permutation",
         "target": "both",
         "seed": 1,
         "patch_size": 16,
         **nothing,
     }
-    assert describe_entry(MOVED) == {
+    assert describe_perturbation(MOVED) == {
         "kind": "translocation",
         "target": "extra_roi",
         "seed": None,
@@ -48,7 +48,7 @@ def test_an_entry_is_described_by_what_was_asked_and_what_was_done() -> None:
 def test_numbers_of_a_hand_computed_case() -> None:
     """Plain 3 of 4; permuted 2 of 4; moved 4 of 4, which is a gain."""
     kept = KeptShares.none(2).add(np.array([[[1, 1, 1]] * 4, [[0.5, np.nan, 0.25]] * 4]))
-    numbers = describe_entries((PERMUTED, MOVED), TARGETS, PREDICTIONS, kept)
+    numbers = perturbation_metrics((PERMUTED, MOVED), TARGETS, PREDICTIONS, kept)
     assert (numbers["plain_top1"], numbers["plain_macro_f1"]) == (0.75, round((2 / 3 + 1 + 0) / 3, 6))
     entries = numbers["entries"]
     assert isinstance(entries, list)
@@ -75,8 +75,8 @@ def test_kept_shares_are_means_over_the_samples_that_have_one() -> None:
 def test_predictions_are_read_as_written_and_bytes_repeat(tmp_path: Path) -> None:
     """Entry by entry, sample by sample."""
     for name in ("a", "b"):
-        write_perturbed(IDS, TARGETS, PREDICTIONS, (PERMUTED, MOVED), tmp_path / name)
-    np.testing.assert_array_equal(read_perturbed(tmp_path / "a"), PREDICTIONS[1:])
+        write_perturbed_predictions(IDS, TARGETS, PREDICTIONS, (PERMUTED, MOVED), tmp_path / name)
+    np.testing.assert_array_equal(read_perturbed_predictions(tmp_path / "a"), PREDICTIONS[1:])
     assert pq.read_table(tmp_path / "a")["photo_id"].to_pylist() == [f"test/{i}" for i in range(4)]
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -85,11 +85,11 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     """Absent, damaged or of another version."""
     path = tmp_path / "predictions.parquet"
     with pytest.raises(ManifestError, match="absent"):
-        read_perturbed(path)
+        read_perturbed_predictions(path)
     path.write_bytes(b"not parquet")
     with pytest.raises(ManifestError, match="not a readable Parquet file"):
-        read_perturbed(path)
-    write_perturbed(IDS, TARGETS, PREDICTIONS, (PERMUTED, MOVED), path)
+        read_perturbed_predictions(path)
+    write_perturbed_predictions(IDS, TARGETS, PREDICTIONS, (PERMUTED, MOVED), path)
     pq.write_table(pq.read_table(path).replace_schema_metadata({"schema_version": "9"}), path)
     with pytest.raises(ManifestError, match="schema version 9"):
-        read_perturbed(path)
+        read_perturbed_predictions(path)

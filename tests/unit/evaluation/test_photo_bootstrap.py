@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.bootstrap import Bootstrap, differences, f1_intervals, mean_intervals, share_interval, wilson
+from pipeline.evaluation.bootstrap import (
+    Bootstrap,
+    f1_intervals,
+    mean_intervals,
+    paired_differences,
+    share_interval,
+    wilson_interval,
+)
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import (
@@ -50,14 +57,14 @@ def test_mean_intervals_are_those_of_the_plain_bootstrap() -> None:
 def test_differences_are_those_of_the_plain_bootstrap() -> None:
     """By score, the pair's too; other samples are refused."""
     table, other = random_table(1), random_table(2)
-    found = differences(table, other, (1, 2), FEW)
+    found = paired_differences(table, other, (1, 2), FEW)
     metrics = {"top1": weighted_top1, "macro_f1": weighted_macro_f1, "ambiguous_f1": weighted_pair_f1((1, 2))}
     assert found.keys() == metrics.keys()
     for name, metric in metrics.items():
         assert found[name] == pytest.approx(difference_interval(table, other, metric, FEW), abs=1e-12)
-    assert differences(table, other, None, FEW).keys() == {"top1", "macro_f1"}
+    assert paired_differences(table, other, None, FEW).keys() == {"top1", "macro_f1"}
     with pytest.raises(EvaluationError, match="same samples"):
-        differences(table, random_table(1, samples=89), None, FEW)
+        paired_differences(table, random_table(1, samples=89), None, FEW)
 
 
 def test_a_run_without_the_pair_has_no_pair_interval() -> None:
@@ -97,7 +104,9 @@ def test_a_share_covers_the_true_one_as_often_as_it_says_where_samples_of_a_phot
         chances = np.repeat(generator.beta(1.2, 0.8, photos), samples)
         right = generator.random(len(chances)) < chances
         photo_ids = np.repeat(np.arange(photos), samples).astype(str).tolist()
-        for place, found in enumerate((share_interval(right, photo_ids, few), wilson(int(right.sum()), len(right)))):
+        for place, found in enumerate(
+            (share_interval(right, photo_ids, few), wilson_interval(int(right.sum()), len(right)))
+        ):
             covered[place] += found.low <= 0.6 <= found.high
     by_photo, by_sample = covered / 600
     assert 0.93 <= by_photo <= 0.97
@@ -107,15 +116,15 @@ def test_a_share_covers_the_true_one_as_often_as_it_says_where_samples_of_a_phot
 def test_a_share_is_never_surer_than_of_independent_samples() -> None:
     """Resamples of seven photos, six of them right, hardly ever have fewer than four right; Wilson's reaches below."""
     found = share_interval(np.array([True] * 6 + [False]), list("abcdefg"), FEW)
-    assert found.low <= wilson(6, 7).low < 0.5
-    assert found.high >= wilson(6, 7).high
+    assert found.low <= wilson_interval(6, 7).low < 0.5
+    assert found.high >= wilson_interval(6, 7).high
 
 
 @pytest.mark.parametrize("hits", [True, False])
 def test_a_share_without_variation_counts_photos(hits: bool) -> None:
     """40 samples of 4 photos, all right, say as much as 4 of 4; no resample would differ."""
     photo_ids = [f"test/{row % 4}" for row in range(40)]
-    assert share_interval(np.full(40, hits), photo_ids, FEW) == wilson(4 if hits else 0, 4)
+    assert share_interval(np.full(40, hits), photo_ids, FEW) == wilson_interval(4 if hits else 0, 4)
 
 
 def test_a_share_of_nothing_says_nothing() -> None:

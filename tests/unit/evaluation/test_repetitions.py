@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.evaluation.repetitions import Repetitions, compare_seeds, nothing_repeated
+from pipeline.evaluation.repetitions import Repetitions, compare_seeds, empty_repetitions
 from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import difference_interval, weighted_top1
 
@@ -137,7 +137,7 @@ def test_seeds_judged_on_other_samples_are_refused() -> None:
     with pytest.raises(EvaluationError, match="same samples and classes"):
         compare_seeds((0, 1), {"a": mixed}, PAIR, FEW)
     with pytest.raises(EvaluationError, match="no predictions to resample"):
-        compare_seeds((0, 1), {"a": [mixed[0].only(())] * 2}, PAIR, FEW)
+        compare_seeds((0, 1), {"a": [mixed[0].select(())] * 2}, PAIR, FEW)
 
 
 def test_the_same_answers_give_the_same_numbers() -> None:
@@ -148,6 +148,6 @@ def test_the_same_answers_give_the_same_numbers() -> None:
 
 def test_nothing_repeated_is_an_empty_record() -> None:
     """It reads back as such."""
-    empty = nothing_repeated()
+    empty = empty_repetitions()
     assert Repetitions.model_validate_json(empty.model_dump_json()) == empty
     assert not empty.seeds

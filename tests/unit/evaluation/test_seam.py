@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.evaluation.grad_cam import ActivationTap, find_target_layer, grid_of, looking_through
+from pipeline.evaluation.grad_cam import ActivationTap, find_target_layer, grid_of, tap_activations
 from pipeline.models import demo_backbones  # noqa: F401 - registers them
 from pipeline.runtime.errors import ModelError
 
@@ -41,7 +41,7 @@ def test_every_family_has_a_seam_with_places(name: str, seam: str, grid: tuple[i
     model, pixels = backbone_of(name)
     found, lens, shapes = find_target_layer(model, pixels), ActivationTap(), []
     lens.register_forward_hook(lambda _, __, output: shapes.append(output.shape))
-    with looking_through(model, found, lens):
+    with tap_activations(model, found, lens):
         model(pixels)
     assert found.name == seam
     assert [tuple(shape[2:]) for shape in shapes] == [grid]
@@ -52,7 +52,7 @@ def test_looking_changes_no_output_and_leaves_no_trace(name: str) -> None:
     """The same features with a lens, and the same model after it."""
     model, pixels = backbone_of(name)
     before, names = model(pixels), set(vars(model))
-    with looking_through(model, find_target_layer(model, pixels), ActivationTap()):
+    with tap_activations(model, find_target_layer(model, pixels), ActivationTap()):
         torch.testing.assert_close(model(pixels), before)
     assert set(vars(model)) == names
     torch.testing.assert_close(model(pixels), before)
@@ -72,7 +72,7 @@ def test_channels_last_features_are_turned_around() -> None:
 
     model, lens, shapes = ChannelsLast(), ActivationTap(), []
     lens.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape)))
-    with looking_through(model, find_target_layer(model, pictures(6)), lens):
+    with tap_activations(model, find_target_layer(model, pictures(6)), lens):
         assert model(pictures(6)).shape == (2, 3)
     assert shapes == [(2, 3, 6, 6)]
 

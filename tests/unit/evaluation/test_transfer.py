@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.mask_agreement import compare_answers, within
+from pipeline.evaluation.mask_agreement import compare_sources, within
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.masks import TransferParams
 from pipeline.runtime.errors import EvaluationError
@@ -35,7 +35,7 @@ def with_errors(share: float, seed: int = 0) -> np.ndarray:
 
 def test_equal_answers_are_ignorable() -> None:
     """No change, no width."""
-    found = compare_answers("vit+vit-all", table(with_errors(0.3)), table(with_errors(0.3)), PARAMS)
+    found = compare_sources("vit+vit-all", table(with_errors(0.3)), table(with_errors(0.3)), PARAMS)
     assert found.ignorable
     assert (found.top1_change.value, found.top1_change.low, found.top1_change.high) == (0, 0, 0)
     assert (found.samples, found.photos) == (SAMPLES, SAMPLES // 3)
@@ -43,7 +43,7 @@ def test_equal_answers_are_ignorable() -> None:
 
 def test_a_clear_loss_is_not_ignorable() -> None:
     """Both numbers fall by what was taken away."""
-    found = compare_answers("vit+vit-all", table(with_errors(0.0)), table(with_errors(0.2)), PARAMS)
+    found = compare_sources("vit+vit-all", table(with_errors(0.0)), table(with_errors(0.2)), PARAMS)
     assert not found.ignorable
     assert found.top1_change.value == pytest.approx(found.top1[1] - found.top1[0], abs=1e-6)
     assert found.top1_change.high < -0.1
@@ -52,7 +52,7 @@ def test_a_clear_loss_is_not_ignorable() -> None:
 
 def test_an_uncertain_change_is_not_ignorable() -> None:
     """As many gains as losses: the mean is near zero, but its interval is wider than the margin."""
-    found = compare_answers("vit+vit-all", table(with_errors(0.2, 1)), table(with_errors(0.2, 2)), PARAMS)
+    found = compare_sources("vit+vit-all", table(with_errors(0.2, 1)), table(with_errors(0.2, 2)), PARAMS)
     assert abs(found.top1_change.value) < 0.03
     assert not found.ignorable
 
@@ -65,7 +65,7 @@ def test_both_scores_have_to_stay() -> None:
         PredictionTable(t.class_names, t.sample_ids, t.photo_ids, targets, t.predictions, t.logits)
         for t in (reference, other)
     )
-    found = compare_answers("vit+vit-all", reference, other, PARAMS.model_copy(update={"top1_margin": 0.05}))
+    found = compare_sources("vit+vit-all", reference, other, PARAMS.model_copy(update={"top1_margin": 0.05}))
     assert within(Interval(*found.top1_change.model_dump().values()), 0.05)
     assert not found.ignorable
 
@@ -82,13 +82,13 @@ def test_the_whole_interval_has_to_lie_within(low: float, high: float, expected:
 def test_other_samples_cannot_be_paired() -> None:
     """A difference needs the same samples."""
     with pytest.raises(EvaluationError, match="same samples"):
-        compare_answers("a", table(with_errors(0.1)), table(with_errors(0.1)).only({"test/0000/0"}), PARAMS)
+        compare_sources("a", table(with_errors(0.1)), table(with_errors(0.1)).select({"test/0000/0"}), PARAMS)
 
 
 def test_rows_of_some_samples_stay_together() -> None:
     """Every column is cut alike."""
     whole = table(with_errors(0.5))
-    some = whole.only({"test/0001/2", "test/0000/1", "elsewhere"})
+    some = whole.select({"test/0001/2", "test/0000/1", "elsewhere"})
     assert some.sample_ids == ("test/0000/1", "test/0001/2")
     assert some.photo_ids == ("test/0000", "test/0001")
     assert some.targets.tolist() == [1, 1]

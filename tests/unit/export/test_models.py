@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.arrays import Logits
-from pipeline.evaluation.session import plain_logits
+from pipeline.evaluation.session import predict_logits
 from pipeline.export import models as onnx_file
 from pipeline.export.models import (
     OPSET,
@@ -38,7 +38,7 @@ def test_the_file_gives_the_run_s_logits(run: Run, tmp_path: Path, write: Writer
     assert write(run, path) <= TOLERANCE
     exported, batch = load(path), random_batch(9, seed=3)
     views = [getattr(batch, name) for name in run.branches]
-    expected = plain_logits(run.model, batch, run.device)
+    expected = predict_logits(run.model, batch, run.device)
     for rows in (slice(0, 1), slice(0, 9), slice(3, 7)):
         np.testing.assert_allclose(exported([view[rows] for view in views]), expected[rows], atol=TOLERANCE)
     assert [path.name for path in tmp_path.iterdir()] == [path.name]

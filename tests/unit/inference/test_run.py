@@ -8,7 +8,7 @@ import pytest
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.session import plain_logits
+from pipeline.evaluation.session import predict_logits
 from pipeline.imaging.decode import read_label_map, read_photo
 from pipeline.inference.predictor import Run, open_run
 from pipeline.params.stages import IndexParams, PairParams, SegmentParams
@@ -74,7 +74,7 @@ def test_a_photo_with_its_annotation_is_its_sample_of_the_shards(run: Run, data:
 def test_logits_do_not_depend_on_company(run: Run, data: Path) -> None:
     """Alone as among all, up to the rounding of another batch size."""
     stored = Shards(data / "shards").read("test")
-    together = plain_logits(run.model, stored, run.device)
+    together = predict_logits(run.model, stored, run.device)
     alone = np.concatenate([run.logits(batch) for batch in views_of_photos(run, data)])
     np.testing.assert_allclose(alone, together, rtol=0, atol=2e-5)
     assert len(np.unique(together, axis=0)) == len(together)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.models.device import generator_of, pick_device, seed_of, seeded
+from pipeline.models.device import derive_seed, make_generator, pick_device, seeded
 from pipeline.runtime.errors import ParamsError
 
 PROBE = """
@@ -30,11 +30,16 @@ def test_kernels_are_capped_before_torch_chooses_them(root: Path) -> None:
 
 def test_seeds_differ_by_purpose_and_repeat() -> None:
     """Order, flips and initialisation never share a stream."""
-    seeds = {seed_of(0, "order", 1), seed_of(0, "order", 2), seed_of(0, "flip", 1), seed_of(1, "order", 1)}
+    seeds = {
+        derive_seed(0, "order", 1),
+        derive_seed(0, "order", 2),
+        derive_seed(0, "flip", 1),
+        derive_seed(1, "order", 1),
+    }
     assert len(seeds) == 4
-    assert seed_of(0, "order", 1) == seed_of(0, "order", 1)
+    assert derive_seed(0, "order", 1) == derive_seed(0, "order", 1)
     assert torch.equal(
-        torch.rand(3, generator=generator_of(0, "flip", 2)), torch.rand(3, generator=generator_of(0, "flip", 2))
+        torch.rand(3, generator=make_generator(0, "flip", 2)), torch.rand(3, generator=make_generator(0, "flip", 2))
     )
 
 

@@ -7,8 +7,8 @@ import torchvision
 from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
-from pipeline.models.backbone import build_backbone, check_torchvision_draws, draw_as_torchvision
-from pipeline.models.state_dicts import with_timm_names
+from pipeline.models.backbone import build_backbone, check_torchvision_init, init_as_torchvision
+from pipeline.models.state_dicts import to_timm_names
 from pipeline.runtime.errors import ModelError
 from tests.judged_run import TRAIN, backbone_card
 
@@ -33,7 +33,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, dict[str, Tensor], 
         model, theirs = timm.create_model(request.param, **VIT), torchvision_vit()
     else:
         model, theirs = timm.create_model(request.param), torchvision.models.mobilenet_v2()
-    return model, with_timm_names(theirs.state_dict(), model), request.param
+    return model, to_timm_names(theirs.state_dict(), model), request.param
 
 
 def differing(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> list[str]:
@@ -55,7 +55,7 @@ def test_every_tensor_is_drawn_from_torchvisions_distribution(
     model, theirs, timm_id = pair
     assert {"conv_dw", "qkv"} & {part for name in differing(model.state_dict(), theirs) for part in name.split(".")}
     torch.manual_seed(1)
-    draw_as_torchvision(model, timm_id)
+    init_as_torchvision(model, timm_id)
     assert differing(model.state_dict(), theirs) == []
 
 
@@ -81,11 +81,11 @@ def test_a_branch_is_drawn_as_its_card_says(timm_id: str) -> None:
 def test_other_architectures_are_refused(timm_id: str) -> None:
     """With what to set instead."""
     with pytest.raises(ModelError, match=f"initialisation of '{timm_id}' is not known.*set .*init to timm"):
-        check_torchvision_draws(timm_id)
+        check_torchvision_init(timm_id)
 
 
 def test_what_only_bears_the_name_is_refused() -> None:
     """A hybrid is called vit_..., and is none."""
-    check_torchvision_draws("vit_base_patch16_224.augreg_in1k")
+    check_torchvision_init("vit_base_patch16_224.augreg_in1k")
     with pytest.raises(ModelError, match="not known"):
-        draw_as_torchvision(nn.Linear(2, 2), "vit_of_another_kind")
+        init_as_torchvision(nn.Linear(2, 2), "vit_of_another_kind")

@@ -11,7 +11,7 @@ import timm
 import torch
 import torchvision
 
-from pipeline.models.state_dicts import differences, from_torchvision, read_tensors, with_timm_names
+from pipeline.models.state_dicts import describe_mismatch, is_from_torchvision, read_tensors, to_timm_names
 from pipeline.runtime.errors import WeightsError
 
 
@@ -120,7 +120,7 @@ def shaken(model: torch.nn.Module) -> torch.nn.Module:
 def test_torchvisions_tensors_give_its_logits_in_timm(theirs: Any, timm_id: str, size: int) -> None:
     """The same function within 1e-5, whatever the tensors, in any order of keys, since safetensors keeps none."""
     reference, ours = shaken(theirs()), timm.create_model(timm_id).eval()
-    ours.load_state_dict(with_timm_names(dict(sorted(reference.state_dict().items())), ours))
+    ours.load_state_dict(to_timm_names(dict(sorted(reference.state_dict().items())), ours))
     pixels = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = reference(pixels)
@@ -175,13 +175,13 @@ def test_hugging_faces_deit_fills_timms(timm_id: str, version: int, *, distilled
     if version == 5:
         for old, new in HUGGING_FACE_5.items():
             theirs = {name.replace(f".{old}.", f".{new}."): tensor for name, tensor in theirs.items()}
-    fitted = with_timm_names(theirs, ours)
-    assert differences(fitted, ours) == ""
+    fitted = to_timm_names(theirs, ours)
+    assert describe_mismatch(fitted, ours) == ""
     assert torch.equal(
         fitted["blocks.7.attn.qkv.weight"], torch.arange(3).repeat_interleave(768)[:, None].expand(-1, 768)
     )
     del theirs[next(name for name in theirs if name.endswith(("key.bias", "k_proj.bias")))]
-    assert "1 missing: blocks.0.attn.qkv.bias" in differences(with_timm_names(theirs, ours), ours)
+    assert "1 missing: blocks.0.attn.qkv.bias" in describe_mismatch(to_timm_names(theirs, ours), ours)
 
 
 def test_layer_norms_have_the_same_epsilon() -> None:
@@ -197,21 +197,23 @@ def test_only_torchvisions_names_are_taken_for_its_own() -> None:
     with torch.device("meta"):
         vit, mobilenet = torchvision.models.vit_b_16(), torchvision.models.mobilenet_v2()
         others = [timm.create_model(name) for name in ("vit_base_patch16_224", "mobilenetv2_100", "test_resnet")]
-    assert from_torchvision(vit.state_dict())
-    assert from_torchvision(mobilenet.state_dict())
-    assert not any(from_torchvision(model.state_dict()) for model in others)
+    assert is_from_torchvision(vit.state_dict())
+    assert is_from_torchvision(mobilenet.state_dict())
+    assert not any(is_from_torchvision(model.state_dict()) for model in others)
 
 
 def test_tensors_with_timm_names_pass_unchanged() -> None:
     """Nothing is renamed that needs no renaming."""
     model = timm.create_model("test_vit")
     tensors = model.state_dict()
-    assert with_timm_names(tensors, model) is tensors
+    assert to_timm_names(tensors, model) is tensors
 
 
 def test_differences_name_what_does_not_fit() -> None:
     """Missing, unknown and misshapen tensors are told apart and counted."""
     model = torch.nn.Linear(2, 3)
-    assert differences(model.state_dict(), model) == ""
+    assert describe_mismatch(model.state_dict(), model) == ""
     wrong = {"weight": torch.zeros(3, 4), "scale": torch.zeros(1)}
-    assert differences(wrong, model) == "1 missing: bias; 1 unknown: scale; 1 wrong shape: weight (3, 4) for (3, 2)"
+    assert (
+        describe_mismatch(wrong, model) == "1 missing: bias; 1 unknown: scale; 1 wrong shape: weight (3, 4) for (3, 2)"
+    )

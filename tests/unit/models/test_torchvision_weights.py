@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.models.pretrained import is_official, official_file
+from pipeline.models.pretrained import find_torchvision_file, is_torchvision
 from pipeline.runtime.errors import WeightsError
 
 BASE = "https://download.pytorch.org/models"
@@ -19,14 +19,14 @@ BASE = "https://download.pytorch.org/models"
 )
 def test_a_timm_model_has_its_file(timm_id: str, weights: str, file: str) -> None:
     """The oldest weights unless an entry is named; models whose layers both libraries name alike need no table."""
-    assert is_official(weights)
-    found = official_file(timm_id, weights)
+    assert is_torchvision(weights)
+    found = find_torchvision_file(timm_id, weights)
     assert found == (f"{BASE}/{file}", "bsd-3-clause")
 
 
 def test_weights_under_another_licence_name_it() -> None:
     """SWAG's weights are not free for commerce."""
-    entry = official_file("vit_base_patch16_224", "torchvision:IMAGENET1K_SWAG_LINEAR_V1")
+    entry = find_torchvision_file("vit_base_patch16_224", "torchvision:IMAGENET1K_SWAG_LINEAR_V1")
     assert entry.licence.startswith("https://github.com/facebookresearch/SWAG")
 
 
@@ -41,9 +41,9 @@ def test_weights_under_another_licence_name_it() -> None:
 def test_what_torchvision_lacks_is_told_before_any_download(timm_id: str, weights: str, message: str) -> None:
     """An unknown model, an unknown entry, and a namesake whose layers are other ones."""
     with pytest.raises(WeightsError, match=message):
-        official_file(timm_id, weights)
+        find_torchvision_file(timm_id, weights)
 
 
 def test_other_sources_are_not_official() -> None:
     """A path may begin alike."""
-    assert not any(map(is_official, ("none", "hub", "torchvision/vit.pth", "/data/torchvision.pth")))
+    assert not any(map(is_torchvision, ("none", "hub", "torchvision/vit.pth", "/data/torchvision.pth")))

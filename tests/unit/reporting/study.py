@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.datasets.index import Sample
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import CONVENTIONS
-from pipeline.evaluation.perturbation import Branch, plan_entries
-from pipeline.evaluation.perturbation_results import KeptShares, describe_entries, write_perturbed
+from pipeline.evaluation.perturbation import Branch, plan_perturbations
+from pipeline.evaluation.perturbation_results import KeptShares, perturbation_metrics, write_perturbed_predictions
 from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import IndexParams, PairParams, PerturbParams, SegmentParams
@@ -134,14 +134,14 @@ PERTURB = PerturbParams(
 
 def _perturb(folder: Path, run: GridRun, table: PredictionTable) -> None:
     """Invent answers to disturbed samples: each disturbance, and each further one a bit more, makes answers wrong."""
-    entries = plan_entries(PERTURB, 32, tuple(name for name in BRANCHES if getattr(run, name) != ABSENT))
+    entries = plan_perturbations(PERTURB, 32, tuple(name for name in BRANCHES if getattr(run, name) != ABSENT))
     generator = np.random.default_rng(len(run.name))
     hit = generator.random(len(table.targets)) < 0.1 * (1 + np.arange(len(entries)))[:, np.newaxis]
     wrong = (table.targets + 1) % len(table.class_names)
     predictions = np.stack([table.predictions, *np.where(hit, wrong, table.predictions)])
     kept = KeptShares.none(len(entries)).add(np.full((len(entries), len(hit[0]), 3), 0.75))
-    _write(folder / "metrics.json", {"run": run.name} | describe_entries(entries, table.targets, predictions, kept))
-    write_perturbed(table.sample_ids, table.targets, predictions, entries, folder / "predictions.parquet")
+    _write(folder / "metrics.json", {"run": run.name} | perturbation_metrics(entries, table.targets, predictions, kept))
+    write_perturbed_predictions(table.sample_ids, table.targets, predictions, entries, folder / "predictions.parquet")
 
 
 def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str, object]:

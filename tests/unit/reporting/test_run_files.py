@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.evaluation.perturbation import Branch, PerturbationKey, plan_entries
-from pipeline.evaluation.perturbation_results import describe_entry
+from pipeline.evaluation.perturbation import Branch, PerturbationKey, plan_perturbations
+from pipeline.evaluation.perturbation_results import describe_perturbation
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import PerturbationEntry
@@ -21,8 +21,8 @@ NUMBERS = {"top1": 0.5, "macro_f1": 0.5, "change_top1": 0.0, "photo_kept": 1.0, 
 
 def deviations(side: int, **changes: object) -> dict[PerturbationKey, str]:
     """Return how the entries that metrics.json has under some parameters differ from the paper's."""
-    planned = plan_entries(RELEASED.model_copy(update=changes), side, BRANCHES)
-    entries = [PerturbationEntry.model_validate(describe_entry(e) | NUMBERS, strict=False) for e in planned]
+    planned = plan_perturbations(RELEASED.model_copy(update=changes), side, BRANCHES)
+    entries = [PerturbationEntry.model_validate(describe_perturbation(e) | NUMBERS, strict=False) for e in planned]
     assert [entry.key for entry in entries] == [entry.key for entry in planned]
     return {entry.key: text for entry in entries if (text := deviation_of(entry, side))}
 
@@ -36,7 +36,9 @@ def test_the_papers_own_setting_deviates_in_nothing() -> None:
 @pytest.mark.parametrize(("number", "branches"), [(10, ("roi",)), (11, BRANCHES), (12, BRANCHES)])
 def test_every_perturbed_cell_of_the_paper_has_an_entry_of_its_key(number: int, branches: tuple[Branch, ...]) -> None:
     """Table 10 has one branch, Tables 11 and 12 have both; files of earlier versions lack patch size and pixels."""
-    planned = {entry.key: describe_entry(entry) | NUMBERS for entry in plan_entries(RELEASED, 224, branches)}
+    planned = {
+        entry.key: describe_perturbation(entry) | NUMBERS for entry in plan_perturbations(RELEASED, 224, branches)
+    }
     asked = {cell.key.measure.perturbation for row in read_paper().tables[number].rows for cell in row.cells} - {None}
     assert asked
     assert asked <= planned.keys()

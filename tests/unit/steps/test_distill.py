@@ -12,7 +12,7 @@ import torch
 from pipeline.api import load_run as load_public
 from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.evaluation.session import plain_logits
+from pipeline.evaluation.session import predict_logits
 from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.stages import DistillParams
@@ -76,7 +76,7 @@ def test_a_student_is_a_run_like_any_other(workplace: Path) -> None:
     folder = distill_in(workplace, kind="soft", alpha=0.1) / "student"
     model, card = load_run(folder, "cpu")
     stored, batch = read_predictions(folder / "predictions.parquet"), random_batch(11, seed=1)
-    logits = plain_logits(model, batch, torch.device("cpu"))
+    logits = predict_logits(model, batch, torch.device("cpu"))
     assert stored.logits == pytest.approx(logits, abs=1e-5)
     assert load_public(folder).branches == ("roi",)
     assert card.run == "student-of-tiny+none-all"

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.evaluation.session import plain_logits
+from pipeline.evaluation.session import predict_logits
 from pipeline.models.artifact import BranchName, load_run, save_run
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import EvaluationError
@@ -38,7 +38,7 @@ def test_every_sample_is_predicted_and_measured(tmp_path: Path, shards: Path, br
     assert table.sample_ids == batch.sample_ids
     assert table.class_names == CATEGORIES
     np.testing.assert_array_equal(table.targets, batch.targets)
-    np.testing.assert_allclose(table.logits, plain_logits(model, batch, torch.device("cpu")), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(table.logits, predict_logits(model, batch, torch.device("cpu")), rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(table.predictions, table.logits.argmax(axis=1))
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert (metrics["run"], metrics["epoch"], metrics["samples"]) == (card.run, 3, 23)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pipeline.steps.explain import choose_explained
+from pipeline.steps.explain import choose_samples
 from tests.unit.reporting.study import make_sample
 
 PAIR = ("ketchup", "chili paste")
@@ -18,9 +18,7 @@ TABLE = [
 
 def chosen(count: int, *, seed: int = 0, names: tuple[str, ...] = NAMES, table: list = TABLE) -> list[str]:  # type: ignore[type-arg]
     """Return the ids of the choice."""
-    picked = choose_explained(
-        table, names=names, ambiguous=tuple(n for n in PAIR if n in names), count=count, seed=seed
-    )
+    picked = choose_samples(table, names=names, ambiguous=tuple(n for n in PAIR if n in names), count=count, seed=seed)
     return [numbered.sample.sample_id for numbered in picked]
 
 
@@ -32,7 +30,7 @@ def test_half_of_the_choice_is_the_pair_and_comes_first() -> None:
 
 def test_the_choice_knows_each_samples_row() -> None:
     """Rows are those of the split's shards."""
-    picked = choose_explained(TABLE, names=NAMES, ambiguous=PAIR, count=8, seed=0)
+    picked = choose_samples(TABLE, names=NAMES, ambiguous=PAIR, count=8, seed=0)
     assert [TABLE[numbered.row] for numbered in picked] == [numbered.sample for numbered in picked]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluation.perturbation_results import read_perturbed
+from pipeline.evaluation.perturbation_results import read_perturbed_predictions
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.models.artifact import BranchName
 from pipeline.params.stages import EvaluateParams, PerturbParams
@@ -68,7 +68,9 @@ def test_every_entry_of_a_run_is_measured(
     )
     plain = read_predictions(tmp_path / "plain/predictions.parquet")
     assert metrics["plain_top1"] == round(float((plain.predictions == plain.targets).mean()), 6)
-    for entry, predictions in zip(entries, read_perturbed(tmp_path / "out/predictions.parquet"), strict=True):
+    for entry, predictions in zip(
+        entries, read_perturbed_predictions(tmp_path / "out/predictions.parquet"), strict=True
+    ):
         assert entry["top1"] == round(float((predictions == plain.targets).mean()), 6)
         assert entry["change_top1"] == pytest.approx(entry["top1"] - float(str(metrics["plain_top1"])), abs=2e-6)
         assert (entry["roi_kept"] is None) == (entry["target"] == "extra_roi")
@@ -81,7 +83,9 @@ def test_the_batch_size_changes_nothing(tmp_path: Path, shards: Path, batch_size
     one = perturbed(PARAMS, shards, run, tmp_path / "a")
     other = perturbed(PARAMS.model_copy(update={"batch_size": batch_size}), shards, run, tmp_path / "b")
     assert one == other
-    np.testing.assert_array_equal(*(read_perturbed(tmp_path / name / "predictions.parquet") for name in "ab"))
+    np.testing.assert_array_equal(
+        *(read_perturbed_predictions(tmp_path / name / "predictions.parquet") for name in "ab")
+    )
 
 
 def test_the_same_run_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path, shards: Path) -> None:
@@ -91,7 +95,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_seed_does_not(tmp_path: P
         perturbed(PARAMS.model_copy(update={"seed": seed}), shards, run, tmp_path / name)
     for file in ("metrics.json", "predictions.parquet"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    a, c = (read_perturbed(tmp_path / name / "predictions.parquet") for name in "ac")
+    a, c = (read_perturbed_predictions(tmp_path / name / "predictions.parquet") for name in "ac")
     assert (a[:6] != c[:6]).any()
     np.testing.assert_array_equal(a[6:], c[6:])
 

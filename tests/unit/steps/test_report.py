@@ -15,7 +15,7 @@ import pytest
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.evaluation.repetitions import compare_seeds, nothing_repeated
+from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
 from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import PAPER_RUNS
 from pipeline.runtime.errors import ManifestError
@@ -336,7 +336,7 @@ def test_a_lesson_has_a_section_with_teacher_student_and_the_undistilled(beyond:
 
 def test_what_was_not_asked_for_has_no_section(built: StudyFolder, page: str, tmp_path: Path) -> None:
     """Nor has an empty record of it; the page's bytes stay those of before."""
-    (tmp_path / "repetitions.json").write_text(nothing_repeated().model_dump_json())
+    (tmp_path / "repetitions.json").write_text(empty_repetitions().model_dump_json())
     (tmp_path / "none").mkdir()
     nobody = DistillationSummary(teacher=None, student=None, undistilled=None)
     (tmp_path / "none/summary.json").write_text(nobody.model_dump_json())

@@ -16,7 +16,7 @@ import pipeline.steps.train as step
 from pipeline.datasets.sample_batch import FoodVisible
 from pipeline.datasets.shards import Preprocessing
 from pipeline.evaluation.calibration import fit_temperature
-from pipeline.evaluation.session import plain_logits
+from pipeline.evaluation.session import predict_logits
 from pipeline.export.hub import read_scores
 from pipeline.models.artifact import RunEnvironment, load_run
 from pipeline.models.card import write_card
@@ -129,7 +129,7 @@ def test_the_temperature_is_that_of_the_packages_own_logits(workplace: Path) -> 
     """Whoever loads the package and predicts the test split finds the same one."""
     model, card = load_run(train_in(workplace, "run"), "cpu")
     batch = random_batch(7, seed=1)
-    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    logits = torch.from_numpy(predict_logits(model, batch, torch.device("cpu")))
     assert card.calibration.fitted_on == "test split"
     assert card.calibration.temperature == pytest.approx(fit_temperature(logits, torch.from_numpy(batch.targets)), 1e-3)
 
@@ -240,7 +240,7 @@ def test_the_average_of_the_weights_is_what_is_tested_and_saved(workplace: Path)
     assert (plain / "model.safetensors").read_bytes() != (averaged / "model.safetensors").read_bytes()
     model, card = load_run(averaged, "cpu")
     batch = random_batch(7, seed=1)
-    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    logits = torch.from_numpy(predict_logits(model, batch, torch.device("cpu")))
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets))
     assert card.metrics.loss == pytest.approx(float(loss), rel=1e-4)
 
@@ -250,7 +250,7 @@ def test_a_run_in_bf16_says_so_and_is_judged_in_fp32(workplace: Path) -> None:
     model, card = load_run(train_in(workplace, "run", params=PARAMS.model_copy(update={"precision": "bf16"})), "cpu")
     assert card.made_with.precision == "bf16"
     batch = random_batch(7, seed=1)
-    logits = torch.from_numpy(plain_logits(model, batch, torch.device("cpu")))
+    logits = torch.from_numpy(predict_logits(model, batch, torch.device("cpu")))
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets))
     assert card.metrics.loss == pytest.approx(float(loss), rel=1e-5)
 

@@ -24,7 +24,7 @@ from tests.judged_run import TRAIN, run_card
 from tests.training_data import split_of
 
 RECORD = EpochRecord(1, 1e-3, 2.5, 0.25, 2.0, 0.5, 0.4, None)
-PROGRESS = TrainerState(epoch=1, tally=RunningMetrics(2, 8, 3, 0.1 + 0.2, 8.0, 1e-3), records=[RECORD])
+PROGRESS = TrainerState(epoch=1, metrics=RunningMetrics(2, 8, 3, 0.1 + 0.2, 8.0, 1e-3), records=[RECORD])
 SPLIT = split_of(4)
 RECIPE = TRAIN.model_copy(update={"ema_decay": 0.5})
 

@@ -10,7 +10,7 @@ from pipeline.models.artifact import build_run
 from pipeline.models.rvernet import RveRNet, split_heads
 from pipeline.params.stages import DistillationKind
 from pipeline.training.dataset import Batch, MicroBatch
-from pipeline.training.losses import CrossEntropy, DistillationLoss, soft_losses
+from pipeline.training.losses import CrossEntropy, DistillationLoss, soft_distillation_loss
 from tests.judged_run import run_card
 from tests.lessons import make_student, way
 from tests.training_data import split_of
@@ -79,7 +79,7 @@ def test_soft_losses_are_those_of_equation_2(temperature: float) -> None:
 
 def test_a_student_that_says_what_its_teacher_says_has_learned_everything() -> None:
     """No divergence at any temperature."""
-    torch.testing.assert_close(soft_losses(TAUGHT, TAUGHT, 2.5), torch.zeros(2))
+    torch.testing.assert_close(soft_distillation_loss(TAUGHT, TAUGHT, 2.5), torch.zeros(2))
 
 
 def test_the_temperature_does_not_change_the_size_of_gradients() -> None:
@@ -87,7 +87,7 @@ def test_the_temperature_does_not_change_the_size_of_gradients() -> None:
     sizes = []
     for temperature in (20.0, 40.0):
         student = DISTILLED.clone().requires_grad_()
-        soft_losses(student, TAUGHT, temperature).sum().backward()
+        soft_distillation_loss(student, TAUGHT, temperature).sum().backward()
         assert student.grad is not None
         sizes.append(float(student.grad.norm()))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
@@ -108,7 +108,7 @@ def test_a_samples_own_class_weighs_both_of_its_losses() -> None:
         DistillationLoss(CrossEntropy(weights=given), Saying(TAUGHT), way("hard")) for given in (None, weights)
     )
     torch.testing.assert_close(weighed(STUDENT, BATCH).losses, weights[TARGETS] * plain(STUDENT, BATCH).losses)
-    assert weighed.weigh(TARGETS) == 4.5
+    assert weighed.normalizer(TARGETS) == 4.5
 
 
 def test_predictions_in_training_are_those_of_both_heads() -> None:

@@ -85,6 +85,6 @@ def test_a_loss_that_is_not_finite_stops_all_with_one_line(
 def test_shares_hold_every_sample_of_a_pass_once(world: int) -> None:
     """In order, however many processes there are."""
     draw = MicroBatch(torch.arange(5), torch.arange(10).reshape(5, 2) % 2 == 0)
-    shares = [DistributedContext(rank, world).share(draw) for rank in range(world)]
+    shares = [DistributedContext(rank, world).shard(draw) for rank in range(world)]
     assert torch.cat([share.rows for share in shares]).tolist() == draw.rows.tolist()
     assert torch.cat([share.hflip for share in shares if share.hflip is not None]).equal(draw.hflip)

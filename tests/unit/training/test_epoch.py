@@ -51,7 +51,7 @@ def test_the_tally_adds_up_step_by_step() -> None:
     tallies = pass_over(learner(PARAMS), 0)
     assert [(tally.steps, tally.samples, tally.weight) for tally in tallies] == [(1, 4, 4.0), (2, 9, 9.0)]
     last = tallies[-1]
-    assert (last.mean_loss, last.top1, last.rate) == (last.loss / 9, last.hits / 9, PARAMS.learning_rate)
+    assert (last.mean_loss, last.top1, last.rate) == (last.loss / 9, last.num_correct / 9, PARAMS.learning_rate)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:

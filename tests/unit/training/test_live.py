@@ -23,7 +23,7 @@ def column(path: Path) -> dict[int, float]:
 
 def test_history_grows_by_a_row_an_epoch(tmp_path: Path) -> None:
     """In place of the last one, so that a reader never meets half a file; a run of seconds has no DVCLive."""
-    curves = LiveCurves(tmp_path / "run", patience=1e9)
+    curves = LiveCurves(tmp_path / "run", start_delay=1e9)
     for count in (1, 2):
         curves.show(RECORDS[:count], **PACE)
         assert len((tmp_path / "run" / HISTORY).read_text().splitlines()) == 1 + count
@@ -33,7 +33,7 @@ def test_history_grows_by_a_row_an_epoch(tmp_path: Path) -> None:
 
 def test_dvclive_has_the_curves_of_earlier_sittings_too(tmp_path: Path) -> None:
     """By epoch, an absent value left out, rates at the epochs of this sitting; nothing outside the folder."""
-    curves = LiveCurves(tmp_path / "run", patience=0.0)
+    curves = LiveCurves(tmp_path / "run", start_delay=0.0)
     curves.show(RECORDS[:2], **PACE)
     curves.show(RECORDS, **PACE)
     curves.close()
@@ -50,7 +50,7 @@ def test_dvclive_has_the_curves_of_earlier_sittings_too(tmp_path: Path) -> None:
 def test_a_machine_without_dvclive_has_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training needs none of it."""
     monkeypatch.setitem(sys.modules, "dvclive.live", None)
-    curves = LiveCurves(tmp_path, patience=0.0)
+    curves = LiveCurves(tmp_path, start_delay=0.0)
     curves.show(RECORDS, **PACE)
     curves.close()
     assert [path.name for path in tmp_path.iterdir()] == [HISTORY]
@@ -61,7 +61,7 @@ def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monk
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)  # noqa: S607
     subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, check=True)  # noqa: S607
     monkeypatch.chdir(tmp_path)
-    curves = LiveCurves(tmp_path / "run", patience=0.0)
+    curves = LiveCurves(tmp_path / "run", start_delay=0.0)
     for count in (1, 2):
         curves.show(RECORDS[:count], **PACE)
     curves.close()

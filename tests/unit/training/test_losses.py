@@ -40,7 +40,7 @@ def test_plain_losses_are_the_surprise_about_the_target() -> None:
     scored = CrossEntropy()(Constant(), BATCH)
     expected = [-math.log(probability(row, target)) for row, target in enumerate(TARGETS.tolist())]
     assert scored.losses.tolist() == pytest.approx(expected)
-    assert CrossEntropy().weigh(TARGETS) == 3
+    assert CrossEntropy().normalizer(TARGETS) == 3
 
 
 def test_smoothing_spreads_its_share_over_all_classes() -> None:
@@ -56,9 +56,9 @@ def test_a_step_has_the_mean_that_torch_has(smoothing: float) -> None:
     """Sum of the losses over the sum of the weights."""
     objective = CrossEntropy(smoothing=smoothing, weights=WEIGHTS)
     reference = nn.CrossEntropyLoss(weight=WEIGHTS, label_smoothing=smoothing)(LOGITS, TARGETS)
-    mean = objective(Constant(), BATCH).losses.sum() / objective.weigh(TARGETS)
+    mean = objective(Constant(), BATCH).losses.sum() / objective.normalizer(TARGETS)
     torch.testing.assert_close(mean, reference)
-    assert objective.weigh(TARGETS) == 0.5 + 4 + 2
+    assert objective.normalizer(TARGETS) == 0.5 + 4 + 2
 
 
 def test_class_weights_are_inverse_effective_numbers() -> None:

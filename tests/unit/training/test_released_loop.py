@@ -15,9 +15,9 @@ from torchvision.models import MobileNetV2, VisionTransformer
 
 from pipeline.models.artifact import RunConfig, build_run
 from pipeline.models.card import BackboneCard
-from pipeline.models.device import Precision, seed_of
+from pipeline.models.device import Precision, derive_seed
 from pipeline.models.rvernet import RveRNet
-from pipeline.models.state_dicts import with_timm_names
+from pipeline.models.state_dicts import to_timm_names
 from pipeline.params.model import TrainParams
 from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import plan_epoch
@@ -87,7 +87,7 @@ def loop(model: Released, epochs: Iterable[Iterable[tuple[Tensor, Tensor, Tensor
     criterion, means = nn.CrossEntropyLoss(), []
     model.train()
     for number, batches in enumerate(epochs):
-        torch.manual_seed(seed_of(PARAMS.seed, "dropout", number))  # the released run had no seed; this is one draw
+        torch.manual_seed(derive_seed(PARAMS.seed, "dropout", number))  # the released run had no seed; this is one draw
         losses = []
         for roi, extra_roi, targets in batches:
             optimizer.zero_grad()
@@ -114,7 +114,7 @@ def ours_like(reference: Released, name: str, *, shared: bool, params: TrainPara
     first = build_run(plan, {}).roi
     assert first is not None
     tensors = {
-        branch: with_timm_names(module.state_dict(), first.backbone)
+        branch: to_timm_names(module.state_dict(), first.backbone)
         for branch, module in (("roi", reference.first), ("extra_roi", reference.second))
     }
     model = build_run(plan, tensors)
@@ -154,7 +154,7 @@ def test_the_released_loop_and_this_one_end_in_the_same_weights(draw: Callable[[
     assert found == pytest.approx(expected, rel=0, abs=TOLERANCE)
     for branch, module in ((model.roi, reference.first), (model.extra_roi, reference.second)):
         assert branch is not None
-        theirs = with_timm_names(module.state_dict(), branch.backbone)
+        theirs = to_timm_names(module.state_dict(), branch.backbone)
         for name, tensor in branch.backbone.state_dict().items():
             torch.testing.assert_close(tensor, theirs[name], atol=TOLERANCE, rtol=0)
     for name, tensor in model.head.state_dict().items():

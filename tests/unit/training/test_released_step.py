@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from pipeline.models.artifact import build_run
 from pipeline.models.rvernet import RveRNet
-from pipeline.training.optimizer import make_optimizer, released
+from pipeline.training.optimizer import make_optimizer, released_schedule
 from tests.judged_run import TRAIN, run_card
 
 RECIPE = {"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0, "schedule": "released"}
@@ -29,7 +29,7 @@ def test_each_step_is_plain_adam_at_the_rate_of_its_epoch() -> None:
     start = {name: p.detach().clone() for name, p in ours.named_parameters()}
     for step, epoch in enumerate((0, 1, 29), start=1):
         for group in optimizer.param_groups:
-            group["lr"] = released(epoch, peak=4e-3, total_steps=10_980)
+            group["lr"] = released_schedule(epoch, peak=4e-3, total_steps=10_980)
         optimizer.zero_grad()
         loss_of(ours).backward()
         optimizer.step()
