@@ -12,7 +12,7 @@ from benchmarks.measure import memory_watched
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
-from pipeline.datasets.official import SPLITS
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
 from pipeline.models.device import set_deterministic

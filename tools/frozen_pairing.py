@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.official import SPLITS
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipeline.acquisition.folder import is_official, missing_parts, note_ignored, summary, top_folders
-from pipeline.datasets.official import is_clutter
+from pipeline.acquisition.source import is_official, missing_parts, note_ignored, summary, top_folders
+from pipeline.datasets.layout import is_clutter
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import ArchiveError, counted
 from pipeline.runtime.resources import ensure_space, readable, space_watched

@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from pipeline.acquisition.archive import LONGEST_PART, folded
-from pipeline.acquisition.folder import note_ignored, refuse_outside_links
-from pipeline.datasets.official import is_clutter
+from pipeline.acquisition.source import note_ignored, refuse_outside_links
+from pipeline.datasets.layout import is_clutter
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.imaging.decode import HEIF, HEIF_ADVICE, HEIF_ENDINGS
 from pipeline.runtime.errors import DatasetError, ParamsError

@@ -12,9 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.acquisition.extra import SPLITS
-from pipeline.acquisition.folder import data_set_root, official_files
-from pipeline.acquisition.source import hash_file, hash_listing, local_path
-from pipeline.datasets.official import is_clutter, is_utf8
+from pipeline.acquisition.source import data_set_root, hash_file, hash_listing, local_path, official_files
+from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.runtime.console import byte_progress
 from pipeline.runtime.errors import SourceError
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.acquisition.folder import is_official, summary, top_folders
+from pipeline.acquisition.source import is_official, summary, top_folders
 from pipeline.acquisition.transfer import CHUNK
 from pipeline.runtime.console import ByteReport
 from pipeline.runtime.errors import SourceError, without_secrets

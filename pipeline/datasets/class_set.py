@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.index_summary import CategoryCount
+from pipeline.datasets.statistics import CategoryCount
 from pipeline.params.model import ClassSetParams
 from pipeline.runtime.errors import ParamsError, counted
 

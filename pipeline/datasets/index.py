@@ -81,7 +81,7 @@ class Sample:
     flags: tuple[str, ...]
     """Remarkable but usable: `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`, `clipped` (a prompted
     box reached a little over the border and was cut there), `duplicate_photo`, `duplicate_across_splits`; see
-    `pipeline.datasets.scan` and `pipeline.datasets.index_summary`."""
+    `pipeline.datasets.scan` and `pipeline.datasets.statistics`."""
 
 
 SCHEMA = pa.schema(

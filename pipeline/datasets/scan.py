@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.arrays import LabelMap
 from pipeline.datasets.index import Category, Sample
-from pipeline.datasets.official import BACKGROUND, PhotoFiles
+from pipeline.datasets.layout import BACKGROUND, PhotoFiles
 from pipeline.datasets.problems import FIXES, Problem, ProblemKind
 from pipeline.datasets.prompts import clipped, hull, prompts_json
 from pipeline.imaging.components import LabelledRegion, region_of, regions_by_value

@@ -1,8 +1,8 @@
-"""Everything about a data set that only shows once all its samples have passed by."""
+"""`data/index/summary.json`: what the data set holds, in numbers, problems and plain sentences."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from math import exp, log
 from statistics import median
@@ -10,34 +10,241 @@ from statistics import median
 from pydantic import JsonValue
 
 from pipeline.datasets.index import Category, Sample
-from pipeline.datasets.index_summary import (
-    CategoryCount,
-    Duplicated,
-    DuplicatePair,
-    Duplicates,
-    Imbalance,
-    IndexSummary,
-    ProblemExample,
-    ProblemGroup,
-    Quantiles,
-    SplitSummary,
-)
-from pipeline.datasets.official import SPLITS
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.problems import FIXES, NOTES, Problem
+from pipeline.datasets.scan import ScannedPhoto
+from pipeline.params.base import Section
 from pipeline.params.stages import IndexParams
-from pipeline.runtime.errors import printable
-
-# Counters over a stream of samples, and the statistics of a split that follow from them.
-
+from pipeline.runtime.errors import counted, printable
 
 DECIMALS = 6
 SHARE_STEPS = 10_000
 """Shares are counted in this many steps, so that memory does not grow with the number of samples."""
+MAX_LISTED = 10
+"""Names written out before the rest is only counted."""
+SUMMARY_VERSION = 1
+
+
+class DuplicatePair(Section):
+    """Two photos of the same bytes."""
+
+    first: str
+    """Photo id of the first photo of these bytes."""
+    second: str
+    """Photo id of a later one; of n equal photos n - 1 pairs are listed, each with the first."""
+    across_splits: bool
+    """Whether one is in train and one in test."""
+    annotations_agree: bool | None
+    """Whether both annotations are equal in every pixel; null if one of them is prompts."""
+
+
+class Quantiles(Section):
+    """Spread of a quantity; quantile q is the smallest value that at least a share q does not exceed."""
+
+    minimum: float
+    """Smallest value."""
+    p05: float
+    """5 % quantile."""
+    p25: float
+    """25 % quantile."""
+    median: float
+    """50 % quantile."""
+    p75: float
+    """75 % quantile."""
+    p95: float
+    """95 % quantile."""
+    maximum: float
+    """Largest value."""
+    mean: float
+    """Arithmetic mean."""
+
+
+class CategoryCount(Section):
+    """Samples of one category."""
+
+    id: int
+    """Value in label maps."""
+    name: str
+    """Folded name."""
+    target: int
+    """Class index."""
+    extra: bool
+    """Whether the user's photos brought it, not `category_id.txt`."""
+    train: int
+    """Samples to train on."""
+    test: int
+    """Samples to test on."""
+
+
+class Imbalance(Section):
+    """How unequal the categories that occur in a split are."""
+
+    largest: str
+    """Category of most samples."""
+    largest_samples: int
+    """Its samples."""
+    smallest: str
+    """Category of fewest samples, at least one; the first by id among equals."""
+    smallest_samples: int
+    """Its samples."""
+    median_samples: float
+    """Median over the categories that occur."""
+    largest_over_smallest: float
+    """Ratio of the two."""
+    majority_rate: float
+    """Share of the largest category: the accuracy of always naming it."""
+    effective_categories: float
+    """exp(entropy): the number of equally frequent categories that would be as uncertain."""
+
+
+class SplitSummary(Section):
+    """One split."""
+
+    photos: int
+    """Usable photos."""
+    samples: int
+    """Pairs of photo and category."""
+    photos_by_samples: dict[int, int]
+    """Number of photos by their number of samples."""
+    samples_per_photo: float
+    """Mean."""
+    categories: int
+    """Categories that occur."""
+    absent: tuple[str, ...]
+    """Categories that do not occur, in target order."""
+    single: int
+    """Categories of one sample only."""
+    imbalance: Imbalance | None
+    """Null for a split without samples, like the quantiles below."""
+    mask_share: Quantiles | None
+    """Mask area over photo area, to four decimals; without prompted samples."""
+    components: Quantiles | None
+    """8-connected parts a mask; without prompted samples."""
+    photo_height: Quantiles | None
+    """Pixels."""
+    photo_width: Quantiles | None
+    """Pixels."""
+    flags: dict[str, int]
+    """Samples by flag."""
+
+
+class ProblemExample(Section):
+    """One finding."""
+
+    file: str
+    """Path below data/raw."""
+    detail: str
+    """What exactly is wrong."""
+
+
+class ProblemGroup(Section):
+    """All problems of one kind."""
+
+    count: int
+    """Number of findings."""
+    mend: str
+    """What to do about them."""
+    left_out: bool
+    """Whether these findings cost samples; false for mere notes."""
+    findings: tuple[ProblemExample, ...]
+    """All of them, sorted by file."""
+
+
+class DuplicateSummary(Section):
+    """Photos of the same bytes."""
+
+    within_train: int
+    """Pairs inside train."""
+    within_test: int
+    """Pairs inside test."""
+    across_splits: int
+    """Pairs with one photo in each split: test photos that are trained on."""
+    disagreeing: int
+    """Pairs whose annotations differ."""
+    pairs: tuple[DuplicatePair, ...]
+    """All of them."""
+
+
+class IndexSummary(Section):
+    """The whole file."""
+
+    schema_version: int
+    """Version of this layout."""
+    data_card: tuple[str, ...]
+    """The data set in plain sentences."""
+    settings: IndexParams
+    """Section `index` of the parameters."""
+    source: dict[str, JsonValue] | None
+    """What `data/raw/source.json` says of the archive; null where there is none."""
+    splits: dict[str, SplitSummary]
+    """By `train` and `test`."""
+    categories: tuple[CategoryCount, ...]
+    """In target order."""
+    only_in_train: tuple[str, ...]
+    """Categories that are trained on but never tested."""
+    only_in_test: tuple[str, ...]
+    """Categories that are tested but never trained on."""
+    duplicates: DuplicateSummary
+    """Photos of the same bytes."""
+    problems: dict[str, ProblemGroup]
+    """By kind, those that occur."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstPhoto:
+    photo_id: str
+    split: str
+    annotation_sha256: str | None
+
+
+@dataclass(slots=True)
+class DuplicateFinder:
+    """Find photos of the same bytes, within a split or across, in one pass; holds one entry a photo."""
+
+    pairs: list[DuplicatePair] = field(default_factory=list)
+    """Pairs in the order of their later photo."""
+    _first: dict[str, _FirstPhoto] = field(default_factory=dict)
+    _splits: dict[str, set[str]] = field(default_factory=dict)
+
+    def add(self, photo: ScannedPhoto) -> None:
+        """Add the next photo."""
+        sample = photo.samples[0]
+        new = _FirstPhoto(sample.photo_id, sample.split, photo.annotation_sha256)
+        first = self._first.setdefault(sample.photo_sha256, new)
+        if first is new:
+            return
+        hashes = (first.annotation_sha256, new.annotation_sha256)
+        self.pairs.append(
+            DuplicatePair(
+                first=first.photo_id,
+                second=new.photo_id,
+                across_splits=first.split != new.split,
+                annotations_agree=None if None in hashes else hashes[0] == hashes[1],
+            )
+        )
+        self._splits.setdefault(sample.photo_sha256, {first.split}).add(new.split)
+
+    def flag(self, sample: Sample) -> Sample:
+        """Return `sample` with flags `duplicate_photo` and `duplicate_across_splits`, once all photos are added."""
+        splits = self._splits.get(sample.photo_sha256, set())
+        names = ("duplicate_photo",) * bool(splits) + ("duplicate_across_splits",) * (len(splits) > 1)
+        return replace(sample, flags=sample.flags + names)
+
+    def summarise(self) -> DuplicateSummary:
+        """Return the pairs found so far and their numbers."""
+        within = [pair for pair in self.pairs if not pair.across_splits]
+        return DuplicateSummary(
+            within_train=sum(pair.first.startswith("train/") for pair in within),
+            within_test=sum(pair.first.startswith("test/") for pair in within),
+            across_splits=len(self.pairs) - len(within),
+            disagreeing=sum(pair.annotations_agree is False for pair in self.pairs),
+            pairs=tuple(self.pairs),
+        )
 
 
 @dataclass(slots=True)
 class SplitStats:
-    """Counts of one split; rows of a photo must be adjacent."""
+    """Counts of one split; the samples of a photo must be adjacent."""
 
     samples_by_target: Counter[int] = field(default_factory=Counter)
     """Samples by class index."""
@@ -50,7 +257,7 @@ class SplitStats:
     shares: Counter[int] = field(default_factory=Counter)
     """Masks by share of the photo, in steps."""
     components: Counter[int] = field(default_factory=Counter)
-    """Masks by number of parts."""
+    """Masks by number of connected parts."""
     flags: Counter[str] = field(default_factory=Counter)
     """Samples by flag."""
     _photo_id: str = ""
@@ -62,31 +269,28 @@ class SplitStats:
             self._photo_id, self._photo_samples = sample.photo_id, 0
             self.heights[sample.photo_height] += 1
             self.widths[sample.photo_width] += 1
-        self._count_for_photo()
+        if self._photo_samples:
+            self.samples_of_photo[self._photo_samples] -= 1
+        self._photo_samples += 1
+        self.samples_of_photo[self._photo_samples] += 1
         self.samples_by_target[sample.target] += 1
         self.flags.update(sample.flags)
         if sample.mask_area:
             self.shares[round(sample.mask_share * SHARE_STEPS)] += 1
             self.components[sample.components] += 1
 
-    def _count_for_photo(self) -> None:
-        if self._photo_samples:
-            self.samples_of_photo[self._photo_samples] -= 1
-        self._photo_samples += 1
-        self.samples_of_photo[self._photo_samples] += 1
-
     def summarise(self, categories: Sequence[Category]) -> SplitSummary:
         """Return the statistics of all samples counted so far."""
         photos, samples = self.heights.total(), self.samples_by_target.total()
-        counted = {category.name: self.samples_by_target[category.target] for category in categories}
-        present = {name: count for name, count in counted.items() if count}
+        counts = {category.name: self.samples_by_target[category.target] for category in categories}
+        present = {name: count for name, count in counts.items() if count}
         return SplitSummary(
             photos=photos,
             samples=samples,
             photos_by_samples=dict(sorted((+self.samples_of_photo).items())),
             samples_per_photo=round(samples / max(photos, 1), DECIMALS),
             categories=len(present),
-            absent=tuple(name for name, count in counted.items() if not count),
+            absent=tuple(name for name, count in counts.items() if not count),
             single=sum(count == 1 for count in present.values()),
             imbalance=imbalance(present) if present else None,
             mask_share=quantiles(self.shares, steps=SHARE_STEPS),
@@ -123,7 +327,7 @@ def quantiles(counts: Counter[int], *, steps: int = 1) -> Quantiles | None:
 
     Args:
         counts: How often each value occurs.
-        steps: By what the values are to be divided.
+        steps: Divisor of the values.
     """
     if not counts:
         return None
@@ -147,150 +351,25 @@ def quantiles(counts: Counter[int], *, steps: int = 1) -> Quantiles | None:
     )
 
 
-# The data set in plain sentences, for the report and for whoever opens `summary.json`.
-
-
-NAMED = 10
-"""Names written out before the rest is only counted."""
-
-
-def data_card(
-    source: Mapping[str, JsonValue] | None,
-    splits: Mapping[str, SplitSummary],
-    categories: Sequence[CategoryCount],
-    duplicates: Duplicated,
-    problems: Mapping[str, ProblemGroup],
-) -> tuple[str, ...]:
-    """Return one sentence a fact, in the order a reader asks for them."""
-    sentences = [
-        *_source(source),
-        _contents(categories),
-        *(sentence for split, summary in splits.items() for sentence in _split(split, summary)),
-        *_unlearnable(categories),
-        *_extra(categories),
-        _duplicates(duplicates),
-        _problems(problems),
-    ]
-    return tuple(sentences)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names joined by commas, the first ten of many."""
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def _source(source: Mapping[str, JsonValue] | None) -> Iterator[str]:
-    if source is None:
-        yield "Where the data set came from is not recorded."
-        return
-    known = {key: value for key, value in sorted(source.items()) if key != "name" and value is not None}
-    facts = ", ".join(
-        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in known.items()
-    )
-    yield f"The data set came from {source.get('name') or 'an unnamed source'}" + (f" ({facts})." if facts else ".")
-
-
-def _contents(categories: Sequence[CategoryCount]) -> str:
-    number = _count(len(categories), "category", "categories")
-    rule = "a sample is one category in one photo, and no sample is left out for its size"
-    return f"It holds {number} beside the background; {rule}."
-
-
-def _split(split: str, summary: SplitSummary) -> Iterator[str]:
-    photos = _count(summary.photos, "usable photo", "usable photos")
-    samples = _count(summary.samples, "sample", "samples")
-    yield f"Split {split} has {photos} with {samples}, {summary.samples_per_photo:.1f} a photo."
-    if visible := summary.samples - summary.photos:
-        yield (
-            f"Were extra-ROIs paired by photo, as the released code does, {visible:,} of its samples "
-            f"({visible / summary.samples:.1%}) would see their own food in theirs."
-        )
-    if summary.imbalance:
-        skew = summary.imbalance
-        yield (
-            f"Of its {_count(summary.categories, 'category', 'categories')}, {skew.largest} is the largest with "
-            f"{_count(skew.largest_samples, 'sample', 'samples')} ({skew.majority_rate:.1%}) and {skew.smallest} the "
-            f"smallest with {skew.smallest_samples:,}; the median is {skew.median_samples:g}, {summary.single} occur "
-            f"once, and all together are as varied as {skew.effective_categories:.1f} equally frequent ones."
-        )
-    if summary.photo_width and summary.photo_height:
-        width, height = summary.photo_width, summary.photo_height
-        yield (
-            f"Its photos are {width.minimum:g} to {width.maximum:g} pixels wide (median {width.median:g}) and "
-            f"{height.minimum:g} to {height.maximum:g} high (median {height.median:g})."
-        )
-    if summary.mask_share and summary.components:
-        share, parts = summary.mask_share, summary.components
-        yield (
-            f"A mask covers {share.median:.1%} of its photo in the median (5 % of them at most {share.p05:.2%}, 5 % at "
-            f"least {share.p95:.1%}) and has {parts.median:g} parts in the median, {parts.maximum:g} at most."
-        )
-    if summary.flags:
-        yield f"Flagged samples: {', '.join(f'{count:,} {flag}' for flag, count in summary.flags.items())}."
-
-
-def _unlearnable(categories: Sequence[CategoryCount]) -> Iterator[str]:
-    unseen = [category.name for category in categories if category.test and not category.train]
-    if unseen:
-        yield f"Tested but never trained on: {listed(unseen)}."
-    untested = [category.name for category in categories if category.train and not category.test]
-    if untested:
-        yield f"Trained on but never tested: {listed(untested)}."
-    empty = [category.name for category in categories if not category.train and not category.test]
-    if empty:
-        yield f"Without any sample: {listed(empty)}."
-
-
-def _extra(categories: Sequence[CategoryCount]) -> Iterator[str]:
-    extra = [f"{c.name} ({c.train:,} train, {c.test:,} test)" for c in categories if c.extra]
-    if extra:
-        yield f"The user's own photos add the categories {listed(extra)}."
-
-
-def _duplicates(duplicates: Duplicated) -> str:
-    if not duplicates.pairs:
-        return "No two photos have the same bytes."
-    disagreeing = _count(duplicates.disagreeing, "pair has", "pairs have")
-    return (
-        f"Pairs of photos with the same bytes: {duplicates.within_train} within train, {duplicates.within_test} within "
-        f"test, {duplicates.across_splits} across both; {disagreeing} annotations that differ."
-    )
-
-
-def _problems(problems: Mapping[str, ProblemGroup]) -> str:
-    kinds = [f"{group.count:,} {kind}" for kind, group in problems.items() if group.left_out]
-    notes = sum(group.count for group in problems.values() if not group.left_out)
-    unused = f" {_count(notes, 'file is', 'files are')} not listed and not used." if notes else ""
-    return (f"Left out for problems: {', '.join(kinds)}." if kinds else "Nothing was left out for problems.") + unused
-
-
-SUMMARY_VERSION = 1
-
-
 @dataclass(slots=True)
 class DatasetStats:
-    """Counts of a data set; memory grows with photos by one hash each, and not with samples."""
+    """Statistics of a data set; memory grows by one hash a photo, and not with samples."""
 
     categories: tuple[Category, ...]
     """All foods, in target order."""
     named_ids: frozenset[int]
     """Ids that `category_id.txt` names; the others are the user's extra categories."""
-    duplicates: Duplicates = field(default_factory=Duplicates)
-    """Fed with every scanned photo, before `flagged` is called."""
-    tallies: dict[str, SplitStats] = field(default_factory=lambda: {split: SplitStats() for split in SPLITS})
+    duplicates: DuplicateFinder = field(default_factory=DuplicateFinder)
+    """Must have every scanned photo before `add_flags` is called."""
+    splits: dict[str, SplitStats] = field(default_factory=lambda: {split: SplitStats() for split in SPLITS})
     """Counts by split."""
 
-    def flagged(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Pass samples on with the flags that depend on other photos, and count them."""
+    def add_flags(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Yield samples with the flags that depend on other photos, and count them."""
         for sample in samples:
-            complete = self.duplicates.flag(sample)
-            self.tallies[complete.split].add(complete)
-            yield complete
+            flagged = self.duplicates.flag(sample)
+            self.splits[flagged.split].add(flagged)
+            yield flagged
 
     def summarise(
         self, settings: IndexParams, source: Mapping[str, JsonValue] | None, problems: Iterable[Problem]
@@ -300,55 +379,127 @@ class DatasetStats:
         Args:
             settings: Section `index`.
             source: Contents of `data/raw/source.json`.
-            problems: What was found wrong, sorted.
+            problems: Findings, sorted.
         """
-        splits = {split: tally.summarise(self.categories) for split, tally in self.tallies.items()}
-        counts = tuple(self._count(category) for category in self.categories)
-        duplicated, groups = _duplicated(self.duplicates.pairs), _grouped(problems)
+        splits = {split: stats.summarise(self.categories) for split, stats in self.splits.items()}
+        counts = tuple(
+            CategoryCount(
+                id=category.id,
+                name=category.name,
+                target=category.target,
+                extra=category.id not in self.named_ids,
+                train=self.splits["train"].samples_by_target[category.target],
+                test=self.splits["test"].samples_by_target[category.target],
+            )
+            for category in self.categories
+        )
+        groups: dict[str, ProblemGroup] = {}
+        for kind, group in groupby(problems, key=lambda problem: problem.kind):
+            found = tuple(ProblemExample(file=printable(p.file), detail=printable(p.detail)) for p in group)
+            groups[kind.value] = ProblemGroup(
+                count=len(found), mend=FIXES[kind], left_out=kind not in NOTES, findings=found
+            )
+        duplicates = self.duplicates.summarise()
         return IndexSummary(
             schema_version=SUMMARY_VERSION,
-            data_card=data_card(source, splits, counts, duplicated, groups),
+            data_card=data_card(source, splits, counts, duplicates, groups),
             settings=settings,
             source=None if source is None else dict(source),
             splits=splits,
             categories=counts,
             only_in_train=tuple(count.name for count in counts if count.train and not count.test),
             only_in_test=tuple(count.name for count in counts if count.test and not count.train),
-            duplicates=duplicated,
+            duplicates=duplicates,
             problems=groups,
         )
 
-    def _count(self, category: Category) -> CategoryCount:
-        train, test = (self.tallies[split].samples_by_target[category.target] for split in SPLITS)
-        return CategoryCount(
-            id=category.id,
-            name=category.name,
-            target=category.target,
-            extra=category.id not in self.named_ids,
-            train=train,
-            test=test,
-        )
 
-
-def _duplicated(pairs: Sequence[DuplicatePair]) -> Duplicated:
-    within = [pair for pair in pairs if not pair.across_splits]
-    return Duplicated(
-        within_train=sum(pair.first.startswith("train/") for pair in within),
-        within_test=sum(pair.first.startswith("test/") for pair in within),
-        across_splits=len(pairs) - len(within),
-        disagreeing=sum(pair.annotations_agree is False for pair in pairs),
-        pairs=tuple(pairs),
+def data_card(
+    source: Mapping[str, JsonValue] | None,
+    splits: Mapping[str, SplitSummary],
+    categories: Sequence[CategoryCount],
+    duplicates: DuplicateSummary,
+    problems: Mapping[str, ProblemGroup],
+) -> tuple[str, ...]:
+    """Return the data set in plain sentences, one a fact, for the report and readers of `summary.json`."""
+    number = counted(len(categories), "category", "categories")
+    rule = "a sample is one category in one photo, and no sample is left out for its size"
+    return (
+        _source_sentence(source),
+        f"It holds {number} beside the background; {rule}.",
+        *(sentence for split, summary in splits.items() for sentence in _split_sentences(split, summary)),
+        *_category_sentences(categories),
+        *_problem_sentences(duplicates, problems),
     )
 
 
-def _grouped(problems: Iterable[Problem]) -> dict[str, ProblemGroup]:
-    groups = {kind: tuple(found) for kind, found in groupby(problems, key=lambda problem: problem.kind)}
-    return {
-        kind.value: ProblemGroup(
-            count=len(found),
-            mend=FIXES[kind],
-            left_out=kind not in NOTES,
-            findings=tuple(ProblemExample(file=printable(p.file), detail=printable(p.detail)) for p in found),
+def listed(names: Sequence[str]) -> str:
+    """Return names joined by commas, the first ten of many."""
+    rest = len(names) - MAX_LISTED
+    return ", ".join(names[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _source_sentence(source: Mapping[str, JsonValue] | None) -> str:
+    if source is None:
+        return "Where the data set came from is not recorded."
+    known = {key: value for key, value in sorted(source.items()) if key != "name" and value is not None}
+    facts = ", ".join(
+        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in known.items()
+    )
+    return f"The data set came from {source.get('name') or 'an unnamed source'}" + (f" ({facts})." if facts else ".")
+
+
+def _split_sentences(split: str, summary: SplitSummary) -> Iterator[str]:
+    photos = counted(summary.photos, "usable photo")
+    samples = counted(summary.samples, "sample")
+    yield f"Split {split} has {photos} with {samples}, {summary.samples_per_photo:.1f} a photo."
+    if visible := summary.samples - summary.photos:
+        yield (
+            f"Were extra-ROIs paired by photo, as the released code does, {visible:,} of its samples "
+            f"({visible / summary.samples:.1%}) would see their own food in theirs."
         )
-        for kind, found in groups.items()
+    if shares := summary.imbalance:
+        yield (
+            f"Of its {counted(summary.categories, 'category', 'categories')}, {shares.largest} is the largest with "
+            f"{counted(shares.largest_samples, 'sample')} ({shares.majority_rate:.1%}) and {shares.smallest} the "
+            f"smallest with {shares.smallest_samples:,}; the median is {shares.median_samples:g}, {summary.single} "
+            f"occur once, and all together are as varied as {shares.effective_categories:.1f} equally frequent ones."
+        )
+    if (width := summary.photo_width) and (height := summary.photo_height):
+        yield (
+            f"Its photos are {width.minimum:g} to {width.maximum:g} pixels wide (median {width.median:g}) and "
+            f"{height.minimum:g} to {height.maximum:g} high (median {height.median:g})."
+        )
+    if (share := summary.mask_share) and (parts := summary.components):
+        yield (
+            f"A mask covers {share.median:.1%} of its photo in the median (5 % of them at most {share.p05:.2%}, 5 % at "
+            f"least {share.p95:.1%}) and has {parts.median:g} parts in the median, {parts.maximum:g} at most."
+        )
+    if summary.flags:
+        yield f"Flagged samples: {', '.join(f'{count:,} {flag}' for flag, count in summary.flags.items())}."
+
+
+def _category_sentences(categories: Sequence[CategoryCount]) -> Iterator[str]:
+    unusual = {
+        "Tested but never trained on": [each.name for each in categories if each.test and not each.train],
+        "Trained on but never tested": [each.name for each in categories if each.train and not each.test],
+        "Without any sample": [each.name for each in categories if not each.train and not each.test],
     }
+    yield from (f"{what}: {listed(names)}." for what, names in unusual.items() if names)
+    if extra := [f"{each.name} ({each.train:,} train, {each.test:,} test)" for each in categories if each.extra]:
+        yield f"The user's own photos add the categories {listed(extra)}."
+
+
+def _problem_sentences(duplicates: DuplicateSummary, problems: Mapping[str, ProblemGroup]) -> Iterator[str]:
+    if duplicates.pairs:
+        disagreeing = counted(duplicates.disagreeing, "pair has", "pairs have")
+        yield (
+            f"Pairs of photos with the same bytes: {duplicates.within_train} within train, {duplicates.within_test} "
+            f"within test, {duplicates.across_splits} across both; {disagreeing} annotations that differ."
+        )
+    else:
+        yield "No two photos have the same bytes."
+    kinds = [f"{group.count:,} {kind}" for kind, group in problems.items() if group.left_out]
+    notes = sum(group.count for group in problems.values() if not group.left_out)
+    unused = f" {counted(notes, 'file is', 'files are')} not listed and not used." if notes else ""
+    yield (f"Left out for problems: {', '.join(kinds)}." if kinds else "Nothing was left out for problems.") + unused

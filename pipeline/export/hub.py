@@ -10,7 +10,7 @@ from typing import NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 from pydantic import ValidationError
 
-from pipeline.datasets.index_summary import IndexSummary
+from pipeline.datasets.statistics import IndexSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, share_interval
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.export.datasets import card_text

@@ -11,10 +11,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from PIL import Image as Pillow
 
 from pipeline.acquisition.archive import folded
-from pipeline.acquisition.folder import note_ignored
-from pipeline.acquisition.source import is_remote, remote_name
+from pipeline.acquisition.source import is_remote, note_ignored, remote_name
 from pipeline.arrays import Image
-from pipeline.datasets.official import is_clutter, is_utf8
+from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.imaging.decode import HEIF_ADVICE, HEIF_ENDINGS, PHOTO_FORMATS, read_photo
 from pipeline.runtime.errors import ParamsError, PhotoError, SourceError, without_secrets
 from pipeline.runtime.resources import space_watched

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.datasets.index_summary import IndexSummary as DataSummary
+from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.reporting.distillation import LessonEvidence
 from pipeline.reporting.error_analysis import STEPS, CategoryRow, ErrorAnalysis, scale_colours

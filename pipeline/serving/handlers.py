@@ -7,9 +7,9 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
-from pipeline.acquisition.folder import note_ignored
+from pipeline.acquisition.source import note_ignored
 from pipeline.arrays import Image
-from pipeline.datasets.official import is_utf8
+from pipeline.datasets.layout import is_utf8
 from pipeline.datasets.prompts import Prompt
 from pipeline.demo.foods import CATEGORY_IDS, CHILI_PASTE, KETCHUP, SAUCE, menu
 from pipeline.demo.scene import Dice, render

@@ -6,21 +6,22 @@ from typing import NamedTuple
 
 from pipeline.acquisition.archive import ArchiveLimits, extract_archive
 from pipeline.acquisition.extra import copy_extra
-from pipeline.acquisition.folder import copy_folder, note_ignored
 from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_stored_folder
 from pipeline.acquisition.source import (
     DEMO,
     SourceRecord,
+    copy_folder,
     hash_file,
     is_remote,
     is_stored,
     local_path,
+    note_ignored,
     remote_name,
     verify_sha256,
     write_record,
 )
 from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.datasets.official import find_listed
+from pipeline.datasets.layout import find_listed
 from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.demo.dataset import pack_archive, write_demo
 from pipeline.params.stages import DownloadParams

@@ -1,22 +1,22 @@
-"""Make one row of every (photo, category), and say in numbers and words what the data set holds."""
+"""Write the sample table, one row a (photo, category), and the data set's statistics."""
 
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import JsonValue
 
 from pipeline.datasets.class_set import check_class_sets
-from pipeline.datasets.extra import extra_folders, find_extra
 from pipeline.datasets.index import Sample, read_samples, write_samples
-from pipeline.datasets.index_summary import Duplicates, IndexSummary
-from pipeline.datasets.official import (
+from pipeline.datasets.layout import (
     CATEGORY_FILE,
     SPLITS,
     PhotoFiles,
+    extra_folders,
+    find_extra,
     find_listed,
     fold_name,
     load_category_names,
@@ -24,7 +24,7 @@ from pipeline.datasets.official import (
 )
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
-from pipeline.datasets.statistics import DatasetStats, listed
+from pipeline.datasets.statistics import DatasetStats, DuplicateFinder, IndexSummary, listed
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.console import note, progress
@@ -32,9 +32,9 @@ from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.parallel import map_ordered
 
 UNFINISHED = "unfinished-"
-"""Beginning of the name of the folder of rows without flags."""
+"""Prefix of the temporary folder of rows without flags."""
 PHOTOS_PER_TASK = 32
-"""About 0.1 s of work, so that exchanges between processes cost nothing."""
+"""About 0.1 s of work, so that communication between processes costs nothing."""
 
 
 def build_index(
@@ -42,12 +42,11 @@ def build_index(
 ) -> None:
     """Write `index/samples.parquet` and `index/summary.json`.
 
-    Rows follow split (train, test), photo id and category id. Every photo is read once: rows go to a temporary table,
-    and flags that depend on other photos are added in a second pass over these rows, which costs far less than a
-    second pass over the photos. An interrupted scan starts anew: a core scans 250 photos a
-    second, the official release in half a minute.
+    Rows are in the order of split (train, test), photo id and category id. Every photo is read once: rows go to a
+    temporary table, and a second pass over them adds the flags that depend on other photos. An interrupted scan starts
+    anew: a core scans 250 photos a second, the official release in half a minute.
 
-    What `class_sets` ask for and the data set does not have is said here, once, and becomes part of the data card.
+    What `class_sets` ask for and the data set lacks is printed and added to the data card.
 
     Raises:
         DatasetError: If the layout is not FoodSeg103's, palettes of label maps contradict each other, an id is also
@@ -56,61 +55,57 @@ def build_index(
     """
     names = load_category_names(raw)
     categories = number_categories(names, (fold_name(folder.name) for folder in extra_folders(raw)))
-    log = ProblemLog(params.on_error, raw)
-    photos = _usable_files(raw, log)
+    problems = ProblemLog(params.on_error, raw)
+    photos = _usable_files(raw, problems)
     if both := sorted(names.keys() & set(params.void)):
         raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
-    scanner, census = (
-        Scanner(raw, categories, params.tiny_area, params.void),
-        DatasetStats(categories, frozenset(names)),
-    )
+    scanner = Scanner(raw, categories, params.tiny_area, params.void)
+    stats = DatasetStats(categories, frozenset(names))
     index.mkdir(parents=True, exist_ok=True)
-    for stale in index.glob(f"{UNFINISHED}*"):  # of a scan that was killed; DVC removes what it knows alone
+    for stale in index.glob(f"{UNFINISHED}*"):  # of a scan that was killed; DVC removes only what it knows
         shutil.rmtree(stale)
     with TemporaryDirectory(dir=index, prefix=UNFINISHED) as folder:
         unflagged = Path(folder) / "samples.parquet"
-        scanned = _scanned(scanner, photos, workers)
-        write_samples(_usable_samples(scanned, census.duplicates, log), categories, unflagged)
-        rows = write_samples(census.flagged(read_samples(unflagged)), categories, index / "samples.parquet")
+        scanned = _scan(scanner, photos, workers)
+        write_samples(_usable_samples(scanned, stats.duplicates, problems), categories, unflagged)
+        rows = write_samples(stats.add_flags(read_samples(unflagged)), categories, index / "samples.parquet")
     if not rows:
-        reasons = [problem.message(raw) for problem in log] or ["the lists in ImageSets are empty"]
+        reasons = [problem.message(raw) for problem in problems] or ["the lists in ImageSets are empty"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
-    summary = census.summarise(params, _source(raw), log)
+    summary = stats.summarise(params, _source_record(raw), problems)
     notes = check_class_sets(class_sets or {}, summary.categories)
-    for sentence in (*notes, *_losses(summary, index)):
+    for sentence in (*notes, *_lost_samples(summary, index)):
         note(f"index: {sentence}")
     summary.model_copy(update={"data_card": (*summary.data_card, *notes)}).write(index / "summary.json")
 
 
-def _losses(summary: IndexSummary, index: Path) -> Iterator[str]:
-    """Say what no run will learn or be tested on."""
+def _lost_samples(summary: IndexSummary, index: Path) -> Iterator[str]:
     if summary.only_in_test:
         names = listed(summary.only_in_test)
         yield f"Tested but never trained on, so that every run misses them: {names}."
     for kind, group in summary.problems.items():
         if group.left_out:
-            first, all_of_them = group.findings[0], index / "summary.json"
-            yield f"Left out for {kind}: {group.count}, first {first.file} ({first.detail}). All are in {all_of_them}."
+            first, path = group.findings[0], index / "summary.json"
+            yield f"Left out for {kind}: {group.count}, first {first.file} ({first.detail}). All are in {path}."
 
 
-def _usable_files(raw: Path, log: ProblemLog) -> list[PhotoFiles]:
+def _usable_files(raw: Path, problems: ProblemLog) -> list[PhotoFiles]:
+    """Return the photos of data/raw in row order; of photos with the same id, the first."""
     found = [*find_listed(raw), *find_extra(raw)]
-    log.extend(item for item in found if isinstance(item, Problem))
-    photos = [item for item in found if isinstance(item, PhotoFiles)]
-    photos.sort(key=lambda files: (SPLITS.index(files.split), files.photo_id, files.photo_path))
-    return list(_without_repeated_ids(photos, log))
+    problems.extend(item for item in found if isinstance(item, Problem))
+    photos: dict[str, PhotoFiles] = {}
+    for files in sorted(
+        (item for item in found if isinstance(item, PhotoFiles)),
+        key=lambda files: (SPLITS.index(files.split), files.photo_id, files.photo_path),
+    ):
+        first = photos.setdefault(files.photo_id, files)
+        if first is not files:
+            detail = f"becomes {files.photo_id}, as does {first.photo_path}"
+            problems.add(Problem(ProblemKind.PHOTO_ID_TWICE, files.photo_path, detail))
+    return list(photos.values())
 
 
-def _without_repeated_ids(photos: Sequence[PhotoFiles], log: ProblemLog) -> Iterator[PhotoFiles]:
-    for photo_id, group in groupby(photos, key=lambda files: files.photo_id):
-        first, *others = group
-        yield first
-        for files in others:
-            detail = f"becomes {photo_id}, as does {first.photo_path}"
-            log.add(Problem(ProblemKind.PHOTO_ID_TWICE, files.photo_path, detail))
-
-
-def _scanned(scanner: Scanner, photos: Sequence[PhotoFiles], workers: int) -> Iterator[ScannedPhoto | Problem]:
+def _scan(scanner: Scanner, photos: Sequence[PhotoFiles], workers: int) -> Iterator[ScannedPhoto | Problem]:
     rest = iter(photos)
     tasks = iter(lambda: list(islice(rest, PHOTOS_PER_TASK)), [])
     results = (result for task in map_ordered(scanner.scan_all, tasks, workers=workers) for result in task)
@@ -118,12 +113,12 @@ def _scanned(scanner: Scanner, photos: Sequence[PhotoFiles], workers: int) -> It
 
 
 def _usable_samples(
-    scanned: Iterable[ScannedPhoto | Problem], duplicates: Duplicates, log: ProblemLog
+    scanned: Iterable[ScannedPhoto | Problem], duplicates: DuplicateFinder, problems: ProblemLog
 ) -> Iterator[Sample]:
     palettes = Palettes()
     for result in scanned:
         if isinstance(result, Problem):
-            log.add(result)
+            problems.add(result)
         else:
             duplicates.add(result)
             if result.palette is not None:
@@ -131,7 +126,7 @@ def _usable_samples(
             yield from result.samples
 
 
-def _source(raw: Path) -> dict[str, JsonValue] | None:
+def _source_record(raw: Path) -> dict[str, JsonValue] | None:
     path = raw / "source.json"
     if not path.exists():
         return None

@@ -7,9 +7,8 @@ from pathlib import Path, PurePath
 
 from PIL import Image as Pillow
 
-from pipeline.acquisition.folder import note_ignored
-from pipeline.datasets.extra import MASK, PROMPTS
-from pipeline.datasets.official import is_clutter, is_picture, is_utf8, stem_of
+from pipeline.acquisition.source import note_ignored
+from pipeline.datasets.layout import MASK, PROMPTS, is_clutter, is_picture, is_utf8, stem_of
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.imaging.decode import read_photo
 from pipeline.imaging.drawing import SheetLine, overlay, proposal_sheet

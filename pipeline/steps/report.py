@@ -9,9 +9,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from pipeline.datasets.index import choose_named, read_samples
-from pipeline.datasets.index_summary import IndexSummary as DataSummary
 from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.shards import Shards
+from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.evaluation.heat_maps import FILE, read_heat_maps
 from pipeline.params.base import load_settings

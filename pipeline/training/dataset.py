@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
-from pipeline.datasets.official import SPLITS
+from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
 from pipeline.datasets.shards import Shards
 from pipeline.models.device import make_generator

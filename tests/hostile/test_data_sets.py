@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.index import Sample, read_samples
-from pipeline.datasets.index_summary import IndexSummary
 from pipeline.datasets.problems import NOTES, ProblemKind
+from pipeline.datasets.statistics import IndexSummary
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import DatasetError
 from pipeline.steps.index import build_index

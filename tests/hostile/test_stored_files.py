@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from pipeline.datasets.index import read_categories, read_samples, write_samples
+from pipeline.datasets.layout import load_category_names
 from pipeline.datasets.masks import KIND, Masks, StoredMask, write_mask_file
-from pipeline.datasets.official import load_category_names
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.models.artifact import load_run

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipeline.datasets.official import number_categories, parse_category_names
+from pipeline.datasets.layout import number_categories, parse_category_names
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.escaping import from_spreadsheet, latex, markdown, printable_json, spreadsheet
 

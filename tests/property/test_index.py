@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from pipeline.datasets.index import read_categories, read_samples, write_samples
-from pipeline.datasets.official import (
+from pipeline.datasets.layout import (
     SUFFIXES,
     fold_name,
     is_picture,

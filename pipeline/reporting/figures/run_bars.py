@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from pipeline.datasets.index_summary import CategoryCount
+from pipeline.datasets.statistics import CategoryCount
 from pipeline.reporting.figures.style import (
     BLUE,
     GRAY,

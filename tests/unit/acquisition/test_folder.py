@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.acquisition.folder import copy_folder, data_set_root
+from pipeline.acquisition.source import copy_folder, data_set_root
 from pipeline.runtime.errors import SourceError, SpaceError
 
 

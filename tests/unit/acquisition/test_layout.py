@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.acquisition.folder import PARTS, is_official, missing_parts, summary, top_folders
+from pipeline.acquisition.source import PARTS, is_official, missing_parts, summary, top_folders
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.official import (
+from pipeline.datasets.layout import (
     fold_name,
     load_category_names,
     number_categories,

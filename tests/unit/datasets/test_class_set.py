@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.datasets.class_set import EXCLUDED, check_class_sets, find_pair, select_classes
-from pipeline.datasets.index_summary import CategoryCount
+from pipeline.datasets.statistics import CategoryCount
 from pipeline.params.model import ClassSetParams
 from pipeline.runtime.errors import ParamsError
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.extra import find_extra
-from pipeline.datasets.official import PhotoFiles, files_by_stem, find_listed, parse_split_list, stem_of
+from pipeline.datasets.layout import PhotoFiles, files_by_stem, find_extra, find_listed, parse_split_list, stem_of
 from pipeline.datasets.problems import FIXES, Problem, ProblemKind
 from pipeline.runtime.errors import DatasetError, printable
 from tests.raw_folder import RawFolder, labels_of

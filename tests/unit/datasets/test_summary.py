@@ -5,10 +5,19 @@ from math import isclose
 
 import pytest
 
-from pipeline.datasets.index_summary import CategoryCount, Duplicated, DuplicatePair, ProblemGroup
-from pipeline.datasets.statistics import SplitStats, data_card, imbalance, listed, quantiles
+from pipeline.datasets.statistics import (
+    CategoryCount,
+    DuplicatePair,
+    DuplicateSummary,
+    ProblemGroup,
+    SplitStats,
+    data_card,
+    imbalance,
+    listed,
+    quantiles,
+)
 
-NO_DUPLICATES = Duplicated(within_train=0, within_test=0, across_splits=0, disagreeing=0, pairs=())
+NO_DUPLICATES = DuplicateSummary(within_train=0, within_test=0, across_splits=0, disagreeing=0, pairs=())
 
 
 def count_of(name: str, *, train: int, test: int, extra: bool = False) -> CategoryCount:
@@ -76,7 +85,7 @@ def test_the_card_warns_of_categories(counts: list[CategoryCount], sentence: str
 def test_the_card_tells_duplicates_and_problems() -> None:
     """By number, with leakage across the splits apart."""
     pair = DuplicatePair(first="train/a", second="test/b", across_splits=True, annotations_agree=False)
-    duplicates = Duplicated(within_train=0, within_test=0, across_splits=1, disagreeing=1, pairs=(pair,))
+    duplicates = DuplicateSummary(within_train=0, within_test=0, across_splits=1, disagreeing=1, pairs=(pair,))
     group = ProblemGroup(count=3, mend="add it", left_out=True, findings=())
     card = data_card(None, {}, [], duplicates, {"photo_absent": group})
     assert card[-2] == (

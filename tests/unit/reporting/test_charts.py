@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pytest
 from markupsafe import Markup
 
-from pipeline.datasets.index_summary import CategoryCount
+from pipeline.datasets.statistics import CategoryCount
 from pipeline.reporting.figures.epochs import curve_panel, highest_loss
 from pipeline.reporting.figures.run_bars import BarPanel, Change, Row, Share, bar_chart, change_figure, counts_chart
 from pipeline.reporting.figures.style import Wording

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pipeline.datasets.official import fold_name
+from pipeline.datasets.layout import fold_name
 from tests.unit.reporting import study as studies
 from tests.unit.reporting.study import ROOT, StudyFolder, build_study
 from tests.unit.steps.test_report import write

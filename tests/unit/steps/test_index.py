@@ -14,8 +14,8 @@ from PIL import Image
 
 from pipeline.acquisition.archive import use_native_decryption
 from pipeline.datasets.index import Sample, read_categories, read_samples
-from pipeline.datasets.index_summary import IndexSummary
 from pipeline.datasets.problems import ProblemKind
+from pipeline.datasets.statistics import IndexSummary
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import DatasetError, MachineError
@@ -63,7 +63,7 @@ import os, sys
 from pathlib import Path
 from pipeline.params.stages import IndexParams
 from pipeline.steps import index
-index.Census.flagged = lambda *_: os._exit(9)
+index.DatasetStats.add_flags = lambda *_: os._exit(9)
 index.build_index(IndexParams(on_error="fail", tiny_area=15), raw=Path("raw"), index=Path("index"), workers=1)
 """
 """A scan that ends without a word between its two passes."""

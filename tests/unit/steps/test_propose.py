@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from pipeline.arrays import AnyImage
 from pipeline.cli.app import app
-from pipeline.datasets.extra import find_extra
-from pipeline.datasets.official import PhotoFiles
+from pipeline.datasets.layout import PhotoFiles, find_extra
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.runtime.errors import DatasetError, ParamsError
 from pipeline.segmentation.prompted import GRID, grid_of_points, propose

@@ -1,4 +1,8 @@
-"""Where photos and annotations lie below data/raw, in the layout of the official FoodSeg103 archive."""
+"""Layout of data/raw: the official FoodSeg103 archive, and photos of extra categories below `extra/`.
+
+Extra photos show one food each: `extra/<category>/<train or test>/<stem>.<suffix>`, beside `<stem>.mask.png` (the food
+in one colour on black) or named in `prompts.csv` of the same folder by file name or stem. A mask takes precedence.
+"""
 
 import re
 import unicodedata
@@ -8,18 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from pipeline.datasets.index import Category
-from pipeline.datasets.problems import Problem, ProblemKind
-from pipeline.datasets.prompts import Prompt
+from pipeline.datasets.problems import FIXES, Problem, ProblemKind
+from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.runtime.errors import DatasetError
-
-# Names and numbers of the foods: `category_id.txt` and the extra categories of the user.
-
 
 CATEGORY_FILE = "category_id.txt"
 BACKGROUND = 0
 """Value of label maps that is no food, whatever name the file gives it."""
 LARGEST_ID = 255
 """Label maps hold one byte a pixel."""
+SPLITS = ("train", "test")
+PHOTOS, LABEL_MAPS, LISTS, EXTRA = "Images/img_dir", "Images/ann_dir", "ImageSets", "extra"
+PROMPTS = "prompts.csv"
+MASK = ".mask"
+"""Follows the photo's stem in the stem of its mask."""
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"}
+)
+"""Suffixes of photos and label maps, in any case."""
+UNPRINTABLE = "the name holds characters that cannot be printed"
 
 _LINE = re.compile(r"([0-9]+)[ \t]+(.*\S)")
 
@@ -70,25 +82,21 @@ def parse_category_names(text: str) -> dict[int, str]:
         ValueError: If a line has another form or an unprintable name, an id or a name comes twice, or no food is named.
     """
     names: dict[int, str] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            category_id, name = _parse_line(line, number)
-            if category_id in names or name in names.values():
-                raise ValueError(f"line {number}: id {category_id} or name {name!r} comes twice")
-            names[category_id] = name
+    for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
+        if not line:
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None or len(match[1]) > len("0255") or int(match[1]) > LARGEST_ID:
+            raise ValueError(f"line {number}: {line!r} is no id from 0 to {LARGEST_ID} and a name")
+        category_id, name = int(match[1]), fold_name(match[2])
+        if not name.isprintable():
+            raise ValueError(f"line {number}: {name!a} has characters that cannot be printed")
+        if category_id in names or name in names.values():
+            raise ValueError(f"line {number}: id {category_id} or name {name!r} comes twice")
+        names[category_id] = name
     if not names.keys() - {BACKGROUND}:
         raise ValueError("no category but the background")
     return names
-
-
-def _parse_line(line: str, number: int) -> tuple[int, str]:
-    match = _LINE.fullmatch(line.strip())
-    if match is None or len(match[1]) > len("0255") or int(match[1]) > LARGEST_ID:
-        raise ValueError(f"line {number}: {line.strip()!r} is no id from 0 to {LARGEST_ID} and a name")
-    name = fold_name(match[2])
-    if not name.isprintable():
-        raise ValueError(f"line {number}: {name!a} has characters that cannot be printed")
-    return int(match[1]), name
 
 
 def number_categories(names: dict[int, str], extra: Iterable[str]) -> tuple[Category, ...]:
@@ -115,19 +123,9 @@ def number_categories(names: dict[int, str], extra: Iterable[str]) -> tuple[Cate
     return tuple(Category(id=i, name=foods[i], target=target) for target, i in enumerate(sorted(foods)))
 
 
-SPLITS = ("train", "test")
-PHOTOS, LABEL_MAPS, LISTS = "Images/img_dir", "Images/ann_dir", "ImageSets"
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"}
-)
-"""What may follow the stem of a photo or label map, in any case."""
-UNPRINTABLE = "the name holds characters that cannot be printed"
-
-
 @dataclass(frozen=True, slots=True)
 class PhotoFiles:
-    """One photo and what says where its foods are."""
+    """Files of one photo: its pixels and its annotation."""
 
     photo_id: str
     """`<split>/<stem>`, for extra categories `<split>/<category>-<stem>`."""
@@ -136,15 +134,15 @@ class PhotoFiles:
     photo_path: str
     """Path of the photo below data/raw."""
     annotation_path: str | None
-    """Path of the label map or binary mask below data/raw; None where prompts stand in."""
+    """Path of the label map or binary mask below data/raw; None if prompts replace it."""
     category: str | None
-    """Folded name of the extra category, whose mask is binary; None where a label map names the categories."""
+    """Folded name of the extra category, whose mask is binary; None if a label map names the categories."""
     prompts: tuple[Prompt, ...]
-    """Clicks and boxes; empty where there is a mask."""
+    """Clicks and boxes; empty if there is a mask."""
 
 
 def is_clutter(path: PurePath) -> bool:
-    """Tell whether a path, below the folder that is read, is what macOS and Windows put beside files, or hidden."""
+    """Tell whether a relative path is hidden, or one that macOS and Windows put beside files."""
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return hidden or path.name.casefold() in {"thumbs.db", "desktop.ini"}
 
@@ -169,11 +167,6 @@ def is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def parse_split_list(text: str) -> list[str]:
-    """Return the stems of a file of ImageSets, one a line, with or without a suffix; blank lines are ignored."""
-    return [stem_of(line.strip()) for line in text.split("\n") if line.strip()]
-
-
 def files_by_stem(folder: Path) -> dict[str, list[str]]:
     """Return sorted file names by stem, without clutter; an absent folder is empty."""
     names: defaultdict[str, list[str]] = defaultdict(list)
@@ -183,40 +176,33 @@ def files_by_stem(folder: Path) -> dict[str, list[str]]:
     return dict(names)
 
 
+def parse_split_list(text: str) -> list[str]:
+    """Return the stems of a file of ImageSets, one a line, with or without a suffix; blank lines are ignored."""
+    return [stem_of(line.strip()) for line in text.split("\n") if line.strip()]
+
+
 def find_listed(raw: Path) -> Iterator[PhotoFiles | Problem]:
-    """Yield every photo that the lists name, train before test and sorted by stem, and what is wrong with the lists.
+    """Yield every photo that the lists name, train before test and sorted by stem, and the problems of the lists.
 
     Raises:
         DatasetError: If a list is absent or not UTF-8.
     """
     lists = {split: Counter(parse_split_list(read_listing(raw / LISTS / f"{split}.txt"))) for split in SPLITS}
-    yield from _repeated(lists)
-    in_both = set.intersection(*(set(stems) for stems in lists.values()))
-    for split, stems in lists.items():
-        photos, label_maps = (files_by_stem(raw / folder / split) for folder in (PHOTOS, LABEL_MAPS))
-        for stem in sorted(set(stems) - in_both):
-            yield _join(split, stem, photos.get(stem, ()), label_maps.get(stem, ()))
-        yield from not_listed(f"{PHOTOS}/{split}", photos, stems)
-        yield from not_listed(f"{LABEL_MAPS}/{split}", label_maps, stems)
-
-
-def not_listed(folder: str, files: Mapping[str, Sequence[str]], stems: Iterable[str]) -> Iterator[Problem]:
-    """Yield a note for every file of a folder whose stem is not among `stems`."""
-    for stem in sorted(set(files) - set(stems)):
-        for name in files[stem]:
-            yield Problem(ProblemKind.NOT_LISTED, f"{folder}/{name}", "no list names it")
-
-
-def _repeated(lists: Mapping[str, Counter[str]]) -> Iterator[Problem]:
     for split, stems in lists.items():
         for stem in sorted(stem for stem, count in stems.items() if count > 1):
             yield Problem(ProblemKind.LISTED_TWICE, f"{LISTS}/{split}.txt", f"lists {stem} {stems[stem]} times")
-    train, test = lists.values()
-    for stem in sorted(train.keys() & test.keys()):
+    in_both = set.intersection(*(set(stems) for stems in lists.values()))
+    for stem in sorted(in_both):
         yield Problem(ProblemKind.IN_BOTH_SPLITS, f"{LISTS}/test.txt", f"lists {stem}, as does {LISTS}/train.txt")
+    for split, stems in lists.items():
+        photos, label_maps = (files_by_stem(raw / folder / split) for folder in (PHOTOS, LABEL_MAPS))
+        for stem in sorted(set(stems) - in_both):
+            yield _listed_photo(split, stem, photos.get(stem, ()), label_maps.get(stem, ()))
+        yield from _not_listed(f"{PHOTOS}/{split}", photos, stems)
+        yield from _not_listed(f"{LABEL_MAPS}/{split}", label_maps, stems)
 
 
-def _join(split: str, stem: str, photos: Sequence[str], label_maps: Sequence[str]) -> PhotoFiles | Problem:
+def _listed_photo(split: str, stem: str, photos: Sequence[str], label_maps: Sequence[str]) -> PhotoFiles | Problem:
     listed = f"{LISTS}/{split}.txt"
     if not photos and not label_maps:
         return Problem(ProblemKind.FILES_ABSENT, listed, f"lists {stem}, which has neither photo nor label map")
@@ -226,10 +212,8 @@ def _join(split: str, stem: str, photos: Sequence[str], label_maps: Sequence[str
         missing = f"lists {stem}, which has no label map in {LABEL_MAPS}/{split}"
         return Problem(ProblemKind.LABEL_MAP_ABSENT, listed, missing)
     for folder, names in ((PHOTOS, photos), (LABEL_MAPS, label_maps)):
-        if len(names) > 1:
-            return Problem(ProblemKind.AMBIGUOUS_FILES, f"{folder}/{split}/{names[0]}", ambiguous(names))
-        if not names[0].isprintable():
-            return Problem(ProblemKind.NAME_UNUSABLE, f"{folder}/{split}/{names[0]}", UNPRINTABLE)
+        if problem := _unusable(f"{folder}/{split}", names):
+            return problem
     return PhotoFiles(
         photo_id=f"{split}/{stem}",
         split=split,
@@ -240,6 +224,63 @@ def _join(split: str, stem: str, photos: Sequence[str], label_maps: Sequence[str
     )
 
 
-def ambiguous(names: Sequence[str]) -> str:
-    """Say that several files claim one stem."""
-    return f"one stem, {len(names)} files: {', '.join(names)}"
+def _unusable(folder: str, names: Sequence[str]) -> Problem | None:
+    """Return the problem of the files of one stem: there are several, or the name cannot be printed."""
+    path = f"{folder}/{names[0]}"
+    if len(names) > 1:
+        return Problem(ProblemKind.AMBIGUOUS_FILES, path, f"one stem, {len(names)} files: {', '.join(names)}")
+    return None if path.isprintable() else Problem(ProblemKind.NAME_UNUSABLE, path, UNPRINTABLE)
+
+
+def _not_listed(folder: str, files: Mapping[str, Sequence[str]], stems: Iterable[str]) -> Iterator[Problem]:
+    for stem in sorted(set(files) - set(stems)):
+        for name in files[stem]:
+            yield Problem(ProblemKind.NOT_LISTED, f"{folder}/{name}", "no list names it")
+
+
+def extra_folders(raw: Path) -> list[Path]:
+    """Return the folders of extra categories, sorted by name."""
+    root = raw / EXTRA
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def find_extra(raw: Path) -> Iterator[PhotoFiles | Problem]:
+    """Yield every photo of extra categories, and the problems of their folders."""
+    for folder in extra_folders(raw):
+        below = f"{EXTRA}/{folder.name}"
+        yield from _not_listed(below, files_by_stem(folder), SPLITS)
+        for split in SPLITS:
+            yield from _extra_photos(raw, f"{below}/{split}", fold_name(folder.name), split)
+
+
+def _extra_photos(raw: Path, below: str, category: str, split: str) -> Iterator[PhotoFiles | Problem]:
+    files, sidecar = files_by_stem(raw / below), f"{below}/{PROMPTS}"
+    photos = {stem: names for stem, names in files.items() if is_picture(names[0]) and not stem.endswith(MASK)}
+    prompts: dict[str, tuple[Prompt, ...]] = {}
+    try:
+        if PROMPTS in files:
+            for name, found in parse_prompts(read_listing(raw / sidecar)).items():
+                prompts[stem_of(name)] = prompts.get(stem_of(name), ()) + found
+    except (ValueError, DatasetError) as error:
+        fix = f"; {FIXES[ProblemKind.PROMPTS_UNREADABLE]}" if isinstance(error, ValueError) else ""
+        detail = str(error).removeprefix(f"{raw / sidecar}: ")
+        yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, detail + fix)
+    for stem, names in photos.items():
+        masks = files.get(stem + MASK, [])
+        if problem := _unusable(below, names) or (masks and _unusable(below, masks)):
+            yield problem
+        elif not masks and stem not in prompts:
+            detail = "neither a mask nor prompts say where the food is"
+            yield Problem(ProblemKind.ANNOTATION_ABSENT, f"{below}/{names[0]}", detail)
+        else:
+            yield PhotoFiles(
+                photo_id=f"{split}/{category}-{stem}".replace(" ", "_"),
+                split=split,
+                photo_path=f"{below}/{names[0]}",
+                annotation_path=f"{below}/{masks[0]}" if masks else None,
+                category=category,
+                prompts=() if masks else prompts[stem],
+            )
+    yield from _not_listed(below, files, [*photos, *(stem + MASK for stem in photos), PROMPTS])
+    for stem in sorted(prompts.keys() - photos.keys()):
+        yield Problem(ProblemKind.PHOTO_ABSENT, sidecar, f"names {stem}, which has no photo beside it")
