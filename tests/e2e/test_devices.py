@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from tests.unit.training.test_ranks import TOLERANCE
 
 from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams
@@ -18,6 +17,7 @@ from tests.judged_run import TRAIN, random_batch
 from tests.lessons import write_student
 from tests.training_data import write_cards, write_shards_of
 from tests.unit.steps.test_repeat import JUDGING
+from tests.unit.training.test_distributed import TOLERANCE
 
 RUN = "tiny+none-all"
 Losses: TypeAlias = dict[str, list[float]]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.prediction.test_regions import Column
 
 from pipeline.cli.predict import WHERE, Wish, parse_prompt
 from pipeline.datasets.prompts import Prompt
@@ -11,6 +10,7 @@ from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRe
 from pipeline.runtime.errors import ParamsError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.source import MaskSource
+from tests.unit.inference.test_regions import Column
 
 BOX, POINT = Prompt("box", (0.0, 0.0, 9.0, 9.0)), Prompt("point", (1.0, 2.0))
 
