@@ -132,7 +132,7 @@ def test_an_error_on_a_terminal_is_not_glued_to_a_bar(root: Path) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     script = (
-        "from pipeline import console; from tests.unit.test_console import fail_halfway\n"
+        "from pipeline import console; from tests.unit.runtime.test_console import fail_halfway\n"
         "console.DELAY = 0.0\nconsole.run_stage(fail_halfway)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=root, stderr=theirs, check=False)  # noqa: S603
