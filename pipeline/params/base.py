@@ -109,7 +109,7 @@ def in_words(errors: Sequence["ErrorDetails"]) -> str:
 
 GRAPH = Path("dvc.yaml")
 PROMPTED = frozenset({"sam", "fastsam"})
-"""Mask sources that the graph has only where `masks.source` or `masks.train` names them."""
+"""Mask sources that the graph has only where `masks.eval` or `masks.train` names them."""
 
 
 def dvc_command(stage: str, *, again: bool = False) -> str:
@@ -125,7 +125,7 @@ def dvc_command(stage: str, *, again: bool = False) -> str:
         roi, extra_roi, classes = run.groups()
         return f"`dvc exp run {force}-S roi={roi} -S extra_roi={extra_roi} -S classes={classes} {stage}`"
     if item in PROMPTED:
-        return f"`dvc exp run {force}-S masks.source={item} {stage}`"
+        return f"`dvc exp run {force}-S masks.eval={item} {stage}`"
     return f"`dvc repro {force}{stage}`"
 
 

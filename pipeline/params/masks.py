@@ -99,7 +99,7 @@ class FastSamParams(FastSamWeightsParams, FastSamDecoding):
 class MasksParams(Section):
     """Section `masks`."""
 
-    source: SourceName
+    eval: SourceName
     """Masks that runs are evaluated on."""
     train: SourceName
     """Masks that runs are trained on."""
@@ -158,7 +158,7 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
         "annotation": SegmentParams(
             source="annotation",
             photos_per_file=masks.photos_per_file,
-            reference_only="annotation" not in {masks.source, masks.train},
+            reference_only="annotation" not in {masks.eval, masks.train},
         ),
         "sam": SamSegmentParams(source="sam", decoding=sam, **shared),
         "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),

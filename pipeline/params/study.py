@@ -1,8 +1,11 @@
-"""The whole of `params.yaml`: its schema, and the check of everything that is asked for."""
+"""The whole of `params.yaml`: the choice of data set and recipe, the schema, and the checks across sections.
+
+A choice `{default: A, demo: B, released: C}` holds the values of several data sets and recipes in one place.
+"""
 
 import difflib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -11,7 +14,16 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.params.base import DEFAULT, MAPPING, Section, check_secrets, refusal, refusal_of_schema, take_back
+from pipeline.params.base import (
+    DEFAULT,
+    MAPPING,
+    Section,
+    check_secrets,
+    place_of_key,
+    refusal,
+    refusal_of_schema,
+    take_back,
+)
 from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, NAME, RunName
@@ -31,12 +43,19 @@ from pipeline.params.stages import (
 )
 from pipeline.runtime.errors import ParamsError
 
-# How one file holds the values of several data sets and recipes: `{default: A, demo: B, released: C}`.
-
-
-Recipe: TypeAlias = Literal["sane", "released"]
+Recipe: TypeAlias = Literal["corrected", "released"]
 """Named sets of values. A further one is a word here and its entries in `params.yaml`."""
 RECIPES: tuple[str, ...] = get_args(Recipe)
+OLD_RECIPES = {"sane": "corrected"}
+"""Names of recipes in earlier versions, which are still read."""
+
+
+def _with_new_recipes(value: Any) -> Any:
+    """Replace names of recipes of earlier versions in every choice."""
+    if not isinstance(value, dict):
+        return value
+    names = OLD_RECIPES if DEFAULT in value else {}
+    return {names.get(name, name): _with_new_recipes(entry) for name, entry in value.items()}
 
 
 def choose(value: Any, preferred: tuple[object, ...]) -> Any:
@@ -65,7 +84,7 @@ def chosen(values: dict[str, Any]) -> Any:
 
 
 def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the data sets that `download.source` names; where it is one source for all, any name will do."""
+    """Return the data sets that `download.source` names; one source for all fits any name."""
     match values:
         case {"download": {"source": str()}, "dataset": str(label)}:
             return (label,)
@@ -75,51 +94,46 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def check_choices(values: dict[str, Any], datasets: tuple[str, ...], path: Path) -> None:
-    """Refuse names that mean nothing or two things, which `choose` would pass over in silence.
-
-    Args:
-        values: Content of `params.yaml`.
-        datasets: Names of data sets.
-        path: The file, for messages.
+    """Refuse names in choices that `choose` would ignore, or that are both a data set and a recipe.
 
     Raises:
-        ParamsError: If the recipe is unknown, a data set bears the name of a recipe, or a choice has an entry for
+        ParamsError: If the recipe is unknown, a data set has the name of a recipe, or a choice has an entry for
             something that is neither.
     """
     recipe = values.get("recipe")
     if recipe is not None and recipe not in RECIPES:
         raise refusal("recipe", f"recipe {recipe!r} is {among(str(recipe), RECIPES)}", path)
-    if both := {DEFAULT, *RECIPES} & {*datasets, str(values.get("dataset"))}:
+    if both := {DEFAULT, *RECIPES, *OLD_RECIPES} & {*datasets, str(values.get("dataset"))}:
         problem = f"dataset {both.pop()!r} is the name of a recipe; give the data set another name"
         raise refusal("dataset", problem, path)
     valid = (*datasets, *RECIPES)
-    for key, name in _named(values):
+    for key, name in _names_in_choices(values):
         # A lone `download.source` names no data sets to compare with, and a path is its own name.
         if len(datasets) > 1 and name not in valid and "/" not in name:
             problem = f"{key}: {name!r} is {among(name, valid)}, the data sets and recipes"
             raise refusal((*key.split("."), name), problem, path)
 
 
-def _named(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield place and name of every entry of every choice, but the defaults."""
+def _names_in_choices(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield key and entry name of every choice, except `default`."""
     if not isinstance(value, dict):
         return
     for name, entry in value.items():
         if DEFAULT not in value:
-            yield from _named(entry, f"{key}.{name}" if key else str(name))
+            yield from _names_in_choices(entry, f"{key}.{name}" if key else str(name))
         else:
             if name != DEFAULT:
                 yield key, str(name)
-            yield from _named(entry, key)
+            yield from _names_in_choices(entry, key)
 
 
 def among(name: str, valid: tuple[str, ...]) -> str:
-    """Say that a name is not one of the valid ones, and which one was perhaps meant."""
+    """Return `not one of A, B`, with the closest valid name as a suggestion."""
     close = difflib.get_close_matches(name, valid, n=1)
     return f"not one of {', '.join(valid)}" + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
-SHARING = ("train", "perturb", "explain", "agreement", "transfer", "report")
+SEEDED = ("train", "perturb", "explain", "agreement", "transfer", "report")
 """Sections into which the seed is copied."""
 
 
@@ -127,7 +141,7 @@ class Study(Section):
     """Every parameter after the choice of data set and recipe."""
 
     recipe: Recipe
-    """Named set of values: `sane` mends the released code's mistakes, `released` repeats them."""
+    """Named set of values: `corrected` mends the released code's mistakes, `released` repeats them."""
     dataset: str
     """Name of a data set that `download.source` lists, or a path or URL."""
     roi: str
@@ -167,35 +181,31 @@ class Study(Section):
 
     @property
     def repetitions(self) -> RepetitionPlan:
-        """What is to be repeated; empty, whatever `repeat.runs` says, without `seeds`."""
+        """What is to be repeated; empty without `seeds`."""
         if not self.seeds:
             return RepetitionPlan(seeds=(), runs=(), ambiguous=())
         return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs, ambiguous=self.ambiguous)
 
 
-def load_study(path: Path, *, recorded: Collection[str] = ()) -> Study:
+def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[str], None] = lambda _: None) -> Study:
     """Read `params.yaml`, choose the values of its data set and recipe, and check everything.
 
     Args:
         path: The file.
         recorded: Paths of data sets that a study was made from, perhaps on another machine; they may be absent here.
+        warn: Takes a note on each word of an earlier version that the file holds.
 
     Raises:
-        ParamsError: If the file is no YAML, a URL holds a secret, a key is absent, unknown or of the wrong type, a
-            value is given for a data set or recipe that does not exist, a backbone or class set has a name that no
-            run's name can hold, the variant asks for a backbone or class set that does not exist, or for no branch at
-            all, a seed is there twice, or a teacher or student cannot be. The message names the line.
+        ParamsError: If the file is no YAML, a URL holds a secret, a key is absent, unknown or of the wrong type, or a
+            value contradicts another one. The message names the line.
     """
     values = _read(path)
     check_secrets(values, path)
     names = known_datasets(values)
     try:
+        values = _with_new_words(values, path, warn)
         check_choices(values, names, path)
-        values = chosen(values)
-        for section in (*SHARING, "runtime", "pair", "index", "masks", "class_sets", "download"):
-            if not isinstance(values[section], dict):
-                raise refusal(section, f"{section}: {values[section]!r} is given, allowed is {MAPPING}", path)
-        study = Study.model_validate_json(json.dumps(_shared(values)))
+        study = Study.model_validate_json(json.dumps(_with_copies(chosen(values), path)))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
     except ValidationError as error:
@@ -222,9 +232,28 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _shared(values: dict[str, Any]) -> dict[str, Any]:
+def _with_new_words(values: dict[str, Any], path: Path, warn: Callable[[str], None]) -> dict[str, Any]:
+    """Replace recipe `sane` and key `masks.source` of earlier versions by `corrected` and `masks.eval`."""
+    recipe, masks = values.get("recipe"), values.get("masks")
+    renamed: dict[str, Any] = _with_new_recipes(values)
+    if isinstance(recipe, str) and recipe in OLD_RECIPES:
+        renamed["recipe"] = OLD_RECIPES[recipe]
+    if renamed != values:
+        warn(f"{place_of_key(('recipe',), path)}: recipe `sane` is now called `corrected`; it means the same")
+    if isinstance(masks, dict) and "source" in masks:
+        if "eval" in masks:
+            raise refusal("masks.source", "masks.source: is now called masks.eval; remove it and set masks.eval", path)
+        warn(f"{place_of_key(('masks', 'source'), path)}: masks.source is now called masks.eval; it means the same")
+        renamed["masks"] = {"eval" if name == "source" else name: entry for name, entry in renamed["masks"].items()}
+    return renamed
+
+
+def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """Copy the values that several stages share into each of their sections, and resolve `train.precision: auto`."""
-    for section in SHARING:
+    for section in (*SEEDED, "runtime", "pair", "index", "masks", "class_sets", "download"):
+        if not isinstance(values[section], dict):
+            raise refusal(section, f"{section}: {values[section]!r} is given, allowed is {MAPPING}", path)
+    for section in SEEDED:
         values[section] = values[section] | {"seed": values["seed"]}
     values["train"] |= {"devices": values["runtime"].get("devices", 1)}
     if values["train"]["precision"] == "auto":  # by what params.yaml says, so that it is the same on every machine
@@ -280,13 +309,13 @@ def _check_seeds(study: Study, path: Path) -> None:
 
 
 def _check_distillation(study: Study, path: Path) -> None:
-    wish, names = study.distill, tuple(study.backbones)
+    distill, names = study.distill, tuple(study.backbones)
     for key, name, valid in (
-        ("teacher", wish.teacher, names),
-        ("student", wish.student, tuple(name for name in names if name != ABSENT)),
+        ("teacher", distill.teacher, names),
+        ("student", distill.student, tuple(name for name in names if name != ABSENT)),
     ):
         if name not in valid:
             raise refusal(f"distill.{key}", f"distill.{key} {name!r} is {among(name, valid)}", path)
-    if wish.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
+    if distill.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
         problem = f"train.freeze {study.train.freeze!r} leaves a student nothing to learn; set it to none, or "
         raise refusal("train.freeze", f"{problem}distill.teacher to none", path)

@@ -52,7 +52,7 @@ def _box(prompt: Prompt, height: int, width: int) -> Mask:
     if prompt.kind != "box":
         raise DatasetError(
             f"the {prompt.kind} {prompt.coordinates} needs a segmentation model to answer it; draw a box instead, "
-            "or set masks.source and masks.train to sam or fastsam"
+            "or set masks.eval and masks.train to sam or fastsam"
         )
     return box_mask(prompt, height=height, width=width)
 

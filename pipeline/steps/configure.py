@@ -90,7 +90,7 @@ def configure(*, params: Path, settings: Path, repetitions: Path | None = None, 
         ParamsError: If `params` asks for something impossible, see `load_study`, or to repeat what is no run.
     """
     record = _read_record(sources)
-    study = load_study(params, recorded=[source.path for source in record.sources.values()])
+    study = load_study(params, recorded=[source.path for source in record.sources.values()], warn=note)
     _check_repeated(study, params)
     look = _Look(params, record.sources)
     study = _with_contents(study, look)

@@ -140,17 +140,17 @@ def test_explained_runs_are_those_that_figure_4_shows() -> None:
 def test_masks_are_made_for_training_judging_and_reference() -> None:
     """Every stage up to the shards knows the same three sources; equal ones are one stage."""
     for stage in ("mask_weights", "segment", "pair"):
-        assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.train}", "${masks.source}", "annotation"]
+        assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.train}", "${masks.eval}", "annotation"]
     for stage in ("agreement", "transfer"):
-        assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.source}"]
+        assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.eval}"]
 
 
 def test_runs_learn_from_one_source_and_are_judged_on_another() -> None:
     """Choosing other masks to judge on trains nothing."""
     assert "data/shards/${masks.train}" in data_deps("train")
-    assert not any("masks.source" in text for text in (*data_deps("train"), STAGES["train"]["cmd"]))
+    assert not any("masks.eval" in text for text in (*data_deps("train"), STAGES["train"]["cmd"]))
     for stage in ("evaluate", "perturb", "explain"):
-        assert "data/shards/${masks.source}" in data_deps(stage)
+        assert "data/shards/${masks.eval}" in data_deps(stage)
 
 
 def test_transfer_judges_the_variant_and_pairings_of_the_grid() -> None:

@@ -101,7 +101,7 @@ def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
         "roi=deit",
         "extra_roi=none",
         "classes=no_sauce",
-        "masks.source=sam",
+        "masks.eval=sam",
         "dataset=foodseg103",
         "train.epochs=5",
         "backbones.vit.timm=vit_tiny_patch16_224",

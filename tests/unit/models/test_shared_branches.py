@@ -53,7 +53,7 @@ def released(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Return the study under `recipe: released` on FoodSeg103."""
     path = tmp_path_factory.mktemp("study") / "params.yaml"
     text = (root / "params.yaml").read_text(encoding="utf-8")
-    for key, old, new in (("recipe", "sane", "released"), ("dataset", "demo", "foodseg103")):
+    for key, old, new in (("recipe", "corrected", "released"), ("dataset", "demo", "foodseg103")):
         assert f"\n{key}: {old}" in text
         text = text.replace(f"\n{key}: {old}", f"\n{key}: {new}")
     path.write_text(text, encoding="utf-8")

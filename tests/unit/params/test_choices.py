@@ -15,14 +15,16 @@ DATASETS = ("demo", "foodseg103")
 def test_choosing_leaves_plain_values_alone() -> None:
     """Only a mapping with a key `default` is a choice."""
     value = {"a": {"default": 1, "demo": 2}, "b": {"c": [3]}, "d": {"default": None}}
-    assert choose(value, ("sane", "demo")) == {"a": 2, "b": {"c": [3]}, "d": None}
-    assert choose(value, ("sane", "other")) == {"a": 1, "b": {"c": [3]}, "d": None}
+    assert choose(value, ("corrected", "demo")) == {"a": 2, "b": {"c": [3]}, "d": None}
+    assert choose(value, ("corrected", "other")) == {"a": 1, "b": {"c": [3]}, "d": None}
 
 
 def test_the_recipe_wins_over_the_data_set() -> None:
     """And either over the default."""
     value = {"default": 1, "demo": 2, "released": 3}
-    chosen = {names: choose(value, names) for names in (("released", "demo"), ("sane", "demo"), ("sane", "/data"))}
+    chosen = {
+        names: choose(value, names) for names in (("released", "demo"), ("corrected", "demo"), ("corrected", "/data"))
+    }
     assert list(chosen.values()) == [3, 2, 1]
 
 
@@ -36,8 +38,8 @@ def test_an_entry_may_be_a_choice_itself() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"recipe": "relased"}, "recipe 'relased' is not one of sane, released .*did you mean 'released'"),
-        ({"recipe": ["released"]}, "recipe .*is not one of sane, released"),
+        ({"recipe": "relased"}, "recipe 'relased' is not one of corrected, released .*did you mean 'released'"),
+        ({"recipe": ["released"]}, "recipe .*is not one of corrected, released"),
         ({"dataset": "released"}, "dataset 'released' is the name of a recipe"),
         ({"dataset": "default"}, "dataset 'default' is the name"),
         ({"train": {"epochs": {"default": 1, "dmeo": 2}}}, "train.epochs: 'dmeo' is not one of .*did you mean 'demo'"),
@@ -48,14 +50,14 @@ def test_an_entry_may_be_a_choice_itself() -> None:
 def test_names_that_mean_nothing_are_refused(values: dict[str, object], message: str) -> None:
     """In one line, with the place and the near choice."""
     with pytest.raises(ParamsError, match=rf"^params.yaml(:\d+)?: {message}") as caught:
-        check_choices({"recipe": "sane", "dataset": "demo"} | values, DATASETS, Path("params.yaml"))
+        check_choices({"recipe": "corrected", "dataset": "demo"} | values, DATASETS, Path("params.yaml"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_data_set_of_the_list_cannot_be_called_like_a_recipe() -> None:
     """Nobody could tell which of the two an entry means."""
-    with pytest.raises(ParamsError, match="dataset 'sane' is the name of a recipe"):
-        check_choices({"recipe": "sane", "dataset": "demo"}, (*DATASETS, "sane"), Path("params.yaml"))
+    with pytest.raises(ParamsError, match="dataset 'corrected' is the name of a recipe"):
+        check_choices({"recipe": "corrected", "dataset": "demo"}, (*DATASETS, "corrected"), Path("params.yaml"))
 
 
 def test_paths_may_be_named_and_one_source_leaves_names_open() -> None:
@@ -66,7 +68,7 @@ def test_paths_may_be_named_and_one_source_leaves_names_open() -> None:
 
 def test_a_name_far_from_all_gets_no_suggestion() -> None:
     """The list is enough."""
-    assert among("xyz", ("sane", "released")) == "not one of sane, released"
+    assert among("xyz", ("corrected", "released")) == "not one of corrected, released"
 
 
 RELEASED = {
@@ -103,10 +105,10 @@ def test_the_recipe_released_selects_every_piece_of_the_released_code(root: Path
     assert [study.backbones[name].weights for name in ("mobilenetv2", "vit")] == [weights] * 2
 
 
-def test_the_recipe_sane_is_what_the_file_says_without_recipes(root: Path, tmp_path: Path) -> None:
+def test_the_recipe_corrected_is_what_the_file_says_without_recipes(root: Path, tmp_path: Path) -> None:
     """The default moves nothing: taking every entry for `released` out leaves the study as it is."""
     values = YAML(typ="safe").load(root / "params.yaml")
-    assert values["recipe"] == "sane"
+    assert values["recipe"] == "corrected"
     YAML(typ="safe", pure=True).dump(_without_released(values), tmp_path / "params.yaml")
     assert load_study(tmp_path / "params.yaml") == load_study(root / "params.yaml")
 

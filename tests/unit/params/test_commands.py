@@ -15,7 +15,7 @@ from pipeline.params.base import dvc_command
         ("evaluate@mixer+vit-all", "`dvc exp run -S roi=mixer -S extra_roi=vit -S classes=all evaluate@mixer+vit-all`"),
         ("explain@vit+vit-all", "`dvc repro explain@vit+vit-all`"),
         ("explain@deit+none-all", "`dvc exp run -S roi=deit -S extra_roi=none -S classes=all explain@deit+none-all`"),
-        ("mask_weights@sam", "`dvc exp run -S masks.source=sam mask_weights@sam`"),
+        ("mask_weights@sam", "`dvc exp run -S masks.eval=sam mask_weights@sam`"),
         ("segment@annotation", "`dvc repro segment@annotation`"),
     ],
 )

@@ -1,5 +1,6 @@
 """`params.yaml` is checked whole before any work, and values are chosen by data set."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -64,11 +65,63 @@ def test_the_seed_reaches_every_section_that_draws_numbers(root: Path, tmp_path:
     assert (study.train.seed, study.perturb.seed, study.report.seed, study.demo.seed) == (7, 7, 7, 0)
 
 
+def old_file(root: Path, folder: Path) -> Path:
+    """Write params.yaml as earlier versions had it."""
+    text = (root / "params.yaml").read_text(encoding="utf-8")
+    for new, old in (
+        ("recipe: corrected ", "recipe: sane "),
+        ("  eval: annotation ", "  source: annotation "),
+        ("epochs: {default: 30, demo: 10,", "epochs: {default: 30, demo: 10, sane: 9,"),
+    ):
+        assert text.count(new) == 1
+        text = text.replace(new, old)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return folder / "params.yaml"
+
+
+def test_words_of_earlier_versions_are_read_with_a_note_each(root: Path, tmp_path: Path) -> None:
+    """Recipe `sane`, as a value and as an entry of a choice, and `masks.source`."""
+    notes: list[str] = []
+    study = load_study(old_file(root, tmp_path), warn=notes.append)
+    today = load_study(root / "params.yaml")
+    assert study.train.epochs == 9
+    assert study.model_copy(update={"train": today.train}) == today
+    assert [note.partition(": ")[2] for note in notes] == [
+        "recipe `sane` is now called `corrected`; it means the same",
+        "masks.source is now called masks.eval; it means the same",
+    ]
+    assert all(re.match(r"\S+params.yaml:\d+: ", note) for note in notes)
+
+
+def test_an_old_value_is_checked_like_a_new_one(root: Path, tmp_path: Path) -> None:
+    """A typing mistake under the old key is refused with what is allowed."""
+    path = old_file(root, tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("  source: annotation ", "  source: sma "), "utf-8")
+    with pytest.raises(
+        ParamsError, match=r"params.yaml:\d+: masks: \"sma\" is given, allowed is 'annotation', 'sam' or 'fastsam'"
+    ):
+        load_study(path)
+
+
+def test_the_old_and_the_new_key_together_are_refused(root: Path, tmp_path: Path) -> None:
+    """The graph follows `masks.eval` alone, so `-S +masks.source=sam` would do half of what it says."""
+    with pytest.raises(ParamsError, match="masks.source: is now called masks.eval; remove it and set masks.eval"):
+        load_study(edited(root, tmp_path, masks__source="sam"))
+
+
+def test_the_file_of_this_version_needs_no_note(root: Path) -> None:
+    """Every word in it is today's."""
+    notes: list[str] = []
+    load_study(root / "params.yaml", warn=notes.append)
+    assert notes == []
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"recipe": "relased"}, "did you mean 'released'"),
         ({"train__flip": {"default": 0.5, "foodseg": 0.1}}, "train.flip: 'foodseg' .*did you mean 'foodseg103'"),
+        ({"dataset": "corrected"}, "the name of a recipe"),
         ({"dataset": "sane"}, "the name of a recipe"),
         ({"pair__geometry": "floor"}, "pair.geometry"),
         ({"backbones__vit__init": "keras"}, "backbones.vit.init"),
@@ -82,7 +135,7 @@ def test_the_seed_reaches_every_section_that_draws_numbers(root: Path, tmp_path:
         ({"train__epochs": "5"}, "train.epochs"),
         ({"train__rate": 1}, "train.rate"),
         ({"pair__fill": 256}, "pair.fill"),
-        ({"masks__source": "sma"}, "masks.source"),
+        ({"masks__eval": "sma"}, "masks.eval"),
         ({"backbones__vit": {"timm": None}}, "backbones.vit.timm"),
         ({"backbones__none": {"timm": "resnet18"}}, "backbones.none.timm"),
         ({"seed": -1}, "seed"),
@@ -102,7 +155,7 @@ def test_a_mistake_is_named_with_its_place(
     ("changes", "said"),
     [
         ({"pair__fill": "x"}, 'pair.fill: "x" is given, allowed is a whole number'),
-        ({"masks__source": "sma"}, "masks.source: \"sma\" is given, allowed is 'annotation', 'sam' or 'fastsam'"),
+        ({"masks__eval": "sma"}, "masks.eval: \"sma\" is given, allowed is 'annotation', 'sam' or 'fastsam'"),
         ({"train__share_branches": "yes"}, 'train.share_branches: "yes" is given, allowed is true or false'),
         ({"seeds": 1}, "seeds: 1 is given, allowed is a list, for instance -S 'seeds=[1]'"),
         ({"download__sha256": "ab"}, 'download.sha256: "ab" is given, allowed is text of the form ^[0-9a-f]{64}$'),

@@ -65,13 +65,13 @@ def test_a_mask_sources_settings_are_its_own(root: Path, tmp_path: Path) -> None
 
 def test_choosing_a_mask_source_changes_no_settings(root: Path, tmp_path: Path) -> None:
     """The choice is in the graph, not in the settings: switching back is a cache hit."""
-    assert changed_files(root, tmp_path, masks__source="sam") == set()
+    assert changed_files(root, tmp_path, masks__eval="sam") == set()
     assert changed_files(root, tmp_path, masks__train="fastsam") == set()
 
 
 def test_an_annotation_that_is_a_reference_only_says_so(root: Path, tmp_path: Path) -> None:
     """It may then leave clicks of photos without annotation unanswered."""
-    assert changed_files(root, tmp_path, masks__source="sam", masks__train="fastsam") == {"masks/annotation.json"}
+    assert changed_files(root, tmp_path, masks__eval="sam", masks__train="fastsam") == {"masks/annotation.json"}
 
 
 def test_the_settings_of_annotation_stay_as_they_were(root: Path, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_clicks_of_a_user_are_answered(raw: RawFolder, weights: Path) -> None:
 def test_clicks_are_refused_where_annotation_is_used_and_stand_in_where_it_is_not(raw: RawFolder) -> None:
     """As a reference only, annotation leaves clicked samples empty; to train on that would be a silent loss."""
     arguments = {"raw": raw.path, "samples": indexed(raw), "masks": raw.path.parent / "masks", "workers": 1}
-    with pytest.raises(DatasetError, match=r"bowl.*draw a box instead, or set masks.source and masks.train"):
+    with pytest.raises(DatasetError, match=r"bowl.*draw a box instead, or set masks.eval and masks.train"):
         write_masks(SegmentParams(source="annotation", photos_per_file=2), **arguments)
     write_masks(SegmentParams(source="annotation", photos_per_file=2, reference_only=True), **arguments)
     (clicked,) = (mask for mask in read(raw.path.parent / "masks", "test") if "bowl" in mask.sample_id)
