@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.runtime import vector_width as processor  # noqa: F401 - before numpy and torch
+from pipeline.runtime import vector_width  # noqa: F401 - before numpy and torch
 
 # isort: split
 import torch

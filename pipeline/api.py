@@ -24,7 +24,7 @@ Shards as NumPy, as Arrow, as a torch Dataset:
     [6]
     >>> len(ShardDataset(demo_shards, "test", shuffle_seed=0))
     6
-    >>> run.judge(next(shards.batches("test")))[0].logits.shape
+    >>> run.predict_batch(next(shards.batches("test")))[0].logits.shape
     (4,)
 """
 
@@ -45,12 +45,13 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
 from pipeline.imaging import decode
-from pipeline.inference.predictor import Guess, Prediction, Run, open_run
-from pipeline.inference.regions import MaskMethod, Region, foods_in, open_method, regions_at
+from pipeline.inference.prediction import Guess, Prediction
+from pipeline.inference.predictor import Run, open_run
+from pipeline.inference.regions import MaskMethod, Region, open_mask_source, prompted_regions, read_masks
 from pipeline.models.device import to_tensor
-from pipeline.runtime import vector_width as processor  # noqa: F401 - before numpy and torch
+from pipeline.runtime import vector_width  # noqa: F401 - before numpy and torch
 from pipeline.runtime.errors import ParamsError, PipelineError, SeveralFoodsError
-from pipeline.runtime.manifest import verified
+from pipeline.runtime.manifest import open_verified
 from pipeline.runtime.stores import place_of
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.source import MaskSource
@@ -74,7 +75,7 @@ def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = Non
     """
     shards = Shards(place_of(folder))
     for entry in shards.files(split):
-        with verified(shards.folder, entry) as path:
+        with open_verified(shards.folder, entry) as path:
             try:
                 table = read_sound(path, columns)
             except DAMAGE as error:
@@ -228,7 +229,7 @@ def read_mask(path: Path | str, value: int | None = None) -> Mask:
         SeveralFoodsError: If no value is given and it holds several.
     """
     try:
-        ((_, mask),) = foods_in(Path(path), value)
+        ((_, mask),) = read_masks(Path(path), value)
     except SeveralFoodsError as error:
         raise SeveralFoodsError(f"{error}; choose one by read_mask(path, value)") from error
     return mask
@@ -256,7 +257,7 @@ def open_masks(method: MaskMethod, weights: Path | str | None = None, *, device:
         ParamsError: If weights are missing, a package is absent, or the device is not there.
         WeightsError: If the weights are damaged.
     """
-    return open_method(method, None if weights is None else Path(weights), device)
+    return open_mask_source(method, None if weights is None else Path(weights), device)
 
 
 def find_regions(photo: Image, prompts: Sequence[Prompt], source: MaskSource | None = None) -> tuple[Region, ...]:
@@ -270,4 +271,4 @@ def find_regions(photo: Image, prompts: Sequence[Prompt], source: MaskSource | N
     Raises:
         DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
     """
-    return regions_at(source or GrabCut(), photo, prompts)
+    return prompted_regions(source or GrabCut(), photo, prompts)

@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # test processes share the cores; docs/decisions/threads.md
-from pipeline.runtime import vector_width as processor  # noqa: F401 - before any test imports numpy, cv2 or torch
+from pipeline.runtime import vector_width  # noqa: F401 - before any test imports numpy, cv2 or torch
 
 # isort: split
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from pipeline.runtime.ray_pool import RayCluster, joined
+from pipeline.runtime.ray_pool import RayCluster, connect
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,7 +50,7 @@ def two_nodes() -> Iterator[TwoNodes]:
     """Lend a cluster this process is connected to, as a stage is."""
     nodes = TwoNodes()
     try:
-        with joined(RayCluster(nodes.address, 1)):
+        with connect(RayCluster(nodes.address, 1)):
             yield nodes
     finally:
         nodes.cluster.shutdown()

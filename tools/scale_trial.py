@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.runtime import vector_width as processor  # noqa: F401 - before numpy
+from pipeline.runtime import vector_width  # noqa: F401 - before numpy
 
 # isort: split
 import numpy as np

@@ -19,7 +19,7 @@ from pipeline.acquisition.source import is_official, missing_parts, note_ignored
 from pipeline.datasets.layout import is_clutter
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import ArchiveError, counted
-from pipeline.runtime.resources import ensure_space, readable, space_watched
+from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 
 # Look at the table of contents of an archive before one byte is extracted, and refuse what no honest one holds.
 
@@ -75,7 +75,7 @@ def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> 
     declared = sum(entry.file_size for entry in entries)
     if declared > limits.max_bytes:
         raise ArchiveError(
-            f"unpacks to {readable(declared)}, download.max_gigabytes allows {readable(limits.max_bytes)}; "
+            f"unpacks to {format_bytes(declared)}, download.max_gigabytes allows {format_bytes(limits.max_bytes)}; "
             "raise it if this is the right archive"
         )
 
@@ -222,7 +222,7 @@ def extract_archive(
         folder.mkdir(parents=True, exist_ok=True)
         present = {name for name, entry in wanted.items() if _is_extracted(folder / name, entry)}
         ensure_space(folder, total - sum(wanted[name].file_size for name in present))
-        with space_watched(folder, total):
+        with catch_disk_full(folder, total):
             for name, entry in wanted.items():
                 if name not in present:
                     _extract(opened, entry, folder / name)
@@ -347,7 +347,7 @@ def _extract_tar(archive: Path, folder: Path, limits: ArchiveLimits, report: Byt
             total, done = sum(entry.file_size for entry in entries if entry.filename in wanted), 0
             folder.mkdir(parents=True, exist_ok=True)
             ensure_space(folder, total)
-            with space_watched(folder, total):
+            with catch_disk_full(folder, total):
                 for member in opened:
                     if member.isfile() and (name := wanted.get(_tar_name(member))):
                         _write_member(opened, member, folder / name)

@@ -12,7 +12,7 @@ from pipeline.datasets.layout import is_clutter
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.imaging.decode import HEIF, HEIF_ADVICE, HEIF_ENDINGS
 from pipeline.runtime.errors import DatasetError, ParamsError
-from pipeline.runtime.resources import ensure_space, space_watched
+from pipeline.runtime.resources import catch_disk_full, ensure_space
 
 SPLITS = ("train", "test")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif")
@@ -84,7 +84,7 @@ def _copy_split(source: Path, destination: Path) -> None:
     names = [*split.photos, *split.masks, *split.sidecar]
     size = sum((source / name).stat().st_size for name in names)
     ensure_space(destination, size)
-    with space_watched(destination, size):
+    with catch_disk_full(destination, size):
         for name in names:
             shutil.copyfile(source / name, destination / name)
 

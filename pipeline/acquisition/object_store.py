@@ -13,8 +13,8 @@ from pipeline.acquisition.source import is_official, summary, top_folders
 from pipeline.acquisition.transfer import CHUNK
 from pipeline.runtime.console import ByteReport
 from pipeline.runtime.errors import SourceError, without_secrets
-from pipeline.runtime.resources import ensure_space, readable, space_watched
-from pipeline.runtime.stores import store_of, unanswered
+from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
+from pipeline.runtime.stores import open_store, store_error
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -31,10 +31,10 @@ def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
         SourceError: If anything about it fails, an absent object included.
     """
     try:
-        with store_of(url) as found:
+        with open_store(url) as found:
             yield found
     except FileNotFoundError as error:
-        raise unanswered(url, error) from error
+        raise store_error(url, error) from error
 
 
 def is_stored_folder(url: str) -> bool:
@@ -66,7 +66,7 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
             state.write_text(known, encoding="utf-8")
         have = part.stat().st_size if part.exists() else 0
         ensure_space(folder, found["size"] - have)
-        with space_watched(folder, found["size"]):
+        with catch_disk_full(folder, found["size"]):
             _receive(store, path, part, found["size"], report)
         store.invalidate_cache()
         if _version(store.info(path)) != _version(found):
@@ -108,7 +108,7 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
         folder.mkdir(exist_ok=True)
         versions = folder.with_name(f"{folder.name}.versions")
         ensure_space(folder, total - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
-        with space_watched(folder, total):
+        with catch_disk_full(folder, total):
             for name, entry in found.items():
                 _bring(store, entry, folder / name, versions / name)
                 done += int(entry["size"])
@@ -151,6 +151,6 @@ def _official(url: str, found: dict[str, dict[str, Any]], path: str) -> dict[str
 def _check_size(url: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise SourceError(
-            f"{without_secrets(url)}: {readable(size)} are more than download.max_gigabytes allows "
-            f"({readable(max_bytes)}); raise it if this is the right place"
+            f"{without_secrets(url)}: {format_bytes(size)} are more than download.max_gigabytes allows "
+            f"({format_bytes(max_bytes)}); raise it if this is the right place"
         )

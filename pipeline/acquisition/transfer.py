@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from pipeline.params.base import Section
 from pipeline.runtime.console import ByteReport, note
-from pipeline.runtime.errors import VARIABLE, SourceError, with_secrets, without_secrets
-from pipeline.runtime.resources import ensure_space, readable, space_watched
+from pipeline.runtime.errors import URLS_VARIABLE, SourceError, with_secrets, without_secrets
+from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 
 # Read one HTTP answer: is it the file, the rest of the file, another version of it, or none of these.
 
@@ -31,7 +31,7 @@ TRANSIENT: set[int] = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-LOGIN = f"download it in a browser and give the path, or put the URL with its login into {VARIABLE} (docs/data.md)"
+LOGIN = f"download it in a browser and give the path, or put the URL with its login into {URLS_VARIABLE} (docs/data.md)"
 ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: f"the host asks for a login; {LOGIN}",
     HTTPStatus.FORBIDDEN: f"the host refuses; {LOGIN}",
@@ -298,7 +298,7 @@ class _Transfer:
         ensure_space(self.folder, (total or have) - have)
         self.report(have, total)
         self.check_size(total or have)
-        with space_watched(self.folder, total or have), self.part.open("ab") as file:
+        with catch_disk_full(self.folder, total or have), self.part.open("ab") as file:
             # read1 hands over what has come; a full block would be lost with the connection.
             while block := response.raw.read1(CHUNK, decode_content=False):
                 have += len(block)
@@ -306,13 +306,13 @@ class _Transfer:
                 file.write(block)
                 self.report(have, total)
         if total is not None and have != total:
-            raise _BrokenTransferError(f"the connection ended after {readable(have)} of {readable(total)}")
+            raise _BrokenTransferError(f"the connection ended after {format_bytes(have)} of {format_bytes(total)}")
 
     def check_size(self, size: int) -> None:
         if size > self.policy.max_bytes:
             raise SourceError(
                 f"{without_secrets(self.url)}: larger than {self.policy.bound} allows "
-                f"({readable(self.policy.max_bytes)}); raise it if this is the right file"
+                f"({format_bytes(self.policy.max_bytes)}); raise it if this is the right file"
             )
 
 
@@ -373,7 +373,7 @@ def fetch(
 def _wait(error: Exception, transfer: _Transfer, fruitless: int, sleep: Callable[[float], None]) -> None:
     """Wait between two tries; tries of many machines at once spread over half a second."""
     seconds = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** max(0, fruitless - 1)) + random.uniform(0, 0.5)  # noqa: S311
-    note(f"transfer broke at {readable(transfer.have)} ({error}); trying again in {seconds:.1f} s")
+    note(f"transfer broke at {format_bytes(transfer.have)} ({error}); trying again in {seconds:.1f} s")
     sleep(seconds)
 
 
@@ -387,4 +387,4 @@ def _advice(failure: Exception, transfer: _Transfer) -> str:
 
 def _kept(transfer: _Transfer) -> str:
     """Say what the next call goes on from; nothing where it starts anew."""
-    return f"{readable(transfer.have)} are kept" if transfer.have and transfer.policy.kept else ""
+    return f"{format_bytes(transfer.have)} are kept" if transfer.have and transfer.policy.kept else ""

@@ -191,7 +191,7 @@ URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)
 """Beginning of a URL, as a path holds it."""
 
 
-def on_this_machine(command: Callable[..., None]) -> Callable[..., None]:
+def refuse_urls(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command that refuses a URL where it takes a path, before the path loses one of its slashes."""
 
     @functools.wraps(command)
@@ -227,7 +227,7 @@ class Command(TyperCommand):
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for command, purpose in COMMANDS.items():
-    app.command(cls=Command, short_help=purpose)(on_this_machine(command))
+    app.command(cls=Command, short_help=purpose)(refuse_urls(command))
 
 
 @app.callback(

@@ -65,9 +65,9 @@ def _export_model(run: Path, form: str, out: Path) -> None:
 
 
 def _export_hub(run: Path, out: Path, evaluation: Path, index: Path, licence: str) -> None:
-    from pipeline.export.hub import Background, write_hub  # noqa: PLC0415
+    from pipeline.export.hub import CardSources, write_hub  # noqa: PLC0415
 
-    files = write_hub(run, out, Background(evaluation, index, licence))
+    files = write_hub(run, out, CardSources(evaluation, index, licence))
     typer.echo(f"{out}: {', '.join(files)}")
 
 

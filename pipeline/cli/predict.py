@@ -11,8 +11,8 @@ import typer
 
 from pipeline.cli.options import Device, check_output
 from pipeline.datasets.prompts import Prompt
-from pipeline.inference.formats import Format, PhotoRecord, written
-from pipeline.inference.inputs import base_of, may_exist, photos_among
+from pipeline.inference.formats import Format, PhotoRecord, format_records
+from pipeline.inference.inputs import common_folder, list_photos, may_exist
 from pipeline.inference.regions import (
     DrawnRegions,
     MaskMethod,
@@ -20,7 +20,7 @@ from pipeline.inference.regions import (
     PromptedRegions,
     ProposedRegions,
     RegionFinder,
-    open_method,
+    open_mask_source,
     pair_masks,
 )
 from pipeline.models.card import check_run
@@ -31,7 +31,7 @@ from pipeline.segmentation.source import MaskSource
 # Clicks and boxes as a person types them.
 
 
-FORMS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
+PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
 """How each kind of prompt is written, in pixels of the upright photo; columns and rows count from 0, inclusive."""
 
 
@@ -45,7 +45,7 @@ def parse_prompt(kind: str, text: str) -> Prompt:
     Raises:
         ParamsError: If the text has another form.
     """
-    form = FORMS[kind]
+    form = PROMPT_FORMATS[kind]
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
@@ -63,11 +63,11 @@ def parse_prompt(kind: str, text: str) -> Prompt:
 
 GRABCUT = "grabcut"
 """The one source that cannot answer a click."""
-WHERE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
+WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RegionOptions:
     """Where the foods are, as typed."""
 
     prompts: tuple[Prompt, ...] = ()
@@ -86,9 +86,9 @@ class Wish:
             ParamsError: If nothing was asked, or things that exclude each other, or there is no such mask.
         """
         if not (self.prompts or self.mask or self.every):
-            raise ParamsError(WHERE)
+            raise ParamsError(WHERE_ADVICE)
         if self.prompts and (self.mask or self.every):
-            raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE}")
+            raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE_ADVICE}")
         if self.value is not None and (self.mask is None or self.every):
             raise ParamsError("--value chooses one food of --mask; give --mask FILE, and no --all")
         if self.mask is not None and not self.mask.exists():
@@ -156,32 +156,32 @@ def predict(  # noqa: PLR0913 - one argument an option
     if heat and out is None:
         raise ParamsError("--heat draws pictures; say where by --out FOLDER")
     prompts = [parse_prompt("point", text) for text in point or ()] + [parse_prompt("box", text) for text in box or ()]
-    wish = Wish(tuple(prompts), mask, value, every)
+    wish = RegionOptions(tuple(prompts), mask, value, every)
     wish.check()
     check_run(run)
     if out is not None:
         check_output(out)
-    files = photos_among(photos, without=[path for path in (mask, out) if path is not None])
+    files = list_photos(photos, without=[path for path in (mask, out) if path is not None])
     pairs = None
     if mask is not None and mask.is_dir():
-        pairs = pair_masks(files, mask, base=base_of(photos))
+        pairs = pair_masks(files, mask, base=common_folder(photos))
         files = tuple(photo for photo in files if photo not in pairs.masks.values())
     if not any(map(may_exist, files)):
         raise PhotoError(f"{files[0]}: no such file; name a photo, a folder of photos, or an http(s) URL")
-    finder = wish.finder(partial(open_method, masks, mask_weights, device), pairs)
+    finder = wish.finder(partial(open_mask_source, masks, mask_weights, device), pairs)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch
 
     opened = open_run(run, device=device)
     refusals: list[str] = []
     records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
-    for line in written(_noting(records, refusals, alone=len(files) == 1), form, top=top):
+    for line in format_records(_note_refusals(records, refusals, alone=len(files) == 1), form, top=top):
         typer.echo(line)
     if refusals:
         raise PhotoError(refusals[0] if len(files) == 1 else f"{len(refusals)} of {len(files)} photos refused")
 
 
-def _noting(records: Iterable[PhotoRecord], refusals: list[str], *, alone: bool) -> Iterator[PhotoRecord]:
+def _note_refusals(records: Iterable[PhotoRecord], refusals: list[str], *, alone: bool) -> Iterator[PhotoRecord]:
     """Pass records on; note refusals as they come, but for that of a lone photo, which ends the command."""
     for record in records:
         if record.error is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.options import Device
-from pipeline.inference.regions import MaskMethod, open_method
+from pipeline.inference.regions import MaskMethod, open_mask_source
 from pipeline.models.card import check_run
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.runtime.errors import ParamsError
@@ -51,7 +51,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     # Before timm: torch's compiler, which nothing here needs, takes seconds and makes a folder that stays.
     import pipeline.models.device  # noqa: F401, PLC0415
 
-    source = open_method(masks, mask_weights, device)
+    source = open_mask_source(masks, mask_weights, device)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.serving.handlers import (  # noqa: PLC0415
         PageController,

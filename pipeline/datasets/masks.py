@@ -19,7 +19,7 @@ from pipeline.arrays import Mask
 from pipeline.datasets.parquet import TableLayout, read_table
 from pipeline.imaging.decode import MAX_PIXELS
 from pipeline.runtime.errors import EmptyMaskError, ManifestError
-from pipeline.runtime.manifest import FileEntry, Manifest, read_manifest, verified
+from pipeline.runtime.manifest import FileEntry, Manifest, open_verified, read_manifest
 from pipeline.runtime.stores import Place
 
 SCHEMA_VERSION = 1
@@ -143,7 +143,7 @@ class MaskRows:
         """
         masks: list[StoredMask] = []
         for entry in self.files:
-            with verified(folder, entry) as path:
+            with open_verified(folder, entry) as path:
                 masks += read_mask_file(path, rows=entry.rows)
         return masks[self.skip : self.skip + self.rows]
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.params.base import dvc_command
-from pipeline.runtime.errors import ManifestError, refuse_machine_fault
+from pipeline.runtime.errors import ManifestError, raise_if_machine_error
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
 """What pyarrow raises on damaged files."""
@@ -23,7 +23,7 @@ def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
     if isinstance(error, MemoryError):  # the machine's, or a damaged file claims to be larger than it is
         advice = f"free memory and run the same command again; if that does not help, run {again}"
         return ManifestError(f"{path}: not enough memory for what it says to hold ({reason}); {advice}")
-    refuse_machine_fault(path, error)
+    raise_if_machine_error(path, error)
     return ManifestError(f"{path}: not a readable Parquet file ({reason}); run {again}")
 
 

@@ -12,7 +12,7 @@ from pipeline.datasets.index import Sample
 from pipeline.imaging.decode import read_binary_mask, read_label_map, read_picture
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.manifest import sha256_of
-from pipeline.runtime.stores import Place, StoredFolder, open_local
+from pipeline.runtime.stores import Place, RemoteFolder, open_local
 
 
 def read_photo_of(sample: Sample, raw: Place) -> Image:
@@ -58,7 +58,7 @@ def checked(raw: Place, name: str, sha256: str | None) -> Iterator[Path]:
 
 
 def _other(raw: Place, name: str, what: str) -> DatasetError:
-    if isinstance(raw, StoredFolder):
+    if isinstance(raw, RemoteFolder):
         return DatasetError(f"{raw}/{name}: {what}; copy data/raw to runtime.mirror again")
     mend = "`make mend`, then `dvc repro` or `dvc pull`, then `dvc checkout --relink`"
     return DatasetError(f"{raw}/{name}: {what}; run {mend}: they bring back what was damaged or changed")

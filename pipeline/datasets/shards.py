@@ -24,7 +24,7 @@ from pipeline.params.base import Section, describe
 from pipeline.params.model import Pairing
 from pipeline.params.stages import Geometry, PairParams
 from pipeline.runtime.errors import ManifestError, counted
-from pipeline.runtime.manifest import FileEntry, Manifest, read_manifest, settings_sha256, verified
+from pipeline.runtime.manifest import FileEntry, Manifest, open_verified, read_manifest, settings_sha256
 from pipeline.runtime.stores import Place
 
 SCHEMA_VERSION = 1
@@ -195,7 +195,7 @@ class Shards:
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
     def _read(self, entry: FileEntry) -> SampleBatch:
-        with verified(self.folder, entry) as path:
+        with open_verified(self.folder, entry) as path:
             layout = TableLayout(schema_for(self.image_size), SCHEMA_VERSION, "pair")
             table = read_table(path, layout, rows=entry.rows)
         batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
@@ -270,7 +270,7 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
     entry = shards.manifest.files[0]
     path = f"{shards.folder}/{entry.name}"
     try:
-        with verified(shards.folder, entry) as file:
+        with open_verified(shards.folder, entry) as file:
             schema = pq.read_schema(file)
         geometry = (schema.metadata or {}).get(b"geometry", b"exact").decode()
         return Preprocessing.model_validate(

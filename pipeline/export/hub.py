@@ -27,7 +27,7 @@ PREDICTIONS = "predictions.parquet"
 SEED = 0
 
 
-class Score(NamedTuple):
+class TestScore(NamedTuple):
     """One row of the card's table."""
 
     name: str
@@ -40,18 +40,18 @@ class Score(NamedTuple):
     """How the interval is made."""
 
 
-class Scores(NamedTuple):
+class TestScores(NamedTuple):
     """A run on its test split."""
 
     samples: int
     """Test samples of the run's classes."""
     photos: int
     """Photos they come from."""
-    rows: tuple[Score, ...]
+    rows: tuple[TestScore, ...]
     """Whole test split first."""
 
 
-def read_scores(card: RunCard, evaluation: Path) -> Scores | None:
+def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
     """Score what `evaluate` wrote; None where the run was not evaluated.
 
     Raises:
@@ -62,20 +62,20 @@ def read_scores(card: RunCard, evaluation: Path) -> Scores | None:
     if not path.exists():
         return None
     table = read_predictions(path)
-    return Scores(len(table.sample_ids), len(set(table.photo_ids)), tuple(_rows(card, table)))
+    return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(_rows(card, table)))
 
 
-def _rows(card: RunCard, table: PredictionTable) -> list[Score]:
+def _rows(card: RunCard, table: PredictionTable) -> list[TestScore]:
     pair, bootstrap = table.pair(card.ambiguous), Bootstrap(SEED)
     f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
     top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
     rows = [
-        Score("top-1 accuracy", "accuracy", top1, "bootstrap over photos"),
-        Score("macro F1", "f1", f1.macro, "bootstrap over photos"),
+        TestScore("top-1 accuracy", "accuracy", top1, "bootstrap over photos"),
+        TestScore("macro F1", "f1", f1.macro, "bootstrap over photos"),
     ]
     if f1.pair is not None:
         name = f"F1 of {' and '.join(card.ambiguous)}"
-        rows.append(Score(name, "f1", f1.pair, "bootstrap over photos"))
+        rows.append(TestScore(name, "f1", f1.pair, "bootstrap over photos"))
     return rows
 
 
@@ -84,7 +84,7 @@ README, CONFIG, SUMMARY = "README.md", "config.json", "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
+class CardSources:
     """What a model card tells beside the run itself."""
 
     evaluation: Path
@@ -95,7 +95,7 @@ class Background:
     """Of the weights, as the hub spells it: `mit`, `apache-2.0`, `other`."""
 
 
-def write_hub(run: Path, folder: Path, background: Background) -> tuple[str, ...]:
+def write_hub(run: Path, folder: Path, background: CardSources) -> tuple[str, ...]:
     """Write a folder that can be uploaded as it is, and that `load_run` reads; return the names of its files.
 
     Args:
@@ -143,7 +143,7 @@ def read_sentences(index: Path) -> tuple[str, ...]:
         raise ManifestError(f"{path}: damaged ({describe(error)}); run `dvc repro -f index`") from error
 
 
-def model_card(card: RunCard, scores: Scores | None, sentences: Sequence[str], licence: str) -> str:
+def model_card(card: RunCard, scores: TestScores | None, sentences: Sequence[str], licence: str) -> str:
     """Return README.md.
 
     Args:
@@ -172,7 +172,7 @@ def _base_models(card: RunCard) -> Iterator[str]:
     yield from (file.rpartition("/")[0] for file in files if file)
 
 
-def _results(scores: Scores | None) -> Iterator[EvalResult]:
+def _results(scores: TestScores | None) -> Iterator[EvalResult]:
     for score in scores.rows if scores else ():
         yield EvalResult(
             task_type=TASK,

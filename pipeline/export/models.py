@@ -25,7 +25,7 @@ BATCHES = (1, 2, 5)
 """Batch sizes that are compared; the model is traced with two samples."""
 SEED = 0
 
-Answering: TypeAlias = Callable[[Sequence[Images]], Logits]
+PredictLogits: TypeAlias = Callable[[Sequence[Images]], Logits]
 """Anything that returns logits of the views a run looks at, in the order of `Run.branches`."""
 
 
@@ -75,7 +75,7 @@ def describe(run: Run) -> dict[str, str]:
 
 
 @contextmanager
-def finished(path: Path) -> Iterator[Path]:
+def renamed_when_done(path: Path) -> Iterator[Path]:
     """Lend another name to write to; the file takes its own once the block ends without an error."""
     unfinished = path.with_name(f"unfinished-{path.name}")
     try:
@@ -85,7 +85,7 @@ def finished(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def check_equality(run: Run, exported: Answering, what: str) -> float:
+def check_equality(run: Run, exported: PredictLogits, what: str) -> float:
     """Compare an exported model with its run on noise, for several batch sizes; return the largest difference.
 
     Args:
@@ -102,7 +102,7 @@ def check_equality(run: Run, exported: Answering, what: str) -> float:
     return worst
 
 
-def _differences(run: Run, exported: Answering) -> Iterator[float]:
+def _differences(run: Run, exported: PredictLogits) -> Iterator[float]:
     classifier = Classifier(run.model, run.branches)
     for samples in BATCHES:
         views = random_views(run, samples)
@@ -137,7 +137,7 @@ def write_exported_program(run: Run, path: Path) -> float:
     except (RuntimeError, ValueError) as error:
         text = str(error).strip().splitlines()[0]
         raise ExportError(f"run {run.name}: PyTorch cannot export it ({text})") from error
-    with finished(path) as unfinished:
+    with renamed_when_done(path) as unfinished:
         with warnings.catch_warnings(action="ignore"):  # of the exporter, about itself
             torch.export.save(program, unfinished, extra_files=describe(run))
         return check_equality(run, ExportedProgram(unfinished), str(path))
@@ -162,7 +162,7 @@ class ExportedProgram:
 
 OPSET = 20
 """Version of ONNX's operators; onnxruntime 1.17 (2024) and later run it."""
-NEEDED = ("onnx", "onnxscript", "onnxruntime")
+REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def write_onnx(run: Run, path: Path) -> float:
@@ -196,7 +196,7 @@ def write_onnx(run: Run, path: Path) -> float:
     except torch.onnx.errors.OnnxExporterError as error:
         raise ExportError(f"run {run.name}: PyTorch cannot write it as ONNX ({_first_line(error)})") from error
     program.model.metadata_props.update(describe(run))
-    with finished(path) as unfinished:
+    with renamed_when_done(path) as unfinished:
         with warnings.catch_warnings(action="ignore"):
             program.save(unfinished)
         return check_equality(run, OnnxFile(unfinished), str(path))
@@ -219,7 +219,7 @@ class OnnxFile:
 
 
 def _require() -> None:
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
     if missing:
         raise ExportError(f"--format onnx needs {', '.join(missing)}; run `pip install -r requirements.txt`")
 

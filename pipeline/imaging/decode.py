@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.arrays import Image, LabelMap, Mask
-from pipeline.runtime.errors import MachineError, PhotoError, SeveralFoodsError, refuse_machine_fault
+from pipeline.runtime.errors import MachineError, PhotoError, SeveralFoodsError, raise_if_machine_error
 
 try:  # optional: its wheels hold libraries under the LGPL and the GPL
     import pillow_heif
@@ -258,7 +258,7 @@ def _opened(path: PictureFile, formats: tuple[str, ...], max_pixels: int = MAX_P
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise PhotoError(f"{path}: more than {MAX_PIXELS} pixels; shrink the picture") from error
     except DECODER_ERRORS as error:
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         if isinstance(error, RuntimeError) and not str(error).startswith(AVIF_DAMAGE):
             raise MachineError(f"{path}: decoding failed ({error}); run the same command again") from error
         raise PhotoError(f"{path}: {_complaint(path, formats, error)}") from error

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
-from pipeline.inference.predictor import Prediction
+from pipeline.inference.prediction import Prediction
 from pipeline.inference.regions import Region
 from pipeline.params.base import Section
 from pipeline.runtime.errors import printable
@@ -83,7 +83,7 @@ def food_record(region: Region, prediction: Prediction, *, top: int, pictures: d
     )
 
 
-def written(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterator[str]:
+def format_records(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterator[str]:
     """Yield the lines of a listing, each as soon as its photo is done.
 
     Args:

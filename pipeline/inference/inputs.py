@@ -16,7 +16,7 @@ from pipeline.arrays import Image
 from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.imaging.decode import HEIF_ADVICE, HEIF_ENDINGS, PHOTO_FORMATS, read_photo
 from pipeline.runtime.errors import ParamsError, PhotoError, SourceError, without_secrets
-from pipeline.runtime.resources import space_watched
+from pipeline.runtime.resources import catch_disk_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ STANDARD_INPUT = Path("-")
 """Stands for a photo that is piped in."""
 MASK_ENDING = ".mask.png"
 """End of the name of a mask that lies beside its photo, as in the layout of extra categories."""
-MOST_BYTES = 256 * 2**20
+MAX_BYTES = 256 * 2**20
 """Largest photo that is taken from the standard input or a URL."""
 
 
@@ -50,8 +50,8 @@ class Readable(Protocol):
         """Return up to `size` bytes."""
 
 
-def photos_among(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
-    """Return the photos that files, folders and URLs name, those of a folder as `photos_in` does, each once.
+def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
+    """Return the photos that files, folders and URLs name, those of a folder as `photos_in_folder` does, each once.
 
     Args:
         named: Files, folders and http(s) URLs as they were typed.
@@ -82,10 +82,10 @@ def _meant(text: str, without: Sequence[Path]) -> tuple[PhotoSource, ...]:
     if "://" in text:
         raise ParamsError(f"{without_secrets(text)}: photos are fetched over http and https only; give a file")
     path = Path(text)
-    return photos_in(path, without=without) if isdir(path) else (path,)  # noqa: PTH112 - Path raises where a name is too long
+    return photos_in_folder(path, without=without) if isdir(path) else (path,)  # noqa: PTH112 - Path raises where a name is too long
 
 
-def base_of(named: Sequence[str]) -> Path:
+def common_folder(named: Sequence[str]) -> Path:
     """Return the folder that holds all files and folders among what was typed."""
     paths = [Path(text) for text in named if not is_remote(text) and text != str(STANDARD_INPUT)]
     folders = [(path if isdir(path) else path.parent).absolute() for path in paths]  # noqa: PTH112
@@ -104,7 +104,7 @@ def stem_of(source: PhotoSource) -> str:
     return Path(remote_name(source.url) if isinstance(source, PhotoUrl) else source).stem
 
 
-def photos_in(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]:
+def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Return the photos of a folder and of all folders below it, sorted.
 
     Passed over are masks beside photos, `<stem>.mask.png`, hidden files, and what the Finder adds to archives; other
@@ -172,7 +172,7 @@ def _fetched(source: PhotoUrl) -> Image:
         policy = TransferPolicy(
             attempts=3,
             timeout=30.0,
-            max_bytes=MOST_BYTES,
+            max_bytes=MAX_BYTES,
             pinned=False,
             local_copy="download it yourself and give the file",
             bound="a photo",
@@ -189,11 +189,11 @@ def _fetched(source: PhotoUrl) -> Image:
 
 
 def _spooled(piped: Readable) -> Image:
-    data = piped.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise PhotoError(f"standard input: more than {MOST_BYTES} bytes; shrink the picture")
+    data = piped.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise PhotoError(f"standard input: more than {MAX_BYTES} bytes; shrink the picture")
     with NamedTemporaryFile(prefix="photo-") as file:  # decoders jump back and forth, which a pipe cannot
-        with space_watched(Path(file.name), len(data)):
+        with catch_disk_full(Path(file.name), len(data)):
             file.write(data)
             file.flush()
         try:

@@ -14,7 +14,8 @@ from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
 from pipeline.evaluation.perturbation import Branch
 from pipeline.imaging.drawing import overlay
-from pipeline.inference.predictor import Prediction, Run
+from pipeline.inference.prediction import Prediction
+from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region
 
 SHOWN_SIDE = 320
@@ -38,7 +39,7 @@ class BranchPicture(NamedTuple):
     """Share in [0, 1] of the heat on the region of interest; None where there is no heat."""
 
 
-def pictures_of(photo: Image, region: Region, prediction: Prediction) -> Iterator[tuple[str, Image]]:
+def explaining_pictures(photo: Image, region: Region, prediction: Prediction) -> Iterator[tuple[str, Image]]:
     """Yield name and pixels of what explains an answer: overlay and mask at full size, both views as the run saw them.
 
     Args:

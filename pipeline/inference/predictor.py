@@ -3,76 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Logits
 from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
 from pipeline.evaluation.session import predict_classes, predict_logits
-from pipeline.imaging.letterbox import Square, SquareMask, views_of
+from pipeline.imaging.letterbox import views_of
+from pipeline.inference.prediction import Prediction
 from pipeline.models.artifact import BranchName, RunCard, load_run
 from pipeline.models.device import pick_device
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
-
-# What a run says about one region of a photo.
-
-
-LogitRow: TypeAlias = Float32[np.ndarray, " K"]
-"""Unnormalised scores of one sample."""
-Probabilities: TypeAlias = Float64[np.ndarray, " K"]
-"""In [0, 1]; together 1."""
-
-
-class Guess(NamedTuple):
-    """One category with its probability."""
-
-    category: str
-    """Category name."""
-    probability: float
-    """In [0, 1]."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """What a run says about one region of interest, and what it saw of it."""
-
-    class_names: tuple[str, ...]
-    """Category name by logit."""
-    logits: LogitRow
-    """Scores as `evaluate` stores them."""
-    temperature: float
-    """Divides the logits before the softmax, so that a probability is how often the run is right about it."""
-    mask: SquareMask
-    """Letterboxed region of interest."""
-    roi: Square
-    """Cut-out of the region; black outside, gray padding."""
-    extra_roi: Square
-    """Cut-out of everything else."""
-
-    @property
-    def probabilities(self) -> Probabilities:
-        """Calibrated probability of every class."""
-        return softmax(self.logits, self.temperature)
-
-    def top(self, count: int = 5) -> tuple[Guess, ...]:
-        """Return the most probable categories, best first; among equal ones the lower index first."""
-        probabilities = self.probabilities
-        best = np.argsort(-self.logits, kind="stable")[:count]
-        return tuple(Guess(self.class_names[i], float(probabilities[i])) for i in best)
-
-
-def softmax(logits: LogitRow, temperature: float) -> Probabilities:
-    """Return the softmax of the logits over a temperature above 0, in double precision."""
-    scaled = (logits.astype(np.float64) - logits.max()) / temperature
-    weights = np.exp(scaled)
-    probabilities: Probabilities = weights / weights.sum()
-    return probabilities
-
 
 AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
 """Mask of any size, before it is compared with its photo."""
@@ -155,9 +101,9 @@ class Run:
             DatasetError: If a mask is empty or has another size than the photo.
             EvaluationError: If a logit is not finite.
         """
-        return self.judge(self.views(photo, masks))
+        return self.predict_batch(self.views(photo, masks))
 
-    def judge(self, batch: SampleBatch) -> tuple[Prediction, ...]:
+    def predict_batch(self, batch: SampleBatch) -> tuple[Prediction, ...]:
         """Classify cut-outs that were made before.
 
         Raises:

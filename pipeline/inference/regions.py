@@ -33,9 +33,9 @@ from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile
 
 DRAWN = "mask file"
 """Method of masks that somebody drew."""
-TINY = 100
+TINY_AREA = 100
 """Pixels of the photo below which a region is worth a word; as `index.tiny_area`."""
-MOST = 40
+MAX_PROPOSALS = 40
 """Proposals a photo at most."""
 
 
@@ -51,12 +51,12 @@ class Region(NamedTuple):
     score: float
     """Confidence of the source in [0, 1]."""
     status: str
-    """`ok`; `tiny`, fewer than `TINY` pixels; or `empty` where nothing was found and the box or pixel stands in."""
+    """`ok`; `tiny`, below `TINY_AREA` pixels; or `empty` where nothing was found and the box or pixel stands in."""
     remark: str = ""
     """What a person should know before they trust an answer, as half a sentence; empty where there is nothing."""
 
 
-def marked_region(label: str, mask: Mask, found_by: str) -> Region:
+def drawn_region(label: str, mask: Mask, found_by: str) -> Region:
     """Return a region that a person drew.
 
     Args:
@@ -71,7 +71,7 @@ def marked_region(label: str, mask: Mask, found_by: str) -> Region:
 def _too_small(mask: Mask) -> str:
     """Return what to say of a mask in which a run can see next to nothing; nothing of others."""
     area = int(mask.sum())
-    return "" if area >= TINY else f"of {counted(area, 'pixel')} only: a run sees next to nothing"
+    return "" if area >= TINY_AREA else f"of {counted(area, 'pixel')} only: a run sees next to nothing"
 
 
 @runtime_checkable
@@ -98,12 +98,12 @@ class PromptedRegions:
             DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
         """
         try:
-            return regions_at(self.source, photo, self.prompts)
+            return prompted_regions(self.source, photo, self.prompts)
         except DatasetError as error:
             raise DatasetError(f"{path}: {error}") from error
 
 
-def regions_at(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
+def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
     """Return the region that a mask source sees at each prompt; where it finds none, the box or pixel itself.
 
     A box that reaches a little over the border is cut there, and its region says so.
@@ -229,17 +229,17 @@ class DrawnRegions:
         else:
             file = self.masks
         try:
-            found = foods_in(file, self.value, every=self.every)
+            found = read_masks(file, self.value, every=self.every)
         except SeveralFoodsError as error:
             raise DatasetError(f"{error}; choose one by --value, or --all") from error
         shape = found[0][1].shape
         if shape != photo.shape[:2]:
             (height, width), (rows, columns) = shape, photo.shape[:2]
             raise DatasetError(f"{file}: mask of {width} x {height} pixels, photo {path} has {columns} x {rows}")
-        return tuple(marked_region(label, mask, DRAWN) for label, mask in found)
+        return tuple(drawn_region(label, mask, DRAWN) for label, mask in found)
 
 
-def foods_in(file: Path, value: int | None = None, *, every: bool = False) -> list[tuple[str, Mask]]:
+def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> list[tuple[str, Mask]]:
     """Return name and mask of the foods in a picture of masks; at least one, and none is empty.
 
     Args:
@@ -285,7 +285,7 @@ class ProposedRegions:
         del path
         return tuple(
             Region(f"proposal {number}", found.mask, self.source.name, found.score, "ok")
-            for number, found in enumerate(propose(self.source, photo, limit=MOST), start=1)
+            for number, found in enumerate(propose(self.source, photo, limit=MAX_PROPOSALS), start=1)
         )
 
 
@@ -295,7 +295,7 @@ class ProposedRegions:
 MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam"]
 
 
-def open_method(method: MaskMethod, weights: Path | None, device: str) -> MaskSource:
+def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> MaskSource:
     """Return the mask source called `method`.
 
     Args:

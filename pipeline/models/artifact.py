@@ -19,7 +19,7 @@ from pipeline.models.state_dicts import write_tensors
 from pipeline.params.base import Name, Section, describe
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import DistillationKind
-from pipeline.runtime.errors import ManifestError, ModelError, refuse_machine_fault
+from pipeline.runtime.errors import ManifestError, ModelError, raise_if_machine_error
 from pipeline.runtime.manifest import sha256_of
 
 BranchName: TypeAlias = ViewName
@@ -195,7 +195,7 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         text = " ".join(str(error).split())
         raise ManifestError(f"{path}: does not fit the model ({text}); {how_to_fix(folder, again=True)}") from error
     return model.to(device).eval(), card

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.runtime.errors import WeightsError, refuse_machine_fault
+from pipeline.runtime.errors import WeightsError, raise_if_machine_error
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 MAX_LISTED = 5
@@ -139,7 +139,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             safetensors.torch.load_file(path) if path.suffix.lower() == ".safetensors" else load_checkpoint_file(path)
         )
     except READ_ERRORS as error:
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         text = " ".join(str(error).split())
         raise WeightsError(
             f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from pipeline.params.run_name import RUN_NAME
-from pipeline.runtime.errors import VARIABLE, ParamsError, holds_secret
+from pipeline.runtime.errors import URLS_VARIABLE, ParamsError, holds_secret
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -206,7 +206,7 @@ def _secret(key: Key, path: Path) -> ParamsError:
     return ParamsError(
         f"{place_of_key(key, path)}: {dotted(key)}: a URL with a password, key or signature would be stored and "
         f"shared; take it out by `git checkout -- {path} && git gc --prune=now`, give the URL without it, and "
-        f"the whole URL in the environment: export {VARIABLE}='https://...' (docs/data.md, Secrets)"
+        f"the whole URL in the environment: export {URLS_VARIABLE}='https://...' (docs/data.md, Secrets)"
     )
 
 

@@ -1,40 +1,42 @@
-"""Errors a user of the pipeline can act on: each message says what, where and what to do."""
+"""Errors a user can act on: each message says what is wrong, where, and what to do; URLs are shown without secrets.
+
+A secret of a URL is a user name with its password, or a part of the query that grants access: a signature, a token.
+"""
 
 import errno
 import os
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-# Secrets of URLs: recognised in settings, left out of what is shown, and read from the environment.
-#
-# A secret is a user name with its password, or a part of the query that grants access, such as a signature or a
-# token.
-
-
-VARIABLE = "RVERNET_URLS"
+URLS_VARIABLE = "RVERNET_URLS"
 """Environment variable of whole URLs, separated by blanks; see `with_secrets`."""
+FILE_ERRNOS = frozenset(
+    {None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+    | {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+)
+"""Error numbers that a file itself can cause. Decoders raise errors without one, or seek where a damaged file says."""
 
-# Every repetition that may begin anywhere is bounded: a line of 70,000 letters would take minutes otherwise.
+# Repetitions are bounded: matching a line of 70,000 letters would take minutes otherwise.
 _NAME = r"[^=&;?#\s]{0,80}(?:key|sig|token|secret|pass|pwd|credential|auth|jwt|session)[^=&;?#\s]{0,80}"
 _QUERY = re.compile(rf"([?&;#]{_NAME}=)[^&;#\s'\"`)]+", re.IGNORECASE)
 _LOGIN = re.compile(r"[^\s/\\:@'\"`]{1,200}:[^\s/\\@]{0,1000}@(?=[\w\[])")
 """`user:password@`, wherever it stands."""
 _USER = re.compile(r"(?:https?|ftps?):[/\\]{0,9}[^/\\?#]{0,1000}@", re.IGNORECASE)
-"""A user name before a host of the web; other schemes have names there that are none, such as a container of Azure."""
+"""A user name in a web URL; in other schemes this part is not a user, for instance a container of Azure."""
 _PORT = re.compile(r"://[^/?#@\[\]]*:(?!\d*(?:[/?#]|$))")
-"""No port follows the colon: it is a password with a slash or a question mark in it."""
+"""A colon without a port: the start of a password that contains a slash or a question mark."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]{1,30}:/{1,2})([^\s'\"`<>]*)", re.IGNORECASE)
 _PUNCTUATION = ":;,.)]}"
 
 
 def holds_secret(value: str) -> bool:
-    """Tell whether a setting that may be a URL, or a chain of them, holds a password, key, token or signature."""
+    """Tell whether a setting that may be a URL, or chained URLs, holds a password, key, token or signature."""
     plain = unquote(value)
     return any(pattern.search(plain) for pattern in (_LOGIN, _USER, _PORT, _QUERY))
 
 
 def without_secrets(text: str) -> str:
-    """Return a text fit to be shown: its URLs without user, password, query and fragment."""
+    """Return a text whose URLs have no user, password, query or fragment."""
     return _LOGIN.sub("", _QUERY.sub(r"\1hidden", _URL.sub(_plain_url, text)))
 
 
@@ -52,32 +54,23 @@ def _plain_url(found: re.Match[str]) -> str:
 def with_secrets(url: str) -> str:
     """Return the URL in the environment variable `RVERNET_URLS` that adds secrets to `url`, or `url` if none does.
 
-    It adds nothing else: scheme, host, port and path are the same, and it has every part of the query of `url`.
+    Scheme, host, port and path are the same, and it has every part of the query of `url`.
     """
-    for listed in os.environ.get(VARIABLE, "").split():
-        if without_secrets(listed) == without_secrets(url) and _query(url) <= _query(listed):
+    query = set(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    for listed in os.environ.get(URLS_VARIABLE, "").split():
+        complete = set(parse_qsl(urlsplit(listed).query, keep_blank_values=True))
+        if without_secrets(listed) == without_secrets(url) and query <= complete:
             return listed
     return url
 
 
-def _query(url: str) -> set[tuple[str, str]]:
-    return set(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-
-
-OF_THE_FILE = frozenset(
-    {None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
-    | {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
-)
-"""Error numbers that a file can be to blame for: a decoder's own have none, or it sought where the file told it to."""
-
-
 def printable(text: str) -> str:
-    """Return `text` as one line of valid Unicode, with escapes for what names and files may hold beyond that."""
+    """Return `text` as one line of valid Unicode; everything else is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def counted(number: int, what: str, many: str = "") -> str:
-    """Return a number and what it counts: `1 file`, `2 files`; `many` is for what takes no s: `2 entries`."""
+    """Return a number and its noun: `1 file`, `2 files`; `many` is an irregular plural: `2 entries`."""
     return f"{number:,} {what if number == 1 else many or f'{what}s'}"
 
 
@@ -85,7 +78,7 @@ class PipelineError(Exception):
     """Base of every error raised on purpose; shown as one line, without a traceback."""
 
     def __str__(self) -> str:
-        """Return the message fit for a terminal and a log: no secret of a URL, nothing of a hostile file that acts."""
+        """Return the message without secrets of URLs and without control characters."""
         return printable(without_secrets(super().__str__()))
 
 
@@ -94,7 +87,7 @@ class ParamsError(PipelineError):
 
 
 class MachineError(PipelineError):
-    """Too little memory, too many open files or a disk that fails prevented reading: it says nothing about the file."""
+    """A file could not be read because of this machine: too little memory, too many open files, or a failing disk."""
 
 
 class SourceError(PipelineError):
@@ -106,7 +99,7 @@ class ArchiveError(PipelineError):
 
 
 class SpaceError(PipelineError):
-    """A file system has not the room that a stage needs."""
+    """A file system has too little free space."""
 
 
 class DatasetError(PipelineError):
@@ -118,7 +111,7 @@ class PhotoError(DatasetError):
 
 
 class SeveralFoodsError(PhotoError):
-    """A mask of one food shows several; whoever asked for one adds how to choose."""
+    """A mask of one food shows several; the caller adds how to choose one."""
 
 
 class EmptyMaskError(DatasetError):
@@ -142,33 +135,29 @@ class TrainingError(PipelineError):
 
 
 class EvaluationError(PipelineError):
-    """A run cannot be judged: it does not fit the samples, or its logits are not finite."""
+    """A run cannot be evaluated: it does not fit the samples, or its logits are not finite."""
 
 
 class ExportError(PipelineError):
-    """An exported model or data set is not what it was made from, or cannot be written."""
+    """An exported model or data set differs from its source, or cannot be written."""
 
 
 class BusyError(PipelineError):
-    """Another process is at work on the same output."""
+    """Another process writes the same output."""
 
 
 class WorkerError(PipelineError):
-    """A worker process ended before its work did."""
+    """A worker process ended before its work was done."""
 
 
-def refuse_machine_fault(place: object, error: BaseException) -> None:
-    """Return if a file may be to blame for an error met while it was read.
-
-    Args:
-        place: The file.
-        error: What was raised.
+def raise_if_machine_error(place: object, error: BaseException) -> None:
+    """Raise if the machine and not the file at `place` caused an error of reading it.
 
     Raises:
-        MachineError: If the machine is: it lacks memory or file handles, or the disk does not answer.
+        MachineError: If memory or file handles ran out, or the disk failed.
     """
-    of_machine = isinstance(error, OSError) and error.errno not in OF_THE_FILE
-    if isinstance(error, MemoryError) or of_machine or "out of memory" in str(error).lower():
+    machine_errno = isinstance(error, OSError) and error.errno not in FILE_ERRNOS
+    if isinstance(error, MemoryError) or machine_errno or "out of memory" in str(error).lower():
         reason = " ".join(str(error).split()) or "not enough memory"
         raise MachineError(
             f"{place}: this machine could not read it ({reason}); the file may be sound: free memory, close files or "

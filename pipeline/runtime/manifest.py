@@ -1,7 +1,4 @@
-"""A folder of planned files with one manifest: what every file holds and its SHA-256.
-
-DVC trusts a damaged object of its local cache, so readers check hashes themselves.
-"""
+"""Manifest of a folder: content and SHA-256 of every file. Readers check hashes, since DVC does not check its cache."""
 
 import hashlib
 import json
@@ -12,11 +9,11 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from pipeline.params.base import Name, Section, describe
-from pipeline.runtime.errors import ManifestError, refuse_machine_fault
-from pipeline.runtime.stores import Place, StoredFolder, open_local
+from pipeline.runtime.errors import ManifestError, raise_if_machine_error
+from pipeline.runtime.stores import Place, RemoteFolder, open_local
 
 MANIFEST = "manifest.json"
-LARGEST_IMAGE = 2048
+MAX_IMAGE_SIZE = 2048
 """Largest side of a cut-out in pixels; see `pair.image_size`."""
 
 
@@ -42,7 +39,7 @@ class Manifest(Section):
     """Version of the file layout; readers refuse others."""
     source: str
     """Mask source: annotation, sam or fastsam."""
-    image_size: int = Field(ge=0, le=LARGEST_IMAGE)
+    image_size: int = Field(ge=0, le=MAX_IMAGE_SIZE)
     """Side of the stored squares in pixels; 0 for masks, which have the photo's size."""
     categories: tuple[Name, ...]
     """Category name by target index."""
@@ -62,18 +59,18 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         raise
 
 
 def settings_sha256(settings: Section) -> str:
-    """Return the hash of a section's values, independent of their order in any file."""
+    """Return the hash of a section's values, whatever their order."""
     canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write `folder/manifest.json` as a new file: an older one may be a link into DVC's cache."""
+    """Write `folder/manifest.json` as a new file; the old one may be a link into DVC's cache."""
     (folder / MANIFEST).unlink(missing_ok=True)
     manifest.write(folder / MANIFEST)
 
@@ -90,10 +87,10 @@ def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
         with open_local(folder, MANIFEST) as file:
             manifest = Manifest.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; {_mend(folder, 'run `dvc repro` or `dvc pull`')}") from error
+        raise ManifestError(f"{path}: absent; {_advice(folder, 'run `dvc repro` or `dvc pull`')}") from error
     except ValidationError as error:
         raise ManifestError(
-            f"{path}: damaged ({describe(error)}); {_mend(folder, f'delete {folder} and run `dvc repro`')}"
+            f"{path}: damaged ({describe(error)}); {_advice(folder, f'delete {folder} and run `dvc repro`')}"
         ) from error
     if (manifest.kind, manifest.schema_version) != (kind, schema_version):
         raise ManifestError(
@@ -104,20 +101,20 @@ def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
 
 
 def sha256_of_manifest(folder: Place) -> str:
-    """Return the hexadecimal SHA-256 of `folder/manifest.json`, which stands for all files."""
+    """Return the hexadecimal SHA-256 of `folder/manifest.json`, which covers all files."""
     with open_local(folder, MANIFEST) as file:
         return sha256_of(file)
 
 
 @contextmanager
-def verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
-    """Lend the path of a listed file after its bytes have been checked; of one on object storage, that of a copy.
+def open_verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
+    """Yield the path of a listed file after checking its bytes; a file on object storage is copied here first.
 
     Raises:
         ManifestError: If the file is absent or its bytes differ from the manifest.
         SourceError: If the folder lies on object storage that does not answer.
     """
-    advice = _mend(folder, "run `dvc checkout` or `dvc repro`")
+    advice = _advice(folder, "run `dvc checkout` or `dvc repro`")
     absent = f"{folder}/{entry.name}: listed in the manifest but absent; {advice}"
     with ExitStack() as stack:
         try:
@@ -127,10 +124,10 @@ def verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
         if not path.is_file():
             raise ManifestError(absent)
         if sha256_of(path) != entry.sha256:
-            advice = _mend(folder, "run `dvc repro -f` for the stage that wrote it")
+            advice = _advice(folder, "run `dvc repro -f` for the stage that wrote it")
             raise ManifestError(f"{folder}/{entry.name}: bytes differ from the manifest; {advice}")
         yield path
 
 
-def _mend(folder: Place, here: str) -> str:
-    return "copy the folder there again" if isinstance(folder, StoredFolder) else here
+def _advice(folder: Place, here: str) -> str:
+    return "copy the folder there again" if isinstance(folder, RemoteFolder) else here

@@ -1,4 +1,4 @@
-"""Run one function over many items on several processes; results come back in the order of the items."""
+"""Map a function over items on several processes, in order."""
 
 import os
 from collections import deque
@@ -33,9 +33,8 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
     if workers == 1:
         yield from map(function, items)
         return
-    # spawn: `fork` may copy a lock that a thread holds; `forkserver` has its socket in a folder that outlives a kill of
-    # all processes, and in Python 3.11 each of its workers imports everything, too.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
+    # spawn: `fork` may copy a lock that a thread holds; the socket of `forkserver` outlives a kill of all processes.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_exit_with_parent) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -54,13 +53,13 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
                 future.cancel()
 
 
-def _end_with_parent() -> None:
-    """End this worker together with the process it works for, which has no way to say so when it is killed."""
-    Thread(target=_await_parent, daemon=True).start()
+def _exit_with_parent() -> None:
+    """Exit when the parent process does; a killed parent cannot stop its workers."""
 
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
 
-def _await_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
+    Thread(target=wait, daemon=True).start()

@@ -1,9 +1,8 @@
-"""One instruction set for every machine, so that all of them compute the same bits. Import before numpy, cv2 and torch.
+"""Restrict all libraries to AVX2, so that every machine computes the same bits. Import before numpy, cv2 and torch.
 
-Libraries choose their kernels by what the processor offers, and kernels of other widths round and sum in another order:
-the demo's photos differed between two machines of one data centre. They read these variables once, at import.
-Every x86-64 processor since 2015 has AVX2; newer ones are held to it. OpenCV's second library, IPP, chooses by itself,
-so it is left out.
+Libraries choose kernels by the processor's features when imported, and kernels of other widths round and sum in another
+order: the demo's photos differed between two machines of one data centre. x86-64 processors have AVX2 since 2015.
+IPP, OpenCV's second library, cannot be restricted and is disabled.
 """
 
 import os
@@ -20,7 +19,7 @@ INSTRUCTION_SET = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_CBWR": "AVX2",
 }
-"""Variables by name; for whoever starts processes that import numpy before this module."""
+"""Environment variables, also for processes that import numpy before this module."""
 if platform.machine() in {"x86_64", "AMD64"}:
     os.environ.update(INSTRUCTION_SET)
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # it warns that IPP is disabled
@@ -30,5 +29,5 @@ if platform.machine() in {"x86_64", "AMD64"}:
 
 
 def core_count() -> int:
-    """Return the number of processors this process may use, where the system says so, else that of all; at least 1."""
+    """Return the number of processors this process may use, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

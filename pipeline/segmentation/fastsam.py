@@ -17,7 +17,7 @@ from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.models.device import seeded
 from pipeline.params.masks import FastSamArchitectureName, FastSamDecoding
-from pipeline.runtime.errors import WeightsError, refuse_machine_fault
+from pipeline.runtime.errors import WeightsError, raise_if_machine_error
 from pipeline.segmentation.contained_ultralytics import SAFE_LOAD, FastSAM, SegmentationModel, yaml_model_load
 from pipeline.segmentation.source import MaskPrediction
 from pipeline.segmentation.weights import FASTSAM_FILES
@@ -136,7 +136,7 @@ def load_fastsam(path: Path) -> FastSAM:
     try:
         network = FastSAM(str(path))
     except Exception as error:  # it lets through whatever a damaged or hostile file makes torch raise
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         text = " ".join(str(error).split())[:160]
         raise WeightsError(f"{path}: not a readable FastSAM file ({text}); {wanted()}") from error
     if network.task != "segment" or not isinstance(network.model, SegmentationModel):

@@ -27,7 +27,7 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.models.device import seeded
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file, write_tensors
 from pipeline.params.masks import SamArchitectureName, SamDecoding
-from pipeline.runtime.errors import WeightsError, refuse_machine_fault
+from pipeline.runtime.errors import WeightsError, raise_if_machine_error
 from pipeline.segmentation.source import MaskPrediction
 from pipeline.segmentation.weights import SAM_FILES
 
@@ -233,7 +233,7 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; {wanted(architecture)}") from error
     except READ_ERRORS as error:
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         text = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: not a readable state dict ({text}); {wanted(architecture)}") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY = 30_000_000
+MAX_BODY = 30_000_000
 """Bytes of the largest request, which is an upload."""
 HEADERS = {
     "Content-Security-Policy": (
@@ -89,8 +89,8 @@ class Access:
         if not self._knows_token(request):
             raise RefusalError(401, "Open the address that `serve` printed, with its token")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 18 or int(length) > LARGEST_BODY:  # noqa: PLR2004 - digits
-            raise RefusalError(413, f"More than {LARGEST_BODY // 10**6} MB; shrink the photo")
+        if not length.isdecimal() or len(length) > 18 or int(length) > MAX_BODY:  # noqa: PLR2004 - digits
+            raise RefusalError(413, f"More than {MAX_BODY // 10**6} MB; shrink the photo")
 
     def _is_own_name(self, headers: Headers) -> bool:
         """Tell whether the address was looked up under a name that is this computer's own."""

@@ -29,18 +29,18 @@ from starlette.routing import Route
 
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import PipelineError
-from pipeline.serving.access import LARGEST_BODY, Access
+from pipeline.serving.access import MAX_BODY, Access
 from pipeline.serving.handlers import PageController, Way
 from pipeline.serving.page import STATIC, document, pictures, sample_pictures, state, static_files
 from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore
 
-LARGEST_PAINTING, LARGEST_JSON = 8_000_000, 4_000
+MAX_PAINTING, MAX_JSON = 8_000_000, 4_000
 """Bytes of other requests than uploads."""
-MOST_BUFFERED = 240_000_000
+MAX_BUFFERED = 240_000_000
 """Bytes of requests that are received or wait for the models, of all visitors together."""
 SECONDS_TO_SEND = 120
 """Within which the body of a request must have come."""
-MOST_WAITING = 32
+MAX_WAITING = 32
 """Requests that wait for the models."""
 SECONDS_BETWEEN_SWEEPS = 60
 BYTES, JSON = "application/octet-stream", "application/json"
@@ -82,16 +82,16 @@ class NoDetails(_Body):
     """Body of `heat`."""
 
 
-def make_app(desk: PageController, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
+def make_app(controller: PageController, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
     """Return the page as a web application.
 
     Args:
-        desk: What answers.
+        controller: What answers.
         host: Address it will listen at; a loopback one refuses requests under other names, as DNS rebinding makes them.
         token: What visitors must know; None lets everybody in.
         port: Port it will listen at; a browser keeps one cookie for all ports, so that its name has to differ.
     """
-    page = _Page(desk)
+    page = _Page(controller)
     routes = [
         Route("/", page.show),
         *(Route(f"/{name}", page.show_static) for name in STATIC),
@@ -128,9 +128,9 @@ def _refuse(_: Request, error: Exception) -> Response:
 class _Page:
     """Endpoints, and what they share."""
 
-    def __init__(self, desk: PageController) -> None:
-        self.desk, self.sessions = desk, SessionStore()
-        self.document, self.static, self.samples = document(desk), static_files(), sample_pictures(desk)
+    def __init__(self, controller: PageController) -> None:
+        self.controller, self.sessions = controller, SessionStore()
+        self.document, self.static, self.samples = document(controller), static_files(), sample_pictures(controller)
         self.models = CapacityLimiter(1)  # one photo at a time: they share cores and memory
         self.waiting = self.buffered = 0
 
@@ -162,11 +162,11 @@ class _Page:
 
     async def take_sample(self, request: Request) -> Response:
         choice = await self._parsed(request, SampleChoice)
-        return await self._work(lambda: self._begin(self.desk.take_sample(choice.number)))
+        return await self._work(lambda: self._begin(self.controller.take_sample(choice.number)))
 
     async def take_photo(self, request: Request) -> Response:
-        async with self._received(request, BYTES, LARGEST_BODY) as upload:
-            return await self._work(lambda: self._begin(self.desk.arrive(upload)))
+        async with self._received(request, BYTES, MAX_BODY) as upload:
+            return await self._work(lambda: self._begin(self.controller.take_photo(upload)))
 
     async def forget(self, request: Request) -> Response:
         self.sessions.drop(request.path_params["name"])
@@ -174,23 +174,23 @@ class _Page:
 
     async def click(self, request: Request) -> Response:
         place = await self._parsed(request, ClickPlace)
-        return await self._go_on(request, lambda sitting: self.desk.click(sitting, place.way, place.x, place.y))
+        return await self._go_on(request, lambda marked: self.controller.click(marked, place.way, place.x, place.y))
 
     async def type_box(self, request: Request) -> Response:
         box = await self._parsed(request, BoxEdges)
         edges = (box.left, box.top, box.right, box.bottom)
-        return await self._go_on(request, lambda sitting: self.desk.type_box(sitting, edges))
+        return await self._go_on(request, lambda marked: self.controller.type_box(marked, edges))
 
     async def paint(self, request: Request) -> Response:
-        async with self._received(request, BYTES, LARGEST_PAINTING) as painting:
-            return await self._go_on(request, lambda sitting: self.desk.paint(sitting, painting))
+        async with self._received(request, BYTES, MAX_PAINTING) as painting:
+            return await self._go_on(request, lambda marked: self.controller.paint(marked, painting))
 
     async def explain(self, request: Request) -> Response:
         await self._parsed(request, NoDetails)
-        return await self._go_on(request, self.desk.explain)
+        return await self._go_on(request, self.controller.explain)
 
-    def _begin(self, sitting: MarkedPhoto) -> dict[str, Any]:
-        name = self.sessions.add(sitting, pictures(sitting))
+    def _begin(self, marked: MarkedPhoto) -> dict[str, Any]:
+        name = self.sessions.add(marked, pictures(marked))
         return state(name, self.sessions.get(name))
 
     async def _go_on(self, request: Request, step: Step) -> Response:
@@ -198,14 +198,14 @@ class _Page:
         self.sessions.get(name)  # what nobody holds need not wait for its turn
 
         def work() -> dict[str, Any]:
-            sitting = step(self.sessions.get(name).sitting)
-            return state(name, self.sessions.update(name, sitting, pictures(sitting)))
+            marked = step(self.sessions.get(name).marked)
+            return state(name, self.sessions.update(name, marked, pictures(marked)))
 
         return await self._work(work)
 
     async def _work(self, work: Callable[[], dict[str, Any]]) -> Response:
         """Let the models work in a thread of their own; refusals and failures become one line for the visitor."""
-        if self.waiting >= MOST_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise HTTPException(503, "Too many visitors at once; try again in a moment")
         self.waiting += 1
         try:
@@ -220,7 +220,7 @@ class _Page:
 
     async def _parsed(self, request: Request, body: type[BodyT]) -> BodyT:
         try:
-            async with self._received(request, JSON, LARGEST_JSON) as content:
+            async with self._received(request, JSON, MAX_JSON) as content:
                 return body.model_validate_json(content)
         except ValidationError as error:
             raise HTTPException(422, "This request is not one of the page's own") from error
@@ -239,7 +239,7 @@ class _Page:
                         body += part
                         if len(body) > most:
                             raise HTTPException(413, f"More than {most:,} bytes; shrink the photo")
-                        if self.buffered > MOST_BUFFERED:
+                        if self.buffered > MAX_BUFFERED:
                             raise HTTPException(503, "Too many uploads at once; try again in a moment")
             except TimeoutError as error:
                 raise HTTPException(408, "The photo took too long to arrive; try again") from error

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline.inference.pictures import BranchPicture
-from pipeline.inference.predictor import Guess, Run
+from pipeline.inference.prediction import Guess
+from pipeline.inference.predictor import Run
 from pipeline.serving.handlers import Way
 from pipeline.serving.session import PAINTED, MarkedPhoto
 
@@ -43,9 +44,9 @@ def short_title(run: Run) -> str:
     return "RveRNet" if len(run.card.backbones) > 1 else "Alone"
 
 
-def found(sitting: MarkedPhoto) -> str:
+def region_found(marked: MarkedPhoto) -> str:
     """Return how the mask was found, and how much of the photo it covers; nothing before it was."""
-    region = sitting.region
+    region = marked.region
     if region is None:
         return ""
     area = f"{region.mask.mean():.1%} of the photo" + (f", {region.remark}" if region.status == "tiny" else "")
@@ -56,9 +57,9 @@ def found(sitting: MarkedPhoto) -> str:
     return f"Mask by {METHODS[region.found_by]}; {area}."
 
 
-def difference(sitting: MarkedPhoto) -> str:
+def difference(marked: MarkedPhoto) -> str:
     """Return what the second view changed, where a run with one view and a run with both answered."""
-    both = {len(verdict.run.card.backbones): verdict for verdict in sitting.verdicts}
+    both = {len(answer.run.card.backbones): answer for answer in marked.answers}
     if sorted(both) != [1, 2]:
         return ""
     alone, joined = (both[number].prediction.top(1)[0] for number in (1, 2))
@@ -75,16 +76,18 @@ def calibration(runs: Sequence[Run]) -> str:
     return f"Probabilities are calibrated on the test split (temperature {numbers})."
 
 
-def warmth(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
+def heat_shares(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
     """Return how much of each branch's heat lies on the food; nothing before it was asked for."""
     if not maps:
         return ""
-    shares = "; ".join(f"{short_title(run)}, {BRANCHES[found.branch]}: {_share(found)}" for run, found in maps)
+    shares = "; ".join(
+        f"{short_title(run)}, {BRANCHES[region_found.branch]}: {_share(region_found)}" for run, region_found in maps
+    )
     return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."
 
 
-def _share(found: BranchPicture) -> str:
-    return "no heat" if found.inside is None else f"{found.inside:.0%}"
+def _share(region_found: BranchPicture) -> str:
+    return "no heat" if region_found.inside is None else f"{region_found.inside:.0%}"
 
 
 def _guess(guess: Guess) -> str:

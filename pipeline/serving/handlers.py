@@ -15,7 +15,7 @@ from pipeline.demo.foods import CATEGORY_IDS, CHILI_PASTE, KETCHUP, SAUCE, menu
 from pipeline.demo.scene import Dice, render
 from pipeline.imaging.components import regions_by_value
 from pipeline.imaging.decode import read_photo
-from pipeline.inference.inputs import photos_in
+from pipeline.inference.inputs import photos_in_folder
 from pipeline.inference.predictor import Run
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.source import MaskSource
@@ -24,10 +24,10 @@ from pipeline.serving.session import (
     box_between,
     corner_or_box,
     explain,
-    judge,
     load_upload,
     mark,
     paint,
+    predict,
     start,
 )
 
@@ -39,7 +39,7 @@ DIPS = (KETCHUP, CHILI_PASTE, SAUCE)
 """One plate with each; two of these look alike, and only what lies around tells them apart."""
 MARGIN = 2
 """Pixels between a sauce and the box that a person would draw around it."""
-MOST = 6
+MAX_SAMPLES = 6
 """Photos of a folder that are offered."""
 
 
@@ -77,10 +77,10 @@ def samples_from(folder: Path) -> tuple[SamplePhoto, ...]:
         ParamsError: If it holds none.
         PhotoError: If one is damaged.
     """
-    photos = photos_in(folder)
+    photos = photos_in_folder(folder)
     named = [path for path in photos if is_utf8(path)]
     note_ignored([path.name for path in set(photos) - set(named)], "whose names are not UTF-8; rename them")
-    return tuple(_own(named[:MOST]))
+    return tuple(_own(named[:MAX_SAMPLES]))
 
 
 def _own(paths: Sequence[Path]) -> Iterator[SamplePhoto]:
@@ -108,7 +108,7 @@ class PageController:
         """Ways of marking that the mask source can answer, the first one first chosen."""
         return ("box",) if self.source.name == "grabcut" else ("click", "box")
 
-    def arrive(self, upload: bytes) -> MarkedPhoto:
+    def take_photo(self, upload: bytes) -> MarkedPhoto:
         """Take a new photo.
 
         Raises:
@@ -128,11 +128,11 @@ class PageController:
         begun = start(sample.photo)
         return begun if sample.prompt is None else self._answer(begun, sample.prompt)
 
-    def click(self, sitting: MarkedPhoto, way: Way, x: float, y: float) -> MarkedPhoto:
+    def click(self, marked: MarkedPhoto, way: Way, x: float, y: float) -> MarkedPhoto:
         """Take a click on the photo: the food itself, or a corner of a box around it.
 
         Args:
-            sitting: What was done before.
+            marked: What was done before.
             way: What the click is.
             x: Place in [0, 1] from the photo's left edge to its right one.
             y: Place in [0, 1] from top to bottom.
@@ -140,14 +140,14 @@ class PageController:
         Raises:
             DatasetError: If the box has no inside, or the mask source takes no clicks.
         """
-        rows, columns = sitting.shown.shape[:2]
-        column, row = sitting.at(x * columns, y * rows)
+        rows, columns = marked.shown.shape[:2]
+        column, row = marked.at(x * columns, y * rows)
         if way == "click":
-            return self._answer(sitting, Prompt("point", (float(column), float(row))))
-        waiting, prompt = corner_or_box(sitting, column, row)
+            return self._answer(marked, Prompt("point", (float(column), float(row))))
+        waiting, prompt = corner_or_box(marked, column, row)
         return waiting if prompt is None else self._answer(waiting, prompt)
 
-    def type_box(self, sitting: MarkedPhoto, edges: Sequence[float | None]) -> MarkedPhoto:
+    def type_box(self, marked: MarkedPhoto, edges: Sequence[float | None]) -> MarkedPhoto:
         """Take a box from its edges in percent of the photo: left, top, right, bottom.
 
         Raises:
@@ -158,26 +158,26 @@ class PageController:
                 raise DatasetError("Give all four numbers")
             if not 0 <= edge <= PERCENT:
                 raise DatasetError(f"{name} is {edge:g}; the photo goes from 0 to {PERCENT} percent")
-        rows, columns = sitting.shown.shape[:2]
+        rows, columns = marked.shown.shape[:2]
         left, top, right, bottom = (edge / PERCENT for edge in edges if edge is not None)
-        corners = sitting.at(left * columns, top * rows), sitting.at(right * columns, bottom * rows)
-        return self._answer(sitting, box_between(*corners))
+        corners = marked.at(left * columns, top * rows), marked.at(right * columns, bottom * rows)
+        return self._answer(marked, box_between(*corners))
 
-    def paint(self, sitting: MarkedPhoto, painting: bytes) -> MarkedPhoto:
+    def paint(self, marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
         """Take what was painted over the photo, as a PNG of the shown photo's size, as the food.
 
         Raises:
             DatasetError: If nothing is painted, or the bytes are no such PNG.
         """
-        return judge(paint(sitting, painting), self.runs)
+        return predict(paint(marked, painting), self.runs)
 
-    def explain(self, sitting: MarkedPhoto) -> MarkedPhoto:
+    def explain(self, marked: MarkedPhoto) -> MarkedPhoto:
         """Show where each branch of each run looked.
 
         Raises:
             DatasetError: If nothing was judged yet.
         """
-        return explain(sitting)
+        return explain(marked)
 
-    def _answer(self, sitting: MarkedPhoto, prompt: Prompt) -> MarkedPhoto:
-        return judge(mark(sitting, prompt, self.source), self.runs)
+    def _answer(self, marked: MarkedPhoto, prompt: Prompt) -> MarkedPhoto:
+        return predict(mark(marked, prompt, self.source), self.runs)

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image
 from pipeline.inference.pictures import enlarge
-from pipeline.serving import captions as words
+from pipeline.serving import captions
 from pipeline.serving.handlers import PageController
 from pipeline.serving.session import MarkedPhoto, Session, draw
 
@@ -23,17 +23,21 @@ QUALITY, EFFORT = 90, 2
 """Of WebP: 0 to 100, and 0 (fast) to 6 (small)."""
 
 
-def document(desk: PageController) -> str:
+def document(controller: PageController) -> str:
     """Return the page as HTML; every value in it is escaped."""
     environment = Environment(loader=PackageLoader("pipeline.serving"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
-        words=words,
-        tab=" or ".join(words.WAYS[way] for way in desk.ways),
-        ways=desk.ways,
-        captions=[sample.caption for sample in desk.samples],
-        answers=[words.title(run) for run in desk.runs],
-        heat=[f"{words.short_title(run)}: {words.BRANCHES[branch]}" for run in desk.runs for branch in run.branches],
-        calibration=words.calibration(desk.runs),
+        captions=captions,
+        tab=" or ".join(captions.WAYS[way] for way in controller.ways),
+        ways=controller.ways,
+        samples=[sample.caption for sample in controller.samples],
+        answers=[captions.title(run) for run in controller.runs],
+        heat=[
+            f"{captions.short_title(run)}: {captions.BRANCHES[branch]}"
+            for run in controller.runs
+            for branch in run.branches
+        ],
+        calibration=captions.calibration(controller.runs),
     )
 
 
@@ -42,18 +46,18 @@ def static_files() -> dict[str, bytes]:
     return {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
 
 
-def sample_pictures(desk: PageController) -> dict[str, bytes]:
+def sample_pictures(controller: PageController) -> dict[str, bytes]:
     """Return every sample as a small WebP file, by number."""
-    return {str(number): _webp(sample.photo, SAMPLE_SIDE) for number, sample in enumerate(desk.samples)}
+    return {str(number): _webp(sample.photo, SAMPLE_SIDE) for number, sample in enumerate(controller.samples)}
 
 
-def pictures(sitting: MarkedPhoto) -> dict[str, bytes]:
+def pictures(marked: MarkedPhoto) -> dict[str, bytes]:
     """Return what there is to see of a photo, by name: WebP files."""
-    shown = {"shown": draw(sitting)}
-    if sitting.verdicts:
-        first = sitting.verdicts[0].prediction
+    shown = {"shown": draw(marked)}
+    if marked.answers:
+        first = marked.answers[0].prediction
         shown |= {"roi": enlarge(first.roi), "extra_roi": enlarge(first.extra_roi)}
-    shown |= {f"heat-{number}": found.picture for number, (_, found) in enumerate(sitting.heat)}
+    shown |= {f"heat-{number}": found.picture for number, (_, found) in enumerate(marked.heat)}
     return {name: _webp(picture) for name, picture in shown.items()}
 
 
@@ -64,18 +68,18 @@ def state(name: str, session: Session) -> dict[str, Any]:
         name: Name of the session.
         session: The photo, and what was done.
     """
-    sitting = session.sitting
-    height, width = sitting.shown.shape[:2]
-    tops = [verdict.prediction.top(TOP) for verdict in sitting.verdicts]
+    marked = session.marked
+    height, width = marked.shown.shape[:2]
+    tops = [answer.prediction.top(TOP) for answer in marked.answers]
     return {
         "photo": name,
         "width": width,
         "height": height,
-        "hint": words.OPPOSITE if sitting.corner is not None else "",
+        "hint": captions.OPPOSITE if marked.corner is not None else "",
         "answers": [[guess._asdict() for guess in top] for top in tops],
-        "how": words.found(sitting),
-        "difference": words.difference(sitting),
-        "warmth": words.warmth(sitting.heat),
+        "how": captions.region_found(marked),
+        "difference": captions.difference(marked),
+        "warmth": captions.heat_shares(marked.heat),
         "pictures": {each: f"/photos/{name}/{session.version}/{each}/image.webp" for each in session.pictures},
     }
 

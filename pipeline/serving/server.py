@@ -17,13 +17,13 @@ from pipeline.serving.handlers import PageController
 
 TOKEN_BYTES = 24
 """Random bytes of the token in the address."""
-MOST_CONNECTIONS = 200
+MAX_CONNECTIONS = 200
 """Beyond which requests are refused until some have ended."""
-SECONDS_SILENT = 10
+IDLE_SECONDS = 10
 """Between looks at a connection; one on which nothing was asked from one look to the next is ended."""
 
 
-class Impatient(H11Protocol):
+class IdleTimeoutProtocol(H11Protocol):
     """HTTP that hangs up on whoever connects and asks nothing, or never ends asking, to keep others out."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -36,27 +36,27 @@ class Impatient(H11Protocol):
         if before is not None and before == (now,) and (now is None or now[1]):
             self.transport.close()
         elif not self.transport.is_closing():
-            self.loop.call_later(SECONDS_SILENT, self._look, (now,))
+            self.loop.call_later(IDLE_SECONDS, self._look, (now,))
 
 
 SETTINGS: dict[str, Any] = {
-    "http": Impatient,
+    "http": IdleTimeoutProtocol,
     "loop": "asyncio",
     "ws": "none",
     "log_level": "critical",  # the page tells of its failures itself, in one line each
     "access_log": False,
     "proxy_headers": False,
     "server_header": False,
-    "limit_concurrency": MOST_CONNECTIONS,
+    "limit_concurrency": MAX_CONNECTIONS,
     "timeout_graceful_shutdown": 1,
 }
 
 
-def serve(desk: PageController, *, host: str, port: int, everybody: bool = False) -> None:
+def serve(controller: PageController, *, host: str, port: int, everybody: bool = False) -> None:
     """Answer until interrupted; nothing is written anywhere.
 
     Args:
-        desk: What answers.
+        controller: What answers.
         host: Address to listen at; whoever reaches another one than loopback needs the token that is printed.
         port: Port; 0 takes a free one.
         everybody: Whether other computers get in without the token.
@@ -66,7 +66,7 @@ def serve(desk: PageController, *, host: str, port: int, everybody: bool = False
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
     with _listening(host, port) as listener:
-        app = make_app(desk, host, token=token, port=listener.getsockname()[1])
+        app = make_app(controller, host, token=token, port=listener.getsockname()[1])
         # Not by `note`, which hides secrets of URLs: this one is for whoever reads the terminal.
         entrance = address(listener) if token is None else f"{address(listener)}/?token={token}"
         print(f"{entrance}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201

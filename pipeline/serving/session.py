@@ -19,20 +19,21 @@ from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_photo
 from pipeline.imaging.drawing import overlay
 from pipeline.inference.pictures import BranchPicture, heat_pictures
-from pipeline.inference.predictor import Prediction, Run
-from pipeline.inference.regions import Region, marked_region, regions_at
+from pipeline.inference.prediction import Prediction
+from pipeline.inference.predictor import Run
+from pipeline.inference.regions import Region, drawn_region, prompted_regions
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.source import MaskSource
 
-MOST_PIXELS = 40_000_000
+MAX_PIXELS = 40_000_000
 """Largest photo a visitor may bring, so that a few visitors fit in memory."""
-SHOWN = 1024
+SHOWN_SIDE = 1024
 """Longest side in pixels of a photo as the page shows it."""
-LEAST_SEEN = 3e-4
+MIN_VISIBLE_SHARE = 3e-4
 """Least share of a run's input that a food covers, 15 pixels of 224 x 224; with less the run sees a black picture."""
 PNG = b"\x89PNG\r\n\x1a\n"
 """First bytes of the one format in which a painting is read."""
-MARK = (255, 214, 10)
+MARK_COLOUR = (255, 214, 10)
 """Colour of corners and boxes: yellow, as in the report."""
 PAINTED = "brush"
 """Method of masks that the visitor painted."""
@@ -42,7 +43,7 @@ Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
 """Photo at the size that the page shows."""
 
 
-class PageAnswer(NamedTuple):
+class RunAnswer(NamedTuple):
     """What one run says."""
 
     run: Run
@@ -58,14 +59,14 @@ class MarkedPhoto:
     photo: Image
     """At full size, upright."""
     shown: Shown
-    """As the page shows it, at most `SHOWN` pixels long."""
+    """As the page shows it, at most `SHOWN_SIDE` pixels long."""
     corner: tuple[int, int] | None = None
     """First corner of a box, x and y in the photo; None where none is waiting for its opposite."""
     prompt: Prompt | None = None
     """Box or click that marked the food; None where it was painted, or is not marked yet."""
     region: Region | None = None
     """Where the food is; None before it was marked."""
-    verdicts: tuple[PageAnswer, ...] = ()
+    answers: tuple[RunAnswer, ...] = ()
     """What each run says of the region."""
     heat: tuple[tuple[Run, BranchPicture], ...] = ()
     """Where each branch of each run looked; empty before it was asked for."""
@@ -91,27 +92,27 @@ def load_upload(upload: bytes) -> MarkedPhoto:
         PhotoError: If they are no picture, damaged or too large.
     """
     file = PictureBytes(upload, "This file cannot be used")
-    return start(read_photo(file, max_pixels=MOST_PIXELS))
+    return start(read_photo(file, max_pixels=MAX_PIXELS))
 
 
 def start(photo: Image) -> MarkedPhoto:
-    """Return a sitting in which nothing is marked yet."""
+    """Return a marked in which nothing is marked yet."""
     picture = Pillow.fromarray(photo)
-    picture.thumbnail((SHOWN, SHOWN), Pillow.Resampling.BICUBIC)
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Pillow.Resampling.BICUBIC)
     return MarkedPhoto(photo, np.asarray(picture))
 
 
-def corner_or_box(sitting: MarkedPhoto, x: int, y: int) -> tuple[MarkedPhoto, Prompt | None]:
+def corner_or_box(marked: MarkedPhoto, x: int, y: int) -> tuple[MarkedPhoto, Prompt | None]:
     """Take a click as the first corner of a box, or as the opposite one, which makes a prompt of both.
 
     Args:
-        sitting: What was done before.
+        marked: What was done before.
         x: Column in the photo.
         y: Row in the photo.
     """
-    if sitting.corner is None:
-        return replace(sitting, corner=(x, y), prompt=None, region=None, verdicts=(), heat=()), None
-    return replace(sitting, corner=None), box_between(sitting.corner, (x, y))
+    if marked.corner is None:
+        return replace(marked, corner=(x, y), prompt=None, region=None, answers=(), heat=()), None
+    return replace(marked, corner=None), box_between(marked.corner, (x, y))
 
 
 def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
@@ -120,7 +121,7 @@ def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
     return Prompt("box", (float(x0), float(y0), float(x1), float(y1)))
 
 
-def mark(sitting: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto:
+def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto:
     """Let a mask source find the food at a box or click.
 
     Raises:
@@ -129,15 +130,15 @@ def mark(sitting: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhot
     x0, y0, x1, y1 = prompt.bounds()
     if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
         raise DatasetError("This box has no inside; choose two opposite corners of the food")
-    (region,) = regions_at(source, sitting.photo, [prompt])
-    return replace(sitting, corner=None, prompt=prompt, region=region, verdicts=(), heat=())
+    (region,) = prompted_regions(source, marked.photo, [prompt])
+    return replace(marked, corner=None, prompt=prompt, region=region, answers=(), heat=())
 
 
-def paint(sitting: MarkedPhoto, painting: bytes) -> MarkedPhoto:
+def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
     """Take what a visitor painted as the food.
 
     Args:
-        sitting: What was done before.
+        marked: What was done before.
         painting: PNG file of the size of the shown photo, white where it was painted, black elsewhere.
 
     Raises:
@@ -145,7 +146,7 @@ def paint(sitting: MarkedPhoto, painting: bytes) -> MarkedPhoto:
         PhotoError: If the file is no such PNG.
     """
     file = PictureBytes(painting, "The painting cannot be used")
-    (height, width), (rows, columns) = sitting.photo.shape[:2], sitting.shown.shape[:2]
+    (height, width), (rows, columns) = marked.photo.shape[:2], marked.shown.shape[:2]
     if not painting.startswith(PNG):
         raise PhotoError(f"{file}: send it as PNG")
     painted = read_binary_mask(file, max_pixels=rows * columns).mask
@@ -155,11 +156,11 @@ def paint(sitting: MarkedPhoto, painting: bytes) -> MarkedPhoto:
     mask = np.asarray(grown) > 0
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
-    region = marked_region(PAINTED, mask, PAINTED)
-    return replace(sitting, corner=None, prompt=None, region=region, verdicts=(), heat=())
+    region = drawn_region(PAINTED, mask, PAINTED)
+    return replace(marked, corner=None, prompt=None, region=region, answers=(), heat=())
 
 
-def judge(sitting: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
+def predict(marked: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
     """Let every run say what the marked food is.
 
     Raises:
@@ -167,18 +168,18 @@ def judge(sitting: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
         EmptyMaskError: If the food is too small for a run to see anything of it.
         EvaluationError: If a logit is not finite.
     """
-    if sitting.region is None:
+    if marked.region is None:
         raise DatasetError("Mark a food first")
-    verdicts = []
+    answers = []
     for run in runs:
-        batch = run.views(sitting.photo, [sitting.region.mask], names=[sitting.region.label])
-        if batch.masks.mean() < LEAST_SEEN:
+        batch = run.views(marked.photo, [marked.region.mask], names=[marked.region.label])
+        if batch.masks.mean() < MIN_VISIBLE_SHARE:
             raise EmptyMaskError("What is marked is too small for the models to see; mark a larger region")
-        verdicts.append(PageAnswer(run, batch, run.judge(batch)[0]))
-    return replace(sitting, verdicts=tuple(verdicts))
+        answers.append(RunAnswer(run, batch, run.predict_batch(batch)[0]))
+    return replace(marked, answers=tuple(answers))
 
 
-def explain(sitting: MarkedPhoto) -> MarkedPhoto:
+def explain(marked: MarkedPhoto) -> MarkedPhoto:
     """Find out where each branch of each run looked.
 
     Raises:
@@ -186,27 +187,27 @@ def explain(sitting: MarkedPhoto) -> MarkedPhoto:
         EvaluationError: If a map is not finite.
         ModelError: If Grad-CAM cannot look into a backbone.
     """
-    if not sitting.verdicts:
+    if not marked.answers:
         raise DatasetError("Mark a food first")
     heat = tuple(
-        (verdict.run, picture)
-        for verdict in sitting.verdicts
-        for picture in heat_pictures(verdict.run, verdict.batch, [verdict.prediction])[0]
+        (answer.run, picture)
+        for answer in marked.answers
+        for picture in heat_pictures(answer.run, answer.batch, [answer.prediction])[0]
     )
-    return replace(sitting, heat=heat)
+    return replace(marked, heat=heat)
 
 
-def draw(sitting: MarkedPhoto) -> Shown:
+def draw(marked: MarkedPhoto) -> Shown:
     """Return the shown photo with what is marked: the food tinted, its box framed, or a first corner as a cross."""
-    picture = Pillow.fromarray(sitting.shown if sitting.region is None else _tinted(sitting.shown, sitting.region.mask))
-    pen, width = ImageDraw.Draw(picture), max(2, len(sitting.shown) // 200)
-    if sitting.prompt is not None and sitting.prompt.kind == "box":
-        pen.rectangle([number / sitting.scale for number in sitting.prompt.bounds()], outline=MARK, width=width)
-    if sitting.corner is not None:
-        x, y = (number / sitting.scale for number in sitting.corner)
+    picture = Pillow.fromarray(marked.shown if marked.region is None else _tinted(marked.shown, marked.region.mask))
+    pen, width = ImageDraw.Draw(picture), max(2, len(marked.shown) // 200)
+    if marked.prompt is not None and marked.prompt.kind == "box":
+        pen.rectangle([number / marked.scale for number in marked.prompt.bounds()], outline=MARK_COLOUR, width=width)
+    if marked.corner is not None:
+        x, y = (number / marked.scale for number in marked.corner)
         arm = 6 * width
-        pen.line([(x - arm, y), (x + arm, y)], fill=MARK, width=width)
-        pen.line([(x, y - arm), (x, y + arm)], fill=MARK, width=width)
+        pen.line([(x - arm, y), (x + arm, y)], fill=MARK_COLOUR, width=width)
+        pen.line([(x, y - arm), (x, y + arm)], fill=MARK_COLOUR, width=width)
     return np.asarray(picture)
 
 
@@ -219,9 +220,9 @@ def _tinted(shown: Shown, mask: Mask) -> Shown:
 # Photos that the page holds in memory, each under a name that nobody can guess; bounded in number, bytes and time.
 
 
-MOST_SESSIONS = 32
+MAX_SESSIONS = 32
 """Photos that are held at once."""
-MOST_BYTES = 600_000_000
+MAX_BYTES = 600_000_000
 """Memory of all of them: three photos of the largest size, or 32 of an ordinary one."""
 SECONDS_KEPT = 3600
 """After which a photo that nobody touched is forgotten."""
@@ -236,7 +237,7 @@ class SessionGoneError(DatasetError):
 class Session(NamedTuple):
     """One photo of one visitor."""
 
-    sitting: MarkedPhoto
+    marked: MarkedPhoto
     """What was marked and answered."""
     pictures: dict[str, bytes]
     """What the browser shows of it, by name: WebP files."""
@@ -248,8 +249,8 @@ class Session(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes of memory, up to small change."""
-        mask = 0 if self.sitting.region is None else self.sitting.region.mask.nbytes
-        return self.sitting.photo.nbytes + self.sitting.shown.nbytes + mask + sum(map(len, self.pictures.values()))
+        mask = 0 if self.marked.region is None else self.marked.region.mask.nbytes
+        return self.marked.photo.nbytes + self.marked.shown.nbytes + mask + sum(map(len, self.pictures.values()))
 
 
 @dataclass(slots=True)
@@ -262,11 +263,11 @@ class SessionStore:
     """By name, the one that waits longest for its visitor first."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, sitting: MarkedPhoto, pictures: dict[str, bytes]) -> str:
+    def add(self, marked: MarkedPhoto, pictures: dict[str, bytes]) -> str:
         """Hold a new photo; forget the oldest ones where there are too many. Return its name."""
         name = secrets.token_urlsafe(NAME_BYTES)
         with self._lock:
-            self._sessions[name] = Session(sitting, pictures, 0, self.clock())
+            self._sessions[name] = Session(marked, pictures, 0, self.clock())
             self._make_room()
         return name
 
@@ -283,7 +284,7 @@ class SessionStore:
             self._sessions[name] = session._replace(used=self.clock())
             return self._sessions[name]
 
-    def update(self, name: str, sitting: MarkedPhoto, pictures: dict[str, bytes]) -> Session:
+    def update(self, name: str, marked: MarkedPhoto, pictures: dict[str, bytes]) -> Session:
         """Replace a photo's state by the next one.
 
         Raises:
@@ -291,7 +292,7 @@ class SessionStore:
         """
         version = self.get(name).version + 1
         with self._lock:
-            session = Session(sitting, pictures, version, self.clock())
+            session = Session(marked, pictures, version, self.clock())
             if name in self._sessions:
                 self._sessions[name] = session
                 self._make_room()
@@ -316,6 +317,6 @@ class SessionStore:
     def _make_room(self) -> None:
         """Forget the oldest until all bounds hold; the newest always stays."""
         held = sum(session.nbytes for session in self._sessions.values())
-        while len(self._sessions) > 1 and (len(self._sessions) > MOST_SESSIONS or held > MOST_BYTES):
+        while len(self._sessions) > 1 and (len(self._sessions) > MAX_SESSIONS or held > MAX_BYTES):
             _, oldest = self._sessions.popitem(last=False)
             held -= oldest.nbytes

@@ -28,7 +28,7 @@ from pipeline.params.stages import DownloadParams
 from pipeline.runtime.console import byte_progress, note
 from pipeline.runtime.errors import ParamsError, SourceError
 from pipeline.runtime.manifest import settings_sha256
-from pipeline.runtime.resources import ensure_space, readable, space_watched
+from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 from pipeline.runtime.resumable import publish, resumable_dir
 
 GIGABYTE = 10**9
@@ -67,7 +67,7 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
         files, record = acquire(params, folder, workers)
         _join_extra(folder / "extra", files / "extra")
         write_record(record, files)
-        with space_watched(raw, record.bytes):  # a copy, where data/ is on another file system
+        with catch_disk_full(raw, record.bytes):  # a copy, where data/ is on another file system
             publish(files, raw)
     found = find_listed(raw)
     unused = [each.file for each in found if isinstance(each, Problem) and each.kind is ProblemKind.NOT_LISTED]
@@ -129,7 +129,7 @@ def _demo_archive(params: DownloadParams, folder: Path, workers: int) -> Archive
     archive = Archive(folder / "demo.zip", "demo.zip")
     needed = DEMO_PHOTO_BYTES * (params.demo.train_photos + params.demo.test_photos)
     ensure_space(folder, needed)
-    with space_watched(folder, needed):
+    with catch_disk_full(folder, needed):
         write_demo(params.demo, folder / "demo", workers=workers)
         pack_archive(folder / "demo", archive.path, password=params.password)
     return archive
@@ -177,4 +177,4 @@ def _announce(record: SourceRecord, params: DownloadParams) -> None:
     remote = is_remote(params.source) or is_stored(params.source)
     unseen = "; a change there goes unnoticed: `dvc repro --force download` looks again" if remote else ""
     pinned = "" if params.sha256 else f" (set download.sha256 to insist on it{unseen})"
-    note(f"{record.name}: {readable(record.bytes)}, SHA-256 {record.sha256}{pinned}")
+    note(f"{record.name}: {format_bytes(record.bytes)}, SHA-256 {record.sha256}{pinned}")

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from pipeline.runtime.console import byte_progress, progress
 from pipeline.runtime.errors import ManifestError, SourceError
 from pipeline.runtime.stores import (
-    LIST,
-    RECORD,
+    DVC_LOCK,
+    LIST_SUFFIX,
     list_of,
     md5_of,
     md5_of_list,
+    open_store,
     read_list,
-    recorded,
-    store_of,
-    unanswered,
+    recorded_md5s,
+    store_error,
 )
 
 if TYPE_CHECKING:
@@ -45,30 +45,30 @@ def mirror_outputs(mirror: str, folders: Sequence[str] = MIRRORED) -> dict[str, 
         ManifestError: If an output differs from what `dvc.lock` says.
         SourceError: If there is nothing to copy, or the store does not answer, or refuses.
     """
-    named = recorded()
+    named = recorded_md5s()
     chosen = [
         name
         for name, md5 in named.items()
-        if md5.endswith(LIST) and Path(name).is_dir() and any(f"{name}/".startswith(f"{f}/") for f in folders)
+        if md5.endswith(LIST_SUFFIX) and Path(name).is_dir() and any(f"{name}/".startswith(f"{f}/") for f in folders)
     ]
     if not chosen:
-        raise SourceError(f"nothing to copy: no output below {', '.join(folders)} is both in {RECORD} and here")
+        raise SourceError(f"nothing to copy: no output below {', '.join(folders)} is both in {DVC_LOCK} and here")
     return {name: _copy(Path(name), mirror.rstrip("/"), named[name]) for name in chosen}
 
 
 def _copy(folder: Path, mirror: str, md5: str) -> int:
     md5s, listed, url = _checked(folder, md5), _listed(folder, mirror, md5), f"{mirror}/{folder.as_posix()}"
     try:
-        with store_of(url) as (store, path):
+        with open_store(url) as (store, path):
             there = _there(store, path, listed or {})
             missing = [name for name in md5s if not _has(there.get(name), folder / name, md5s[name])]
             if missing or listed is None:
                 with suppress(FileNotFoundError):
-                    store.rm_file(f"{path}{LIST}")  # until all is there, it counts as absent
+                    store.rm_file(f"{path}{LIST_SUFFIX}")  # until all is there, it counts as absent
                 _send(store, path, folder, missing)
-                store.pipe_file(f"{path}{LIST}", list_of(md5s))
+                store.pipe_file(f"{path}{LIST_SUFFIX}", list_of(md5s))
     except FileNotFoundError as error:  # no such bucket
-        raise unanswered(url, error) from error
+        raise store_error(url, error) from error
     return len(missing)
 
 
@@ -78,7 +78,7 @@ def _checked(folder: Path, md5: str) -> dict[str, str]:
     hashed = progress(files, total=len(files), what=f"check {folder}", unit="file")
     md5s = {path.relative_to(folder).as_posix(): md5_of(path) for path in hashed}
     if md5_of_list(list_of(md5s)) != md5:
-        raise ManifestError(f"{folder}: differs from {RECORD}; run `dvc repro`, or `dvc checkout` to go back")
+        raise ManifestError(f"{folder}: differs from {DVC_LOCK}; run `dvc repro`, or `dvc checkout` to go back")
     return md5s
 
 

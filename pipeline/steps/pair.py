@@ -22,9 +22,9 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.runtime.ray_pool import RayCluster
-from pipeline.runtime.resources import keep_freed_memory, space_watched
+from pipeline.runtime.resources import catch_disk_full, keep_freed_memory
 from pipeline.runtime.resumable import publish, resumable_dir
-from pipeline.runtime.stores import Place, mirrored
+from pipeline.runtime.stores import Place, in_mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    stored, seen = Masks(masks), _CheckedFiles(mirrored(raw, mirror), mirrored(masks, mirror))
+    stored, seen = Masks(masks), _CheckedFiles(in_mirror(raw, mirror), in_mirror(masks, mirror))
     write = partial(_write_file, params=params, seen=seen, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
-    with resumable_dir("pair", *identity) as folder, space_watched(folder, needed):
+    with resumable_dir("pair", *identity) as folder, catch_disk_full(folder, needed):
         total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
         entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers, cluster=cluster)
         manifest = Manifest(

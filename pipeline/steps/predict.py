@@ -9,12 +9,12 @@ from pathlib import Path
 from pipeline.arrays import Image
 from pipeline.inference.formats import FoodRecord, PhotoRecord, food_record
 from pipeline.inference.inputs import PhotoSource, open_photo, short_names
-from pipeline.inference.pictures import heat_pictures, pictures_of, write_picture
+from pipeline.inference.pictures import explaining_pictures, heat_pictures, write_picture
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region, RegionFinder
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, MachineError, printable
-from pipeline.runtime.resources import is_full
+from pipeline.runtime.resources import is_disk_full
 
 REGIONS_PER_BATCH = 64
 """Regions of a photo that pass the model together, so that memory is bounded however many there are."""
@@ -62,7 +62,7 @@ def predict_photos(
         except (DatasetError, MachineError) as refusal:
             foods, error = (), str(refusal)
         except OSError as failure:
-            if is_full(failure):
+            if is_disk_full(failure):
                 raise
             place = failure.filename or photo
             foods, error = (), printable(f"{photo}: {place}: {failure.strerror}; mend that or leave the photo out")
@@ -98,12 +98,15 @@ def _judged(  # noqa: PLR0913, PLR0917 - as above
     run: Run, photo: Image, regions: Sequence[Region], stems: Sequence[str], wanted: OutputOptions, drawn: list[Path]
 ) -> Iterator[FoodRecord]:
     batch = run.views(photo, [region.mask for region in regions], names=[region.label for region in regions])
-    predictions = run.judge(batch)
+    predictions = run.predict_batch(batch)
     heat = heat_pictures(run, batch, predictions) if wanted.heat and wanted.pictures else ((),) * len(regions)
     for region, prediction, looked, stem in zip(regions, predictions, heat, stems, strict=True):
         pictures: dict[str, str] = {}
         if wanted.pictures is not None:
-            shown = [*pictures_of(photo, region, prediction), *((f"heat_{h.branch}", h.picture) for h in looked)]
+            shown = [
+                *explaining_pictures(photo, region, prediction),
+                *((f"heat_{h.branch}", h.picture) for h in looked),
+            ]
             for kind, image in shown:
                 drawn.append(wanted.pictures / f"{stem}-{kind}.png")
                 pictures[kind] = write_picture(image, drawn[-1])

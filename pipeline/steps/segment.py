@@ -20,12 +20,12 @@ from pipeline.params.base import load_settings
 from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import SegmentParams
-from pipeline.runtime.console import counter, progress
+from pipeline.runtime.console import progress, progress_bar
 from pipeline.runtime.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.runtime.ray_pool import RayCluster, actor_pool, cluster_of
-from pipeline.runtime.resources import space_watched
+from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import publish, resumable_dir
-from pipeline.runtime.stores import Place, mirrored
+from pipeline.runtime.stores import Place, in_mirror
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.prompted import (
     PromptedMask,
@@ -114,8 +114,8 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
     hashes = _hashes(weights)
     identity = (settings, sha256_of(samples), *hashes.values())
-    opener = _Opener(params, mirrored(raw, mirror), mirrored(weights, mirror), hashes, device)
-    with resumable_dir("segment", *identity) as folder, space_watched(folder, needed):
+    opener = _Opener(params, in_mirror(raw, mirror), in_mirror(weights, mirror), hashes, device)
+    with resumable_dir("segment", *identity) as folder, catch_disk_full(folder, needed):
         manifest = Manifest(
             kind=KIND,
             schema_version=SCHEMA_VERSION,
@@ -137,7 +137,7 @@ def _hashes(weights: Path) -> dict[str, str]:
 def _finish_all(opener: _Opener, samples: Path, folder: Path, cluster: RayCluster | None) -> tuple[FileEntry, ...]:
     planned, total = partial(_files, opener.params, samples), sum(1 for _ in by_photo(read_samples(samples)))
     finish = _finish_here if cluster is None else partial(_finish_far, cluster)
-    with counter(total, what=f"segment {opener.params.source}", unit="photo") as bar:
+    with progress_bar(total, what=f"segment {opener.params.source}", unit="photo") as bar:
         return tuple(_counted(planned(), finish(opener, planned(), folder, bar), bar))
 
 
@@ -289,9 +289,9 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
     """
     settings = settings_sha256(params)
     metadata = {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings}
-    write = partial(_write_file, params=params, raw=mirrored(raw, mirror), metadata=metadata)
+    write = partial(_write_file, params=params, raw=in_mirror(raw, mirror), metadata=metadata)
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
-    with resumable_dir("segment", settings, sha256_of(samples)) as folder, space_watched(folder, needed):
+    with resumable_dir("segment", settings, sha256_of(samples)) as folder, catch_disk_full(folder, needed):
         planned = partial(plan_files, photos_per_file=params.photos_per_file)
         entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers, cluster=cluster)
         total = sum(1 for _ in planned(read_samples(samples)))

@@ -29,10 +29,10 @@ from pipeline.models.device import Precision, choose_precision, free_pixel_bytes
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.runtime.console import counter, note
-from pipeline.runtime.errors import ModelError, TrainingError, WeightsError, counted, refuse_machine_fault
+from pipeline.runtime.console import note, progress_bar
+from pipeline.runtime.errors import ModelError, TrainingError, WeightsError, counted, raise_if_machine_error
 from pipeline.runtime.manifest import sha256_of, sha256_of_manifest
-from pipeline.runtime.resources import processes_here, readable, share_of_memory
+from pipeline.runtime.resources import default_memory_budget, format_bytes, local_world_size
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
 from pipeline.training.callbacks import HISTORY, LiveCurves, TrainingCallback
@@ -168,7 +168,7 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     try:
         tensors = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
-        refuse_machine_fault(path, error)
+        raise_if_machine_error(path, error)
         raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
     if backbone.stored_sha256 not in {None, sha256_of(path)}:
         raise WeightsError(f"{path}: not the weights that {backbone.name}'s card names; run `dvc repro {stage}`")
@@ -179,13 +179,13 @@ def _splits(
     plan: RunConfig, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
 ) -> tuple[Split, Split]:
     """Read the train and the test split."""
-    allowed = runtime.memory_bytes() // processes_here() or share_of_memory()
+    allowed = runtime.memory_bytes() // local_world_size() or default_memory_budget()
     budget = MemoryBudget(allowed, folder)
     source = source.paired(plan.train.pairing, class_map.names)
     train, test = load_splits(source, class_map, views=frozenset(plan.backbones), budget=budget)
     if budget.in_files:
-        beyond = f"{readable(budget.in_files)} of pixels lie in a file"
-        note(f"train {plan.run}: {beyond}, {readable(allowed)} of memory are for them")
+        beyond = f"{format_bytes(budget.in_files)} of pixels lie in a file"
+        note(f"train {plan.run}: {beyond}, {format_bytes(allowed)} of memory are for them")
     return train, test
 
 
@@ -219,7 +219,7 @@ def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
     done = progress.epoch * samples + progress.metrics.samples
     if done:
         note(f"train {plan.run}: goes on after epoch {progress.epoch} of {epochs}")
-    with counter(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
+    with progress_bar(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
         watch = TrainingCallback(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
         tested = fit(learner, course, progress, watch)
     watch.finished(progress)

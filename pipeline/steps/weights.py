@@ -28,7 +28,7 @@ from pipeline.params.model import BackboneParams
 from pipeline.runtime.console import byte_progress, note
 from pipeline.runtime.errors import ModelError, SourceError, WeightsError, without_secrets
 from pipeline.runtime.manifest import sha256_of
-from pipeline.runtime.resources import space_watched
+from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import resumable_dir
 
 # Where pre-trained weights come from: the hub, torchvision's files, a URL or a path; each held to its hash.
@@ -219,7 +219,7 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
         return
     with located(params, params.timm, name) as source:
         fitted = fitted_tensors(source.path, params.timm, params.options)
-        with space_watched(folder, sum(tensor.nbytes for tensor in fitted.tensors.values())):
+        with catch_disk_full(folder, sum(tensor.nbytes for tensor in fitted.tensors.values())):
             write_tensors(fitted.tensors, folder / WEIGHTS)
     by_torchvision = fitted.by_torchvision or source.provenance.source == "torchvision"
     normalisation = TORCHVISION_NORMALISATION if by_torchvision else {}

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
-from pipeline.runtime.errors import TrainingError, refuse_machine_fault
-from pipeline.runtime.resources import readable
+from pipeline.runtime.errors import TrainingError, raise_if_machine_error
+from pipeline.runtime.resources import format_bytes
 from pipeline.training.distributed import current_context
 
 # Learning curves: `history.csv`, one row an epoch.
@@ -162,7 +162,7 @@ class Checkpoint:
             partial.replace(self.path)
         except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
-            needed = readable(2 * _size(state["parts"]))
+            needed = format_bytes(2 * _size(state["parts"]))
             raise TrainingError(
                 f"{self.path}: not written ({_one_line(error)}); two checkpoints need about {needed} here, all that is "
                 "needed; free some space and run again: the last one is kept"
@@ -187,7 +187,7 @@ class Checkpoint:
             records = [EpochRecord(*record) for record in state["records"]]
             return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records)
         except READ_ERRORS as error:
-            refuse_machine_fault(self.path, error)
+            raise_if_machine_error(self.path, error)
             raise self._unusable(_one_line(error)) from error
 
     def _read(self) -> dict[str, Any]:

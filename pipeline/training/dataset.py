@@ -24,7 +24,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.models.device import make_generator
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import DatasetError
-from pipeline.runtime.resources import ensure_space, space_watched
+from pipeline.runtime.resources import catch_disk_full, ensure_space
 
 # Order and flips of an epoch, each from a generator of its own, so that any epoch can be redone alone.
 #
@@ -148,7 +148,7 @@ class MemoryBudget:
             self.left -= size
             return np.empty(shape, np.uint8)
         ensure_space(self.folder, size)
-        with space_watched(self.folder, size), TemporaryFile(dir=self.folder) as file:  # nameless: no kill leaves it
+        with catch_disk_full(self.folder, size), TemporaryFile(dir=self.folder) as file:  # nameless: no kill leaves it
             allocate(file, size)
             mapped = np.memmap(file, np.uint8, "r+", shape=shape)
         self.in_files += size

@@ -18,7 +18,7 @@ from torch import distributed
 from pipeline.models.device import pick_device
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.errors import ParamsError, TrainingError
-from pipeline.runtime.resumable import CLAIMED, DVC_STAGE, resumable_dir
+from pipeline.runtime.resumable import DVC_STAGE, LOCK_HOLDER, resumable_dir
 from pipeline.training.distributed import DistributedContext, current_context
 from pipeline.training.trainer import NonFiniteLossError
 
@@ -34,7 +34,7 @@ PR_SET_PDEATHSIG = 1
 @contextmanager
 def process_group(settings: RuntimeParams) -> Iterator[None]:
     """Be one of several processes while the block runs; all but the first only tell of their own trouble."""
-    if CLAIMED in os.environ and sys.platform == "linux":
+    if LOCK_HOLDER in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a launcher that is killed leaves nobody behind
     # Of dimensions of size 1, such as a class token has; their strides mean nothing.
     warnings.filterwarnings("ignore", "Grad strides do not match")
@@ -86,7 +86,7 @@ def launch(devices: int) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
-    os.environ[CLAIMED] = os.environ.get(DVC_STAGE, "")
+    os.environ[LOCK_HOLDER] = os.environ.get(DVC_STAGE, "")
     spec: Any = sys.modules["__main__"].__spec__
     config = LaunchConfig(
         min_nodes=1,

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
 from pipeline.reporting.grid import GridRun
-from pipeline.runtime.errors import VARIABLE
+from pipeline.runtime.errors import URLS_VARIABLE
 from tests.e2e.checkout import Checkout, checkout
 from tests.raw_folder import OFFICIAL, RawFolder, labels_of
 
@@ -132,7 +132,7 @@ def test_without_the_secret_the_host_refuses_and_netrc_gives_it(copy: Checkout, 
         command = ("dvc", "exp", "run", "-S", f"dataset=http://{host}/Food.zip", "download")
         refused = copy.refused(*command)
         assert "HTTP 401" in refused
-        assert VARIABLE in refused
+        assert URLS_VARIABLE in refused
         output = Checkout(copy.folder, copy.env | {"NETRC": str(netrc)}).call(*command)
     assert not any(form in output.encode() for form in forms())
     assert (copy.folder / "data/raw/category_id.txt").read_bytes() == OFFICIAL["category_id.txt"]
@@ -178,7 +178,7 @@ def test_a_graph_run_with_secrets_in_the_environment_writes_them_nowhere(
     with guarded(web) as host:
         ask_for_one_run(copy, host)
         urls = f"http://{LOGIN}{host}/Food.zip http://{host}/vit.safetensors?{SIGNATURE}"
-        secrets = {VARIABLE: urls, "AWS_SECRET_ACCESS_KEY": PLANTED, "TMPDIR": str(tmp_path / "work/tmp")}
+        secrets = {URLS_VARIABLE: urls, "AWS_SECRET_ACCESS_KEY": PLANTED, "TMPDIR": str(tmp_path / "work/tmp")}
         output = Checkout(copy.folder, copy.env | secrets).call("dvc", "exp", "run")
     assert not any(form in output.encode() for form in forms())
     settings = (copy.folder / "data/settings/download.json").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from pipeline.models.artifact import RunCard, read_run_card
 from pipeline.models.card import RUN_CARD
 from pipeline.params.study import Study, load_study
 from pipeline.runtime.errors import PipelineError
-from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verified, write_manifest
+from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, open_verified, read_manifest, write_manifest
 from pipeline.steps.configure import sections
 from tests.judged_run import run_card
 
@@ -125,7 +125,7 @@ def test_a_manifest_with_any_value_is_taken_whole_or_refused(place: list[Any], v
             manifest = read_manifest(below, kind="shards", schema_version=1)
             for entry in manifest.files:
                 assert (below / entry.name).parent == below
-                with verified(below, entry):
+                with open_verified(below, entry):
                     pass
         except PipelineError as error:
             one_line(error)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.inference.predictor import Prediction, softmax
+from pipeline.inference.prediction import Prediction, softmax
 
 LOGITS = arrays(np.float32, 6, elements=st.floats(-1e4, 1e4, width=32))
 TEMPERATURES = st.floats(0.01, 100)

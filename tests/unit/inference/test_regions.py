@@ -12,7 +12,7 @@ from pipeline.arrays import Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.imaging.decode import read_label_map, read_photo
 from pipeline.inference.inputs import STANDARD_INPUT
-from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRegions, pair_masks, regions_at
+from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRegions, pair_masks, prompted_regions
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.source import MaskPrediction
@@ -57,7 +57,7 @@ def test_grabcut_finds_the_food_inside_a_box(meal: Meal) -> None:
     """Each box its own food, whatever other boxes are asked about."""
     labels = read_label_map(meal.label_map)
     wide = [(x0 - 2, y0 - 2, x1 + 2, y1 + 2) for x0, y0, x1, y1 in (RED, GREEN)]
-    red, green = regions_at(GrabCut(), read_photo(meal.photo), [box(*edges) for edges in wide])
+    red, green = prompted_regions(GrabCut(), read_photo(meal.photo), [box(*edges) for edges in wide])
     for value, region in ((1, red), (2, green)):
         assert (region.mask & (labels == value)).sum() / (region.mask | (labels == value)).sum() > 0.95
         assert (region.found_by, region.status) == ("grabcut", "ok")
@@ -74,20 +74,22 @@ def test_a_source_sees_the_photo_once_for_all_prompts(meal: Meal) -> None:
 
 def test_where_nothing_is_found_the_prompt_itself_stands_in(meal: Meal) -> None:
     """And the region says so."""
-    point, area = regions_at(Column(), read_photo(meal.photo), [Prompt("point", (0.0, 4.0)), box(0, 1, 2, 3)])
+    point, area = prompted_regions(Column(), read_photo(meal.photo), [Prompt("point", (0.0, 4.0)), box(0, 1, 2, 3)])
     assert (point.status, point.mask.sum(), point.mask[4, 0]) == ("empty", 1, True)
     assert (area.status, area.mask.sum(), area.score) == ("empty", 9, 0.0)
 
 
 def test_a_region_says_what_a_person_should_know_of_it(meal: Meal) -> None:
     """A box that was cut, a box that stands in, a mask in which nothing can be seen."""
-    cut, one, good = regions_at(GrabCut(), read_photo(meal.photo), [box(2, 20, WIDTH, HEIGHT), RED_PIXEL, AROUND_RED])
+    cut, one, good = prompted_regions(
+        GrabCut(), read_photo(meal.photo), [box(2, 20, WIDTH, HEIGHT), RED_PIXEL, AROUND_RED]
+    )
     assert cut.label == f"box 2,20,{WIDTH - 1},{HEIGHT - 1}"
     assert cut.remark == f"cut at the border from box 2,20,{WIDTH},{HEIGHT}"
     assert one.status != "ok"
     assert "of 1 pixel only: a run sees next to nothing" in one.remark
     assert (good.status, good.remark) == ("ok", "")
-    (missed,) = regions_at(Column(), read_photo(meal.photo), [box(0, 0, 19, 19)])
+    (missed,) = prompted_regions(Column(), read_photo(meal.photo), [box(0, 0, 19, 19)])
     assert (missed.status, missed.remark) == ("empty", "column found nothing there, the box itself is taken")
 
 

@@ -34,7 +34,7 @@ def test_no_stage_starts_with_the_compiler(root: Path, stage: str) -> None:
 
 def test_a_training_step_needs_no_compiler(root: Path) -> None:
     """An optimiser marks its functions and goes on; nor do repeatable numerics bring it in."""
-    numerics = "from pipeline.models.device import fix_numerics\nfix_numerics(1, 0)"
+    numerics = "from pipeline.models.device import set_deterministic\nset_deterministic(1, 0)"
     told = "print(is_deferred(), torch.are_deterministic_algorithms_enabled(), 'sympy' in sys.modules)"
     assert result_of(root, f"{numerics}{STEP}{told}").split() == ["True", "True", "False"]
 

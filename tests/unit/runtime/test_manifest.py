@@ -9,10 +9,10 @@ from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import (
     FileEntry,
     Manifest,
+    open_verified,
     read_manifest,
     settings_sha256,
     sha256_of,
-    verified,
     write_manifest,
 )
 
@@ -49,7 +49,7 @@ def _with(folder: Path) -> Path:
 def test_an_untouched_file_is_handed_out(tmp_path: Path) -> None:
     """The path of a file whose bytes match."""
     entry = manifest_of(tmp_path).files[0]
-    with verified(tmp_path, entry) as path:
+    with open_verified(tmp_path, entry) as path:
         assert path == tmp_path / entry.name
 
 
@@ -57,7 +57,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     """One changed byte is refused by name."""
     entry = manifest_of(tmp_path).files[0]
     (tmp_path / entry.name).write_bytes(b"pixelt")
-    with pytest.raises(ManifestError, match=r"train-00000.parquet: bytes differ"), verified(tmp_path, entry):
+    with pytest.raises(ManifestError, match=r"train-00000.parquet: bytes differ"), open_verified(tmp_path, entry):
         pass
 
 
@@ -65,7 +65,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
     """A listed file that is gone is refused by name."""
     entry = manifest_of(tmp_path).files[0]
     (tmp_path / entry.name).unlink()
-    with pytest.raises(ManifestError, match="absent"), verified(tmp_path, entry):
+    with pytest.raises(ManifestError, match="absent"), open_verified(tmp_path, entry):
         pass
 
 

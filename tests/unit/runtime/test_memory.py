@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from pipeline.runtime import resources as memory
-from pipeline.runtime.resources import UNKNOWN, available_bytes
+from pipeline.runtime.resources import UNLIMITED, available_bytes
 
 
 class Machine(NamedTuple):
@@ -79,14 +79,14 @@ def test_processes_of_one_machine_share_what_is_free(monkeypatch: pytest.MonkeyP
     """Four processes that train one run take together what one would."""
     monkeypatch.setattr(memory, "available_bytes", lambda: 8000)
     monkeypatch.delenv(memory.LOCAL_WORLD_SIZE, raising=False)
-    assert memory.share_of_memory() == 4000
+    assert memory.default_memory_budget() == 4000
     monkeypatch.setenv(memory.LOCAL_WORLD_SIZE, "4")
-    assert memory.share_of_memory() == 1000
+    assert memory.default_memory_budget() == 1000
 
 
 def test_a_system_that_does_not_say_holds_nothing_back(tmp_path: Path) -> None:
     """Other systems have no such files."""
-    assert available_bytes(*(tmp_path / name for name in ("meminfo", "groups", "mounted"))) == UNKNOWN
+    assert available_bytes(*(tmp_path / name for name in ("meminfo", "groups", "mounted"))) == UNLIMITED
 
 
 def test_this_machine_says() -> None:

@@ -16,7 +16,7 @@ from pipeline.params.model import ClassSetParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import ManifestError, ParamsError, SourceError
-from pipeline.runtime.stores import Place, StoredFolder, list_of, local_or_mirror, md5_of, md5_of_list
+from pipeline.runtime.stores import Place, RemoteFolder, list_of, local_or_mirror, md5_of, md5_of_list
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.mirror import mirror_outputs
 from pipeline.steps.train import train
@@ -120,7 +120,7 @@ def test_a_run_trained_and_judged_on_a_mirror_is_that_of_the_shards_here(bucket:
     expected = trained(here, "here")
     shutil.rmtree("data")
     there = local_or_mirror(SHARDS, f"{bucket}/to-train")
-    assert there == StoredFolder(f"{bucket}/to-train/data/shards/annotation")
+    assert there == RemoteFolder(f"{bucket}/to-train/data/shards/annotation")
     assert trained(there, "there") == expected
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.errors import SpaceError
-from pipeline.runtime.resources import ensure_space, full_disk_named, readable, space_watched
+from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 from tests.torture.disk import own_disk, resize
 
 
@@ -28,19 +28,19 @@ def test_too_little_room_says_how_much_is_needed_and_where(tmp_path: Path) -> No
 
 def test_a_write_to_a_full_device_is_one_line(tmp_path: Path) -> None:
     """/dev/full refuses every byte, as a full file system does."""
-    with pytest.raises(SpaceError, match=r"full; 1\.20GB are needed"), space_watched(tmp_path, 1_200_000_000):
+    with pytest.raises(SpaceError, match=r"full; 1\.20GB are needed"), catch_disk_full(tmp_path, 1_200_000_000):
         Path("/dev/full").write_bytes(b"x")
 
 
 def test_other_troubles_pass_through(tmp_path: Path) -> None:
     """Only a full file system and an exhausted quota are about room."""
-    with pytest.raises(PermissionError), space_watched(tmp_path, 1):
+    with pytest.raises(PermissionError), catch_disk_full(tmp_path, 1):
         raise PermissionError(errno.EACCES, "no")
 
 
 def test_sizes_read_well() -> None:
     """Powers of 1000, three digits."""
-    assert [readable(n) for n in (0, 999, 1_234_567, 1_200_000_000)] == ["0.00B", "999B", "1.23MB", "1.20GB"]
+    assert [format_bytes(n) for n in (0, 999, 1_234_567, 1_200_000_000)] == ["0.00B", "999B", "1.23MB", "1.20GB"]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_copy_that_finds_no_room_blames_its_destination(full: Path, tmp_path: 
     (tmp_path / "source").write_bytes(bytes(100_000))
     for folder in (full, tmp_path):
         expected = pytest.raises(SpaceError, match=rf"^{full}\S*: the file system is full")
-        with expected, space_watched(folder, 100_000):
+        with expected, catch_disk_full(folder, 100_000):
             shutil.copyfile(tmp_path / "source", full / "copy")
 
 
@@ -68,7 +68,7 @@ def test_a_full_temporary_folder_is_blamed_and_not_the_output(
 ) -> None:
     """What a library writes on the way lies elsewhere than what it writes at last."""
     monkeypatch.setattr(tempfile, "tempdir", str(full))
-    for watched in (space_watched(tmp_path, 10), full_disk_named()):
+    for watched in (catch_disk_full(tmp_path, 10), catch_disk_full()):
         expected = pytest.raises(SpaceError, match=rf"^{full}: the file system is full")
         with expected, watched, tempfile.TemporaryFile() as file:
             file.write(bytes(100_000))
@@ -79,5 +79,5 @@ def test_a_full_checkout_is_blamed_for_what_a_stage_writes_there(full: Path, mon
     """A failed write names no file."""
     monkeypatch.chdir(full)
     expected = pytest.raises(SpaceError, match=rf"^{full}: the file system is full, .* are free and up to")
-    with expected, full_disk_named(), Path("out").open("wb") as file:
+    with expected, catch_disk_full(), Path("out").open("wb") as file:
         file.write(bytes(100_000))

@@ -16,7 +16,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.params.stages import PairParams, SegmentParams
 from pipeline.runtime.errors import DatasetError, ManifestError, SourceError, WeightsError, without_secrets
 from pipeline.runtime.manifest import MANIFEST
-from pipeline.runtime.stores import StoredFolder, mirrored, open_local, place_of
+from pipeline.runtime.stores import RemoteFolder, in_mirror, open_local, place_of
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks, write_prompted_masks
 from tests.judged_run import random_batch, select
@@ -89,7 +89,7 @@ def test_a_store_that_does_not_answer_is_one_line(url: str, monkeypatch: pytest.
 def test_a_lent_file_is_gone_afterwards_and_one_here_stays(tmp_path: Path) -> None:
     """No copy is left behind, whatever happens meanwhile."""
     change("memory://lent/a/b.txt", b"b")
-    with pytest.raises(KeyError), open_local(StoredFolder("memory://lent"), "a/b.txt") as path:
+    with pytest.raises(KeyError), open_local(RemoteFolder("memory://lent"), "a/b.txt") as path:
         assert path.read_bytes() == b"b"
         raise KeyError
     assert not path.exists()
@@ -102,14 +102,14 @@ def test_a_lent_file_is_gone_afterwards_and_one_here_stays(tmp_path: Path) -> No
 def test_messages_show_no_secrets() -> None:
     """Neither user and password nor a signed query."""
     assert without_secrets("https://me:p@ss@host:8080/a.zip?sig=1#x") == "https://host:8080/a.zip"
-    assert str(StoredFolder("s3://key:secret@bucket/a/")) == "s3://bucket/a"
+    assert str(RemoteFolder("s3://key:secret@bucket/a/")) == "s3://bucket/a"
 
 
 def test_a_path_stays_a_path_and_a_mirror_holds_the_checkouts_folders() -> None:
     """Only what has a scheme lies elsewhere."""
     assert place_of("data/shards") == place_of(Path("data/shards")) == Path("data/shards")
-    assert mirrored(Path("data/raw"), None) == Path("data/raw")
-    assert mirrored(Path("data/raw"), "s3://b/study/") == StoredFolder("s3://b/study/data/raw")
+    assert in_mirror(Path("data/raw"), None) == Path("data/raw")
+    assert in_mirror(Path("data/raw"), "s3://b/study/") == RemoteFolder("s3://b/study/data/raw")
 
 
 @pytest.fixture

@@ -22,15 +22,15 @@ from tests.served_page import png
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> PageController:
-    """Return a desk with one run."""
-    run = write_small_run(tmp_path_factory.mktemp("desk") / "run", ("roi",))
+def controller(tmp_path_factory: pytest.TempPathFactory) -> PageController:
+    """Return a controller with one run."""
+    run = write_small_run(tmp_path_factory.mktemp("controller") / "run", ("roi",))
     return PageController((open_run(run, device="cpu"),), GrabCut(), (SamplePhoto("noise", noise(20, 30, 0), None),))
 
 
-def test_the_browser_is_told_to_ask_nobody_else(desk: PageController) -> None:
+def test_the_browser_is_told_to_ask_nobody_else(controller: PageController) -> None:
     """Every answer forbids other hosts, and scripts and styles within the document."""
-    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+    with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         for path in ("/", "/page.js", "/page.css", "/samples/0/image.webp", "/docs"):
             policy = client.get(path).headers["content-security-policy"]
             assert "default-src 'self'" in policy
@@ -38,34 +38,36 @@ def test_the_browser_is_told_to_ask_nobody_else(desk: PageController) -> None:
         assert "<script>" not in client.get("/").text
 
 
-def test_names_of_files_and_categories_are_text(desk: PageController) -> None:
+def test_names_of_files_and_categories_are_text(controller: PageController) -> None:
     """A caption that looks like markup does nothing."""
     sample = SamplePhoto("<script>alert(1)</script>", noise(20, 30, 0), None)
-    with TestClient(make_app(replace(desk, samples=(sample,)), "127.0.0.1"), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        make_app(replace(controller, samples=(sample,)), "127.0.0.1"), base_url="http://127.0.0.1"
+    ) as client:
         assert "&lt;script&gt;alert(1)" in client.get("/").text
 
 
-def test_a_page_for_this_computer_answers_to_its_names_only(desk: PageController) -> None:
+def test_a_page_for_this_computer_answers_to_its_names_only(controller: PageController) -> None:
     """Another name that points here, as DNS rebinding makes one, is refused."""
-    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+    with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
         for name in ("localhost:7860", "LOCALHOST", "[::1]:80", "127.0.0.2"):
             assert client.get("/", headers={"host": name}).status_code == 200
 
 
-def test_a_link_to_the_page_opens_it_and_nothing_else(desk: PageController) -> None:
+def test_a_link_to_the_page_opens_it_and_nothing_else(controller: PageController) -> None:
     """A person may follow a link from elsewhere; what the page is made of is for itself."""
     followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+    with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         assert client.get("/", headers=followed).status_code == 200
         assert client.get("/page.js", headers=followed).status_code == 403
         assert client.post("/samples", json={"number": 0}, headers=followed).status_code == 403
 
 
-def test_too_much_work_is_refused_at_once(desk: PageController, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_work_is_refused_at_once(controller: PageController, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where too many wait, or too much is on its way."""
     body = {"content": png(9, 9), "headers": {"content-type": "application/octet-stream"}}
-    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+    with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         monkeypatch.setattr(app, "MOST_WAITING", 0)
         busy = client.post("/photos", **body)
         assert (busy.status_code, busy.text) == (503, "Too many visitors at once; try again in a moment")
@@ -77,7 +79,7 @@ def test_too_much_work_is_refused_at_once(desk: PageController, monkeypatch: pyt
 
 
 def test_a_mistake_of_the_page_is_one_line_for_the_visitor(
-    desk: PageController, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    controller: PageController, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its author finds the rest in the terminal; want of memory is not a mistake."""
     failures = iter((ZeroDivisionError("a secret"), MemoryError()))
@@ -86,7 +88,7 @@ def test_a_mistake_of_the_page_is_one_line_for_the_visitor(
         raise next(failures)
 
     monkeypatch.setattr(PageController, "take_sample", fail)
-    with TestClient(make_app(desk, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+    with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
         failed = client.post("/samples", json={"number": 0})
         assert failed.status_code == 500
         assert "secret" not in failed.text
@@ -104,15 +106,15 @@ def test_loopback_is_told_from_the_rest(host: str, near: bool) -> None:
     assert is_loopback(host) is near
 
 
-def test_a_port_that_is_taken_is_named(desk: PageController) -> None:
+def test_a_port_that_is_taken_is_named(controller: PageController) -> None:
     """Before the page is built."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert address(taken) == f"http://127.0.0.1:{port}"
         with pytest.raises(ParamsError, match=f"--port {port}: .*choose another port"):
-            serve(desk, host="127.0.0.1", port=port)
+            serve(controller, host="127.0.0.1", port=port)
     with pytest.raises(ParamsError, match=r"--host nowhere\.invalid"):
-        serve(desk, host="nowhere.invalid", port=0)
+        serve(controller, host="nowhere.invalid", port=0)
 
 
 def test_drawn_samples_show_each_sauce_with_a_box_around_it() -> None:

@@ -97,7 +97,7 @@ def test_an_error_of_the_work_arrives_as_it_was_raised(nodes: TwoNodes) -> None:
 
 def test_an_item_that_kills_every_worker_is_one_line(nodes: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not go round for ever."""
-    monkeypatch.setattr("pipeline.runtime.ray_pool.LOSSES", 1)
+    monkeypatch.setattr("pipeline.runtime.ray_pool.MAX_LOSSES", 1)
     with pytest.raises(WorkerError, match=r"lost its worker .* too often .*; look at `ray status`.*run the same"):
         list(RayCluster(nodes.address, 1).map_ordered(die, [1]))
 
@@ -163,25 +163,25 @@ def test_masks_and_shards_are_those_of_one_process_whatever_machine_dies(nodes: 
 
 
 @pytest.fixture(scope="class")
-def crew(nodes: TwoNodes) -> Iterator[ActorPool]:
+def pool(nodes: TwoNodes) -> Iterator[ActorPool]:
     """One actor a node, two in all."""
     nodes.complete()
     with actor_pool(RayCluster(nodes.address, 1), device="cpu", threads=1) as found:
         yield found
 
 
-class TestCrew:
-    """One crew for what leaves it whole; an actor takes seconds to start."""
+class TestPool:
+    """One pool for what leaves it whole; an actor takes seconds to start."""
 
-    def test_an_actor_keeps_what_it_has_from_item_to_item(self, crew: ActorPool) -> None:
+    def test_an_actor_keeps_what_it_has_from_item_to_item(self, pool: ActorPool) -> None:
         """Results in order of the items; each process counts on by one."""
-        done = list(crew.map_ordered(Counter(), range(12)))
+        done = list(pool.map_ordered(Counter(), range(12)))
         assert [item for _, _, item in done] == list(range(12))
         for process in {process for process, _, _ in done}:
             calls = [calls for other, calls, _ in done if other == process]
             assert sorted(calls) == list(range(1, len(calls) + 1))
 
-    def test_items_are_drawn_lazily(self, crew: ActorPool) -> None:
+    def test_items_are_drawn_lazily(self, pool: ActorPool) -> None:
         """No more than four an actor ahead of what was taken, and none where there are none."""
         drawn: list[int] = []
 
@@ -190,34 +190,34 @@ class TestCrew:
                 drawn.append(number)
                 yield number
 
-        results = crew.map_ordered(neg, items())
+        results = pool.map_ordered(neg, items())
         for number in range(20):
             assert next(results) == -number
             assert len(drawn) <= number + 8
         assert list(results) == [-number for number in range(20, 40)]
-        assert list(crew.map_ordered(neg, [])) == []
+        assert list(pool.map_ordered(neg, [])) == []
 
-    def test_an_actor_that_is_killed_is_replaced(self, crew: ActorPool, tmp_path: Path) -> None:
+    def test_an_actor_that_is_killed_is_replaced(self, pool: ActorPool, tmp_path: Path) -> None:
         """Whether one or all of them; nothing is lost or out of order."""
-        assert list(crew.map_ordered(partial(die_at_first, tmp_path), range(2))) == [0, -1]
+        assert list(pool.map_ordered(partial(die_at_first, tmp_path), range(2))) == [0, -1]
 
-    def test_an_error_of_the_work_arrives_as_it_was_raised(self, crew: ActorPool) -> None:
+    def test_an_error_of_the_work_arrives_as_it_was_raised(self, pool: ActorPool) -> None:
         """Its own type and line, without Ray's traceback, and it is not tried again."""
         with pytest.raises(DatasetError, match=r"^photo 3: damaged; replace it$"):
-            list(crew.map_ordered(refuse, [3]))
+            list(pool.map_ordered(refuse, [3]))
 
-    def test_an_item_that_kills_every_actor_is_one_line(self, crew: ActorPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_item_that_kills_every_actor_is_one_line(self, pool: ActorPool, monkeypatch: pytest.MonkeyPatch) -> None:
         """It does not go round for ever."""
-        monkeypatch.setattr("pipeline.runtime.ray_pool.LOSSES", 1)
+        monkeypatch.setattr("pipeline.runtime.ray_pool.MAX_LOSSES", 1)
         with pytest.raises(WorkerError, match=r"lost its worker .* too often .*; look at `ray status`.*run the same"):
-            list(crew.map_ordered(die, [1]))
+            list(pool.map_ordered(die, [1]))
 
 
 def test_a_machine_that_joins_on_the_way_gets_an_actor(
     nodes: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two items that wait for each other are done once there are two actors."""
-    monkeypatch.setattr("pipeline.runtime.ray_pool.PATIENCE", 0.2)
+    monkeypatch.setattr("pipeline.runtime.ray_pool.TIMEOUT", 0.2)
     if nodes.doomed:
         nodes.kill()
     fifo = make_fifos(tmp_path)
@@ -226,8 +226,8 @@ def test_a_machine_that_joins_on_the_way_gets_an_actor(
         nodes.complete()  # by now the head's actor is there, and it is not asked again before both are at work
         yield from (0, 1)
 
-    with actor_pool(RayCluster(nodes.address, 1), device="cpu", threads=1) as crew:
-        assert list(crew.map_ordered(partial(meet, fifo), items())) == [0, 1]
+    with actor_pool(RayCluster(nodes.address, 1), device="cpu", threads=1) as pool:
+        assert list(pool.map_ordered(partial(meet, fifo), items())) == [0, 1]
 
 
 def test_a_gpu_has_one_actor_that_sees_no_other(nodes: TwoNodes) -> None:
@@ -244,7 +244,7 @@ def test_a_gpu_has_one_actor_that_sees_no_other(nodes: TwoNodes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "threads", "machines", "seat", "actors"),
+    ("device", "threads", "machines", "resources", "actors"),
     [
         ("cpu", 2, [CORES, CORES], Resources(cpus=2, gpus=0), 8),
         ("cpu", 3, [CORES, {"CPU": 2.0}], Resources(cpus=3, gpus=0), 2),
@@ -255,12 +255,12 @@ def test_a_gpu_has_one_actor_that_sees_no_other(nodes: TwoNodes) -> None:
         ("auto", 2, [], Resources(cpus=1, gpus=0), 0),
     ],
 )
-def test_seats_are_as_many_as_gpus_or_threads_allow(
-    device: str, threads: int, machines: list[dict[str, float]], seat: Resources, actors: int
+def test_actors_are_as_many_as_gpus_or_threads_allow(
+    device: str, threads: int, machines: list[dict[str, float]], resources: Resources, actors: int
 ) -> None:
     """A GPU and a core each, or a core a thread."""
-    assert resources_for(device, threads, machines) == seat
-    assert seat.count(machines) == actors
+    assert resources_for(device, threads, machines) == resources
+    assert resources.count(machines) == actors
 
 
 def test_a_device_that_no_cluster_knows_is_refused() -> None:
@@ -322,8 +322,8 @@ def test_masks_of_sam_are_those_of_one_process_though_a_machine_dies_with_a_file
     places = made_here(params, tmp_path)
     fifo, real = make_fifos(tmp_path), ActorPool.map_ordered
 
-    def stuck(crew: ActorPool, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        return real(crew, partial(stuck_on_second, fifo, function), items)
+    def stuck(pool: ActorPool, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return real(pool, partial(stuck_on_second, fifo, function), items)
 
     monkeypatch.setattr(ActorPool, "map_ordered", stuck)
     cluster = RayCluster(nodes.address, 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.runtime.errors import VARIABLE, SourceError, holds_secret, with_secrets, without_secrets
+from pipeline.runtime.errors import URLS_VARIABLE, SourceError, holds_secret, with_secrets, without_secrets
 
 HELD = [
     "https://me:SECRET@host/a.zip",
@@ -78,7 +78,7 @@ def test_a_relative_url_loses_its_signature_too() -> None:
 def test_the_environment_adds_secrets_to_the_url_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """By scheme, host, port, path and what the setting has of the query."""
     signed, login = "https://host/a.zip?id=3&sig=S", "https://me:S@host/b.pth"
-    monkeypatch.setenv(VARIABLE, f"{signed}\n{login}")
+    monkeypatch.setenv(URLS_VARIABLE, f"{signed}\n{login}")
     assert with_secrets("https://host/a.zip") == with_secrets("https://host/a.zip?id=3") == signed
     assert with_secrets("https://host/b.pth") == login
 
@@ -95,7 +95,7 @@ def test_the_environment_adds_secrets_to_the_url_it_names(monkeypatch: pytest.Mo
 )
 def test_no_other_url_gets_them(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another host must not learn them."""
-    monkeypatch.setenv(VARIABLE, "https://host/a.zip?id=3&sig=S")
+    monkeypatch.setenv(URLS_VARIABLE, "https://host/a.zip?id=3&sig=S")
     assert with_secrets(url) == url
 
 

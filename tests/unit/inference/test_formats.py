@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 
-from pipeline.inference.formats import FoodRecord, Format, PhotoAnswer, PhotoRecord, written
+from pipeline.inference.formats import FoodRecord, Format, PhotoAnswer, PhotoRecord, format_records
 
 FOOD = FoodRecord(
     region="box 1,2,3,4",
@@ -25,7 +25,7 @@ RECORDS = (
 
 def listing(kind: Format, records: tuple[PhotoRecord, ...] = RECORDS) -> str:
     """Return a whole listing."""
-    return "\n".join(written(iter(records), kind, top=3))
+    return "\n".join(format_records(iter(records), kind, top=3))
 
 
 def test_json_is_one_list_that_reads_back() -> None:
@@ -66,7 +66,7 @@ def test_lines_come_photo_by_photo() -> None:
             seen.append(record.photo)
             yield record
 
-    lines = written(records(), "csv", top=1)
+    lines = format_records(records(), "csv", top=1)
     next(lines)
     next(lines)
     assert seen == ["x.jpg"]

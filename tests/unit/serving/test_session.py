@@ -13,7 +13,7 @@ from pipeline.imaging.decode import read_label_map, read_photo
 from pipeline.inference.predictor import Run, open_run
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.serving import captions as words
+from pipeline.serving import captions
 from pipeline.serving import session as module
 from pipeline.serving.page import static_files
 from pipeline.serving.session import (
@@ -22,10 +22,10 @@ from pipeline.serving.session import (
     corner_or_box,
     draw,
     explain,
-    judge,
     load_upload,
     mark,
     paint,
+    predict,
     start,
 )
 from tests.judged_run import write_small_run
@@ -54,7 +54,7 @@ def test_every_pixel_shown_lies_on_the_photo(height: int, width: int) -> None:
     """Corners go to corners, however much smaller the page shows the photo."""
     begun = start(np.zeros((height, width, 3), np.uint8))
     rows, columns = begun.shown.shape[:2]
-    assert max(rows, columns) <= module.SHOWN
+    assert max(rows, columns) <= module.SHOWN_SIDE
     assert begun.at(0.0, 0.0) == (0, 0)
     x, y = begun.at(columns - 1e-9, rows - 1e-9)
     assert width - 1 - begun.scale <= x <= width - 1
@@ -76,7 +76,7 @@ def test_a_box_finds_its_food(meal: Meal) -> None:
     marked = mark(start(read_photo(meal.photo)), box_between((28, 6), (52, 26)), GrabCut())
     assert marked.region is not None
     np.testing.assert_array_equal(marked.region.mask, read_label_map(meal.label_map) == 1)
-    assert words.found(marked).startswith("Mask by GrabCut")
+    assert captions.region_found(marked).startswith("Mask by GrabCut")
 
 
 def test_a_line_is_no_box(meal: Meal) -> None:
@@ -127,7 +127,7 @@ def test_a_food_that_the_models_cannot_see_is_not_answered(
     dot = np.zeros((900, 1000), bool)
     dot[100, 100] = True
     with pytest.raises(EmptyMaskError, match="too small"):
-        judge(paint(begun, painting(dot)), runs)
+        predict(paint(begun, painting(dot)), runs)
 
 
 def test_a_painted_dot_is_judged_with_a_word(meal: Meal) -> None:
@@ -135,25 +135,28 @@ def test_a_painted_dot_is_judged_with_a_word(meal: Meal) -> None:
     dot = np.zeros((40, 60), np.bool_)
     dot[3, 4] = True
     marked = paint(start(read_photo(meal.photo)), painting(dot))
-    assert words.found(marked) == "Mask painted by you, 0.0% of the photo, of 1 pixel only: a run sees next to nothing."
+    assert (
+        captions.region_found(marked)
+        == "Mask painted by you, 0.0% of the photo, of 1 pixel only: a run sees next to nothing."
+    )
 
 
 def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
     """Each as it would anywhere else; before a food is marked there is nothing to judge."""
     begun = start(read_photo(meal.photo))
     with pytest.raises(DatasetError, match="Mark a food first"):
-        judge(begun, runs)
+        predict(begun, runs)
     mask = read_label_map(meal.label_map) == 1
-    judged = judge(paint(begun, painting(mask)), runs)
-    for verdict, run in zip(judged.verdicts, runs, strict=True):
+    judged = predict(paint(begun, painting(mask)), runs)
+    for answer, run in zip(judged.answers, runs, strict=True):
         (expected,) = run.predict(begun.photo, [mask])
-        np.testing.assert_array_equal(verdict.prediction.logits, expected.logits)
-    alone, both = (verdict.prediction.top(1)[0].category for verdict in judged.verdicts)
-    said = words.difference(judged)
+        np.testing.assert_array_equal(answer.prediction.logits, expected.logits)
+    alone, both = (answer.prediction.top(1)[0].category for answer in judged.answers)
+    said = captions.difference(judged)
     assert said.startswith("Both agree" if alone == both else "The second view changes the answer")
     assert f"{alone} (" in said
     assert f"{both} (" in said
-    assert words.difference(judge(judged, runs[:1])) == ""
+    assert captions.difference(predict(judged, runs[:1])) == ""
 
 
 def test_names_of_foods_are_text_on_the_page(meal: Meal, runs: tuple[Run, Run]) -> None:
@@ -161,7 +164,7 @@ def test_names_of_foods_are_text_on_the_page(meal: Meal, runs: tuple[Run, Run]) 
     evil = tuple(f"<img src=x onerror=evil()> *{number}* $^$ [a](b)" for number in range(len(runs[0].card.class_names)))
     renamed = [replace(run, card=run.card.model_copy(update={"class_names": evil})) for run in runs]
     mask = painting(read_label_map(meal.label_map) == 1)
-    said = words.difference(judge(paint(start(read_photo(meal.photo)), mask), renamed))
+    said = captions.difference(predict(paint(start(read_photo(meal.photo)), mask), renamed))
     assert any(name in said for name in evil)
     script = static_files()["page.js"].decode()
     for markup in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval", "srcdoc"):
@@ -188,12 +191,12 @@ def test_heat_has_a_picture_for_every_branch(meal: Meal, runs: tuple[Run, Run]) 
     with pytest.raises(DatasetError, match="Mark a food first"):
         explain(begun)
     box = box_between((28, 6), (52, 26))
-    explained = explain(judge(mark(begun, box, GrabCut()), runs))
+    explained = explain(predict(mark(begun, box, GrabCut()), runs))
     assert [found.picture.shape for _, found in explained.heat] == [(320, 320, 3)] * 3
-    assert words.warmth(explained.heat).count("ROI") == 3
+    assert captions.heat_shares(explained.heat).count("ROI") == 3
 
     def is_forgotten(after: MarkedPhoto) -> bool:
-        return after.heat == after.verdicts == ()
+        return after.heat == after.answers == ()
 
     assert is_forgotten(mark(explained, box, GrabCut()))
     assert is_forgotten(paint(explained, painting(read_label_map(meal.label_map) == 1)))

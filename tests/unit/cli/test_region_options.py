@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.predict import WHERE, Wish, parse_prompt
+from pipeline.cli.predict import WHERE_ADVICE, RegionOptions, parse_prompt
 from pipeline.datasets.prompts import Prompt
 from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRegions
 from pipeline.runtime.errors import ParamsError
@@ -23,24 +23,24 @@ def never() -> MaskSource:
 def test_each_wish_has_its_finder(tmp_path: Path) -> None:
     """A mask file loads no mask source."""
     column = Column()
-    assert Wish(prompts=(BOX, POINT)).finder(lambda: column) == PromptedRegions(column, (BOX, POINT))
-    assert Wish(every=True).finder(lambda: column) == ProposedRegions(column)
-    assert Wish(mask=tmp_path, value=3).finder(never) == DrawnRegions(tmp_path, 3, every=False)
-    assert Wish(mask=tmp_path, every=True).finder(never) == DrawnRegions(tmp_path, None, every=True)
+    assert RegionOptions(prompts=(BOX, POINT)).finder(lambda: column) == PromptedRegions(column, (BOX, POINT))
+    assert RegionOptions(every=True).finder(lambda: column) == ProposedRegions(column)
+    assert RegionOptions(mask=tmp_path, value=3).finder(never) == DrawnRegions(tmp_path, 3, every=False)
+    assert RegionOptions(mask=tmp_path, every=True).finder(never) == DrawnRegions(tmp_path, None, every=True)
 
 
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        (Wish(), WHERE),
-        (Wish(prompts=(BOX,), every=True), "exclude --mask and --all"),
-        (Wish(prompts=(BOX,), mask=Path()), "exclude --mask and --all"),
-        (Wish(prompts=(BOX,), value=1), "--value chooses one food of --mask"),
-        (Wish(mask=Path(), value=1, every=True), "--value chooses one food of --mask"),
-        (Wish(mask=Path("nowhere.png")), "nowhere.png: no such mask file or folder"),
+        (RegionOptions(), WHERE_ADVICE),
+        (RegionOptions(prompts=(BOX,), every=True), "exclude --mask and --all"),
+        (RegionOptions(prompts=(BOX,), mask=Path()), "exclude --mask and --all"),
+        (RegionOptions(prompts=(BOX,), value=1), "--value chooses one food of --mask"),
+        (RegionOptions(mask=Path(), value=1, every=True), "--value chooses one food of --mask"),
+        (RegionOptions(mask=Path("nowhere.png")), "nowhere.png: no such mask file or folder"),
     ],
 )
-def test_contradictions_are_refused_before_anything_is_loaded(wish: Wish, words: str) -> None:
+def test_contradictions_are_refused_before_anything_is_loaded(wish: RegionOptions, words: str) -> None:
     """One line each."""
     with pytest.raises(ParamsError) as error:
         wish.finder(never)
@@ -50,9 +50,9 @@ def test_contradictions_are_refused_before_anything_is_loaded(wish: Wish, words:
 def test_what_grabcut_cannot_do_is_refused_at_once() -> None:
     """Not photo by photo."""
     with pytest.raises(ParamsError, match="--all: grabcut finds no food by itself"):
-        Wish(every=True).finder(GrabCut)
+        RegionOptions(every=True).finder(GrabCut)
     with pytest.raises(ParamsError, match="--point: grabcut takes boxes only"):
-        Wish(prompts=(BOX, POINT)).finder(GrabCut)
+        RegionOptions(prompts=(BOX, POINT)).finder(GrabCut)
 
 
 def test_prompts_are_read_as_typed() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.imaging.decode import HEIF, read_photo
 from pipeline.inference import inputs as photos
-from pipeline.inference.inputs import STANDARD_INPUT, PhotoUrl, open_photo, photos_among, photos_in, short_names
+from pipeline.inference.inputs import STANDARD_INPUT, PhotoUrl, list_photos, open_photo, photos_in_folder, short_names
 from pipeline.runtime.errors import ParamsError, PhotoError
 from tests.loopback import Reply, serving
 from tests.meal import write_meal
@@ -23,7 +23,7 @@ def test_files_come_as_named_and_folders_sorted(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpg", "note.txt", "a.mask.png", "sub/c.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = photos_among(["x", str(tmp_path), "-"])
+    found = list_photos(["x", str(tmp_path), "-"])
     assert [Path(str(photo)).name for photo in found] == ["x", "a.jpg", "b.PNG", "c.webp", "-"]
 
 
@@ -32,16 +32,16 @@ def test_what_finder_and_windows_leave_in_a_folder_is_no_photo(tmp_path: Path) -
     for name in ("a.jpg", "._a.jpg", ".DS_Store", "Thumbs.db", "__MACOSX/a.jpg", "__MACOSX/._a.jpg", ".cache/b.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert photos_among([str(tmp_path)]) == (tmp_path / "a.jpg",)
+    assert list_photos([str(tmp_path)]) == (tmp_path / "a.jpg",)
 
 
 def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Formats that nobody reads here must not vanish without a word."""
     (tmp_path / "IMG_1.HEIX").touch()
     with pytest.raises(ParamsError, match="no photo in this folder"):
-        photos_among([str(tmp_path)])
+        list_photos([str(tmp_path)])
     (tmp_path / "a.jpg").touch()
-    photos_among([str(tmp_path)])
+    list_photos([str(tmp_path)])
     assert capsys.readouterr().err.count("ignored 1 file that are no photos: 'IMG_1.HEIX'") == 2
 
 
@@ -51,8 +51,8 @@ def test_masks_and_outputs_inside_a_folder_of_photos_are_no_photos(tmp_path: Pat
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     without = [tmp_path / name for name in ("masks", "out", "mask.png")]
-    assert photos_among([str(tmp_path)], without=without) == (tmp_path / "a.jpg", tmp_path / "masks2/b.png")
-    assert photos_among([str(tmp_path / "masks")], without=[tmp_path / "masks"]) == (tmp_path / "masks/a.png",)
+    assert list_photos([str(tmp_path)], without=without) == (tmp_path / "a.jpg", tmp_path / "masks2/b.png")
+    assert list_photos([str(tmp_path / "masks")], without=[tmp_path / "masks"]) == (tmp_path / "masks/a.png",)
 
 
 def test_a_url_is_fetched(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_url_is_fetched(tmp_path: Path) -> None:
     photo = write_meal(tmp_path).photo
     with serving() as host:
         host.content, host.script = photo.read_bytes(), [Reply(content_type="image/png")]
-        (source,) = photos_among([f"{host.url}?token=secret"])
+        (source,) = list_photos([f"{host.url}?token=secret"])
         np.testing.assert_array_equal(open_photo(source, io.BytesIO()), read_photo(photo))
         assert str(source) == host.url
         assert list(short_names([source])) == ["Food Seg"]
@@ -79,7 +79,7 @@ def test_a_url_that_gives_no_photo_is_refused_by_its_name(monkeypatch: pytest.Mo
         with pytest.raises(PhotoError, match="HTTP 404"):
             open_photo(PhotoUrl(host.url), io.BytesIO())
     with pytest.raises(ParamsError, match="^s3://bucket/a.jpg: photos are fetched over http and https only"):
-        photos_among(["s3://key:secret@bucket/a.jpg"])
+        list_photos(["s3://key:secret@bucket/a.jpg"])
 
 
 def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
@@ -90,7 +90,7 @@ def test_what_a_folder_holds_beside_photos_is_left_out_and_named(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "IMG_1.HEIC").touch()
-    found = [path.name for path in photos_in(tmp_path)]
+    found = [path.name for path in photos_in_folder(tmp_path)]
     said = capsys.readouterr().err
     assert "ignored 3 files of macOS or Windows" in said
     assert "ignored 1 file that are no photos: 'notes.txt'" in said
@@ -105,13 +105,13 @@ def test_an_empty_name_is_no_folder() -> None:
     """As `"$photo"` gives where the variable is not set: not every picture below the folder one is in."""
     for named in ([""], ["meal.jpg", ""]):
         with pytest.raises(ParamsError, match=r"^an empty name of a photo; name a photo, a folder"):
-            photos_among(named)
+            list_photos(named)
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     """By name."""
     with pytest.raises(ParamsError, match="no photo in this folder"):
-        photos_among([str(tmp_path)])
+        list_photos([str(tmp_path)])
 
 
 def test_the_standard_input_is_a_photo_like_any_other(tmp_path: Path) -> None:
