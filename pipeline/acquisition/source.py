@@ -14,7 +14,7 @@ from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.params.base import Section
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import SourceError, counted, without_secrets
-from pipeline.runtime.resources import ensure_space, space_watched
+from pipeline.runtime.resources import ensure_space, catch_disk_full
 
 DEMO = "demo"
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})
@@ -258,7 +258,7 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
     folder.mkdir(parents=True, exist_ok=True)
     total, done, hashes = sum(sizes.values()), 0, []
     ensure_space(folder, total)
-    with space_watched(folder, total):
+    with catch_disk_full(folder, total):
         for name, size in sizes.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, folder / name)
