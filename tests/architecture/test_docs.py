@@ -51,7 +51,8 @@ def test_files_of_the_project_exist(page: str) -> None:
 @each_page
 def test_modules_and_names_exist(page: str) -> None:
     """`python -m stages.train` and `pipeline.steps.weights.fetch_weights` alike."""
-    for name in re.findall(r"(?<![\w/.'-])((?:pipeline|stages|tests|tools)(?:\.[a-z]\w*)+)(?![\w/])", code_of(page)):
+    names = r"(?<![\w/.'-])((?:pipeline|stages|tests|tools)(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?)(?![\w/])"
+    for name in re.findall(names, code_of(page)):
         module, _, attribute = name.rpartition(".")
         if not file_of(name):
             assert file_of(module), name
