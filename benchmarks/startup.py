@@ -20,13 +20,13 @@ TO_FIRST_STEP = """
 import os, sys, time
 sys.argv[1:] = {arguments}
 from stages.train import main
-from pipeline.training.trainer import Learner
+from pipeline.training.trainer import Trainer
 
 def begin(*_, **__):
     print(time.process_time() - imported, time.perf_counter() - imported_at, flush=True)
     os._exit(0)
 
-Learner.step = begin
+Trainer.step = begin
 imported, imported_at = time.process_time(), time.perf_counter()
 main()
 """

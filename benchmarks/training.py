@@ -62,10 +62,10 @@ def _on_cpu(site: Site) -> Row:
         learner = build_learner(LIGHTEST, site, cpu, classes=len(shards.categories))
         batches = source.stream(random_batches(len(source), PAPER_BATCH), cpu)
         held = next(batches)
-        learner.step([held], weight=PAPER_BATCH, rate=1e-5, number=0)
+        learner.step([held], normalizer=PAPER_BATCH, rate=1e-5, global_step=0)
         steps, inputs = [], []
         for _ in range(site.rounds):
-            steps.append(cost_of(lambda: learner.step([held], weight=PAPER_BATCH, rate=1e-5, number=0)).cpu)
+            steps.append(cost_of(lambda: learner.step([held], normalizer=PAPER_BATCH, rate=1e-5, global_step=0)).cpu)
             inputs.append(cost_of(lambda: [next(batches) for _ in range(INPUT_ROUNDS)]).cpu / INPUT_ROUNDS)
     finally:
         set_deterministic(threads, seed=0)
@@ -203,7 +203,7 @@ def time_steps(learner: Trainer, source: Split, batch: int, rounds: int, *, stre
 
     def steps(number: int) -> None:
         for each in islice(batches, number):
-            learner.step([each], weight=batch, rate=1e-5, number=0)
+            learner.step([each], normalizer=batch, rate=1e-5, global_step=0)
 
     steps(WARM_UP)
     return tuple(seconds(partial(steps, STEPS), learner.device) / STEPS for _ in range(rounds))

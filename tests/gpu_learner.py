@@ -8,9 +8,8 @@ from pipeline.models.artifact import build_run
 from pipeline.models.device import Name, Precision, set_deterministic
 from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import Split, plan_epoch
-from pipeline.training.loop import train_epoch
 from pipeline.training.losses import CrossEntropy
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, train_epoch
 from tests.judged_run import TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 

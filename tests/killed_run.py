@@ -17,7 +17,7 @@ import torch
 
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
-from pipeline.training.callbacks import TrainingCallback
+from pipeline.training.callbacks import CheckpointCallback
 from tests.training_data import train_as_told
 
 Death = Literal["step", "write", "test"]
@@ -52,11 +52,11 @@ def die_at(death: Death, count: int) -> None:
 
     match death:
         case "step":
-            TrainingCallback.stepped = dying(TrainingCallback.stepped, after=True)  # type: ignore[method-assign]
+            CheckpointCallback.on_step_end = dying(CheckpointCallback.on_step_end, after=True)  # type: ignore[method-assign]
         case "write":
             os.fsync = dying(os.fsync, after=False)  # type: ignore[assignment]
         case "test":
-            TrainingCallback.trained = dying(TrainingCallback.trained, after=True)  # type: ignore[method-assign]
+            CheckpointCallback.on_train_epoch_end = dying(CheckpointCallback.on_train_epoch_end, after=True)  # type: ignore[method-assign]
 
 
 def live(life: Callable[[], None]) -> bool:

@@ -16,8 +16,8 @@ import torch
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import run_stage
-from pipeline.training.callbacks import TrainingCallback
-from pipeline.training.launch import run_distributed
+from pipeline.training.callbacks import CheckpointCallback
+from pipeline.training.distributed import run_distributed
 from tests.training_data import train_as_told
 
 RUNTIME = RuntimeParams(workers=1, device="cpu", checkpoint_minutes=0.0)
@@ -76,14 +76,14 @@ def _status(folder: Path, output: str, roi: str, dies_after: int, changes: dict[
 
 
 def _die(after: int) -> None:
-    real, left = TrainingCallback.stepped, iter(range(after - 1))
+    real, left = CheckpointCallback.on_step_end, iter(range(after - 1))
 
-    def stepped(*args: object) -> None:
+    def on_step_end(*args: object) -> None:
         real(*args)  # type: ignore[arg-type]
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    TrainingCallback.stepped = stepped  # type: ignore[method-assign, assignment]
+    CheckpointCallback.on_step_end = on_step_end  # type: ignore[method-assign, assignment]
 
 
 def main(folder: Path) -> None:

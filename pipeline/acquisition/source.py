@@ -14,7 +14,7 @@ from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.params.base import Section
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import SourceError, counted, without_secrets
-from pipeline.runtime.resources import ensure_space, catch_disk_full
+from pipeline.runtime.resources import catch_disk_full, ensure_space
 
 DEMO = "demo"
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})

@@ -69,6 +69,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an error on one line; without one, its type."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def counted(number: int, what: str, many: str = "") -> str:
     """Return a number and its noun: `1 file`, `2 files`; `many` is an irregular plural: `2 entries`."""
     return f"{number:,} {what if number == 1 else many or f'{what}s'}"

@@ -1,7 +1,6 @@
 """Train one run: RveRNet with two backbones, or one backbone alone on one view."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -11,11 +10,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pipeline.datasets.class_set import ClassMap, select_classes
-from pipeline.datasets.sample_batch import FoodVisible, share_visible
+from pipeline.datasets.sample_batch import FoodVisible, ViewName, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.evaluation.calibration import fit_temperature
 from pipeline.models.artifact import (
-    BranchName,
     Calibration,
     FinalMetrics,
     RunCard,
@@ -35,14 +33,12 @@ from pipeline.runtime.manifest import sha256_of, sha256_of_manifest
 from pipeline.runtime.resources import default_memory_budget, format_bytes, local_world_size
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
-from pipeline.training.callbacks import HISTORY, LiveCurves, TrainingCallback
+from pipeline.training.callbacks import HISTORY, CheckpointCallback, LiveCurves, ProgressCallback
 from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, EpochRecord, write_history
 from pipeline.training.dataset import MemoryBudget, Split, load_splits
-from pipeline.training.distributed import current_context
-from pipeline.training.launch import work_dir
-from pipeline.training.loop import RunData, TestPass, fit
-from pipeline.training.losses import ClassWeights, DistillationLoss, class_weights, make_objective
-from pipeline.training.trainer import Trainer
+from pipeline.training.distributed import current_context, work_dir
+from pipeline.training.losses import ClassWeights, DistillationLoss, Objective, class_weights, make_objective
+from pipeline.training.trainer import EpochEvaluation, RunData, Trainer, fit
 
 CHECKPOINT = "checkpoint.pt"
 VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in (torch, timm)}
@@ -61,12 +57,21 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     output: Path,
     runtime: RuntimeParams,
 ) -> None:
-    """Write the package of one run (`model.safetensors`, `run.json`) and its `history.csv` to `output`.
+    """Write the package of one run (`model.safetensors`, `run.json`) and its `history.csv`.
 
-    An interrupted run goes on from its last checkpoint and ends, on a CPU, in the very same bytes.
+    An interrupted run goes on from its last checkpoint and ends, on a CPU, in the same bytes.
 
-    `roi` and `extra_roi` name a backbone each, or none; `weights` holds one folder a backbone; `classes` is the name of
-    `class_set`; `runtime` says where the run is trained and how often a checkpoint is written.
+    Args:
+        params: Section `train`.
+        run: Name of the run.
+        roi: Backbone of the ROI branch, or none.
+        extra_roi: Backbone of the extra-ROI branch, or none.
+        class_set: Categories of the run.
+        classes: Name of the class set.
+        shards: Cut-outs to train on.
+        weights: One folder per backbone.
+        output: Folder to write.
+        runtime: Device, memory, and interval between checkpoints.
 
     Raises:
         ModelError: If both branches are absent or a backbone cannot be built.
@@ -79,7 +84,15 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     precision = choose_precision(params.precision, pick_device(runtime.device))
     if precision.device == "cuda" and precision.name == "fp32":
         note(f"train {run}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
-    plan = RunConfig(
+    cards: dict[ViewName, BackboneCard] = {
+        "roi": read_card(weights / roi),
+        "extra_roi": read_card(weights / extra_roi),
+    }
+    backbones = {branch: card for branch, card in cards.items() if card.timm is not None}
+    if not backbones:
+        valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in {roi, extra_roi}))
+        raise ModelError(f"params.yaml: roi and extra_roi are both none; give at least one a backbone: {valid}")
+    config = RunConfig(
         run=run,
         roi=roi,
         extra_roi=extra_roi,
@@ -88,21 +101,21 @@ def train(  # noqa: PLR0913 - every path and name of the stage
         ambiguous=tuple(name for name in class_set.ambiguous if name in class_map.names),
         image_size=source.image_size,
         preprocessing=read_preprocessing(source),
-        backbones=_cards(weights, {"roi": roi, "extra_roi": extra_roi}),
+        backbones=backbones,
         train=params,
         made_with=describe_environment(precision),
         shards_sha256=sha256_of_manifest(shards),
     )
-    run_training(plan, class_map, source, weights=weights, output=output, runtime=runtime)
+    run_training(config, class_map, source, weights=weights, output=output, runtime=runtime)
 
 
 def describe_environment(precision: Precision) -> RunEnvironment:
-    """Say what a run is trained with in this process."""
+    """Return device, precision and versions of this process."""
     return RunEnvironment(device=precision.device, precision=precision.name, versions=VERSIONS)
 
 
-def run_training(  # noqa: PLR0913 - the plan, what it is trained on, and where
-    plan: RunConfig,
+def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
+    config: RunConfig,
     class_map: ClassMap,
     source: Shards,
     *,
@@ -111,59 +124,73 @@ def run_training(  # noqa: PLR0913 - the plan, what it is trained on, and where
     runtime: RuntimeParams,
     teacher: RveRNet | None = None,
 ) -> None:
-    """Train what a plan says and write its package; see `train`.
+    """Train a run from its configuration and write its package; see `train`.
 
     Args:
-        plan: What to train.
-        class_map: How the shards' targets become the run's.
-        source: Shards that the plan names.
-        weights: One folder a backbone.
+        config: What to train.
+        class_map: Maps the targets of the shards to those of the run.
+        source: Shards that the configuration names.
+        weights: One folder per backbone.
         output: Folder to write.
-        runtime: Where, and how often a checkpoint is written.
-        teacher: Model on the run's device that teaches, where the plan has a distillation.
+        runtime: Device, memory, and interval between checkpoints.
+        teacher: Teacher on the run's device, where the configuration has a distillation.
 
     Raises:
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
-        WeightsError: If pre-trained weights are absent, damaged or others than the plan's.
+        WeightsError: If pre-trained weights are absent, damaged or not those of the configuration.
     """
-    ranks = current_context()
-    plan = plan.replace(train=plan.train.model_copy(update={"devices": ranks.world_size}))
-    identity = plan.model_dump_json(exclude={"train": {"devices"}})  # a run may go on with another number of processes
-    with work_dir("train", identity, output, ranks) as (folder, published):
-        shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are this run's
-        splits = _splits(plan, class_map, source, folder, runtime)
-        balance = class_weights(splits[0].targets, len(class_map.names), plan.train.balance_beta)
-        learner = _learner(plan, balance, _tensors(weights, plan), teacher)
-        # After the model, whose room on a GPU comes first.
-        course = RunData(*_on_device(splits, learner.device), balance, class_map.positions(plan.ambiguous))
-        checkpoint = Checkpoint(folder / CHECKPOINT, identity, learner.parts, learner.device)
-        tested, records = _fit(plan, learner, course, checkpoint, published, runtime)
+    context = current_context()
+    config = config.replace(train=config.train.model_copy(update={"devices": context.world_size}))
+    identity = config.model_dump_json(exclude={"train": {"devices"}})  # resumable with another number of processes
+    with work_dir("train", identity, output, context) as (folder, published):
+        shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are of this run
+        train_split, test_split = _load_data(config, class_map, source, folder, runtime)
+        balance = class_weights(train_split.targets, len(class_map.names), config.train.balance_beta)
+        trainer = _make_trainer(config, balance, weights, teacher)
+        # After the model, which comes first in a GPU's memory; then train samples, then test samples.
+        free = free_pixel_bytes(trainer.device)
+        resident = train_split.resident(trainer.device, free)
+        test_split = test_split.resident(trainer.device, free if resident is train_split else free - train_split.nbytes)
+        data = RunData(resident, test_split, balance, class_map.positions(config.ambiguous))
+        checkpoint = Checkpoint(folder / CHECKPOINT, identity, trainer.parts, trainer.device)
+        evaluation, records = _fit(config, trainer, data, checkpoint, published, runtime)
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        card = _build_run_card(plan, learner.eval_model, course, tested, records[-1])
-        save_run(learner.eval_model, card, finished)
+        card = _build_run_card(config, trainer.eval_model, data, evaluation, records[-1])
+        save_run(trainer.eval_model, card, finished)
         write_history(records, finished / HISTORY)
         publish(finished, published)
 
 
-def _cards(weights: Path, names: Mapping[BranchName, str]) -> dict[BranchName, BackboneCard]:
-    cards = {branch: read_card(weights / name) for branch, name in names.items()}
-    present = {branch: card for branch, card in cards.items() if card.timm is not None}
-    if not present:
-        valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in names.values()))
-        raise ModelError(f"params.yaml: roi and extra_roi are both none; give at least one a backbone: {valid}")
-    return present
+def _load_data(
+    config: RunConfig, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
+) -> tuple[Split, Split]:
+    """Read the train and the test split, in memory or beyond it in files below `folder`."""
+    allowed = runtime.memory_bytes() // local_world_size() or default_memory_budget()
+    budget = MemoryBudget(allowed, folder)
+    source = source.paired(config.train.pairing, class_map.names)
+    train_split, test_split = load_splits(source, class_map, views=frozenset(config.backbones), budget=budget)
+    if budget.in_files:
+        beyond = f"{format_bytes(budget.in_files)} of pixels lie in a file"
+        note(f"train {config.run}: {beyond}, {format_bytes(allowed)} of memory are for them")
+    return train_split, test_split
 
 
-def _tensors(weights: Path, plan: RunConfig) -> dict[BranchName, dict[str, Tensor] | None]:
-    return {
-        branch: None if backbone.source == "none" else _pretrained(weights / backbone.name / WEIGHTS, backbone)
-        for branch, backbone in plan.backbones.items()
+def _make_trainer(config: RunConfig, balance: ClassWeights, weights: Path, teacher: RveRNet | None) -> Trainer:
+    precision = Precision(config.made_with.precision, config.made_with.device)
+    tensors = {
+        branch: None if backbone.source == "none" else _read_pretrained(weights / backbone.name / WEIGHTS, backbone)
+        for branch, backbone in config.backbones.items()
     }
+    model = build_run(config, tensors).to(precision.device)
+    objective: Objective = make_objective(config.train, balance)
+    if config.distillation is not None and teacher is not None:
+        objective = DistillationLoss(make_objective(config.train, balance), teacher, config.distillation)
+    return Trainer(model, config.train, objective, precision)
 
 
-def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
+def _read_pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     stage = f"weights@{path.parent.name}"
     try:
         tensors = safetensors.torch.load_file(path)
@@ -175,76 +202,40 @@ def _pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     return tensors
 
 
-def _splits(
-    plan: RunConfig, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
-) -> tuple[Split, Split]:
-    """Read the train and the test split."""
-    allowed = runtime.memory_bytes() // local_world_size() or default_memory_budget()
-    budget = MemoryBudget(allowed, folder)
-    source = source.paired(plan.train.pairing, class_map.names)
-    train, test = load_splits(source, class_map, views=frozenset(plan.backbones), budget=budget)
-    if budget.in_files:
-        beyond = f"{format_bytes(budget.in_files)} of pixels lie in a file"
-        note(f"train {plan.run}: {beyond}, {format_bytes(allowed)} of memory are for them")
-    return train, test
-
-
-def _on_device(splits: tuple[Split, Split], device: torch.device) -> tuple[Split, Split]:
-    """Move pixels to a GPU as far as half of what the model leaves free there has room; train samples go first."""
-    allowed = free_pixel_bytes(device)
-    train = splits[0].resident(device, allowed)
-    left = allowed if train is splits[0] else allowed - splits[0].nbytes
-    return train, splits[1].resident(device, left)
-
-
-def _learner(
-    plan: RunConfig,
-    balance: ClassWeights,
-    tensors: Mapping[BranchName, dict[str, Tensor] | None],
-    teacher: RveRNet | None,
-) -> Trainer:
-    precision = Precision(plan.made_with.precision, plan.made_with.device)
-    model = build_run(plan, tensors).to(precision.device)
-    labelled = make_objective(plan.train, balance)
-    if plan.distillation is None or teacher is None:
-        return Trainer(model, plan.train, labelled, precision)
-    return Trainer(model, plan.train, DistillationLoss(labelled, teacher, plan.distillation), precision)
-
-
-def _fit(  # noqa: PLR0913, PLR0917 - everything a sitting works with
-    plan: RunConfig, learner: Trainer, course: RunData, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
-) -> tuple[TestPass, list[EpochRecord]]:
-    progress, curves = checkpoint.load(), LiveCurves(output, start_delay=runtime.live_after)
-    samples, epochs, pace = len(course.train), plan.train.epochs, CheckpointTimer(runtime.checkpoint_minutes)
-    done = progress.epoch * samples + progress.metrics.samples
+def _fit(  # noqa: PLR0913, PLR0917 - what training needs
+    config: RunConfig, trainer: Trainer, data: RunData, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
+) -> tuple[EpochEvaluation, list[EpochRecord]]:
+    state, curves = checkpoint.load(), LiveCurves(output, start_delay=runtime.live_after)
+    samples, epochs = len(data.train), config.train.epochs
+    done = state.epoch * samples + state.metrics.samples
     if done:
-        note(f"train {plan.run}: goes on after epoch {progress.epoch} of {epochs}")
-    with progress_bar(epochs * samples, what=f"train {plan.run}", unit="sample", done=done) as bar:
-        watch = TrainingCallback(bar, checkpoint, curves, pace=pace, samples=samples, epochs=epochs)
-        tested = fit(learner, course, progress, watch)
-    watch.finished(progress)
-    return tested, progress.records
+        note(f"train {config.run}: goes on after epoch {state.epoch} of {epochs}")
+    with progress_bar(epochs * samples, what=f"train {config.run}", unit="sample", done=done) as bar:
+        progress = ProgressCallback(bar, curves, samples=samples, epochs=epochs)
+        saving = CheckpointCallback(checkpoint, CheckpointTimer(runtime.checkpoint_minutes))
+        evaluation = fit(trainer, data, state, (progress, saving))
+    progress.finish(state)
+    return evaluation, state.records
 
 
-def _food_visible(plan: RunConfig, course: RunData) -> FoodVisible | None:
-    if plan.train.pairing == "exact" or "extra_roi" not in plan.backbones:
-        return None
-    return FoodVisible(train=share_visible(course.train.sample_ids), test=share_visible(course.test.sample_ids))
-
-
-def _build_run_card(plan: RunConfig, model: RveRNet, course: RunData, tested: TestPass, record: EpochRecord) -> RunCard:
-    """Say what came of the plan."""
-    source = course.test
-    bad = [source.sample_ids[row] for row in (~tested.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
+def _build_run_card(
+    config: RunConfig, model: RveRNet, data: RunData, evaluation: EpochEvaluation, record: EpochRecord
+) -> RunCard:
+    test_split = data.test
+    bad = [test_split.sample_ids[row] for row in (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
     if bad:
         raise TrainingError(
-            f"run {plan.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
-            f"first {bad[0]}; "
-            "lower train.learning_rate"
+            f"run {config.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
+            f"first {bad[0]}; lower train.learning_rate"
+        )
+    food_visible = None
+    if config.train.pairing != "exact" and "extra_roi" in config.backbones:
+        food_visible = FoodVisible(
+            train=share_visible(data.train.sample_ids), test=share_visible(test_split.sample_ids)
         )
     return RunCard(
-        **dict(plan),
-        food_visible=_food_visible(plan, course),
+        **dict(config),
+        food_visible=food_visible,
         epochs_done=record.epoch,
         metrics=FinalMetrics(
             loss=record.test_loss,
@@ -252,7 +243,9 @@ def _build_run_card(plan: RunConfig, model: RveRNet, course: RunData, tested: Te
             macro_f1=record.test_macro_f1,
             ambiguous_f1=record.test_ambiguous_f1,
         ),
-        calibration=Calibration(temperature=fit_temperature(tested.logits, source.targets), fitted_on="test split"),
+        calibration=Calibration(
+            temperature=fit_temperature(evaluation.logits, test_split.targets), fitted_on="test split"
+        ),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         weights_sha256="",
     )

@@ -1,4 +1,4 @@
-"""Checkpoints between optimiser steps: written beside the last one and renamed, so that a good one always exists."""
+"""State of the training loop, and checkpoints of it: written beside the last one and renamed, so one always exists."""
 
 import csv
 import os
@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
-from pipeline.runtime.errors import TrainingError, raise_if_machine_error
+from pipeline.runtime.errors import TrainingError, one_line, raise_if_machine_error
 from pipeline.runtime.resources import format_bytes
 from pipeline.training.distributed import current_context
-
-# Learning curves: `history.csv`, one row an epoch.
 
 
 class EpochRecord(NamedTuple):
@@ -48,59 +46,56 @@ def write_history(records: Sequence[EpochRecord], path: Path) -> None:
         writer.writerows(["" if value is None else f"{value:.6g}" for value in record] for record in records)
 
 
-# Where a run stands, between any two optimiser steps.
-
-
 class RunningMetrics(NamedTuple):
-    """What the steps of an epoch so far say of it, measured while the weights moved."""
+    """Sums over the steps of an epoch so far, measured while the weights move."""
 
     steps: int = 0
-    """Optimiser steps taken; the next one is the epoch's step of this number, from 0."""
+    """Optimiser steps taken."""
     samples: int = 0
     """Samples seen."""
     num_correct: int = 0
-    """Right predictions among them."""
+    """Correct predictions."""
     loss: float = 0.0
     """Sum of the losses."""
-    weight: float = 0.0
-    """What to divide the sum by."""
+    normalizer: float = 0.0
+    """What the sum of the losses is divided by."""
     rate: float = 0.0
     """Learning rate of the last step."""
 
     def after_step(
-        self, *, samples: int, num_correct: int, loss: float, weight: float, rate: float
+        self, *, samples: int, num_correct: int, loss: float, normalizer: float, rate: float
     ) -> "RunningMetrics":
-        """Return the metrics with one step more; each argument is of that step, as the field of its name."""
+        """Return the metrics with one step more; each argument is of that step."""
         return RunningMetrics(
             self.steps + 1,
             self.samples + samples,
             self.num_correct + num_correct,
             self.loss + loss,
-            self.weight + weight,
+            self.normalizer + normalizer,
             rate,
         )
 
     @property
     def mean_loss(self) -> float:
         """Mean of the objective, in nats."""
-        return self.loss / self.weight
+        return self.loss / self.normalizer
 
     @property
     def top1(self) -> float:
-        """Share of right predictions in [0, 1]."""
+        """Accuracy in [0, 1]."""
         return self.num_correct / self.samples
 
 
 @dataclass
 class TrainerState:
-    """The loop's own state. Order, flips and rates are functions of it, so they need no state of their own."""
+    """Where a run stands, between any two optimiser steps. Order, flips and rates are functions of it."""
 
     epoch: int = 0
-    """Epochs that are trained and tested; the present one's number, from 0."""
+    """Current epoch, from 0: the number of epochs that are done."""
     metrics: RunningMetrics = field(default_factory=RunningMetrics)
-    """Steps of the present epoch."""
+    """Steps of the current epoch."""
     records: list[EpochRecord] = field(default_factory=list)
-    """One an epoch done."""
+    """One per epoch done."""
 
     def close_epoch(self, record: EpochRecord) -> None:
         """Go on to the next epoch."""
@@ -109,18 +104,18 @@ class TrainerState:
 
 
 FORMAT = 2
-"""To be raised when a checkpoint holds other things, or when the same state would go on to other weights."""
+"""Raise it when a checkpoint holds other things, or when the same state leads to other weights."""
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """Model, optimiser, scaler, average: whatever a step changes."""
+    """Model, optimiser, scaler or moving average: what a step changes."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and numbers."""
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Take them up."""
+        """Restore them."""
 
 
 @dataclass(frozen=True)
@@ -130,65 +125,70 @@ class Checkpoint:
     path: Path
     """File."""
     identity: str
-    """Everything that defines the run; a checkpoint of another one is not taken up."""
+    """Everything that defines the run; a checkpoint of another run is refused."""
     parts: Mapping[str, Stateful]
     """What is saved and loaded, by name."""
     device: torch.device
     """Whose generator is saved beside the CPU's."""
 
-    def save(self, progress: TrainerState) -> None:
-        """Replace the file; a failed write leaves it as it was. Of several processes the first one writes it.
+    def save(self, state: TrainerState) -> None:
+        """Replace the file, on rank 0; a failed write leaves it as it was.
 
         Raises:
             TrainingError: If the file cannot be written.
         """
         if not current_context().is_main:
             return
-        state = {
+        generators = {"cpu": torch.get_rng_state()}
+        if self.device.type != "cpu":
+            generators[self.device.type] = torch.get_device_module(self.device).get_rng_state()
+        content = {
             "format": FORMAT,
             "identity": self.identity,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
-            "generators": _generators(self.device),
-            "epoch": progress.epoch,
-            "tally": tuple(progress.metrics),
-            "records": [tuple(record) for record in progress.records],
+            "generators": generators,
+            "epoch": state.epoch,
+            "tally": tuple(state.metrics),
+            "records": [tuple(record) for record in state.records],
         }
         partial = self.path.with_suffix(".partial")
         try:
             with partial.open("wb") as file:
-                torch.save(state, file)
+                torch.save(content, file)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(self.path)
         except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
-            needed = format_bytes(2 * _size(state["parts"]))
+            needed = format_bytes(2 * _size(content["parts"]))
             raise TrainingError(
-                f"{self.path}: not written ({_one_line(error)}); two checkpoints need about {needed} here, all that is "
+                f"{self.path}: not written ({one_line(error)}); two checkpoints need about {needed} here, all that is "
                 "needed; free some space and run again: the last one is kept"
             ) from error
 
     def load(self) -> TrainerState:
-        """Take up the file, generators included; without one, a run starts anew. Several processes take up the first's.
+        """Restore rank 0's file, generators included, on all ranks; without a file, return the state of a new run.
 
-        Nothing is unpickled but tensors and numbers, and the checksums of all bytes are compared first.
+        Only tensors and numbers are unpickled, after the checksums of all bytes have been verified.
 
         Raises:
             TrainingError: If the file is damaged, or of another run or version of this code.
         """
-        ranks = current_context()
+        context = current_context()
         try:
-            state = ranks.broadcast(self._read() if ranks.is_main and self.path.is_file() else None)
+            state = context.broadcast(self._read() if context.is_main and self.path.is_file() else None)
             if state is None:
                 return TrainerState()
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
-            _set_generators(state["generators"], self.device)
+            torch.set_rng_state(state["generators"]["cpu"])
+            if self.device.type != "cpu":
+                torch.get_device_module(self.device).set_rng_state(state["generators"][self.device.type])
             records = [EpochRecord(*record) for record in state["records"]]
             return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records)
         except READ_ERRORS as error:
             raise_if_machine_error(self.path, error)
-            raise self._unusable(_one_line(error)) from error
+            raise self._unusable(one_line(error)) from error
 
     def _read(self) -> dict[str, Any]:
         state: dict[str, Any] = load_checkpoint_file(self.path)
@@ -201,18 +201,19 @@ class Checkpoint:
 
 
 class CheckpointTimer:
-    """Says when a checkpoint is due; how often one is written never changes what is trained."""
+    """Tells when a checkpoint is due; how often one is written does not change what is trained."""
 
     def __init__(self, minutes: float) -> None:
-        """Start the clock; 0 minutes make one due at any time."""
+        """Start the clock; with 0 minutes one is always due."""
         self.seconds, self.last = 60 * minutes, time.monotonic()
 
     def due(self) -> bool:
-        """Return whether the time is over; if so, it starts again."""
+        """Return whether the time is over; if so, restart the clock."""
         now = time.monotonic()
-        over = now - self.last >= self.seconds
-        self.last = now if over else self.last
-        return over
+        if now - self.last < self.seconds:
+            return False
+        self.last = now
+        return True
 
 
 def _size(state: object) -> int:
@@ -221,20 +222,3 @@ def _size(state: object) -> int:
         return state.nbytes
     parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
     return sum(_size(part) for part in parts)
-
-
-def _generators(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state()
-    return states
-
-
-def _set_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(states[device.type])
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

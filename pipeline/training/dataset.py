@@ -26,13 +26,10 @@ from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.resources import catch_disk_full, ensure_space
 
-# Order and flips of an epoch, each from a generator of its own, so that any epoch can be redone alone.
-#
-# A plan holds row numbers, never pixels; `Split.stream` gathers them in the order of the plan.
-
-
-SMALLEST = 2
+MIN_BATCH = 2
 """Batch normalisation has no variance over one sample."""
+CHUNK = 2**26
+"""Bytes written at once where the system cannot allocate a file."""
 
 
 class MicroBatch(NamedTuple):
@@ -41,7 +38,7 @@ class MicroBatch(NamedTuple):
     rows: Int64[Tensor, " B"]
     """Rows of the split."""
     hflip: Bool[Tensor, "B 2"] | None
-    """Whether the ROI (column 0) and the extra-ROI (column 1) of each are flipped left to right; None flips none."""
+    """Whether the ROI (column 0) and the extra-ROI (column 1) are flipped left to right; None flips none."""
 
 
 class Batch(NamedTuple):
@@ -58,7 +55,7 @@ class Batch(NamedTuple):
 
 
 class EpochPlan(NamedTuple):
-    """Every sample an epoch sees, in order."""
+    """Row numbers of the samples that an epoch sees, in order."""
 
     steps: tuple[tuple[MicroBatch, ...], ...]
     """Micro-batches by optimiser step; the samples of a step are the global batch, on however many devices."""
@@ -69,7 +66,7 @@ class EpochPlan(NamedTuple):
 def plan_epoch(
     targets: Int64[Tensor, " N"], params: TrainParams, epoch: int, *, weights: Float[Tensor, " K"] | None
 ) -> EpochPlan:
-    """Draw order and flips; they depend on (seed, epoch) alone.
+    """Draw order and flips, each from its own generator; they depend on (seed, epoch) alone.
 
     Args:
         targets: The split's.
@@ -78,24 +75,24 @@ def plan_epoch(
         weights: How often a sample of each class is drawn, in any unit, with replacement; None draws every one once.
     """
     samples = len(targets)
-    order = _order(targets, weights, make_generator(params.seed, "order", epoch))
-    generator = make_generator(params.seed, "flip", epoch)
-    flips = draw_flips(samples, probability=params.flip, joint=params.joint_flip, generator=generator)
-    hflip = flips[order] if weights is None else flips  # a sample drawn twice is flipped twice anew
-    steps = split_batches(torch.arange(samples), params.batch_size)
-    size = -(-params.batch_size // params.accumulate)
-    micro_batches = (
-        tuple(MicroBatch(order[part], hflip[part]) for part in split_batches(step, size)) for step in steps
+    generator = make_generator(params.seed, "order", epoch)
+    flips = draw_flips(
+        samples,
+        probability=params.flip,
+        joint=params.joint_flip,
+        generator=make_generator(params.seed, "flip", epoch),
     )
-    return EpochPlan(tuple(micro_batches), samples)
-
-
-def _order(
-    targets: Int64[Tensor, " N"], weights: Float[Tensor, " K"] | None, generator: torch.Generator
-) -> Int64[Tensor, " N"]:
     if weights is None:
-        return torch.randperm(len(targets), generator=generator)
-    return torch.multinomial(weights[targets], len(targets), replacement=True, generator=generator)
+        order = torch.randperm(samples, generator=generator)
+        flips = flips[order]
+    else:  # flips are by draw: a sample drawn twice has two
+        order = torch.multinomial(weights[targets], samples, replacement=True, generator=generator)
+    size = -(-params.batch_size // params.accumulate)
+    steps = (
+        tuple(MicroBatch(order[part], flips[part]) for part in split_batches(step, size))
+        for step in split_batches(torch.arange(samples), params.batch_size)
+    )
+    return EpochPlan(tuple(steps), samples)
 
 
 def split_batches(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tensor, " B"]]:
@@ -104,7 +101,7 @@ def split_batches(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Ten
     The last batch may be smaller; a lone last sample joins the batch before it.
     """
     batches = list(torch.split(order, batch_size))
-    if len(batches) > 1 and len(batches[-1]) < SMALLEST:
+    if len(batches) > 1 and len(batches[-1]) < MIN_BATCH:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
@@ -120,10 +117,6 @@ def draw_flips(samples: int, *, probability: float, joint: bool, generator: torc
     """
     flips = torch.rand(samples, 2, generator=generator) < probability
     return flips[:, :1].expand(samples, 2) if joint else flips
-
-
-CHUNK = 2**26
-"""Bytes written at once where the system cannot allocate a file."""
 
 
 @dataclass
@@ -148,7 +141,7 @@ class MemoryBudget:
             self.left -= size
             return np.empty(shape, np.uint8)
         ensure_space(self.folder, size)
-        with catch_disk_full(self.folder, size), TemporaryFile(dir=self.folder) as file:  # nameless: no kill leaves it
+        with catch_disk_full(self.folder, size), TemporaryFile(dir=self.folder) as file:  # unlinked: none is left behind
             allocate(file, size)
             mapped = np.memmap(file, np.uint8, "r+", shape=shape)
         self.in_files += size
@@ -156,9 +149,9 @@ class MemoryBudget:
 
 
 def allocate(file: BinaryIO, size: int) -> None:
-    """Give an empty file `size` bytes that the disk holds from now on.
+    """Reserve `size` bytes on disk for an empty file.
 
-    Writing to a mapped sparse file on a disk that has filled up since kills the process without a message (SIGBUS).
+    Writing to a mapped sparse file on a full disk would kill the process without a message (SIGBUS).
 
     Raises:
         OSError: If the disk has no room for it.
@@ -195,30 +188,27 @@ class Split:
     def stream(self, micro_batches: Iterable[MicroBatch], device: torch.device) -> Iterator[Batch]:
         """Yield the samples of every micro-batch, in order, on a device."""
         for rows, flips in micro_batches:
-            views = [
-                None if view is None else _gather(view, rows, None if flips is None else flips[:, column], device)
-                for column, view in enumerate((self.roi, self.extra_roi))
-            ]
+            views: list[Tensor | None] = []
+            for column, view in enumerate((self.roi, self.extra_roi)):
+                if view is None:
+                    views.append(None)
+                    continue
+                images = _send(view.index_select(0, rows.to(view.device)), device)
+                if flips is not None:
+                    images = hflip(images, flips[:, column].to(device))
+                views.append(images.permute(0, 3, 1, 2))  # channels last in memory, as the models want them
             yield Batch(rows, _send(self.targets[rows], device), *views)
 
     def resident(self, device: torch.device, allowed: int) -> "Split":
-        """Return the split with its views on a GPU if they take no more than `allowed` bytes, else as it is."""
+        """Return the split with its views on a GPU if they take at most `allowed` bytes, else unchanged."""
         if device.type != "cuda" or self.nbytes > allowed:
             return self
         roi, extra_roi = (None if view is None else view.to(device) for view in (self.roi, self.extra_roi))
         return replace(self, roi=roi, extra_roi=extra_roi)
 
 
-def _gather(
-    view: UInt8[Tensor, "N S S 3"], rows: Int64[Tensor, " B"], flips: Bool[Tensor, " B"] | None, device: torch.device
-) -> UInt8[Tensor, "B 3 S S"]:
-    """Return some rows of a view on a device, channels last in memory as the models want them."""
-    images = _send(view.index_select(0, rows.to(view.device)), device)
-    return (images if flips is None else hflip(images, flips.to(device))).permute(0, 3, 1, 2)
-
-
 def hflip(images: UInt8[Tensor, "B S S 3"], flips: Bool[Tensor, " B"]) -> UInt8[Tensor, "B S S 3"]:
-    """Flip the images of `flips` left to right; never makes a GPU wait for the CPU."""
+    """Flip the images of `flips` left to right, without a synchronisation of the GPU."""
     return torch.where(flips[:, None, None, None], images.flip(2), images)
 
 

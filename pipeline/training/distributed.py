@@ -1,16 +1,38 @@
-"""The processes that train one run together, one a device; torch's process group is where they are found.
+"""Train one run with several processes, one per device, started by torchrun or for `runtime.devices`.
 
-A step's samples are those of the plan, whatever the number of processes. Each takes its share of every pass, gradients
-and figures are summed over all, so that everybody moves the same weights by the same amount.
+The samples of a step are those of the plan, whatever the number of processes. Each process takes its shard of every
+micro-batch; gradients and metrics are summed over all, so every process takes the same step.
 """
 
+import ctypes
 import io
+import logging
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
+from pipeline.models.device import pick_device
+from pipeline.params.runtime import RuntimeParams
+from pipeline.runtime.errors import ParamsError, TrainingError
+from pipeline.runtime.resumable import DVC_STAGE, LOCK_HOLDER, resumable_dir
 from pipeline.training.dataset import MicroBatch
+from pipeline.training.losses import NonFiniteLossError
+
+LOCAL_RANK = "LOCAL_RANK"
+"""Variable in which torchrun numbers the processes of a machine."""
+WORLD_SIZE = "WORLD_SIZE"
+"""Variable in which torchrun gives the number of processes."""
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
 
 Value = TypeVar("Value")
 
@@ -19,22 +41,22 @@ class DistributedContext(NamedTuple):
     """This process among those that train together."""
 
     rank: int
-    """From 0; the first one keeps checkpoints and writes the run."""
+    """From 0; rank 0 keeps checkpoints and writes the run."""
     world_size: int
-    """Processes in all; 1 for a run that is trained by one."""
+    """Number of processes; 1 for a run of one process."""
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes what all of them make."""
+        """Whether this is rank 0."""
         return self.rank == 0
 
     def shard(self, micro_batch: MicroBatch) -> MicroBatch:
-        """Return this process's part of a micro-batch, which is empty where there are more processes than samples."""
+        """Return this process's part of a micro-batch; empty where there are more processes than samples."""
         if self.world_size == 1:
             return micro_batch
         rows, hflip = micro_batch
-        mine = None if hflip is None else torch.tensor_split(hflip, self.world_size)[self.rank]
-        return MicroBatch(torch.tensor_split(rows, self.world_size)[self.rank], mine)
+        own = None if hflip is None else torch.tensor_split(hflip, self.world_size)[self.rank]
+        return MicroBatch(torch.tensor_split(rows, self.world_size)[self.rank], own)
 
     def all_reduce(self, values: Tensor) -> Tensor:
         """Return the sum over all processes."""
@@ -43,7 +65,7 @@ class DistributedContext(NamedTuple):
         return values
 
     def all_gather(self, value: Value) -> list[Value]:
-        """Return everybody's value by rank."""
+        """Return the values of all processes by rank."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -51,7 +73,7 @@ class DistributedContext(NamedTuple):
         return values
 
     def broadcast(self, value: Value) -> Value:
-        """Return the first process's value: tensors, numbers, text and containers of them; no other pickle is read."""
+        """Return rank 0's value: tensors, numbers, text and containers of them; nothing else is unpickled."""
         if self.world_size == 1:
             return value
         buffer, device = io.BytesIO(), torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
@@ -67,14 +89,110 @@ class DistributedContext(NamedTuple):
         return value if self.is_main else torch.load(received, map_location="cpu", weights_only=True)
 
     def sync_buffers(self, model: nn.Module) -> None:
-        """Give everybody the first process's batch statistics; weights are equal anyway."""
+        """Copy rank 0's batch statistics to all processes; weights are equal anyway."""
         if self.world_size > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, 0)
 
 
 def current_context() -> DistributedContext:
-    """Return this process's place in the process group, or alone if there is none."""
+    """Return this process's rank and world size; (0, 1) without a process group."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return DistributedContext(0, 1)
     return DistributedContext(distributed.get_rank(), distributed.get_world_size())
+
+
+@contextmanager
+def work_dir(stage: str, identity: str, output: Path, context: DistributedContext) -> Iterator[tuple[Path, Path]]:
+    """Yield the folder for unfinished work, and the output; ranks above 0 get temporary ones."""
+    if context.is_main:
+        with resumable_dir(stage, identity) as folder:
+            yield folder, output
+        return
+    with tempfile.TemporaryDirectory() as folder_name:
+        yield Path(folder_name), Path(folder_name) / "output"
+
+
+def run_distributed(main: Callable[[], None], runtime: Callable[[], RuntimeParams]) -> Callable[[], None]:
+    """Return a function that runs `main` in as many processes as torchrun started or `runtime.devices` asks for.
+
+    With one process, the default, it only calls `main`. With several, each calls `main` inside a process group.
+
+    Raises:
+        ParamsError: If there are fewer GPUs than processes.
+        TrainingError: If a process that was started here failed; its own message is above.
+    """
+
+    def work() -> None:
+        settings, started = runtime(), int(os.environ.get(WORLD_SIZE, "1"))
+        if max(started, settings.devices) == 1:
+            main()
+        elif started == 1:
+            _launch(settings.devices)
+        else:
+            with _process_group(settings):
+                main()
+
+    return work
+
+
+def _launch(devices: int) -> None:
+    """Start this command once per device of this machine, and wait for all."""
+    # Imported here, since it takes a second.
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    os.environ[LOCK_HOLDER] = os.environ.get(DVC_STAGE, "")
+    spec: Any = sys.modules["__main__"].__spec__
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id="run",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", spec.name, *sys.argv[1:])
+    except ChildFailedError as error:
+        first = min(error.failures)
+        raise TrainingError(
+            f"process {first} of {devices} ended with status {error.failures[first].exitcode}; its own line is above; "
+            "run the same command again to go on from the last checkpoint"
+        ) from error
+
+
+@contextmanager
+def _process_group(settings: RuntimeParams) -> Iterator[None]:
+    """Join the process group while the block runs; ranks above 0 print only their own errors."""
+    if LOCK_HOLDER in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the launcher
+    # Of dimensions of size 1, such as a class token has; their strides mean nothing.
+    warnings.filterwarnings("ignore", "Grad strides do not match")
+    backend = "gloo"
+    if pick_device(settings.device).type == "cuda":
+        local, present = int(os.environ[LOCAL_RANK]), torch.cuda.device_count()
+        if local >= present:
+            raise ParamsError(
+                f"params.yaml: runtime.devices: process {local + 1} of this machine finds {present} GPUs; lower it, or "
+                "set runtime.device to cpu"
+            )
+        torch.cuda.set_device(local)
+        backend = "nccl"
+    distributed.init_process_group(backend)
+    context = current_context()
+    try:
+        with nullcontext() if context.is_main else redirect_stderr(Path(os.devnull).open("w", encoding="utf-8")):
+            yield
+    except TrainingError as error:
+        if not context.is_main and isinstance(error.__cause__, NonFiniteLossError):
+            # Every rank has this error; wait until rank 0 has printed it, which the launcher would end otherwise.
+            try:
+                distributed.barrier()
+            except RuntimeError:
+                sys.exit(1)
+        raise
+    distributed.destroy_process_group()

@@ -1,4 +1,9 @@
-"""What training makes small: cross-entropy with label smoothing, and classes weighed against each other."""
+"""Training objectives: cross-entropy with label smoothing and class weights, and distillation.
+
+Reference:
+    Touvron et al., Training data-efficient image transformers & distillation through attention, arXiv 2012.12877,
+    equations 2 and 3.
+"""
 
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -9,19 +14,29 @@ from torch import Tensor, nn
 from pipeline.models.artifact import Distillation
 from pipeline.models.rvernet import RveRNet, split_heads
 from pipeline.params.model import TrainParams
+from pipeline.runtime.errors import TrainingError
 from pipeline.training.dataset import Batch
 
 ClassWeights: TypeAlias = Float[Tensor, " K"]
-"""What a sample of each class counts, or how often it is drawn."""
+"""Weight of a sample of each class, or how often it is drawn."""
+
+
+class NonFiniteLossError(TrainingError):
+    """Losses of a batch are not finite."""
+
+    def __init__(self, rows: list[int]) -> None:
+        """Take the rows of the split; the caller maps them to sample ids."""
+        super().__init__(f"the loss of rows {rows} is not finite")
+        self.rows = rows
 
 
 class LossOutput(NamedTuple):
-    """What a model says of a batch, and what that costs."""
+    """Losses and logits of a batch."""
 
     losses: Float[Tensor, " B"]
-    """By sample, in fp32 or fp64; the loss of a step is their sum over its samples' weights."""
+    """By sample, in fp32 or fp64; the loss of a step is their sum over its normalizer."""
     logits: Float[Tensor, "B K"]
-    """That predictions are made from."""
+    """What predictions are made from."""
 
 
 @runtime_checkable
@@ -32,7 +47,7 @@ class Objective(Protocol):
         """Run a model on a batch."""
 
     def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
-        """Return what the losses of these samples are divided by in all, so that passes add up to their batch."""
+        """Return what the sum of these samples' losses is divided by."""
 
 
 class CrossEntropy:
@@ -68,9 +83,8 @@ class CrossEntropy:
 def class_weights(targets: Int64[Tensor, " N"], classes: int, beta: float) -> ClassWeights:
     """Return the inverse of each class's effective number of samples, scaled to a mean of 1 over the samples.
 
-    The effective number of n samples, (1 - beta^n) / (1 - beta), levels off where one more hardly says anything new. A
-    category of 3 samples outweighs one of 1,000 by 333 under inverse frequency, the limit of beta to 1, by 211 at beta
-    0.999 and by 34 at 0.99.
+    The effective number of n samples is (1 - beta^n) / (1 - beta). A category of 3 samples outweighs one of 1,000 by
+    333 under inverse frequency, the limit of beta to 1, by 211 at beta 0.999 and by 34 at 0.99.
 
     Args:
         targets: Classes of the train split.
@@ -86,62 +100,53 @@ def class_weights(targets: Int64[Tensor, " N"], classes: int, beta: float) -> Cl
 
 
 def make_objective(params: TrainParams, weights: ClassWeights | None) -> CrossEntropy:
-    """Return the loss of a recipe; `weights` is what `class_weights` says, and counts where the loss is to balance."""
+    """Return the cross-entropy of a recipe; `weights` are used where the loss balances the classes."""
     return CrossEntropy(smoothing=params.label_smoothing, weights=weights if params.balance == "loss" else None)
 
 
-# What a student makes small: the loss on labels for its class head, the loss on its teacher for the other.
-#
-# Reference:
-#     Touvron et al., Training data-efficient image transformers & distillation through attention, arXiv 2012.12877,
-#     equations 2 and 3.
-
-
 class DistillationLoss:
-    """Hard or soft distillation through a token.
+    """Hard or soft distillation through a token: labels for the class head, the teacher for the distillation head.
 
-    The teacher sees the very pictures that the student sees, flips included ("consistent teaching", arXiv 2106.05237),
-    with its batch statistics and dropout as in use, and never changes. Where classes are weighed against each other, a
-    sample's target weighs both of its losses.
+    The teacher is in eval mode and sees the student's pictures, flips included ("consistent teaching", arXiv
+    2106.05237). Class weights apply to both losses of a sample.
     """
 
-    def __init__(self, labelled: CrossEntropy, teacher: RveRNet, how: Distillation) -> None:
-        """Join the loss on labels, a model on the student's device, and the way of teaching."""
-        self.labelled, self.how = labelled, how
+    def __init__(self, cross_entropy: CrossEntropy, teacher: RveRNet, settings: Distillation) -> None:
+        """Join the loss on labels, a teacher on the student's device, and the kind of distillation."""
+        self.cross_entropy, self.settings = cross_entropy, settings
         self.teacher = teacher.requires_grad_(requires_grad=False).eval()
 
     def __call__(self, model: RveRNet, batch: Batch) -> LossOutput:
-        """Run a student in training mode, and its teacher, on a batch; predictions are those of both heads' mean."""
-        by_class, distilled = split_heads(model(batch.roi, batch.extra_roi))
+        """Run a student in training mode, and its teacher, on a batch; the logits are the mean of both heads."""
+        class_logits, distilled_logits = split_heads(model(batch.roi, batch.extra_roi))
         with torch.no_grad():
-            taught = self.teacher(batch.roi, batch.extra_roi)
-        told = self.labelled.losses(by_class, batch.targets)
-        shown = self._from_teacher(distilled.float(), taught.float()) * self._weights(batch.targets)
-        losses = (1 - self.how.alpha) * told + self.how.alpha * shown
-        return LossOutput(losses, (by_class + distilled) / 2)
+            teacher_logits = self.teacher(batch.roi, batch.extra_roi).float()
+        label_losses = self.cross_entropy.losses(class_logits, batch.targets)
+        student_logits = distilled_logits.float()
+        if self.settings.kind == "hard":
+            targets = teacher_logits.argmax(dim=1)
+            teacher_losses = nn.functional.cross_entropy(student_logits, targets, reduction="none")
+        else:
+            teacher_losses = soft_distillation_loss(student_logits, teacher_logits, self.settings.temperature)
+        weights = self.cross_entropy.weights
+        if weights is not None:
+            teacher_losses = teacher_losses * weights.to(batch.targets.device)[batch.targets]
+        losses = (1 - self.settings.alpha) * label_losses + self.settings.alpha * teacher_losses
+        return LossOutput(losses, (class_logits + distilled_logits) / 2)
 
     def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
         """Return the sum of the targets' class weights."""
-        return self.labelled.normalizer(targets)
-
-    def _from_teacher(self, student: Float[Tensor, "B K"], teacher: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-        if self.how.kind == "hard":
-            return nn.functional.cross_entropy(student, teacher.argmax(dim=1), reduction="none")
-        return soft_distillation_loss(student, teacher, self.how.temperature)
-
-    def _weights(self, targets: Int64[Tensor, " B"]) -> Float[Tensor, " B"] | float:
-        weights = self.labelled.weights
-        return 1.0 if weights is None else weights.to(targets.device)[targets]
+        return self.cross_entropy.normalizer(targets)
 
 
 def soft_distillation_loss(
     student: Float[Tensor, "B K"], teacher: Float[Tensor, "B K"], temperature: float
 ) -> Float[Tensor, " B"]:
-    """Return the divergence of the student from the teacher by sample, in nats.
+    """Return the KL divergence of the student from the teacher by sample, in nats.
 
-    Logits of both are divided by the temperature T; times T^2, gradients keep their size whatever T is. DeiT's released
-    code also divides by the number of classes, which its paper does not.
+    Logits of both are divided by the temperature T, and the result is scaled by T^2, so that the size of the gradients
+    does not depend on T. DeiT's released code also divides by the number of classes; its paper does not.
     """
-    wanted, said = (nn.functional.log_softmax(logits / temperature, dim=1) for logits in (teacher, student))
-    divergence = nn.functional.kl_div(said, wanted, reduction="none", log_target=True)
+    expected, actual = (nn.functional.log_softmax(logits / temperature, dim=1) for logits in (teacher, student))
+    divergence = nn.functional.kl_div(actual, expected, reduction="none", log_target=True)
     return temperature**2 * divergence.sum(dim=1)

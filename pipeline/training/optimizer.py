@@ -1,24 +1,23 @@
-"""The optimiser of a recipe, and which parameters it moves how fast."""
+"""Optimiser, parameter groups and learning-rate schedules of a recipe."""
 
 import math
 from typing import Any, TypeAlias
 
 from torch import optim
 
-from pipeline.models.backbone import Branch
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 
 SGD_MOMENTUM = 0.9
 FUSED = True
-"""One call a step for all tensors, a fifth of the time of one by one; the latter is torch's choice on a CPU."""
+"""One call per step for all tensors takes a fifth of the time of torch's default on a CPU."""
 
 Groups: TypeAlias = list[dict[str, Any]]
 """Parameter groups as torch's optimisers take them; `lr_scale` is a factor on the schedule's rate."""
 
 
 def make_optimizer(model: RveRNet, params: TrainParams) -> optim.Optimizer:
-    """Return the optimiser over all parameters that are not frozen; `set_rate` gives it its rate before every step."""
+    """Return the optimiser of all parameters that are not frozen; `set_rate` sets its rate before every step."""
     groups, rate = parameter_groups(model, params), params.learning_rate
     match params.optimizer:
         case "adam":
@@ -37,44 +36,34 @@ def parameter_groups(model: RveRNet, params: TrainParams) -> Groups:
     """
     if params.layer_decay == 1 and not params.weight_decay:
         return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
-    # Its optimisers bring torch's compiler along: two seconds that a run without groups spares itself.
+    # timm.optim imports torch's compiler, which takes two seconds.
     from timm.optim import param_groups_layer_decay, param_groups_weight_decay  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    if params.layer_decay == 1:
-        exempt = {name for prefix, branch in _branches(model) for name in _exempt(branch, prefix)}
-        plain: Groups = param_groups_weight_decay(model, params.weight_decay, no_weight_decay_list=exempt)
-        return plain
+    branches = {"roi": model.roi, "extra_roi": None if model.extra_roi is model.roi else model.extra_roi}
+    backbones = {name: branch.backbone for name, branch in branches.items() if branch is not None}
+    exempt: dict[str, set[str]] = {
+        name: set(getattr(backbone, "no_weight_decay", set)()) for name, backbone in backbones.items()
+    }
     groups: Groups = []
-    for _, branch in _branches(model):
+    if params.layer_decay == 1:
+        names = {f"{branch}.backbone.{name}" for branch, listed in exempt.items() for name in listed}
+        groups += param_groups_weight_decay(model, params.weight_decay, no_weight_decay_list=names)
+        return groups
+    for name, backbone in backbones.items():
         groups += param_groups_layer_decay(
-            branch.backbone,
+            backbone,
             weight_decay=params.weight_decay,
-            no_weight_decay_list=_exempt(branch),
+            no_weight_decay_list=exempt[name],
             layer_decay=params.layer_decay,
         )
     groups += param_groups_weight_decay(model.head, params.weight_decay)
     return groups
 
 
-def _branches(model: RveRNet) -> list[tuple[str, Branch]]:
-    """Return every branch once, with the prefix of its parameters' names."""
-    own = None if model.extra_roi is model.roi else model.extra_roi
-    pairs = (("roi.backbone.", model.roi), ("extra_roi.backbone.", own))
-    return [(prefix, branch) for prefix, branch in pairs if branch is not None]
-
-
-def _exempt(branch: Branch, prefix: str = "") -> set[str]:
-    named = getattr(branch.backbone, "no_weight_decay", set)
-    return {f"{prefix}{name}" for name in named()}
-
-
 def set_rate(optimizer: optim.Optimizer, rate: float) -> None:
     """Give every group the schedule's rate, times the factor of its layer."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
-
-
-# Learning rates by epoch and optimiser step; pure functions, so a resumed run needs no scheduler state.
 
 
 RELEASED_WARMUP = 0.1
@@ -84,12 +73,12 @@ RELEASED_WARMUP = 0.1
 def released_schedule(epoch: int, *, peak: float, total_steps: int) -> float:
     """Return the rate the released code used throughout `epoch` (from 0).
 
-    Its warm-up and half cosine are counted in optimiser steps, but it took one step of them an epoch. On the paper's
-    18,320 samples, with 50 a batch and a peak of 4e-3, the rate rises from 0 to 1.0565e-4 in 30 epochs; the cosine
-    begins only where there are fewer than ten steps an epoch.
+    Its warm-up and half cosine are counted in optimiser steps, but the scheduler is stepped once per epoch. On the
+    paper's 18,320 samples, with batches of 50 and a peak of 4e-3, the rate rises from 0 to 1.0565e-4 in 30 epochs; the
+    cosine begins only where an epoch has fewer than ten steps.
 
     Args:
-        epoch: Where an optimiser step was meant.
+        epoch: Stands where an optimiser step was meant.
         peak: Rate at the end of the warm-up.
         total_steps: Optimiser steps of all epochs, at least 1; steps of incomplete batches are not counted.
     """
@@ -102,7 +91,7 @@ def released_schedule(epoch: int, *, peak: float, total_steps: int) -> float:
 def warmup_cosine(step: int, *, peak: float, warmup_steps: float, total_steps: int) -> float:
     """Return the rate of optimiser step `step` (from 0): linear up to `peak`, then half a cosine down to 0.
 
-    The first step already moves, and the rate would be 0 one step after the last.
+    The rate of the first step is above 0; it would reach 0 one step after the last.
     """
     if step < warmup_steps:
         return peak * (step + 1) / math.ceil(warmup_steps)

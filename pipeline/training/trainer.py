@@ -1,140 +1,107 @@
-"""A model in training and everything its optimiser steps change."""
+"""`Trainer`: a model with its optimiser, gradient scaler and average; its optimiser step, and the loop over epochs."""
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Int64
 from timm.layers.norm_act import convert_sync_batchnorm
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.models.device import Precision
+from pipeline.datasets.class_set import find_pair
+from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
+from pipeline.models.device import Precision, derive_seed
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError, counted
-from pipeline.training.dataset import Batch
-from pipeline.training.distributed import DistributedContext, current_context
-from pipeline.training.losses import LossOutput, Objective
-from pipeline.training.optimizer import make_optimizer, set_rate
-
-# Branches that stay as they were loaded, while the rest of the model learns.
-
-
-def frozen_branches(model: RveRNet, params: TrainParams) -> Iterator[nn.Module]:
-    """Yield the branches that `freeze` names and the model has."""
-    for name, branch in (("roi", model.roi), ("extra_roi", model.extra_roi)):
-        if branch is not None and params.freeze in {name, "both"}:
-            yield branch
-
-
-def freeze(model: RveRNet, params: TrainParams) -> None:
-    """Take the frozen branches' parameters out of training."""
-    for branch in frozen_branches(model, params):
-        branch.requires_grad_(requires_grad=False)
-
-
-def set_train_mode(model: RveRNet, params: TrainParams) -> None:
-    """Turn on dropout and the collection of batch statistics, but not in frozen branches."""
-    model.train()
-    for branch in frozen_branches(model, params):
-        branch.eval()
-
-
-# A model with its objective: what a step runs forward and backward, in one process or several.
-
-
-Scoring: TypeAlias = Callable[[Batch], LossOutput]
-"""Runs the model on a batch; the backward pass of several processes ends in the same gradients everywhere."""
-
-
-def scoring_of(model: RveRNet, objective: Objective, ranks: DistributedContext) -> Scoring:
-    """Return what scores a batch; several processes exchange gradients while they are made (PyTorch's DDP)."""
-    if ranks.world_size == 1:
-        return lambda batch: objective(model, batch)
-    return DistributedDataParallel(_Scoring(model, objective))
-
-
-def synchronised(model: RveRNet, ranks: DistributedContext) -> RveRNet:
-    """Let batch norms of several GPUs see the batch of all, as one GPU does; PyTorch has no such layer for CPUs."""
-    if ranks.world_size == 1 or next(model.parameters()).device.type == "cpu":
-        return model
-    converted: RveRNet = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    return converted
-
-
-class _Scoring(nn.Module):
-    """The objective inside a module, so that it may look at any part of the model."""
-
-    def __init__(self, model: RveRNet, objective: Objective) -> None:
-        super().__init__()
-        self.model, self.objective = model, objective
-        self.waits = any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
-
-    def forward(self, batch: Batch) -> LossOutput:
-        """Score a share, which may be empty; then its gradient is zero, and the others are not kept waiting."""
-        if len(batch.rows) or self.waits:
-            return self.objective(self.model, batch)
-        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        nothing = torch.stack([parameter.flatten()[:0].sum() for parameter in learning])[:0]
-        return LossOutput(nothing, nothing.detach()[:, None])
-
+from pipeline.training.callbacks import Callback
+from pipeline.training.checkpoint import EpochRecord, RunningMetrics, TrainerState
+from pipeline.training.dataset import Batch, EpochPlan, MicroBatch, Split, plan_epoch
+from pipeline.training.distributed import current_context
+from pipeline.training.losses import ClassWeights, LossOutput, NonFiniteLossError, Objective
+from pipeline.training.optimizer import learning_rate, make_optimizer, set_rate
 
 COMPILER = ("torch._dynamo", "torch._inductor")
+MAX_LISTED = 10
 
 
-class StepSums(NamedTuple):
-    """What an optimiser step says of its samples, before it moves the weights."""
+class StepMetrics(NamedTuple):
+    """Sums over the samples of an optimiser step, before it moves the weights."""
 
     loss: float
     """Sum of the losses."""
     num_correct: int
-    """Right predictions."""
+    """Correct predictions."""
 
 
-class NonFiniteLossError(TrainingError):
-    """Losses of a batch are not finite; `rows` are those of the split."""
+class _DistributedObjective(nn.Module):
+    """The objective inside a module for `DistributedDataParallel`, so that it may look at any part of the model."""
 
-    def __init__(self, rows: list[int]) -> None:
-        """Take the rows; whoever knows their names tells them."""
-        super().__init__(f"the loss of rows {rows} is not finite")
-        self.rows = rows
+    def __init__(self, model: RveRNet, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.synchronises = any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+
+    def forward(self, batch: Batch) -> LossOutput:
+        """Score a shard; an empty one has zero gradients, so that the other processes are not kept waiting."""
+        if len(batch.rows) or self.synchronises:
+            return self.objective(self.model, batch)
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        empty = torch.stack([parameter.flatten()[:0].sum() for parameter in trainable])[:0]
+        return LossOutput(empty, empty.detach()[:, None])
 
 
 class Trainer:
-    """Takes optimiser steps. All state that outlives a step is in `parts`, so that a checkpoint misses none."""
+    """Takes optimiser steps. All state that outlives a step is in `parts`, which a checkpoint saves."""
 
     model: RveRNet
     """Moves with every step."""
     ema_model: ModelEmaV3 | None
-    """Average of the weights and batch statistics over the steps so far; None where the recipe has none."""
+    """Moving average of the weights and batch statistics; None where the recipe has none."""
 
     def __init__(self, model: RveRNet, params: TrainParams, objective: Objective, precision: Precision) -> None:
-        """Prepare a model that already lies on its device: freeze, group parameters, compile."""
-        freeze(model, params)
-        self.ranks = current_context()
-        model = synchronised(model, self.ranks)
+        """Prepare a model that is already on its device: freeze branches, group parameters, compile."""
+        self.frozen = [
+            branch
+            for name, branch in (("roi", model.roi), ("extra_roi", model.extra_roi))
+            if branch is not None and params.freeze in {name, "both"}
+        ]
+        for branch in self.frozen:
+            branch.requires_grad_(requires_grad=False)
+        self.context = current_context()
+        distributed = self.context.world_size > 1
+        if distributed and next(model.parameters()).device.type != "cpu":  # PyTorch has no such layer for CPUs
+            model = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         self.model, self.objective, self.precision, self.params = model, objective, precision, params
         self.optimizer: torch.optim.Optimizer = make_optimizer(model, params)
         self.scaler: GradScaler = precision.scaler()
-        # Young averages forget their start sooner, so that short runs do not test their initialisation.
+        # EMA decay is warmed up, so that short runs do not evaluate their initialisation.
         self.ema_model = ModelEmaV3(model, decay=params.ema_decay, use_warmup=True) if params.ema_decay else None
         if params.compile:
             importlib.import_module("torch._inductor.config").deterministic = True  # type: ignore[attr-defined]
-            # One graph a shape: which kernels a batch meets must not depend on what an interrupted run saw before.
+            # One graph per shape: the kernels of a batch must not depend on what an interrupted run saw before.
             model.compile(dynamic=False)
-        self.scoring = scoring_of(model, objective, self.ranks)
+        self.loss_fn: Callable[[Batch], LossOutput] = (
+            DistributedDataParallel(_DistributedObjective(model, objective))
+            if distributed
+            else partial(objective, model)
+        )
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return next(self.model.parameters()).device
 
     @property
     def eval_model(self) -> RveRNet:
-        """Model that is tested and saved: the average where there is one."""
+        """Model that is evaluated and saved: the moving average where there is one."""
         if self.ema_model is None:
             return self.model
         averaged: RveRNet = self.ema_model.module
@@ -142,79 +109,228 @@ class Trainer:
 
     @property
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | GradScaler]:
-        """Everything with a state, by name."""
+        """Everything with a state, by its name in a checkpoint."""
         averages = {} if self.ema_model is None else {"average": self.eval_model}
         return {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler, **averages}
 
-    def step(self, passes: Iterable[Batch], *, weight: float, rate: float, number: int) -> StepSums:
-        """Take one optimiser step for the samples of all passes together.
+    def train_mode(self) -> None:
+        """Enable dropout and batch statistics, except in frozen branches."""
+        self.model.train()
+        for branch in self.frozen:
+            branch.eval()
 
-        The gradient is that of the whole batch within rounding, however many passes it is split into. What a layer
-        computes over a batch (batch statistics, dropout masks) it computes over each pass.
+    def step(self, micro_batches: Iterable[Batch], *, normalizer: float, rate: float, global_step: int) -> StepMetrics:
+        """Take one optimiser step for the samples of all micro-batches together.
+
+        The gradient is that of the whole batch within rounding, however it is split. What a layer computes over a
+        batch (batch statistics, dropout masks) it computes over each micro-batch.
 
         Args:
-            passes: One batch each.
-            weight: What the objective divides all these samples' losses by.
+            micro_batches: Samples of the step.
+            normalizer: What the objective divides the sum of their losses by.
             rate: Learning rate.
-            number: Steps of the run before this one.
+            global_step: Steps of the run before this one.
 
         Raises:
             NonFiniteLossError: If a loss is not finite; the weights have not moved.
-            TrainingError: If the device has not enough memory, or the model cannot be compiled.
+            TrainingError: If the device runs out of memory, or the model cannot be compiled.
         """
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
-        sums = [self._learn_from(batch, weight) for batch in passes]
+        sums = [self._backward(batch, normalizer) for batch in micro_batches]
         if self.params.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.ema_model is not None:
-            self.ema_model.update(self.model, number + 1)
-        return StepSums(sum(part.loss for part in sums), sum(part.num_correct for part in sums))
+            self.ema_model.update(self.model, global_step + 1)
+        return StepMetrics(sum(part.loss for part in sums), sum(part.num_correct for part in sums))
 
-    def _learn_from(self, batch: Batch, weight: float) -> StepSums:
+    def _backward(self, batch: Batch, normalizer: float) -> StepMetrics:
+        """Add the gradients of a micro-batch; return its sums over all processes."""
         try:
             with self.precision.autocast():
-                scored: LossOutput = self.scoring(batch)
-            # Processes average their gradients, each of a part of the sum: so each counts as often as there are.
-            self.scaler.scale(scored.losses.sum() / (weight / self.ranks.world_size)).backward()  # type: ignore[no-untyped-call]
-            # Asked for only now, so that a GPU has the backward pass to do while it is waited for.
-            sums = _sum_up(scored, batch, self.ranks)
+                output: LossOutput = self.loss_fn(batch)
+            # DDP averages the gradients of the processes, each of a part of the sum: hence times their number.
+            loss = output.losses.sum() / (normalizer / self.context.world_size)
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            # One read of the device per micro-batch, after its backward pass is queued.
+            losses = output.losses.detach()
+            num_correct = (output.logits.detach().argmax(1) == batch.targets).sum()
+            failed = ~losses.isfinite()
+            sums = torch.stack((losses.sum(), num_correct.to(losses.dtype), failed.any().to(losses.dtype)))
+            total, correct, any_failed = self.context.all_reduce(sums).tolist()
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the device has not enough memory for {counted(len(batch.rows), 'sample')} a pass; "
+                "raise train.accumulate"
+            ) from error
         except RuntimeError as error:
-            advice = _advice(error, len(batch.rows))
-            if advice is None:
+            if not type(error).__module__.startswith(COMPILER):  # by name: importing the compiler takes a second
                 raise
-            raise TrainingError(advice) from error
-        return sums
+            raise TrainingError(
+                f"train.compile: {str(error).strip().splitlines()[0]}; install what is missing (g++, or triton on a "
+                "GPU), or set train.compile to false"
+            ) from error
+        if any_failed:
+            gathered: list[list[int]] = self.context.all_gather(batch.rows[failed.cpu()].tolist())
+            raise NonFiniteLossError([row for rows in gathered for row in rows])
+        return StepMetrics(total, int(correct))
 
 
-def _advice(error: RuntimeError, samples: int) -> str | None:
-    """Say what to do about an error of the machine rather than of this code."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return f"the device has not enough memory for {counted(samples, 'sample')} a pass; raise train.accumulate"
-    if type(error).__module__.startswith(COMPILER):  # imported by name it would cost every run a second
-        text = str(error).strip().splitlines()[0]
-        return (
-            f"train.compile: {text}; install what is missing (g++, or triton on a GPU), or set train.compile to false"
+def train_epoch(  # noqa: PLR0913 - what an epoch depends on
+    trainer: Trainer,
+    split: Split,
+    plan: EpochPlan,
+    *,
+    epoch: int,
+    done: RunningMetrics,
+    on_step: Callable[[RunningMetrics], object],
+) -> RunningMetrics:
+    """Take the remaining optimiser steps of an epoch.
+
+    Order, flips and dropout depend on (seed, epoch) alone. An interrupted epoch goes on from `done`, with the states of
+    the generators at that time, and draws what an uninterrupted one would.
+
+    Args:
+        trainer: Moves with every step.
+        split: Train samples.
+        plan: What to draw, from `plan_epoch`.
+        epoch: From 0.
+        done: Metrics of the steps that are done.
+        on_step: Called with the metrics after every step.
+
+    Returns:
+        The metrics after the last step.
+
+    Raises:
+        TrainingError: If a loss is not finite; the message names the samples.
+    """
+    trainer.train_mode()
+    params, context = trainer.params, trainer.context
+    if not done.steps:
+        torch.manual_seed(derive_seed(params.seed, "dropout", epoch))
+    steps = plan.steps[done.steps :]
+    stream = split.stream((context.shard(each) for micro_batches in steps for each in micro_batches), trainer.device)
+    for micro_batches in steps:
+        rows = torch.cat([each.rows for each in micro_batches])
+        normalizer = trainer.objective.normalizer(split.targets[rows])
+        rate = learning_rate(
+            params, epoch=epoch, step=done.steps, steps_per_epoch=len(plan.steps), samples=plan.samples
         )
-    return None
+        if context.world_size > 1:  # another dropout mask per process, and the same one when a step is resumed
+            torch.manual_seed(derive_seed(params.seed, "dropout", epoch, done.steps, context.rank))
+        try:
+            sums = trainer.step(
+                islice(stream, len(micro_batches)),
+                normalizer=normalizer,
+                rate=rate,
+                global_step=epoch * len(plan.steps) + done.steps,
+            )
+        except NonFiniteLossError as error:
+            names = ", ".join(split.sample_ids[row] for row in error.rows[:MAX_LISTED])
+            more = ", ..." if len(error.rows) > MAX_LISTED else ""
+            raise TrainingError(
+                f"epoch {epoch + 1}: the loss of {counted(len(error.rows), 'sample')} is not finite: {names}{more}; "
+                "look at them with `python -m pipeline show`, or lower train.learning_rate"
+            ) from error
+        done = done.after_step(
+            samples=len(rows), num_correct=sums.num_correct, loss=sums.loss, normalizer=normalizer, rate=rate
+        )
+        on_step(done)
+    return done
 
 
-def _sum_up(scored: LossOutput, batch: Batch, ranks: DistributedContext) -> StepSums:
-    """Sum over the samples of all processes, before any of them moves."""
-    losses = scored.losses.detach()
-    num_correct = (scored.logits.detach().argmax(1) == batch.targets).sum()
-    # One look at the device a pass: each makes a GPU wait.
-    bad = ~losses.isfinite()
-    figures = torch.stack((losses.sum(), num_correct.to(losses.dtype), bad.any().to(losses.dtype)))
-    total, right, broken = ranks.all_reduce(figures).tolist()
-    if broken:
-        raise NonFiniteLossError([row for rows in ranks.all_gather(_rows(batch, bad)) for row in rows])
-    return StepSums(total, int(right))
+class EpochEvaluation(NamedTuple):
+    """The test split as predicted after an epoch."""
+
+    loss: float
+    """Mean cross-entropy in nats."""
+    logits: Float[Tensor, "N K"]
+    """By sample, on the CPU."""
+
+    @property
+    def predictions(self) -> Int64[Tensor, " N"]:
+        """Class of the highest logit by sample."""
+        return self.logits.argmax(1)
 
 
-def _rows(batch: Batch, chosen: Tensor) -> list[int]:
-    rows: list[int] = batch.rows[chosen.cpu()].tolist()
-    return rows
+@torch.no_grad()
+def evaluate_epoch(model: RveRNet, split: Split, *, batch_size: int, precision: Precision) -> EpochEvaluation:
+    """Predict every sample of a split in its order, in eval mode; several processes take the batches in turn."""
+    model.eval()
+    context, device = current_context(), next(model.parameters()).device
+    context.sync_buffers(model)
+    batches = [MicroBatch(rows, None) for rows in torch.split(torch.arange(len(split)), batch_size)]
+    own: list[tuple[float, Tensor]] = []
+    for batch in split.stream(batches[context.rank :: context.world_size], device):
+        with precision.autocast():
+            logits = model(batch.roi, batch.extra_roi).float()
+        own.append((float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum")), logits.cpu()))
+    gathered = context.all_gather(own)
+    ordered = [gathered[i % context.world_size][i // context.world_size] for i in range(len(batches))]
+    total = 0.0
+    for loss, _ in ordered:  # `sum` rounds otherwise
+        total += loss
+    return EpochEvaluation(total / len(split), torch.cat([logits for _, logits in ordered]))
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Samples and class statistics of a run."""
+
+    train: Split
+    """Samples to train on."""
+    test: Split
+    """Samples to evaluate after every epoch."""
+    class_weights: ClassWeights
+    """Weight of each class, where the recipe balances them."""
+    ambiguous: tuple[int, ...]
+    """Targets of the ambiguous categories that the run has."""
+
+
+def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequence[Callback]) -> EpochEvaluation:
+    """Train from `state` to the end of the last epoch.
+
+    The evaluation after the last epoch is in fp32, as a loaded run computes; earlier ones are in the precision of
+    training.
+
+    Returns:
+        The evaluation after the last epoch.
+
+    Raises:
+        TrainingError: If a loss is not finite; the message names the samples.
+    """
+    params, precision = trainer.params, trainer.precision
+    sampling = data.class_weights if params.balance == "sampler" else None
+
+    def on_step(metrics: RunningMetrics) -> None:
+        state.metrics = metrics
+        for callback in callbacks:
+            callback.on_step_end(state)
+
+    for epoch in range(state.epoch, params.epochs):
+        plan = plan_epoch(data.train.targets, params, epoch, weights=sampling)
+        train_epoch(trainer, data.train, plan, epoch=epoch, done=state.metrics, on_step=on_step)
+        for callback in callbacks:
+            callback.on_train_epoch_end(state)
+        if epoch == params.epochs - 1:
+            precision = Precision("fp32", trainer.device.type)
+        evaluation = evaluate_epoch(trainer.eval_model, data.test, batch_size=params.batch_size, precision=precision)
+        targets, predictions = data.test.targets.numpy(), evaluation.predictions.numpy()
+        pair = find_pair(data.ambiguous, targets)
+        record = EpochRecord(
+            epoch=epoch + 1,
+            learning_rate=state.metrics.rate,
+            train_loss=state.metrics.mean_loss,
+            train_top1=state.metrics.top1,
+            test_loss=evaluation.loss,
+            test_top1=top1(targets, predictions),
+            test_macro_f1=macro_f1(targets, predictions),
+            test_ambiguous_f1=None if pair is None else pair_f1(targets, predictions, pair),
+        )
+        state.close_epoch(record)
+        for callback in callbacks:
+            callback.on_epoch_end(state)
+    return evaluation

@@ -12,10 +12,8 @@ from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import TrainingError
 from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import plan_epoch
-from pipeline.training.loop import test_epoch as evaluate_epoch
-from pipeline.training.loop import train_epoch
 from pipeline.training.losses import CrossEntropy
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, evaluate_epoch, train_epoch
 from tests.judged_run import CATEGORIES, SIDE, TRAIN
 from tests.training_data import split_of
 

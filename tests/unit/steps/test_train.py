@@ -194,7 +194,7 @@ def test_a_machine_that_fails_at_the_last_moment_loses_no_epoch(
         train_in(workplace, "run")
     monkeypatch.undo()
     monkeypatch.setenv("DVC_ROOT", str(workplace))
-    monkeypatch.setattr("pipeline.training.trainer.Learner.step", fail)
+    monkeypatch.setattr("pipeline.training.trainer.Trainer.step", fail)
     _, card = load_run(train_in(workplace, "run"), "cpu")
     assert card.epochs_done == PARAMS.epochs
 
@@ -205,7 +205,7 @@ def test_other_parameters_never_take_up_old_work(workplace: Path, monkeypatch: p
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.callbacks.Watch.tested", die)
+    monkeypatch.setattr("pipeline.training.callbacks.ProgressCallback.on_epoch_end", die)
     with pytest.raises(KeyboardInterrupt):
         train_in(workplace, "killed")
     (checkpoint,) = resumable_root().glob("train-*/checkpoint.pt")

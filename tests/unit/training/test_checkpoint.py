@@ -36,7 +36,7 @@ def learner() -> Trainer:
 
 def step(made: Trainer) -> None:
     """Move once."""
-    made.step(SPLIT.stream([MicroBatch(torch.arange(4), None)], made.device), weight=4.0, rate=1e-2, number=3)
+    made.step(SPLIT.stream([MicroBatch(torch.arange(4), None)], made.device), normalizer=4.0, rate=1e-2, global_step=3)
 
 
 def checkpoint(made: Trainer, folder: Path, identity: str = "run") -> Checkpoint:

@@ -9,10 +9,8 @@ from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError
 from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import plan_epoch
-from pipeline.training.loop import test_epoch as evaluate_epoch
-from pipeline.training.loop import train_epoch
 from pipeline.training.losses import CrossEntropy
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, evaluate_epoch, train_epoch
 from tests.judged_run import TRAIN, run_card
 from tests.training_data import split_of
 
@@ -49,7 +47,7 @@ def test_a_few_samples_can_be_learned_by_heart() -> None:
 def test_the_tally_adds_up_step_by_step() -> None:
     """Every sample once, the rate of the last step, means over what was seen."""
     tallies = pass_over(learner(PARAMS), 0)
-    assert [(tally.steps, tally.samples, tally.weight) for tally in tallies] == [(1, 4, 4.0), (2, 9, 9.0)]
+    assert [(tally.steps, tally.samples, tally.normalizer) for tally in tallies] == [(1, 4, 4.0), (2, 9, 9.0)]
     last = tallies[-1]
     assert (last.mean_loss, last.top1, last.rate) == (last.loss / 9, last.num_correct / 9, PARAMS.learning_rate)
 

@@ -25,7 +25,7 @@ def test_history_grows_by_a_row_an_epoch(tmp_path: Path) -> None:
     """In place of the last one, so that a reader never meets half a file; a run of seconds has no DVCLive."""
     curves = LiveCurves(tmp_path / "run", start_delay=1e9)
     for count in (1, 2):
-        curves.show(RECORDS[:count], **PACE)
+        curves.update(RECORDS[:count], **PACE)
         assert len((tmp_path / "run" / HISTORY).read_text().splitlines()) == 1 + count
     curves.close()
     assert [path.name for path in (tmp_path / "run").iterdir()] == [HISTORY]
@@ -34,8 +34,8 @@ def test_history_grows_by_a_row_an_epoch(tmp_path: Path) -> None:
 def test_dvclive_has_the_curves_of_earlier_sittings_too(tmp_path: Path) -> None:
     """By epoch, an absent value left out, rates at the epochs of this sitting; nothing outside the folder."""
     curves = LiveCurves(tmp_path / "run", start_delay=0.0)
-    curves.show(RECORDS[:2], **PACE)
-    curves.show(RECORDS, **PACE)
+    curves.update(RECORDS[:2], **PACE)
+    curves.update(RECORDS, **PACE)
     curves.close()
     plots = tmp_path / "run" / DVCLIVE / "plots/metrics"
     assert column(plots / "train/loss.tsv") == {1: 2.0, 2: 1.0, 3: pytest.approx(2 / 3)}
@@ -51,7 +51,7 @@ def test_a_machine_without_dvclive_has_its_history(tmp_path: Path, monkeypatch: 
     """Training needs none of it."""
     monkeypatch.setitem(sys.modules, "dvclive.live", None)
     curves = LiveCurves(tmp_path, start_delay=0.0)
-    curves.show(RECORDS, **PACE)
+    curves.update(RECORDS, **PACE)
     curves.close()
     assert [path.name for path in tmp_path.iterdir()] == [HISTORY]
 
@@ -63,7 +63,7 @@ def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     curves = LiveCurves(tmp_path / "run", start_delay=0.0)
     for count in (1, 2):
-        curves.show(RECORDS[:count], **PACE)
+        curves.update(RECORDS[:count], **PACE)
     curves.close()
     assert len((tmp_path / "run" / HISTORY).read_text().splitlines()) == 3
 

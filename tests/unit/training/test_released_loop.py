@@ -21,9 +21,8 @@ from pipeline.models.state_dicts import to_timm_names
 from pipeline.params.model import TrainParams
 from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import plan_epoch
-from pipeline.training.loop import train_epoch
 from pipeline.training.losses import CrossEntropy
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, train_epoch
 from tests.judged_run import CATEGORIES, SIDE, TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 

@@ -11,8 +11,8 @@ from pipeline.models.device import Name, Precision
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import TrainingError
 from pipeline.training.dataset import Batch, MicroBatch
-from pipeline.training.losses import CrossEntropy, LossOutput, Objective
-from pipeline.training.trainer import NonFiniteLossError, Trainer, set_train_mode
+from pipeline.training.losses import CrossEntropy, LossOutput, NonFiniteLossError, Objective
+from pipeline.training.trainer import Trainer
 from tests.judged_run import TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 
@@ -31,7 +31,7 @@ def learner(
     if normed:
         card = card.model_copy(update={"backbones": dict.fromkeys(card.backbones, NORMED)})
     made = Trainer(build_run(card, {}), params, objective or CrossEntropy(), Precision(precision, "cpu"))
-    set_train_mode(made.model, params)
+    made.train_mode()
     return made
 
 
@@ -42,7 +42,7 @@ def passes(count: int) -> Iterable[Batch]:
 
 def step(made: Trainer, *, count: int = 1, rate: float = 0.1, number: int = 0) -> None:
     """Take one step on all samples."""
-    made.step(passes(count), weight=made.objective.normalizer(SPLIT.targets), rate=rate, number=number)
+    made.step(passes(count), normalizer=made.objective.normalizer(SPLIT.targets), rate=rate, global_step=number)
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:
@@ -80,8 +80,8 @@ def test_batch_statistics_are_of_passes() -> None:
 def test_sums_are_those_of_all_passes() -> None:
     """Losses and hits of every sample once."""
     made, other = learner(), learner()
-    one = made.step(passes(1), weight=float(SAMPLES), rate=0.1, number=0)
-    many = other.step(passes(4), weight=float(SAMPLES), rate=0.1, number=0)
+    one = made.step(passes(1), normalizer=float(SAMPLES), rate=0.1, global_step=0)
+    many = other.step(passes(4), normalizer=float(SAMPLES), rate=0.1, global_step=0)
     assert many.loss == pytest.approx(one.loss)
     assert many.num_correct == one.num_correct
 
