@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Preprocessing, shard_metadata, write_shard
 from pipeline.imaging.letterbox import letterbox_rect
-from pipeline.models.artifact import BranchName, Calibration, FinalMetrics, RunCard, RunEnvironment, build_run, save_run
+from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunEnvironment, build_run, save_run
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import Section
 from pipeline.params.model import TrainParams
@@ -132,7 +132,7 @@ def backbone_card(name: str) -> BackboneCard:
 
 
 def run_card(
-    branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
+    branches: Sequence[ViewName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
 ) -> RunCard:
     """Return the card of a run with those branches, which may share their weights."""
     names = {branch: "tiny" if branch in branches else "none" for branch in ("roi", "extra_roi")}
@@ -157,7 +157,7 @@ def run_card(
 
 
 def write_small_run(
-    folder: Path, branches: Sequence[BranchName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
+    folder: Path, branches: Sequence[ViewName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
 ) -> Path:
     """Write an untrained run whose outputs vary between samples."""
     torch.manual_seed(0)

@@ -20,8 +20,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from pipeline.arrays import Targets
-from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.evaluation.perturbation import Branch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.session import branches_of
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
@@ -172,7 +171,7 @@ class CamRequest(NamedTuple):
     """What is asked of a run."""
 
     model: RveRNet
-    names: tuple[Branch, ...]
+    names: tuple[ViewName, ...]
     """Branches the model has."""
     pixels: tuple[Tensor, ...]
     """Views by branch."""
@@ -183,7 +182,7 @@ class CamRequest(NamedTuple):
 
 def grad_cam(
     model: RveRNet, batch: SampleBatch, explained: Targets, device: torch.device, method: Method = "grad_cam"
-) -> dict[Branch, BranchHeat]:
+) -> dict[ViewName, BranchHeat]:
     """Say for each branch which places raised the logit of a class; samples do not mix.
 
     Args:
@@ -204,7 +203,7 @@ def grad_cam(
     return {name: _heat(question, name, branch) for name, branch in branches.items()}
 
 
-def _heat(question: CamRequest, name: Branch, branch: Any) -> BranchHeat:
+def _heat(question: CamRequest, name: ViewName, branch: Any) -> BranchHeat:
     sample = (question.pixels[question.names.index(name)][:1] - branch.mean) / branch.std
     seam, lens = find_target_layer(branch.backbone, sample), ActivationTap()
 

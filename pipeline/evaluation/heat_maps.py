@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
-from pipeline.evaluation.perturbation import Branch
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.imaging.drawing import edge
 from pipeline.params.base import dvc_command
 from pipeline.params.stages import ExplainParams
@@ -34,7 +34,7 @@ class HeatMap:
 
     sample_id: str
     """`<split>/<photo stem>/<category id>`."""
-    branch: Branch
+    branch: ViewName
     """Branch the map is of."""
     truth: str
     """Category of the sample."""
@@ -134,7 +134,7 @@ CONVENTIONS = {
 """What each number means, by its name."""
 
 
-def format_summary(run: str, params: ExplainParams, branches: Mapping[Branch, Mapping[str, Any]]) -> str:
+def format_summary(run: str, params: ExplainParams, branches: Mapping[ViewName, Mapping[str, Any]]) -> str:
     """Return `summary.json` of one run."""
     settings = {"method": params.method, "explained": params.explained}
     record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}

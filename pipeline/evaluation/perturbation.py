@@ -14,7 +14,6 @@ from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
 
-Branch: TypeAlias = ViewName
 Pixels: TypeAlias = UInt8[np.ndarray, "H W C"]
 Padded: TypeAlias = UInt8[np.ndarray, "Hp Wp C"]
 """Height and width rounded up to whole patches."""
@@ -44,7 +43,7 @@ class Permutation:
     number: int
     """Which of the independent permutations of that seed."""
 
-    def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: Branch) -> Placed:
+    def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: ViewName) -> Placed:
         """Shuffle and centre, the extra pixel left and top, as the letterbox does.
 
         Where `side` is no multiple of the patch size, whole patches may overhang the canvas and are cut off evenly.
@@ -68,7 +67,7 @@ class Translocation:
     origin: Literal["corner", "center"]
     """Shift from the canvas's top left corner, as released, or from the letterbox: a true shift."""
 
-    def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: Branch) -> Placed:
+    def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: ViewName) -> Placed:
         """Return the rectangle's pixels and their new place."""
         del side, sample_id, branch
         top, left = (0, 0) if self.origin == "corner" else (rect.top, rect.left)
@@ -79,7 +78,9 @@ Perturbation: TypeAlias = Permutation | Translocation
 """Something done to the photo's rectangle of one view."""
 
 
-def patch_order(patches: int, seed: int, number: int, sample_id: str, branch: Branch) -> Int64[np.ndarray, " patches"]:
+def patch_order(
+    patches: int, seed: int, number: int, sample_id: str, branch: ViewName
+) -> Int64[np.ndarray, " patches"]:
     """Return a uniform permutation that depends on the arguments alone, not on what was drawn before.
 
     A hash instead of a Generator: NumPy may change a Generator's stream between versions.
@@ -116,7 +117,7 @@ def paste(placed: Placed, canvas: Pixels) -> None:
 
 
 def perturb_canvases(
-    perturbation: Perturbation, canvases: Canvases, batch: SampleBatch, *, branch: Branch, background: int
+    perturbation: Perturbation, canvases: Canvases, batch: SampleBatch, *, branch: ViewName, background: int
 ) -> Canvases:
     """Perturb every sample's rectangle; each result depends on that sample alone.
 
@@ -192,7 +193,7 @@ class PerturbationSpec(NamedTuple):
     offset: tuple[int, int] | None
     """(dx, dy) of a translocation as the parameters give it."""
 
-    def of(self, branch: Branch) -> Perturbation | None:
+    def of(self, branch: ViewName) -> Perturbation | None:
         """Return what happens to one view."""
         return self.roi if branch == "roi" else self.extra_roi
 
@@ -202,7 +203,9 @@ class PerturbationSpec(NamedTuple):
         return PerturbationKey("extra_roi" if not self.roi else "both" if self.extra_roi else "roi", self.offset)
 
 
-def plan_perturbations(params: PerturbParams, side: int, branches: tuple[Branch, ...]) -> tuple[PerturbationSpec, ...]:
+def plan_perturbations(
+    params: PerturbParams, side: int, branches: tuple[ViewName, ...]
+) -> tuple[PerturbationSpec, ...]:
     """List the perturbed evaluations of a run in the order of the paper's tables.
 
     `both` permutes each view as the entries before it do, so no branch sees an input twice.

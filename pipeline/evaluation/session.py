@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from pipeline.arrays import Images, Logits
 from pipeline.datasets.class_set import EXCLUDED, ClassMap, select_classes
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import Predictions
-from pipeline.evaluation.perturbation import Branch
 from pipeline.models.artifact import RunCard, load_run
 from pipeline.models.device import pick_device, to_tensor
 from pipeline.models.rvernet import RveRNet
@@ -119,9 +118,9 @@ def _own(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:
 # From pixels to logits, each branch on its own so that its features can be reused, and from logits to predictions.
 
 
-def branches_of(model: RveRNet) -> dict[Branch, nn.Module]:
+def branches_of(model: RveRNet) -> dict[ViewName, nn.Module]:
     """Return the branches a model has, by name."""
-    pairs: tuple[tuple[Branch, nn.Module | None], ...] = (("roi", model.roi), ("extra_roi", model.extra_roi))
+    pairs: tuple[tuple[ViewName, nn.Module | None], ...] = (("roi", model.roi), ("extra_roi", model.extra_roi))
     return {name: branch for name, branch in pairs if branch is not None}
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from pipeline.arrays import Images, Logits
-from pipeline.evaluation.perturbation import Branch
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.inference.predictor import Run
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import ExportError
@@ -32,7 +32,7 @@ PredictLogits: TypeAlias = Callable[[Sequence[Images]], Logits]
 class Classifier(nn.Module):
     """A run whose inputs are only the views that it looks at."""
 
-    def __init__(self, model: RveRNet, names: tuple[Branch, ...]) -> None:
+    def __init__(self, model: RveRNet, names: tuple[ViewName, ...]) -> None:
         """Wrap a model; `names` are the branches that it has, in the order of the inputs."""
         super().__init__()
         self.model, self.names = model, names

@@ -9,10 +9,9 @@ from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
-from pipeline.evaluation.perturbation import Branch
 from pipeline.imaging.drawing import overlay
 from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
@@ -32,7 +31,7 @@ ShownMask: TypeAlias = Bool[np.ndarray, "s s"]
 class BranchPicture(NamedTuple):
     """Where one branch looked in one region."""
 
-    branch: Branch
+    branch: ViewName
     picture: Image
     """View in gray, heat in colour, outline of the region in white."""
     inside: float | None
@@ -75,7 +74,7 @@ def heat_pictures(
     """
     guesses = np.array([int(prediction.logits.argmax()) for prediction in predictions], np.int64)
     found = grad_cam(run.model, batch, guesses, run.device, method)
-    views: dict[Branch, np.ndarray] = {"roi": batch.roi, "extra_roi": batch.extra_roi}
+    views: dict[ViewName, np.ndarray] = {"roi": batch.roi, "extra_roi": batch.extra_roi}
     return tuple(
         tuple(
             BranchPicture(

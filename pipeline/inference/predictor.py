@@ -11,11 +11,11 @@ from jaxtyping import Bool
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Logits
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
 from pipeline.evaluation.session import predict_classes, predict_logits
 from pipeline.imaging.letterbox import views_of
 from pipeline.inference.prediction import Prediction
-from pipeline.models.artifact import BranchName, RunCard, load_run
+from pipeline.models.artifact import RunCard, load_run
 from pipeline.models.device import pick_device
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
@@ -48,7 +48,7 @@ class Run:
         return self.card.class_names
 
     @property
-    def branches(self) -> tuple[BranchName, ...]:
+    def branches(self) -> tuple[ViewName, ...]:
         """Views the run looks at: `roi`, `extra_roi` or both, in this order."""
         return tuple(name for name in VIEW_NAMES if name in self.card.backbones)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -21,8 +21,6 @@ from pipeline.params.model import TrainParams
 from pipeline.params.stages import DistillationKind
 from pipeline.runtime.errors import ManifestError, ModelError, raise_if_machine_error
 from pipeline.runtime.manifest import sha256_of
-
-BranchName: TypeAlias = ViewName
 
 
 class RunEnvironment(Section):
@@ -70,7 +68,7 @@ class RunConfig(Section):
     """Side of the pictures in pixels."""
     preprocessing: Preprocessing
     """How a photo and a mask become those pictures."""
-    backbones: dict[BranchName, BackboneCard]
+    backbones: dict[ViewName, BackboneCard]
     """Backbone by branch with its weights' hash and licence, without absent ones."""
     train: TrainParams
     """Recipe."""
@@ -131,7 +129,7 @@ class RunCard(RunConfig):
     """Hash of `model.safetensors`; set by `save_run`."""
 
 
-def build_run(card: RunConfig, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
+def build_run(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor] | None]) -> RveRNet:
     """Build the model of a card.
 
     Args:
@@ -143,7 +141,7 @@ def build_run(card: RunConfig, tensors: Mapping[BranchName, dict[str, torch.Tens
     """
     if card.distillation is not None:
         return _build_taught(card, tensors)
-    branches: dict[BranchName, Branch] = {}
+    branches: dict[ViewName, Branch] = {}
     for name, backbone in card.backbones.items():
         if card.shares_branches and branches:
             branches[name] = branches["roi"]
@@ -159,7 +157,7 @@ def build_run(card: RunConfig, tensors: Mapping[BranchName, dict[str, torch.Tens
     )
 
 
-def _build_taught(card: RunConfig, tensors: Mapping[BranchName, dict[str, torch.Tensor] | None]) -> RveRNet:
+def _build_taught(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor] | None]) -> RveRNet:
     with seeded(card.train.seed, "roi"):
         return build_student(
             card.backbones["roi"],

@@ -10,11 +10,10 @@ import numpy as np
 
 from pipeline.arrays import Targets
 from pipeline.datasets.index import IndexedSample, Sample, number_rows, read_samples
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.grad_cam import BranchHeat, grad_cam
 from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, format_summary, share_inside, write_heat_maps
 from pipeline.evaluation.metrics import confidences_of
-from pipeline.evaluation.perturbation import Branch
 from pipeline.evaluation.session import SPLIT, EvalSession, open_session, predict_classes, predict_logits
 from pipeline.params.stages import ExplainParams
 from pipeline.runtime.console import progress
@@ -95,7 +94,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
     """
     trial = open_session(run, shards, device)
     maps: list[HeatMap] = []
-    seams: dict[Branch, str] = {}
+    seams: dict[ViewName, str] = {}
     for judged in _judge(params, trial, samples):
         for branch, found in grad_cam(trial.model, judged.batch, judged.explained, trial.device, params.method).items():
             seams[branch] = found.target_layer
@@ -132,7 +131,7 @@ def _read(trial: EvalSession, chosen: Sequence[IndexedSample]) -> SampleBatch:
     return replace(batch, targets=trial.classes.index[batch.targets])
 
 
-def _heat_maps(judged: PredictedSamples, branch: Branch, found: BranchHeat) -> Iterator[HeatMap]:
+def _heat_maps(judged: PredictedSamples, branch: ViewName, found: BranchHeat) -> Iterator[HeatMap]:
     for row, heat in enumerate(found.heat):
         mask = judged.batch.masks[row]
         yield HeatMap(

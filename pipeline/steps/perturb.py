@@ -11,9 +11,8 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from pipeline.arrays import Targets
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
 from pipeline.evaluation.perturbation import (
-    Branch,
     Canvases,
     Perturbation,
     PerturbationSpec,
@@ -40,11 +39,11 @@ from pipeline.runtime.stores import Place
 
 
 PLAIN = PerturbationSpec(None, None, None)
-BRANCHES: tuple[Branch, ...] = VIEW_NAMES
+BRANCHES: tuple[ViewName, ...] = VIEW_NAMES
 
-Features: TypeAlias = dict[tuple[Branch, Perturbation | None], Tensor]
+Features: TypeAlias = dict[tuple[ViewName, Perturbation | None], Tensor]
 """Features by branch and what was done to its input; None is the plain input."""
-ViewShares: TypeAlias = dict[tuple[Branch, Perturbation], Float64[np.ndarray, "N 2"]]
+ViewShares: TypeAlias = dict[tuple[ViewName, Perturbation], Float64[np.ndarray, "N 2"]]
 """Shares in [0, 1] that survive, of the photo's pixels and of those the view shows; NaN where there are none."""
 Shares: TypeAlias = Float64[np.ndarray, "N 3"]
 """Shares in [0, 1] of the photo's, the ROI's and the extra-ROI's pixels still seen; NaN: not moved or no such pixel."""
@@ -94,7 +93,7 @@ def predict_perturbed(
     )
 
 
-def view_shares(batch: SampleBatch, branch: Branch, views: Iterable[Perturbation]) -> ViewShares:
+def view_shares(batch: SampleBatch, branch: ViewName, views: Iterable[Perturbation]) -> ViewShares:
     """Return what survives of one branch's view: shares of the photo's pixels and of those that the view shows."""
     photo = photo_pixels(batch)
     shown = batch.masks if branch == "roi" else photo & ~batch.masks

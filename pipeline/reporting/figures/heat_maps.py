@@ -9,14 +9,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from pipeline.arrays import Image
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.heat_maps import COLOURS, HeatGrid, HeatMap, blend_heat
-from pipeline.evaluation.perturbation import Branch
 from pipeline.reporting.figures.scenes import SQUARE, SamplePictures, enlarge
 from pipeline.reporting.figures.style import WIDTH, PaperFigure, Wording, blank, chart_style, finish, show_picture
 from pipeline.reporting.pictures import fit_mask
 
 COLUMNS = 6
-VIEW_NAME: dict[Branch, str] = {"roi": "ROI", "extra_roi": "extra-ROI"}
+VIEW_NAME: dict[ViewName, str] = {"roi": "ROI", "extra_roi": "extra-ROI"}
 
 
 class HeatRow(NamedTuple):
@@ -24,7 +24,7 @@ class HeatRow(NamedTuple):
 
     label: str
     """Name of the run."""
-    branch: Branch
+    branch: ViewName
     maps: Mapping[str, HeatMap]
     """By sample id."""
 
@@ -88,7 +88,7 @@ def _draw_row(
         show_picture(axes, overlay_heat(scenes[sample_id], row.branch, found.heat), below=words)
 
 
-def overlay_heat(scene: SamplePictures, branch: Branch, heat: HeatGrid) -> Image:
+def overlay_heat(scene: SamplePictures, branch: ViewName, heat: HeatGrid) -> Image:
     """Return what a branch saw in gray, the heat in colour over it, and the region of interest outlined in white."""
     batch = scene.views
     view = enlarge(batch.roi[0] if branch == "roi" else batch.extra_roi[0])

@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.arrays import Image
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.perturbation import (
-    Branch,
     Canvases,
     Permutation,
     Perturbation,
@@ -41,7 +40,7 @@ def perturbed_views(views: SampleBatch, params: PerturbParams) -> tuple[Perturbe
         params: Section `perturb`.
     """
     shuffled = Permutation(params.patch_size, params.seed, 0)
-    steps: list[tuple[str, Branch, Perturbation | None]] = [
+    steps: list[tuple[str, ViewName, Perturbation | None]] = [
         ("ROI", "roi", None),
         ("ROI\npermuted", "roi", shuffled),
         ("extra-ROI", "extra_roi", None),
@@ -52,7 +51,7 @@ def perturbed_views(views: SampleBatch, params: PerturbParams) -> tuple[Perturbe
     return tuple(_view(title, branch, what, views, params.pad) for title, branch, what in steps)
 
 
-def _view(title: str, branch: Branch, what: Perturbation | None, views: SampleBatch, pad: int) -> PerturbedView:
+def _view(title: str, branch: ViewName, what: Perturbation | None, views: SampleBatch, pad: int) -> PerturbedView:
     images = views.roi if branch == "roi" else views.extra_roi
     if what is None:
         return PerturbedView(title, images[0], None)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.metrics import confidences_of
 from pipeline.evaluation.session import branches_of, predict_classes, predict_logits
-from pipeline.models.artifact import BranchName, load_run
+from pipeline.models.artifact import load_run
 from pipeline.models.device import to_tensor
 from pipeline.runtime.errors import EvaluationError
 from tests.judged_run import random_batch, write_small_run
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_features_combined_are_the_model_s_own_logits(tmp_path: Path, branches: tuple[BranchName, ...]) -> None:
+def test_features_combined_are_the_model_s_own_logits(tmp_path: Path, branches: tuple[ViewName, ...]) -> None:
     """Branch by branch gives what one call gives."""
     model, _ = load_run(write_small_run(tmp_path / "run", branches), CPU)
     batch = random_batch(5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.perturbation import (
     Permutation,
     PerturbationSpec,
@@ -15,7 +15,7 @@ from pipeline.evaluation.perturbation import (
     perturb_canvases,
     plan_perturbations,
 )
-from pipeline.models.artifact import BranchName, load_run
+from pipeline.models.artifact import load_run
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
@@ -62,7 +62,7 @@ def kept(entry: PerturbationSpec, batch: SampleBatch) -> np.ndarray:
     [(("roi",), False), (("extra_roi",), False), (("roi", "extra_roi"), False), (("roi", "extra_roi"), True)],
 )
 def test_reused_features_give_what_whole_passes_give(
-    tmp_path: Path, branches: tuple[BranchName, ...], *, shared: bool
+    tmp_path: Path, branches: tuple[ViewName, ...], *, shared: bool
 ) -> None:
     """Every entry equals its own pass through the model, and the plain row is untouched."""
     model, _ = load_run(write_small_run(tmp_path / "run", branches, shared=shared), CPU)

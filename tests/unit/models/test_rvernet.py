@@ -6,7 +6,8 @@ from scipy.stats import kstest, uniform
 from torch import nn
 from torch.nn import functional
 
-from pipeline.models.artifact import BranchName, build_run
+from pipeline.datasets.sample_batch import ViewName
+from pipeline.models.artifact import build_run
 from pipeline.models.backbone import Branch
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.runtime.errors import ModelError
@@ -19,13 +20,13 @@ def pictures(seed: int, batch: int = 3) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
 
 
-def model_of(*branches: BranchName) -> RveRNet:
+def model_of(*branches: ViewName) -> RveRNet:
     """Return a tiny model."""
     return build_run(run_card(branches), {})
 
 
 @pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_every_parameter_gets_gradient(branches: tuple[BranchName, ...]) -> None:
+def test_every_parameter_gets_gradient(branches: tuple[ViewName, ...]) -> None:
     """Logits have one column a class, and nothing is left out of training."""
     model = model_of(*branches)
     logits = model(pictures(0), pictures(1))

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.index import Sample
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import CONVENTIONS
-from pipeline.evaluation.perturbation import Branch, plan_perturbations
+from pipeline.evaluation.perturbation import plan_perturbations
 from pipeline.evaluation.perturbation_results import KeptShares, perturbation_metrics, write_perturbed_predictions
 from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
 from pipeline.params.model import TrainParams
@@ -28,7 +29,7 @@ from tests.raw_folder import RawFolder
 ROOT = Path(__file__).parents[3]
 VARIANT = "deit+mobilenetv2-all"
 AMBIGUOUS = ("ketchup", "chili paste")
-BRANCHES: tuple[Branch, ...] = ("roi", "extra_roi")
+BRANCHES: tuple[ViewName, ...] = ("roi", "extra_roi")
 CATEGORIES = "0 background\n1 rice\n2 sauce\n3 ketchup\n4 chili paste\n"
 TOP1 = {"two branches": 0.9, "ROI only": 0.55, "extra-ROI only": 0.5}
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.evaluation.perturbation import Branch, PerturbationKey, plan_perturbations
+from pipeline.datasets.sample_batch import ViewName
+from pipeline.evaluation.perturbation import PerturbationKey, plan_perturbations
 from pipeline.evaluation.perturbation_results import describe_perturbation
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.paper.published import read_paper
@@ -13,7 +14,7 @@ RELEASED = PerturbParams(
     patch_size=16, permutation_seeds=2, offsets=((-30, 63), (60, -85), (37, 139)), offset_size=224, origin="corner",
     dy_sign=-1, batch_size=8, threads=1, pad=125, seed=0,
 )  # fmt: skip
-BRANCHES: tuple[Branch, ...] = ("roi", "extra_roi")
+BRANCHES: tuple[ViewName, ...] = ("roi", "extra_roi")
 MOVES = {PerturbationKey("extra_roi", offset) for offset in RELEASED.offsets}
 PERMUTATIONS = {PerturbationKey("roi"), PerturbationKey("extra_roi"), PerturbationKey("both")}
 NUMBERS = {"top1": 0.5, "macro_f1": 0.5, "change_top1": 0.0, "photo_kept": 1.0, "roi_kept": 1.0}
@@ -34,7 +35,7 @@ def test_the_papers_own_setting_deviates_in_nothing() -> None:
 
 
 @pytest.mark.parametrize(("number", "branches"), [(10, ("roi",)), (11, BRANCHES), (12, BRANCHES)])
-def test_every_perturbed_cell_of_the_paper_has_an_entry_of_its_key(number: int, branches: tuple[Branch, ...]) -> None:
+def test_every_perturbed_cell_of_the_paper_has_an_entry_of_its_key(number: int, branches: tuple[ViewName, ...]) -> None:
     """Table 10 has one branch, Tables 11 and 12 have both; files of earlier versions lack patch size and pixels."""
     planned = {
         entry.key: describe_perturbation(entry) | NUMBERS for entry in plan_perturbations(RELEASED, 224, branches)

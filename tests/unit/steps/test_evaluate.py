@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
-from pipeline.models.artifact import BranchName, load_run, save_run
+from pipeline.models.artifact import load_run, save_run
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import EvaluationError
 from pipeline.steps.evaluate import evaluate
@@ -28,7 +29,7 @@ def shards(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_every_sample_is_predicted_and_measured(tmp_path: Path, shards: Path, branches: tuple[BranchName, ...]) -> None:
+def test_every_sample_is_predicted_and_measured(tmp_path: Path, shards: Path, branches: tuple[ViewName, ...]) -> None:
     """The table holds the model's logits in the shards' order, and the metrics are those of the table."""
     run = write_small_run(tmp_path / "run", branches)
     evaluate(PARAMS, shards=shards, run=run, output=tmp_path / "out", device="cpu")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.heat_maps import FILE, read_heat_maps
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.models.artifact import BranchName
 from pipeline.params.stages import EvaluateParams, ExplainParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.explain import explain
@@ -41,7 +41,7 @@ def explained(params: ExplainParams, study: StudyFolder, run: Path, output: Path
 
 @pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
 def test_every_branch_has_a_map_of_every_chosen_sample(
-    tmp_path: Path, study: StudyFolder, branches: tuple[BranchName, ...]
+    tmp_path: Path, study: StudyFolder, branches: tuple[ViewName, ...]
 ) -> None:
     """The pair's samples among them; predictions are those of stage `evaluate`."""
     run = write_small_run(tmp_path / "run", branches, class_names=CLASSES)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.perturbation_results import read_perturbed_predictions
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.models.artifact import BranchName
 from pipeline.params.stages import EvaluateParams, PerturbParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.perturb import perturb
@@ -51,7 +51,7 @@ def perturbed(params: PerturbParams, shards: Path, run: Path, output: Path) -> d
     ],
 )
 def test_every_entry_of_a_run_is_measured(
-    tmp_path: Path, shards: Path, branches: tuple[BranchName, ...], targets: list[str]
+    tmp_path: Path, shards: Path, branches: tuple[ViewName, ...], targets: list[str]
 ) -> None:
     """Entries in the plan's order, numbers from the stored predictions, the plain ones those of `evaluate`."""
     run = write_small_run(tmp_path / "run", branches)

@@ -2,17 +2,17 @@
 
 import numpy as np
 
+from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.heat_maps import HeatMap
-from pipeline.evaluation.perturbation import Branch
 from pipeline.reporting.figures.heat_maps import COLUMNS, choose_columns, rows_of
 
 
-def heat_map(sample_id: str, branch: Branch, truth: str) -> HeatMap:
+def heat_map(sample_id: str, branch: ViewName, truth: str) -> HeatMap:
     """Return a map of nothing in particular."""
     return HeatMap(sample_id, branch, truth, "rice", 0.5, "rice", 0.5, 0.5, np.ones((1, 1), np.float32))
 
 
-def maps(ids: dict[str, str], *branches: Branch) -> list[HeatMap]:
+def maps(ids: dict[str, str], *branches: ViewName) -> list[HeatMap]:
     """Return a map a sample and branch."""
     return [heat_map(sample_id, branch, truth) for sample_id, truth in ids.items() for branch in branches]
 
