@@ -13,13 +13,13 @@ from benchmarks.row import Row
 from benchmarks.site import Site
 from benchmarks.training import pairing, seconds
 from pipeline.arrays import Images
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.perturbation import PerturbationSpec, perturb_canvases, plan_perturbations
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.masks import SamArchitectureName
 from pipeline.segmentation.sam import ARCHITECTURES, build_sam
-from pipeline.steps.perturb import BRANCHES, predict_perturbed
+from pipeline.steps.perturb import predict_perturbed
 
 ENCODERS: tuple[SamArchitectureName, ...] = ("vit_b", "vit_h")
 TOGETHER = 8
@@ -62,7 +62,7 @@ def perturbation_ratios(site: Site, timm_id: str) -> tuple[float, ...]:
     study, device = site.material.study, torch.device(site.device)
     shards, folder = Shards(site.material.shards), site.scratch / "judged"
     model = pairing(timm_id, study.train, size=shards.image_size, classes=len(shards.categories)).eval().to(device)
-    entries = plan_perturbations(study.perturb, shards.image_size, BRANCHES)
+    entries = plan_perturbations(study.perturb, shards.image_size, VIEW_NAMES)
     write_pngs(shards, folder)
 
     def ours() -> None:
@@ -82,8 +82,8 @@ def perturbation_ratios(site: Site, timm_id: str) -> tuple[float, ...]:
 def _judge(
     model: RveRNet, batch: SampleBatch, entry: PerturbationSpec | None, folder: Path, device: torch.device
 ) -> None:
-    views = {name: _decode(folder / name, batch.sample_ids) for name in BRANCHES}
-    for name in BRANCHES:
+    views = {name: _decode(folder / name, batch.sample_ids) for name in VIEW_NAMES}
+    for name in VIEW_NAMES:
         if entry is not None and (change := entry.of(name)) is not None:
             views[name] = perturb_canvases(change, views[name], batch, branch=name, background=125)
     pixels = (torch.from_numpy(view.transpose(0, 3, 1, 2).copy()).to(device) for view in views.values())

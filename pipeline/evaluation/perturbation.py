@@ -1,18 +1,30 @@
-"""Permute the patches of a cut-out, or move it; supplement B of the paper, Figure 7.
+"""Permute the patches of a cut-out, or move it, and store the results; supplement B of the paper, Figure 7.
 
-Arrays come letterboxed, as shards hold them: the photo's rectangle centred on a square canvas.
+Arrays are letterboxed, as shards hold them: the photo's rectangle centred on a square canvas.
 """
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64, UInt8
 
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.arrays import Targets
+from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
+from pipeline.datasets.sample_batch import SampleBatch, ViewName, photo_id_of
+from pipeline.evaluation.metrics import CONVENTIONS, macro_f1, top1
 from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
+from pipeline.runtime.errors import ManifestError
+
+DIGITS = 6
+SCHEMA_VERSION = 1
 
 Pixels: TypeAlias = UInt8[np.ndarray, "H W C"]
 Padded: TypeAlias = UInt8[np.ndarray, "Hp Wp C"]
@@ -34,14 +46,14 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Permutation:
-    """Shuffle square patches of the rectangle, padded evenly with black to whole patches; the gray around stays."""
+    """Shuffle square patches of the rectangle, padded evenly with black to whole patches."""
 
     patch_size: int
     """Side of a patch in pixels."""
     seed: int
     """Seed of the study."""
     number: int
-    """Which of the independent permutations of that seed."""
+    """Number of the permutation among those of that seed."""
 
     def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: ViewName) -> Placed:
         """Shuffle and centre, the extra pixel left and top, as the letterbox does.
@@ -81,9 +93,9 @@ Perturbation: TypeAlias = Permutation | Translocation
 def patch_order(
     patches: int, seed: int, number: int, sample_id: str, branch: ViewName
 ) -> Int64[np.ndarray, " patches"]:
-    """Return a uniform permutation that depends on the arguments alone, not on what was drawn before.
+    """Return a uniform permutation that depends on the arguments alone.
 
-    A hash instead of a Generator: NumPy may change a Generator's stream between versions.
+    A hash instead of a Generator, whose stream NumPy may change between versions.
     """
     key = f"{seed}\n{number}\n{branch}\n{sample_id}".encode()
     draws = np.frombuffer(hashlib.shake_256(key).digest(8 * patches), "<u8")
@@ -107,7 +119,7 @@ def permute_patches(content: Pixels, order: Int64[np.ndarray, " patches"], patch
 
 
 def paste(placed: Placed, canvas: Pixels) -> None:
-    """Write a picture onto `canvas`; what falls off is lost."""
+    """Write a picture onto `canvas`, cut off at its edges."""
     content, top, left = placed
     rows = slice(max(top, 0), max(top + content.shape[0], 0))
     columns = slice(max(left, 0), max(left + content.shape[1], 0))
@@ -154,19 +166,16 @@ def kept_shares(before: Int64[np.ndarray, "N 2"], after: Int64[np.ndarray, "N 2"
     return shares
 
 
-# Which perturbations a run goes through: Tables 10, 11 and 12.
-
-
 Target: TypeAlias = Literal["roi", "extra_roi", "both"]
-"""Views that are perturbed."""
+"""Perturbed views."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerturbationKey:
-    """Joins a perturbed evaluation of ours with cells of the paper's tables.
+    """Joins a perturbed evaluation with cells of the paper's Tables 10 to 12.
 
     Permutations of all seeds share a key. Patch size, origin and direction of dy are not part of it: where they differ
-    from the paper's, the cell shows our number and says how it differs.
+    from the paper's, the cell says so.
     """
 
     target: Target
@@ -175,11 +184,11 @@ class PerturbationKey:
 
     @property
     def kind(self) -> Literal["permutation", "translocation"]:
-        """Patches shuffled, or the picture moved."""
+        """Kind of the perturbation."""
         return "permutation" if self.offset is None else "translocation"
 
     def __str__(self) -> str:
-        """Return how result files name it, for instance `translocation by (-30, 63)`."""
+        """Return its name in result files, for instance `translocation by (-30, 63)`."""
         return f"permutation of {self.target}" if self.offset is None else f"translocation by {self.offset}"
 
 
@@ -187,19 +196,19 @@ class PerturbationSpec(NamedTuple):
     """One perturbed evaluation of the test set; None leaves a view as it is."""
 
     roi: Permutation | None
-    """What happens to the ROI view."""
+    """Perturbation of the ROI view."""
     extra_roi: Permutation | Translocation | None
-    """What happens to the extra-ROI view."""
+    """Perturbation of the extra-ROI view."""
     offset: tuple[int, int] | None
     """(dx, dy) of a translocation as the parameters give it."""
 
     def of(self, branch: ViewName) -> Perturbation | None:
-        """Return what happens to one view."""
+        """Return the perturbation of one view."""
         return self.roi if branch == "roi" else self.extra_roi
 
     @property
     def key(self) -> PerturbationKey:
-        """What the tables call it."""
+        """Key of its cells in the tables."""
         return PerturbationKey("extra_roi" if not self.roi else "both" if self.extra_roi else "roi", self.offset)
 
 
@@ -208,7 +217,7 @@ def plan_perturbations(
 ) -> tuple[PerturbationSpec, ...]:
     """List the perturbed evaluations of a run in the order of the paper's tables.
 
-    `both` permutes each view as the entries before it do, so no branch sees an input twice.
+    `both` uses the permutations of the single views, so no branch sees an input twice.
 
     Args:
         params: Section `perturb`.
@@ -216,17 +225,19 @@ def plan_perturbations(
         branches: Branches the run has.
     """
     permutations = [Permutation(params.patch_size, params.seed, n) for n in range(params.permutation_seeds)]
-    roi = [PerturbationSpec(p, None, None) for p in permutations if "roi" in branches]
-    extra_roi = [PerturbationSpec(None, p, None) for p in permutations if "extra_roi" in branches]
-    both = [PerturbationSpec(p, p, None) for p in permutations if {"roi", "extra_roi"} <= set(branches)]
-    return (*roi, *extra_roi, *both, *(_translocations(params, side) if "extra_roi" in branches else ()))
-
-
-def _translocations(params: PerturbParams, side: int) -> tuple[PerturbationSpec, ...]:
-    """Return the corner's identity, which separates centring from shifting, and every offset."""
-    identity = PerturbationSpec(None, Translocation(0, 0, "corner"), (0, 0))
-    entries = [PerturbationSpec(None, translocation(offset, params, side), offset) for offset in params.offsets]
-    return tuple(dict.fromkeys((identity, *entries)))
+    specs: list[PerturbationSpec] = []
+    if "roi" in branches:
+        specs += [PerturbationSpec(p, None, None) for p in permutations]
+    if "extra_roi" in branches:
+        specs += [PerturbationSpec(None, p, None) for p in permutations]
+    if {"roi", "extra_roi"} <= set(branches):
+        specs += [PerturbationSpec(p, p, None) for p in permutations]
+    if "extra_roi" in branches:
+        # The corner's identity separates the lost centring from the shift.
+        moved = [PerturbationSpec(None, Translocation(0, 0, "corner"), (0, 0))]
+        moved += [PerturbationSpec(None, translocation(offset, params, side), offset) for offset in params.offsets]
+        specs += dict.fromkeys(moved)
+    return tuple(specs)
 
 
 def translocation(offset: tuple[int, int], params: PerturbParams, side: int) -> Translocation:
@@ -239,3 +250,127 @@ def scale_offset(value: int, offset_size: int, side: int) -> int:
     """Return `value * side / offset_size` rounded half away from zero, in whole numbers so that no machine differs."""
     rounded = (2 * abs(value) * side + offset_size) // (2 * offset_size)
     return rounded if value >= 0 else -rounded
+
+
+PERTURBATION_CONVENTIONS = {
+    "change_top1": "top1 under the perturbation minus top1 without; negative is worse.",
+    "permutation": "Patches of the photo's rectangle, padded evenly with black to whole patches, are "
+    "shuffled and centred; the gray around is not shuffled. Every sample and branch has a permutation of its own; "
+    "`seed` numbers independent ones. `both` uses the permutations of `roi` and `extra_roi`.",
+    "translocation": "The photo's rectangle on a gray canvas, moved by `pixels` (right, down). `corner` starts from "
+    "the canvas's top left corner, so that (0, 0) differs from plain input by the lost centring alone; `center` "
+    "starts from the letterbox. `dx`, `dy` are the offsets as params.yaml gives them.",
+    "photo_kept": "Share of the photo's pixels still on the canvas, mean over samples; mean of both views for `both`.",
+    "roi_kept": "Share of the ROI's pixels still on the canvas, mean over samples that have any; null where not moved.",
+    "extra_roi_kept": "The same of the extra-ROI's pixels.",
+}
+"""Sentence by name; part of metrics.json of stage `perturb`."""
+
+
+class KeptShares(NamedTuple):
+    """Running mean of the shares of pixels still on the canvas, by perturbation and region (photo, ROI, extra-ROI)."""
+
+    total: Float64[np.ndarray, "E 3"]
+    """Sum over samples."""
+    samples: Int64[np.ndarray, "E 3"]
+    """Samples that have such a share."""
+
+    @staticmethod
+    def empty(specs: int) -> "KeptShares":
+        """Return the mean over no samples."""
+        return KeptShares(np.zeros((specs, 3)), np.zeros((specs, 3), np.int64))
+
+    def add(self, shares: Float64[np.ndarray, "E N 3"]) -> "KeptShares":
+        """Return the running mean with another batch; NaN counts as no share."""
+        return KeptShares(self.total + np.nansum(shares, axis=1), self.samples + (~np.isnan(shares)).sum(axis=1))
+
+    def mean(self, spec: int, region: int) -> float | None:
+        """Return a mean share in [0, 1]; None where no sample has one."""
+        samples = int(self.samples[spec, region])
+        return round(float(self.total[spec, region]) / samples, DIGITS) if samples else None
+
+
+def perturbation_metrics(
+    specs: Sequence[PerturbationSpec], targets: Targets, predictions: Int64[np.ndarray, "P N"], kept: KeptShares
+) -> dict[str, object]:
+    """Return metrics.json of a run without its name; fractions rounded to six places."""
+    plain = top1(targets, predictions[0])
+    return {
+        "plain_top1": round(plain, DIGITS),
+        "plain_macro_f1": round(macro_f1(targets, predictions[0]), DIGITS),
+        "entries": [
+            {
+                **describe_perturbation(spec),
+                "top1": round(top1(targets, row), DIGITS),
+                "macro_f1": round(macro_f1(targets, row), DIGITS),
+                "change_top1": round(top1(targets, row) - plain, DIGITS),
+                **{f"{name}_kept": kept.mean(i, column) for column, name in enumerate(("photo", "roi", "extra_roi"))},
+            }
+            for i, (spec, row) in enumerate(zip(specs, predictions[1:], strict=True))
+        ],
+        "conventions": {name: CONVENTIONS[name] for name in ("prediction", "top1", "macro_f1")}
+        | PERTURBATION_CONVENTIONS,
+    }
+
+
+def describe_perturbation(spec: PerturbationSpec) -> dict[str, object]:
+    """Return the settings of a perturbation as metrics.json names them."""
+    perturbation = spec.roi or spec.extra_roi
+    permuted = perturbation if isinstance(perturbation, Permutation) else None
+    shifted = perturbation if isinstance(perturbation, Translocation) else None
+    dx, dy = spec.key.offset or (None, None)
+    return {
+        "kind": spec.key.kind,
+        "target": spec.key.target,
+        "seed": permuted.number if permuted else None,
+        "patch_size": permuted.patch_size if permuted else None,
+        "dx": dx,
+        "dy": dy,
+        "origin": shifted.origin if shifted else None,
+        "pixels": [shifted.right, shifted.down] if shifted else None,
+    }
+
+
+def write_perturbed_predictions(
+    sample_ids: Sequence[str],
+    targets: Targets,
+    predictions: Int64[np.ndarray, "P N"],
+    specs: Sequence[PerturbationSpec],
+    path: Path,
+) -> None:
+    """Write one row per sample: its target, its plain prediction, and the predictions under every perturbation."""
+    perturbed = np.ascontiguousarray(predictions[1:].T, np.int32)
+    columns = {
+        "sample_id": pa.array(sample_ids, pa.string()),
+        "photo_id": pa.array([photo_id_of(i) for i in sample_ids], pa.string()),
+        "target": pa.array(targets.astype(np.int32)),
+        "prediction": pa.array(predictions[0].astype(np.int32)),
+        "perturbed": pa.FixedSizeListArray.from_arrays(pa.array(perturbed.ravel()), len(specs)),
+    }
+    metadata = {
+        "schema_version": str(SCHEMA_VERSION),
+        "entries": json.dumps([describe_perturbation(spec) for spec in specs]),
+    }
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def read_perturbed_predictions(path: Path) -> Int64[np.ndarray, "E N"]:
+    """Return the predictions under every entry of metrics.json, in its order; columns in the order of the test split.
+
+    Raises:
+        ManifestError: If the file is absent, damaged, or of another version.
+    """
+    if not path.exists():
+        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
+    try:
+        table = read_sound(path).combine_chunks()
+        version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
+        if version == str(SCHEMA_VERSION):
+            column = table["perturbed"].combine_chunks()
+            if not (pa.types.is_fixed_size_list(column.type) and column.type.value_type == pa.int32()):
+                raise ValueError(f"column perturbed is of {column.type}")
+            entries: Int64[np.ndarray, "E N"] = column.flatten().to_numpy().reshape(len(table), -1).T.astype(np.int64)
+            return entries
+    except (*DAMAGE, KeyError) as error:
+        raise damaged(path, error, "perturb") from error
+    raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import Targets
 from pipeline.evaluation.metrics import Predictions
-from pipeline.evaluation.perturbation import PerturbationKey, scale_offset
-from pipeline.evaluation.perturbation_results import read_perturbed_predictions
+from pipeline.evaluation.perturbation import PerturbationKey, read_perturbed_predictions, scale_offset
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.params.base import dvc_command
 from pipeline.reporting.grid import GridRun, in_paper_order

@@ -1,4 +1,4 @@
-"""Judge one run with permuted and translocated inputs; supplement B of the paper, Tables 10 to 12."""
+"""Evaluate one run on permuted and translocated inputs; supplement B of the paper, Tables 10 to 12."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,20 +10,20 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from pipeline.arrays import Targets
 from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
 from pipeline.evaluation.perturbation import (
     Canvases,
+    KeptShares,
     Perturbation,
     PerturbationSpec,
     kept_shares,
     perturb_canvases,
+    perturbation_metrics,
     plan_perturbations,
     region_sizes,
+    write_perturbed_predictions,
 )
-from pipeline.evaluation.perturbation_results import KeptShares, perturbation_metrics, write_perturbed_predictions
 from pipeline.evaluation.session import (
-    EvalSession,
     branches_of,
     combined_logits,
     features_of,
@@ -35,38 +35,34 @@ from pipeline.params.stages import PerturbParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.stores import Place
 
-# Judge one batch under all perturbations, computing each branch's features once per distinct input.
-
-
 PLAIN = PerturbationSpec(None, None, None)
-BRANCHES: tuple[ViewName, ...] = VIEW_NAMES
 
 Features: TypeAlias = dict[tuple[ViewName, Perturbation | None], Tensor]
-"""Features by branch and what was done to its input; None is the plain input."""
+"""Features by branch and perturbation of its input; None is the plain input."""
 ViewShares: TypeAlias = dict[tuple[ViewName, Perturbation], Float64[np.ndarray, "N 2"]]
-"""Shares in [0, 1] that survive, of the photo's pixels and of those the view shows; NaN where there are none."""
+"""Shares in [0, 1] of the photo's pixels and of the view's pixels still on the canvas; NaN where there are none."""
 Shares: TypeAlias = Float64[np.ndarray, "N 3"]
-"""Shares in [0, 1] of the photo's, the ROI's and the extra-ROI's pixels still seen; NaN: not moved or no such pixel."""
+"""Shares in [0, 1] of the photo's, the ROI's and the extra-ROI's pixels; NaN where not moved or without pixels."""
 
 
-class Perturbed(NamedTuple):
-    """One batch under the plain input and every entry."""
+class PerturbedBatch(NamedTuple):
+    """One batch on the plain input and under every perturbation."""
 
     predictions: Int64[np.ndarray, "P N"]
-    """Row 0 without perturbation, row i + 1 under entry i."""
+    """Row 0 without perturbation, row i + 1 under perturbation i."""
     kept: Float64[np.ndarray, "E N 3"]
-    """Shares by entry."""
+    """Shares by perturbation."""
 
 
 def predict_perturbed(
-    model: RveRNet, batch: SampleBatch, entries: Sequence[PerturbationSpec], *, pad: int, device: torch.device
-) -> Perturbed:
-    """Predict a batch without and with perturbations.
+    model: RveRNet, batch: SampleBatch, specs: Sequence[PerturbationSpec], *, pad: int, device: torch.device
+) -> PerturbedBatch:
+    """Predict a batch without and with perturbations; each branch sees each distinct input once.
 
     Args:
-        model: Run to judge.
+        model: Model of the run.
         batch: Samples, at least one.
-        entries: Perturbations, see `plan_perturbations`.
+        specs: Perturbations, see `plan_perturbations`.
         pad: Gray level of the canvas around the photo.
         device: Where the model is.
 
@@ -76,43 +72,43 @@ def predict_perturbed(
     features: Features = {}
     shares: ViewShares = {}
     for name, branch in branches_of(model).items():
-        views = tuple(dict.fromkeys(p for entry in entries if (p := entry.of(name)) is not None))
+        perturbations = tuple(dict.fromkeys(p for spec in specs if (p := spec.of(name)) is not None))
         images = batch.roi if name == "roi" else batch.extra_roi
         features[name, None] = features_of(branch, images, device)
-        for view in views:
-            seen = perturb_canvases(view, images, batch, branch=name, background=pad)
-            features[name, view] = features_of(branch, seen, device)
-        shares |= view_shares(batch, name, views)
+        for perturbation in perturbations:
+            perturbed = perturb_canvases(perturbation, images, batch, branch=name, background=pad)
+            features[name, perturbation] = features_of(branch, perturbed, device)
+        shares |= view_shares(batch, name, perturbations)
     logits = (
-        combined_logits(model, features.get(("roi", e.roi)), features.get(("extra_roi", e.extra_roi)))
-        for e in (PLAIN, *entries)
+        combined_logits(model, features.get(("roi", spec.roi)), features.get(("extra_roi", spec.extra_roi)))
+        for spec in (PLAIN, *specs)
     )
-    return Perturbed(
+    return PerturbedBatch(
         predictions=np.stack([predict_classes(rows, batch.sample_ids) for rows in logits]),
-        kept=np.stack([entry_shares(entry, shares) for entry in entries]),
+        kept=np.stack([spec_shares(spec, shares) for spec in specs]),
     )
 
 
-def view_shares(batch: SampleBatch, branch: ViewName, views: Iterable[Perturbation]) -> ViewShares:
-    """Return what survives of one branch's view: shares of the photo's pixels and of those that the view shows."""
+def view_shares(batch: SampleBatch, branch: ViewName, perturbations: Iterable[Perturbation]) -> ViewShares:
+    """Return the shares of the photo's pixels, and of those that a view shows, still on the canvas."""
     photo = photo_pixels(batch)
     shown = batch.masks if branch == "roi" else photo & ~batch.masks
     levels: Canvases = (photo.astype(np.uint8) + shown)[..., np.newaxis]
     sizes = region_sizes(levels)
     return {
-        (branch, view): kept_shares(
-            sizes, region_sizes(perturb_canvases(view, levels, batch, branch=branch, background=0))
+        (branch, perturbation): kept_shares(
+            sizes, region_sizes(perturb_canvases(perturbation, levels, batch, branch=branch, background=0))
         )
-        for view in views
+        for perturbation in perturbations
     }
 
 
-def entry_shares(entry: PerturbationSpec, shares: ViewShares) -> Shares:
-    """Return what survives an entry; where both views move, the photo's share is their mean."""
-    moved = {name: shares[name, view] for name in BRANCHES if (view := entry.of(name)) is not None}
+def spec_shares(spec: PerturbationSpec, shares: ViewShares) -> Shares:
+    """Return the shares of one spec; where both views are perturbed, the photo's share is their mean."""
+    moved = {name: shares[name, p] for name in VIEW_NAMES if (p := spec.of(name)) is not None}
     photo = np.mean([kept[:, 0] for kept in moved.values()], axis=0)
     unmoved = np.full(len(photo), np.nan)
-    return np.stack([photo, *(moved[name][:, 1] if name in moved else unmoved for name in BRANCHES)], axis=1)
+    return np.stack([photo, *(moved[name][:, 1] if name in moved else unmoved for name in VIEW_NAMES)], axis=1)
 
 
 def photo_pixels(batch: SampleBatch) -> Bool[np.ndarray, "N S S"]:
@@ -122,17 +118,6 @@ def photo_pixels(batch: SampleBatch) -> Bool[np.ndarray, "N S S"]:
     rows, columns = np.moveaxis((places >= first) & (places < first + size), 1, 0)
     inside: Bool[np.ndarray, "N S S"] = rows[:, :, np.newaxis] & columns[:, np.newaxis, :]
     return inside
-
-
-class PerturbedOutputs(NamedTuple):
-    """What stays in memory of the test split: 8 bytes a sample and entry."""
-
-    sample_ids: tuple[str, ...]
-    """Samples in row order."""
-    targets: Targets
-    """True classes."""
-    predictions: Int64[np.ndarray, "P N"]
-    """Row 0 without perturbation, row i + 1 under entry i."""
 
 
 def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
@@ -150,28 +135,22 @@ def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, de
         ManifestError: If a stored file is absent or damaged.
         ParamsError: If the device is not there.
     """
-    trial = open_session(run, shards, device)
-    entries = plan_perturbations(params, trial.shards.image_size, tuple(branches_of(trial.model)))
-    verdicts, kept = _judge(trial, entries, params)
+    session = open_session(run, shards, device)
+    specs = plan_perturbations(params, session.shards.image_size, tuple(branches_of(session.model)))
+    batches, kept = [], KeptShares.empty(len(specs))
+    total, what = session.batch_count(params.batch_size), f"perturb {session.card.run}"
+    for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="batch"):
+        perturbed = predict_perturbed(session.model, batch, specs, pad=params.pad, device=session.device)
+        kept = kept.add(perturbed.kept)
+        batches.append((batch.sample_ids, batch.targets, perturbed.predictions))
+    ids, target_parts, prediction_parts = zip(*batches, strict=True)
+    sample_ids = tuple(sample_id for part in ids for sample_id in part)
+    targets, predictions = np.concatenate(target_parts), np.concatenate(prediction_parts, axis=1)
     output.mkdir(parents=True, exist_ok=True)
-    write_perturbed_predictions(*verdicts, entries, output / "predictions.parquet")
+    write_perturbed_predictions(sample_ids, targets, predictions, specs, output / "predictions.parquet")
     metrics = {
-        "run": trial.card.run,
-        "samples": len(verdicts.sample_ids),
-        **perturbation_metrics(entries, verdicts.targets, verdicts.predictions, kept),
+        "run": session.card.run,
+        "samples": len(sample_ids),
+        **perturbation_metrics(specs, targets, predictions, kept),
     }
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _judge(
-    trial: EvalSession, entries: Sequence[PerturbationSpec], params: PerturbParams
-) -> tuple[PerturbedOutputs, KeptShares]:
-    parts, kept = [], KeptShares.none(len(entries))
-    total, what = trial.batch_count(params.batch_size), f"perturb {trial.card.run}"
-    for batch in progress(trial.batches(params.batch_size), total=total, what=what, unit="batch"):
-        judged = predict_perturbed(trial.model, batch, entries, pad=params.pad, device=trial.device)
-        kept = kept.add(judged.kept)
-        parts.append(PerturbedOutputs(batch.sample_ids, batch.targets, judged.predictions))
-    ids, targets, predictions = zip(*parts, strict=True)
-    names = tuple(name for part in ids for name in part)
-    return PerturbedOutputs(names, np.concatenate(targets), np.concatenate(predictions, axis=1)), kept

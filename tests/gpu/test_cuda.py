@@ -16,6 +16,7 @@ from segment_anything.modeling.image_encoder import Attention
 
 from pipeline.datasets.class_set import select_classes
 from pipeline.datasets.prompts import Prompt
+from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.grad_cam import grad_cam
 from pipeline.evaluation.perturbation import plan_perturbations
@@ -24,7 +25,7 @@ from pipeline.models.device import Name, choose_precision, set_deterministic
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import PerturbParams
 from pipeline.segmentation.sam import FusedAttention, Sam
-from pipeline.steps.perturb import BRANCHES, predict_perturbed
+from pipeline.steps.perturb import predict_perturbed
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import Batch, Split, load_split, plan_epoch
 from tests.gpu_learner import learner, losses
@@ -140,12 +141,12 @@ def test_a_run_is_the_same_again_and_after_an_interruption(tmp_path: Path, monke
 
 def test_perturbed_predictions_are_those_of_the_cpu(tmp_path: Path) -> None:
     """Under every perturbation, in fp32."""
-    folder, batch = write_small_run(tmp_path / "run", BRANCHES), random_batch(24)
+    folder, batch = write_small_run(tmp_path / "run", VIEW_NAMES), random_batch(24)
     params = PerturbParams(
         patch_size=8, permutation_seeds=2, offsets=((-30, 63),), offset_size=224, origin="center", dy_sign=-1,
         batch_size=8, threads=1, pad=PAD, seed=0,
     )  # fmt: skip
-    entries = plan_perturbations(params, SIDE, BRANCHES)
+    entries = plan_perturbations(params, SIDE, VIEW_NAMES)
     one, other = (
         predict_perturbed(load_run(folder, device)[0], batch, entries, pad=PAD, device=device) for device in (CPU, GPU)
     )
@@ -155,11 +156,11 @@ def test_perturbed_predictions_are_those_of_the_cpu(tmp_path: Path) -> None:
 
 def test_heat_maps_are_those_of_the_cpu(tmp_path: Path) -> None:
     """Within rounding, on both branches."""
-    folder, batch = write_small_run(tmp_path / "run", BRANCHES), random_batch(6)
+    folder, batch = write_small_run(tmp_path / "run", VIEW_NAMES), random_batch(6)
     one, other = (
         grad_cam(load_run(folder, device)[0], batch, batch.targets, device, "hires_cam") for device in (CPU, GPU)
     )
-    for branch in BRANCHES:
+    for branch in VIEW_NAMES:
         np.testing.assert_allclose(other[branch].heat, one[branch].heat, rtol=1e-3, atol=1e-4 * one[branch].heat.max())
 
 

@@ -11,8 +11,12 @@ from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import ViewName
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import CONVENTIONS
-from pipeline.evaluation.perturbation import plan_perturbations
-from pipeline.evaluation.perturbation_results import KeptShares, perturbation_metrics, write_perturbed_predictions
+from pipeline.evaluation.perturbation import (
+    KeptShares,
+    perturbation_metrics,
+    plan_perturbations,
+    write_perturbed_predictions,
+)
 from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import IndexParams, PairParams, PerturbParams, SegmentParams
@@ -140,7 +144,7 @@ def _perturb(folder: Path, run: GridRun, table: PredictionTable) -> None:
     hit = generator.random(len(table.targets)) < 0.1 * (1 + np.arange(len(entries)))[:, np.newaxis]
     wrong = (table.targets + 1) % len(table.class_names)
     predictions = np.stack([table.predictions, *np.where(hit, wrong, table.predictions)])
-    kept = KeptShares.none(len(entries)).add(np.full((len(entries), len(hit[0]), 3), 0.75))
+    kept = KeptShares.empty(len(entries)).add(np.full((len(entries), len(hit[0]), 3), 0.75))
     _write(folder / "metrics.json", {"run": run.name} | perturbation_metrics(entries, table.targets, predictions, kept))
     write_perturbed_predictions(table.sample_ids, table.targets, predictions, entries, folder / "predictions.parquet")
 

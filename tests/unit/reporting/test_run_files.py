@@ -3,8 +3,7 @@
 import pytest
 
 from pipeline.datasets.sample_batch import ViewName
-from pipeline.evaluation.perturbation import PerturbationKey, plan_perturbations
-from pipeline.evaluation.perturbation_results import describe_perturbation
+from pipeline.evaluation.perturbation import PerturbationKey, describe_perturbation, plan_perturbations
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import PerturbationEntry

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.sample_batch import ViewName
-from pipeline.evaluation.perturbation_results import read_perturbed_predictions
+from pipeline.evaluation.perturbation import read_perturbed_predictions
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.params.stages import EvaluateParams, PerturbParams
 from pipeline.steps.evaluate import evaluate

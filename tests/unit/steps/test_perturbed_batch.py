@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
 from pipeline.evaluation.perturbation import (
     Permutation,
     PerturbationSpec,
@@ -19,7 +19,7 @@ from pipeline.models.artifact import load_run
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
-from pipeline.steps.perturb import BRANCHES, entry_shares, photo_pixels, predict_perturbed, view_shares
+from pipeline.steps.perturb import photo_pixels, predict_perturbed, spec_shares, view_shares
 from tests.judged_run import PAD, SIDE, random_batch, select, write_small_run
 
 CPU = torch.device("cpu")
@@ -51,10 +51,10 @@ def naive(model: RveRNet, batch: SampleBatch, entry: PerturbationSpec) -> np.nda
 def kept(entry: PerturbationSpec, batch: SampleBatch) -> np.ndarray:
     """Return what survives one entry."""
     shares = {}
-    for branch in BRANCHES:
+    for branch in VIEW_NAMES:
         view = entry.of(branch)
         shares |= view_shares(batch, branch, [] if view is None else [view])
-    return entry_shares(entry, shares)
+    return spec_shares(entry, shares)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.evaluation.perturbation import Permutation, PerturbationSpec, Translocation
-from pipeline.evaluation.perturbation_results import (
+from pipeline.evaluation.perturbation import (
     KeptShares,
+    Permutation,
+    PerturbationSpec,
+    Translocation,
     describe_perturbation,
     perturbation_metrics,
     read_perturbed_predictions,
@@ -47,7 +49,7 @@ def test_an_entry_is_described_by_what_was_asked_and_what_was_done() -> None:
 
 def test_numbers_of_a_hand_computed_case() -> None:
     """Plain 3 of 4; permuted 2 of 4; moved 4 of 4, which is a gain."""
-    kept = KeptShares.none(2).add(np.array([[[1, 1, 1]] * 4, [[0.5, np.nan, 0.25]] * 4]))
+    kept = KeptShares.empty(2).add(np.array([[[1, 1, 1]] * 4, [[0.5, np.nan, 0.25]] * 4]))
     numbers = perturbation_metrics((PERMUTED, MOVED), TARGETS, PREDICTIONS, kept)
     assert (numbers["plain_top1"], numbers["plain_macro_f1"]) == (0.75, round((2 / 3 + 1 + 0) / 3, 6))
     entries = numbers["entries"]
@@ -63,8 +65,8 @@ def test_kept_shares_are_means_over_the_samples_that_have_one() -> None:
     """Batch by batch as at once; an empty region counts for nothing."""
     shares = np.random.default_rng(0).random((2, 9, 3))
     shares[0, 4:, 1] = shares[1, :, 2] = np.nan
-    once = KeptShares.none(2).add(shares)
-    pieces = KeptShares.none(2).add(shares[:, :5]).add(shares[:, 5:])
+    once = KeptShares.empty(2).add(shares)
+    pieces = KeptShares.empty(2).add(shares[:, :5]).add(shares[:, 5:])
     assert once.mean(0, 1) == pytest.approx(shares[0, :4, 1].mean(), abs=1e-6)
     assert once.mean(1, 2) is None
     for entry in range(2):
