@@ -141,7 +141,7 @@ class MemoryBudget:
             self.left -= size
             return np.empty(shape, np.uint8)
         ensure_space(self.folder, size)
-        with catch_disk_full(self.folder, size), TemporaryFile(dir=self.folder) as file:  # unlinked: none is left behind
+        with catch_disk_full(self.folder, size), TemporaryFile(dir=self.folder) as file:  # unlinked
             allocate(file, size)
             mapped = np.memmap(file, np.uint8, "r+", shape=shape)
         self.in_files += size
