@@ -11,7 +11,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from ruamel.yaml import YAML
 
-from pipeline.reporting.distillation import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
+from pipeline.reporting.extensions import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
 from pipeline.runtime.console import progress, run_stage
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import MANIFEST
@@ -22,8 +22,8 @@ DATA = "data"
 UNSEEN = ("code", "raw", "explanations")
 """Folders of `data/` that only photos need, or only DVC."""
 HISTORY = "history.csv"
-LESSON = (f"{TEACHER}/{PREDICTIONS}", f"{STUDENT}/{PREDICTIONS}", f"{STUDENT}/{CARD}")
-"""What a taught student leaves beside its summary and two models."""
+DISTILLED = (f"{TEACHER}/{PREDICTIONS}", f"{STUDENT}/{PREDICTIONS}", f"{STUDENT}/{CARD}")
+"""Files of a distilled student beside its summary and two models."""
 
 
 def report_inputs(deps: Iterable[str]) -> Iterator[str]:
@@ -44,8 +44,8 @@ def report_inputs(deps: Iterable[str]) -> Iterator[str]:
             case "shards":
                 yield f"{dep}/{MANIFEST}"
             case "distilled":
-                taught = () if rest[0] == "none" else LESSON
-                yield from (f"{dep}/{file}" for file in (SUMMARY, *taught))
+                files = () if rest[0] == "none" else DISTILLED
+                yield from (f"{dep}/{file}" for file in (SUMMARY, *files))
             case _:
                 yield dep
 

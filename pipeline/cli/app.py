@@ -18,7 +18,7 @@ from pipeline.params.base import load_settings
 from pipeline.params.runtime import load_runtime
 from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import in_paper_order
-from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ParamsError, counted
 from pipeline.segmentation.registry import create_source, open_file
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
@@ -106,7 +106,7 @@ def report(  # noqa: PLR0913 - one argument an option
     A run counts as made once it was trained and evaluated; `perturb` may be missing.
     """
     files = RunFiles(data / "runs", data / "evaluations", data / "perturbations")
-    chosen = in_paper_order(run) if run else files.made()
+    chosen = in_paper_order(run) if run else files.evaluated()
     out.mkdir(parents=True, exist_ok=True)
     text = collect(files, chosen, variant=None).model_dump_json(indent=1)
     (out / SUMMARY).write_text(text + "\n", encoding="utf-8")

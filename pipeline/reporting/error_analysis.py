@@ -1,4 +1,4 @@
-"""What one run gets right and wrong, beyond one number: calibration, confused pairs, scores by category."""
+"""Errors of every run: calibration, confusion matrices and scores by category, as numbers and charts."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,22 @@ from pipeline.evaluation.metrics import (
     top_confusions,
 )
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.reporting.figures.epochs import PANEL
+from pipeline.reporting.figures.charts import PANEL
 from pipeline.reporting.figures.style import BLUE, GRAY, chart_style, finish_inline
 from pipeline.reporting.results import ClassScore
 from pipeline.reporting.summary import StudySummary
 from pipeline.runtime.console import progress
 
 PLACES = 6
+LARGE, SMALL, MANY = 17, 10, 40
+"""Pixels per category in a confusion matrix, up to `MANY` categories and above."""
+LETTER = 0.62
+"""Width of a letter over its size, slightly above that of sans-serif fonts."""
+MATRIX_TEXT = "Confusion matrix of {title}, targets in rows, answers in columns, {right:.0%} on the diagonal{worst}"
+STEPS = 10
+"""Colours of the scale of F1; the style sheet has one class each."""
+
+Matrix = Int64[np.ndarray, "K K"]
 
 
 class CategoryScore(NamedTuple):
@@ -38,14 +47,14 @@ class CategoryScore(NamedTuple):
     category: str
     samples: int
     predicted: int
-    """Samples answered as the category."""
+    """Samples predicted as the category."""
     precision: float
     recall: float
     f1: float
 
 
 class ConfusedPair(NamedTuple):
-    """One kind of wrong answer."""
+    """Samples of one category predicted as another."""
 
     category: str
     predicted: str
@@ -55,7 +64,7 @@ class ConfusedPair(NamedTuple):
 
 
 class ErrorAnalysis(NamedTuple):
-    """One run, judged on its predictions."""
+    """Errors of one run."""
 
     categories: tuple[CategoryScore, ...]
     """In class order."""
@@ -63,21 +72,25 @@ class ErrorAnalysis(NamedTuple):
     """Largest first."""
     calibration: Reliability
     """By bin of calibrated confidence."""
-    matrix: Int64[np.ndarray, "K K"]
+    matrix: Matrix
     """Samples by (target, prediction)."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the categories in class order."""
+        """Categories in class order."""
         return tuple(score.category for score in self.categories)
 
     @property
     def ece(self) -> float:
-        """Return the expected calibration error in [0, 1]."""
+        """Expected calibration error in [0, 1]."""
         return expected_calibration_error(self.calibration)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything but the matrix, rounded to six places; bins without samples are left out."""
+
+        def rounded(record: CategoryScore | ConfusedPair) -> dict[str, Any]:
+            return {n: round(v, PLACES) if isinstance(v, float) else v for n, v in record._asdict().items()}
+
         columns = [np.asarray(column).round(PLACES).tolist() for column in self.calibration]
         bins = enumerate(zip(*columns, strict=True))
         return {
@@ -89,21 +102,17 @@ class ErrorAnalysis(NamedTuple):
                     if samples
                 ],
             },
-            "per_class": [_rounded(score) for score in self.categories],
-            "top_confusions": [_rounded(pair) for pair in self.confused],
+            "per_class": [rounded(score) for score in self.categories],
+            "top_confusions": [rounded(pair) for pair in self.confused],
         }
 
 
-def _rounded(record: CategoryScore | ConfusedPair) -> dict[str, Any]:
-    return {n: round(v, PLACES) if isinstance(v, float) else v for n, v in record._asdict().items()}
-
-
 def analyse_errors(table: PredictionTable, *, temperature: float, bins: int, limit: int) -> ErrorAnalysis:
-    """Judge the predictions of a run.
+    """Analyse the predictions of a run.
 
     Args:
         table: Predictions with logits.
-        temperature: What the run's logits are divided by before the softmax.
+        temperature: Divisor of the run's logits before the softmax.
         bins: Bins of confidence.
         limit: Confused pairs to list.
     """
@@ -113,32 +122,23 @@ def analyse_errors(table: PredictionTable, *, temperature: float, bins: int, lim
     cells = confusion(table.targets, table.predictions)
     matrix = np.zeros((len(table.class_names),) * 2, np.int64)
     matrix[cells.target, cells.prediction] = cells.samples
-    pairs = zip(*(column.tolist() for column in top_confusions(cells, limit)), strict=True)
+    top, names = zip(*(column.tolist() for column in top_confusions(cells, limit)), strict=True), table.class_names
     return ErrorAnalysis(
         categories=tuple(CategoryScore(*score) for score in scores),
-        confused=tuple(_pair(table.class_names, counts.support, *pair) for pair in pairs),
+        confused=tuple(
+            ConfusedPair(names[target], names[prediction], samples, samples / int(counts.support[target]))
+            for target, prediction, samples in top
+        ),
         calibration=reliability(confidences_of(table.logits, temperature), table.targets == table.predictions, bins),
         matrix=matrix,
     )
 
 
-def _pair(
-    names: Sequence[str], support: Int64[np.ndarray, " K"], target: int, answer: int, samples: int
-) -> ConfusedPair:
-    return ConfusedPair(names[target], names[answer], samples, samples / int(support[target]))
-
-
-# Order categories so that those that are confused stand side by side and a large confusion matrix can be read.
-
-
-Matrix = Int64[np.ndarray, "K K"]
-
-
 def seriate(confusions: Matrix) -> tuple[int, ...]:
     """Return an order of the classes by average-linkage clustering; classes that are never confused come last.
 
-    Clusters are joined by the largest mean confusion between their members, and turned so that the ends that are
-    confused most meet. Whole numbers and first-comes-first ties make it the same on every machine.
+    Clusters are joined by the largest mean confusion between their members, and reversed so that the ends that are
+    confused most meet. Integers and first-of-equals ties make it the same on every machine.
 
     Args:
         confusions: Samples by (target, prediction), of one run or summed over several.
@@ -147,9 +147,14 @@ def seriate(confusions: Matrix) -> tuple[int, ...]:
     np.fill_diagonal(similar, 0)
     clusters = [[k] for k in range(len(similar))]
     links = similar.copy()
-    while (pair := _closest(clusters, links)) is not None:
-        first, second = pair
-        clusters[first] = _join(clusters[first], clusters.pop(second), similar)
+    while links.any():
+        sizes = np.array([len(members) for members in clusters])
+        mean = links / (sizes[:, np.newaxis] * sizes)
+        first, second = sorted(divmod(int(mean.argmax()), len(mean)))
+        one, other = clusters[first], clusters.pop(second)
+        joins = [(a, b) for a in (one, one[::-1]) for b in (other, other[::-1])]
+        left, right = max(joins, key=lambda pair: int(similar[pair[0][-1], pair[1][0]]))
+        clusters[first] = left + right
         links[first] += links[second]
         links[:, first] += links[:, second]
         links = np.delete(np.delete(links, second, axis=0), second, axis=1)
@@ -158,59 +163,30 @@ def seriate(confusions: Matrix) -> tuple[int, ...]:
     return tuple(k for members in clusters for k in members)
 
 
-def _closest(clusters: list[list[int]], links: Matrix) -> tuple[int, int] | None:
-    """Return the two clusters with the largest mean link, the first of them first; None where no link is left."""
-    if not links.any():
-        return None
-    sizes = np.array([len(members) for members in clusters])
-    mean = links / (sizes[:, np.newaxis] * sizes)
-    first, second = divmod(int(mean.argmax()), len(mean))
-    return min(first, second), max(first, second)
-
-
-def _join(first: list[int], second: list[int], similar: Matrix) -> list[int]:
-    ways = [(a, b) for a in (first, first[::-1]) for b in (second, second[::-1])]
-    return max((a + b for a, b in ways), key=lambda order: _at_seam(order, len(first), similar))
-
-
-def _at_seam(order: list[int], seam: int, similar: Matrix) -> int:
-    return int(similar[order[seam - 1], order[seam]])
-
-
-# Charts of what runs get wrong: reliability panels and confusion matrices that stay readable at 105 categories.
-
-
-LARGE, SMALL, MANY = 17, 10, 40
-"""Pixels a category in a confusion matrix, up to `MANY` categories and above."""
-LETTER = 0.62
-"""Width of a letter over its size, a bit above what sans-serif faces have."""
-MATRIX_TEXT = "Confusion matrix of {title}, targets in rows, answers in columns, {right:.0%} on the diagonal{worst}"
-
-
-def error_charts(results: StudySummary, judgements: Mapping[str, ErrorAnalysis]) -> dict[str, tuple[Markup, Markup]]:
-    """Return reliability panel and confusion matrix by run; all matrices have one order, so that they compare."""
-    names = max((judgement.names for judgement in judgements.values()), key=len)
-    whole = np.sum([judgement.matrix for judgement in judgements.values() if judgement.names == names], axis=0)
+def error_charts(results: StudySummary, analyses: Mapping[str, ErrorAnalysis]) -> dict[str, tuple[Markup, Markup]]:
+    """Return reliability panel and confusion matrix by run; all matrices have the same order of categories."""
+    names = max((analysis.names for analysis in analyses.values()), key=len)
+    whole = np.sum([analysis.matrix for analysis in analyses.values() if analysis.names == names], axis=0)
     order = tuple(names[k] for k in seriate(whole))
     bar = progress(results.runs.items(), total=len(results.runs), what="errors", unit="run")
     return {
         run: (
-            reliability_panel(judgements[run], name=f"reliability{number}", title=result.run.label),
-            confusion_chart(judgements[run], order, title=result.run.label),
+            reliability_panel(analyses[run], name=f"reliability{number}", title=result.run.label),
+            confusion_chart(analyses[run], order, title=result.run.label),
         )
         for number, (run, result) in enumerate(bar)
     }
 
 
-def reliability_panel(judgement: ErrorAnalysis, *, name: str, title: str) -> Markup:
+def reliability_panel(analysis: ErrorAnalysis, *, name: str, title: str) -> Markup:
     """Draw accuracy by confidence above the share of samples by confidence.
 
     Args:
-        judgement: Of one run.
+        analysis: Of one run.
         name: Prefix of the element ids.
         title: The run.
     """
-    samples, confidence, accuracy = judgement.calibration
+    samples, confidence, accuracy = analysis.calibration
     filled = samples > 0
     with chart_style():
         figure = Figure(figsize=PANEL, layout="constrained")
@@ -226,47 +202,45 @@ def reliability_panel(judgement: ErrorAnalysis, *, name: str, title: str) -> Mar
         for axes in (above, below):
             axes.grid(visible=True)
         figure.align_ylabels()
-        text = f"Reliability of {title}: expected calibration error {judgement.ece:.3f}, " + "; ".join(
+        text = f"Reliability of {title}: expected calibration error {analysis.ece:.3f}, " + "; ".join(
             f"confidence {c:.2f} accuracy {a:.2f}" for c, a in zip(confidence[filled], accuracy[filled], strict=True)
         )
         return finish_inline(figure, name, text)
 
 
-def confusion_chart(judgement: ErrorAnalysis, order: Sequence[str], *, title: str) -> Markup:
+def confusion_chart(analysis: ErrorAnalysis, order: Sequence[str], *, title: str) -> Markup:
     """Draw the confusion matrix as shares of each row, dark for much; empty cells stay empty.
 
     Args:
-        judgement: Of one run.
-        order: Categories from top to bottom and left to right; those the run lacks are passed over.
+        analysis: Of one run.
+        order: Categories from top to bottom and left to right; those the run lacks are skipped.
         title: The run.
     """
-    names = [name for name in order if name in judgement.names]
-    places = [judgement.names.index(name) for name in names]
-    matrix = judgement.matrix[np.ix_(places, places)]
+    names = [name for name in order if name in analysis.names]
+    places = [analysis.names.index(name) for name in names]
+    matrix = analysis.matrix[np.ix_(places, places)]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     cell = LARGE if len(names) <= MANY else SMALL
     letter = 0.78 * cell
     margin = round(LETTER * letter * max(map(len, names))) + 6
     extent = cell * len(names)
     side = margin + extent
+    # A frame and a hairline every five categories guide the eye along row and column.
+    places = [margin + cell * k for k in [*range(0, len(names), 5), len(names)]]
+    lines = "".join(f"M{margin} {p}H{side}M{p} {margin}V{side}" for p in places)
+    worst = "; ".join(f"{p.category} as {p.predicted} {p.samples}" for p in analysis.confused[:3])
+    right = int(analysis.matrix.trace()) / max(int(analysis.matrix.sum()), 1)
+    text = MATRIX_TEXT.format(title=title, right=right, worst=f"; most confused: {worst}" if worst else "")
     parts = [
-        f'<svg role="img" aria-label="{_describe(judgement, title)}" class="matrix" font-size="{letter:.1f}"',
+        f'<svg role="img" aria-label="{escape(text)}" class="matrix" font-size="{letter:.1f}"',
         f' viewBox="0 0 {side} {side}" width="{side}" height="{side}">',
         f'<rect x="{margin}" y="{margin}" width="{extent}" height="{extent}" fill="#fff"/>',
-        *_grid(margin, cell, len(names)),
+        f'<path d="{lines}" fill="none" stroke="var(--line)"/>',
         f'<image href="{_picture(shares)}" x="{margin}" y="{margin}" width="{extent}" height="{extent}"/>',
         *(_labels(name, margin, margin + cell * k + cell / 2, letter) for k, name in enumerate(names)),
         "</svg>",
     ]
     return Markup("".join(parts))  # noqa: S704 - names are escaped where they enter
-
-
-def _grid(margin: int, cell: int, count: int) -> Sequence[str]:
-    """Return a frame and a hairline every five categories, so that the eye keeps row and column."""
-    end = margin + cell * count
-    places = [margin + cell * k for k in [*range(0, count, 5), count]]
-    lines = "".join(f"M{margin} {p}H{end}M{p} {margin}V{end}" for p in places)
-    return (f'<path d="{lines}" fill="none" stroke="var(--line)"/>',)
 
 
 def _labels(name: str, margin: int, place: float, letter: float) -> str:
@@ -287,27 +261,13 @@ def _picture(shares: Float64[np.ndarray, "K K"]) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _describe(judgement: ErrorAnalysis, title: str) -> str:
-    total = max(int(judgement.matrix.sum()), 1)
-    worst = "; ".join(f"{p.category} as {p.predicted} {p.samples}" for p in judgement.confused[:3])
-    right = int(judgement.matrix.trace()) / total
-    return str(escape(MATRIX_TEXT.format(title=title, right=right, worst=f"; most confused: {worst}" if worst else "")))
-
-
 def scale_colours(steps: int) -> tuple[str, ...]:
     """Return the colours of the matrix from few to all of a row, as CSS."""
     colours = colormaps["cividis_r"](np.linspace(0.12, 1, steps), bytes=True)
     return tuple(f"rgb({r}, {g}, {b})" for r, g, b, _ in np.asarray(colours).tolist())
 
 
-# F1 of every category under every run, as steps of a colour scale.
-
-
-STEPS = 10
-"""Colours of the scale; the style sheet has one class each."""
-
-
-class Cell(NamedTuple):
+class CategoryCell(NamedTuple):
     """One category under one run."""
 
     f1: float | None
@@ -324,7 +284,7 @@ class CategoryRow(NamedTuple):
     """Test samples."""
     ambiguous: bool
     """Whether it belongs to the ambiguous pair."""
-    cells: tuple[Cell, ...]
+    cells: tuple[CategoryCell, ...]
     """By run."""
 
 
@@ -338,17 +298,15 @@ def heat_map(
         categories: Rows from top to bottom; the ambiguous pair is moved to the top.
         ambiguous: Names of the pair.
     """
-    ordered = sorted(categories, key=lambda name: name not in ambiguous)
-    return tuple(_row(name, scores, ambiguous) for name in ordered)
-
-
-def _row(name: str, scores: Mapping[str, Mapping[str, ClassScore]], ambiguous: Sequence[str]) -> CategoryRow:
-    found = [per_class.get(name) for per_class in scores.values()]
-    samples = max((score.samples for score in found if score), default=0)
-    return CategoryRow(name, samples, name in ambiguous, tuple(_cell(score) for score in found))
-
-
-def _cell(score: ClassScore | None) -> Cell:
-    if score is None or score.samples == 0:
-        return Cell(None, 0)
-    return Cell(score.f1, min(int(score.f1 * STEPS), STEPS - 1))
+    rows = []
+    for name in sorted(categories, key=lambda name: name not in ambiguous):
+        found = [per_class.get(name) for per_class in scores.values()]
+        cells = tuple(
+            CategoryCell(score.f1, min(int(score.f1 * STEPS), STEPS - 1))
+            if score is not None and score.samples
+            else CategoryCell(None, 0)
+            for score in found
+        )
+        samples = max((score.samples for score in found if score), default=0)
+        rows.append(CategoryRow(name, samples, name in ambiguous, cells))
+    return tuple(rows)

@@ -1,44 +1,46 @@
-"""The page as text: one template filled with values, without any look at files other than its own."""
+"""The page and `results.json` as text."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
-from pipeline.reporting.distillation import LessonEvidence
 from pipeline.reporting.error_analysis import STEPS, CategoryRow, ErrorAnalysis, scale_colours
-from pipeline.reporting.estimates import INTERVALS
+from pipeline.reporting.extensions import DistillationResults, MaskResults, SeedResults
 from pipeline.reporting.figures.style import PaperFigure
+from pipeline.reporting.finding import Finding
 from pipeline.reporting.grid import Kind
-from pipeline.reporting.headline import Finding
-from pipeline.reporting.mask_comparison import MaskEvidence
-from pipeline.reporting.paper.comparisons import Check
+from pipeline.reporting.paper.checks import PaperCheck
 from pipeline.reporting.paper.published import Paper
 from pipeline.reporting.results import RunRecord
-from pipeline.reporting.samples import SampleCard
-from pipeline.reporting.seeds import SeedEvidence
+from pipeline.reporting.samples import Examples, SampleCard
 from pipeline.reporting.summary import RunSummary, StudySummary
-from pipeline.reporting.tables import ReportTable, TableCell, difference_text, interval_text, paper_text, value_text
+from pipeline.reporting.tables import (
+    DASH,
+    INTERVALS,
+    MINUS,
+    PLACES,
+    ReportTable,
+    TableCell,
+    difference_text,
+    interval_text,
+    paper_text,
+    value_text,
+)
 from pipeline.runtime.errors import without_secrets
 from pipeline.runtime.manifest import Manifest
 
-MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
-
-
-class Examples(NamedTuple):
-    """Samples that two runs disagree on."""
-
-    title: str
-    cards: tuple[SampleCard, ...]
-    total: int
-    """How many there are, shown or not."""
+SCHEMA_VERSION = 1
+"""Of `results.json`."""
+HIDDEN = frozenset({"password"})
+"""Settings whose value is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ class Page:
     """Everything the page shows."""
 
     dataset: str
-    """Where the photos came from: `demo`, an address or a path."""
+    """Source of the photos: `demo`, an address or a path."""
     photos: bool
-    """Whether photos and cut-outs were at hand; without, the sections and figures that show them are left out."""
+    """Whether photos and cut-outs are there; without, the sections and figures that show them are left out."""
     summary: StudySummary
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
     """Runs by kind, as tables show them."""
@@ -74,20 +76,16 @@ class Page:
     """Tables 2 to 12, ours beside the paper's."""
     f1: Mapping[str, Mapping[str, Interval]]
     """Macro F1 and F1 of the pair with intervals, by score and by name of the run."""
-    checks: Sequence[Check]
-    """The paper's numbers against each other."""
-    judgements: Mapping[str, ErrorAnalysis]
-    """Calibration, confusions and scores by category of every run."""
+    checks: Sequence[PaperCheck]
+    error_analyses: Mapping[str, ErrorAnalysis]
+    """By run."""
     error_charts: Mapping[str, tuple[Markup, Markup]]
     """Reliability panel and confusion matrix by run."""
     figures: Sequence[PaperFigure]
     """Figures 3 to 10."""
-    masks: MaskEvidence
-    """Prompted masks against annotation."""
-    seeds: SeedEvidence | None
-    """Runs under several seeds; None where nothing was repeated."""
-    lesson: LessonEvidence | None
-    """Teacher and student; None where nobody teaches."""
+    masks: MaskResults
+    seeds: SeedResults | None
+    distillation: DistillationResults | None
 
 
 def render(page: Page) -> str:
@@ -128,19 +126,13 @@ def score(value: float | None) -> str:
 
 
 def chance(probability: float) -> str:
-    """Return a probability in per cent; what would round to 0 is said to be less than 1."""
+    """Return a probability in per cent; what rounds to 0 is `< 1 %`."""
     return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"  # noqa: PLR2004
 
 
 def points(change: float | None, digits: int = 1) -> str:
     """Return a difference of shares in percentage points with its sign; a dash where there is none."""
     return DASH if change is None else f"{100 * change:+.{digits}f}".replace("-", MINUS)
-
-
-# Settings files as the page shows them: flat, without what belongs to one machine or one person.
-
-
-HIDDEN = frozenset({"password"})
 
 
 def read_settings(folder: Path) -> tuple[tuple[str, dict[str, str]], ...]:
@@ -151,21 +143,19 @@ def read_settings(folder: Path) -> tuple[tuple[str, dict[str, str]], ...]:
     )
 
 
-def flatten(value: object, prefix: str = "") -> dict[str, str]:
-    """Return nested settings by dotted key, as text."""
-    return dict(_entries(value, prefix))
-
-
-def _entries(value: object, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for name, entry in value.items():
-            yield from _entries(entry, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, "hidden" if key.rpartition(".")[2] in HIDDEN and value else plain(value)
+def flatten(value: object, key: str = "") -> dict[str, str]:
+    """Return nested settings as text by dotted key, which starts with `key`."""
+    if not isinstance(value, dict) or not value:
+        return {key: "hidden" if key.rpartition(".")[2] in HIDDEN and value else plain(value)}
+    return {
+        dotted: text
+        for name, entry in value.items()
+        for dotted, text in flatten(entry, f"{key}.{name}" if key else str(name)).items()
+    }
 
 
 def plain(value: object) -> str:
-    """Return a value as a person writes it; of a path on this machine only the last part."""
+    """Return a value as text; of a local path only the last part."""
     if value is None or value in ({}, []):
         return "none"
     if isinstance(value, bool):
@@ -176,27 +166,20 @@ def plain(value: object) -> str:
 
 
 def place_name(source: str) -> str:
-    """Return a plain word as it is, a web address without its secrets, of a path on this machine the last part."""
+    """Return a plain word unchanged, a web address without its secrets, and the last part of a local path."""
     local = source.startswith(("/", "~", "file:")) or ":\\" in source
     return PurePath(source.replace("\\", "/")).name if local else without_secrets(source)
 
 
-# `results.json`: every number of the report with its interval and where it came from, for programs.
-
-
-SCHEMA_VERSION = 1
-PLACES = 6
-
-
 def results_text(page: Page, bootstrap: Bootstrap) -> str:
-    """Return the file's text; same values, same text.
+    """Return the text of `results.json`: every number with its interval and provenance.
 
     Args:
-        page: What the report shows.
-        bootstrap: How intervals were drawn.
+        page: Contents of the report.
+        bootstrap: How intervals were computed.
     """
     shards, summary = page.shards, page.summary
-    values = {
+    values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "provenance": {
             "dataset": page.dataset,
@@ -207,13 +190,28 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
             "paper": dict(page.paper.provenance),
         },
         "conventions": summary.conventions,
-        "intervals": {"confidence": bootstrap.confidence, "methods": INTERVALS, **_resampling(bootstrap)},
+        "intervals": {
+            "confidence": bootstrap.confidence,
+            "methods": INTERVALS,
+            "resamples": bootstrap.resamples,
+            "seed": bootstrap.seed,
+        },
         "variant": summary.variant,
         "runs": {
-            name: result.model_dump(mode="json") | _f1_ends(page, name) | page.judgements[name].as_json()
+            name: result.model_dump(mode="json")
+            | {f"{score}_interval": _ends(by_run.get(name)) for score, by_run in page.f1.items()}
+            | page.error_analyses[name].as_json()
             for name, result in summary.runs.items()
         },
-        "tables": {str(table.number): _table(table) for table in page.tables},
+        "tables": {
+            str(table.number): {
+                "caption": table.caption,
+                "columns": table.columns,
+                "rows": [{"label": row.label, "cells": [_cell(cell) for cell in row.cells]} for row in table.rows],
+                "issues": table.issues,
+            }
+            for table in page.tables
+        },
         "paper_checks": {
             check.name: {
                 "title": check.title,
@@ -227,40 +225,15 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
     if masks.compared:
         parts = {"agreement": masks.agreement, "transfer": masks.transfer}
         values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
-    values |= _beyond(page)
-    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _beyond(page: Page) -> dict[str, Any]:
-    """Return what goes beyond single runs, as far as it was asked for."""
-    found: dict[str, Any] = {}
     if page.seeds is not None:
-        found["seeds"] = page.seeds.repetitions.model_dump(mode="json")
-    if page.lesson is not None:
-        found["distillation"] = page.lesson.as_json()
-    return found
-
-
-def _resampling(bootstrap: Bootstrap) -> dict[str, int]:
-    return {"resamples": bootstrap.resamples, "seed": bootstrap.seed}
-
-
-def _f1_ends(page: Page, run: str) -> dict[str, list[float] | None]:
-    found = {score: by_run.get(run) for score, by_run in page.f1.items()}
-    return {f"{score}_interval": _ends(interval) for score, interval in found.items()}
+        values["seeds"] = page.seeds.repetitions.model_dump(mode="json")
+    if page.distillation is not None:
+        values["distillation"] = page.distillation.as_json()
+    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _ends(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [round(end, PLACES) for end in interval[1:]]
-
-
-def _table(table: ReportTable) -> dict[str, Any]:
-    return {
-        "caption": table.caption,
-        "columns": table.columns,
-        "rows": [{"label": row.label, "cells": [_cell(cell) for cell in row.cells]} for row in table.rows],
-        "issues": table.issues,
-    }
 
 
 def _cell(cell: TableCell) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures as data URIs, so that the page needs no other file."""
+"""Photos, masks and cut-outs as the page and the figures show them; on the page as data URIs."""
 
 import base64
 from io import BytesIO
@@ -9,32 +9,36 @@ from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
+from pipeline.datasets.index import Sample
+from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.imaging.drawing import edge
 
+LONGEST = 300
+"""Pixels of the longer side of a photo."""
+SQUARE = 160
+"""Side in pixels of cut-outs in a figure."""
 QUALITY = 80
-"""WebP quality of photos; cut-outs up to `LOSSLESS_SIDE` are stored exactly."""
+"""WebP quality of photos; cut-outs up to `LOSSLESS_SIDE` are stored losslessly."""
 LOSSLESS_SIDE = 96
 DIMMED = 0.3
 """Brightness outside the region of interest."""
 OUTLINE = np.array([255, 214, 10], np.uint8)
-"""Yellow, which no food of the demo and few of the world have, and which all readers tell from its surroundings."""
-
+"""Yellow: visible on nearly every food, also to colour-blind readers."""
 
 Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
-"""RGB at the size it has on the page."""
+"""RGB at the size it is shown."""
 ShownMask: TypeAlias = Bool[np.ndarray, "h w"]
-"""Mask at the size it has on the page."""
+"""Mask at the size it is shown."""
+Square: TypeAlias = UInt8[np.ndarray, "s s 3"]
+"""RGB at the size it has in a figure."""
 
 
 class Picture(NamedTuple):
     """One `<img>`."""
 
     uri: str
-    """`data:` URI."""
     width: int
-    """Pixels."""
     height: int
-    """Pixels."""
     description: str
     """Alternative text."""
 
@@ -76,3 +80,50 @@ def highlight(image: Image, mask: Mask) -> Image:
     """Return the photo with the region of interest outlined and everything else dimmed."""
     shown = np.where(mask[..., np.newaxis], image, (image * DIMMED).astype(np.uint8))
     return np.where(edge(mask)[..., np.newaxis], OUTLINE, shown)
+
+
+class SamplePictures(NamedTuple):
+    """One sample as figures show it."""
+
+    category: str
+    photo: Shown
+    """Whole photo, shrunk."""
+    outline: ShownMask
+    """Mask laid over it."""
+    views: SampleBatch
+    """The sample's cut-outs, a single row."""
+
+    def marked(self) -> Image:
+        """Return the middle square of the photo around the region of interest, which is outlined."""
+        shown = np.where(self.outline[..., np.newaxis], self.photo, (self.photo * (1 + DIMMED) / 2).astype(np.uint8))
+        outline = edge(self.outline)
+        thick = outline.copy()
+        thick[1:] |= outline[:-1]
+        thick[:, 1:] |= outline[:, :-1]
+        shown[thick] = OUTLINE
+        return crop_square(shown, self.outline)
+
+
+def sample_pictures(sample: Sample, photo: Image, views: SampleBatch) -> SamplePictures:
+    """Prepare one sample, whose cut-outs are the single row of `views`, for figures."""
+    small = shrink(photo, LONGEST)
+    top, left, height, width = views.rects[0].tolist()
+    mask = fit_mask(views.masks[0], (top, left, height, width), small.shape[:2])
+    return SamplePictures(sample.category, small, mask, views)
+
+
+def crop_square(image: Image, mask: ShownMask) -> Square:
+    """Cut the largest square out of a picture, as near to the middle of a region as possible."""
+    height, width = mask.shape
+    side = min(height, width)
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, left = (
+        0 if not len(places) else int(np.clip((places[0] + places[-1] + 1 - side) // 2, 0, length - side))
+        for places, length in ((rows, height), (columns, width))
+    )
+    return image[top : top + side, left : left + side]
+
+
+def enlarge(view: Image) -> Square:
+    """Return a cut-out at the size it has in figures."""
+    return np.asarray(Pillow.fromarray(view).resize((SQUARE, SQUARE), Pillow.Resampling.BICUBIC))

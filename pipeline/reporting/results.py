@@ -1,23 +1,33 @@
-"""What earlier stages stored about a run, read with errors that name the stage to run."""
+"""Results of earlier stages: what their files hold, where they lie, and every run's predictions by perturbation.
+
+Errors name the stage to run.
+"""
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from pipeline.arrays import Targets
 from pipeline.datasets.sample_batch import FoodVisible
-from pipeline.evaluation.perturbation import PerturbationKey, Target
+from pipeline.datasets.shards import Shards
+from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.perturbation import PerturbationKey, Target, read_perturbed_predictions, scale_offset
+from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import describe, dvc_command
+from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.escaping import from_spreadsheet
 
 
 class Stored(BaseModel):
-    """Base of stored records: immutable and strict; keys that only other readers need are passed over."""
+    """Base of stored records: immutable, strict, ignores unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
 
@@ -89,7 +99,7 @@ class PerturbationEntry(Stored):
 
     @property
     def key(self) -> PerturbationKey:
-        """What the tables call it."""
+        """Key of the same perturbation in the paper's tables."""
         return PerturbationKey(self.target, None if self.dx is None or self.dy is None else (self.dx, self.dy))
 
 
@@ -103,7 +113,7 @@ class PerturbationMetrics(Stored):
 
 
 class StoredCalibration(Stored):
-    """What makes a run's probabilities mean what they say."""
+    """Calibration of a run's probabilities."""
 
     temperature: float
     """What logits are divided by before the softmax."""
@@ -197,10 +207,12 @@ def read_history(path: Path, stage: str) -> tuple[Epoch, ...]:
     Raises:
         ManifestError: If the file is absent, has no epochs, or lacks a column.
     """
-    epochs = _read_rows(path, stage, _epoch)
-    if not epochs:
-        raise ManifestError(f"{path}: holds no epoch; run {dvc_command(stage, again=True)}")
-    return epochs
+
+    def parse(row: dict[str, str]) -> Epoch:
+        values = {name: math.nan if row[name] == "" else float(row[name]) for name in Epoch._fields[1:]}
+        return Epoch(int(row["epoch"]), **values)
+
+    return _read_rows(path, stage, parse, what="epoch")
 
 
 def read_class_scores(path: Path, stage: str) -> dict[str, ClassScore]:
@@ -209,26 +221,165 @@ def read_class_scores(path: Path, stage: str) -> dict[str, ClassScore]:
     Raises:
         ManifestError: If the file is absent, has no category, or lacks a column.
     """
-    rows = _read_rows(path, stage, _class_score)
-    if not rows:
-        raise ManifestError(f"{path}: holds no category; run {dvc_command(stage, again=True)}")
-    return dict(rows)
+
+    def parse(row: dict[str, str]) -> tuple[str, ClassScore]:
+        return from_spreadsheet(row["category"]), ClassScore(float(row["f1"]), int(row["support"]))
+
+    return dict(_read_rows(path, stage, parse, what="category"))
 
 
-def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T]) -> tuple[T, ...]:
+def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T], what: str) -> tuple[T, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return tuple(parse(row) for row in csv.DictReader(file))
+            rows = tuple(parse(row) for row in csv.DictReader(file))
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ManifestError(f"{path}: damaged ({error!r}); run {dvc_command(stage, again=True)}") from error
+    if not rows:
+        raise ManifestError(f"{path}: holds no {what}; run {dvc_command(stage, again=True)}")
+    return rows
 
 
-def _class_score(row: dict[str, str]) -> tuple[str, ClassScore]:
-    return from_spreadsheet(row["category"]), ClassScore(float(row["f1"]), int(row["support"]))
+NOT_PERTURBED = PerturbationMetrics(entries=(), conventions={})
+PAPER_PATCH, PAPER_SIDE = 16, 224
+"""Supplement B: patches and pictures in pixels. Its offsets, of pictures of that side, start from the corner, dy up."""
 
 
-def _epoch(row: dict[str, str]) -> Epoch:
-    values = {name: math.nan if row[name] == "" else float(row[name]) for name in Epoch._fields[1:]}
-    return Epoch(int(row["epoch"]), **values)
+class PerturbedPredictions(NamedTuple):
+    """Predictions of a run under one perturbation, of the first seed only, as the paper has one."""
+
+    predictions: Predictions
+    deviation: str
+    """How it differs from the paper's of that key; empty where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPredictions:
+    """Predictions of one run, row-aligned; every number of the paper's tables is computed from them."""
+
+    sample_ids: tuple[str, ...]
+    photo_ids: tuple[str, ...]
+    targets: Targets
+    predictions: Predictions
+    """Without perturbation."""
+    pair: tuple[int, int] | None
+    """Classes of the ambiguous pair; None where the run lacks one, or the test split both."""
+    perturbed: Mapping[PerturbationKey, PerturbedPredictions]
+
+    def under(self, key: PerturbationKey | None) -> Predictions | None:
+        """Return the predictions under a perturbation, or without one for None; None if not computed."""
+        if key is None:
+            return self.predictions
+        return self.perturbed[key].predictions if key in self.perturbed else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Folders with one folder a run; every method raises ManifestError for an absent or damaged file."""
+
+    runs: Path
+    """Outputs of stage `train`."""
+    evaluations: Path
+    """Outputs of stage `evaluate`."""
+    perturbations: Path
+    """Outputs of stage `perturb`."""
+
+    def record(self, run: str) -> RunRecord:
+        """Read `run.json` of stage `train`."""
+        return read_record(RunRecord, self.runs / run / "run.json", f"train@{run}")
+
+    def history(self, run: str) -> tuple[Epoch, ...]:
+        """Read `history.csv` of stage `train`."""
+        return read_history(self.runs / run / "history.csv", f"train@{run}")
+
+    def metrics(self, run: str) -> EvaluationMetrics:
+        """Read `metrics.json` of stage `evaluate`."""
+        return read_record(EvaluationMetrics, self.evaluations / run / "metrics.json", f"evaluate@{run}")
+
+    def predictions(self, run: str) -> PredictionTable:
+        """Read `predictions.parquet` of stage `evaluate`."""
+        return read_predictions(self.evaluations / run / "predictions.parquet")
+
+    def class_scores(self, run: str) -> dict[str, ClassScore]:
+        """Read `per_class.csv` of stage `evaluate`."""
+        return read_class_scores(self.evaluations / run / "per_class.csv", f"evaluate@{run}")
+
+    def perturbation_metrics(self, run: str, *, required: bool = True) -> PerturbationMetrics:
+        """Read `metrics.json` of stage `perturb`; unless `required`, no entries for a run without it."""
+        path = self.perturbations / run / "metrics.json"
+        if not required and not path.exists():
+            return NOT_PERTURBED
+        return read_record(PerturbationMetrics, path, f"perturb@{run}")
+
+    def run_predictions(
+        self, run: str, table: PredictionTable, ambiguous: Sequence[str], *, perturbed: bool
+    ) -> RunPredictions:
+        """Join the predictions of a run without and with perturbations.
+
+        Args:
+            run: Name of the run.
+            table: Its predictions.
+            ambiguous: Names of the pair.
+            perturbed: Whether stage `perturb` was run for it.
+        """
+        entries = self.perturbation_metrics(run).entries if perturbed else ()
+        found: dict[PerturbationKey, PerturbedPredictions] = {}
+        if entries:
+            path = self.perturbations / run / "predictions.parquet"
+            rows = read_perturbed_predictions(path)
+            stored = pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
+            if tuple(stored) != tuple(table.sample_ids) or len(rows) != len(entries):
+                raise ManifestError(
+                    f"{path}: not about the samples of the run's evaluation; run {dvc_command(f'perturb@{run}')}"
+                )
+            side = self.record(run).image_size
+            for entry, predictions in zip(entries, rows, strict=True):
+                found.setdefault(entry.key, PerturbedPredictions(predictions, describe_deviation(entry, side)))
+        pair = table.pair(ambiguous)
+        return RunPredictions(table.sample_ids, table.photo_ids, table.targets, table.predictions, pair, found)
+
+    def evaluated(self) -> tuple[GridRun, ...]:
+        """Return the runs that were evaluated, the paper's first and in its order."""
+        return in_paper_order(path.parent.name for path in self.evaluations.glob("*/metrics.json"))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInputs:
+    """Outputs of earlier stages that the report shows."""
+
+    index: Path
+    """Output of stage `index`."""
+    raw: Path | None
+    """Output of stage `download`; None leaves out everything that shows a photo."""
+    shards: Shards
+    """Output of stage `pair`."""
+    files: RunFiles
+    """Outputs of the stages of runs."""
+    explanations: Path
+    """Outputs of stage `explain`."""
+    settings: Path
+    """Output of stage `configure`."""
+
+
+def describe_deviation(entry: PerturbationEntry, side: int) -> str:
+    """Return how a perturbation differs from the paper's of that key; empty where it does not.
+
+    Args:
+        entry: What was done.
+        side: Of the pictures in pixels.
+    """
+    if entry.dx is None or entry.dy is None:
+        if entry.patch_size is None:
+            return "patches of unknown size"
+        alike = entry.patch_size * PAPER_SIDE == PAPER_PATCH * side
+        text = f"patches of {entry.patch_size} pixels at {side}; the paper's are {PAPER_PATCH} at {PAPER_SIDE}"
+        return "" if alike else text
+    if entry.origin != "corner":
+        return "shifts start from the centred photo; the paper's from the corner"
+    right, down = (scale_offset(value, PAPER_SIDE, side) for value in (entry.dx, -entry.dy))
+    if entry.pixels == (right, down):
+        return ""
+    moved = "unknown" if entry.pixels is None else f"{entry.pixels[0]:+d}, {entry.pixels[1]:+d}"
+    paper = f"the paper's by {right:+d}, {down:+d}"
+    return f"({entry.dx}, {entry.dy}) moves right and down by {moved} pixels at {side}; {paper}"

@@ -1,26 +1,38 @@
-"""One sample as pictures with a caption: the photo, where the food is, and what each branch sees."""
+"""The samples that the page shows: choice by hash, pictures, and what two runs predict for some of them.
+
+Samples are ranked by a hash, so that neither the order of files nor a person selects them.
+"""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.arrays import Image, Logits, Mask
-from pipeline.datasets.index import Sample
+from pipeline.datasets.index import Sample, read_samples
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.reporting.pictures import Picture, fit_mask, highlight, picture, shrink
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.params.stages import ReportParams
+from pipeline.reporting.finding import Finding, PairedRuns
+from pipeline.reporting.pictures import LONGEST, Picture, fit_mask, highlight, picture, shrink
+from pipeline.reporting.results import ReportInputs
+from pipeline.runtime.console import progress
 
-# Which samples the page shows: chosen by hash, so that no order of files and no eye picks them.
-
-
-OF_PAIR = 2
+SPLIT = "test"
+SAMPLES_OF_PAIR = 2
 """Samples of each ambiguous category on the contact sheet."""
+GAINED, LOST = 6, 4
+"""Examples shown of samples that only two branches predict correctly, and that only the ROI-only run does."""
+TOP = 3
+"""Most probable categories listed per run."""
 
 
 class SampleViews(NamedTuple):
-    """What a model sees of one sample."""
+    """Pixels of one sample in a shard."""
 
     rect: tuple[int, int, int, int]
     """Rectangle of the photo inside the square: top, left, height, width."""
@@ -31,7 +43,7 @@ class SampleViews(NamedTuple):
 
 
 def rank(sample_id: str, seed: int) -> bytes:
-    """Return a sample's place in a shuffled order that depends on nothing but the seed."""
+    """Return the sort key of a sample in an order that depends on the seed alone."""
     return hashlib.sha256(f"{seed}/{sample_id}".encode()).digest()
 
 
@@ -49,11 +61,16 @@ def choose_samples(samples: Iterable[Sample], ambiguous: Collection[str], count:
     best: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         of_category = [*best[sample.category], sample]
-        best[sample.category] = sorted(of_category, key=lambda s: rank(s.sample_id, seed))[:OF_PAIR]
+        best[sample.category] = sorted(of_category, key=lambda s: rank(s.sample_id, seed))[:SAMPLES_OF_PAIR]
     pair = [sample for name in ambiguous for sample in best.pop(name, [])]
     firsts = sorted((of_category[0] for of_category in best.values()), key=lambda s: rank(s.sample_id, seed))
     others = sorted(firsts[: max(0, count - len(pair))], key=lambda s: s.target)
     return (*pair, *others)
+
+
+def categories_of(table: PredictionTable) -> dict[str, str]:
+    """Return the category name of every sample."""
+    return {i: table.class_names[target] for i, target in zip(table.sample_ids, table.targets.tolist(), strict=True)}
 
 
 def choose_ids(sample_ids: Iterable[str], category_of: Mapping[str, str], count: int, seed: int) -> tuple[str, ...]:
@@ -80,38 +97,25 @@ def pick_views(batches: Iterable[SampleBatch], sample_ids: Collection[str]) -> I
             if sample_id in wanted:
                 top, left, height, width = batch.rects[row].tolist()
                 # Copies: a view would keep the whole batch in memory.
-                yield (
-                    sample_id,
-                    SampleViews(
-                        (top, left, height, width),
-                        batch.masks[row].copy(),
-                        batch.roi[row].copy(),
-                        batch.extra_roi[row].copy(),
-                    ),
-                )
-
-
-LONGEST = 300
-"""Pixels of a photo on the page."""
-TOP = 3
-"""Guesses listed a run."""
+                pixels = (part[row].copy() for part in (batch.masks, batch.roi, batch.extra_roi))
+                yield sample_id, SampleViews((top, left, height, width), *pixels)
 
 
 class RankedClass(NamedTuple):
-    """One of a run's answers."""
+    """One of the most probable categories."""
 
     category: str
     probability: float
     """Softmax, in [0, 1]."""
 
 
-class RunAnswer(NamedTuple):
-    """What one run says about a sample."""
+class SamplePrediction(NamedTuple):
+    """What one run predicts for a sample."""
 
     run: str
     """Label of the run."""
-    right: bool
-    guesses: tuple[RankedClass, ...]
+    correct: bool
+    top: tuple[RankedClass, ...]
     """Most probable first."""
 
 
@@ -126,38 +130,41 @@ class SampleCard(NamedTuple):
     """Mask area over photo area, in [0, 1]."""
     pictures: tuple[tuple[str, Picture], ...]
     """Title and picture: photo, mask, ROI, extra-ROI."""
-    answers: tuple[RunAnswer, ...]
-    """Answers of the compared runs; none on the contact sheet."""
+    predictions: tuple[SamplePrediction, ...]
+    """Of the compared runs; none on the contact sheet."""
 
 
-def sample_card(
-    sample: Sample, photo: Image, views: SampleViews, ambiguous: Sequence[str], answers: Sequence[RunAnswer] = ()
-) -> SampleCard:
-    """Put one sample's pictures together.
+class Examples(NamedTuple):
+    """Samples that exactly one of two runs predicts correctly."""
+
+    title: str
+    cards: tuple[SampleCard, ...]
+    total: int
+    """Number of such samples, shown or not."""
+
+
+def sample_card(sample: Sample, photo: Image, views: SampleViews, ambiguous: Sequence[str]) -> SampleCard:
+    """Return the card of one sample without predictions.
 
     Args:
         sample: Row of the sample table.
         photo: Whole photo.
         views: Its cut-outs.
         ambiguous: Names of the ambiguous pair.
-        answers: What runs say about it.
     """
-    small = shrink(photo, LONGEST)
+    small, food = shrink(photo, LONGEST), sample.category
     mask = fit_mask(views.mask, views.rect, small.shape[:2])
     pictures = (
         ("photo", picture(small, f"Photo {sample.photo_id}")),
-        ("mask", picture(highlight(small, mask), f"The same photo, everything but the {sample.category} dimmed")),
-        ("ROI", picture(views.roi, f"The {sample.category} alone on black, as the ROI branch sees it")),
-        (
-            "extra-ROI",
-            picture(views.extra_roi, f"The photo without the {sample.category}, as the other branch sees it"),
-        ),
+        ("mask", picture(highlight(small, mask), f"The same photo, everything but the {food} dimmed")),
+        ("ROI", picture(views.roi, f"The {food} alone on black, as the ROI branch sees it")),
+        ("extra-ROI", picture(views.extra_roi, f"The photo without the {food}, as the other branch sees it")),
     )
     share = float(views.mask.sum()) / (views.rect[2] * views.rect[3])
-    return SampleCard(sample.sample_id, sample.category, sample.category in ambiguous, share, pictures, tuple(answers))
+    return SampleCard(sample.sample_id, food, food in ambiguous, share, pictures, ())
 
 
-def answer(run: str, target: int, logits: Logits, class_names: Sequence[str]) -> RunAnswer:
+def sample_prediction(run: str, target: int, logits: Logits, class_names: Sequence[str]) -> SamplePrediction:
     """Return the most probable categories of one sample.
 
     Args:
@@ -168,5 +175,64 @@ def answer(run: str, target: int, logits: Logits, class_names: Sequence[str]) ->
     """
     odds = np.exp(logits[0].astype(np.float64) - logits.max())
     order = np.argsort(-odds, kind="stable")[:TOP]
-    guesses = tuple(RankedClass(class_names[k], float(odds[k] / odds.sum())) for k in order)
-    return RunAnswer(run, int(order[0]) == target, guesses)
+    top = tuple(RankedClass(class_names[k], float(odds[k] / odds.sum())) for k in order)
+    return SamplePrediction(run, int(order[0]) == target, top)
+
+
+def paired_predictions(pair: PairedRuns, sample_id: str) -> tuple[SamplePrediction, ...]:
+    """Return what both runs predict for one sample."""
+    found = []
+    for run, table, temperature in zip(pair.runs, (pair.single, pair.double), pair.temperatures, strict=True):
+        row = table.sample_ids.index(sample_id)
+        logits = table.logits[row : row + 1] / temperature
+        found.append(sample_prediction(run.label, int(table.targets[row]), logits, table.class_names))
+    return tuple(found)
+
+
+def show_samples(
+    params: ReportParams,
+    finding: Finding,
+    pairs: Sequence[PairedRuns],
+    inputs: ReportInputs,
+    ambiguous: tuple[str, ...],
+) -> tuple[tuple[SampleCard, ...], tuple[Examples, ...]]:
+    """Return the contact sheet, and examples of both directions of the first comparison.
+
+    Args:
+        params: Number of samples and seed of the choice.
+        finding: Comparisons.
+        pairs: Predictions behind them; none where no backbone was trained both ways.
+        inputs: Where photos and cut-outs lie; without photos nothing is shown.
+        ambiguous: Names of the ambiguous pair.
+    """
+    if inputs.raw is None:
+        return (), ()
+    table = inputs.index / "samples.parquet"
+    sheet = [
+        sample.sample_id for sample in choose_samples(_test_samples(table), ambiguous, params.samples, params.seed)
+    ]
+    groups = []
+    if pairs:
+        first, double = finding.comparisons[0], pairs[0].double
+        category_of = categories_of(double)
+        for title, ids, limit in (
+            ("Right with the surroundings, wrong without", first.only_double, GAINED),
+            ("Wrong with the surroundings, right without", first.only_single, LOST),
+        ):
+            groups.append((title, choose_ids(ids, category_of, limit, params.seed), len(ids)))
+    wanted = frozenset(sheet).union(*(ids for _, ids, _ in groups))
+    samples = {sample.sample_id: sample for sample in _test_samples(table) if sample.sample_id in wanted}
+    views = pick_views(inputs.shards.batches(SPLIT), samples)
+    cards = {
+        sample_id: sample_card(samples[sample_id], read_photo_of(samples[sample_id], inputs.raw), pixels, ambiguous)
+        for sample_id, pixels in progress(views, total=len(samples), what="samples", unit="sample")
+    }
+    examples = tuple(
+        Examples(title, tuple(cards[i]._replace(predictions=paired_predictions(pairs[0], i)) for i in ids), total)
+        for title, ids, total in groups
+    )
+    return tuple(cards[sample_id] for sample_id in sheet), examples
+
+
+def _test_samples(table: Path) -> Iterator[Sample]:
+    return (sample for sample in read_samples(table) if sample.split == SPLIT)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.reporting.grid import GridRun, runs_with
-from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.results import RunFiles
 from pipeline.reporting.summary import SCHEMA_VERSION, RunSummary, StudySummary, summarise_run, variant_row
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ParamsError

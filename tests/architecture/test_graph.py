@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
+from pipeline.reporting.figures.paper_figures import EXPLAINED_RUNS
 from pipeline.reporting.grid import PAPER_RUNS
 
 ROOT = Path(__file__).parents[2]

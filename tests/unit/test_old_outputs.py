@@ -27,7 +27,7 @@ from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams, IndexParams, PairParams, ReportParams, SegmentParams
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.resumable import resumable_dir
 from pipeline.steps.evaluate import evaluate

@@ -1,7 +1,7 @@
-"""How every chart looks, for print and in the page.
+"""Style of all charts, for print and in the page.
 
-Files stand on white, in colours that all readers tell apart (Okabe and Ito), with shapes, dashes or names beside the
-colour. In the page the same SVG takes colours and fonts from the page's style sheet, light or dark.
+Files have a white background and colours safe for colour-blind readers (Okabe and Ito), with shapes, dashes or names
+beside the colour. In the page the same SVG takes colours and fonts from the page's style sheet, light or dark.
 """
 
 import re
@@ -80,15 +80,15 @@ REWRITES = tuple(
         (r"\s*\n\s*", "\n"),
     )
 )
-"""What matplotlib's SVG has too much, or too particular, for a part of a page."""
-WORDS = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")
-"""What a text element shows."""
-TAKEN_OUT = "\0"
-"""Stands for words; no XML holds it."""
+"""Removes from matplotlib's SVG what a part of a page must not have."""
+TEXT = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")
+"""Content of a text element."""
+PLACEHOLDER = "\0"
+"""Stands for a text while tags are rewritten; no XML holds it."""
 
 
 class PaperFigure(NamedTuple):
-    """One figure of the paper, made from our runs."""
+    """One figure of the paper, drawn from our runs."""
 
     name: str
     """Stem of its files, for instance `figure_3`."""
@@ -97,24 +97,24 @@ class PaperFigure(NamedTuple):
     caption: str
     """What is shown, with counts."""
     description: str
-    """Alternative text: what a reader who does not see it needs."""
+    """Alternative text."""
     svg: bytes
     png: bytes
     """At 200 dots an inch."""
 
     @property
     def drawing(self) -> Markup | None:
-        """Return it as part of the page; None where it shows photos: `photo` has a tenth of their size."""
+        """SVG element of the page; None where the figure shows photos, which `photo` stores at a tenth of the size."""
         return None if b"<image" in self.svg else inline_svg(self.svg, self.name, self.description)
 
     @property
     def photo(self) -> Picture:
-        """Return it as a picture of the page."""
+        """Raster picture of the page."""
         return picture(np.asarray(Pillow.open(BytesIO(self.png)).convert("RGB")), self.description)
 
 
-class Wording(NamedTuple):
-    """The words of a figure."""
+class FigureText(NamedTuple):
+    """Name, title, caption and alternative text of a figure."""
 
     name: str
     title: str
@@ -131,7 +131,7 @@ def chart_style() -> Iterator[None]:
         yield
 
 
-def finish(figure: Figure, wording: Wording) -> PaperFigure:
+def finish(figure: Figure, text: FigureText) -> PaperFigure:
     """Encode a figure that was drawn in `chart_style`; same figure, same bytes."""
     png = BytesIO()
     # Laid out once, at the resolution of the larger file, so that both show the same.
@@ -139,7 +139,7 @@ def finish(figure: Figure, wording: Wording) -> PaperFigure:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    return PaperFigure(*wording, svg=_svg(figure), png=png.getvalue())
+    return PaperFigure(*text, svg=_svg(figure), png=png.getvalue())
 
 
 def finish_inline(figure: Figure, name: str, description: str) -> Markup:
@@ -162,16 +162,16 @@ def inline_svg(svg: bytes, name: str, description: str) -> Markup:
         description: Alternative text.
     """
     text = svg.decode()
-    # Words are taken out while tags are rewritten: a category may be called like a part of one.
-    words = [found[1] for found in WORDS.finditer(text)]
-    text = WORDS.sub(TAKEN_OUT, text[text.index("<svg") :])
+    # Texts are taken out while tags are rewritten: a category may be named like a part of one.
+    texts = [found[1] for found in TEXT.finditer(text)]
+    text = TEXT.sub(PLACEHOLDER, text[text.index("<svg") :])
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement.format(name=name), text)
     for colour, variable in CSS_VARIABLE.items():
         text = text.replace(colour.lower(), f"var(--{variable})")
     text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
-    parts = text.split(TAKEN_OUT)
-    return Markup("".join(part for pair in zip(parts, [*words, ""], strict=True) for part in pair))  # noqa: S704
+    parts = text.split(PLACEHOLDER)
+    return Markup("".join(part for pair in zip(parts, [*texts, ""], strict=True) for part in pair))  # noqa: S704
 
 
 def show_picture(axes: Axes, image: Image, *, below: str = "", colour: str = INK) -> None:

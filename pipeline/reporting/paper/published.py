@@ -35,57 +35,49 @@ UNIT: dict[Score, str] = {
 class PairCell(NamedTuple):
     """A cell of the ambiguous pair's confusion matrix; classes are numbered 0 and 1."""
 
-    truth: int
-    answer: int
+    target: int
+    prediction: int
 
     def __str__(self) -> str:
-        """Return how result files name it."""
-        return f"{self.truth} as {self.answer}"
+        """Return its name in result files."""
+        return f"{self.target} as {self.prediction}"
 
 
 class Measure(NamedTuple):
-    """One number of a run."""
+    """What is measured of a run."""
 
     score: Score
-    """What is scored; `change` is top-1 under a perturbation minus top-1 without, `count` the samples of a cell."""
+    """`change` is top-1 under a perturbation minus top-1 without, `count` the samples of a cell."""
     perturbation: PerturbationKey | None = None
-    """What is done to the inputs; None for nothing."""
+    """Perturbation of the inputs, if any."""
     cell: PairCell | None = None
-    """What is counted; None for what is no count."""
+    """Of score `count`."""
 
     @property
     def detail(self) -> str:
-        """Return how result files tell measures of one score apart."""
+        """Its name in result files among measures of one score."""
         return str(self.perturbation or self.cell or "")
 
 
-class Key(NamedTuple):
-    """One number of one run, or its mean over several."""
+class ResultKey(NamedTuple):
+    """One number of one run, or its mean over several runs."""
 
     runs: tuple[GridRun, ...]
-    """Runs that are averaged."""
     measure: Measure
-    """What is averaged."""
 
 
-def round_as_paper(value: float, score: Score) -> str:
-    """Return a number in the paper's unit with the paper's decimals."""
-    return f"{value:.{DIGITS[score]}f}"
-
-
-class Column(NamedTuple):
-    """One column as this project shows it; a printed `accuracy (change)` makes two."""
+class PaperColumn(NamedTuple):
+    """One column of a table; a printed `accuracy (change)` makes two."""
 
     head: str
     """Shown above."""
     name: str
     """Name of the column in `tables.json`."""
     part: str | None
-    """Key inside the cell; None where the cell is a number."""
+    """ResultKey inside the cell; None where the cell is a number."""
     classes: str
     """Class set of the column's runs."""
     measure: Measure
-    """What is measured."""
 
 
 OFFSETS = ((-30, 63), (60, -85), (37, 139))
@@ -95,65 +87,56 @@ PAIR = ("ketchup", "chili")
 MACRO, AMBIGUOUS, TOP1 = Measure("macro_f1"), Measure("ambiguous_f1"), Measure("top1")
 
 
-def _f1(prefix: str, head: str, classes: str) -> tuple[Column, ...]:
+def _f1(prefix: str, head: str, classes: str) -> tuple[PaperColumn, ...]:
     return (
-        Column(f"F1, whole test set{head}", f"{prefix}f1_whole", None, classes, MACRO),
-        Column(f"F1, ambiguous pair{head}", f"{prefix}f1_ketchup_chili", None, classes, AMBIGUOUS),
+        PaperColumn(f"F1, whole test set{head}", f"{prefix}f1_whole", None, classes, MACRO),
+        PaperColumn(f"F1, ambiguous pair{head}", f"{prefix}f1_ketchup_chili", None, classes, AMBIGUOUS),
     )
 
 
-def _means(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[Column, ...]:
-    return tuple(Column(head, name, None, ALL, Measure("change", key)) for name, (head, key) in names.items())
+def _means(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[PaperColumn, ...]:
+    return tuple(PaperColumn(head, name, None, ALL, Measure("change", key)) for name, (head, key) in names.items())
 
 
-def _perturbed(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[Column, ...]:
+def _perturbed(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[PaperColumn, ...]:
     """Return accuracy and change of every perturbation."""
-    plain = Column("plain", "no_transformation", None, ALL, TOP1)
+    plain = PaperColumn("plain", "no_transformation", None, ALL, TOP1)
     pairs = (
         (
-            Column(head, name, "top1", ALL, Measure("top1", key)),
-            Column(f"{head}, change", name, "printed_change", ALL, Measure("change", key)),
+            PaperColumn(head, name, "top1", ALL, Measure("top1", key)),
+            PaperColumn(f"{head}, change", name, "printed_change", ALL, Measure("change", key)),
         )
         for name, (head, key) in names.items()
     )
     return (plain, *(column for pair in pairs for column in pair))
 
 
-def _counts() -> tuple[Column, ...]:
-    """Return the counts of Table 8; the paper lists right and wrong answers to ketchup, then to chili paste."""
-    cells = ((0, 0), (0, 1), (1, 1), (1, 0))
-    sides = (("sauce_included", "with sauce", ALL), ("sauce_excluded", "without", NO_SAUCE))
-    return tuple(
-        Column(
-            f"{PAIR[truth]} as {PAIR[answer]}, {side}",
-            f"gt_{PAIR[truth]}_pred_{PAIR[answer]}",
-            part,
-            classes,
-            Measure("count", cell=PairCell(truth, answer)),
-        )
-        for truth, answer in cells
-        for part, side, classes in sides
-    )
-
-
 PERMUTED = {f"{target}_permuted": (f"{head} permuted", PerturbationKey(target)) for target, head in TARGETS.items()}
 MOVED = {f"dx{dx}_dy{dy}": (f"dx {dx}, dy {dy}", PerturbationKey("extra_roi", (dx, dy))) for dx, dy in OFFSETS}
-PERMUTED_ROI = PerturbationKey("roi")
-SINGLE = (
-    Column("plain", "no_transformation", None, ALL, TOP1),
-    Column("ROI permuted", "roi_permuted", None, ALL, Measure("top1", PERMUTED_ROI)),
-    Column("change", "printed_decline", None, ALL, Measure("change", PERMUTED_ROI)),
-)
-COLUMNS: dict[int, tuple[Column, ...]] = {
+COLUMNS: dict[int, tuple[PaperColumn, ...]] = {
     2: _f1("", "", ALL),
     3: _f1("", "", ALL),
     4: _f1("", "", ALL),
     5: _means(PERMUTED),
     6: _means(PERMUTED),
     7: _means(MOVED),
-    8: _counts(),
+    8: tuple(
+        PaperColumn(
+            f"{PAIR[cell.target]} as {PAIR[cell.prediction]}, {side}",
+            f"gt_{PAIR[cell.target]}_pred_{PAIR[cell.prediction]}",
+            part,
+            classes,
+            Measure("count", cell=cell),
+        )
+        for cell in (PairCell(0, 0), PairCell(0, 1), PairCell(1, 1), PairCell(1, 0))
+        for part, side, classes in (("sauce_included", "with sauce", ALL), ("sauce_excluded", "without", NO_SAUCE))
+    ),
     9: _f1("included_", ", with sauce", ALL) + _f1("excluded_", ", without", NO_SAUCE),
-    10: SINGLE,
+    10: (
+        PaperColumn("plain", "no_transformation", None, ALL, TOP1),
+        PaperColumn("ROI permuted", "roi_permuted", None, ALL, Measure("top1", PerturbationKey("roi"))),
+        PaperColumn("change", "printed_decline", None, ALL, Measure("change", PerturbationKey("roi"))),
+    ),
     11: _perturbed(PERMUTED),
     12: _perturbed(MOVED),
 }
@@ -166,21 +149,19 @@ RUN_NAMES = {"vit_b16": "vit", "mixer_b16": "mixer", "deit_b": "deit"}
 class PaperCell(NamedTuple):
     """One printed number."""
 
-    key: Key
-    """What it is about."""
+    key: ResultKey
     value: float
-    """As printed, in the paper's unit."""
+    """In the paper's unit."""
     samples: int | None
-    """Of a count: how many samples there are to count."""
+    """Of a count: samples of the class."""
 
 
 class PaperRow(NamedTuple):
-    """One row."""
+    """One row of a printed table."""
 
     label: str
     """Classifier, or the module of a group of classifiers."""
     cells: tuple[PaperCell, ...]
-    """By column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +170,16 @@ class PaperTable:
 
     number: int
     caption: str
-    """What it shows, in our words."""
+    """In our words."""
     columns: tuple[str, ...]
-    """Heads."""
     rows: tuple[PaperRow, ...]
     issues: tuple[str, ...]
-    """What the transcriber found odd."""
+    """Oddities of the printed table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """Everything of the paper that is a number."""
+    """All numbers of the paper."""
 
     provenance: Mapping[str, str | int]
     """Where the numbers are from."""
@@ -210,68 +190,65 @@ class Paper:
     tables: Mapping[int, PaperTable]
     """Tables 2 to 12 by number."""
 
-    def values(self) -> dict[Key, float]:
-        """Return every number by what it is about; a number printed twice keeps its last place."""
+    def values(self) -> dict[ResultKey, float]:
+        """Return every number by its key; of a number printed twice, the last."""
         return {c.key: c.value for table in self.tables.values() for row in table.rows for c in row.cells}
 
 
 @cache
 def read_paper() -> Paper:
-    """Return the paper's numbers."""
+    """Read `tables.json`."""
     raw = json.loads((files("pipeline.reporting.paper") / "tables.json").read_text(encoding="utf-8"))
-    tables = {table["number"]: table for table in ({**t, "number": t["table"]} for t in raw["tables"])}
+    tables = {table["table"]: table for table in raw["tables"]}
     members = {number: [_run(row[0], ALL) for row in tables[number]["rows"]] for number in (11, 12)}
     return Paper(
         provenance=raw["provenance"],
         dataset=raw["dataset"],
-        recipes=tuple(tuple(_word(value) for value in row) for row in (tables[1]["columns"], *tables[1]["rows"])),
-        tables={number: _table(tables[number], members) for number in COLUMNS},
-    )
-
-
-def _table(raw: Mapping[str, Any], members: Mapping[int, Sequence[GridRun]]) -> PaperTable:
-    columns = COLUMNS[raw["number"]]
-    return PaperTable(
-        number=raw["number"],
-        caption=raw["caption"],
-        columns=tuple(column.head for column in columns),
-        rows=tuple(_row(raw, dict(zip(raw["columns"], row, strict=True)), columns, members) for row in raw["rows"]),
-        issues=tuple(issue.rstrip(".") for issue in raw.get("issues", ())),
+        recipes=tuple(tuple(map(_word, row)) for row in (tables[1]["columns"], *tables[1]["rows"])),
+        tables={
+            number: PaperTable(
+                number=number,
+                caption=tables[number]["caption"],
+                columns=tuple(column.head for column in columns),
+                rows=tuple(_row(tables[number], row, columns, members) for row in tables[number]["rows"]),
+                issues=tuple(issue.rstrip(".") for issue in tables[number].get("issues", ())),
+            )
+            for number, columns in COLUMNS.items()
+        },
     )
 
 
 def _row(
-    raw: Mapping[str, Any],
-    row: Mapping[str, Any],
-    columns: Sequence[Column],
+    table: Mapping[str, Any],
+    printed: Sequence[Any],
+    columns: Sequence[PaperColumn],
     members: Mapping[int, Sequence[GridRun]],
 ) -> PaperRow:
-    if "group_by" in raw:
+    row = dict(zip(table["columns"], printed, strict=True))
+    if "group_by" in table:
         group = tuple(_name(module) for module in row["module"])
-        runs = grouped(members[raw["derived_from"]], raw["group_by"], group)
-        return PaperRow(module_label(group), tuple(_cell(column, row, runs, None) for column in columns))
-    cells = (_cell(column, row, (_run(row["model"], column.classes),), raw.get("gt")) for column in columns)
+        runs = grouped(members[table["derived_from"]], table["group_by"], group)
+        label = ", ".join(PAPER_NAMES[name] for name in group)
+        return PaperRow(label, tuple(_cell(column, row, runs, None) for column in columns))
+    cells = (_cell(column, row, (_run(row["model"], column.classes),), table.get("gt")) for column in columns)
     return PaperRow(_run(row["model"], ALL).label, tuple(cells))
 
 
 def grouped(runs: Sequence[GridRun], branch: str, group: Sequence[str]) -> tuple[GridRun, ...]:
-    """Return the runs whose ROI or extra-ROI branch is of a group; those a row of Tables 5, 6 or 7 averages."""
+    """Return the runs whose ROI or extra-ROI backbone is in a group, as a row of Tables 5, 6 or 7 averages them."""
     return tuple(run for run in runs if getattr(run, branch) in group)
 
 
-def module_label(group: Sequence[str]) -> str:
-    """Return the backbones of a group."""
-    return ", ".join(PAPER_NAMES[name] for name in group)
-
-
 def _cell(
-    column: Column, row: Mapping[str, Any], runs: tuple[GridRun, ...], truth: Mapping[str, int] | None
+    column: PaperColumn, row: Mapping[str, Any], runs: tuple[GridRun, ...], truth: Mapping[str, int] | None
 ) -> PaperCell:
     value = row[column.name]
     samples = None
     if column.measure.cell is not None and truth is not None:
-        samples = truth[("ketchup", "chili_paste")[column.measure.cell.truth]]
-    return PaperCell(Key(runs, column.measure), float(value if column.part is None else value[column.part]), samples)
+        samples = truth[("ketchup", "chili_paste")[column.measure.cell.target]]
+    return PaperCell(
+        ResultKey(runs, column.measure), float(value if column.part is None else value[column.part]), samples
+    )
 
 
 def _run(model: Mapping[str, str | None], classes: str) -> GridRun:
@@ -288,9 +265,6 @@ def _word(value: object) -> str:
     return str(value).replace("_", " ")
 
 
-# Means over groups of runs: how Tables 5, 6 and 7 follow from Tables 11 and 12, the paper's or ours.
-
-
 ValueT = TypeVar("ValueT", float, np.ndarray)
 
 GROUPED = (5, 6, 7)
@@ -298,23 +272,16 @@ GROUPED = (5, 6, 7)
 
 
 def mean_over(runs: Sequence[GridRun], results: Mapping[GridRun, ValueT]) -> ValueT | None:
-    """Return the mean of some runs' results, numbers or arrays; None unless every one of them is there."""
+    """Return the mean result of some runs, a number or an array; None if one of them is absent."""
     if not all(run in results for run in runs):
         return None
     return sum((results[run] for run in runs[1:]), results[runs[0]]) / len(runs)
 
 
-def regroup(paper: Paper, values: Mapping[Key, float]) -> dict[Key, float | None]:
-    """Return every cell of Tables 5, 6 and 7 from the changes of single runs.
-
-    Args:
-        paper: Which cells there are and which runs each averages.
-        values: Changes of single runs; the paper's own are `paper.values()`.
-    """
-    keys = [cell.key for number in GROUPED for row in paper.tables[number].rows for cell in row.cells]
-    return {key: mean_over(key.runs, _single(values, key)) for key in keys}
-
-
-def _single(values: Mapping[Key, float], key: Key) -> dict[GridRun, float]:
-    keys = {run: Key((run,), key.measure) for run in key.runs}
-    return {run: values[single] for run, single in keys.items() if single in values}
+def regroup(paper: Paper, values: Mapping[ResultKey, float]) -> dict[ResultKey, float | None]:
+    """Return every cell of Tables 5, 6 and 7 as a mean of the changes of single runs in `values`."""
+    means = {}
+    for key in (cell.key for number in GROUPED for row in paper.tables[number].rows for cell in row.cells):
+        keys = {run: ResultKey((run,), key.measure) for run in key.runs}
+        means[key] = mean_over(key.runs, {run: values[one] for run, one in keys.items() if one in values})
+    return means

@@ -23,12 +23,12 @@ from pipeline.steps.report import write_report
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import CATEGORIES, ROOT, VARIANT, StudyFolder, build_study
 
-LESSON = {
+DISTILLED = {
     "teacher": "mobilenetv2+none-all",
     "undistilled": "deit_distilled+none-all",
     "student": "deit_distilled-of-mobilenetv2+none-all",
 }
-"""Runs of a lesson by their part."""
+"""Runs of a distillation by their part."""
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 NAMESPACES = {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
 
@@ -112,13 +112,13 @@ def write_repetitions(study: StudyFolder, path: Path) -> None:
     path.write_text(found.model_dump_json())
 
 
-def write_lesson(study: StudyFolder, folder: Path) -> None:
+def write_distillation(study: StudyFolder, folder: Path) -> None:
     """Pretend that a student answers as a run of two branches does."""
     for part, run in (("teacher", "mobilenetv2+none-all"), ("student", "vit+vit-all")):
         shutil.copytree(study.evaluations / run, folder / part)
     how = {"kind": "hard", "alpha": 0.5, "temperature": 3.0}
     (folder / "student/run.json").write_text(json.dumps({"distillation": how}))
-    summary = DistillationSummary(**{key: LESSON[key] for key in ("teacher", "student", "undistilled")})
+    summary = DistillationSummary(**{key: DISTILLED[key] for key in ("teacher", "student", "undistilled")})
     (folder / "summary.json").write_text(summary.model_dump_json())
 
 
@@ -293,7 +293,7 @@ def beyond(built: StudyFolder, page: str, tmp_path_factory: pytest.TempPathFacto
     assert page
     folder = tmp_path_factory.mktemp("beyond")
     write_repetitions(built, folder / "repetitions.json")
-    write_lesson(built, folder / "distilled/mobilenetv2")
+    write_distillation(built, folder / "distilled/mobilenetv2")
     places = {"repetitions": folder / "repetitions.json", "distilled": folder / "distilled/mobilenetv2"}
     text = write_page(built, folder / "report", **places)
     return text, json.loads((folder / "report/results.json").read_text(encoding="utf-8"))
@@ -320,14 +320,16 @@ def test_seeds_have_a_section_with_every_number(beyond: tuple[str, dict[str, obj
     outline(page)
 
 
-def test_a_lesson_has_a_section_with_teacher_student_and_the_undistilled(beyond: tuple[str, dict[str, object]]) -> None:
+def test_a_distillation_has_a_section_with_teacher_student_and_the_undistilled(
+    beyond: tuple[str, dict[str, object]],
+) -> None:
     """Scores of the three, and what the student gained on the other two; the same in results.json."""
     page, results = beyond
-    text, stored = section(page, "lesson"), results["distillation"]
+    text, stored = section(page, "distillation"), results["distillation"]
     assert isinstance(stored, dict)
-    assert stored["runs"] == LESSON
+    assert stored["runs"] == DISTILLED
     assert list(stored["student_gains"]) == ["teacher", "undistilled"]
-    for run in LESSON.values():
+    for run in DISTILLED.values():
         assert f"<code>{run}</code>" in text
     gain = stored["scores"]["student"]["top1"]["value"] - stored["scores"]["undistilled"]["top1"]["value"]
     assert stored["student_gains"]["undistilled"]["top1"]["value"] == pytest.approx(gain)
@@ -342,5 +344,5 @@ def test_what_was_not_asked_for_has_no_section(built: StudyFolder, page: str, tm
     (tmp_path / "none/summary.json").write_text(nobody.model_dump_json())
     places = {"repetitions": tmp_path / "repetitions.json", "distilled": tmp_path / "none"}
     assert write_page(built, tmp_path / "report", **places) == page
-    assert not {"seeds", "lesson"} & set(outline(page).ids)
+    assert not {"seeds", "distillation"} & set(outline(page).ids)
     assert not {"seeds", "distillation"} & json.loads((tmp_path / "report/results.json").read_text()).keys()

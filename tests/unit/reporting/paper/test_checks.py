@@ -2,13 +2,13 @@
 
 import pytest
 
-from pipeline.reporting.paper.comparisons import Check, check_paper, highest_pair_f1
+from pipeline.reporting.paper.checks import PaperCheck, check_paper, highest_pair_f1
 from pipeline.reporting.paper.published import read_paper
 
 CHECKS = {check.name: check for check in check_paper(read_paper())}
 
 
-def failed(check: Check) -> dict[str, str]:
+def failed(check: PaperCheck) -> dict[str, str]:
     """Return what does not agree, with what was computed."""
     return {line.what: line.computed for line in check.lines if not line.agrees}
 

@@ -1,4 +1,4 @@
-"""The masks section says what was compared, and the verdict whichever way it falls."""
+"""The masks section says what was compared, and states the verdict either way."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.evaluation.mask_agreement import (
     ShownSample,
     TransferSummary,
 )
-from pipeline.reporting.mask_comparison import MaskEvidence, read_mask_evidence
+from pipeline.reporting.extensions import MaskResults, read_mask_results
 from pipeline.reporting.page import chance, percent, points, score
 
 HALF = PhotoMean(value=0.5, low=0.4, high=0.6)
@@ -49,17 +49,17 @@ def transfer(ignorable: tuple[bool, bool]) -> TransferSummary:
     )
 
 
-def written(folder: Path, weights: str, ignorable: tuple[bool, bool]) -> MaskEvidence:
+def written(folder: Path, weights: str, ignorable: tuple[bool, bool]) -> MaskResults:
     """Write both outputs and read them back."""
     (folder / "agreement/pictures").mkdir(parents=True)
     (folder / "transfer").mkdir()
     (folder / "agreement/summary.json").write_text(agreement(weights).model_dump_json())
     (folder / "transfer/summary.json").write_text(transfer(ignorable).model_dump_json())
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(folder / "agreement/pictures/best-1.png")
-    return read_mask_evidence(folder / "agreement", folder / "transfer")
+    return read_mask_results(folder / "agreement", folder / "transfer")
 
 
-def section(evidence: MaskEvidence) -> str:
+def section(found: MaskResults) -> str:
     """Render the section alone, as text with single blanks."""
     environment = Environment(loader=PackageLoader("pipeline.reporting"), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {
@@ -69,7 +69,7 @@ def section(evidence: MaskEvidence) -> str:
         "grouped": "{:,}".format,
         "chance": chance,
     }
-    return re.sub(r"\s+", " ", environment.get_template("masks.html.j2").render(masks=evidence))
+    return re.sub(r"\s+", " ", environment.get_template("masks.html.j2").render(masks=found))
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,16 @@ def test_random_weights_are_named(tmp_path: Path) -> None:
 
 def test_categories_come_worst_first(tmp_path: Path) -> None:
     """Apart from the other groups."""
-    evidence = written(tmp_path, "official", (True, True))
-    assert [each.name for each in evidence.groups(categories=True)] == ["rice", "bread"]
-    assert [each.by for each in evidence.groups(categories=False)] == ["all"]
-    assert evidence.pictures[0][1].uri.startswith("data:image/webp")
+    found = written(tmp_path, "official", (True, True))
+    assert [each.name for each in found.groups(categories=True)] == ["rice", "bread"]
+    assert [each.by for each in found.groups(categories=False)] == ["all"]
+    assert found.pictures[0][1].uri.startswith("data:image/webp")
 
 
 def test_without_a_comparison_one_sentence_says_so(tmp_path: Path) -> None:
     """Stages that did not run, and annotation itself."""
     none = agreement("none").model_copy(update={"samples": 0, "groups": (), "shown": ()})
     (tmp_path / "summary.json").write_text(none.model_dump_json())
-    for evidence in (read_mask_evidence(None, None), read_mask_evidence(tmp_path, tmp_path / "absent")):
-        assert not evidence.compared
-        assert "nothing to compare" in section(evidence)
+    for found in (read_mask_results(None, None), read_mask_results(tmp_path, tmp_path / "absent")):
+        assert not found.compared
+        assert "nothing to compare" in section(found)

@@ -1,4 +1,4 @@
-"""Calibration, confusions and their order."""
+"""Calibration, confusions and their order, and scores by category and run."""
 
 import numpy as np
 import pytest
@@ -6,40 +6,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, confusion_chart, seriate
+from pipeline.reporting.error_analysis import STEPS, ErrorAnalysis, analyse_errors, confusion_chart, heat_map, seriate
+from pipeline.reporting.results import ClassScore
 
 NAMES = ("egg", "ketchup", "<rice>")
 
 
-def judged(temperature: float = 1.0) -> ErrorAnalysis:
-    """Judge five samples: ketchup is taken for egg twice, rice for ketchup once."""
-    targets, answers = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 0, 2, 1])
-    logits = np.where(np.eye(3)[answers] > 0, 2.0, 0.0).astype(np.float32)
+def analysis(temperature: float = 1.0) -> ErrorAnalysis:
+    """Analyse five samples: ketchup is taken for egg twice, rice for ketchup once."""
+    targets, predictions = np.array([0, 1, 1, 2, 2]), np.array([0, 0, 0, 2, 1])
+    logits = np.where(np.eye(3)[predictions] > 0, 2.0, 0.0).astype(np.float32)
     ids = tuple(f"test/a/{row}" for row in range(5))
-    table = PredictionTable(NAMES, ids, ("test/a",) * 5, targets, answers, logits)
+    table = PredictionTable(NAMES, ids, ("test/a",) * 5, targets, predictions, logits)
     return analyse_errors(table, temperature=temperature, bins=4, limit=5)
 
 
 def test_confused_pairs_come_largest_first() -> None:
     """With their share of the category."""
-    assert [tuple(pair) for pair in judged().confused] == [("ketchup", "egg", 2, 1.0), ("<rice>", "ketchup", 1, 0.5)]
+    assert [tuple(pair) for pair in analysis().confused] == [("ketchup", "egg", 2, 1.0), ("<rice>", "ketchup", 1, 0.5)]
 
 
 def test_scores_of_a_category_are_the_hand_computed_ones() -> None:
     """Egg: 1 sample, 3 answers, 1 hit."""
-    assert tuple(judged().categories[0]) == pytest.approx(("egg", 1, 3, 1 / 3, 1.0, 0.5))
+    assert tuple(analysis().categories[0]) == pytest.approx(("egg", 1, 3, 1 / 3, 1.0, 0.5))
 
 
 def test_calibration_counts_every_sample_once() -> None:
     """Confidence e^2 / (e^2 + 2) = 0.787 for all, 2 of 5 right: one bin, error 0.387."""
-    found = judged()
+    found = analysis()
     assert found.calibration.samples.tolist() == [0, 0, 0, 5]
     assert found.ece == pytest.approx(np.exp(2) / (np.exp(2) + 2) - 0.4)
 
 
 def test_the_run_is_as_sure_of_itself_as_its_temperature_says() -> None:
     """At 4, the confidence is e^0.5 / (e^0.5 + 2) = 0.452, which is hardly more than the 2 of 5 that are right."""
-    found = judged(4.0)
+    found = analysis(4.0)
     assert found.calibration.samples.tolist() == [0, 5, 0, 0]
     assert found.ece == pytest.approx(np.exp(0.5) / (np.exp(0.5) + 2) - 0.4)
 
@@ -67,8 +68,30 @@ def test_right_answers_do_not_matter_for_the_order() -> None:
 
 def test_the_matrix_is_labelled_and_escaped() -> None:
     """Names come from a file of the data set; each stands at its row and at its column."""
-    chart = confusion_chart(judged(), ("egg", "steak", "<rice>", "ketchup"), title="ViT")
+    chart = confusion_chart(analysis(), ("egg", "steak", "<rice>", "ketchup"), title="ViT")
     assert chart.count("&lt;rice&gt;</text>") == 2
     assert "steak" not in chart
     assert "<rice>" not in chart
     assert "most confused: ketchup as egg 2" in chart
+
+
+def test_the_pair_is_on_top_and_the_rest_in_order() -> None:
+    """The rows the study is about come first."""
+    rows = heat_map({"a": {}}, ["rice", "ketchup", "egg", "chili paste"], ["chili paste", "ketchup"])
+    assert [row.category for row in rows] == ["ketchup", "chili paste", "rice", "egg"]
+    assert [row.ambiguous for row in rows] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("f1", "step"), [(0.0, 0), (0.0999, 0), (0.1, 1), (0.95, 9), (1.0, STEPS - 1)])
+def test_a_score_falls_into_its_tenth(f1: float, step: int) -> None:
+    """The best score has no colour beyond the last."""
+    ((cell,),) = (row.cells for row in heat_map({"a": {"rice": ClassScore(f1, 4)}}, ["rice"], []))
+    assert cell == (f1, step)
+
+
+def test_what_a_run_does_not_know_stays_empty() -> None:
+    """Neither a missing category nor one without test samples is a zero."""
+    scores = {"a": {"sauce": ClassScore(0.5, 3)}, "b": {}, "c": {"sauce": ClassScore(0.0, 0)}}
+    (row,) = heat_map(scores, ["sauce"], [])
+    assert [cell.f1 for cell in row.cells] == [0.5, None, None]
+    assert row.samples == 3

@@ -3,13 +3,13 @@
 import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.reporting.finding import RunComparison, backbones_text, compare, conclusion, count_text, pairings
 from pipeline.reporting.grid import PAPER_RUNS, GridRun
-from pipeline.reporting.headline import Comparison, agreement, compare, pairings, tally_text, verdict
 
 RUNS = (GridRun("vit", "none", "all"), GridRun("vit", "vit", "all"))
 
 
-def comparison(both: int, only_double: int, only_single: int, neither: int, *, per_photo: int = 1) -> Comparison:
+def comparison(both: int, only_double: int, only_single: int, neither: int, *, per_photo: int = 1) -> RunComparison:
     """Compare two runs with so many samples in each cell of their table."""
     cells = [(True, True)] * both + [(False, True)] * only_double
     cells += [(True, False)] * only_single + [(False, False)] * neither
@@ -21,7 +21,11 @@ def comparison(both: int, only_double: int, only_single: int, neither: int, *, p
 def test_a_comparison_counts_every_cell() -> None:
     """Right answers and the samples only one of the two gets right."""
     result = comparison(both=40, only_double=30, only_single=5, neither=5)
-    assert (result.single_tally.right, result.double_tally.right, result.double_tally.samples) == (45, 70, 80)
+    assert (result.single_correct.num_correct, result.double_correct.num_correct, result.double_correct.samples) == (
+        45,
+        70,
+        80,
+    )
     assert (len(result.only_double), len(result.only_single)) == (30, 5)
 
 
@@ -36,9 +40,9 @@ def test_a_comparison_counts_every_cell() -> None:
         ((0, 0, 0, 0), "No effect of the surroundings is shown", "chance"),
     ],
 )
-def test_the_verdict_follows_the_intervals(cells: tuple[int, int, int, int], short: str, reason: str) -> None:
+def test_the_conclusion_follows_the_intervals(cells: tuple[int, int, int, int], short: str, reason: str) -> None:
     """Apart, overlapping with a lopsided split, or nothing to be said."""
-    said, why = verdict(comparison(*cells))
+    said, why = conclusion(comparison(*cells))
     assert said == short
     assert reason in why
 
@@ -50,15 +54,15 @@ def test_eleven_samples_of_two_photos_prove_less_than_eleven_photos() -> None:
     assert low[1] < low[0]
 
 
-def test_a_tally_names_count_share_and_interval() -> None:
+def test_a_count_names_count_share_and_interval() -> None:
     """57 of 72, each of its own photo: resamples reach from 68 to 87.5 %, and Wilson's is 68 to 87 %."""
-    text = tally_text(comparison(both=0, only_double=57, only_single=0, neither=15).double_tally)
+    text = count_text(comparison(both=0, only_double=57, only_single=0, neither=15).double_correct)
     assert text == "57 of 72 (79.2 %, 95 % interval 68 to 88 %)"
 
 
 def test_backbones_are_counted_by_what_their_intervals_say() -> None:
     """Ahead, behind and undecided add up to all."""
-    text = agreement([comparison(40, 35, 2, 3), comparison(40, 2, 35, 3), comparison(40, 6, 5, 29)])
+    text = backbones_text([comparison(40, 35, 2, 3), comparison(40, 2, 35, 3), comparison(40, 6, 5, 29)])
     assert "Of 3 backbones" in text
     assert "ahead for 1, clearly behind for 1, and undecided for 1" in text
 
@@ -77,4 +81,4 @@ def test_a_backbone_that_was_trained_one_way_is_not_compared() -> None:
 
 def test_one_comparison_claims_nothing_about_others() -> None:
     """`Of 1 backbones` would read like a survey."""
-    assert agreement([comparison(10, 60, 2, 8)]).startswith("One backbone was trained both ways")
+    assert backbones_text([comparison(10, 60, 2, 8)]).startswith("One backbone was trained both ways")

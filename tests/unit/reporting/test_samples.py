@@ -1,4 +1,4 @@
-"""Which samples the page shows."""
+"""Which samples the page shows, with their pictures and predictions."""
 
 from dataclasses import replace
 
@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.reporting.samples import choose_ids, choose_samples, pick_views
+from pipeline.reporting.samples import (
+    SampleViews,
+    choose_ids,
+    choose_samples,
+    pick_views,
+    sample_card,
+    sample_prediction,
+)
+from tests.raw_folder import noise
 from tests.unit.reporting.study import make_sample
 
 SAMPLE = make_sample()
@@ -58,3 +66,25 @@ def test_views_are_those_of_the_wanted_samples() -> None:
     np.testing.assert_array_equal(views.roi, pixels[1])
     np.testing.assert_array_equal(views.extra_roi, 255 - pixels[1])
     assert views.roi.base is None
+
+
+def test_a_card_shows_photo_mask_and_both_cut_outs() -> None:
+    """In that order, with alternative texts that name the food; the share counts the photo's pixels alone."""
+    mask = np.zeros((16, 16), bool)
+    mask[4:8, :8] = True
+    views = SampleViews((4, 0, 8, 16), mask, noise(16, 16, 1), noise(16, 16, 2))
+    card = sample_card(make_sample(category="ketchup"), noise(24, 48, 0), views, ["ketchup", "chili paste"])
+    assert [title for title, _ in card.pictures] == ["photo", "mask", "ROI", "extra-ROI"]
+    assert all("ketchup" in shown.description for _, shown in card.pictures[1:])
+    assert card.ambiguous
+    assert card.share == 0.25
+
+
+def test_a_prediction_lists_the_most_probable_categories() -> None:
+    """Probabilities are the softmax, even of large logits; the first decides whether it is correct."""
+    logits = np.array([[1000.0, 1001.0, 0.0, 999.0]], np.float32)
+    found = sample_prediction("A", 1, logits, ("rice", "egg", "ham", "tea"))
+    assert [entry.category for entry in found.top] == ["egg", "rice", "tea"]
+    np.testing.assert_allclose([entry.probability for entry in found.top], [0.6652, 0.2447, 0.09], atol=1e-4)
+    assert found.correct
+    assert not sample_prediction("A", 0, logits, ("rice", "egg", "ham", "tea")).correct

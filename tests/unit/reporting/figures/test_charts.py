@@ -9,13 +9,22 @@ import pytest
 from markupsafe import Markup
 
 from pipeline.datasets.statistics import CategoryCount
-from pipeline.reporting.figures.epochs import curve_panel, highest_loss
-from pipeline.reporting.figures.run_bars import BarPanel, Change, Row, Share, bar_chart, change_figure, counts_chart
-from pipeline.reporting.figures.style import Wording
+from pipeline.reporting.figures.charts import (
+    BarPanel,
+    BarValue,
+    ChangeValue,
+    ChartRow,
+    bar_chart,
+    change_figure,
+    counts_chart,
+    curve_panel,
+    highest_loss,
+)
+from pipeline.reporting.figures.style import FigureText
 from pipeline.reporting.results import Epoch
 
-ROWS = (Row("A + B", "two branches"), Row("A & <C>", "ROI only"), Row("D", "ROI only"))
-SHARES = (Share(ROWS[0], 0.9, (0.8, 0.95)), Share(ROWS[1], 0.5, None), Share(ROWS[2], None, None))
+ROWS = (ChartRow("A + B", "two branches"), ChartRow("A & <C>", "ROI only"), ChartRow("D", "ROI only"))
+SHARES = (BarValue(ROWS[0], 0.9, (0.8, 0.95)), BarValue(ROWS[1], 0.5, None), BarValue(ROWS[2], None, None))
 EPOCHS = tuple(Epoch(e, 1e-3, 2 / e, 0.1, 2.2 / e, 0.2, 0.1 * e, 0.2 * e) for e in (1, 2, 3))
 
 
@@ -26,9 +35,9 @@ def shares() -> Markup:
 
 def changes() -> Markup:
     """Draw two series."""
-    values = [Change(row, series, -0.1, -0.2, 0.0) for row in ROWS for series in ("ROI", "both")]
-    wording = Wording("figure_9", "Figure 9", "Caption.", "Dot chart of what permutation costs")
-    drawing = change_figure([values], "points", wording).drawing
+    values = [ChangeValue(row, series, -0.1, -0.2, 0.0) for row in ROWS for series in ("ROI", "both")]
+    text = FigureText("figure_9", "Figure 9", "Caption.", "Dot chart of what permutation costs")
+    drawing = change_figure([values], "points", text).drawing
     assert drawing is not None
     return drawing
 
@@ -99,4 +108,4 @@ def test_one_exploded_run_does_not_flatten_the_others() -> None:
 @pytest.mark.filterwarnings("error")
 def test_runs_that_are_never_right_have_a_chart_too() -> None:
     """A scale from 0 to 0 would be none."""
-    assert "<svg" in bar_chart(BarPanel("top-1, %", (Share(ROWS[0], 0.0, None),), None), "top1")
+    assert "<svg" in bar_chart(BarPanel("top-1, %", (BarValue(ROWS[0], 0.0, None),), None), "top1")

@@ -1,4 +1,4 @@
-"""Figures 3 to 10 of a small study with invented answers and heat."""
+"""Figures 3 to 10 of a small study with invented predictions and heat."""
 
 import io
 import re
@@ -14,12 +14,11 @@ from PIL import Image as Pillow
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.heat_maps import FILE, HeatMap, write_heat_maps
 from pipeline.params.run_name import ABSENT
-from pipeline.reporting.figures.gallery import EXPLAINED_RUNS
+from pipeline.reporting.figures.paper_figures import EXPLAINED_RUNS, draw_figures, write_figures
 from pipeline.reporting.figures.style import DPI, WIDTH, PaperFigure
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.run_files import RunFiles
+from pipeline.reporting.results import ReportInputs, RunFiles
 from pipeline.reporting.summary import StudySummary
-from pipeline.steps.report import Sources, draw_figures, write_figures
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import AMBIGUOUS, VARIANT, StudyFolder, build_study
 
@@ -69,10 +68,10 @@ def summary(study: StudyFolder) -> StudySummary:
     return StudySummary.model_validate_json((study.results / "summary.json").read_bytes())
 
 
-def sources(study: StudyFolder) -> Sources:
+def inputs(study: StudyFolder) -> ReportInputs:
     """Return where everything lies."""
     files = RunFiles(study.runs, study.evaluations, study.perturbations)
-    return Sources(
+    return ReportInputs(
         study.index, study.raw, Shards(study.shards / "annotation"), files, study.explanations, study.settings
     )
 
@@ -80,7 +79,7 @@ def sources(study: StudyFolder) -> Sources:
 @pytest.fixture(scope="module")
 def figures(study: StudyFolder, summary: StudySummary) -> tuple[PaperFigure, ...]:
     """Return all figures."""
-    return draw_figures(summary, sources(study), ambiguous=AMBIGUOUS, seed=0)
+    return draw_figures(summary, inputs(study), ambiguous=AMBIGUOUS, seed=0)
 
 
 def test_every_figure_of_the_paper_is_drawn_in_its_order(figures: tuple[PaperFigure, ...]) -> None:
@@ -106,7 +105,7 @@ def test_the_same_study_gives_the_same_bytes(
     study: StudyFolder, summary: StudySummary, figures: tuple[PaperFigure, ...], tmp_path: Path
 ) -> None:
     """Drawn again, and written."""
-    again = draw_figures(summary, sources(study), ambiguous=AMBIGUOUS, seed=0)
+    again = draw_figures(summary, inputs(study), ambiguous=AMBIGUOUS, seed=0)
     assert again == figures
     write_figures(again, tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
@@ -118,7 +117,7 @@ def test_the_counts_of_a_disagreement_are_those_of_the_predictions(
     study: StudyFolder, figures: tuple[PaperFigure, ...]
 ) -> None:
     """Figure 3 on all samples, Figure 5 on the pair."""
-    files = sources(study).files
+    files = inputs(study).files
     for name, runs, wanted in (
         ("figure_3", ("mobilenetv2+none-all", "vit+none-all"), None),
         ("figure_5", ("deit_distilled+none-all", "deit_distilled+deit_distilled-all"), AMBIGUOUS),
@@ -139,15 +138,15 @@ def test_a_study_of_few_runs_gets_the_figures_they_allow(study: StudyFolder, sum
     """No run, no figure; one run without perturbations still has its bars, epochs and heat."""
     alone = summary.runs["mixer+none-all"].model_copy(update={"permutations": (), "translocations": ()})
     few = summary.model_copy(update={"runs": {"mixer+none-all": alone}, "variant": "mixer+none-all"})
-    drawn = draw_figures(few, sources(study), ambiguous=AMBIGUOUS, seed=0)
+    drawn = draw_figures(few, inputs(study), ambiguous=AMBIGUOUS, seed=0)
     assert [figure.name for figure in drawn] == ["figure_4_mixer", "figure_6", "figure_7", "figure_8"]
     none = summary.model_copy(update={"runs": {}})
-    assert draw_figures(none, replace(sources(study)), ambiguous=AMBIGUOUS, seed=0) == ()
+    assert draw_figures(none, replace(inputs(study)), ambiguous=AMBIGUOUS, seed=0) == ()
 
 
 def test_a_data_set_without_the_pair_gets_figures_too(study: StudyFolder, summary: StudySummary) -> None:
     """Figure 5 then compares on the whole split."""
-    drawn = draw_figures(summary, sources(study), ambiguous=(), seed=0)
+    drawn = draw_figures(summary, inputs(study), ambiguous=(), seed=0)
     assert [figure.name for figure in drawn] == FIGURES
     assert "whole test split" in next(figure.caption for figure in drawn if figure.name == "figure_5")
 

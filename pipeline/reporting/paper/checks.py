@@ -1,28 +1,24 @@
-"""The questions that the paper's printed numbers are asked, with the answers computed when they are asked."""
+"""Checks of the paper's printed numbers against each other, computed from `tables.json`."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from pipeline.evaluation.bootstrap import wilson_interval
 from pipeline.params.run_name import ABSENT
-from pipeline.reporting.grid import ALL, NO_SAUCE, GridRun
+from pipeline.reporting.grid import ALL, NO_SAUCE, PROPOSED, GridRun
 from pipeline.reporting.paper.published import (
     AMBIGUOUS,
     MACRO,
     PAIR,
     TOP1,
-    Key,
     Measure,
     PairCell,
     Paper,
     PaperCell,
+    ResultKey,
     regroup,
 )
 
-# Lines that compare the paper's printed numbers with each other, computed from `tables.json`.
-
-
-PROPOSED = GridRun("deit_distilled", "deit_distilled", ALL)
 HALF_F1, HALF_POINT = 0.00005, 0.0005
 """What rounding to the printed decimals can hide."""
 MEANS_TOLERANCE = 0.001
@@ -30,8 +26,8 @@ CLAIMED_GAIN = 0.10
 """The abstract: F1 `10% better than other individual models when classifying ambiguous food images`."""
 
 
-class Line(NamedTuple):
-    """One computed comparison."""
+class CheckLine(NamedTuple):
+    """One comparison."""
 
     what: str
     printed: str
@@ -42,21 +38,21 @@ class Line(NamedTuple):
 def highest_pair_f1(right: tuple[int, int], swapped: tuple[int, int], samples: tuple[int, int]) -> float:
     """Return the highest mean F1 of the ambiguous pair that counts of it allow.
 
-    It is reached when no sample of another class is answered as one of the pair.
+    It is reached when no sample of another class is predicted as one of the pair.
 
     Args:
-        right: Right answers to samples of each class.
-        swapped: Samples of each class answered as the other.
+        right: Correctly predicted samples of each class.
+        swapped: Samples of each class predicted as the other.
         samples: Samples of each class.
     """
-    answers = (right[0] + swapped[1], right[1] + swapped[0])
-    return sum(2 * hits / (n + a) for hits, n, a in zip(right, samples, answers, strict=True)) / 2
+    predicted = (right[0] + swapped[1], right[1] + swapped[0])
+    return sum(2 * hits / (n + a) for hits, n, a in zip(right, samples, predicted, strict=True)) / 2
 
 
 def counts_of(paper: Paper, run: GridRun) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Return right answers, swapped answers and samples of the pair, as Table 8 prints them."""
+    """Return correct samples, swapped samples and all samples of the pair, as Table 8 prints them."""
     cells = {c.key: c for row in paper.tables[8].rows for c in row.cells}
-    by_cell = {(t, a): cells[Key((run,), Measure("count", cell=PairCell(t, a)))] for t in (0, 1) for a in (0, 1)}
+    by_cell = {(t, p): cells[ResultKey((run,), Measure("count", cell=PairCell(t, p)))] for t in (0, 1) for p in (0, 1)}
     count = {place: int(cell.value) for place, cell in by_cell.items()}
     samples = tuple(by_cell[t, t].samples or 0 for t in (0, 1))
     return (count[0, 0], count[1, 1]), (count[0, 1], count[1, 0]), (samples[0], samples[1])
@@ -66,63 +62,65 @@ def _runs_of_table_8(paper: Paper) -> tuple[GridRun, ...]:
     return tuple(dict.fromkeys(c.key.runs[0] for row in paper.tables[8].rows for c in row.cells))
 
 
-def caps(paper: Paper) -> Iterator[Line]:
+def caps(paper: Paper) -> Iterator[CheckLine]:
     """Yield the F1 of the pair of every run of Table 8, with the highest that its counts allow."""
     printed = paper.values()
     for run in _runs_of_table_8(paper):
-        cap, value = highest_pair_f1(*counts_of(paper, run)), printed[Key((run,), AMBIGUOUS)]
-        yield Line(named(run), f"F1 {value:.4f}", f"at most {cap:.4f}", value <= cap + HALF_F1)
+        cap, value = highest_pair_f1(*counts_of(paper, run)), printed[ResultKey((run,), AMBIGUOUS)]
+        yield CheckLine(named(run), f"F1 {value:.4f}", f"at most {cap:.4f}", value <= cap + HALF_F1)
 
 
-def proposed_counts(paper: Paper) -> Iterator[Line]:
+def proposed_counts(paper: Paper) -> Iterator[CheckLine]:
     """Yield what Table 8's counts of the proposed model support."""
     right, _, samples = counts_of(paper, PROPOSED)
     share, low, high = (f"{100 * value:.1f}" for value in wilson_interval(sum(right), sum(samples)))
-    value = paper.values()[Key((PROPOSED,), AMBIGUOUS)]
+    value = paper.values()[ResultKey((PROPOSED,), AMBIGUOUS)]
     text = f"{sum(right)} of {sum(samples)} right = {share} %, 95 % interval {low} to {high} %"
-    yield Line(named(PROPOSED), f"F1 {value:.4f}", text, value <= highest_pair_f1(*counts_of(paper, PROPOSED)))
+    yield CheckLine(named(PROPOSED), f"F1 {value:.4f}", text, value <= highest_pair_f1(*counts_of(paper, PROPOSED)))
 
 
-def copies(paper: Paper) -> Iterator[Line]:
+def copies(paper: Paper) -> Iterator[CheckLine]:
     """Yield plain accuracies of every backbone alone and in both branches, as images."""
     printed, total = paper.values(), paper.dataset["test"]
     for double in dict.fromkeys(c.key.runs[0] for row in paper.tables[11].rows for c in row.cells):
         single = GridRun(double.roi, ABSENT, ALL)
         if double.roi == double.extra_roi:
-            one, two = (printed[Key((run,), TOP1)] for run in (single, double))
+            one, two = (printed[ResultKey((run,), TOP1)] for run in (single, double))
             images = [round(value * total / 100) for value in (one, two)]
             text = f"{images[0]} and {images[1]} of {total} images"
-            yield Line(f"{single.label} and {double.label}", f"{one:.3f} and {two:.3f} %", text, images[0] != images[1])
+            yield CheckLine(
+                f"{single.label} and {double.label}", f"{one:.3f} and {two:.3f} %", text, images[0] != images[1]
+            )
 
 
-def gains(paper: Paper) -> Iterator[Line]:
+def gains(paper: Paper) -> Iterator[CheckLine]:
     """Yield the shifts that make a model better."""
     for cell in _cells(paper, (12,), "change"):
         if cell.value > 0:
             text = f"{cell.value * paper.dataset['test'] / 100:+.0f} images right by moving the input"
-            yield Line(
+            yield CheckLine(
                 f"{named(cell.key.runs[0])}, {cell.key.measure.detail}", f"{cell.value:+.3f}", text, agrees=False
             )
 
 
-def differences(paper: Paper) -> Iterator[Line]:
+def differences(paper: Paper) -> Iterator[CheckLine]:
     """Yield every printed change with the difference of the printed accuracies."""
     for number in (10, 11, 12):
         values = {c.key: c.value for row in paper.tables[number].rows for c in row.cells}
         for cell in _cells(paper, (number,), "change"):
             runs, measure = cell.key
-            change = values[Key(runs, Measure("top1", measure.perturbation))] - values[Key(runs, TOP1)]
+            change = values[ResultKey(runs, Measure("top1", measure.perturbation))] - values[ResultKey(runs, TOP1)]
             what = f"Table {number}, {named(runs[0])}, {measure.detail}"
-            yield Line(what, f"{cell.value:+.3f}", f"{change:+.3f}", abs(change - cell.value) < HALF_POINT)
+            yield CheckLine(what, f"{cell.value:+.3f}", f"{change:+.3f}", abs(change - cell.value) < HALF_POINT)
 
 
-def truncated(paper: Paper) -> Iterator[Line]:
+def truncated(paper: Paper) -> Iterator[CheckLine]:
     """Yield every accuracy with the share of whole images that is nearest to it."""
     total = paper.dataset["test"]
     for key, value in {c.key: c.value for c in _cells(paper, (10, 11, 12), "top1")}.items():
         images = round(value * total / 100)
         exact = 100 * images / total
-        yield Line(
+        yield CheckLine(
             f"{named(key.runs[0])}, {key.measure.detail or 'plain'}",
             f"{value:.3f} %",
             f"{images} of {total} = {exact:.4f} %",
@@ -130,7 +128,7 @@ def truncated(paper: Paper) -> Iterator[Line]:
         )
 
 
-def abstract(paper: Paper) -> Iterator[Line]:
+def abstract(paper: Paper) -> Iterator[CheckLine]:
     """Yield the best two-branch F1 of the pair against the best of a single model."""
     printed = paper.values()
     for classes, what in ((ALL, "with sauce"), (NO_SAUCE, "without sauce")):
@@ -141,30 +139,32 @@ def abstract(paper: Paper) -> Iterator[Line]:
         gain, ratio = double - single, double / single - 1
         agrees = CLAIMED_GAIN in {round(gain, 2), round(ratio, 2)}
         text = f"{double:.4f} against {single:.4f}: {100 * gain:+.1f} points, {100 * ratio:+.1f} %"
-        yield Line(f"best RveRNet against best ROI-only model, {what}", f"{100 * CLAIMED_GAIN:.0f} %", text, agrees)
+        yield CheckLine(
+            f"best RveRNet against best ROI-only model, {what}", f"{100 * CLAIMED_GAIN:.0f} %", text, agrees
+        )
 
 
-def sauce(paper: Paper) -> Iterator[Line]:
+def sauce(paper: Paper) -> Iterator[CheckLine]:
     """Yield what leaving out sauce does to right answers and F1 of the pair."""
     printed = paper.values()
     for run in (r for r in _runs_of_table_8(paper) if r.classes == ALL):
         other = run._replace(classes=NO_SAUCE)
         right = [sum(counts_of(paper, r)[0]) for r in (run, other)]
-        f1 = [printed[Key((r,), AMBIGUOUS)] for r in (run, other)]
+        f1 = [printed[ResultKey((r,), AMBIGUOUS)] for r in (run, other)]
         text = f"right answers {right[0]} to {right[1]}, F1 {f1[0]:.4f} to {f1[1]:.4f} ({f1[1] - f1[0]:+.4f})"
-        yield Line(named(run), "ability decreased", text, right[1] < right[0] and f1[1] < f1[0])
+        yield CheckLine(named(run), "ability decreased", text, right[1] < right[0] and f1[1] < f1[0])
 
 
-def sets(paper: Paper) -> Iterator[Line]:
+def sets(paper: Paper) -> Iterator[CheckLine]:
     """Yield the whole-set F1 of every run of Table 9 with what each is a mean of."""
     printed, classes = paper.values(), paper.dataset["classes"]
     for run in (r for r in _runs_of_table_8(paper) if r.classes == ALL):
-        f1 = [printed[Key((r,), MACRO)] for r in (run, run._replace(classes=NO_SAUCE))]
+        f1 = [printed[ResultKey((r,), MACRO)] for r in (run, run._replace(classes=NO_SAUCE))]
         text = f"mean over {classes} classes against mean over {classes - 1}, without the samples of sauce"
-        yield Line(named(run), f"F1 {f1[0]:.4f} and {f1[1]:.4f}", text, agrees=False)
+        yield CheckLine(named(run), f"F1 {f1[0]:.4f} and {f1[1]:.4f}", text, agrees=False)
 
 
-def regrouped(paper: Paper) -> Iterator[Line]:
+def regrouped(paper: Paper) -> Iterator[CheckLine]:
     """Yield how far Tables 5, 6 and 7 are from means of rows of Tables 11 and 12."""
     means = regroup(paper, paper.values())
     for number in (5, 6, 7):
@@ -172,10 +172,10 @@ def regrouped(paper: Paper) -> Iterator[Line]:
         gaps = [abs(mean - c.value) for c in cells if (mean := means[c.key]) is not None]
         text = f"{len(gaps)} means, largest gap {max(gaps):.4f}"
         agrees = len(gaps) == len(cells) and all(gap < MEANS_TOLERANCE for gap in gaps)
-        yield Line(f"Table {number}", f"{len(cells)} cells", text, agrees)
+        yield CheckLine(f"Table {number}", f"{len(cells)} cells", text, agrees)
 
 
-def totals(paper: Paper) -> Iterator[Line]:
+def totals(paper: Paper) -> Iterator[CheckLine]:
     """Yield the sample counts and their parts."""
     for split in ("train", "test"):
         parts = [
@@ -184,10 +184,10 @@ def totals(paper: Paper) -> Iterator[Line]:
             paper.dataset["chili_paste"][split],
         ]
         text = " + ".join(f"{part:,}" for part in parts) + f" = {sum(parts):,}"
-        yield Line(f"{split} samples", f"{paper.dataset[split]:,}", text, sum(parts) == paper.dataset[split])
+        yield CheckLine(f"{split} samples", f"{paper.dataset[split]:,}", text, sum(parts) == paper.dataset[split])
 
 
-def label(paper: Paper) -> Iterator[Line]:
+def label(paper: Paper) -> Iterator[CheckLine]:
     """Yield whether Table 4's `DeiT-B/16` has the numbers of DeiT or of its distilled sibling in Tables 2 and 3."""
     first = {c.key: c.value for number in (3, 2) for row in paper.tables[number].rows for c in row.cells}
     for plain in (GridRun("deit", ABSENT, ALL), GridRun("deit", "deit", ALL)):
@@ -196,21 +196,21 @@ def label(paper: Paper) -> Iterator[Line]:
         )
         row = {c.key: c.value for r in paper.tables[4].rows for c in r.cells}
         printed, deit, other = (
-            row[Key((distilled,), MACRO)],
-            first[Key((plain,), MACRO)],
-            first[Key((distilled,), MACRO)],
+            row[ResultKey((distilled,), MACRO)],
+            first[ResultKey((plain,), MACRO)],
+            first[ResultKey((distilled,), MACRO)],
         )
         text = f"DeiT {deit:.4f}, DeiT-dist {other:.4f} in Tables 2 and 3"
-        yield Line(named(plain), f"F1 {printed:.4f}", text, printed == deit)
+        yield CheckLine(named(plain), f"F1 {printed:.4f}", text, printed == deit)
 
 
-def noise(paper: Paper) -> Iterator[Line]:
+def noise(paper: Paper) -> Iterator[CheckLine]:
     """Yield how wide a 95 % interval is on the paper's test sets."""
     samples = (paper.dataset["test"], sum(paper.dataset[f"{name}"]["test"] for name in ("ketchup", "chili_paste")))
     for total, share, what in ((samples[0], 0.6, "whole test set"), (samples[1], 0.8, " and ".join(PAIR))):
         _, low, high = wilson_interval(round(share * total), total)
         text = f"{100 * (low - share):+.1f} to {100 * (high - share):+.1f} points"
-        yield Line(
+        yield CheckLine(
             f"95 % interval of {100 * share:.0f} % right on the {what}, n = {total:,}", "none", text, agrees=True
         )
 
@@ -226,40 +226,38 @@ def named(run: GridRun) -> str:
     return run.label if run.classes == ALL else f"{run.label}, without sauce"
 
 
-class Check(NamedTuple):
-    """One question to the printed numbers."""
+class PaperCheck(NamedTuple):
+    """One check of the printed numbers."""
 
     name: str
     """Identifier in results.json."""
     title: str
     question: str
-    """What is compared and how."""
-    lines: tuple[Line, ...]
+    lines: tuple[CheckLine, ...]
 
     @property
     def agrees(self) -> bool:
-        """Tell whether every line does."""
+        """Whether every line agrees."""
         return all(line.agrees for line in self.lines)
 
     @property
     def failures(self) -> int:
-        """Return the number of lines that do not agree."""
+        """Number of lines that do not agree."""
         return sum(not line.agrees for line in self.lines)
 
 
 class PaperQuestion(NamedTuple):
-    """What to ask."""
+    """Definition of a check."""
 
     name: str
     title: str
     text: str
-    lines: Callable[[Paper], Iterator[Line]]
-    """How to answer it."""
+    lines: Callable[[Paper], Iterator[CheckLine]]
 
 
-def check_paper(paper: Paper) -> tuple[Check, ...]:
-    """Hold the paper's numbers against each other."""
-    return tuple(Check(q.name, q.title, q.text, tuple(q.lines(paper))) for q in QUESTIONS)
+def check_paper(paper: Paper) -> tuple[PaperCheck, ...]:
+    """Run all checks."""
+    return tuple(PaperCheck(q.name, q.title, q.text, tuple(q.lines(paper))) for q in QUESTIONS)
 
 
 QUESTIONS: tuple[PaperQuestion, ...] = (

@@ -1,0 +1,251 @@
+"""Results that extend the paper's: runs repeated under other seeds, masks of other sources, distilled students."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image as Pillow
+from pydantic import JsonValue
+
+from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.distillation import DistillationSummary, Scores, compare_students
+from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.repetitions import Repetitions, ScoreSpread, SeedDifference
+from pipeline.params.base import Section
+from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
+from pipeline.reporting.grid import ALL, GridRun
+from pipeline.reporting.pictures import Picture, picture
+from pipeline.reporting.results import RunFiles, Stored, read_record
+
+SUMMARY, PREDICTIONS, CARD = "summary.json", "predictions.parquet", "run.json"
+TEACHER, STUDENT, UNDISTILLED = "teacher", "student", "undistilled"
+PICTURES = "pictures"
+TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}
+"""Scores as the page names them."""
+WIDTH, ROW_HEIGHT, PANEL_HEIGHT, FRAME_HEIGHT = 4.8, 0.2, 0.35, 0.45
+"""Inches of a chart of seeds."""
+
+SummaryT = TypeVar("SummaryT", bound=Section)
+
+
+def _read_summary(schema: type[SummaryT], folder: Path | None, stage: str) -> SummaryT | None:
+    """Read `summary.json` of a stage for one mask source or teacher; None where the stage did not run."""
+    if folder is None or not (folder / SUMMARY).exists():
+        return None
+    return read_record(schema, folder / SUMMARY, f"{stage}@{folder.name}")
+
+
+class SeedResults(NamedTuple):
+    """Repetitions with their charts."""
+
+    repetitions: Repetitions
+    spread: Markup
+    """Every run by seed."""
+    contrast: Markup | None
+    """Differences by seed; None for a single run, or runs of different class sets."""
+
+    def label(self, run: str) -> str:
+        """Return the label of a run, with its class set unless that is `all`."""
+        return label_of(run)
+
+    def title(self, entry: ScoreSpread | SeedDifference) -> str:
+        """Return the title of a score."""
+        return TITLES[entry.score]
+
+
+class SeedRow(NamedTuple):
+    """One line of a chart of seeds, in [-1, 1]."""
+
+    score: str
+    label: str
+    by_seed: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+
+
+def read_seed_results(path: Path | None) -> SeedResults | None:
+    """Read the output of stage `repeats`; None where it did not run, or nothing was repeated.
+
+    Raises:
+        ManifestError: If the file is damaged.
+    """
+    if path is None or not path.exists():
+        return None
+    found = read_record(Repetitions, path, "repeats")
+    if not found.seeds:
+        return None
+    spreads = [
+        SeedRow(s.score, label_of(s.run), s.by_seed, s.mean, s.mean - s.deviation, s.mean + s.deviation)
+        for s in found.spreads
+    ]
+    contrasts = []
+    for c in found.contrasts:
+        label, mean = f"({label_of(c.other)}) \N{MINUS SIGN} ({label_of(c.run)})", c.difference
+        contrasts.append(SeedRow(c.score, label, c.by_seed, mean.value, mean.low, mean.high))
+    spread = seed_chart(spreads, name="seeds-spread", axis="per cent", colour=BLUE, zero=False)
+    if not contrasts:
+        return SeedResults(found, spread, None)
+    axis = "difference, percentage points"
+    return SeedResults(found, spread, seed_chart(contrasts, name="seeds-contrast", axis=axis, colour=ORANGE, zero=True))
+
+
+def label_of(run: str) -> str:
+    """Return the label of a run, with its class set unless that is `all`."""
+    found = GridRun.parse(run)
+    return found.label if found.classes == ALL else f"{found.label}, {found.classes}"
+
+
+def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, zero: bool) -> Markup:
+    """Draw a panel per score with a line per row: a dot per seed, the mean, and a band from `low` to `high`.
+
+    Args:
+        rows: Rows of one score may be interleaved with those of another.
+        name: Prefix of the element ids.
+        axis: Label of the x axis, in per cent or points.
+        colour: Of dots and bands.
+        zero: Whether to mark zero.
+    """
+    by_score = {score: [row for row in rows if row.score == score] for score in dict.fromkeys(r.score for r in rows)}
+    height = FRAME_HEIGHT + PANEL_HEIGHT * len(by_score) + ROW_HEIGHT * len(rows)
+    with chart_style():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        panels = figure.subplots(len(by_score), sharex=True, squeeze=False)[:, 0]
+        for axes, (score, listed) in zip(panels, by_score.items(), strict=True):
+            axes.set_title(TITLES[score], loc="left")
+            axes.set_yticks(range(len(listed)), [row.label for row in listed])
+            axes.set_ylim(len(listed) - 0.4, -0.6)
+            axes.grid(visible=True, axis="x")
+            axes.spines["left"].set_visible(False)
+            for y, row in enumerate(listed):
+                band, seeds = (100 * row.low, 100 * row.high), [100 * value for value in row.by_seed]
+                axes.plot(band, [y, y], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
+                axes.plot(seeds, [y] * len(seeds), "o", color=colour, markersize=4, alpha=0.8)
+                axes.plot([100 * row.mean], [y], "|", color=INK, markersize=13, markeredgewidth=1.6)
+            if zero:
+                axes.axvline(0, color=INK, linewidth=1)
+        panels[-1].set_xlabel(axis)
+        panels[-1].xaxis.set_major_locator(MaxNLocator(6))
+        values = "; ".join(
+            f"{TITLES[score]}, {row.label} {100 * row.mean:.1f}" for score, listed in by_score.items() for row in listed
+        )
+        return finish_inline(figure, name, f"Dot chart by seed, {axis}: {values}")
+
+
+class MaskResults(NamedTuple):
+    """Masks of another source than annotation: agreement, and what they change; None where a stage did not run."""
+
+    agreement: AgreementSummary | None
+    transfer: TransferSummary | None
+    pictures: tuple[tuple[ShownSample, Picture], ...]
+    """Best, median and worst samples."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether there are masks of another source."""
+        return bool(self.agreement and self.agreement.samples)
+
+    @property
+    def random(self) -> bool:
+        """Whether the segmentation weights are random, so that no number is meaningful."""
+        return bool(self.agreement and self.agreement.weights == "random")
+
+    def groups(self, *, categories: bool) -> tuple[AgreementGroup, ...]:
+        """Return the groups by category, lowest IoU first, or all others."""
+        found = self.agreement.groups if self.agreement else ()
+        chosen = tuple(group for group in found if (group.by == "category") == categories)
+        return tuple(sorted(chosen, key=lambda group: group.iou.value)) if categories else chosen
+
+    def label(self, run: str) -> str:
+        """Return the label of a run."""
+        return GridRun.parse(run).label
+
+
+def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResults:
+    """Read the outputs of stages `agreement` and `transfer` for one source, as far as they ran.
+
+    Raises:
+        ManifestError: If a file is damaged.
+    """
+    found = _read_summary(AgreementSummary, agreement, "agreement")
+    pictures = []
+    if found is not None and agreement is not None:
+        for sample in found.shown:
+            with Pillow.open(agreement / PICTURES / sample.file) as file:
+                pixels = np.asarray(file.convert("RGB"))
+            description = f"{sample.category} of {sample.sample_id}: annotation against the other mask"
+            pictures.append((sample, picture(pixels, description)))
+    return MaskResults(found, _read_summary(TransferSummary, transfer, "transfer"), tuple(pictures))
+
+
+class StudentRecord(Stored):
+    """Part of the student's `run.json`."""
+
+    distillation: dict[str, JsonValue]
+    """Kind, alpha and temperature."""
+
+
+class DistillationResults(NamedTuple):
+    """Teacher, student, and the same backbone without a teacher where the study has that run."""
+
+    summary: DistillationSummary
+    how: Mapping[str, JsonValue]
+    """Kind, alpha and temperature."""
+    samples: int
+    """Test samples."""
+    runs: Mapping[str, str]
+    """Name of the run by its part: `teacher`, `undistilled`, `student`."""
+    scores: Mapping[str, Scores]
+    """By part."""
+    gains: Mapping[str, Scores]
+    """Student minus the other, by the other's part."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of the report's `results.json`."""
+        numbers = {
+            key: {
+                part: {score: interval._asdict() for score, interval in found.items()} for part, found in parts.items()
+            }
+            for key, parts in (("scores", self.scores), ("student_gains", self.gains))
+        }
+        return {"runs": self.runs, "how": self.how, "samples": self.samples, **numbers}
+
+
+def read_distillation_results(
+    folder: Path | None, files: RunFiles, evaluated: Sequence[str], ambiguous: Sequence[str], bootstrap: Bootstrap
+) -> DistillationResults | None:
+    """Read the output of stage `distill`; None where it did not run, or no teacher is set.
+
+    Args:
+        folder: Output of the stage for one teacher.
+        files: Where the study's runs lie.
+        evaluated: Names of the runs that were evaluated.
+        ambiguous: Names of the ambiguous pair.
+        bootstrap: How photos are resampled.
+
+    Raises:
+        EvaluationError: If the runs were evaluated on different samples.
+        ManifestError: If a file is absent or damaged.
+    """
+    summary = _read_summary(DistillationSummary, folder, "distill")
+    if folder is None or summary is None or summary.teacher is None or summary.student is None:
+        return None
+    tables = {TEACHER: read_predictions(folder / TEACHER / PREDICTIONS)}
+    runs = {TEACHER: summary.teacher}
+    if summary.undistilled in evaluated and summary.undistilled is not None:
+        tables[UNDISTILLED], runs[UNDISTILLED] = files.predictions(summary.undistilled), summary.undistilled
+    tables[STUDENT], runs[STUDENT] = read_predictions(folder / STUDENT / PREDICTIONS), summary.student
+    scores, changes = compare_students(tables, ambiguous, bootstrap)
+    return DistillationResults(
+        summary=summary,
+        how=read_record(StudentRecord, folder / STUDENT / CARD, f"distill@{folder.name}").distillation,
+        samples=len(tables[STUDENT].sample_ids),
+        runs=runs,
+        scores=scores,
+        gains={first: change for (first, second), change in changes.items() if second == STUDENT},
+    )

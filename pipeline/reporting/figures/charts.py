@@ -1,0 +1,365 @@
+"""Charts of numbers: Figures 6, 8, 9 and 10 of the paper, and the charts of the page."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, groupby
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from pipeline.datasets.statistics import CategoryCount
+from pipeline.params.run_name import ABSENT
+from pipeline.reporting.figures.style import (
+    BLUE,
+    GRAY,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    WIDTH,
+    FigureText,
+    PaperFigure,
+    chart_style,
+    finish,
+    finish_inline,
+)
+from pipeline.reporting.grid import KINDS, PAPER_NAMES, GridRun, Kind
+from pipeline.reporting.results import Epoch
+from pipeline.reporting.summary import Ends, RunSummary, StudySummary
+
+PANEL = (2.3, 2.4)
+"""Inches of a panel of the page."""
+COLOURS = (ORANGE, GREEN, BLUE, PURPLE, GRAY)
+MARKERS = ("s", "^", "o", "D", "v")
+DASHES: dict[Kind, tuple[float, Sequence[float]]] = {
+    "two branches": (0, (1, 0)),
+    "ROI only": (0, (4, 1.5)),
+    "extra-ROI only": (0, (1, 1.5)),
+}
+"""Line by kind of run."""
+KIND_COLOUR: dict[Kind, str] = {
+    "two branches": BLUE,
+    "ROI only": ORANGE,
+    "extra-ROI only": GREEN,
+    "without sauce": PURPLE,
+    "other class set": GRAY,
+}
+SERIES_STYLE = ((ORANGE, "o"), (GREEN, "s"), (BLUE, "D"), (PURPLE, "^"), (GRAY, "v"))
+TARGET_NAME = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
+COIN = 0.5
+"""Accuracy of a coin toss on two classes."""
+ROW_HEIGHT, FRAME_HEIGHT = 0.165, 0.75
+GAP = 1.2
+"""Rows between groups."""
+CHART_WIDTH = 4.2
+"""Inches of a chart with one panel, in the page."""
+SMALL = 40
+"""Per cent up to which a single panel's axis ends at its longest bar instead of 100."""
+DATA_WIDTH, DATA_ROW_HEIGHT, DATA_FRAME_HEIGHT = 4.2, 0.2, 0.6
+
+
+def epoch_figure(histories: Mapping[GridRun, Sequence[Epoch]], text: FigureText) -> PaperFigure:
+    """Draw one line per run: colour and marker for the backbone, dashes for the branches.
+
+    Args:
+        histories: Runs whose branches share one backbone.
+        text: Title, caption and alternative text.
+    """
+    backbones = list(dict.fromkeys(backbone_of(run) for run in histories))
+    with chart_style():
+        figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+        whole, pair = figure.subplots(1, 2, sharex=True)
+        for axes, column, title in (
+            (whole, "test_macro_f1", "macro F1, whole test split"),
+            (pair, "test_ambiguous_f1", "F1, ambiguous pair"),
+        ):
+            drawn = []
+            for run, epochs in histories.items():
+                number, every = backbones.index(backbone_of(run)), max(1, len(epochs) // 5)
+                style = {
+                    "color": COLOURS[number % len(COLOURS)],
+                    "linestyle": DASHES[run.kind],
+                    "marker": MARKERS[number % len(MARKERS)],
+                    "markersize": 3.2,
+                    "markevery": (number % every, every),
+                }
+                drawn.append(_draw_line(axes, epochs, column, **style))
+            if not any(drawn):
+                axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center")
+            axes.set(xlabel="epoch", ylabel=title, ylim=(0, 1))
+            axes.grid(visible=True)
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        handles = [
+            Line2D([], [], color=COLOURS[n % len(COLOURS)], marker=MARKERS[n % len(MARKERS)], markersize=4, linewidth=0,
+                   label=PAPER_NAMES.get(name, name))
+            for n, name in enumerate(backbones)
+        ]  # fmt: skip
+        handles += [Line2D([], [], color=INK, linestyle=dashes, label=kind) for kind, dashes in DASHES.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=max(len(backbones), len(DASHES)))
+        return finish(figure, text)
+
+
+def backbone_of(run: GridRun) -> str:
+    """Return the backbone of a run whose branches have the same one, or of its only branch."""
+    return run.extra_roi if run.roi == ABSENT else run.roi
+
+
+def _draw_line(axes: Axes, epochs: Sequence[Epoch], column: str, **style: Any) -> bool:
+    """Draw a line unless all values are NaN; return whether it was drawn."""
+    values = [getattr(epoch, column) for epoch in epochs]
+    if all(map(math.isnan, values)):
+        return False
+    axes.plot([epoch.epoch for epoch in epochs], values, linewidth=1.3, **style)
+    return True
+
+
+def curve_panel(epochs: Sequence[Epoch], *, name: str, title: str, highest_loss: float) -> Markup:
+    """Draw F1 (whole set and ambiguous pair) above the losses of train and test, by epoch.
+
+    Args:
+        epochs: At least one.
+        name: Prefix of the element ids.
+        title: The run.
+        highest_loss: Upper end of the loss axis, the same for all runs.
+    """
+    last = epochs[-1]
+    with chart_style():
+        figure = Figure(figsize=PANEL, layout="constrained")
+        above, below = figure.subplots(2, sharex=True)
+        _draw_line(above, epochs, "test_macro_f1", color=BLUE)
+        _draw_line(above, epochs, "test_ambiguous_f1", color=ORANGE, linestyle="--")
+        above.set(ylim=(0, 1.03), ylabel="F1", yticks=(0, 0.5, 1))
+        _draw_line(below, epochs, "train_loss", color=GRAY)
+        _draw_line(below, epochs, "test_loss", color=PURPLE, linestyle="--")
+        for axes in (above, below):
+            axes.grid(visible=True)
+        below.set(ylim=(0, highest_loss), ylabel="loss", xlabel="epoch", xlim=(min(1, last.epoch - 1), last.epoch))
+        below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        figure.align_ylabels()
+        pair = "" if math.isnan(last.test_ambiguous_f1) else f", F1 of the ambiguous pair {last.test_ambiguous_f1:.2f}"
+        text = (
+            f"Learning curves of {title}: after epoch {last.epoch} macro F1 {last.test_macro_f1:.2f}{pair}, "
+            f"train loss {last.train_loss:.2f}, test loss {last.test_loss:.2f}"
+        )
+        return finish_inline(figure, name, text)
+
+
+def highest_loss(histories: Sequence[Sequence[Epoch]]) -> float:
+    """Return the upper end of a loss axis that shows every run but cuts off rare explosions."""
+    losses = sorted(loss for epochs in histories for e in epochs for loss in (e.train_loss, e.test_loss))
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return 1.05 * finite[int(0.99 * (len(finite) - 1))] if finite else 1.0
+
+
+class ChartRow(NamedTuple):
+    """One run of a chart."""
+
+    label: str
+    kind: Kind
+    """Group; rows of a group are consecutive."""
+
+
+class BarValue(NamedTuple):
+    """One bar, in [0, 1]."""
+
+    row: ChartRow
+    value: float | None
+    interval: Ends | None
+
+
+class ChangeValue(NamedTuple):
+    """A difference to the plain pass, in [-1, 1]."""
+
+    row: ChartRow
+    series: str
+    """Entry of the legend."""
+    value: float
+    low: float
+    """Worst of several seeds; equal to `value` for one."""
+    high: float
+    """Best of several seeds."""
+
+
+class BarPanel(NamedTuple):
+    """One column of bars."""
+
+    axis: str
+    """Label of the x axis."""
+    values: tuple[BarValue, ...]
+    """One per run, the same runs in every panel."""
+    reference: float | None
+    """Level to compare with, in [0, 1]."""
+
+
+def by_kind(summary: StudySummary) -> tuple[RunSummary, ...]:
+    """Return the runs grouped by kind, each group in the paper's order, a variant outside the paper last."""
+    return tuple(sorted(summary.runs.values(), key=lambda result: KINDS.index(result.run.kind)))
+
+
+def row_of(run: GridRun, variant: str | None) -> ChartRow:
+    """Return the label of a run; a star marks the variant."""
+    return ChartRow(f"★ {run.label}" if run.name == variant else run.label, run.kind)
+
+
+def bar_panel(summary: StudySummary, column: str, axis: str, reference: float | None = None) -> BarPanel:
+    """Return one number of all runs, with its interval where the summary has one.
+
+    Args:
+        summary: At least one run.
+        column: Field of the runs' results.
+        axis: Label of the x axis.
+        reference: Level to compare with, in [0, 1].
+    """
+    shares = (
+        BarValue(row_of(r.run, summary.variant), getattr(r, column), getattr(r, f"{column}_interval", None))
+        for r in by_kind(summary)
+    )
+    return BarPanel(axis, tuple(shares), reference)
+
+
+def permutation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
+    """Yield the change of every run by permuted branch, with the range over seeds."""
+    for result in by_kind(summary):
+        row = row_of(result.run, summary.variant)
+        for entry in result.permutations:
+            spread = (entry.lowest_top1 - entry.top1, entry.highest_top1 - entry.top1)
+            low, high = (entry.change_top1 + difference for difference in spread)
+            yield ChangeValue(row, TARGET_NAME[entry.target], entry.change_top1, low, high)
+
+
+def translocation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
+    """Yield the change of every run by translocation."""
+    for result in by_kind(summary):
+        row = row_of(result.run, summary.variant)
+        for entry in result.translocations:
+            yield ChangeValue(row, f"({entry.dx}, {entry.dy})", *[entry.change_top1] * 3)
+
+
+def bar_figure(panels: Sequence[BarPanel], text: FigureText) -> PaperFigure:
+    """Draw bars with intervals: runs from top to bottom, one panel per number."""
+    with chart_style():
+        return finish(_draw_bars(panels, WIDTH), text)
+
+
+def bar_chart(panel: BarPanel, name: str) -> Markup:
+    """Draw one panel of bars for the page; `name` is the prefix of the element ids."""
+    values = "; ".join(f"{s.row.label} {100 * s.value:.1f}" for s in panel.values if s.value is not None)
+    with chart_style():
+        return finish_inline(_draw_bars([panel], CHART_WIDTH), name, f"Bar chart, {panel.axis}: {values}")
+
+
+def _draw_bars(panels: Sequence[BarPanel], width: float) -> Figure:
+    rows = [share.row for share in panels[0].values]
+    places = places_of(rows)
+    figure = Figure(figsize=(width, _height(places)), layout="constrained")
+    for number, (axes, panel) in enumerate(
+        zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)
+    ):
+        for place, bar in zip(places, panel.values, strict=True):
+            if bar.value is None:
+                axes.text(1, place, "does not apply", color=MUTED, fontsize=6, va="center")
+                continue
+            axes.barh(place, 100 * bar.value, height=0.72, color=KIND_COLOUR[bar.row.kind])
+            low, high = bar.interval or (bar.value, bar.value)
+            axes.plot([100 * low, 100 * high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
+            axes.annotate(
+                f"{100 * bar.value:.1f}", (100 * high, place), (3, 0), "data", "offset points",
+                fontsize=6, va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            )  # fmt: skip
+        if panel.reference is not None:
+            axes.axvline(100 * panel.reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        ends = [100 * (s.interval[1] if s.interval else s.value) for s in panel.values if s.value is not None]
+        small = len(panels) == 1 and 0 < max(ends, default=100) <= SMALL
+        axes.set(xlim=(0, 1.18 * (max(ends) if small else 100)), xlabel=panel.axis)  # room for the longest bar's number
+        axes.xaxis.set_major_locator(MaxNLocator(5) if small else FixedLocator(range(0, 101, 25)))
+        _name_rows(axes, rows, places, named=number == 0)
+    return figure
+
+
+def change_figure(panels: Sequence[Sequence[ChangeValue]], axis: str, text: FigureText) -> PaperFigure:
+    """Draw differences to the unperturbed pass as markers, with the range over seeds; one panel per group of changes.
+
+    Args:
+        panels: Changes by panel; several per run, runs from top to bottom.
+        axis: Label of the x axis.
+        text: Title, caption and alternative text.
+    """
+    rows = list(dict.fromkeys(change.row for panel in panels for change in panel))
+    places = places_of(rows)
+    place_of = dict(zip(rows, places, strict=True))
+    with chart_style():
+        figure = Figure(figsize=(WIDTH, _height(places) + 0.1), layout="constrained")
+        for number, (axes, changes) in enumerate(
+            zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)
+        ):
+            names = list(dict.fromkeys(change.series for change in changes))
+            for name, (colour, marker) in zip(names, cycle(SERIES_STYLE), strict=False):
+                own = [change for change in changes if change.series == name]
+                y = [place_of[change.row] for change in own]
+                axes.hlines(
+                    y, [100 * c.low for c in own], [100 * c.high for c in own], color=colour, linewidth=2.2, alpha=0.45
+                )
+                axes.plot([100 * c.value for c in own], y, marker, color=colour, markersize=3.6, label=name)
+            axes.axvline(0, color=INK, linewidth=0.8)
+            axes.set_xlabel(axis)
+            axes.xaxis.set_major_locator(MaxNLocator(6))
+            axes.grid(visible=True, axis="x")
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handletextpad=0.1, columnspacing=1)
+            _name_rows(axes, rows, places, named=number == 0)
+        return finish(figure, text)
+
+
+def places_of(rows: Sequence[ChartRow]) -> list[float]:
+    """Return the y position of every row, with room above each group for its name."""
+    places: list[float] = []
+    for position, row in enumerate(rows):
+        new_group = position > 0 and row.kind != rows[position - 1].kind
+        places.append((places[-1] + 1 if places else 0.0) + (GAP if new_group else 0.0))
+    return places
+
+
+def _height(places: Sequence[float]) -> float:
+    return (places[-1] + 2) * ROW_HEIGHT + FRAME_HEIGHT
+
+
+def _name_rows(axes: Axes, rows: Sequence[ChartRow], places: Sequence[float], *, named: bool) -> None:
+    axes.set_ylim(places[-1] + 0.7, -1.6)
+    axes.set_yticks(places, [row.label for row in rows])
+    axes.spines["left"].set_visible(False)
+    for kind, group in groupby(zip(places, rows, strict=True), key=lambda pair: pair[1].kind):
+        if named:
+            axes.annotate(
+                kind, (0, next(group)[0] - 1), (-3, 0), ("axes fraction", "data"), "offset points",
+                ha="right", va="center", fontsize=7, fontweight="bold", color=MUTED,
+            )  # fmt: skip
+
+
+def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
+    """Draw train and test samples of every category, most frequent first; the ambiguous pair is in bold.
+
+    Args:
+        categories: In any order.
+        ambiguous: Names of the pair.
+        name: Prefix of the element ids.
+    """
+    ordered = sorted(categories, key=lambda c: (-c.train - c.test, c.target))
+    places = range(len(ordered))
+    with chart_style():
+        figure = Figure(figsize=(DATA_WIDTH, len(ordered) * DATA_ROW_HEIGHT + DATA_FRAME_HEIGHT), layout="constrained")
+        axes = figure.subplots()
+        axes.barh([p - 0.2 for p in places], [c.train for c in ordered], height=0.36, color=BLUE, label="train")
+        axes.barh([p + 0.2 for p in places], [c.test for c in ordered], height=0.36, color=ORANGE, label="test")
+        axes.set_yticks(places, [c.name for c in ordered])
+        for label, category in zip(axes.get_yticklabels(), ordered, strict=True):
+            label.set_fontweight("bold" if category.name in ambiguous else "normal")
+        axes.set(ylim=(len(ordered) - 0.4, -0.6), xlabel="samples")
+        axes.grid(visible=True, axis="x")
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper right", ncols=2)
+        counts = "; ".join(f"{c.name} {c.train} and {c.test}" for c in ordered)
+        return finish_inline(figure, name, f"Bar chart of samples by category, train and test: {counts}")

@@ -1,0 +1,227 @@
+"""The main finding: one backbone alone on the ROI against the same backbone in both branches, sample by sample."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from pipeline.datasets.sample_batch import photo_id_of
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired_differences, share_interval
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.params.run_name import ABSENT
+from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, PROPOSED, GridRun
+from pipeline.reporting.results import RunFiles
+from pipeline.reporting.summary import Ends, StudySummary
+from pipeline.runtime.console import progress
+from pipeline.runtime.errors import counted
+
+Correctness: TypeAlias = Mapping[str, bool]
+"""Whether a run predicts a sample correctly, by sample_id."""
+
+EVEN = 0.5
+NO_COMPARISON = "Not run: whether the surroundings help"
+NO_COMPARISON_HINT = (
+    "That takes one backbone trained twice, on the ROI alone and in both branches, for instance the runs "
+    "mobilenetv2+none-all and mobilenetv2+mobilenetv2-all; these are not among the runs of this report."
+)
+OVERLAP = "The intervals overlap; the samples that only one of the two gets right split"
+
+
+class CorrectCount(NamedTuple):
+    """Correct predictions of one run."""
+
+    num_correct: int
+    samples: int
+    interval: Ends
+    """95 % interval of the share over photos."""
+
+    @property
+    def share(self) -> float:
+        """Share of correct predictions in [0, 1]; 0 without samples."""
+        return self.num_correct / self.samples if self.samples else 0.0
+
+
+class PairedRuns(NamedTuple):
+    """The predictions of two runs for the same samples."""
+
+    runs: tuple[GridRun, GridRun]
+    """ROI only, two branches."""
+    single: PredictionTable
+    double: PredictionTable
+    temperatures: tuple[float, float]
+    """Divisors of the logits of each before the softmax."""
+
+
+class RunComparison(NamedTuple):
+    """Correct predictions of two paired runs on the same samples."""
+
+    single: GridRun
+    double: GridRun
+    single_correct: CorrectCount
+    double_correct: CorrectCount
+    only_double: tuple[str, ...]
+    """Samples that only the two-branch run predicts correctly."""
+    only_single: tuple[str, ...]
+    """Samples that only the ROI-only run predicts correctly."""
+    preference: Ends
+    """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
+
+
+class Finding(NamedTuple):
+    """The main finding."""
+
+    scope: str
+    """Which samples it is about."""
+    sentences: tuple[str, ...]
+    comparisons: tuple[RunComparison, ...]
+    f1_differences: tuple[Interval, ...]
+    """By comparison: F1 of two branches minus F1 of ROI only."""
+
+
+def pairings(runs: Collection[GridRun]) -> tuple[tuple[GridRun, GridRun], ...]:
+    """Return (ROI only, two branches) for every backbone that was trained both ways, the proposed one first."""
+    doubles = [run for run in runs if run.roi == run.extra_roi and run.classes == ALL]
+    doubles.sort(key=lambda run: run != PROPOSED)
+    both = ((GridRun(run.roi, ABSENT, ALL), run) for run in doubles)
+    return tuple((single, double) for single, double in both if single in runs)
+
+
+def read_paired_runs(files: RunFiles, runs: Collection[GridRun]) -> tuple[PairedRuns, ...]:
+    """Read the predictions of every pairing of `runs`."""
+    return tuple(
+        PairedRuns(
+            pair,
+            files.predictions(pair[0].name),
+            files.predictions(pair[1].name),
+            (files.record(pair[0].name).calibration.temperature, files.record(pair[1].name).calibration.temperature),
+        )
+        for pair in pairings(runs)
+    )
+
+
+def compare(
+    runs: tuple[GridRun, GridRun], single: Correctness, double: Correctness, bootstrap: Bootstrap
+) -> RunComparison:
+    """Compare two runs sample by sample.
+
+    Args:
+        runs: ROI-only run and two-branch run.
+        single: Correctness of the first.
+        double: Correctness of the second, for the same samples.
+        bootstrap: How to resample photos.
+    """
+
+    def count(correctness: Correctness) -> CorrectCount:
+        correct = np.array(list(correctness.values()), np.bool_)
+        photo_ids = [photo_id_of(sample_id) for sample_id in correctness]
+        return CorrectCount(int(correct.sum()), len(correct), share_interval(correct, photo_ids, bootstrap)[1:])
+
+    return RunComparison(
+        *runs,
+        count(single),
+        count(double),
+        only_double=tuple(i for i, correct in double.items() if correct and not single[i]),
+        only_single=tuple(i for i, correct in double.items() if single[i] and not correct),
+        preference=count({i: correct for i, correct in double.items() if correct != single[i]}).interval,
+    )
+
+
+def compare_pair(pair: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> RunComparison:
+    """Compare two runs on the ambiguous pair, or on all samples where there is no pair."""
+    single, double = (correctness_of(table, ambiguous) for table in (pair.single, pair.double))
+    return compare(pair.runs, single, double, Bootstrap(seed))
+
+
+def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctness:
+    """Return which samples of the ambiguous pair are predicted correctly; of all samples where there is no pair."""
+    pair = table.pair(ambiguous)
+    rows = np.flatnonzero(np.isin(table.targets, pair)).tolist() if pair else range(len(table.targets))
+    return {table.sample_ids[row]: bool(table.predictions[row] == table.targets[row]) for row in rows}
+
+
+def f1_gain(pair: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> Interval:
+    """Return F1 of two branches minus F1 of ROI only, on the pair or on all, with its interval over photos.
+
+    Raises:
+        EvaluationError: If the runs were evaluated on different samples.
+    """
+    classes = pair.double.pair(ambiguous)
+    found = paired_differences(pair.single, pair.double, classes, Bootstrap(seed))
+    return found["ambiguous_f1" if classes else "macro_f1"]
+
+
+def conclusion(comparison: RunComparison) -> tuple[str, str]:
+    """Return what the counts allow to say, in short, and why."""
+    single, double = comparison.single_correct, comparison.double_correct
+    low, high = comparison.preference
+    if double.interval[0] > single.interval[1]:
+        return "The surroundings help", "The intervals do not overlap."
+    if single.interval[0] > double.interval[1]:
+        return "The surroundings hurt", "The intervals do not overlap."
+    split = f"{len(comparison.only_double)} to {len(comparison.only_single)}"
+    if low > EVEN:
+        return "The surroundings help a little", f"{OVERLAP} {split} in favour of two branches."
+    if high < EVEN:
+        return "The surroundings hurt a little", f"{OVERLAP} {split} against two branches."
+    return "No effect of the surroundings is shown", f"{OVERLAP} {split}, which chance explains."
+
+
+def count_text(count: CorrectCount) -> str:
+    """Return for instance `57 of 72 (79.2 %, 95 % interval 68 to 87 %)`."""
+    low, high = (f"{100 * bound:.0f}" for bound in count.interval)
+    return f"{count.num_correct} of {count.samples} ({100 * count.share:.1f} %, 95 % interval {low} to {high} %)"
+
+
+def backbones_text(comparisons: Sequence[RunComparison]) -> str:
+    """Return how many backbones go which way; differences count only where the intervals are apart."""
+    ahead = sum(c.double_correct.interval[0] > c.single_correct.interval[1] for c in comparisons)
+    behind = sum(c.single_correct.interval[0] > c.double_correct.interval[1] for c in comparisons)
+    if len(comparisons) == 1:
+        return "One backbone was trained both ways; whether others behave alike was not run."
+    return (
+        f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {ahead}, clearly "
+        f"behind for {behind}, and undecided for {len(comparisons) - ahead - behind}."
+    )
+
+
+def ranges_text(summary: StudySummary) -> str:
+    """Return the lowest and highest F1 of each kind of run, on the ambiguous pair where there is one."""
+    has_pair = any(result.ambiguous_f1 is not None for result in summary.runs.values())
+    texts = []
+    for kind in KINDS[:3]:
+        results = [result for result in summary.runs.values() if result.run.kind == kind]
+        found = [result.ambiguous_f1 if has_pair else result.macro_f1 for result in results]
+        values = [value for value in found if value is not None]
+        if values:
+            low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+            span = low if low == high else f"{low} to {high}"
+            texts.append(f"{kind} {span} ({counted(len(values), 'run')})")
+    return f"{'F1 of the pair' if has_pair else 'Macro F1'} over all runs: {'; '.join(texts)}."
+
+
+def find(pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], seed: int) -> Finding:
+    """Compare paired runs and put the main finding into words.
+
+    Args:
+        pairs: The proposed backbone first; none where no backbone was trained both ways.
+        summary: All runs.
+        ambiguous: Names of the pair; empty where the data set has none.
+        seed: Seed of the bootstrap.
+    """
+    comparisons, f1_differences = [], []
+    for pair in progress(pairs, total=len(pairs), what="comparisons", unit="backbone"):
+        comparisons.append(compare_pair(pair, ambiguous, seed))
+        f1_differences.append(f1_gain(pair, ambiguous, seed))
+    scope = f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
+    if not comparisons:
+        return Finding(scope, (NO_COMPARISON, NO_COMPARISON_HINT, ranges_text(summary)), (), ())
+    first = comparisons[0]
+    backbone = PAPER_NAMES.get(first.double.roi, first.double.roi)
+    short, reason = conclusion(first)
+    counts = (
+        f"On {scope}, {backbone} that sees the ROI alone is right in {count_text(first.single_correct)}; "
+        f"with a second {backbone} that sees the surroundings in {count_text(first.double_correct)}."
+    )
+    task = f" to tell {' from '.join(ambiguous)}." if ambiguous else " on the whole test split."
+    sentences = (short + task, f"{counts} {reason}", backbones_text(comparisons), ranges_text(summary))
+    return Finding(scope, sentences, tuple(comparisons), tuple(f1_differences))
