@@ -32,7 +32,7 @@ def measure(site: Site) -> Iterator[Row]:
     ours = Sam(weights, architecture=site.sam, device=site.device)
     plain = SamPredictor(_as_shipped(site.sam, tensors).to(site.device))
     costs = take_turns(
-        {"plain": lambda: _one_by_one(plain, photo, boxes), "ours": lambda: ours.answer(photo, boxes)},
+        {"plain": lambda: _one_by_one(plain, photo, boxes), "ours": lambda: ours.predict(photo, boxes)},
         rounds=1 if site.sam != "tiny" else site.rounds,  # a minute a photo
     )
     yield Row(

@@ -54,7 +54,7 @@ from pipeline.runtime.errors import ParamsError, PipelineError, SeveralFoodsErro
 from pipeline.runtime.manifest import open_verified
 from pipeline.runtime.stores import place_of
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 
 # Shards as Arrow tables, for DuckDB, Polars and whatever else reads Arrow.
 

@@ -20,7 +20,7 @@ from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import in_paper_order
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ParamsError, counted
-from pipeline.segmentation.registry import create_source, open_file
+from pipeline.segmentation.registry import create_source, create_source_from_file
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
 from pipeline.steps.propose import SHEET, take_proposals, write_proposals
 from pipeline.steps.report import write_report
@@ -151,7 +151,7 @@ def propose(  # noqa: PLR0913 - one argument an option
     if not folder.is_dir():  # said before a model is loaded
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
     opened = (
-        open_file(source, weights, architecture=architecture, device="cpu")
+        create_source_from_file(source, weights, architecture=architecture, device="cpu")
         if weights
         else create_source(Path("data/mask_weights") / source, device="cpu")
     )

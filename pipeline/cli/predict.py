@@ -26,7 +26,7 @@ from pipeline.inference.regions import (
 from pipeline.models.card import check_run
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError, PhotoError
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 
 # Clicks and boxes as a person types them.
 

@@ -26,10 +26,9 @@ from pipeline.params.masks import FastSamArchitectureName, SamArchitectureName
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, ParamsError, SeveralFoodsError, counted
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.prompted import PromptedMask, PromptedPhoto, prompted_masks, propose
-from pipeline.segmentation.registry import create_source, open_file
-from pipeline.segmentation.source import MaskSource
-from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile, check_file
+from pipeline.segmentation.mask_source import MaskSource, PromptedMask, PromptedPhoto, prompted_masks, propose
+from pipeline.segmentation.registry import create_source, create_source_from_file
+from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile, verify_weights_file
 
 DRAWN = "mask file"
 """Method of masks that somebody drew."""
@@ -316,7 +315,7 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
             f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {_named(method)}"
         )
     if not weights.is_dir():
-        check_file(weights, official_of(weights), None, wanted=f"fetch {_named(method)}")
+        verify_weights_file(weights, official_of(weights), None, remedy=f"fetch {_named(method)}")
     from pipeline.models.device import pick_device  # noqa: PLC0415 - torch takes seconds; grabcut needs none
 
     place = str(pick_device(device, "device"))
@@ -330,7 +329,9 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
 
 def _open_file(method: MaskMethod, weights: Path, device: str) -> MaskSource:
     """Open a file by its published name, which says the architecture."""
-    return open_file(method, weights, architecture=_architecture(weights) if method == "sam" else None, device=device)
+    return create_source_from_file(
+        method, weights, architecture=_architecture(weights) if method == "sam" else None, device=device
+    )
 
 
 def _architecture(weights: Path) -> SamArchitectureName:

@@ -8,23 +8,22 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.runtime.errors import DatasetError
-from pipeline.segmentation.source import MaskPrediction, box_mask
+from pipeline.segmentation.mask_source import MaskPrediction
+from pipeline.segmentation.prompts import box_mask
 
-LONGEST_SIDE = 512
-"""Larger photos are shrunk to this many pixels before GrabCut, whose time grows with their number."""
-Small: TypeAlias = UInt8[np.ndarray, "h w 3"]
-"""Photo of the size GrabCut sees."""
 Resized: TypeAlias = Bool[np.ndarray, "h w"]
-"""Mask brought to another size."""
+"""Mask at another size."""
+MAX_SIDE = 512
+"""Larger photos are shrunk to this many pixels before GrabCut, whose time grows with their number."""
 ROUNDS = 5
 """Rounds of fitting colours and cutting."""
 SEED = 0
-MODEL_NUMBERS = 65
+MODEL_SIZE = 65
 """Numbers of OpenCV's mixture of five colours: weight, mean and covariance of each."""
 
 
@@ -33,39 +32,34 @@ class GrabCut:
 
     name = "grabcut"
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Return one answer per box; the score is the share of the box that the mask fills.
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """Return one prediction per box; the score is the share of the box that the mask fills.
 
-        A box that covers the photo leaves no outside to learn from: its answer is empty.
+        A box that covers the photo leaves no outside to learn from: its mask is empty.
 
         Raises:
             DatasetError: If a prompt is a point, or a box lies outside the photo.
         """
         height, width = photo.shape[:2]
-        scale = min(1.0, LONGEST_SIDE / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-        return [_answer(small, _box(prompt, height, width)) for prompt in prompts]
+        scale = min(1.0, MAX_SIDE / max(height, width))
+        small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(photo, small_size, interpolation=cv2.INTER_AREA)
+        predictions = []
+        for prompt in prompts:
+            if prompt.kind != "box":
+                raise DatasetError(
+                    f"the {prompt.kind} {prompt.coordinates} needs a segmentation model to answer it; draw a box "
+                    "instead, or set masks.eval and masks.train to sam or fastsam"
+                )
+            box = box_mask(prompt, height=height, width=width)
+            mask = _resize(_cut(small, _resize(box, small_size)), (width, height)) & box
+            predictions.append(MaskPrediction(mask, float(mask.sum() / box.sum())))
+        return predictions
 
 
-def _box(prompt: Prompt, height: int, width: int) -> Mask:
-    if prompt.kind != "box":
-        raise DatasetError(
-            f"the {prompt.kind} {prompt.coordinates} needs a segmentation model to answer it; draw a box instead, "
-            "or set masks.eval and masks.train to sam or fastsam"
-        )
-    return box_mask(prompt, height=height, width=width)
-
-
-def _answer(small: Small, box: Mask) -> MaskPrediction:
-    height, width = box.shape
-    found = _cut(small, _resized(box, *small.shape[:2]))
-    mask = _resized(found, height, width) & box
-    return MaskPrediction(mask, float(mask.sum() / box.sum()))
-
-
-def _resized(mask: Mask, height: int, width: int) -> Resized:
-    return cv2.resize(mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
+def _resize(mask: Mask, size: tuple[int, int]) -> Resized:
+    """Resize a mask to a width and height."""
+    return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
 
 
 def _cut(photo: Image, box: Mask) -> Mask:
@@ -73,7 +67,7 @@ def _cut(photo: Image, box: Mask) -> Mask:
         return np.zeros_like(box)
     labels = np.where(box, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     colours = np.ascontiguousarray(photo[..., ::-1])
-    outside_model, inside_model = np.zeros((1, MODEL_NUMBERS)), np.zeros((1, MODEL_NUMBERS))
+    outside_model, inside_model = np.zeros((1, MODEL_SIZE)), np.zeros((1, MODEL_SIZE))
     # One seed and one thread: the clustering inside draws random numbers in the order of the threads.
     cv2.setRNGSeed(SEED)
     cv2.setNumThreads(1)

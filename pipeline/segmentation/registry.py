@@ -1,6 +1,6 @@
-"""Open the mask source that was chosen; a further source is one more entry of `FACTORIES`.
+"""Open a mask source by name; a further source is one more entry of `FACTORIES`.
 
-Each source is imported only where it was chosen, so that everything else works without its package.
+Each source is imported only when it is opened, so that everything else works without its package.
 """
 
 import shutil
@@ -13,16 +13,16 @@ from pipeline.params.masks import FastSamDecoding, SamArchitectureName, SamDecod
 from pipeline.runtime.errors import ParamsError, WeightsError
 from pipeline.runtime.manifest import sha256_of
 from pipeline.runtime.stores import Place, open_local
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 from pipeline.segmentation.weights import read_card
 
 Decoding: TypeAlias = SamDecoding | FastSamDecoding
-"""How a source answers prompts."""
+"""How a source predicts from prompts."""
 Factory: TypeAlias = Callable[[Path, str | None, str, Decoding | None], MaskSource]
 """Takes weights, architecture, device and decoding."""
 
 PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (AGPL-3.0)"}
-"""What a source needs beyond everything else."""
+"""Package of each source."""
 
 
 def create_source(folder: Path, *, device: str, decoding: Decoding | None = None) -> MaskSource:
@@ -31,28 +31,28 @@ def create_source(folder: Path, *, device: str, decoding: Decoding | None = None
     Args:
         folder: Card and weights.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
-        decoding: How it answers prompts; its own defaults where absent.
+        decoding: How it predicts; its own defaults where absent.
 
     Raises:
-        ParamsError: If the source needs a package that is not installed, or is annotation, which answers no prompts.
+        ParamsError: If the source needs a package that is not installed, or is annotation, which takes no prompts.
         WeightsError: If card or weights are absent or damaged.
     """
     card = read_card(folder)
     if card.stored is None:
         raise ParamsError(f"{folder}: {card.source} answers no prompts; choose {' or '.join(FACTORIES)}")
-    return open_file(
+    return create_source_from_file(
         card.source, folder / card.stored, architecture=card.architecture, device=device, decoding=decoding
     )
 
 
-def open_checked(
+def create_verified_source(
     weights: Place, hashes: Mapping[str, str], *, device: str, decoding: Decoding | None = None
 ) -> MaskSource:
     """Return the source of a folder of `data/mask_weights`, or of a copy on object storage; see `create_source`.
 
     Args:
         weights: Card and weights.
-        hashes: Hexadecimal SHA-256 by name of the files to fetch, which a copy is held to.
+        hashes: Hexadecimal SHA-256 by name of the files to fetch and verify.
         device: As in `create_source`.
         decoding: As in `create_source`.
 
@@ -61,24 +61,20 @@ def open_checked(
     """
     if isinstance(weights, Path):
         return create_source(weights, device=device, decoding=decoding)
+    advice = "copy data/mask_weights to runtime.mirror again"
     with TemporaryDirectory() as folder:
         for name, sha256 in hashes.items():
-            _fetch(weights, name, sha256, Path(folder))
+            try:
+                with open_local(weights, name) as path:
+                    if sha256_of(path) != sha256:
+                        raise WeightsError(f"{weights}/{name}: is another one than here; {advice}")
+                    shutil.move(path, Path(folder, name))
+            except FileNotFoundError as error:
+                raise WeightsError(f"{weights}/{name}: is not there; {advice}") from error
         return create_source(Path(folder), device=device, decoding=decoding)
 
 
-def _fetch(weights: Place, name: str, sha256: str, folder: Path) -> None:
-    advice = "copy data/mask_weights to runtime.mirror again"
-    try:
-        with open_local(weights, name) as path:
-            if sha256_of(path) != sha256:
-                raise WeightsError(f"{weights}/{name}: is another one than here; {advice}")
-            shutil.move(path, folder / name)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{weights}/{name}: is not there; {advice}") from error
-
-
-def open_file(
+def create_source_from_file(
     source: str, weights: Path, *, architecture: str | None, device: str, decoding: Decoding | None = None
 ) -> MaskSource:
     """Return a source with the weights of a file.
@@ -88,7 +84,7 @@ def open_file(
         weights: Its weights.
         architecture: Whose weights they are; FastSAM's file says it itself.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
-        decoding: How it answers prompts; its own defaults where absent.
+        decoding: How it predicts; its own defaults where absent.
 
     Raises:
         ParamsError: If there is no such source, or it needs a package that is not installed.
@@ -115,9 +111,8 @@ def _open_sam(weights: Path, architecture: str | None, device: str, decoding: De
 
     if architecture not in get_args(SamArchitectureName):
         raise ParamsError(f"SAM architecture {architecture!r} is not one of {', '.join(get_args(SamArchitectureName))}")
-    chosen = cast("SamArchitectureName", architecture)
     own = decoding if isinstance(decoding, SamDecoding) else sam.DECODING
-    return sam.Sam(weights, architecture=chosen, device=device, decoding=own)
+    return sam.Sam(weights, architecture=cast("SamArchitectureName", architecture), device=device, decoding=own)
 
 
 def _open_fastsam(weights: Path, _: str | None, device: str, decoding: Decoding | None) -> MaskSource:

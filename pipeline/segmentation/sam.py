@@ -1,11 +1,11 @@
-"""Masks from prompts by SAM: the photo is encoded once, then every prompt costs little.
+"""SAM: the photo is encoded once, then every prompt costs little.
 
 Reference:
     Kirillov et al., Segment Anything, arXiv 2304.02643; arXiv 2407.08257, section 3.1.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,40 +28,38 @@ from pipeline.models.device import seeded
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file, write_tensors
 from pipeline.params.masks import SamArchitectureName, SamDecoding
 from pipeline.runtime.errors import WeightsError, raise_if_machine_error
-from pipeline.segmentation.source import MaskPrediction
+from pipeline.segmentation.mask_source import MaskPrediction
 from pipeline.segmentation.weights import SAM_FILES
 
-# SAM's attention with relative positions by torch's fused kernel instead of one matrix after the other.
-
-
-HALVES = (torch.bfloat16, torch.float16)
-MULTIPLE = 8
-"""Of numbers a head, which the flash kernels ask for."""
+HALF_DTYPES = (torch.bfloat16, torch.float16)
+HEAD_DIM_MULTIPLE = 8
+"""The flash kernels take head dimensions that are multiples of it."""
+PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of RGB in [0, 255]: what SAM was trained with."""
+MASKS_PER_POINT = 3
+"""Whole, part and subpart."""
+SEED = 0
+"""Of random weights."""
+DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
+"""The default."""
 
 
 class FusedAttention(Attention):  # type: ignore[misc]
-    """The same function of the same parameters; relative error 1e-6, a fifth less time on a CPU."""
+    """Attention with relative positions by torch's fused kernel; relative error 1e-6, a fifth less time on a CPU."""
 
     def forward(self, x: Float[Tensor, "B H W D"]) -> Float[Tensor, "B H W D"]:
         """Attend over all H x W places."""
         batch, height, width, dim = x.shape
         qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, dim // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        rows, columns = self._positions(q, height, width)
+        grid = q.reshape(*q.shape[:2], height, width, -1)
+        rows = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(height, height, self.rel_pos_h).to(q.dtype))
+        columns = torch.einsum("bnhwc,wkc->bnhwk", grid, get_rel_pos(width, width, self.rel_pos_w).to(q.dtype))
         # Flash attention, which a GPU has for half precision alone, takes no bias.
-        flash = q.is_cuda and q.dtype in HALVES
+        flash = q.is_cuda and q.dtype in HALF_DTYPES
         attended = attend_in_product(q, k, v, rows, columns) if flash else attend_with_bias(q, k, v, rows, columns)
         projected: Tensor = self.proj(attended.transpose(1, 2).reshape(batch, height, width, dim))
         return projected
-
-    def _positions(
-        self, q: Float[Tensor, "B N P C"], height: int, width: int
-    ) -> tuple[Float[Tensor, "B N H W H"], Float[Tensor, "B N H W W"]]:
-        """Return what a place adds to its similarity with all places of each row, and of each column."""
-        placed = q.reshape(*q.shape[:2], height, width, -1)
-        rows = torch.einsum("bnhwc,hkc->bnhwk", placed, get_rel_pos(height, height, self.rel_pos_h).to(q.dtype))
-        columns = torch.einsum("bnhwc,wkc->bnhwk", placed, get_rel_pos(width, width, self.rel_pos_w).to(q.dtype))
-        return rows, columns
 
 
 def attend_with_bias(
@@ -83,38 +81,22 @@ def attend_in_product(
     rows: Float[Tensor, "B N H W H"],
     columns: Float[Tensor, "B N H W W"],
 ) -> Float[Tensor, "B N P C"]:
-    """Attend with both position terms inside the product of queries and keys, so that no P x P table is made.
+    """Attend with both position terms inside the product of queries and keys, without a P x P table.
 
-    A key says in which row and column it lies by a one among zeros, and a query's further numbers are what it adds for
-    each row and column. For 4096 places and 12 heads that spares 400 MB a photo and layer.
+    Keys are extended by one-hot codes of their row and column, queries by their terms of each row and column. With 4096
+    places and 12 heads that saves 400 MB a photo and layer.
     """
     height, width, channels = rows.shape[-1], columns.shape[-1], q.shape[-1]
-    missing = -(channels + height + width) % MULTIPLE
+    padding = -(channels + height + width) % HEAD_DIM_MULTIPLE
     place = torch.arange(height * width, device=q.device)
     row_of, column_of = (
         functional.one_hot(at, side) for at, side in ((place // width, height), (place % width, width))
     )
-    where = functional.pad(torch.cat((row_of, column_of), dim=1), (0, missing)).to(k.dtype).expand(*k.shape[:3], -1)
-    asked = functional.pad(torch.cat((rows.flatten(2, 3), columns.flatten(2, 3)), dim=-1), (0, missing))
-    wide_q, wide_k = torch.cat((q * channels**-0.5, asked), dim=-1), torch.cat((k, where), dim=-1)
+    one_hot = functional.pad(torch.cat((row_of, column_of), dim=1), (0, padding)).to(k.dtype).expand(*k.shape[:3], -1)
+    terms = functional.pad(torch.cat((rows.flatten(2, 3), columns.flatten(2, 3)), dim=-1), (0, padding))
+    wide_q, wide_k = torch.cat((q * channels**-0.5, terms), dim=-1), torch.cat((k, one_hot), dim=-1)
     wide_v = functional.pad(v, (0, wide_k.shape[-1] - channels))
     return functional.scaled_dot_product_attention(wide_q, wide_k, wide_v, scale=1.0)[..., :channels]
-
-
-def fuse_attention(encoder: ImageEncoderViT) -> None:
-    """Let every block of an encoder attend by the fused kernel, in place; names of parameters stay."""
-    for block in encoder.blocks:
-        # The blocks build their attention themselves; only its method differs.
-        block.attn.__class__ = FusedAttention
-
-
-# The architectures of segment-anything, and one small enough for trials.
-
-
-PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of RGB in [0, 255]: what SAM was trained with."""
-MASKS_PER_POINT = 3
-"""Whole, part and subpart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +138,20 @@ def build_sam(architecture: SamArchitecture) -> SamModel:
     side = architecture.image_size // architecture.patch
     dim = architecture.decoder_dim
     model = SamModel(
-        image_encoder=_image_encoder(architecture),
+        image_encoder=ImageEncoderViT(
+            depth=architecture.depth,
+            embed_dim=architecture.embed_dim,
+            img_size=architecture.image_size,
+            mlp_ratio=4,
+            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+            num_heads=architecture.heads,
+            patch_size=architecture.patch,
+            qkv_bias=True,
+            use_rel_pos=True,
+            global_attn_indexes=architecture.global_blocks,
+            window_size=architecture.window,
+            out_chans=architecture.decoder_dim,
+        ),
         prompt_encoder=PromptEncoder(
             embed_dim=dim,
             image_embedding_size=(side, side),
@@ -175,32 +170,9 @@ def build_sam(architecture: SamArchitecture) -> SamModel:
         pixel_mean=list(PIXEL_MEAN),
         pixel_std=list(PIXEL_STD),
     )
-    fuse_attention(model.image_encoder)
+    for block in model.image_encoder.blocks:
+        block.attn.__class__ = FusedAttention  # the blocks build their attention themselves; only its method differs
     return model.eval().requires_grad_(requires_grad=False)
-
-
-def _image_encoder(architecture: SamArchitecture) -> ImageEncoderViT:
-    return ImageEncoderViT(
-        depth=architecture.depth,
-        embed_dim=architecture.embed_dim,
-        img_size=architecture.image_size,
-        mlp_ratio=4,
-        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
-        num_heads=architecture.heads,
-        patch_size=architecture.patch,
-        qkv_bias=True,
-        use_rel_pos=True,
-        global_attn_indexes=architecture.global_blocks,
-        window_size=architecture.window,
-        out_chans=architecture.decoder_dim,
-    )
-
-
-# Weights of SAM: read from a file without running code of it, or drawn at random for trials.
-
-
-SEED = 0
-"""Of random weights."""
 
 
 def random_tensors(architecture: SamArchitectureName) -> dict[str, Tensor]:
@@ -231,13 +203,13 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
             else load_checkpoint_file(path, mmap=True)
         )
     except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file; {wanted(architecture)}") from error
+        raise WeightsError(f"{path}: no such file; {download_hint(architecture)}") from error
     except READ_ERRORS as error:
         raise_if_machine_error(path, error)
         text = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: not a readable state dict ({text}); {wanted(architecture)}") from error
+        raise WeightsError(f"{path}: not a readable state dict ({text}); {download_hint(architecture)}") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise WeightsError(f"{path}: holds other things than named tensors; {wanted(architecture)}")
+        raise WeightsError(f"{path}: holds other things than named tensors; {download_hint(architecture)}")
     return tensors
 
 
@@ -259,30 +231,26 @@ def with_tensors(tensors: dict[str, Tensor], architecture: SamArchitectureName, 
         wrong = sorted(shapes.keys() ^ tensors.keys()) or sorted(n for n in shapes if shapes[n] != tensors[n].shape)
         raise WeightsError(
             f"{path}: not the weights of SAM {architecture}: {len(wrong)} tensors differ, first {wrong[0]}; "
-            f"{wanted(architecture)}, or correct masks.sam.architecture"
+            f"{download_hint(architecture)}, or correct masks.sam.architecture"
         )
     model.load_state_dict(tensors, assign=True)
     return model
 
 
-def wanted(architecture: SamArchitectureName) -> str:
-    """Say which file would do."""
+def download_hint(architecture: SamArchitectureName) -> str:
+    """Return a message that names the official file."""
     file = SAM_FILES.get(architecture)
     if file is None:
         return f"SAM {architecture} has no official weights: set masks.sam.weights to random"
     return f"fetch {file.url} ({file.size / 1e6:.0f} MB) and set masks.sam.weights to its path"
 
 
-DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
-"""Used where nobody says otherwise."""
-
-
-class Encoded(NamedTuple):
-    """One photo as the decoder sees it."""
+class EncodedPhoto(NamedTuple):
+    """Input of the decoder."""
 
     features: Float[Tensor, "1 C S S"]
     """Image embedding."""
-    fitted: tuple[int, int]
+    resized: tuple[int, int]
     """Height and width in pixels of the photo inside the encoder's square."""
     size: tuple[int, int]
     """Height and width in pixels of the photo."""
@@ -314,49 +282,54 @@ class Sam:
         """
         self.device = torch.device(device)
         self.model = load_sam(weights, architecture).to(self.device)
-        self.fit = ResizeLongestSide(self.model.image_encoder.img_size)
+        self.transform = ResizeLongestSide(self.model.image_encoder.img_size)
         self.decoding = decoding
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Return one answer per prompt; the score is SAM's estimate of its mask's IoU."""
-        return self.answer_batch([photo], [prompts])[0]
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """Return one prediction per prompt; the score is SAM's estimate of its mask's IoU."""
+        return self.predict_batch([photo], [prompts])[0]
 
     @torch.inference_mode()
-    def answer_batch(
+    def predict_batch(
         self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
     ) -> list[list[MaskPrediction]]:
-        """Return the answers of several photos; each photo passes the encoder once."""
+        """Return the predictions of several photos; each photo passes the encoder once."""
         return [self._decode(photo, asked) for photo, asked in zip(self._encode(photos), prompts, strict=True)]
 
-    def _encode(self, photos: Sequence[AnyImage]) -> Iterator[Encoded]:
-        # On a CPU photos gain nothing from company, and alone their bytes do not depend on it.
-        together = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
-        for first in range(0, len(photos), together):
-            group = photos[first : first + together]
-            fitted = [self.fit.apply_image(photo) for photo in group]
-            tensors = [torch.from_numpy(image).to(self.device).permute(2, 0, 1).float() for image in fitted]
-            with self._half_precision():
-                features = self.model.image_encoder(torch.stack([self.model.preprocess(each) for each in tensors]))
-            for photo, image, own in zip(group, fitted, features.float(), strict=True):
-                yield Encoded(own[None], image.shape[:2], photo.shape[:2])
+    def _encode(self, photos: Sequence[AnyImage]) -> Iterator[EncodedPhoto]:
+        # On a CPU batches save no time, and one photo at a time gives bytes that do not depend on the others.
+        batch_size = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
+        for first in range(0, len(photos), batch_size):
+            batch = photos[first : first + batch_size]
+            resized = [self.transform.apply_image(photo) for photo in batch]
+            tensors = [torch.from_numpy(image).to(self.device).permute(2, 0, 1).float() for image in resized]
+            pixels = torch.stack([self.model.preprocess(tensor) for tensor in tensors])
+            # The encoder alone computes in bf16, and on a GPU alone: on a CPU that is fifteen times slower.
+            with nullcontext() if self.device.type != "cuda" else torch.autocast("cuda", torch.bfloat16):
+                features = self.model.image_encoder(pixels)
+            for photo, image, own in zip(batch, resized, features.float(), strict=True):
+                yield EncodedPhoto(own[None], image.shape[:2], photo.shape[:2])
 
-    def _half_precision(self) -> AbstractContextManager[object]:
-        """Let the encoder alone compute in bf16 where that is fast; on a CPU it is fifteen times slower."""
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-
-    def _decode(self, photo: Encoded, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        answers: dict[int, MaskPrediction] = {}
+    def _decode(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        predictions: dict[int, MaskPrediction] = {}
         # Prompts of different kinds have different numbers of points; padding to one length would move the masks.
         for kind in sorted({prompt.kind for prompt in prompts}):
-            places = [place for place, prompt in enumerate(prompts) if prompt.kind == kind]
-            for first in range(0, len(places), self.decoding.prompts_per_chunk):
-                chunk = places[first : first + self.decoding.prompts_per_chunk]
-                answers |= zip(chunk, self._decode_chunk(photo, [prompts[place] for place in chunk]), strict=True)
-        return [answers[place] for place in range(len(prompts))]
+            indices = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
+            for first in range(0, len(indices), self.decoding.prompts_per_chunk):
+                chunk = indices[first : first + self.decoding.prompts_per_chunk]
+                decoded = self._decode_chunk(photo, [prompts[index] for index in chunk])
+                predictions |= zip(chunk, decoded, strict=True)
+        return [predictions[index] for index in range(len(prompts))]
 
-    def _decode_chunk(self, photo: Encoded, prompts: Sequence[Prompt]) -> Iterator[MaskPrediction]:
-        """Yield the answers to prompts of one kind, upsampling only the best mask of each."""
-        points, boxes = self._points(photo, prompts), self._boxes(photo, prompts)
+    def _decode_chunk(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> Iterator[MaskPrediction]:
+        """Yield the predictions of prompts of one kind, upsampling only the best mask of each."""
+        clicks, corners = [prompt.point for prompt in prompts if prompt.point], [p.box for p in prompts if p.box]
+        points = boxes = None
+        if clicks:
+            labels = torch.ones(len(clicks), 1, dtype=torch.int, device=self.device)
+            points = self._scale(photo, np.array(clicks)[:, np.newaxis]), labels
+        if corners:
+            boxes = self._scale(photo, np.array(corners).reshape(-1, 2, 2)).flatten(1)
         sparse, dense = self.model.prompt_encoder(points=points, boxes=boxes, masks=None)
         logits, quality = self.model.mask_decoder(
             image_embeddings=photo.features,
@@ -367,22 +340,12 @@ class Sam:
         )
         best = quality.argmax(dim=1, keepdim=True)
         logits = logits.take_along_dim(best[:, :, None, None], dim=1)
-        masks = self.model.postprocess_masks(logits, photo.fitted, photo.size)[:, 0] > self.model.mask_threshold
+        masks = self.model.postprocess_masks(logits, photo.resized, photo.size)[:, 0] > self.model.mask_threshold
         scores = quality.take_along_dim(best, dim=1)[:, 0].clamp(0, 1)
         for mask, score in zip(masks.cpu().numpy(), scores.tolist(), strict=True):
             yield MaskPrediction(mask, score if mask.any() else 0.0)
 
-    def _points(self, photo: Encoded, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor] | None:
-        points = [prompt.point for prompt in prompts if prompt.point]
-        if not points:
-            return None
-        fitted = self._fitted(photo, np.array(points)[:, np.newaxis])
-        return fitted, torch.ones(len(points), 1, dtype=torch.int, device=self.device)
-
-    def _boxes(self, photo: Encoded, prompts: Sequence[Prompt]) -> Tensor | None:
-        boxes = [prompt.box for prompt in prompts if prompt.box]
-        return self._fitted(photo, np.array(boxes).reshape(-1, 2, 2)).flatten(1) if boxes else None
-
-    def _fitted(self, photo: Encoded, corners: Float[np.ndarray, "P N 2"]) -> Float[Tensor, "P N 2"]:
-        scaled = self.fit.apply_coords(corners, photo.size)
+    def _scale(self, photo: EncodedPhoto, corners: Float[np.ndarray, "P N 2"]) -> Float[Tensor, "P N 2"]:
+        """Return pixels of the photo as pixels of the encoder's square."""
+        scaled = self.transform.apply_coords(corners, photo.size)
         return torch.as_tensor(scaled, dtype=torch.float, device=self.device)

@@ -1,4 +1,4 @@
-"""Is a file the weights it should be? Asked before anything opens it."""
+"""The published weights of SAM and FastSAM, verification of a file before it is opened, and `mask_weights.json`."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -10,9 +10,7 @@ from pipeline.params.masks import FastSamArchitectureName, SamArchitectureName, 
 from pipeline.runtime.errors import WeightsError
 from pipeline.runtime.manifest import sha256_of
 
-# The weights that the authors of SAM and FastSAM published, by architecture.
-
-
+CARD = "mask_weights.json"
 SAM_URL = "https://dl.fbaipublicfiles.com/segment_anything"
 FASTSAM_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 SAM_LICENCE, FASTSAM_LICENCE = "Apache-2.0", "AGPL-3.0"
@@ -65,46 +63,40 @@ FASTSAM_FILES: dict[FastSamArchitectureName, OfficialFile] = {
 }
 
 
-def check_file(path: Path, official: OfficialFile | None, sha256: str | None, *, wanted: str) -> str:
+def verify_weights_file(path: Path, official: OfficialFile | None, sha256: str | None, *, remedy: str) -> str:
     """Return the SHA-256 of a file of weights.
 
-    A file that bears the official name has to be the official one, unless `sha256` pins another.
+    A file that has the official name has to be the official one, unless `sha256` pins another.
 
     Args:
         path: File of weights.
         official: What the authors published for the architecture, if anything.
         sha256: Pinned SHA-256, if any.
-        wanted: What to do instead, for the message.
+        remedy: What to do instead, for the message.
 
     Raises:
         WeightsError: If the file is absent, a web page, truncated, or another one than pinned.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; {wanted}")
+        raise WeightsError(f"{path}: no such file; {remedy}")
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     if not start:
-        raise WeightsError(f"{path}: an empty file; {wanted}")
+        raise WeightsError(f"{path}: an empty file; {remedy}")
     if start.startswith(b"<"):
-        raise WeightsError(f"{path}: a web page instead of weights; {wanted}")
+        raise WeightsError(f"{path}: a web page instead of weights; {remedy}")
     same_name = official if official and official.name == path.name else None
     size = path.stat().st_size
     if same_name and not sha256 and size != same_name.size:
-        raise WeightsError(f"{path}: {size} bytes, the official file has {same_name.size}; {wanted}")
+        raise WeightsError(f"{path}: {size} bytes, the official file has {same_name.size}; {remedy}")
     found, expected = sha256_of(path), sha256 or (same_name and same_name.sha256)
     if expected not in {None, found}:
-        raise WeightsError(f"{path}: SHA-256 is {found}, not {expected}; {wanted}")
+        raise WeightsError(f"{path}: SHA-256 is {found}, not {expected}; {remedy}")
     return found
 
 
-# `mask_weights.json`: which weights a mask source has and where they came from; nothing that varies by machine.
-
-
-CARD = "mask_weights.json"
-
-
 class MaskWeightsCard(Section):
-    """Weights of one mask source."""
+    """Weights of one mask source and where they came from; nothing in it varies by machine."""
 
     source: SourceName
     """Mask source."""

@@ -18,7 +18,7 @@ from pipeline.imaging.decode import read_photo
 from pipeline.inference.inputs import photos_in_folder
 from pipeline.inference.predictor import Run
 from pipeline.runtime.errors import DatasetError
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 from pipeline.serving.session import (
     MarkedPhoto,
     box_between,

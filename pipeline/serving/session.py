@@ -23,7 +23,7 @@ from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region, drawn_region, prompted_regions
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 
 MAX_PIXELS = 40_000_000
 """Largest photo a visitor may bring, so that a few visitors fit in memory."""

@@ -32,7 +32,7 @@ from pipeline.runtime.console import note, progress
 from pipeline.runtime.errors import ManifestError, counted
 from pipeline.runtime.escaping import spreadsheet
 from pipeline.runtime.parallel import map_ordered
-from pipeline.segmentation.source import load_prompts
+from pipeline.segmentation.prompts import load_prompts
 from pipeline.segmentation.weights import read_card
 
 REFERENCE = "annotation"

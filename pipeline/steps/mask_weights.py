@@ -20,7 +20,7 @@ from pipeline.segmentation.weights import (
     SAM_LICENCE,
     MaskWeightsCard,
     OfficialFile,
-    check_file,
+    verify_weights_file,
     write_card,
 )
 
@@ -76,7 +76,7 @@ def _store_sam(params: SamWeightsParams, stored: Path) -> MaskWeightsCard:
     if params.weights == RANDOM:
         sam_weights.write_sam(sam_weights.random_tensors(params.architecture), stored)
         return _card("sam", params, None, None, stored)
-    wanted = sam_weights.wanted(params.architecture)
+    wanted = sam_weights.download_hint(params.architecture)
     with _located(params, SAM_FILES.get(params.architecture), wanted) as file:
         tensors = sam_weights.read_sam_tensors(file.path, params.architecture)
         sam_weights.with_tensors(tensors, params.architecture, file.path)
@@ -92,7 +92,7 @@ def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCar
     if params.weights == RANDOM:
         fastsam_weights.write_random(params.architecture, stored)
         return _card("fastsam", params, None, None, stored)
-    with _located(params, FASTSAM_FILES.get(params.architecture), fastsam_weights.wanted()) as file:
+    with _located(params, FASTSAM_FILES.get(params.architecture), fastsam_weights.download_hint()) as file:
         fastsam_weights.load_fastsam(file.path)
         shutil.copyfile(file.path, stored)
         return _card("fastsam", params, file, FASTSAM_LICENCE, stored)
@@ -124,7 +124,7 @@ def _located(
     """Lend the file of weights after its hash was compared; a fetched one is gone afterwards."""
     if params.weights != OFFICIAL:
         path = Path(params.weights).expanduser()
-        sha256 = check_file(path, official, params.sha256, wanted=wanted)
+        sha256 = verify_weights_file(path, official, params.sha256, remedy=wanted)
         yield _Checked(path, sha256, "official" if official and sha256 == official.sha256 else "file")
         return
     if official is None:
@@ -134,7 +134,7 @@ def _located(
         if not path.is_file():
             _fetched(official, folder, wanted).replace(path)
         try:
-            yield _Checked(path, check_file(path, official, params.sha256, wanted=wanted), "official")
+            yield _Checked(path, verify_weights_file(path, official, params.sha256, remedy=wanted), "official")
         except WeightsError:
             path.unlink(missing_ok=True)  # a wrong file must not be taken up by the next try
             raise

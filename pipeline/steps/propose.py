@@ -15,8 +15,7 @@ from pipeline.imaging.drawing import SheetLine, overlay, proposal_sheet
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, ParamsError, PhotoError, counted
 from pipeline.runtime.escaping import from_spreadsheet, spreadsheet
-from pipeline.segmentation.prompted import Proposal, propose
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource, Proposal, propose
 
 SHEET, LISTING = "proposals.png", "proposals.csv"
 HEAD = ("number", "score", *COLUMNS)

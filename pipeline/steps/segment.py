@@ -27,16 +27,16 @@ from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import publish, resumable_dir
 from pipeline.runtime.stores import Place, in_mirror
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.prompted import (
+from pipeline.segmentation.mask_source import (
+    MaskSource,
     PromptedMask,
     PromptedPhoto,
     fallback_mask,
     prompted_mask,
     prompted_masks,
-    prompts_of,
 )
-from pipeline.segmentation.registry import open_checked
-from pipeline.segmentation.source import MaskSource, annotated_mask, load_prompts
+from pipeline.segmentation.prompts import annotated_mask, load_prompts, prompts_of
+from pipeline.segmentation.registry import create_verified_source
 from pipeline.segmentation.weights import CARD, read_card
 
 # Masks of every sample from a source that answers prompts; interrupted after any photo, it goes on there.
@@ -72,7 +72,7 @@ class _Opener:
     def work(self) -> _Work:
         place = pick_device(self.device)
         set_deterministic(self.params.decoding.threads, seed=0)
-        source = open_checked(self.weights, self.hashes, device=str(place), decoding=self.params.decoding)
+        source = create_verified_source(self.weights, self.hashes, device=str(place), decoding=self.params.decoding)
         return _Work(source, self.params, self.raw, 1 if place.type == "cpu" else self.params.decoding.photos_per_batch)
 
     def write_file(self, planned: PlannedFile, path: Path) -> None:

@@ -170,7 +170,7 @@ def test_sams_masks_are_those_of_the_cpu(tmp_path: Path) -> None:
     photos = [scene(seed=1), scene(height=60, seed=2), scene(width=70, seed=3)]
     prompts = [[Prompt("box", (5.0, 4.0, 40.0, 50.0)), Prompt("point", (30.0, 25.0))]] * 3
     one, other = (
-        Sam(weights, architecture="tiny", device=device, decoding=SAM_DECODING).answer_batch(photos, prompts)
+        Sam(weights, architecture="tiny", device=device, decoding=SAM_DECODING).predict_batch(photos, prompts)
         for device in (CPU, GPU)
     )
     for mine, theirs in zip(chain(*one), chain(*other), strict=True):
@@ -188,7 +188,7 @@ def test_fastsams_masks_are_those_of_the_cpu(tmp_path: Path) -> None:
     photos = [scene(seed=1), scene(height=60, seed=2), scene(width=70, seed=3)]
     prompts = [[Prompt("box", (5.0, 4.0, 40.0, 50.0)), Prompt("point", (30.0, 25.0))]] * 3
     one, other = (
-        FastSam(weights, device=device, decoding=FASTSAM_DECODING).answer_batch(photos, prompts)
+        FastSam(weights, device=device, decoding=FASTSAM_DECODING).predict_batch(photos, prompts)
         for device in (CPU, GPU)
     )
     for mine, theirs in zip(chain(*one), chain(*other), strict=True):

@@ -9,7 +9,7 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRegions
 from pipeline.runtime.errors import ParamsError
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 from tests.unit.inference.test_regions import Column
 
 BOX, POINT = Prompt("box", (0.0, 0.0, 9.0, 9.0)), Prompt("point", (1.0, 2.0))

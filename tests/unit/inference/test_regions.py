@@ -15,7 +15,7 @@ from pipeline.inference.inputs import STANDARD_INPUT
 from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRegions, pair_masks, prompted_regions
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.source import MaskPrediction
+from pipeline.segmentation.mask_source import MaskPrediction
 from tests.meal import GREEN, HEIGHT, RED, WIDTH, Meal, write_meal
 from tests.raw_folder import save
 
@@ -44,7 +44,7 @@ class Column:
         """Begin to count."""
         self.photos = 0
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return a column a prompt; none where it starts at column 0."""
         self.photos += 1
         columns = [int(prompt.bounds()[0]) for prompt in prompts]

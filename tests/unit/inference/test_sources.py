@@ -50,7 +50,7 @@ def test_a_folder_of_the_stage_says_itself_what_it_holds(tmp_path: Path) -> None
     facts = {"file": None, "sha256": None, "licence": None, "stored": "sam.safetensors"}
     write_card(MaskWeightsCard(source="sam", architecture="tiny", origin="random", **facts), tmp_path)
     source = open_mask_source("sam", tmp_path, "cpu")
-    (answer,) = source.answer(noise(40, 60, 0), [Prompt("point", (30.0, 20.0))])
+    (answer,) = source.predict(noise(40, 60, 0), [Prompt("point", (30.0, 20.0))])
     assert answer.mask.shape == (40, 60)
     assert np.isfinite(answer.score)
     with pytest.raises(ParamsError, match="weights of sam, not of fastsam"):

@@ -20,7 +20,7 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.imaging.decode import ORIENTATION_TAG, read_photo
 from pipeline.runtime.errors import PhotoError, WeightsError
 from pipeline.segmentation.fastsam import FastSam, load_fastsam, write_random
-from pipeline.segmentation.source import MaskSource
+from pipeline.segmentation.mask_source import MaskSource
 from tests.mask_sources import FASTSAM_DECODING, crafted, scene, tiny_fastsam
 
 PROMPTS = [
@@ -38,7 +38,7 @@ torch.set_num_threads(2)
 from pipeline.segmentation.fastsam import FastSam
 from pipeline.datasets.prompts import Prompt
 source = FastSam(Path(sys.argv[1]), device="cpu", decoding=FASTSAM_DECODING)
-source.answer(scene(), [Prompt("point", (64.0, 48.0))])
+source.predict(scene(), [Prompt("point", (64.0, 48.0))])
 assert torch.get_num_threads() == 2, torch.get_num_threads()
 """
 
@@ -57,7 +57,7 @@ def source(weights: Path) -> FastSam:
 
 def test_every_prompt_has_one_answer_of_the_photos_size(source: FastSam) -> None:
     """The face of every source, also where nothing fits."""
-    answers = source.answer(scene(), PROMPTS)
+    answers = source.predict(scene(), PROMPTS)
     assert isinstance(source, MaskSource)
     assert [answer.mask.shape for answer in answers] == [(96, 128)] * 3
     assert all((answer.score == 0) != answer.mask.any() for answer in answers)
@@ -69,28 +69,28 @@ def test_the_network_runs_once_a_photo_however_many_prompts(source: FastSam) -> 
     passes: list[int] = []
     network = source.network.predictor.model
     handle = network.register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0])))
-    source.answer_batch([scene(), scene(seed=1)], [PROMPTS * 5, PROMPTS])
+    source.predict_batch([scene(), scene(seed=1)], [PROMPTS * 5, PROMPTS])
     handle.remove()
     assert passes == [1, 1]
 
 
 def test_order_of_prompts_is_order_of_answers(source: FastSam) -> None:
     """Each answer belongs to its prompt."""
-    forth, back = source.answer(scene(), PROMPTS), source.answer(scene(), PROMPTS[::-1])
+    forth, back = source.predict(scene(), PROMPTS), source.predict(scene(), PROMPTS[::-1])
     for answer, same in zip(forth, reversed(back), strict=True):
         np.testing.assert_array_equal(answer.mask, same.mask)
 
 
 def test_red_is_not_taken_for_blue(source: FastSam) -> None:
     """Ultralytics takes arrays for BGR and pictures for RGB; ours are those of the picture."""
-    (found,) = source.find([scene()])
+    (found,) = source.detect([scene()])
     settings = source.decoding
     (expected,) = source.network.predict(
         Image.fromarray(scene()), imgsz=settings.image_size, conf=settings.confidence, iou=settings.iou,
         max_det=settings.max_masks, retina_masks=True, rect=False, device="cpu", save=False, verbose=False,
     )  # fmt: skip
     np.testing.assert_array_equal(found.masks, expected.masks.data.numpy().astype(bool))
-    (swapped,) = source.find([scene()[..., ::-1].copy()])
+    (swapped,) = source.detect([scene()[..., ::-1].copy()])
     assert found.confidences.tolist() != swapped.confidences.tolist()
 
 
@@ -100,7 +100,7 @@ def test_a_photo_on_its_side_is_seen_upright(source: FastSam, tmp_path: Path) ->
     exif[ORIENTATION_TAG] = SIDEWAYS
     Image.fromarray(np.rot90(scene())).save(tmp_path / "sideways.png", exif=exif)
     Image.fromarray(scene()).save(tmp_path / "upright.png")
-    one, other = (next(source.find([read_photo(tmp_path / f"{name}.png")])) for name in ("sideways", "upright"))
+    one, other = (next(source.detect([read_photo(tmp_path / f"{name}.png")])) for name in ("sideways", "upright"))
     np.testing.assert_array_equal(one.masks, other.masks)
 
 
@@ -109,9 +109,9 @@ def test_a_photo_gives_the_same_masks_alone_and_in_company(weights: Path, togeth
     """Neither the passes of a CPU nor one batch of mixed shapes lets photos change each other."""
     photos = [scene(), scene(height=60), scene(width=70)]
     opened = FastSam(weights, device="cpu", decoding=FASTSAM_DECODING)
-    results = opened._pass(photos) if together > 1 else [opened._pass([photo])[0] for photo in photos]
+    results = opened._forward(photos) if together > 1 else [opened._forward([photo])[0] for photo in photos]
     for photo, result in zip(photos, results, strict=True):
-        (alone,) = opened.find([photo])
+        (alone,) = opened.detect([photo])
         masks = result.masks.data.numpy().astype(bool)
         assert masks.shape == alone.masks.shape
         assert (masks ^ alone.masks).sum(axis=(1, 2)).max() <= 3

@@ -27,7 +27,7 @@ def box_around(mask: np.ndarray, margin: int) -> Prompt:
 def test_a_box_around_a_disc_gives_the_disc(height: int, width: int) -> None:
     """Far better than the box itself, also for photos that are shrunk first."""
     photo, disc_mask = disc(height, width)
-    (answer,) = GrabCut().answer(photo, [box_around(disc_mask, height // 15)])
+    (answer,) = GrabCut().predict(photo, [box_around(disc_mask, height // 15)])
     assert answer.mask.shape == disc_mask.shape
     assert (answer.mask & disc_mask).sum() / (answer.mask | disc_mask).sum() > 0.9
     assert 0.3 < answer.score < 0.8
@@ -37,8 +37,8 @@ def test_answers_come_in_the_order_of_the_boxes_and_stay_inside_them() -> None:
     """One answer per prompt; permuting the prompts permutes the answers, bit for bit."""
     photo, disc_mask = disc(90, 120)
     boxes = [Prompt("box", (0.0, 0.0, 70.0, 70.0)), box_around(disc_mask, 3), Prompt("box", (50.0, 10.0, 60.0, 80.0))]
-    answers = GrabCut().answer(photo, boxes)
-    for answer, again in zip(answers, reversed(GrabCut().answer(photo, boxes[::-1])), strict=True):
+    answers = GrabCut().predict(photo, boxes)
+    for answer, again in zip(answers, reversed(GrabCut().predict(photo, boxes[::-1])), strict=True):
         np.testing.assert_array_equal(answer.mask, again.mask)
     assert not answers[2].mask[:, :50].any()
 
@@ -46,7 +46,7 @@ def test_answers_come_in_the_order_of_the_boxes_and_stay_inside_them() -> None:
 @pytest.mark.parametrize("corners", [(5.0, 5.0, 5.0, 5.0), (0.0, 0.0, 118.0, 89.0), (0.0, 0.0, 119.0, 89.0)])
 def test_boxes_of_one_pixel_and_of_the_whole_photo_have_an_answer(corners: tuple[float, ...]) -> None:
     """Nothing to learn from on one side must not break; a box over everything is answered by nothing."""
-    (answer,) = GrabCut().answer(disc(90, 120)[0], [Prompt("box", corners)])
+    (answer,) = GrabCut().predict(disc(90, 120)[0], [Prompt("box", corners)])
     assert answer.mask.shape == (90, 120)
     assert answer.score == 0 or answer.mask.any()
 
@@ -54,10 +54,10 @@ def test_boxes_of_one_pixel_and_of_the_whole_photo_have_an_answer(corners: tuple
 def test_a_click_is_refused() -> None:
     """A click needs a model that knows objects."""
     with pytest.raises(DatasetError, match="needs a segmentation model to answer it; draw a box"):
-        GrabCut().answer(disc(9, 9)[0], [Prompt("point", (1.0, 1.0))])
+        GrabCut().predict(disc(9, 9)[0], [Prompt("point", (1.0, 1.0))])
 
 
 def test_a_box_outside_the_photo_is_refused() -> None:
     """Boxes of another photo are a mistake worth knowing."""
     with pytest.raises(DatasetError, match="not inside the photo of 12 x 9 pixels"):
-        GrabCut().answer(disc(9, 12)[0], [Prompt("box", (1.0, 1.0, 12.0, 3.0))])
+        GrabCut().predict(disc(9, 12)[0], [Prompt("box", (1.0, 1.0, 12.0, 3.0))])

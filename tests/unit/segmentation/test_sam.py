@@ -10,8 +10,8 @@ from segment_anything import SamPredictor
 from segment_anything.modeling.image_encoder import Attention
 
 from pipeline.datasets.prompts import Prompt
+from pipeline.segmentation.mask_source import MaskPrediction, MaskSource
 from pipeline.segmentation.sam import FusedAttention, Sam, attend_in_product, attend_with_bias
-from pipeline.segmentation.source import MaskPrediction, MaskSource
 from tests.mask_sources import SAM_DECODING, scene, tiny_sam
 
 PROMPTS = [
@@ -43,7 +43,7 @@ def differing_pixels(one: list[MaskPrediction], other: list[MaskPrediction]) -> 
 def test_every_prompt_has_one_answer_of_the_photos_size(weights: Path) -> None:
     """The face of every source: one mask and one score per prompt, and masks that follow the prompts."""
     source = opened(weights)
-    answers = source.answer(scene(), PROMPTS)
+    answers = source.predict(scene(), PROMPTS)
     assert isinstance(source, MaskSource)
     assert [answer.mask.shape for answer in answers] == [(96, 128)] * len(PROMPTS)
     assert all(0 <= answer.score <= 1 for answer in answers)
@@ -56,25 +56,25 @@ def test_the_encoder_runs_once_a_photo_however_many_prompts(weights: Path) -> No
     source, passes = opened(weights, chunk=4), []
     source.model.image_encoder.register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0])))
     photos = [scene(seed=seed) for seed in range(3)]
-    source.answer_batch(photos, [PROMPTS, PROMPTS[:1], PROMPTS[3:9]])
+    source.predict_batch(photos, [PROMPTS, PROMPTS[:1], PROMPTS[3:9]])
     assert passes == [1, 1, 1]
 
 
 def test_chunks_and_order_of_prompts_do_not_move_masks(weights: Path) -> None:
     """Chunks of 1, 8 and 32 prompts and any order give the same masks within three pixels."""
-    by_chunk = [opened(weights, chunk=chunk).answer(scene(), PROMPTS) for chunk in (1, 8, 32)]
+    by_chunk = [opened(weights, chunk=chunk).predict(scene(), PROMPTS) for chunk in (1, 8, 32)]
     assert max(differing_pixels(one, other) for one, other in pairwise(by_chunk)) <= PIXELS
     order = np.random.default_rng(0).permutation(len(PROMPTS)).tolist()
-    shuffled = opened(weights).answer(scene(), [PROMPTS[place] for place in order])
+    shuffled = opened(weights).predict(scene(), [PROMPTS[place] for place in order])
     assert differing_pixels([by_chunk[0][place] for place in order], shuffled) <= PIXELS
 
 
 def test_a_photos_answers_do_not_depend_on_its_company(weights: Path) -> None:
     """On the CPU a photo gives the same bytes alone and among others."""
     photos = [scene(seed=1), scene(height=60, seed=2), scene(width=70, seed=3)]
-    together = opened(weights).answer_batch(photos, [PROMPTS[:3]] * 3)
+    together = opened(weights).predict_batch(photos, [PROMPTS[:3]] * 3)
     for photo, answers in zip(photos, together, strict=True):
-        assert differing_pixels(opened(weights).answer(photo, PROMPTS[:3]), answers) == 0
+        assert differing_pixels(opened(weights).predict(photo, PROMPTS[:3]), answers) == 0
 
 
 @pytest.mark.parametrize("kind", ["box", "point", "box_point"])
@@ -84,7 +84,7 @@ def test_answers_are_those_of_the_packages_own_predictor(weights: Path, kind: st
     prompts = [prompt for prompt in PROMPTS if prompt.kind == kind][:3]
     predictor = SamPredictor(source.model)
     predictor.set_image(scene())
-    for prompt, answer in zip(prompts, source.answer(scene(), prompts), strict=True):
+    for prompt, answer in zip(prompts, source.predict(scene(), prompts), strict=True):
         masks, quality, _ = predictor.predict(
             point_coords=np.array([prompt.point]) if prompt.point else None,
             point_labels=np.array([1]) if prompt.point else None,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.errors import WeightsError
-from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile, check_file
+from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile, verify_weights_file
 
 CONTENT = b"PK weights of some network"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -23,7 +23,7 @@ def written(folder: Path, content: bytes, name: str = "sam.pth") -> Path:
 
 def test_the_official_file_passes(tmp_path: Path) -> None:
     """Its hash is returned, for the card."""
-    assert check_file(written(tmp_path, CONTENT), OFFICIAL, None, wanted=WANTED) == SHA256
+    assert verify_weights_file(written(tmp_path, CONTENT), OFFICIAL, None, remedy=WANTED) == SHA256
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_everything_else_is_refused_in_one_line(tmp_path: Path, content: bytes |
     """Absent, empty, HTML, truncated, changed: each says what it is and what to do."""
     path = tmp_path / "sam.pth" if content is None else written(tmp_path, content)
     with pytest.raises(WeightsError, match=f"sam.pth: {message}; {WANTED}$") as caught:
-        check_file(path, OFFICIAL, None, wanted=WANTED)
+        verify_weights_file(path, OFFICIAL, None, remedy=WANTED)
     assert "\n" not in str(caught.value)
 
 
@@ -48,10 +48,10 @@ def test_a_file_of_ones_own_need_not_be_the_official_one(tmp_path: Path) -> None
     """Another name, or a pinned hash: fine-tuned weights are welcome, silent swaps are not."""
     own = written(tmp_path, b"my weights", "mine.pth")
     pinned = hashlib.sha256(b"my weights").hexdigest()
-    assert check_file(own, OFFICIAL, None, wanted=WANTED) == pinned
-    assert check_file(written(tmp_path, b"my weights"), OFFICIAL, pinned, wanted=WANTED) == pinned
+    assert verify_weights_file(own, OFFICIAL, None, remedy=WANTED) == pinned
+    assert verify_weights_file(written(tmp_path, b"my weights"), OFFICIAL, pinned, remedy=WANTED) == pinned
     with pytest.raises(WeightsError, match="SHA-256"):
-        check_file(own, OFFICIAL, "0" * 64, wanted=WANTED)
+        verify_weights_file(own, OFFICIAL, "0" * 64, remedy=WANTED)
 
 
 def test_every_official_file_is_pinned() -> None:

@@ -14,8 +14,7 @@ from pipeline.cli.app import app
 from pipeline.datasets.layout import PhotoFiles, find_extra
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.runtime.errors import DatasetError, ParamsError
-from pipeline.segmentation.prompted import GRID, grid_of_points, propose
-from pipeline.segmentation.source import MaskPrediction
+from pipeline.segmentation.mask_source import GRID, MaskPrediction, point_grid, propose
 from pipeline.steps.propose import take_proposals, write_proposals
 from tests.mask_sources import scene, tiny_sam
 
@@ -25,7 +24,7 @@ class Quadrants:
 
     name = "quadrants"
 
-    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+    def predict(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return quarters."""
         height, width = photo.shape[:2]
         answers = []
@@ -50,10 +49,10 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_grid_of_points_covers_the_photo() -> None:
+def test_a_point_grid_covers_the_photo() -> None:
     """Inside the photo, row by row, one in each cell, whatever its size."""
     for height, width in ((96, 128), (5, 3000), (1, 1)):
-        points = [prompt.coordinates for prompt in grid_of_points(height, width)]
+        points = [prompt.coordinates for prompt in point_grid(height, width)]
         assert len(points) == GRID**2
         assert all(0 <= x < width and 0 <= y < height for x, y in points)
 

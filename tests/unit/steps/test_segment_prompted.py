@@ -16,8 +16,8 @@ from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegment
 from pipeline.params.stages import IndexParams, SegmentParams
 from pipeline.runtime.errors import DatasetError, ParamsError, WeightsError
 from pipeline.runtime.manifest import MANIFEST
+from pipeline.segmentation.mask_source import MaskPrediction, MaskSource
 from pipeline.segmentation.registry import create_source
-from pipeline.segmentation.source import MaskPrediction, MaskSource
 from pipeline.segmentation.weights import MaskWeightsCard, write_card
 from pipeline.steps import segment as segment_prompted
 from pipeline.steps.index import build_index
@@ -103,12 +103,12 @@ class Counting:
         """Wrap a source."""
         self.source, self.limit, self.photos = source, limit, 0
 
-    def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+    def predict(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Answer, or stop as Ctrl-C would."""
         if self.photos == self.limit:
             raise KeyboardInterrupt
         self.photos += 1
-        return self.source.answer(photo, prompts)
+        return self.source.predict(photo, prompts)
 
 
 @pytest.mark.parametrize("params", [SAM, FASTSAM], ids=["sam", "fastsam"])
@@ -173,7 +173,7 @@ def test_interrupted_after_a_photo_it_goes_on_there(
     undisturbed = bytes_of(segment(raw, weights, SAM, "undisturbed"))
     for limit, answered in ((3, 3), (1, 1), (99, 1)):
         source = Counting(create_source(weights / "sam", device="cpu", decoding=SAM_DECODING), limit)
-        monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, source=source, **__: source)
+        monkeypatch.setattr(segment_prompted, "create_verified_source", lambda *_, source=source, **__: source)
         if limit < 99:
             with pytest.raises(KeyboardInterrupt):
                 segment(raw, weights, SAM, "disturbed")
@@ -200,12 +200,12 @@ def test_a_source_that_finds_nothing_leaves_its_prompts(
     class Silent:
         name = "sam"
 
-        def answer(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        def predict(self, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
             masks = np.zeros((len(prompts), *photo.shape[:2]), np.bool_)
             masks[0, 0, 0] = True
             return [MaskPrediction(mask, 0.5 if mask.any() else 0.0) for mask in masks]
 
-    monkeypatch.setattr(segment_prompted, "open_checked", lambda *_, **__: Silent())
+    monkeypatch.setattr(segment_prompted, "create_verified_source", lambda *_, **__: Silent())
     first, second, *_ = read(segment(raw, weights, SAM, "silent"), "train")
     assert (first.status, first.score, int(first.full().sum())) == ("tiny", 0.5, 1)
     assert (second.status, second.score, int(second.full().sum())) == ("empty", 0.0, 10)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.segmentation.fastsam import Candidates, box_ious, choose
+from pipeline.segmentation.fastsam import Candidates, box_ious, select_mask
 
 
 def square(left: int, top: int, side: int) -> np.ndarray:
@@ -14,7 +14,7 @@ def square(left: int, top: int, side: int) -> np.ndarray:
 
 
 MASKS = np.stack([square(2, 2, 10), square(3, 3, 6), square(20, 5, 8), np.zeros((20, 30), np.bool_)])
-FOUND = Candidates.of(MASKS, [0.5, 0.9, 0.7, 1.0])
+FOUND = Candidates.from_masks(MASKS, [0.5, 0.9, 0.7, 1.0])
 
 
 def test_masks_without_pixels_are_no_candidates() -> None:
@@ -26,14 +26,14 @@ def test_masks_without_pixels_are_no_candidates() -> None:
 def test_a_box_means_the_mask_whose_box_overlaps_it_most() -> None:
     """Not the most confident one, and not the order of what was found."""
     for box, expected in (((2.0, 2.0, 11.0, 11.0), 0), ((3.0, 3.0, 8.0, 8.0), 1), ((19.0, 4.0, 27.0, 12.0), 2)):
-        answer = choose(FOUND, Prompt("box", box), min_iou=0.5)
+        answer = select_mask(FOUND, Prompt("box", box), min_iou=0.5)
         np.testing.assert_array_equal(answer.mask, MASKS[expected])
         assert answer.score == FOUND.confidences[expected]
 
 
 def test_a_disjoint_box_finds_nothing() -> None:
     """FastSAM's own prompting would return some mask; here the answer is empty with score 0."""
-    answer = choose(FOUND, Prompt("box", (12.0, 13.0, 18.0, 18.0)), min_iou=0.0001)
+    answer = select_mask(FOUND, Prompt("box", (12.0, 13.0, 18.0, 18.0)), min_iou=0.0001)
     assert not answer.mask.any()
     assert answer.score == 0
 
@@ -41,30 +41,30 @@ def test_a_disjoint_box_finds_nothing() -> None:
 def test_below_the_least_overlap_nothing_fits() -> None:
     """The threshold counts."""
     box = Prompt("box", (2.0, 2.0, 11.0, 6.0))
-    assert choose(FOUND, box, min_iou=0.49).mask.any()
-    assert not choose(FOUND, box, min_iou=0.51).mask.any()
+    assert select_mask(FOUND, box, min_iou=0.49).mask.any()
+    assert not select_mask(FOUND, box, min_iou=0.51).mask.any()
 
 
 def test_a_click_means_the_most_confident_mask_under_it() -> None:
     """Of two nested masks the surer one; beside all masks nothing."""
-    assert choose(FOUND, Prompt("point", (5.0, 5.0)), min_iou=0.5).score == 0.9
-    assert choose(FOUND, Prompt("point", (2.0, 2.0)), min_iou=0.5).score == 0.5
-    assert not choose(FOUND, Prompt("point", (15.0, 0.0)), min_iou=0.5).mask.any()
+    assert select_mask(FOUND, Prompt("point", (5.0, 5.0)), min_iou=0.5).score == 0.9
+    assert select_mask(FOUND, Prompt("point", (2.0, 2.0)), min_iou=0.5).score == 0.5
+    assert not select_mask(FOUND, Prompt("point", (15.0, 0.0)), min_iou=0.5).mask.any()
 
 
 def test_a_click_in_a_box_has_to_fit_both() -> None:
     """Best overlap among the masks under the click."""
-    assert choose(FOUND, Prompt("box_point", (2.0, 2.0, 11.0, 11.0, 5.0, 5.0)), min_iou=0.2).score == 0.5
-    assert choose(FOUND, Prompt("box_point", (3.0, 3.0, 8.0, 8.0, 2.0, 2.0)), min_iou=0.2).score == 0.5
-    assert not choose(FOUND, Prompt("box_point", (2.0, 2.0, 11.0, 11.0, 22.0, 7.0)), min_iou=0.2).mask.any()
+    assert select_mask(FOUND, Prompt("box_point", (2.0, 2.0, 11.0, 11.0, 5.0, 5.0)), min_iou=0.2).score == 0.5
+    assert select_mask(FOUND, Prompt("box_point", (3.0, 3.0, 8.0, 8.0, 2.0, 2.0)), min_iou=0.2).score == 0.5
+    assert not select_mask(FOUND, Prompt("box_point", (2.0, 2.0, 11.0, 11.0, 22.0, 7.0)), min_iou=0.2).mask.any()
 
 
 def test_nothing_found_answers_every_prompt_with_nothing() -> None:
     """An empty photo is no error."""
-    nothing = Candidates.of(np.zeros((0, 20, 30), np.bool_), [])
+    nothing = Candidates.from_masks(np.zeros((0, 20, 30), np.bool_), [])
     box, point = (1.0, 1.0, 5.0, 5.0), (3.0, 3.0)
     for prompt in (Prompt("box", box), Prompt("point", point), Prompt("box_point", (*box, *point))):
-        answer = choose(nothing, prompt, min_iou=0.5)
+        answer = select_mask(nothing, prompt, min_iou=0.5)
         assert (answer.mask.shape, answer.mask.any(), answer.score) == ((20, 30), False, 0.0)
 
 

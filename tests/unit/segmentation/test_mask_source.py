@@ -8,8 +8,8 @@ import pytest
 from pipeline.arrays import Image
 from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.runtime.errors import DatasetError
-from pipeline.segmentation.prompted import prompted_mask
-from pipeline.segmentation.source import MaskPrediction, box_mask, load_prompts
+from pipeline.segmentation.mask_source import MaskPrediction, prompted_mask
+from pipeline.segmentation.prompts import box_mask, load_prompts
 
 PHOTO = np.zeros((6, 8, 3), np.uint8)
 PROMPTS = (Prompt("box", (1.0, 1.0, 2.0, 3.0)), Prompt("point", (5.0, 0.0)))
@@ -24,7 +24,7 @@ class Echo:
         """Find everything or nothing."""
         self.finds = finds
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Answer 0.5, 1.0, 1.5, ... or 0."""
         height, width = photo.shape[:2]
         masks = [box_mask(prompt, height=height, width=width) & self.finds for prompt in prompts]
@@ -50,7 +50,7 @@ class OnePixel:
 
     name = "pixel"
 
-    def answer(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return a pixel a prompt."""
         height, width = photo.shape[:2]
         corners = [Prompt("point", prompt.bounds()[:2]) for prompt in prompts]

@@ -1,0 +1,168 @@
+"""The interface of a mask source, one mask a sample from its predictions, and proposals where nobody has clicked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+
+from pipeline.arrays import AnyImage, Image, Mask
+from pipeline.datasets.prompts import Prompt
+from pipeline.imaging.components import iou
+from pipeline.imaging.letterbox import letterbox_mask
+from pipeline.runtime.errors import DatasetError
+from pipeline.segmentation.prompts import box_mask
+
+MIN_FILL = 0.03
+"""Share of the prompted boxes that the predicted masks must fill; a food fills far more, so less counts as nothing."""
+GRID = 8
+"""Points in a row and in a column of the grid that proposals come from."""
+MAX_IOU = 0.7
+"""IoU above which two masks are one proposal."""
+MIN_SHARE, MAX_SHARE = 0.002, 0.9
+"""Share of the photo that a proposal covers."""
+COMPARED_SIDE = 128
+"""Pixels of the longer side at which proposals are compared."""
+
+
+class MaskPrediction(NamedTuple):
+    """Prediction of a source for one prompt."""
+
+    mask: Mask
+    """Region of interest at the size of the photo; all False where nothing fits."""
+    score: float
+    """Confidence in [0, 1]; 0 where nothing fits."""
+
+
+@runtime_checkable
+class MaskSource(Protocol):
+    """Anything that predicts masks from prompts."""
+
+    @property
+    def name(self) -> str:
+        """Name of the method, stored beside every mask it makes."""
+
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """Return one prediction per prompt, in the order of the prompts."""
+
+
+@runtime_checkable
+class BatchSource(MaskSource, Protocol):
+    """A mask source that is faster with several photos at once."""
+
+    def predict_batch(
+        self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[MaskPrediction]]:
+        """Return the predictions of several photos."""
+
+
+class PromptedPhoto(NamedTuple):
+    """One photo and its prompts."""
+
+    photo: Image
+    prompts: Mapping[str, Sequence[Prompt]]
+    """At least one prompt for each sample id."""
+
+
+class PromptedMask(NamedTuple):
+    """The region of interest of one sample as a mask source sees it."""
+
+    mask: Mask
+    """Union of the predictions; where they fill less than `MIN_FILL` the fallback, which always has pixels."""
+    score: float
+    """Mean score of the predictions; 0 for the fallback."""
+    status: str
+    """`ok`, or `empty` for the fallback."""
+
+
+def prompted_mask(source: MaskSource, photo: Image, prompts: Sequence[Prompt], *, sample_id: str) -> PromptedMask:
+    """Return the mask of one sample.
+
+    Where the source finds nothing, or next to nothing of a box, the mask is that of `fallback_mask`.
+
+    Raises:
+        DatasetError: If a prompt lies outside the photo, or the source does not take it; the message names the sample.
+    """
+    return prompted_masks(source, [PromptedPhoto(photo, {sample_id: prompts})])[sample_id]
+
+
+def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[str, PromptedMask]:
+    """Return the masks of all samples of some photos by sample id; see `prompted_mask`.
+
+    Raises:
+        DatasetError: As `prompted_mask`.
+    """
+    fallbacks = {
+        sample_id: fallback_mask(photo.photo, prompts, sample_id=sample_id)
+        for photo in photos
+        for sample_id, prompts in photo.prompts.items()
+    }
+    asked = [list(chain.from_iterable(photo.prompts.values())) for photo in photos]
+    try:
+        if isinstance(source, BatchSource):
+            predicted = source.predict_batch([photo.photo for photo in photos], asked)
+        else:
+            predicted = [source.predict(photo.photo, prompts) for photo, prompts in zip(photos, asked, strict=True)]
+    except DatasetError as error:
+        raise DatasetError(f"{', '.join(fallbacks)}: {error}") from error
+    masks: dict[str, PromptedMask] = {}
+    for photo, predictions in zip(photos, map(iter, predicted), strict=True):
+        for sample_id, prompts in photo.prompts.items():
+            own, fallback = [next(predictions) for _ in prompts], fallbacks[sample_id]
+            mask = _union(prediction.mask for prediction in own)
+            if mask.any() and mask.sum() >= MIN_FILL * fallback.mask.sum():
+                masks[sample_id] = PromptedMask(mask, float(np.mean([prediction.score for prediction in own])), "ok")
+            else:
+                masks[sample_id] = fallback
+    return masks
+
+
+def fallback_mask(photo: Image, prompts: Sequence[Prompt], *, sample_id: str) -> PromptedMask:
+    """Return the boxes and clicked pixels themselves as a mask.
+
+    Raises:
+        DatasetError: If a prompt lies outside the photo; the message names the sample.
+    """
+    height, width = photo.shape[:2]
+    try:
+        mask = _union(box_mask(prompt, height=height, width=width) for prompt in prompts)
+    except DatasetError as error:
+        raise DatasetError(f"{sample_id}: {error}") from error
+    return PromptedMask(mask, 0.0, "empty")
+
+
+def _union(masks: Iterable[Mask]) -> Mask:
+    union: Mask = np.logical_or.reduce(list(masks))
+    return union
+
+
+class Proposal(NamedTuple):
+    """One mask that could be the food."""
+
+    mask: Mask
+    """At the size of the photo."""
+    score: float
+    """The source's confidence in [0, 1]."""
+    box: Prompt
+    """Its bounding box, the prompt that asks for it."""
+
+
+def propose(source: MaskSource, photo: Image, *, limit: int) -> list[Proposal]:
+    """Return up to `limit` different masks under a grid of points, the most confident first."""
+    predictions = source.predict(photo, point_grid(*photo.shape[:2]))
+    fitting = [prediction for prediction in predictions if MIN_SHARE <= prediction.mask.mean() <= MAX_SHARE]
+    kept: list[tuple[Proposal, Mask]] = []
+    for mask, score in sorted(fitting, key=lambda prediction: (-prediction.score, -int(prediction.mask.sum()))):
+        small = letterbox_mask(mask, size=COMPARED_SIDE)
+        if len(kept) < limit and all(iou(small, other) <= MAX_IOU for _, other in kept):
+            left, top, width, height = map(float, cv2.boundingRect(mask.view(np.uint8)))
+            box = Prompt("box", (left, top, left + width - 1, top + height - 1))
+            kept.append((Proposal(mask, score, box), small))
+    return [proposal for proposal, _ in kept]
+
+
+def point_grid(height: int, width: int) -> list[Prompt]:
+    """Return the centres of the cells of a grid over a photo, row by row."""
+    rows, columns = ((np.arange(GRID) + 0.5) * side // GRID for side in (height, width))
+    return [Prompt("point", (float(column), float(row))) for row in rows for column in columns]

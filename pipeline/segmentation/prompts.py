@@ -1,0 +1,151 @@
+"""Annotated masks, and prompts from them as a user would give them: one for every large enough connected part.
+
+A source that predicts from prompts sees nothing else of the annotation.
+"""
+
+import hashlib
+import json
+from typing import NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+from jaxtyping import Bool
+
+from pipeline.arrays import LabelMap, Mask
+from pipeline.datasets.prompts import Prompt
+from pipeline.params.masks import PromptParams
+from pipeline.runtime.errors import DatasetError, EmptyMaskError
+
+NUM_COORDINATES = {"point": 2, "box": 4, "box_point": 6}
+"""By kind of prompt."""
+Crop: TypeAlias = Bool[np.ndarray, "h w"]
+"""A mask inside the bounding box of one part."""
+Box: TypeAlias = tuple[int, int, int, int]
+"""x0, y0, x1, y1; inclusive."""
+
+
+def annotated_mask(label_map: LabelMap, value: int | None, *, sample_id: str) -> Mask:
+    """Return the pixels of one category.
+
+    Args:
+        label_map: Category ids of a photo, or a binary mask.
+        value: Id to look for; None takes every pixel but 0.
+        sample_id: Named in the error.
+
+    Raises:
+        EmptyMaskError: If no pixel has the value.
+    """
+    mask = label_map > 0 if value is None else label_map == value
+    if not mask.any():
+        raise EmptyMaskError(f"{sample_id}: no pixel of the label map has its value; run `dvc repro -f index`")
+    return mask
+
+
+def load_prompts(text: str, *, sample_id: str) -> tuple[Prompt, ...]:
+    """Read the prompts of a sample table: a JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]}.
+
+    Raises:
+        DatasetError: If the text is not of that form or the list is empty.
+    """
+    try:
+        prompts = tuple(
+            Prompt(kind, tuple(map(float, numbers))) for entry in json.loads(text) for kind, numbers in entry.items()
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{sample_id}: prompts {text!r} are no JSON list; run `dvc repro -f index`") from error
+    if not prompts or any(len(prompt.coordinates) != NUM_COORDINATES.get(prompt.kind) for prompt in prompts):
+        raise DatasetError(f"{sample_id}: prompts {text!r} are neither points nor boxes; mend prompts.csv")
+    return prompts
+
+
+def box_mask(prompt: Prompt, *, height: int, width: int) -> Mask:
+    """Return the pixels of a box, corners inclusive, or the pixel of a point.
+
+    Raises:
+        DatasetError: If it does not lie inside the photo of `height` x `width` pixels.
+    """
+    x0, y0, x1, y1 = map(int, prompt.bounds())
+    if not (0 <= x0 <= x1 < width and 0 <= y0 <= y1 < height):
+        raise DatasetError(
+            f"the {prompt.kind} {prompt.coordinates} is not inside the photo of {width} x {height} pixels; "
+            "mend prompts.csv"
+        )
+    mask = np.zeros((height, width), np.bool_)
+    mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    return mask
+
+
+class MaskPart(NamedTuple):
+    """One 8-connected part of a mask."""
+
+    left: int
+    """Column at which `crop` begins."""
+    top: int
+    """Row at which `crop` begins."""
+    crop: Crop
+    """Its pixels inside its bounding box."""
+    area: int
+    """Its number of pixels."""
+
+    @property
+    def box(self) -> Box:
+        """Return its bounding box."""
+        height, width = self.crop.shape
+        return self.left, self.top, self.left + width - 1, self.top + height - 1
+
+
+def prompts_of(mask: Mask, params: PromptParams, *, sample_id: str) -> tuple[Prompt, ...]:
+    """Return one prompt per part of a mask that has pixels, the largest part first.
+
+    Args:
+        mask: Region of interest as annotated.
+        params: Kind of prompt, which parts get one, and the jitter of boxes.
+        sample_id: Seeds the jitter together with `params.seed`, so that it does not depend on the order of the work.
+    """
+    parts = parts_of(mask)
+    min_area = max(params.min_area, params.min_share * sum(part.area for part in parts))
+    prompts = []
+    for number, part in enumerate(parts[: params.max_parts]):
+        if number == 0 or part.area >= min_area:
+            box, point = part.box, deepest_pixel(part)
+            if params.jitter:
+                size = (mask.shape[0], mask.shape[1])
+                box = jitter_box(box, size, params.jitter, f"{params.seed}/{sample_id}/{number}")
+            coordinates = {"box": box, "point": point, "box_point": (*box, *point)}[params.kind]
+            prompts.append(Prompt(params.kind, tuple(map(float, coordinates))))
+    return tuple(prompts)
+
+
+def parts_of(mask: Mask) -> list[MaskPart]:
+    """Return the 8-connected parts, largest first, equal ones in reading order."""
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    parts = []
+    for label, (left, top, width, height, area) in enumerate(statistics.tolist()):
+        if label > 0:  # 0 is the background
+            crop = labels[top : top + height, left : left + width] == label
+            parts.append(MaskPart(left, top, crop, area))
+    return sorted(parts, key=lambda part: (-part.area, part.top, part.left))
+
+
+def deepest_pixel(part: MaskPart) -> tuple[int, int]:
+    """Return x, y of the pixel farthest from everything outside the part; of equal ones the first in reading order."""
+    depth = cv2.distanceTransform(np.pad(part.crop, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    row, column = divmod(int(depth.argmax()), depth.shape[1])
+    return part.left + column - 1, part.top + row - 1
+
+
+def jitter_box(box: Box, size: tuple[int, int], jitter: float, key: str) -> Box:
+    """Move each edge of a box at random; the box stays inside the photo and keeps a pixel.
+
+    Args:
+        box: Exact box.
+        size: Height and width of the photo.
+        jitter: Standard deviation of an edge, as a share of the box's side.
+        key: Same key, same shift.
+    """
+    height, width = size
+    sides = np.array([box[2] - box[0] + 1, box[3] - box[1] + 1] * 2)
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    moved = np.array(box) + np.random.default_rng(seed).normal(0, jitter, 4) * sides
+    x0, y0, x1, y1 = np.clip(moved.round(), 0, [width - 1, height - 1] * 2).astype(int).tolist()
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
