@@ -10,7 +10,7 @@ from pipeline.params.stages import DistillParams, EvaluateParams
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.distill import distill, processes_for
-from pipeline.training.distributed import run_distributed
+from pipeline.training.launch import run_distributed
 
 
 def main() -> None:
@@ -19,11 +19,11 @@ def main() -> None:
     distill(
         load_settings(DistillParams, Path("data/settings/distill.json")),
         recipe=load_settings(TrainParams, Path("data/settings/train.json")),
-        judging=load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
+        evaluation=load_settings(EvaluateParams, Path("data/settings/evaluate.json")),
         class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
         classes=arguments.classes,
         shards=local_or_mirror(Path("data/shards") / arguments.train, runtime.mirror),
-        judged_on=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
+        eval_shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         weights=Path("data/weights"),
         output=Path("data/distilled") / arguments.teacher,
         runtime=runtime,
@@ -32,7 +32,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--teacher", required=True, help="backbone that teaches, or none")
+    parser.add_argument("--teacher", required=True, help="backbone of the teacher, or none")
     parser.add_argument("--classes", required=True, help="class set")
     parser.add_argument("--train", required=True, help="mask source to train on")
     parser.add_argument("--source", required=True, help="mask source to judge on")

@@ -9,7 +9,7 @@ from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.repeat import repeat
-from pipeline.training.distributed import run_distributed
+from pipeline.training.launch import run_distributed
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         run=Path("data/runs") / arguments.run,
         seed=arguments.seed,
         shards=local_or_mirror(Path("data/shards") / arguments.train, runtime.mirror),
-        judged_on=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
+        eval_shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
         weights=arguments.weights,
         output=Path("data/repeats") / f"{arguments.run}-{arguments.seed}",
         runtime=runtime,

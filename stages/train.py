@@ -10,7 +10,7 @@ from pipeline.params.runtime import load_runtime
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.train import train
-from pipeline.training.distributed import run_distributed
+from pipeline.training.launch import run_distributed
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
-"""Intervals beside every number, by a bootstrap over photos; Wilson's where samples are independent, or taken to be.
+"""Confidence intervals by a bootstrap over photos; Wilson's interval for independent samples.
 
-Samples of one photo share light, table and errors, so the photo is drawn, not the sample. A photo that is drawn twice
-counts its samples twice, so all that matters of it is what its samples add up to. Sums are whole numbers, hence exact,
-and no order of addition changes them.
+Samples of one photo are not independent, so photos are resampled. Only the sums over the samples of a photo are needed;
+they are whole numbers, so no order of addition changes them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,11 @@ from pipeline.runtime.errors import EvaluationError
 
 CELLS_PER_BLOCK = 2_000_000
 SCORES = ("top1", "macro_f1", "ambiguous_f1")
-"""What `score_resamples` gives, in this order; the last only where there is a pair."""
+"""Columns of `score_resamples`; the last only where there is a pair."""
 
 
 class Interval(NamedTuple):
-    """A value and the range that holds the true one with the stated confidence."""
+    """A value with its confidence interval."""
 
     value: float
     """Estimate from the samples as they are."""
@@ -56,7 +55,7 @@ def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) ->
 
 
 def check_paired(table: PredictionTable, other: PredictionTable) -> None:
-    """Refuse tables that do not hold the same samples with the same classes.
+    """Raise unless two tables hold the same samples and classes.
 
     Raises:
         EvaluationError: If they differ.
@@ -98,12 +97,12 @@ def mean_intervals(
 def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], bootstrap: Bootstrap) -> Interval:
     """Return the share of right answers in [0, 1] with its interval over photos.
 
-    Resamples of few photos are too much alike, so the interval is never narrower than Wilson's of independent samples.
-    Where all or none is right they are all the same, and it is Wilson's with photos as trials. Without samples the
-    share is 0 and the interval [0, 1].
+    Resamples of few photos vary too little, so the interval is never narrower than Wilson's of independent samples.
+    Where all or none is right it is Wilson's with photos as trials. Without samples the share is 0 and the interval
+    [0, 1].
 
     Args:
-        right: Whether an answer is right, or any other yes or no of a sample.
+        right: Whether a prediction is correct, or any other property of a sample.
         photo_ids: Photo of each sample.
         bootstrap: How to resample.
     """
@@ -203,7 +202,7 @@ def percentile_intervals(
     Args:
         values: Of the samples as they are.
         draws: Of every resample.
-        bootstrap: Says what share of the draws an interval covers.
+        bootstrap: Gives the confidence.
     """
     tail = (1 - bootstrap.confidence) / 2
     ends = np.quantile(draws, [tail, 1 - tail], axis=0)

@@ -1,4 +1,4 @@
-"""The temperature that makes a classifier's probabilities mean what they say.
+"""Temperature scaling of a classifier's probabilities.
 
 Reference:
     Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
@@ -6,33 +6,29 @@ Reference:
 
 import math
 
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-LOWEST, HIGHEST = 1e-2, 1e2
-"""Bounds of the search; a set without a mistake, or of nothing but mistakes, ends at one of them."""
-HALVINGS = 60
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-2, 1e2
+"""Bounds of the search; a set without errors, or of errors alone, ends at one of them."""
+BISECTIONS = 60
 DIGITS = 6
 
 
 def fit_temperature(logits: Float[Tensor, "N K"], targets: Int64[Tensor, " N"]) -> float:
     """Return the temperature in [0.01, 100] of least mean negative log-likelihood, to six digits.
 
-    The likelihood is log-concave in 1 / temperature, so halving where its slope changes sign finds the one optimum.
+    The likelihood is log-concave in 1 / temperature, so bisection of its derivative finds the optimum.
 
     Args:
         logits: Finite, before any temperature.
         targets: True classes.
     """
     scores = logits.double() - logits.double().amax(1, keepdim=True)
-    low, high = math.log(1 / HIGHEST), math.log(1 / LOWEST)
-    for _ in range(HALVINGS):
+    low, high = math.log(1 / MAX_TEMPERATURE), math.log(1 / MIN_TEMPERATURE)
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _slope(scores, targets, math.exp(middle)) < 0 else (low, middle)
+        expected = ((scores * math.exp(middle)).softmax(1) * scores).sum(1)
+        slope = float((expected - scores.gather(1, targets[:, None])[:, 0]).mean())  # by the inverse temperature
+        low, high = (middle, high) if slope < 0 else (low, middle)
     return float(f"{math.exp(-(low + high) / 2):.{DIGITS}g}")
-
-
-def _slope(scores: Float64[Tensor, "N K"], targets: Int64[Tensor, " N"], inverse: float) -> float:
-    """Return the derivative of the mean negative log-likelihood by the inverse temperature."""
-    expected = ((scores * inverse).softmax(1) * scores).sum(1)
-    return float((expected - scores.gather(1, targets[:, None])[:, 0]).mean())

@@ -1,4 +1,4 @@
-"""Whether a student that was taught does better than one that learned from labels alone, sample by sample."""
+"""Paired comparison of a distilled student with its teacher and with the same backbone trained on labels alone."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -17,14 +17,14 @@ from pipeline.params.base import Section
 
 
 class DistillationSummary(Section):
-    """`summary.json` of stage `distill`: who taught whom."""
+    """`summary.json` of stage `distill`."""
 
     teacher: str | None
-    """Run of the teacher; None where nobody teaches."""
+    """Run of the teacher; None without distillation."""
     student: str | None
     """Run of the student."""
     undistilled: str | None
-    """Run of the student's backbone that learned from labels alone; not every study has it."""
+    """Run of the student's backbone trained on labels alone; not every study has it."""
 
 
 Scores: TypeAlias = Mapping[str, Interval]
@@ -46,23 +46,17 @@ def compare_students(
     Raises:
         EvaluationError: If the tables hold other samples or none.
     """
-    for first, second in combinations(tables.values(), 2):
-        check_paired(first, second)
+    for table, other in combinations(tables.values(), 2):
+        check_paired(table, other)
     drawn = {
         name: score_resamples(table.targets, table.predictions, table.photo_ids, table.pair(ambiguous), bootstrap)
         for name, table in tables.items()
     }
-    alone: dict[str, Scores] = {
-        name: _named(percentile_intervals(plain, draws, bootstrap)) for name, (plain, draws) in drawn.items()
-    }
-    changes: dict[tuple[str, str], Scores] = {
-        (first, second): _named(
-            percentile_intervals(drawn[second][0] - drawn[first][0], drawn[second][1] - drawn[first][1], bootstrap)
-        )
-        for first, second in combinations(tables, 2)
-    }
-    return alone, changes
-
-
-def _named(intervals: Sequence[Interval]) -> dict[str, Interval]:
-    return dict(zip(SCORES, intervals, strict=False))
+    scores: dict[str, Scores] = {}
+    for name, (plain, resampled) in drawn.items():
+        scores[name] = dict(zip(SCORES, percentile_intervals(plain, resampled, bootstrap), strict=False))
+    changes: dict[tuple[str, str], Scores] = {}
+    for first, second in combinations(tables, 2):
+        plain, resampled = (after - before for before, after in zip(drawn[first], drawn[second], strict=True))
+        changes[first, second] = dict(zip(SCORES, percentile_intervals(plain, resampled, bootstrap), strict=False))
+    return scores, changes

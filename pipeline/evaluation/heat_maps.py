@@ -1,4 +1,4 @@
-"""The table `heat_maps.parquet`: what each branch of a run looked at in some test samples. Free of torch."""
+"""The table `heat_maps.parquet`: Grad-CAM of each branch of a run in some test samples; without torch."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ HeatGrid: TypeAlias = Float32[np.ndarray, "h w"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """Where one branch looked in one sample."""
+    """Heat map of one branch in one sample."""
 
     sample_id: str
     """`<split>/<photo stem>/<category id>`."""
@@ -39,11 +39,11 @@ class HeatMap:
     truth: str
     """Category of the sample."""
     prediction: str
-    """Category the run says."""
+    """Predicted category."""
     probability: float
     """Softmax of the prediction, in (0, 1]."""
     explained: str
-    """Category the map speaks for."""
+    """Category whose logit the map explains."""
     inside: float | None
     """Share in [0, 1] of the heat that lies on the ROI; None where there is no heat."""
     area: float
@@ -64,7 +64,7 @@ SCHEMA = pa.schema(
 
 
 def resize_heat(heat: HeatGrid, side: int) -> Float64[np.ndarray, "side side"]:
-    """Return heat on the pixels of a square, bilinearly between the centres of its places."""
+    """Return heat on the pixels of a square, bilinearly between the centres of its positions."""
     enlarged = Pillow.fromarray(heat).resize((side, side), Pillow.Resampling.BILINEAR)
     return np.asarray(enlarged, np.float64)
 
@@ -131,7 +131,7 @@ CONVENTIONS = {
     "on_roi": "share of those maps whose heat on the ROI exceeds the ROI's area",
     "without_heat": "maps that are zero everywhere: nothing raised the logit; left out of inside and area",
 }
-"""What each number means, by its name."""
+"""Meaning of each number by its name."""
 
 
 def format_summary(run: str, params: ExplainParams, branches: Mapping[ViewName, Mapping[str, Any]]) -> str:
@@ -141,11 +141,8 @@ def format_summary(run: str, params: ExplainParams, branches: Mapping[ViewName, 
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
-# Heat of a branch as colour over the view it looked at.
-
-
 COLOURS = "inferno"
-"""Grows in lightness alone, so it reads in print and without colour vision."""
+"""Lightness increases with the value, so it is readable in print and without colour vision."""
 GRAY_SHARE = 0.55
 """Brightness of the view under the heat."""
 

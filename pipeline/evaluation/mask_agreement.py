@@ -1,4 +1,8 @@
-"""Masks of a source against the annotation: one row a sample, and what the rows say together."""
+"""Masks of a source against the annotation, and runs on the cut-outs of both; the paper's section 3.1.
+
+The paper claims "only ignorable discrepancies" between prompted masks and annotation, without a test. Here a change is
+ignorable if its whole 95 % interval lies within the stated margins.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,16 +60,16 @@ class PhotoMean(Section):
 
 
 class AgreementGroup(Section):
-    """Samples that have something in common."""
+    """Agreement of a group of samples."""
 
     by: str
     """`all`, `split`, `area`, `parts`, `status` or `category`."""
     name: str
-    """Which of these."""
+    """Value that the samples share."""
     samples: int
     """Their number."""
     median_iou: float
-    """Half of them agree better."""
+    """Median IoU at the size of the photo."""
     iou: PhotoMean
     """Mean IoU at the size of the photo."""
     boundary_iou: PhotoMean
@@ -93,7 +97,7 @@ class AgreementSummary(Section):
     source: str
     """Mask source."""
     weights: str
-    """Where its weights came from; `random` means that the numbers say nothing."""
+    """Where its weights came from; with `random` the numbers mean nothing."""
     samples: int
     """Samples with both masks; 0 where there was nothing to compare."""
     image_size: int
@@ -124,9 +128,8 @@ def group_rows(rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> tuple[Agre
     order = [name for _, name in (*AREAS, *PARTS)]
     groups = []
     for by, key in keys.items():
-        names = {key(row) for row in rows}
-        ranked = sorted(names, key=lambda name: (order.index(name) if name in order else -1, name))
-        groups += [_group(by, name, [row for row in rows if key(row) == name], bootstrap) for name in ranked]
+        names = sorted({key(row) for row in rows}, key=lambda name: (order.index(name) if name in order else -1, name))
+        groups += [_summarise(by, name, [row for row in rows if key(row) == name], bootstrap) for name in names]
     return tuple(groups)
 
 
@@ -134,10 +137,10 @@ def _range(value: float, ends: Iterable[tuple[float, str]]) -> str:
     return next(name for end, name in ends if value < end)
 
 
-def _group(by: str, name: str, rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> AgreementGroup:
+def _summarise(by: str, name: str, rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> AgreementGroup:
     values = np.array([(row.iou, row.boundary_iou, row.seen_iou) for row in rows])
     found = mean_intervals(values, [photo_id_of(row.sample_id) for row in rows], bootstrap)
-    means = [PhotoMean(**{end: round(v, DIGITS) for end, v in interval._asdict().items()}) for interval in found]
+    means = [_photo_mean(interval) for interval in found]
     return AgreementGroup(
         by=by,
         name=name,
@@ -156,13 +159,6 @@ def choose_shown(rows: Sequence[AgreementRow], count: int) -> dict[str, tuple[Ag
     middle = (len(ranked) - count) // 2
     parts = (ranked[:count], ranked[middle : middle + count], ranked[::-1][:count])
     return dict(zip(RANKS, map(tuple, parts), strict=True))
-
-
-# Do runs answer differently on the cut-outs of another mask source? The paper's section 3.1, put to the test.
-#
-# The paper says that there are "only ignorable discrepancies" between prompted masks and annotation, and tests
-# nothing.
-# Here a change is ignorable if, and only if, its whole 95 % interval lies within the stated margins.
 
 
 class RunTransfer(Section):
@@ -190,9 +186,9 @@ class TransferSummary(Section):
     """`summary.json` of stage `transfer`."""
 
     source: str
-    """Mask source that the runs were judged on."""
+    """Mask source that the runs were evaluated on."""
     weights: str
-    """Where its weights came from; `random` means that the verdict says nothing about the paper."""
+    """Where its weights came from; with `random` the result says nothing about the paper."""
     trained_on: str
     """Mask source that the runs were trained on; the paper's claim is about annotation."""
     top1_margin: float
@@ -211,7 +207,7 @@ class TransferSummary(Section):
 def compare_sources(
     run: str, reference: PredictionTable, other: PredictionTable, params: TransferParams
 ) -> RunTransfer:
-    """Compare the answers of one run to the test samples as cut out by annotation and by another source.
+    """Compare the predictions of one run on the test cut-outs of annotation and of another source.
 
     Raises:
         EvaluationError: If the tables hold other samples or none.
@@ -228,8 +224,8 @@ def compare_sources(
         photos=len(set(reference.photo_ids)),
         top1=(accuracies[0], accuracies[1]),
         macro_f1=(scores[0], scores[1]),
-        top1_change=_estimate(top1_change),
-        macro_f1_change=_estimate(f1_change),
+        top1_change=_photo_mean(top1_change),
+        macro_f1_change=_photo_mean(f1_change),
         ignorable=within(top1_change, params.top1_margin) and within(f1_change, params.macro_f1_margin),
     )
 
@@ -239,5 +235,5 @@ def within(change: Interval, margin: float) -> bool:
     return -margin <= change.low and change.high <= margin
 
 
-def _estimate(interval: Interval) -> PhotoMean:
+def _photo_mean(interval: Interval) -> PhotoMean:
     return PhotoMean(**{name: round(value, DIGITS) for name, value in interval._asdict().items()})

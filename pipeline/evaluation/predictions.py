@@ -1,4 +1,4 @@
-"""The table `predictions.parquet`: what a run says about every test sample, enough to recompute any metric."""
+"""The table `predictions.parquet`: predictions and logits of a run for every test sample."""
 
 import json
 from collections.abc import Collection, Sequence

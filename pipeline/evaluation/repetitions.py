@@ -1,9 +1,8 @@
 """Runs under several seeds: mean and spread of each, and paired differences between them.
 
-A difference is paired twice: two runs share the seed and the test photos. Its interval covers both what another seed
-and what other photos would have given: every resample of the photos adds a draw of the error that so few seeds leave,
-the standard error of their mean times a draw from Student's t with one degree of freedom less than there are seeds.
-Few seeds therefore make wide intervals: with two, the factor beyond which 5 % of the draws lie is 12.7, with five 2.8.
+A difference is paired by seed and by test photo. Its interval covers the variation over both: each resample of the
+photos adds the standard error of the mean over seeds times a draw from Student's t with one degree of freedom less than
+there are seeds. Few seeds make wide intervals: the 95 % quantile of |t| is 12.7 with two seeds and 2.8 with five.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +66,7 @@ class Repetitions(Section):
     """`data/repetitions.json`."""
 
     seeds: tuple[int, ...]
-    """The runs' own seed, then those of the repetitions; none where nothing was repeated."""
+    """The runs' own seed, then those of the repetitions; empty without repetitions."""
     photos: int
     """Test photos, which are resampled."""
     samples: int
@@ -78,8 +77,8 @@ class Repetitions(Section):
     """By pair of runs of one class set, and by score within."""
 
 
-class _Run(NamedTuple):
-    """Every score of one run."""
+class _SeedScores(NamedTuple):
+    """Scores of one run."""
 
     plain: Float64[np.ndarray, "S M"]
     """Of the samples as they are, by seed."""
@@ -88,7 +87,7 @@ class _Run(NamedTuple):
 
 
 def empty_repetitions() -> Repetitions:
-    """Return the record of a study without further seeds."""
+    """Return the result of a study without further seeds."""
     return Repetitions(seeds=(), photos=0, samples=0, spreads=(), contrasts=())
 
 
@@ -120,16 +119,16 @@ def compare_seeds(seeds: Sequence[int], tables: Tables, ambiguous: Sequence[str]
     )
 
 
-def _score(tables: Sequence[PredictionTable], ambiguous: Sequence[str], bootstrap: Bootstrap) -> _Run:
+def _score(tables: Sequence[PredictionTable], ambiguous: Sequence[str], bootstrap: Bootstrap) -> _SeedScores:
     first = tables[0]
     for other in tables[1:]:
         check_paired(first, other)
     pair = first.pair(ambiguous)
     found = [score_resamples(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in tables]
-    return _Run(np.stack([plain for plain, _ in found]), np.stack([drawn for _, drawn in found]))
+    return _SeedScores(np.stack([plain for plain, _ in found]), np.stack([drawn for _, drawn in found]))
 
 
-def _spreads(run: str, scores: _Run) -> Iterator[ScoreSpread]:
+def _spreads(run: str, scores: _SeedScores) -> Iterator[ScoreSpread]:
     for score, values in zip(SCORES, scores.plain.T, strict=False):
         yield ScoreSpread(
             run=run,
@@ -141,7 +140,7 @@ def _spreads(run: str, scores: _Run) -> Iterator[ScoreSpread]:
 
 
 def _contrasts(
-    names: tuple[str, str], runs: tuple[_Run, _Run], tables: Tables, bootstrap: Bootstrap
+    names: tuple[str, str], runs: tuple[_SeedScores, _SeedScores], tables: Tables, bootstrap: Bootstrap
 ) -> Iterator[SeedDifference]:
     check_paired(*(tables[name][0] for name in names))
     plain, drawn = runs[1].plain - runs[0].plain, (runs[1].drawn - runs[0].drawn).mean(axis=0)

@@ -1,4 +1,7 @@
-"""The test samples a run is judged on: those of its own classes, with its own targets."""
+"""A run and its test samples: those of its classes, with its targets; from pixels to logits to predictions.
+
+Each branch runs on its own, so that its features can be reused.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +27,9 @@ SPLIT = "test"
 
 
 def fit_classes(card: RunCard, shards: Shards) -> ClassMap:
-    """Return how the shards' targets become the run's.
+    """Return the map from the targets of the shards to those of the run.
 
-    Shards of another mask source fit, so that a run can be judged on other cut-outs than it learned from.
+    Shards of another mask source fit, so that a run can be evaluated on other cut-outs than it was trained on.
 
     Raises:
         EvaluationError: If the shards have another image size or lack a class of the run.
@@ -47,18 +50,18 @@ def fit_classes(card: RunCard, shards: Shards) -> ClassMap:
 
 @dataclass(frozen=True, slots=True)
 class EvalSession:
-    """A run together with the samples it is judged on."""
+    """A run with the samples it is evaluated on."""
 
     model: RveRNet
     """In eval mode, on `device`."""
     card: RunCard
     """What was trained."""
     shards: Shards
-    """Where the samples are, paired as the run's were."""
+    """Samples, paired as those the run was trained on."""
     classes: ClassMap
-    """How the shards' targets become the run's."""
+    """Maps the targets of the shards to those of the run."""
     device: torch.device
-    """Where the model is."""
+    """Device of the model."""
 
     def batch_count(self, batch_size: int) -> int:
         """Return the number of batches, those without a sample of the run's classes included."""
@@ -74,10 +77,10 @@ class EvalSession:
         found = False
         for batch in self.shards.batches(SPLIT):
             for start in range(0, len(batch), batch_size):
-                own = _own(batch, self.classes, slice(start, start + batch_size))
-                if len(own):
+                selected = _select_classes(batch, self.classes, slice(start, start + batch_size))
+                if len(selected):
                     found = True
-                    yield own
+                    yield selected
         if not found:
             raise EvaluationError(
                 f"{self.shards.folder}: no test sample of run {self.card.run}'s classes; check ImageSets/test.txt"
@@ -92,17 +95,16 @@ def open_session(run: Path, shards: Place, device: str) -> EvalSession:
         ManifestError: If a stored file is absent or damaged.
         ParamsError: If the device is not there.
     """
-    place = pick_device(device)
-    source = Shards(shards)
-    model, card = load_run(run, place)
+    picked, source = pick_device(device), Shards(shards)
+    model, card = load_run(run, picked)
     classes = fit_classes(card, source)
-    return EvalSession(model, card, source.paired(card.train.pairing, card.class_names), classes, place)
+    return EvalSession(model, card, source.paired(card.train.pairing, card.class_names), classes, picked)
 
 
-def _own(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:
+def _select_classes(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:
     targets = classes.index[batch.targets[part]]
     keep = targets != EXCLUDED
-    # A full part stays a view: pixels are copied only where rows are left out.
+    # A slice is a view: pixels are copied only where rows are left out.
     rows = part if keep.all() else np.flatnonzero(keep) + part.start
     ids = batch.sample_ids[part]
     return SampleBatch(
@@ -115,9 +117,6 @@ def _own(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:
     )
 
 
-# From pixels to logits, each branch on its own so that its features can be reused, and from logits to predictions.
-
-
 def branches_of(model: RveRNet) -> dict[ViewName, nn.Module]:
     """Return the branches a model has, by name."""
     pairs: tuple[tuple[ViewName, nn.Module | None], ...] = (("roi", model.roi), ("extra_roi", model.extra_roi))
@@ -126,7 +125,7 @@ def branches_of(model: RveRNet) -> dict[ViewName, nn.Module]:
 
 @torch.inference_mode()
 def features_of(branch: nn.Module, images: Images, device: torch.device) -> Float[Tensor, "N D"]:
-    """Return what a branch says about raw pictures; stays on the device."""
+    """Return a branch's features of raw pictures, on the device."""
     features: Tensor = branch(to_tensor(images).to(device))
     return features
 

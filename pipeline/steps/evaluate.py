@@ -38,16 +38,13 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.escaping import spreadsheet
 from pipeline.runtime.stores import Place
 
-# Everything `evaluate` says about a run, from targets, predictions and confidences.
-
-
 DIGITS = 6
 SEED = 0
-"""Of the resamples behind intervals; the same for every run, so that runs on the same photos have the same ones."""
+"""Seed of the bootstrap; the same for every run, so that runs on the same photos have the same resamples."""
 Row = tuple[int | float | str, ...]
 
 
-def describe_run(  # noqa: PLR0913 - a run's answers, and how to measure them
+def describe_run(  # noqa: PLR0913 - predictions, and how to measure them
     targets: Targets,
     predictions: Predictions,
     confidences: Float64[np.ndarray, "N 2"],
@@ -71,7 +68,7 @@ def describe_run(  # noqa: PLR0913 - a run's answers, and how to measure them
     return {
         "samples": len(targets),
         "top1": round(top1(targets, predictions), DIGITS),
-        "top1_interval": _ends(right, photo_ids),
+        "top1_interval": _share_interval(right, photo_ids),
         "macro_f1": round(macro_f1(targets, predictions), DIGITS),
         "macro_f1_all": round(macro_f1_all(targets, predictions, classes), DIGITS),
         "ece": round(errors[0], DIGITS),
@@ -80,7 +77,7 @@ def describe_run(  # noqa: PLR0913 - a run's answers, and how to measure them
     }
 
 
-def _ends(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str]) -> list[float]:
+def _share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str]) -> list[float]:
     return [round(end, DIGITS) for end in share_interval(right, photo_ids, Bootstrap(SEED))[1:]]
 
 
@@ -104,7 +101,7 @@ def describe_pair(
         "ambiguous_f1": round(pair_f1(targets, predictions, found), DIGITS),
         "ambiguous_samples": int(among.sum()),
         "ambiguous_top1": round(top1(targets[among], predictions[among]), DIGITS),
-        "ambiguous_top1_interval": _ends((targets == predictions)[among], of_pair),
+        "ambiguous_top1_interval": _share_interval((targets == predictions)[among], of_pair),
     }
 
 
@@ -150,7 +147,7 @@ def _write_csv(path: Path, header: Row, rows: Iterable[Row]) -> None:
 
 
 class EvalOutputs(NamedTuple):
-    """What stays in memory of every sample: 32 bytes and the name of its photo."""
+    """Predictions of the test split: 32 bytes per sample and the name of its photo."""
 
     targets: Targets
     """True classes."""
@@ -163,13 +160,13 @@ class EvalOutputs(NamedTuple):
 
 
 def evaluate(params: EvaluateParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
-    """Write what one run says about the test split, and how right it is.
+    """Predict the test split with one run, and write predictions and metrics.
 
     `output` gets `predictions.parquet`, `metrics.json`, `per_class.csv`, `confusion.csv` and `top_confusions.csv`.
 
     Args:
         params: Section `evaluate`.
-        shards: Folder of shards; their masks need not come from where the run's came from.
+        shards: Folder of shards; their mask source may differ from that of the run.
         run: Folder of the run.
         output: Folder to write.
         device: `auto`, `cpu`, `cuda` or `mps`.
@@ -179,38 +176,35 @@ def evaluate(params: EvaluateParams, *, shards: Place, run: Path, output: Path, 
         ManifestError: If a stored file is absent or damaged.
         ParamsError: If the device is not there.
     """
-    trial = open_session(run, shards, device)
+    session = open_session(run, shards, device)
+    card = session.card
     output.mkdir(parents=True, exist_ok=True)
-    verdicts = _judge(trial, params.batch_size, output / "predictions.parquet")
-    names = trial.card.class_names
-    write_tables(verdicts.targets, verdicts.predictions, names, output, limit=params.top_confusions)
-    text = json.dumps(_metrics(trial, verdicts, params.ece_bins), indent=1, allow_nan=False)
-    (output / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    targets, predictions, confidences, photos = _predict_split(
+        session, params.batch_size, output / "predictions.parquet"
+    )
+    photo_ids = photos.tolist()
+    classes, pair = len(card.class_names), session.classes.positions(card.ambiguous)
+    write_tables(targets, predictions, card.class_names, output, limit=params.top_confusions)
+    metrics = {
+        **{name: getattr(card, name) for name in ("run", "roi", "extra_roi", "classes")},
+        "epoch": card.epochs_done,
+        **describe_run(targets, predictions, confidences, photo_ids, classes=classes, ece_bins=params.ece_bins),
+        **describe_pair(targets, predictions, photo_ids, pair),
+        "conventions": CONVENTIONS,
+    }
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _judge(trial: EvalSession, batch_size: int, path: Path) -> EvalOutputs:
-    parts = []
-    total, what = trial.batch_count(batch_size), f"evaluate {trial.card.run}"
-    with closing(PredictionWriter(path, run=trial.card.run, class_names=trial.card.class_names)) as writer:
-        for batch in progress(trial.batches(batch_size), total=total, what=what, unit="batch"):
-            logits = predict_logits(trial.model, batch, trial.device)
+def _predict_split(session: EvalSession, batch_size: int, path: Path) -> EvalOutputs:
+    """Predict the test split, and write the predictions while they come."""
+    parts, card = [], session.card
+    total, what = session.batch_count(batch_size), f"evaluate {card.run}"
+    with closing(PredictionWriter(path, run=card.run, class_names=card.class_names)) as writer:
+        for batch in progress(session.batches(batch_size), total=total, what=what, unit="batch"):
+            logits = predict_logits(session.model, batch, session.device)
             predictions = predict_classes(logits, batch.sample_ids)
             writer.write(batch.sample_ids, batch.targets, predictions, logits)
-            confidences = np.stack(
-                [confidences_of(logits, t) for t in (trial.card.calibration.temperature, 1.0)], axis=1
-            )
+            confidences = np.stack([confidences_of(logits, t) for t in (card.calibration.temperature, 1.0)], axis=1)
             photos = np.array([photo_id_of(sample_id) for sample_id in batch.sample_ids])
             parts.append(EvalOutputs(batch.targets, predictions, confidences, photos))
     return EvalOutputs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _metrics(trial: EvalSession, verdicts: EvalOutputs, ece_bins: int) -> dict[str, object]:
-    photo_ids = verdicts.photo_ids.tolist()
-    card, pair = trial.card, trial.classes.positions(trial.card.ambiguous)
-    return {
-        **{name: getattr(card, name) for name in ("run", "roi", "extra_roi", "classes")},
-        "epoch": card.epochs_done,
-        **describe_run(*verdicts[:3], photo_ids, classes=len(card.class_names), ece_bins=ece_bins),
-        **describe_pair(verdicts.targets, verdicts.predictions, photo_ids, pair),
-        "conventions": CONVENTIONS,
-    }

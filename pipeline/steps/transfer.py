@@ -1,13 +1,13 @@
-"""Judge trained runs on the test cut-outs of another mask source and of the annotation, and compare."""
+"""Evaluate trained runs on the test cut-outs of another mask source and of the annotation, and compare."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.mask_agreement import RunTransfer, TransferSummary, compare_sources
+from pipeline.evaluation.mask_agreement import TransferSummary, compare_sources
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.evaluation.session import open_session, predict_classes, predict_logits
 from pipeline.models.device import set_deterministic
@@ -18,11 +18,12 @@ from pipeline.runtime.errors import counted
 from pipeline.runtime.stores import Place, local_or_mirror
 from pipeline.segmentation.weights import read_card
 
-# What a run answers to the test samples of some shards, held in memory.
+REFERENCE = "annotation"
+SUMMARY = "summary.json"
 
 
 def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str) -> PredictionTable:
-    """Return the answers of a run to the test split of some shards.
+    """Return the predictions of a run for the test split of some shards.
 
     Raises:
         EvaluationError: If the shards do not fit the run, have no test sample of its classes, or a logit is not finite.
@@ -30,16 +31,16 @@ def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str)
         ParamsError: If the device is not there.
     """
     set_deterministic(params.threads, seed=0)
-    trial = open_session(run, shards, device)
-    total, what = trial.batch_count(params.batch_size), f"{run.name} on {shards.name}"
+    session = open_session(run, shards, device)
+    total, what = session.batch_count(params.batch_size), f"{run.name} on {shards.name}"
     ids, targets, logits = list[str](), [], []
-    for batch in progress(trial.batches(params.batch_size), total=total, what=what, unit="batch"):
+    for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="batch"):
         ids.extend(batch.sample_ids)
         targets.append(batch.targets)
-        logits.append(predict_logits(trial.model, batch, trial.device))
+        logits.append(predict_logits(session.model, batch, session.device))
     joined = np.concatenate(logits)
     return PredictionTable(
-        class_names=trial.card.class_names,
+        class_names=session.card.class_names,
         sample_ids=tuple(ids),
         photo_ids=tuple(map(photo_id_of, ids)),
         targets=np.concatenate(targets),
@@ -48,13 +49,9 @@ def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str)
     )
 
 
-REFERENCE = "annotation"
-SUMMARY = "summary.json"
-
-
 def transfer(  # noqa: PLR0913 - every path the stage touches
     params: TransferParams,
-    judging: EvaluateParams,
+    evaluation: EvaluateParams,
     *,
     source: SourceName,
     trained_on: SourceName,
@@ -66,11 +63,11 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
     device: str,
     mirror: str | None = None,
 ) -> None:
-    """Write `output/summary.json`: what changes when only the test cut-outs are swapped.
+    """Write `output/summary.json`: the change of the scores when the test cut-outs are exchanged.
 
     Args:
         params: Margins and seed.
-        judging: Section `evaluate`: batch size and threads.
+        evaluation: Section `evaluate`: batch size and threads.
         source: Mask source whose cut-outs are compared with those of annotation.
         trained_on: Mask source the runs were trained on.
         runs: Folders of runs; the same one twice counts once.
@@ -79,7 +76,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
         shards: Outputs of stage `pair`, one folder a source.
         output: Folder to write.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        mirror: URL below which shards are read that are not here; no effect on the bytes.
+        mirror: URL below which shards are read that are not here.
 
     Raises:
         EvaluationError: If shards do not fit a run, or a logit is not finite.
@@ -89,36 +86,23 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
     chosen = [] if source == REFERENCE else list(dict.fromkeys(runs))
     folders = [local_or_mirror(shards / name, mirror) for name in (REFERENCE, source)] if chosen else []
     annotated = frozenset(s.sample_id for s in read_samples(samples) if s.label_map_path) if chosen else frozenset()
+    results = []
+    for run in chosen:
+        tables = [predict_table(run, folder, evaluation, device).select(annotated) for folder in folders]
+        results.append(compare_sources(run.name, tables[0], tables[1], params))
     summary = TransferSummary(
         source=source,
         weights=read_card(weights).origin,
         trained_on=trained_on,
         top1_margin=params.top1_margin,
         macro_f1_margin=params.macro_f1_margin,
-        runs=tuple(_compared(run, folders, annotated, params, judging, device) for run in chosen),
+        runs=tuple(results),
     )
     output.mkdir(parents=True, exist_ok=True)
     summary.write(output / SUMMARY)
-    note(f"{source} instead of annotation for test cut-outs: {_verdict(summary)}")
-
-
-def _compared(  # noqa: PLR0913, PLR0917 - what the step was given
-    run: Path,
-    folders: Sequence[Place],
-    annotated: Collection[str],
-    params: TransferParams,
-    judging: EvaluateParams,
-    device: str,
-) -> RunTransfer:
-
-    tables = (predict_table(run, folder, judging, device) for folder in folders)
-    reference, other = (table.select(annotated) for table in tables)
-    return compare_sources(run.name, reference, other, params)
-
-
-def _verdict(summary: TransferSummary) -> str:
-    if not summary.runs:
-        return "nothing to compare"
-    fine = sum(run.ignorable for run in summary.runs)
-    random = " (random weights: it says nothing about the paper)" if summary.weights == "random" else ""
-    return f"the change is ignorable for {fine} of {counted(len(summary.runs), 'run')}{random}"
+    verdict = "nothing to compare"
+    if results:
+        fine = sum(result.ignorable for result in results)
+        random = " (random weights: it says nothing about the paper)" if summary.weights == "random" else ""
+        verdict = f"the change is ignorable for {fine} of {counted(len(results), 'run')}{random}"
+    note(f"{source} instead of annotation for test cut-outs: {verdict}")

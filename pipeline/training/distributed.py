@@ -1,4 +1,4 @@
-"""Train one run with several processes, one per device, started by torchrun or for `runtime.devices`.
+"""Train one run with several processes, one per device.
 
 The samples of a step are those of the plan, whatever the number of processes. Each process takes its shard of every
 micro-batch; gradients and metrics are summed over all, so every process takes the same step.
@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -29,8 +29,6 @@ from pipeline.training.losses import NonFiniteLossError
 
 LOCAL_RANK = "LOCAL_RANK"
 """Variable in which torchrun numbers the processes of a machine."""
-WORLD_SIZE = "WORLD_SIZE"
-"""Variable in which torchrun gives the number of processes."""
 PR_SET_PDEATHSIG = 1
 """Of prctl(2)."""
 
@@ -113,31 +111,12 @@ def work_dir(stage: str, identity: str, output: Path, context: DistributedContex
         yield Path(folder_name), Path(folder_name) / "output"
 
 
-def run_distributed(main: Callable[[], None], runtime: Callable[[], RuntimeParams]) -> Callable[[], None]:
-    """Return a function that runs `main` in as many processes as torchrun started or `runtime.devices` asks for.
-
-    With one process, the default, it only calls `main`. With several, each calls `main` inside a process group.
+def launch(devices: int) -> None:
+    """Start this command once per device of this machine, and wait for all.
 
     Raises:
-        ParamsError: If there are fewer GPUs than processes.
-        TrainingError: If a process that was started here failed; its own message is above.
+        TrainingError: If one of the processes failed.
     """
-
-    def work() -> None:
-        settings, started = runtime(), int(os.environ.get(WORLD_SIZE, "1"))
-        if max(started, settings.devices) == 1:
-            main()
-        elif started == 1:
-            _launch(settings.devices)
-        else:
-            with _process_group(settings):
-                main()
-
-    return work
-
-
-def _launch(devices: int) -> None:
-    """Start this command once per device of this machine, and wait for all."""
     # Imported here, since it takes a second.
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
@@ -166,7 +145,7 @@ def _launch(devices: int) -> None:
 
 
 @contextmanager
-def _process_group(settings: RuntimeParams) -> Iterator[None]:
+def process_group(settings: RuntimeParams) -> Iterator[None]:
     """Join the process group while the block runs; ranks above 0 print only their own errors."""
     if LOCK_HOLDER in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the launcher

@@ -110,7 +110,7 @@ def test_where_nobody_teaches_one_process_says_so(workplace: Path, root: Path) -
     (workplace / "data/settings/distill.json").write_text(lesson.model_dump_json())
     (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
     arguments = ["--teacher", "none", "--classes", "all", "--train", "annotation", "--source", "annotation"]
-    without_launcher = "import sys; sys.modules['torch.distributed.launcher.api'] = None\n"
+    without_launcher = "import sys; sys.modules['pipeline.training.distributed'] = None\n"
     code = f"{without_launcher}import runpy; sys.argv[0] = 'x'; runpy.run_module('stages.distill', run_name='__main__')"
     env = os.environ | {"PYTHONPATH": str(root), "DVC_ROOT": str(workplace)}
     subprocess.run([sys.executable, "-c", code, *arguments], cwd=workplace, env=env, check=True)  # noqa: S603

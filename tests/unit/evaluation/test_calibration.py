@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pipeline.evaluation.calibration import HIGHEST, LOWEST, fit_temperature
+from pipeline.evaluation.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature
 
 SAMPLES, CLASSES = 400, 7
 
@@ -47,5 +47,5 @@ def test_no_other_temperature_is_likelier() -> None:
 def test_without_a_mistake_or_a_hit_the_bounds_hold() -> None:
     """No finite temperature is best there, so the search ends at its bounds."""
     logits, _ = honest()
-    assert fit_temperature(logits, logits.argmax(1)) == LOWEST
-    assert fit_temperature(logits, logits.argmin(1)) == HIGHEST
+    assert fit_temperature(logits, logits.argmax(1)) == MIN_TEMPERATURE
+    assert fit_temperature(logits, logits.argmin(1)) == MAX_TEMPERATURE

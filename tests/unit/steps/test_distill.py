@@ -45,11 +45,11 @@ def distill_in(folder: Path, output: str = "distilled/tiny", recipe: TrainParams
     distill(
         PARAMS.model_copy(update=changes),
         recipe=recipe,
-        judging=JUDGING,
+        evaluation=JUDGING,
         class_set=ALL,
         classes="all",
         shards=folder / "shards",
-        judged_on=folder / "shards",
+        eval_shards=folder / "shards",
         weights=folder / "weights",
         output=folder / output,
         runtime=CPU,
