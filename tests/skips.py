@@ -1,4 +1,4 @@
-"""What a test may be skipped for: something that the machine lacks, never a package that `make test` installs."""
+"""A test may be skipped for hardware, data or a right that the machine lacks, never for a package of `make test`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +13,24 @@ LACKS = (
     "torch.compile needs a C++ compiler",
     "no disk of its own without the right to mount",
 )
-"""Beginnings of reasons: a GPU, data and weights, a browser, a compiler, and a right."""
+"""Prefixes of accepted reasons: a GPU, data and weights, a browser, a compiler, and a right."""
 LEFT_OUT = "ultralytics (AGPL-3.0) was left out"
-"""What the README lets a user take from `requirements.txt`."""
+"""The one package that a user may remove from `requirements.txt`; see README."""
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 
 
 def may_skip(reason: str) -> bool:
-    """Tell whether a test may be skipped for this reason."""
+    """Return whether a test may be skipped for this reason."""
     if reason == LEFT_OUT:
         return "\nultralytics" not in REQUIREMENTS.read_text(encoding="utf-8")
     return reason.startswith(LACKS)
 
 
-def _judge(report: Any) -> None:
+def _refuse_skip(report: Any) -> None:
     """Turn a skip for any other reason into a failure."""
     if report.skipped and not hasattr(report, "wasxfail"):
-        file, line, said = report.longrepr
-        reason = said.removeprefix("Skipped: ")
+        file, line, text = report.longrepr
+        reason = text.removeprefix("Skipped: ")
         if not may_skip(reason):
             report.outcome = "failed"
             report.longrepr = (
@@ -40,15 +40,15 @@ def _judge(report: Any) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
-    """Judge a test that was skipped."""
+    """Check a skipped test."""
     report = yield
-    _judge(report)
+    _refuse_skip(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Iterator[None]:
-    """Judge a file that was skipped as a whole."""
+    """Check a file that was skipped as a whole."""
     report = yield
-    _judge(report)
+    _refuse_skip(report)
     return report
