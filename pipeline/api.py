@@ -1,4 +1,4 @@
-"""What a program may build on: `from pipeline import load_run`. Everything else may change between versions.
+"""Public Python API: `from pipeline import load_run`. Everything else may change between versions.
 
 Load a run, show it a photo and a mask:
 
@@ -56,11 +56,9 @@ from pipeline.runtime.stores import place_of
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskSource
 
-# Shards as Arrow tables, for DuckDB, Polars and whatever else reads Arrow.
-
 
 def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """Yield the tables of a split, one a file, each checked against the manifest before it is read.
+    """Yield the tables of a split as Arrow, one per file, each checked against the manifest first.
 
     Columns are `sample_id`, `target`, `rect` (top, left, height, width of the photo inside the square), `mask` (bits in
     rows of the square, first pixel in the highest bit), `roi` and `extra_roi` (raw RGB, row by row).
@@ -83,9 +81,6 @@ def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = Non
         yield table
 
 
-# Shards as a PyTorch dataset that streams: memory is bounded by one file a worker, however large the split.
-
-
 class ShardSample(NamedTuple):
     """One food in one photo; a `DataLoader` collates these into batches of the same fields."""
 
@@ -102,9 +97,9 @@ class ShardSample(NamedTuple):
 
 
 class ShardDataset(IterableDataset[ShardSample]):
-    """All samples of a split, file by file; the workers of a `DataLoader` take turns with the files.
+    """Stream the samples of a split, file by file; the workers of a `DataLoader` share the files.
 
-    With a seed, files come in another order every epoch, and so do the samples within a file.
+    Memory is bounded by one file per worker. A seed shuffles files, and samples within a file, anew for each epoch.
     """
 
     def __init__(self, folder: Path | str, split: str, *, shuffle_seed: int | None = None) -> None:
@@ -129,7 +124,7 @@ class ShardDataset(IterableDataset[ShardSample]):
         return self.shards.categories
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of epoch `epoch`; without a seed there is only one. Call it before each epoch."""
+        """Set the epoch of the order, before each epoch; without a seed all have the same order."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -202,7 +197,7 @@ def load_run(folder: Path | str, *, device: str = "auto") -> Run:
 
 
 def open_shards(folder: Path | str) -> Shards:
-    """Open a folder of shards, a path or the URL of one on object storage, to be read batch by batch as NumPy arrays.
+    """Open a folder of shards, a path or a URL on object storage, to read batches of NumPy arrays.
 
     Raises:
         ManifestError: If its manifest is absent, damaged or of another version.
@@ -211,7 +206,7 @@ def open_shards(folder: Path | str) -> Shards:
 
 
 def read_photo(path: Path | str) -> Image:
-    """Decode a photo upright, as the pipeline does everywhere.
+    """Decode a photo upright, as the pipeline does.
 
     Raises:
         PhotoError: If the file is absent, damaged, no picture or too large.
@@ -220,13 +215,13 @@ def read_photo(path: Path | str) -> Image:
 
 
 def read_mask(path: Path | str, value: int | None = None) -> Mask:
-    """Read a mask: what is not black, of grays what is at least half of white; or the pixels of one value.
+    """Read a mask: all that is not black, of grays at least half of white; or the pixels of one value.
 
     Raises:
         DatasetError: If no pixel has the value.
         EmptyMaskError: If every pixel is black.
-        PhotoError: If the file is absent, damaged, or holds no ids where a value is asked for.
-        SeveralFoodsError: If no value is given and it holds several.
+        PhotoError: If the file is absent, damaged, or holds no ids although a value is given.
+        SeveralFoodsError: If it holds several values and none is given.
     """
     try:
         ((_, mask),) = read_masks(Path(path), value)
@@ -246,7 +241,7 @@ def point(x: int, y: int) -> Prompt:
 
 
 def open_masks(method: MaskMethod, weights: Path | str | None = None, *, device: str = "auto") -> MaskSource:
-    """Open what turns boxes and clicks into masks.
+    """Open a mask source, which turns boxes and clicks into masks.
 
     Args:
         method: `grabcut`, `sam` or `fastsam`.
@@ -261,12 +256,12 @@ def open_masks(method: MaskMethod, weights: Path | str | None = None, *, device:
 
 
 def find_regions(photo: Image, prompts: Sequence[Prompt], source: MaskSource | None = None) -> tuple[Region, ...]:
-    """Return the region of interest at each box or click; each is one food.
+    """Return the region of interest of each box or click.
 
     Args:
         photo: RGB at full size.
         prompts: Boxes and clicks.
-        source: What answers them; GrabCut, which takes boxes only, if absent.
+        source: Mask source; GrabCut, which takes boxes only, if absent.
 
     Raises:
         DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.

@@ -1,4 +1,4 @@
-"""Commands for a person: `python -m pipeline --help`."""
+"""Commands of `python -m pipeline`."""
 
 import functools
 import re
@@ -27,7 +27,9 @@ from pipeline.steps.report import write_report
 from pipeline.steps.show import write_sheet
 from pipeline.steps.summary import collect
 
-# Command `mirror`: copy outputs to object storage.
+SUMMARY = "summary.json"
+Out = Annotated[Path, typer.Option(help="Folder of proposals.png and proposals.csv.")]
+Folder = Annotated[Path, typer.Argument(help="Photos of one split, for instance /photos/ketchup/train.")]
 
 
 def mirror(
@@ -46,9 +48,6 @@ def mirror(
         raise ParamsError("name a URL, or set runtime.mirror in params.yaml: s3://bucket/study")
     for folder, sent in mirror_outputs(to, tuple(only or MIRRORED)).items():
         typer.echo(f"{folder}: {counted(sent, 'file')} sent")
-
-
-# Command `show`: a contact sheet of samples.
 
 
 def show(  # noqa: PLR0913 - one argument an option
@@ -77,12 +76,6 @@ def show(  # noqa: PLR0913 - one argument an option
     )
     write_sheet(chosen, raw=raw, shards=shards, sheet=out)
     typer.echo(f"{out}: {counted(len(chosen), 'sample')}")
-
-
-# Command `report`: the report of whichever runs there are.
-
-
-SUMMARY = "summary.json"
 
 
 def report(  # noqa: PLR0913 - one argument an option
@@ -131,13 +124,6 @@ def report(  # noqa: PLR0913 - one argument an option
     typer.echo(f"{out / 'index.html'}: {counted(len(chosen), 'run')}")
 
 
-# Commands `propose` and `take`: regions of interest for photos without mask and prompts, chosen by a person.
-
-
-Out = Annotated[Path, typer.Option(help="Folder of proposals.png and proposals.csv.")]
-Folder = Annotated[Path, typer.Argument(help="Photos of one split, for instance /photos/ketchup/train.")]
-
-
 def propose(  # noqa: PLR0913 - one argument an option
     folder: Folder,
     *,
@@ -148,7 +134,7 @@ def propose(  # noqa: PLR0913 - one argument an option
     out: Out = Path("proposals"),
 ) -> None:
     """Show numbered masks for every photo that has neither mask nor prompts; `take` adds those you pick."""
-    if not folder.is_dir():  # said before a model is loaded
+    if not folder.is_dir():  # before a model is loaded
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
     opened = (
         create_source_from_file(source, weights, architecture=architecture, device="cpu")
@@ -186,13 +172,13 @@ COMMANDS: dict[Callable[..., None], str] = {
     take: "Add proposals you picked to prompts.csv.",
     mirror: "Copy photos, masks and shards to object storage.",
 }
-"""What each command is for, short enough for all to stand on one screen."""
+"""Short help of each command, so that all fit on one screen."""
 URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)
-"""Beginning of a URL, as a path holds it."""
+"""Start of a URL after conversion to a path."""
 
 
 def refuse_urls(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that refuses a URL where it takes a path, before the path loses one of its slashes."""
+    """Return a command that refuses URLs for options that are paths."""
 
     @functools.wraps(command)
     def checked(*args: object, **options: object) -> None:
@@ -209,10 +195,10 @@ def refuse_urls(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class Command(TyperCommand):
-    """A command that refuses empty values: `--out "$unset"` would be the folder one is in."""
+    """Command that refuses empty values: `--out "$unset"` would be the current folder."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what was typed.
+        """Parse the command line.
 
         Raises:
             ParamsError: If a value is empty.
@@ -235,4 +221,4 @@ for command, purpose in COMMANDS.items():
     "Exit codes: 0 done, 1 refused, 2 wrong usage, 130 interrupted."
 )
 def describe() -> None:
-    """Stand for all commands, and leave them a line more of the screen than an epilog would."""
+    """Hold the help text of all commands; an epilog would take one more line of the screen."""

@@ -1,4 +1,4 @@
-"""Command `export`: runs and shards in the formats of others."""
+"""Command `export`: runs and shards in other formats."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from pipeline.runtime.vector_width import core_count
 
 ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
 FOLDERS = frozenset({"hub", "folders", "hf"})
-"""Formats of which `--out` is a folder."""
+"""Formats for which `--out` is a folder."""
 
 
 def export(  # noqa: PLR0913 - one argument an option
@@ -42,37 +42,28 @@ def export(  # noqa: PLR0913 - one argument an option
     refused. `docs/use.md` says what each format holds and how to load it.
     """
     check_output(out if form in FOLDERS else out.parent)
+    # Imports below are late: torch and pyarrow take seconds, which `--help` must not wait for.
     if form in {"folders", "hf"}:
-        _export_shards(shards, form, out, workers or core_count())
+        from pipeline.export.datasets import write_folders, write_picture_tables  # noqa: PLC0415
+
+        write_shards = write_folders if form == "folders" else write_picture_tables
+        samples = write_shards(place_of(shards), out, workers=workers or core_count())
+        typer.echo(f"{out}: {counted(samples, 'sample')}")
         return
     if run is None:
         raise ParamsError(f"--format {form} exports a run; name one by --run data/runs/RUN")
     check_run(run)
     if form == "hub":
-        _export_hub(run, out, evaluation or run.parent.parent / "evaluations" / run.name, index, licence)
-    else:
-        _export_model(run, form, out)
+        from pipeline.export.hub import CardSources, write_hub  # noqa: PLC0415
 
-
-def _export_model(run: Path, form: str, out: Path) -> None:
-    from pipeline.export.models import write_exported_program, write_onnx  # noqa: PLC0415 - see above
+        evaluation = evaluation or run.parent.parent / "evaluations" / run.name
+        files = write_hub(run, out, CardSources(evaluation, index, licence))
+        typer.echo(f"{out}: {', '.join(files)}")
+        return
+    from pipeline.export.models import write_exported_program, write_onnx  # noqa: PLC0415
     from pipeline.inference.predictor import open_run  # noqa: PLC0415
 
-    write = write_onnx if form == "onnx" else write_exported_program
+    write_model = write_onnx if form == "onnx" else write_exported_program
     out.parent.mkdir(parents=True, exist_ok=True)
-    difference = write(open_run(run, device="cpu"), out)
+    difference = write_model(open_run(run, device="cpu"), out)
     typer.echo(f"{out}: logits within {difference:.1e} of the run's")
-
-
-def _export_hub(run: Path, out: Path, evaluation: Path, index: Path, licence: str) -> None:
-    from pipeline.export.hub import CardSources, write_hub  # noqa: PLC0415
-
-    files = write_hub(run, out, CardSources(evaluation, index, licence))
-    typer.echo(f"{out}: {', '.join(files)}")
-
-
-def _export_shards(shards: str, form: str, out: Path, workers: int) -> None:
-    from pipeline.export.datasets import write_folders, write_picture_tables  # noqa: PLC0415 - see above
-
-    write = write_folders if form == "folders" else write_picture_tables
-    typer.echo(f"{out}: {counted(write(place_of(shards), out, workers=workers), 'sample')}")

@@ -1,4 +1,4 @@
-"""What is said of files and folders on a command line before anything slow is imported."""
+"""Options that commands share, and checks of paths before anything slow is imported."""
 
 import os
 from pathlib import Path
@@ -6,22 +6,18 @@ from typing import Literal, TypeAlias
 
 from pipeline.runtime.errors import ParamsError
 
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+"""Option `--device`; auto takes a GPU if there is one."""
+
 
 def check_output(folder: Path) -> None:
-    """See to it that a folder can be written to, before anything is computed for it.
+    """Check that a folder can be written, before anything is computed for it.
 
     Raises:
-        ParamsError: If it, or the nearest folder above it that exists, is a file or closed to this user.
+        ParamsError: If it, or its nearest parent that exists, is a file or not writable.
     """
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not place.is_dir():
-        raise ParamsError(f"--out {folder}: {place} is a file; name a folder")
-    if not os.access(place, os.W_OK):
-        raise ParamsError(f"--out {folder}: {place} cannot be written by this user; name another folder")
-
-
-# The option `--device`, shared by commands that run models.
-
-
-Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
-"""Where models run; auto takes a GPU where there is one."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ParamsError(f"--out {folder}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK):
+        raise ParamsError(f"--out {folder}: {existing} cannot be written by this user; name another folder")

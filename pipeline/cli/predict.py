@@ -1,4 +1,4 @@
-"""Command `predict`: what the foods of photos are."""
+"""Command `predict`: classify the foods of photos."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -28,19 +28,15 @@ from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
 
-# Clicks and boxes as a person types them.
-
-
 PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
-"""How each kind of prompt is written, in pixels of the upright photo; columns and rows count from 0, inclusive."""
+"""Syntax of prompts, in pixels of the upright photo; columns and rows count from 0, inclusive."""
+GRABCUT = "grabcut"
+"""The mask source that takes boxes only."""
+WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
 
 
 def parse_prompt(kind: str, text: str) -> Prompt:
-    """Return the prompt that `text` writes.
-
-    Args:
-        kind: `point` or `box`.
-        text: Numbers with commas; the corners of a box in any order.
+    """Parse a `point` or `box` of comma-separated numbers; the corners of a box may be in any order.
 
     Raises:
         ParamsError: If the text has another form.
@@ -58,32 +54,24 @@ def parse_prompt(kind: str, text: str) -> Prompt:
     return Prompt(kind, (x0, y0, x1, y1))
 
 
-# What a person asks for on the command line, and what looks for it.
-
-
-GRABCUT = "grabcut"
-"""The one source that cannot answer a click."""
-WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
-
-
 @dataclass(frozen=True, slots=True)
 class RegionOptions:
-    """Where the foods are, as typed."""
+    """Options that say where the foods are."""
 
     prompts: tuple[Prompt, ...] = ()
-    """Clicks and boxes, each a food."""
+    """Clicks and boxes, each one food."""
     mask: Path | None = None
-    """Picture of masks, or a folder of them."""
+    """Mask file, or folder of masks."""
     value: int | None = None
-    """The one value of `mask` to take."""
+    """Value to take from `mask`."""
     every: bool = False
-    """All values of `mask`, or all that a source proposes."""
+    """Take all values of `mask`, or all proposals of the mask source."""
 
     def check(self) -> None:
-        """See to it that what was asked makes sense, before anything is read.
+        """Check the options before anything is read.
 
         Raises:
-            ParamsError: If nothing was asked, or things that exclude each other, or there is no such mask.
+            ParamsError: If there are none, they exclude each other, or the mask does not exist.
         """
         if not (self.prompts or self.mask or self.every):
             raise ParamsError(WHERE_ADVICE)
@@ -95,14 +83,14 @@ class RegionOptions:
             raise ParamsError(f"{self.mask}: no such mask file or folder")
 
     def finder(self, open_source: Callable[[], MaskSource], pairs: MaskPairs | None = None) -> RegionFinder:
-        """Return what finds the regions.
+        """Return the finder of regions.
 
         Args:
-            pairs: Which mask belongs to which photo, where `mask` is a folder.
-            open_source: Loads the mask source; called only where one is needed.
+            open_source: Loads the mask source; called only if one is needed.
+            pairs: Masks of the photos, if `mask` is a folder.
 
         Raises:
-            ParamsError: If nothing was asked, or things that exclude each other, or the source cannot answer it.
+            ParamsError: If `check` fails, or the mask source does not support the prompts.
         """
         self.check()
         if self.mask is not None:
@@ -156,8 +144,8 @@ def predict(  # noqa: PLR0913 - one argument an option
     if heat and out is None:
         raise ParamsError("--heat draws pictures; say where by --out FOLDER")
     prompts = [parse_prompt("point", text) for text in point or ()] + [parse_prompt("box", text) for text in box or ()]
-    wish = RegionOptions(tuple(prompts), mask, value, every)
-    wish.check()
+    regions = RegionOptions(tuple(prompts), mask, value, every)
+    regions.check()
     check_run(run)
     if out is not None:
         check_output(out)
@@ -168,7 +156,7 @@ def predict(  # noqa: PLR0913 - one argument an option
         files = tuple(photo for photo in files if photo not in pairs.masks.values())
     if not any(map(may_exist, files)):
         raise PhotoError(f"{files[0]}: no such file; name a photo, a folder of photos, or an http(s) URL")
-    finder = wish.finder(partial(open_mask_source, masks, mask_weights, device), pairs)
+    finder = regions.finder(partial(open_mask_source, masks, mask_weights, device), pairs)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch
 
@@ -182,7 +170,7 @@ def predict(  # noqa: PLR0913 - one argument an option
 
 
 def _note_refusals(records: Iterable[PhotoRecord], refusals: list[str], *, alone: bool) -> Iterator[PhotoRecord]:
-    """Pass records on; note refusals as they come, but for that of a lone photo, which ends the command."""
+    """Yield the records and print refusals; the refusal of a single photo ends the command instead."""
     for record in records:
         if record.error is not None:
             refusals.append(record.error)

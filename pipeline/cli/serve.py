@@ -1,4 +1,4 @@
-"""Command `serve`: a page to try runs on photos."""
+"""Command `serve`: a web page to try runs on photos."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,29 +48,22 @@ def serve(  # noqa: PLR0913 - one argument an option
         check_run(beside, "--beside")
     if samples is not None and not samples.is_dir():
         raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
-    # Before timm: torch's compiler, which nothing here needs, takes seconds and makes a folder that stays.
-    import pipeline.models.device  # noqa: F401, PLC0415
-
     source = open_mask_source(masks, mask_weights, device)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
-    from pipeline.serving.handlers import (  # noqa: PLC0415
-        PageController,
-        drawn_samples,
-        samples_from,
-    )
-    from pipeline.serving.server import serve as answer  # noqa: PLC0415
+    from pipeline.serving.handlers import PageController, drawn_samples, samples_from  # noqa: PLC0415
+    from pipeline.serving.server import serve as run_server  # noqa: PLC0415
 
     folders = [beside or _sibling(run), run]
     runs = tuple(open_run(folder, device=device) for folder in folders if folder is not None)
     offered = drawn_samples() if samples is None else samples_from(samples)
-    answer(PageController(runs, source, offered), host=host, port=port, everybody=everybody)
+    run_server(PageController(runs, source, offered), host=host, port=port, everybody=everybody)
 
 
 def _sibling(run: Path) -> Path | None:
-    """Return the run beside `run` that has its ROI branch alone, if it was made."""
+    """Return the run beside `run` that has its ROI branch alone, if it exists."""
     try:
         name = RunName.parse(run.name)
-    except ParamsError:  # a copy under a name of its own has no neighbours
+    except ParamsError:  # a renamed copy has no siblings
         return None
     alone = run.parent / name._replace(extra_roi=ABSENT).name
     return alone if name.extra_roi != ABSENT and (alone / "run.json").is_file() else None

@@ -1,12 +1,13 @@
-"""Shards as the folder tree of the released code: `train|test/roi|extra-roi/<category>/<name>.jpg`.
+"""Shards as other data sets: the folder tree of the released code, or Parquet for Hugging Face `datasets`.
 
-The released code pairs ROI and extra-ROI by bare file name, so names here are unique per photo and category: with
-names of photos alone, a photo with several foods would get another food's surroundings.
+The tree is `train|test/roi|extra-roi/<category>/<name>.jpg`. The released code pairs ROI and extra-ROI by file name, so
+names are unique per photo and category: otherwise a photo of several foods would get another food's surroundings. The
+Parquet files hold lossless PNG, one file per shard, with a data card.
 """
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +19,6 @@ from huggingface_hub import DatasetCardData, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image
-from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ExportError
@@ -27,15 +26,23 @@ from pipeline.runtime.escaping import markdown
 from pipeline.runtime.parallel import map_ordered
 from pipeline.runtime.stores import Place
 
-# Category names as folders, and the order of folders as class indices.
-
-
 FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|\0', " "))
-"""Characters that some file system does not take in a name."""
+"""Characters that a file system may not allow in a name."""
+SPLITS = ("train", "test")
+VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}
+"""Folder by view."""
+QUALITY = 95
+"""JPEG quality, without chroma subsampling, so that less leaks across the edge of a mask."""
+PICTURES = ("roi", "extra_roi", "mask")
+PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""Image type of `datasets`."""
+ROWS_PER_GROUP = 100
+"""Small row groups, so that a viewer fetches few pictures per page."""
+PNG_LEVEL = 6
 
 
 def folder_names(categories: Sequence[str]) -> tuple[str, ...]:
-    """Return a folder name for every category, in their order.
+    """Return a folder name for every category, in order.
 
     Raises:
         ExportError: If two categories would share a folder, or one has no letter left.
@@ -47,13 +54,6 @@ def folder_names(categories: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-SPLITS = ("train", "test")
-VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}
-"""Folder by view."""
-QUALITY = 95
-"""JPEG quality; without loss of colour resolution, so that less leaks across the edge of a mask."""
-
-
 class ShardPart(NamedTuple):
     """One file of shards."""
 
@@ -62,10 +62,10 @@ class ShardPart(NamedTuple):
 
 
 def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
-    """Write one JPEG a view of every sample; return the number of samples.
+    """Write one JPEG per sample and view; return the number of samples.
 
-    Every split and view has a folder for every category, empty ones included, so that the rank of a folder's name is
-    the same class in train and test.
+    Every split and view has a folder for every category, also for empty ones, so that class indices by folder are the
+    same in train and test.
 
     Args:
         shards: Folder of shards.
@@ -82,8 +82,12 @@ def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
         for view in VIEWS.values():
             for name in names:
                 (tree / split / view / name).mkdir(parents=True, exist_ok=True)
+    return _write_all(reader, partial(_write_part, shards=shards, tree=tree, names=names), workers)
+
+
+def _write_all(reader: Shards, write: Callable[[ShardPart], int], workers: int) -> int:
+    """Call `write` for every file of shards, on several processes; return the number of samples."""
     parts = [ShardPart(split, number) for split in SPLITS for number in range(len(reader.files(split)))]
-    write = partial(_write_part, shards=shards, tree=tree, names=names)
     written = map_ordered(write, parts, workers=workers)
     return sum(progress(written, total=len(parts), what="export", unit="files"))
 
@@ -93,31 +97,14 @@ def _write_part(part: ShardPart, *, shards: Place, tree: Path, names: Sequence[s
     batch = Shards(shards).read_file(part.split, part.number)
     for row in range(len(batch)):
         for view, folder in VIEWS.items():
-            path = tree / part.split / folder / names[batch.targets[row]] / f"{file_stem(batch, row)}.jpg"
-            _save(getattr(batch, view)[row], path)
+            stem = "-".join(batch.sample_ids[row].split("/")[1:])  # <photo stem>-<category id>: unique in the split
+            path = tree / part.split / folder / names[batch.targets[row]] / f"{stem}.jpg"
+            Pillow.fromarray(getattr(batch, view)[row]).save(path, quality=QUALITY, subsampling=0)
     return len(batch)
 
 
-def file_stem(batch: SampleBatch, row: int) -> str:
-    """Return `<photo stem>-<category id>`, which no other sample of the split has."""
-    return "-".join(batch.sample_ids[row].split("/")[1:])
-
-
-def _save(picture: Image, path: Path) -> None:
-    Pillow.fromarray(picture).save(path, quality=QUALITY, subsampling=0)
-
-
-# README.md of what goes to a hub: a YAML header that machines read, then text for people.
-
-
 def card_text(header: ModelCardData | DatasetCardData, template: str, **values: Any) -> str:
-    """Return a card; same header and values, same text.
-
-    Args:
-        header: What the hub indexes.
-        template: File in `pipeline/export/templates`.
-        values: What the template shows.
-    """
+    """Return README.md for a hub: the header as YAML, then `template` of `pipeline/export/templates` with `values`."""
     environment = Environment(
         loader=PackageLoader("pipeline.export"),
         autoescape=False,  # noqa: S701 - Markdown, not HTML
@@ -134,16 +121,6 @@ def card_text(header: ModelCardData | DatasetCardData, template: str, **values: 
     return f"---\n{header.to_yaml()}\n---\n\n{environment.get_template(template).render(**values)}"
 
 
-# Shards as Parquet that Hugging Face `datasets` shows as images: lossless PNG, one file a shard, with a data card.
-
-
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""What `datasets` takes for an image."""
-ROWS_PER_GROUP = 100
-"""Small groups, so that a viewer fetches few pictures for one page."""
-PNG_LEVEL = 6
-
-
 def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
     """Write `folder/data/<split>-<number>-of-<count>.parquet` and `folder/README.md`; return the number of samples.
 
@@ -157,35 +134,27 @@ def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
     """
     reader = Shards(shards)
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    parts = [ShardPart(split, number) for split in SPLITS for number in range(len(reader.files(split)))]
-    write = partial(_write_table_part, shards=shards, folder=folder / "data")
-    written = map_ordered(write, parts, workers=workers)
-    rows = sum(progress(written, total=len(parts), what="export", unit="files"))
+    rows = _write_all(reader, partial(_write_table_part, shards=shards, folder=folder / "data"), workers)
     (folder / "README.md").write_text(_card(reader), encoding="utf-8")
     return rows
 
 
-def features_of(categories: Iterable[str]) -> dict[str, Any]:
-    """Return the columns as `datasets` describes them."""
-    text, picture = {"dtype": "string", "_type": "Value"}, {"_type": "Image"}
-    return {
+def _schema(categories: Iterable[str]) -> pa.Schema:
+    """Return the columns, described for Arrow and, as metadata, for `datasets`."""
+    text = {"dtype": "string", "_type": "Value"}
+    features = {
         "sample_id": text,
         "photo_id": text,
-        "roi": picture,
-        "extra_roi": picture,
-        "mask": picture,
+        **{name: {"_type": "Image"} for name in PICTURES},
         "label": {"names": list(categories), "_type": "ClassLabel"},
     }
-
-
-def _schema(categories: Iterable[str]) -> pa.Schema:
-    info = {"info": {"features": features_of(categories)}}
     columns = [
         ("sample_id", pa.string()),
         ("photo_id", pa.string()),
-        *((name, PICTURE) for name in ("roi", "extra_roi", "mask")),
+        *((name, PICTURE) for name in PICTURES),
         ("label", pa.int64()),
     ]
+    info = {"info": {"features": features}}
     return pa.schema(columns, metadata={"huggingface": json.dumps(info, ensure_ascii=False)})
 
 
@@ -210,9 +179,6 @@ def _write_table_part(part: ShardPart, *, shards: Place, folder: Path) -> int:
     table = pa.Table.from_pylist(rows, schema=_schema(reader.categories))
     pq.write_table(table, path, compression="none", row_group_size=ROWS_PER_GROUP, write_page_index=True)
     return len(rows)
-
-
-PICTURES = ("roi", "extra_roi", "mask")
 
 
 def _picture(pixels: np.ndarray, sample_id: str, name: str) -> dict[str, bytes | str]:
@@ -242,7 +208,7 @@ def _card(reader: Shards) -> str:
 
 
 def size_category(rows: int) -> str:
-    """Return the hub's word for a number of samples."""
+    """Return the hub's category of a number of samples."""
     for bound, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
         if rows < bound:
             return name

@@ -1,4 +1,4 @@
-"""Answers as records: one photo, its foods, their categories; as text, JSON or CSV."""
+"""Predictions as records of photos, foods and categories, and as text, JSON or CSV."""
 
 import csv
 import io
@@ -25,50 +25,43 @@ class PhotoAnswer(Section):
 
 
 class FoodRecord(Section):
-    """One region of a photo and what the run says about it."""
+    """Prediction of one region of a photo."""
 
     region: str
-    """What was asked for."""
+    """Prompt or mask that the region came from."""
     found_by: str
     """Mask source, or `mask file`."""
     score: float
     """Confidence of the mask source in [0, 1]."""
     status: str
-    """`ok`; `tiny`, a mask of few pixels; or `empty` where nothing was found and the box or pixel itself stands in."""
+    """`ok`; `tiny`, a mask of few pixels; or `empty` if nothing was found and the box or pixel itself is taken."""
     remark: str
-    """What to know before trusting the answer, for instance that the box was cut at the border; empty if nothing."""
+    """Caveat, for instance that the box was cut at the border; empty if none."""
     area_share: float
     """Share of the photo that the region covers, in [0, 1]."""
     top: tuple[PhotoAnswer, ...]
     """Best first."""
     pictures: dict[str, str]
-    """Path by kind of picture; empty where none were asked for."""
+    """Path by kind of picture; empty if none were requested."""
 
 
 class PhotoRecord(Section):
     """One photo."""
 
     photo: str
-    """As it was named."""
+    """Path or URL as given."""
     run: str
-    """Run that answers."""
+    """Name of the run."""
     temperature: float
-    """Calibration of the probabilities: what the logits were divided by."""
+    """Calibration: the logits are divided by this."""
     foods: tuple[FoodRecord, ...]
-    """In the order they were asked for, or found; empty where the photo was refused."""
+    """In the order requested or found; empty if the photo was refused."""
     error: str | None
-    """Why the photo was refused; null where it was not."""
+    """Why the photo was refused; null if it was not."""
 
 
 def food_record(region: Region, prediction: Prediction, *, top: int, pictures: dict[str, str]) -> FoodRecord:
-    """Return the record of one region.
-
-    Args:
-        region: Where the food is.
-        prediction: What it is.
-        top: Categories to keep.
-        pictures: Path by kind of picture.
-    """
+    """Return the record of one region with its `top` most probable categories and the paths of its pictures."""
     return FoodRecord(
         region=region.label,
         found_by=region.found_by,
@@ -77,20 +70,21 @@ def food_record(region: Region, prediction: Prediction, *, top: int, pictures: d
         remark=region.remark,
         area_share=round(float(region.mask.mean()), DIGITS),
         top=tuple(
-            PhotoAnswer(category=g.category, probability=round(g.probability, DIGITS)) for g in prediction.top(top)
+            PhotoAnswer(category=guess.category, probability=round(guess.probability, DIGITS))
+            for guess in prediction.top(top)
         ),
         pictures=pictures,
     )
 
 
 def format_records(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterator[str]:
-    """Yield the lines of a listing, each as soon as its photo is done.
+    """Yield lines of output, each as soon as its photo is done.
 
     Args:
-        records: Answers, photo by photo.
-        kind: `json` is one list of objects, closed even where the work ends early; `csv` one line a food,
-            or one line for a photo that was refused.
-        top: Categories a food has; columns of the CSV.
+        records: One record per photo.
+        kind: `json` is a list of objects, closed even if an error ends the work; `csv` has one line per food, or one
+            for a refused photo.
+        top: Number of categories per food, for the columns of the CSV.
     """
     match kind:
         case "text":
@@ -121,7 +115,7 @@ def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
             yield before + printable_json(record.model_dump(mode="json"))
             before = ","
     except (Exception, KeyboardInterrupt):
-        yield "[]" if before == "[" else "]"  # what was answered stays readable
+        yield "[]" if before == "[" else "]"  # the records so far stay readable
         raise
     yield "[]" if before == "[" else "]"
 

@@ -1,4 +1,4 @@
-"""Which photos a person means: files, folders, or the standard input."""
+"""Photos given as files, folders, URLs or the standard input."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class PhotoUrl:
     """Of scheme http or https."""
 
     def __str__(self) -> str:
-        """Return it fit for messages and listings."""
+        """Return the URL without secrets."""
         return without_secrets(self.url)
 
 
@@ -35,11 +35,11 @@ PhotoSource: TypeAlias = Path | PhotoUrl
 """A file, `-` for the standard input, or a URL."""
 
 STANDARD_INPUT = Path("-")
-"""Stands for a photo that is piped in."""
+"""Name of a photo that is piped in."""
 MASK_ENDING = ".mask.png"
-"""End of the name of a mask that lies beside its photo, as in the layout of extra categories."""
+"""Suffix of a mask beside its photo, as in the layout of extra categories."""
 MAX_BYTES = 256 * 2**20
-"""Largest photo that is taken from the standard input or a URL."""
+"""Largest photo read from the standard input or a URL."""
 
 
 @runtime_checkable
@@ -51,49 +51,42 @@ class Readable(Protocol):
 
 
 def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
-    """Return the photos that files, folders and URLs name, those of a folder as `photos_in_folder` does, each once.
+    """Return the photos that files, folders and URLs name, each once; folders as `photos_in_folder` does.
 
     Args:
-        named: Files, folders and http(s) URLs as they were typed.
-        without: Files and folders that hold no photos even where they lie in a folder named: masks, outputs.
+        named: Files, folders and http(s) URLs as typed.
+        without: Files and folders to skip inside the named folders: masks, outputs.
 
     Raises:
         ParamsError: If a folder holds no photo, a URL is of another scheme, or a name is empty.
     """
     found: dict[str, PhotoSource] = {}
     for text in named:
-        for photo in _meant(text, without):
-            found.setdefault(_place_of(photo), photo)
+        if not text:  # an unset variable of a shell; as a path it would be the current folder
+            raise ParamsError(
+                "an empty name of a photo; name a photo, a folder of photos (. is this one), or an http(s) URL"
+            )
+        if is_remote(text):
+            found.setdefault(text, PhotoUrl(text))
+            continue
+        if "://" in text:
+            raise ParamsError(f"{without_secrets(text)}: photos are fetched over http and https only; give a file")
+        path = Path(text)
+        # os.path: Path raises if a name is too long, and would resolve `-` otherwise.
+        for photo in photos_in_folder(path, without=without) if isdir(path) else (path,):  # noqa: PTH112
+            found.setdefault(abspath(photo), photo)  # noqa: PTH100
     return tuple(found.values())
 
 
-def _place_of(source: PhotoSource) -> str:
-    """Return what two names of one photo have in common."""
-    return source.url if isinstance(source, PhotoUrl) else abspath(source)  # noqa: PTH100 - `-` and odd names pass, too
-
-
-def _meant(text: str, without: Sequence[Path]) -> tuple[PhotoSource, ...]:
-    if not text:  # an unset variable of a shell; as a path it would be the whole folder one is in
-        raise ParamsError(
-            "an empty name of a photo; name a photo, a folder of photos (. is this one), or an http(s) URL"
-        )
-    if is_remote(text):
-        return (PhotoUrl(text),)
-    if "://" in text:
-        raise ParamsError(f"{without_secrets(text)}: photos are fetched over http and https only; give a file")
-    path = Path(text)
-    return photos_in_folder(path, without=without) if isdir(path) else (path,)  # noqa: PTH112 - Path raises where a name is too long
-
-
 def common_folder(named: Sequence[str]) -> Path:
-    """Return the folder that holds all files and folders among what was typed."""
+    """Return the common parent folder of all files and folders among what was typed."""
     paths = [Path(text) for text in named if not is_remote(text) and text != str(STANDARD_INPUT)]
     folders = [(path if isdir(path) else path.parent).absolute() for path in paths]  # noqa: PTH112
     return Path(commonpath(folders)) if folders else Path()
 
 
 def may_exist(source: PhotoSource) -> bool:
-    """Tell whether it is worth trying to open a photo: only of files it is known beforehand."""
+    """Tell whether a photo may exist: only for files this is known in advance."""
     return isinstance(source, PhotoUrl) or source == STANDARD_INPUT or exists(source)  # noqa: PTH110
 
 
@@ -105,14 +98,14 @@ def stem_of(source: PhotoSource) -> str:
 
 
 def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """Return the photos of a folder and of all folders below it, sorted.
+    """Return the photos of a folder and its subfolders, sorted.
 
-    Passed over are masks beside photos, `<stem>.mask.png`, hidden files, and what the Finder adds to archives; other
-    files that are no photos are named on the standard error.
+    Masks beside photos, `<stem>.mask.png`, hidden files and files of the Finder are skipped; other files that are no
+    photos are named on the standard error.
 
     Args:
-        folder: Where to look.
-        without: Files and folders below it that hold no photos.
+        folder: Folder to search.
+        without: Files and folders below it to skip.
 
     Raises:
         ParamsError: If the folder is absent, or holds no file with the ending of a photo.
@@ -120,11 +113,13 @@ def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Pat
     if not folder.is_dir():
         raise ParamsError(f"{folder}: no such folder; give one that holds photos")
     endings = {ending for ending, kind in Pillow.registered_extensions().items() if kind in PHOTO_FORMATS}
-    apart = [path for path in without if folder.resolve() in path.resolve().parents]
+    skipped = [path.resolve() for path in without if folder.resolve() in path.resolve().parents]
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not is_mask_beside(path) and not any(_lies_in(path, other) for other in apart)
+        if path.is_file()
+        and not is_mask_beside(path)
+        and not any(path.resolve().is_relative_to(other) for other in skipped)
     ]
     kept = [path for path in files if not is_clutter(path.relative_to(folder))]
     photos = [path for path in kept if path.suffix.lower() in endings]
@@ -137,17 +132,13 @@ def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Pat
     return tuple(photos)
 
 
-def _lies_in(path: Path, place: Path) -> bool:
-    return path.resolve().is_relative_to(place.resolve())
-
-
 def visible_files(folder: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden ones and what the Finder and Windows add."""
+    """Return the files below a folder, sorted, without hidden files and files of the Finder and Windows."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not is_clutter(path.relative_to(folder)))
 
 
 def is_mask_beside(path: Path) -> bool:
-    """Tell by the name whether a file is the mask of a photo beside it."""
+    """Tell by its name whether a file is the mask of a photo beside it."""
     return path.name.lower().endswith(MASK_ENDING)
 
 
@@ -155,17 +146,16 @@ def open_photo(source: PhotoSource, piped: Readable) -> Image:
     """Decode a photo as stage `pair` does; `-` reads it from `piped`, a URL from the network.
 
     Raises:
-        PhotoError: If it is absent, damaged, no picture or too large, cannot be fetched, or has a name that no listing
-            can hold.
+        PhotoError: If it is absent, damaged, no picture, too large, cannot be fetched, or its name is not UTF-8.
     """
     if isinstance(source, PhotoUrl):
-        return _fetched(source)
+        return _download(source)
     if not is_utf8(source):
         raise PhotoError(f"{source}: its name is not UTF-8; rename the file")
-    return read_photo(source) if source != STANDARD_INPUT else _spooled(piped)
+    return read_photo(source) if source != STANDARD_INPUT else _read_piped(piped)
 
 
-def _fetched(source: PhotoUrl) -> Image:
+def _download(source: PhotoUrl) -> Image:
     from pipeline.acquisition.transfer import TransferPolicy, fetch  # noqa: PLC0415 - most photos need no network
 
     with TemporaryDirectory(prefix="photo-") as folder:
@@ -188,11 +178,11 @@ def _fetched(source: PhotoUrl) -> Image:
             raise PhotoError(str(error).replace(str(file), str(source))) from error
 
 
-def _spooled(piped: Readable) -> Image:
+def _read_piped(piped: Readable) -> Image:
     data = piped.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise PhotoError(f"standard input: more than {MAX_BYTES} bytes; shrink the picture")
-    with NamedTemporaryFile(prefix="photo-") as file:  # decoders jump back and forth, which a pipe cannot
+    with NamedTemporaryFile(prefix="photo-") as file:  # decoders seek, which a pipe cannot
         with catch_disk_full(Path(file.name), len(data)):
             file.write(data)
             file.flush()
@@ -203,9 +193,9 @@ def _spooled(piped: Readable) -> Image:
 
 
 def short_names(photos: Sequence[PhotoSource]) -> Iterator[str]:
-    """Yield a name for the pictures of each photo: its stem, with its number in front where stems repeat.
+    """Yield a unique name for the pictures of each photo: its stem, after a number if the stem is not unique.
 
-    No two are equal, whatever the photos are called, also where a file system ignores case and Unicode form.
+    Names also differ on file systems that ignore case and Unicode form.
     """
     stems = [stem_of(photo) for photo in photos]
     times = Counter(map(folded, stems))

@@ -1,14 +1,14 @@
-"""What a person gets to see of an answer: the mask over the photo, the cut-outs, and where each branch looked."""
+"""Pictures of a prediction: the mask over the photo, the cut-outs, and a heat map of each branch."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image, Mask
+from pipeline.arrays import Image
 from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
@@ -18,59 +18,45 @@ from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region
 
 SHOWN_SIDE = 320
-"""Least side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors."""
+"""Smallest side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors."""
 
-
-# Letters of their own: jaxtyping compares equal letters within a call.
+# Lower-case axes: jaxtyping compares equal letters within a call.
 Shown: TypeAlias = UInt8[np.ndarray, "s s 3"]
-"""Square picture at the size a person sees."""
-ShownMask: TypeAlias = Bool[np.ndarray, "s s"]
-"""Square mask at that size."""
+"""Square picture at the size that is shown."""
 
 
 class BranchPicture(NamedTuple):
-    """Where one branch looked in one region."""
+    """Heat map of one branch for one region."""
 
     branch: ViewName
     picture: Image
-    """View in gray, heat in colour, outline of the region in white."""
+    """Gray view, coloured heat, white outline of the region."""
     inside: float | None
-    """Share in [0, 1] of the heat on the region of interest; None where there is no heat."""
+    """Share in [0, 1] of the heat on the region of interest; None if there is no heat."""
 
 
 def explaining_pictures(photo: Image, region: Region, prediction: Prediction) -> Iterator[tuple[str, Image]]:
-    """Yield name and pixels of what explains an answer: overlay and mask at full size, both views as the run saw them.
-
-    Args:
-        photo: Photo at full size.
-        region: Region of interest.
-        prediction: What a run says about it.
-    """
+    """Yield name and pixels of the overlay and the mask at full size, and of both views at the run's size."""
     yield "overlay", overlay(photo, region.mask)
-    yield "mask", mask_picture(region.mask)
+    yield "mask", np.repeat(region.mask[..., np.newaxis], 3, axis=2).astype(np.uint8) * np.uint8(255)
     yield "roi", prediction.roi
     yield "extra_roi", prediction.extra_roi
-
-
-def mask_picture(mask: Mask) -> Image:
-    """Return a mask as black and white."""
-    return np.repeat(mask[..., np.newaxis], 3, axis=2).astype(np.uint8) * np.uint8(255)
 
 
 def heat_pictures(
     run: Run, batch: SampleBatch, predictions: Sequence[Prediction], method: Method = "hires_cam"
 ) -> tuple[tuple[BranchPicture, ...], ...]:
-    """Return for each sample where each branch of a run looked when it made its first guess.
+    """Return, for each sample, a heat map of the first guess for each branch of a run.
 
     Args:
-        run: The run that made the predictions.
-        batch: Its views.
-        predictions: What it said about them.
-        method: How gradients weigh features.
+        run: Run that made the predictions.
+        batch: Its input.
+        predictions: Its output.
+        method: How gradients weight features.
 
     Raises:
-        EvaluationError: If a map is not finite.
-        ModelError: If Grad-CAM cannot look into a backbone.
+        EvaluationError: If a heat map is not finite.
+        ModelError: If Grad-CAM does not support a backbone.
     """
     guesses = np.array([int(prediction.logits.argmax()) for prediction in predictions], np.int64)
     found = grad_cam(run.model, batch, guesses, run.device, method)
@@ -79,7 +65,7 @@ def heat_pictures(
         tuple(
             BranchPicture(
                 branch,
-                blend_heat(enlarge(views[branch][row]), enlarge_mask(batch.masks[row]), heat.heat[row]),
+                blend_heat(enlarge(views[branch][row]), _enlarged(batch.masks[row]), heat.heat[row]),
                 share_inside(heat.heat[row], batch.masks[row]),
             )
             for branch, heat in found.items()
@@ -89,17 +75,13 @@ def heat_pictures(
 
 
 def enlarge(view: Image) -> Shown:
-    """Return a small picture enlarged by a whole factor, without smoothing, so that its pixels stay what they are."""
-    factor = max(1, -(-SHOWN_SIDE // len(view)))
-    enlarged: Shown = view.repeat(factor, axis=0).repeat(factor, axis=1)
-    return enlarged
+    """Return a picture enlarged by a whole factor without smoothing."""
+    return _enlarged(view)
 
 
-def enlarge_mask(mask: Mask) -> ShownMask:
-    """Return a mask at the size that `enlarge` gives its view."""
-    factor = max(1, -(-SHOWN_SIDE // len(mask)))
-    enlarged: ShownMask = mask.repeat(factor, axis=0).repeat(factor, axis=1)
-    return enlarged
+def _enlarged(pixels: np.ndarray) -> np.ndarray:
+    factor = max(1, -(-SHOWN_SIDE // len(pixels)))
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def write_picture(image: Image, path: Path) -> str:

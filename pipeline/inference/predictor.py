@@ -1,4 +1,4 @@
-"""A finished run that classifies foods of any photo; needs its folder and nothing else."""
+"""A finished run as a classifier of regions of photos; needs nothing but the run's folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +21,20 @@ from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 
 AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
-"""Mask of any size, before it is compared with its photo."""
+"""Mask whose size is not yet checked."""
 UNKNOWN = -1
-"""Target of a sample whose category nobody told."""
+"""Target of a sample of unknown category."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A trained run, ready to classify."""
+    """A trained run: model, device and description."""
 
     card: RunCard
-    """What was trained, on what, and how."""
+    """Content of `run.json`."""
     model: RveRNet
     """In eval mode, on `device`."""
     device: torch.device
-    """Where the model is."""
 
     @property
     def name(self) -> str:
@@ -49,39 +48,43 @@ class Run:
 
     @property
     def branches(self) -> tuple[ViewName, ...]:
-        """Views the run looks at: `roi`, `extra_roi` or both, in this order."""
+        """Views that the run takes: `roi`, `extra_roi` or both, in this order."""
         return tuple(name for name in VIEW_NAMES if name in self.card.backbones)
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before the softmax."""
+        """Divisor of the logits before the softmax."""
         return self.card.calibration.temperature
 
     def views(self, photo: Image, masks: Sequence[AnyMask], *, names: Sequence[str] | None = None) -> SampleBatch:
-        """Cut regions out of a photo exactly as stage `pair` does, one sample a mask.
+        """Cut regions out of a photo as stage `pair` does, one sample per mask.
 
         Args:
             photo: Photo at full size.
             masks: Regions of interest at the size of the photo.
-            names: Sample ids for error messages; their numbers if absent.
+            names: Sample ids for error messages; numbers if absent.
 
         Raises:
             DatasetError: If a mask is empty or has another size than the photo.
         """
         ids = tuple(names) if names is not None else tuple(f"region {number}" for number in range(1, len(masks) + 1))
         for mask, sample_id in zip(masks, ids, strict=True):
-            _check(photo, mask, sample_id)
+            if mask.shape != photo.shape[:2]:
+                (height, width), (rows, columns) = mask.shape, photo.shape[:2]
+                raise DatasetError(f"{sample_id}: mask of {width} x {height} pixels for a photo of {columns} x {rows}")
+            if not mask.any():
+                raise EmptyMaskError(f"{sample_id}: no pixel of the mask is set; mark the food")
         batch = SampleBatch.empty(ids, size=self.card.image_size)
         batch.targets[:] = UNKNOWN
-        size, given = self.card.image_size, self.card.preprocessing
+        size, settings = self.card.image_size, self.card.preprocessing
         picture = Pillow.fromarray(photo)
-        cut = views_of(picture, masks, size=size, fill=given.fill, pad=given.pad, geometry=given.geometry)
+        cut = views_of(picture, masks, size=size, fill=settings.fill, pad=settings.pad, geometry=settings.geometry)
         for row, views in enumerate(cut):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
         return batch
 
     def logits(self, batch: SampleBatch) -> Logits:
-        """Return unnormalised scores of cut-outs, for instance those of a shard.
+        """Return unnormalised scores of cut-outs, for instance of a shard.
 
         Raises:
             EvaluationError: If a logit is not finite.
@@ -95,7 +98,7 @@ class Run:
 
         Args:
             photo: RGB at full size.
-            masks: Regions of interest at the size of the photo, True inside; none gives none.
+            masks: Regions of interest at the size of the photo, True inside; may be empty.
 
         Raises:
             DatasetError: If a mask is empty or has another size than the photo.
@@ -104,7 +107,7 @@ class Run:
         return self.predict_batch(self.views(photo, masks))
 
     def predict_batch(self, batch: SampleBatch) -> tuple[Prediction, ...]:
-        """Classify cut-outs that were made before.
+        """Classify cut-outs, for instance of a shard or from `views`.
 
         Raises:
             EvaluationError: If a logit is not finite.
@@ -113,14 +116,6 @@ class Run:
             return ()
         rows = zip(self.logits(batch), batch.masks, batch.roi, batch.extra_roi, strict=True)
         return tuple(Prediction(self.class_names, logits, self.temperature, *views) for logits, *views in rows)
-
-
-def _check(photo: Image, mask: AnyMask, sample_id: str) -> None:
-    if mask.shape != photo.shape[:2]:
-        (height, width), (rows, columns) = mask.shape, photo.shape[:2]
-        raise DatasetError(f"{sample_id}: mask of {width} x {height} pixels for a photo of {columns} x {rows}")
-    if not mask.any():
-        raise EmptyMaskError(f"{sample_id}: no pixel of the mask is set; mark the food")
 
 
 def open_run(folder: Path, *, device: str = "auto") -> Run:
@@ -134,6 +129,6 @@ def open_run(folder: Path, *, device: str = "auto") -> Run:
         ManifestError: If a file is absent or damaged.
         ParamsError: If the device is not there.
     """
-    place = pick_device(device, "device")
-    model, card = load_run(folder, place)
-    return Run(card, model, place)
+    torch_device = pick_device(device, "device")
+    model, card = load_run(folder, torch_device)
+    return Run(card, model, torch_device)

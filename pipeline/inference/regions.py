@@ -1,10 +1,9 @@
-"""Where the foods of a photo are: clicks and boxes answered by a mask source, or a mask that somebody drew."""
+"""Regions of interest of a photo: from clicks and boxes through a mask source, from drawn masks, or proposed."""
 
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -26,23 +25,23 @@ from pipeline.params.masks import FastSamArchitectureName, SamArchitectureName
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, ParamsError, SeveralFoodsError, counted
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.mask_source import MaskSource, PromptedMask, PromptedPhoto, prompted_masks, propose
+from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, prompted_masks, propose
 from pipeline.segmentation.registry import create_source, create_source_from_file
 from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile, verify_weights_file
 
 DRAWN = "mask file"
-"""Method of masks that somebody drew."""
+"""Source of drawn masks."""
 TINY_AREA = 100
-"""Pixels of the photo below which a region is worth a word; as `index.tiny_area`."""
+"""Pixels of the photo below which a region gets a remark; as `index.tiny_area`."""
 MAX_PROPOSALS = 40
-"""Proposals a photo at most."""
+"""Largest number of proposals per photo."""
 
 
 class Region(NamedTuple):
     """One region of interest of a photo."""
 
     label: str
-    """What was asked for, for instance `box 10,20,200,180`."""
+    """Prompt or mask, for instance `box 10,20,200,180`."""
     mask: Mask
     """At the size of the photo; has at least one pixel."""
     found_by: str
@@ -52,46 +51,39 @@ class Region(NamedTuple):
     status: str
     """`ok`; `tiny`, below `TINY_AREA` pixels; or `empty` where nothing was found and the box or pixel stands in."""
     remark: str = ""
-    """What a person should know before they trust an answer, as half a sentence; empty where there is nothing."""
+    """Caveat as half a sentence; empty if none."""
 
 
 def drawn_region(label: str, mask: Mask, found_by: str) -> Region:
-    """Return a region that a person drew.
-
-    Args:
-        label: What was asked for.
-        mask: At the size of the photo; has at least one pixel.
-        found_by: What it was drawn with.
-    """
-    tiny = _too_small(mask)
+    """Return the region of a drawn mask that has at least one pixel."""
+    tiny = _tiny_remark(mask)
     return Region(label, mask, found_by, 1.0, "tiny" if tiny else "ok", tiny)
 
 
-def _too_small(mask: Mask) -> str:
-    """Return what to say of a mask in which a run can see next to nothing; nothing of others."""
+def _tiny_remark(mask: Mask) -> str:
+    """Return the remark of a mask below `TINY_AREA`; empty for others."""
     area = int(mask.sum())
     return "" if area >= TINY_AREA else f"of {counted(area, 'pixel')} only: a run sees next to nothing"
 
 
 @runtime_checkable
 class RegionFinder(Protocol):
-    """Anything that says where the foods of a photo are."""
+    """Finds the regions of interest of photos."""
 
     def find(self, photo: Image, path: PhotoSource) -> Sequence[Region]:
-        """Return the regions of one photo, which came from `path`."""
+        """Return the regions of the photo that was read from `path`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptedRegions:
-    """Every click and every box is one food, the same in all photos."""
+    """Clicks and boxes, each one food, the same for all photos."""
 
     source: MaskSource
-    """Answers the prompts."""
     prompts: tuple[Prompt, ...]
     """At least one."""
 
     def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
-        """Return one region a prompt, in their order; the source sees the photo once.
+        """Return one region per prompt, in their order.
 
         Raises:
             DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
@@ -103,9 +95,9 @@ class PromptedRegions:
 
 
 def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
-    """Return the region that a mask source sees at each prompt; where it finds none, the box or pixel itself.
+    """Return the region of each prompt; where the source finds none, the box or pixel itself.
 
-    A box that reaches a little over the border is cut there, and its region says so.
+    A box that reaches a little over the border is cut there, with a remark.
 
     Raises:
         DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
@@ -115,25 +107,25 @@ def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]
         inside = [clipped(prompt, height=height, width=width) for prompt in prompts]
     except ValueError as error:
         raise DatasetError(str(error)) from error
-    asked = {str(number): [prompt] for number, prompt in enumerate(inside)}
-    found = prompted_masks(source, [PromptedPhoto(photo, asked)])
-    return tuple(map(partial(_answered, source.name), prompts, inside, found.values()))
-
-
-def _answered(source: str, given: Prompt, prompt: Prompt, found: PromptedMask) -> Region:
-    tiny = _too_small(found.mask)
-    itself = "the box itself is taken" if prompt.box else "the pixel itself is taken"
-    remarks = (
-        f"cut at the border from {label_of(given)}" if prompt != given else "",
-        f"{source} found nothing there, {itself}" if found.status == "empty" else "",
-        tiny,
-    )
-    status = "tiny" if tiny and found.status == "ok" else found.status
-    return Region(label_of(prompt), found.mask, source, found.score, status, "; ".join(filter(None, remarks)))
+    keyed = {str(number): [prompt] for number, prompt in enumerate(inside)}
+    masks = prompted_masks(source, [PromptedPhoto(photo, keyed)]).values()
+    regions = []
+    for given, prompt, found in zip(prompts, inside, masks, strict=True):
+        tiny = _tiny_remark(found.mask)
+        itself = "the box itself is taken" if prompt.box else "the pixel itself is taken"
+        remarks = (
+            f"cut at the border from {label_of(given)}" if prompt != given else "",
+            f"{source.name} found nothing there, {itself}" if found.status == "empty" else "",
+            tiny,
+        )
+        remark = "; ".join(filter(None, remarks))
+        status = "tiny" if tiny and found.status == "ok" else found.status
+        regions.append(Region(label_of(prompt), found.mask, source.name, found.score, status, remark))
+    return tuple(regions)
 
 
 class MaskPairs(NamedTuple):
-    """Which mask of a folder belongs to which photo."""
+    """Masks of a folder, matched with photos."""
 
     masks: dict[PhotoSource, Path]
     """Mask by photo."""
@@ -144,13 +136,13 @@ class MaskPairs(NamedTuple):
 def pair_masks(photos: Sequence[PhotoSource], folder: Path, *, base: Path) -> MaskPairs:
     """Find the mask of each photo in a folder of masks.
 
-    A mask has the place of its photo, `day1/a.mask.png` or `day1/a.png` for `day1/a.jpg`; where there is none, it is
-    the only one with the photo's stem, which no other photo may claim. Case of suffixes and Unicode form are ignored.
+    A mask lies at the photo's relative path, `day1/a.mask.png` or `day1/a.png` for `day1/a.jpg`; otherwise it is the
+    only one with the photo's stem and matches no other photo. Case of suffixes and Unicode form are ignored.
 
     Args:
-        photos: Photos as they were named.
+        photos: Photos as given.
         folder: Folder of PNG masks.
-        base: Folder whose layout `folder` may repeat; holds all photos that are files.
+        base: Common parent folder of all photos that are files; paths are relative to it.
     """
     masks_at: defaultdict[tuple[str, ...], list[Path]] = defaultdict(list)
     masks_of: defaultdict[str, list[Path]] = defaultdict(list)
@@ -171,12 +163,14 @@ def pair_masks(photos: Sequence[PhotoSource], folder: Path, *, base: Path) -> Ma
     for photo, masks in fitting.items():
         expected = folder / f"{'/'.join(_place(photo, base))}.png"
         others = [other for mask in masks for other in claims[mask] if not _same(other, photo)]
-        # A mask in its own place belongs there, whoever else found it by its stem.
+        # A mask at a photo's relative path is that photo's, even if others match it by stem.
         rivals = [other for other in others if exact[other] or not exact[photo]]
         if not masks:
             pairs.refusals[photo] = f"{photo}: no mask {expected.relative_to(folder)} in {folder}"
         elif len(masks) > 1:
-            pairs.refusals[photo] = f"{photo}: may have several masks, {_listed(masks[:3])}; keep {expected} alone"
+            pairs.refusals[photo] = (
+                f"{photo}: may have several masks, {', '.join(map(str, masks[:3]))}; keep {expected} alone"
+            )
         elif rivals:
             pairs.refusals[photo] = (
                 f"{photo}: {rivals[0]} may have the same mask, {masks[0]}; add {expected} for this one"
@@ -187,7 +181,7 @@ def pair_masks(photos: Sequence[PhotoSource], folder: Path, *, base: Path) -> Ma
 
 
 def _place(source: PhotoSource, base: Path) -> tuple[str, ...]:
-    """Return the folders below `base` and the stem of a photo or mask, in composed Unicode."""
+    """Return the path of a photo or mask relative to `base`, without suffix, in composed Unicode."""
     if isinstance(source, PhotoUrl) or source == STANDARD_INPUT:
         return (stem_of(source),)
     parts = source.absolute().relative_to(base.absolute()).parent.parts
@@ -200,33 +194,33 @@ def _same(one: PhotoSource, other: PhotoSource) -> bool:
 
 
 def _fitting(masks: Sequence[Path], photo: PhotoSource) -> list[Path]:
-    """Return those named `.mask.png`, or else all; a photo is not its own mask."""
+    """Return the masks named `.mask.png` if there are any, else all but the photo itself."""
     return [mask for mask in masks if is_mask_beside(mask)] or [mask for mask in masks if not _same(mask, photo)]
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnRegions:
-    """Masks from picture files: one food beside black, or ids of a label map."""
+    """Masks from picture files: one food on black, or ids of a label map."""
 
     masks: Path | MaskPairs
-    """A mask for all photos, or one for each."""
+    """One mask for all photos, or one for each."""
     value: int | None = None
-    """The one id of a label map to take; None takes the one food of a binary mask."""
+    """Id in a label map; None for a binary mask."""
     every: bool = False
-    """Take every id of a label map, each as a food of its own."""
+    """Take every id of a label map, each as one food."""
 
     def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
-        """Return one region a value, in ascending order.
+        """Return one region per value, in ascending order.
 
         Raises:
             DatasetError: If there is no mask for the photo, its size differs, or it does not hold the value.
         """
-        if isinstance(self.masks, MaskPairs):
-            if path not in self.masks.masks:
-                raise DatasetError(self.masks.refusals[path])
+        if not isinstance(self.masks, MaskPairs):
+            file = self.masks
+        elif path in self.masks.masks:
             file = self.masks.masks[path]
         else:
-            file = self.masks
+            raise DatasetError(self.masks.refusals[path])
         try:
             found = read_masks(file, self.value, every=self.every)
         except SeveralFoodsError as error:
@@ -239,11 +233,11 @@ class DrawnRegions:
 
 
 def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> list[tuple[str, Mask]]:
-    """Return name and mask of the foods in a picture of masks; at least one, and none is empty.
+    """Return name and mask of the foods in a mask file; at least one, and none is empty.
 
     Args:
-        file: One food beside black, or a label map.
-        value: The one id of a label map to take.
+        file: Binary mask or label map.
+        value: Id to take from a label map.
         every: Take all ids of a label map, in ascending order.
 
     Raises:
@@ -264,31 +258,23 @@ def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> 
     if not present:
         raise EmptyMaskError(f"{file}: every pixel is 0; paint the food in any other value")
     if value is not None and value not in present:
-        raise DatasetError(f"{file}: no pixel has value {value}; there are {_listed(present)}")
+        raise DatasetError(f"{file}: no pixel has value {value}; there are {', '.join(map(str, present))}")
     return [(f"value {each}", label_map == each) for each in (present if value is None else [value])]
-
-
-def _listed(values: Sequence[object]) -> str:
-    return ", ".join(map(str, values))
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedRegions:
-    """Whatever a mask source finds by itself."""
+    """Proposals of a mask source: foods, and anything else with an outline."""
 
     source: MaskSource
-    """Looks for foods, and for anything else that has an outline."""
 
     def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
-        """Return one region a proposal, the most certain first."""
+        """Return one region per proposal, the highest score first."""
         del path
         return tuple(
             Region(f"proposal {number}", found.mask, self.source.name, found.score, "ok")
             for number, found in enumerate(propose(self.source, photo, limit=MAX_PROPOSALS), start=1)
         )
-
-
-# Mask sources by name, opened without the graph; weights are a published file, or the folder of `mask_weights`.
 
 
 MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam"]
@@ -298,8 +284,8 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
     """Return the mask source called `method`.
 
     Args:
-        method: What turns clicks and boxes into masks.
-        weights: Published file, or folder that stage `mask_weights` made; for sam and fastsam.
+        method: Name of the source.
+        weights: Published file, or folder written by stage `mask_weights`; for sam and fastsam only.
         device: `auto`, `cpu`, `cuda` or `mps`.
 
     Raises:
@@ -312,14 +298,18 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
         return GrabCut()
     if weights is None:
         raise ParamsError(
-            f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {_named(method)}"
+            f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {_file_names(method)}"
         )
     if not weights.is_dir():
-        verify_weights_file(weights, official_of(weights), None, remedy=f"fetch {_named(method)}")
+        verify_weights_file(weights, official_of(weights), None, remedy=f"fetch {_file_names(method)}")
     from pipeline.models.device import pick_device  # noqa: PLC0415 - torch takes seconds; grabcut needs none
 
-    place = str(pick_device(device, "device"))
-    source = create_source(weights, device=place) if weights.is_dir() else _open_file(method, weights, place)
+    torch_device = str(pick_device(device, "device"))
+    if weights.is_dir():
+        source = create_source(weights, device=torch_device)
+    else:
+        architecture = _architecture(weights) if method == "sam" else None
+        source = create_source_from_file(method, weights, architecture=architecture, device=torch_device)
     if source.name != method:
         raise ParamsError(
             f"--mask-weights {weights}: weights of {source.name}, not of {method}; add --masks {source.name}"
@@ -327,15 +317,8 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
     return source
 
 
-def _open_file(method: MaskMethod, weights: Path, device: str) -> MaskSource:
-    """Open a file by its published name, which says the architecture."""
-    return create_source_from_file(
-        method, weights, architecture=_architecture(weights) if method == "sam" else None, device=device
-    )
-
-
 def _architecture(weights: Path) -> SamArchitectureName:
-    """Return the architecture that a file's name says, as all published ones do."""
+    """Return the architecture in a file's name; all published files have one."""
     for name in SAM_FILES:
         if name in weights.name:
             return name
@@ -350,7 +333,7 @@ def official_of(weights: Path) -> OfficialFile | None:
     return next((file for file in files if file.name == weights.name), None)
 
 
-def _named(method: MaskMethod) -> str:
+def _file_names(method: MaskMethod) -> str:
     files: dict[SamArchitectureName, OfficialFile] | dict[FastSamArchitectureName, OfficialFile]
     files = SAM_FILES if method == "sam" else FASTSAM_FILES
     return " or ".join(file.name for file in files.values())

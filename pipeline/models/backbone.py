@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from pipeline.models import device  # noqa: F401 - before timm, which would import torch's compiler
+
+# isort: split
 import timm
 import torch
 from jaxtyping import Float, Num

@@ -1,14 +1,13 @@
-"""Who may ask the page for anything: its own documents, under its own names, with its token where one is needed.
+"""Access control: refuse every request that does not come from the page itself, before any other code sees it.
 
-A web site that the user has open can send requests to every address that the user's browser reaches. Browsers say
-where a request comes from (`Sec-Fetch-Site`, `Origin`) and under which name the address was looked up (`Host`, which
-DNS rebinding cannot forge). What does not come from the page itself is refused here, before anything else sees it.
+A web site that is open in the user's browser can send requests to every address the browser reaches. Browsers state the
+origin of a request (`Sec-Fetch-Site`, `Origin`) and the name that was looked up (`Host`, which DNS rebinding cannot
+forge). Where a token is needed, it must be present too.
 """
 
 import re
 import secrets
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -30,35 +29,35 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""The browser asks no other host for anything, and shows nothing of the page to another one."""
+"""The browser loads nothing from other hosts and shows them nothing of the page."""
 NAME = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?", re.ASCII)
 """Host header in lower case."""
 
 
 class RefusalError(Exception):
-    """Why a request is not answered."""
+    """A request is refused."""
 
     def __init__(self, status: int, reason: str) -> None:
-        """Hold the HTTP status, and one line that says what is wrong and what to do."""
+        """Store the HTTP status, and one line that says what is wrong and what to do."""
         super().__init__(reason)
         self.status = status
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """ASGI middleware that refuses every request which the page itself did not make."""
+    """ASGI middleware that refuses requests that the page did not make."""
 
     app: ASGIApp
-    """What answers the others."""
+    """Handles the accepted requests."""
     host: str
     """Address at which the page listens."""
     token: str | None = None
-    """What a visitor must know; None lets everybody in."""
+    """Token that visitors need; None admits everybody."""
     cookie: str = "rvernet-page"
     """Name of the cookie that holds the token."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
+        """Refuse a request or pass it on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         if scope["type"] != "http":  # a web socket; the page has none
@@ -93,7 +92,7 @@ class Access:
             raise RefusalError(413, f"More than {MAX_BODY // 10**6} MB; shrink the photo")
 
     def _is_own_name(self, headers: Headers) -> bool:
-        """Tell whether the address was looked up under a name that is this computer's own."""
+        """Tell whether the host name of the request is one of this computer."""
         if self.token is not None and not is_loopback(self.host):
             return True  # under another name a browser does not send the cookie
         names = headers.getlist("host")
@@ -103,7 +102,8 @@ class Access:
         name = found[1].strip("[]")
         if is_loopback(self.host):
             return is_loopback(name) or name == self.host.lower()
-        return _is_address(name) or name in {"localhost", self.host.lower(), *_own_names()}
+        own = socket.gethostname().lower()
+        return _is_address(name) or name in {"localhost", self.host.lower(), own, f"{own}.local"}
 
     def _brings_token(self, request: Request) -> bool:
         given = request.query_params.get("token", "")
@@ -116,7 +116,7 @@ class Access:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this computer reaches an address."""
+    """Tell whether an address is reachable from this computer only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -124,13 +124,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_own_request(request: Request) -> bool:
-    """Tell whether the page made a request, or a person who opened it; programs that are no browser say nothing."""
+    """Tell whether a request comes from the page or opens it; programs other than browsers send no such headers."""
     headers = request.headers
     opened = request.method == "GET" and request.scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
     site = {value.lower() for value in headers.getlist("sec-fetch-site")}
     own = {f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")}
     origins = {value.lower() for value in headers.getlist("origin")}
-    # Old browsers say no more than that; the page's own requests say nothing here.
+    # Old browsers send only a referrer; the page's own requests have none.
     referrers = set() if request.scope["path"] == "/" else {value.lower() for value in headers.getlist("referer")}
     led = all(value.startswith(tuple(f"{origin}/" for origin in own)) for value in referrers)
     return (opened or site <= {"same-origin", "none"}) and origins <= own and led
@@ -142,12 +142,6 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _own_names() -> Iterator[str]:
-    name = socket.gethostname().lower()
-    yield name
-    yield f"{name}.local"
 
 
 def _equal(given: str, expected: str) -> bool:

@@ -1,15 +1,15 @@
-"""The page as a web application: the routes that it uses, and no others.
+"""The page as a web application; it has exactly these routes.
 
 | route | what it does |
 |---|---|
 | `GET /`, `/page.js`, `/page.css` | the document |
-| `GET /samples/N/image.webp`, `POST /samples` | shows a sample; takes it as the photo |
-| `POST /photos` | takes the bytes of a photo; answers with its name, which nobody can guess |
-| `POST /photos/NAME/click`, `box`, `painting`, `heat` | marks a food, says what it is, shows where the models looked |
-| `GET /photos/NAME/VERSION/PICTURE/image.webp` | shows what there is to see of it |
-| `DELETE /photos/NAME` | forgets it |
+| `GET /samples/N/image.webp`, `POST /samples` | a sample; open it as the photo |
+| `POST /photos` | upload a photo; returns its random name |
+| `POST /photos/NAME/click`, `box`, `painting`, `heat` | mark a food and classify it; heat maps |
+| `GET /photos/NAME/VERSION/PICTURE/image.webp` | a picture of the session |
+| `DELETE /photos/NAME` | delete the session |
 
-No request names a file, and no file is written: uploads are decoded from memory.
+No request names a file, and no file is written: uploads are decoded in memory.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ from pipeline.runtime.errors import PipelineError
 from pipeline.serving.access import MAX_BODY, Access
 from pipeline.serving.handlers import PageController, Way
 from pipeline.serving.page import STATIC, document, pictures, sample_pictures, state, static_files
-from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore
+from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore, explain, load_upload
 
 MAX_PAINTING, MAX_JSON = 8_000_000, 4_000
-"""Bytes of other requests than uploads."""
+"""Largest bodies in bytes of requests other than uploads."""
 MAX_BUFFERED = 240_000_000
-"""Bytes of requests that are received or wait for the models, of all visitors together."""
+"""Bytes of all bodies that are being received or wait for the models."""
 SECONDS_TO_SEND = 120
-"""Within which the body of a request must have come."""
+"""Time limit for receiving a body."""
 MAX_WAITING = 32
-"""Requests that wait for the models."""
+"""Largest number of requests that wait for the models."""
 SECONDS_BETWEEN_SWEEPS = 60
 BYTES, JSON = "application/octet-stream", "application/json"
-"""Media types of requests. A form of another web site can send neither without asking first, which is refused."""
+"""Media types of requests. Forms of other web sites cannot send them without a preflight request, which is refused."""
 BodyT = TypeVar("BodyT", bound=BaseModel)
 Step = Callable[[MarkedPhoto], MarkedPhoto]
 
@@ -62,7 +62,7 @@ class SampleChoice(_Body):
 
 
 class ClickPlace(_Body):
-    """Body of `click`: a place on the photo, in shares of its width and height."""
+    """Body of `click`: position as shares of width and height."""
 
     way: Way
     x: float = Field(ge=0, le=1)
@@ -70,7 +70,7 @@ class ClickPlace(_Body):
 
 
 class BoxEdges(_Body):
-    """Body of `box`: edges in percent of the photo; null where a field is empty."""
+    """Body of `box`: edges in percent of the photo; null for an empty field."""
 
     left: float | None
     top: float | None
@@ -86,10 +86,10 @@ def make_app(controller: PageController, host: str, *, token: str | None = None,
     """Return the page as a web application.
 
     Args:
-        controller: What answers.
-        host: Address it will listen at; a loopback one refuses requests under other names, as DNS rebinding makes them.
-        token: What visitors must know; None lets everybody in.
-        port: Port it will listen at; a browser keeps one cookie for all ports, so that its name has to differ.
+        controller: Runs, mask source and samples.
+        host: Address that will be listened at; loopback refuses other host names, against DNS rebinding.
+        token: Token that visitors need; None admits everybody.
+        port: Port that will be listened at, part of the cookie's name: browsers share cookies between ports.
     """
     page = _Page(controller)
     routes = [
@@ -119,14 +119,14 @@ def _picture(pictures: Mapping[str, bytes], name: str) -> Response:
 
 
 def _refuse(_: Request, error: Exception) -> Response:
-    """Return what the page says where something is not possible: one line."""
+    """Return one line for an error that a visitor can act on."""
     if isinstance(error, MemoryError):
         return PlainTextResponse("Not enough memory; try a smaller photo", 503)
     return PlainTextResponse(str(error), 404 if isinstance(error, SessionGoneError) else 422)
 
 
 class _Page:
-    """Endpoints, and what they share."""
+    """Endpoints and their shared state."""
 
     def __init__(self, controller: PageController) -> None:
         self.controller, self.sessions = controller, SessionStore()
@@ -136,7 +136,7 @@ class _Page:
 
     @asynccontextmanager
     async def sweep(self, _: Starlette) -> AsyncIterator[None]:
-        """Forget old photos while the application runs."""
+        """Remove expired sessions while the application runs."""
 
         async def forever() -> None:
             while True:
@@ -161,50 +161,52 @@ class _Page:
         return _picture(self.sessions.get(request.path_params["name"]).pictures, request.path_params["picture"])
 
     async def take_sample(self, request: Request) -> Response:
-        choice = await self._parsed(request, SampleChoice)
-        return await self._work(lambda: self._begin(self.controller.take_sample(choice.number)))
+        choice = await self._json_body(request, SampleChoice)
+        return await self._run(lambda: self._create_session(self.controller.take_sample(choice.number)))
 
     async def take_photo(self, request: Request) -> Response:
-        async with self._received(request, BYTES, MAX_BODY) as upload:
-            return await self._work(lambda: self._begin(self.controller.take_photo(upload)))
+        async with self._body(request, BYTES, MAX_BODY) as upload:
+            return await self._run(lambda: self._create_session(load_upload(upload)))
 
     async def forget(self, request: Request) -> Response:
         self.sessions.drop(request.path_params["name"])
         return JSONResponse({})
 
     async def click(self, request: Request) -> Response:
-        place = await self._parsed(request, ClickPlace)
-        return await self._go_on(request, lambda marked: self.controller.click(marked, place.way, place.x, place.y))
+        place = await self._json_body(request, ClickPlace)
+        return await self._update_session(
+            request, lambda marked: self.controller.click(marked, place.way, place.x, place.y)
+        )
 
     async def type_box(self, request: Request) -> Response:
-        box = await self._parsed(request, BoxEdges)
+        box = await self._json_body(request, BoxEdges)
         edges = (box.left, box.top, box.right, box.bottom)
-        return await self._go_on(request, lambda marked: self.controller.type_box(marked, edges))
+        return await self._update_session(request, lambda marked: self.controller.type_box(marked, edges))
 
     async def paint(self, request: Request) -> Response:
-        async with self._received(request, BYTES, MAX_PAINTING) as painting:
-            return await self._go_on(request, lambda marked: self.controller.paint(marked, painting))
+        async with self._body(request, BYTES, MAX_PAINTING) as painting:
+            return await self._update_session(request, lambda marked: self.controller.paint(marked, painting))
 
     async def explain(self, request: Request) -> Response:
-        await self._parsed(request, NoDetails)
-        return await self._go_on(request, self.controller.explain)
+        await self._json_body(request, NoDetails)
+        return await self._update_session(request, explain)
 
-    def _begin(self, marked: MarkedPhoto) -> dict[str, Any]:
+    def _create_session(self, marked: MarkedPhoto) -> dict[str, Any]:
         name = self.sessions.add(marked, pictures(marked))
         return state(name, self.sessions.get(name))
 
-    async def _go_on(self, request: Request, step: Step) -> Response:
+    async def _update_session(self, request: Request, step: Step) -> Response:
         name = request.path_params["name"]
-        self.sessions.get(name)  # what nobody holds need not wait for its turn
+        self.sessions.get(name)  # fail at once if it is gone
 
         def work() -> dict[str, Any]:
             marked = step(self.sessions.get(name).marked)
             return state(name, self.sessions.update(name, marked, pictures(marked)))
 
-        return await self._work(work)
+        return await self._run(work)
 
-    async def _work(self, work: Callable[[], dict[str, Any]]) -> Response:
-        """Let the models work in a thread of their own; refusals and failures become one line for the visitor."""
+    async def _run(self, work: Callable[[], dict[str, Any]]) -> Response:
+        """Run `work` in a thread, one at a time; unexpected errors are printed, and the visitor gets one line."""
         if self.waiting >= MAX_WAITING:
             raise HTTPException(503, "Too many visitors at once; try again in a moment")
         self.waiting += 1
@@ -218,16 +220,16 @@ class _Page:
         finally:
             self.waiting -= 1
 
-    async def _parsed(self, request: Request, body: type[BodyT]) -> BodyT:
+    async def _json_body(self, request: Request, body: type[BodyT]) -> BodyT:
         try:
-            async with self._received(request, JSON, MAX_JSON) as content:
+            async with self._body(request, JSON, MAX_JSON) as content:
                 return body.model_validate_json(content)
         except ValidationError as error:
             raise HTTPException(422, "This request is not one of the page's own") from error
 
     @asynccontextmanager
-    async def _received(self, request: Request, media_type: str, most: int) -> AsyncIterator[bytes]:
-        """Lend the body of a request for the time of the block, in memory that is bounded for all of them together."""
+    async def _body(self, request: Request, media_type: str, most: int) -> AsyncIterator[bytes]:
+        """Yield the body of a request; the memory of all bodies together is bounded."""
         if request.headers.get("content-type") != media_type:
             raise HTTPException(415, f"Content-Type must be {media_type}")
         body = bytearray()

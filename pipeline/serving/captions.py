@@ -1,4 +1,4 @@
-"""What the page says in words."""
+"""Texts of the page."""
 
 from collections.abc import Sequence
 
@@ -14,38 +14,38 @@ PROMISE = (
     "ends, an hour after the last click, or when newer photos need the room."
 )
 WELCOME = "Drop a photo above, or take a sample."
-"""What to do before there is a photo."""
+"""Hint before there is a photo."""
 HINTS: dict[Way, str] = {
     "box": "Click one corner of a box around the food, then the opposite corner.",
     "click": "Click on the food.",
 }
-"""What to do with a photo, by way of marking."""
+"""Hint for a photo, by way of marking."""
 WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}
-"""Ways of marking for people."""
+"""Labels of the ways of marking."""
 OPPOSITE = "Now click the opposite corner."
 METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
-"""Names of mask sources for people."""
+"""Labels of mask sources."""
 VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}
-"""Views for people."""
+"""Labels of views."""
 ALONE = {"roi": "food alone", "extra_roi": "surroundings alone"}
-"""A run of one branch within a sentence."""
+"""A run of one branch, within a sentence."""
 BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI"}
-"""Branches, where there is little room."""
+"""Short labels of branches."""
 
 
 def title(run: Run) -> str:
-    """Return what a run is called above its answer."""
+    """Return the title of a run's answer."""
     sees = run.card.backbones
     return "RveRNet: both views" if len(sees) > 1 else VIEWS[next(iter(sees))]
 
 
 def short_title(run: Run) -> str:
-    """Return what a run is called above a heat map."""
+    """Return the title of a run's heat map."""
     return "RveRNet" if len(run.card.backbones) > 1 else "Alone"
 
 
 def region_found(marked: MarkedPhoto) -> str:
-    """Return how the mask was found, and how much of the photo it covers; nothing before it was."""
+    """Return how the mask was found, and its share of the photo; empty before a food is marked."""
     region = marked.region
     if region is None:
         return ""
@@ -58,7 +58,7 @@ def region_found(marked: MarkedPhoto) -> str:
 
 
 def difference(marked: MarkedPhoto) -> str:
-    """Return what the second view changed, where a run with one view and a run with both answered."""
+    """Return how the answers of a run with one view and a run with both differ; empty for other runs."""
     both = {len(answer.run.card.backbones): answer for answer in marked.answers}
     if sorted(both) != [1, 2]:
         return ""
@@ -71,23 +71,20 @@ def difference(marked: MarkedPhoto) -> str:
 
 
 def calibration(runs: Sequence[Run]) -> str:
-    """Return where the probabilities come from."""
+    """Return how the probabilities are calibrated."""
     numbers = ", ".join(f"{run.temperature:.2f} for {run.name}" for run in runs)
     return f"Probabilities are calibrated on the test split (temperature {numbers})."
 
 
 def heat_shares(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
-    """Return how much of each branch's heat lies on the food; nothing before it was asked for."""
+    """Return the share of each branch's heat on the food; empty before heat maps are requested."""
     if not maps:
         return ""
     shares = "; ".join(
-        f"{short_title(run)}, {BRANCHES[region_found.branch]}: {_share(region_found)}" for run, region_found in maps
+        f"{short_title(run)}, {BRANCHES[heat.branch]}: {'no heat' if heat.inside is None else f'{heat.inside:.0%}'}"
+        for run, heat in maps
     )
     return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."
-
-
-def _share(region_found: BranchPicture) -> str:
-    return "no heat" if region_found.inside is None else f"{region_found.inside:.0%}"
 
 
 def _guess(guess: Guess) -> str:

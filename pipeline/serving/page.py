@@ -1,4 +1,4 @@
-"""The page: its document, and what it shows of a photo."""
+"""The page: its document, and the state and pictures of a photo."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.serving.session import MarkedPhoto, Session, draw
 STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
 """Files beside the document, with their media types."""
 TOP = 5
-"""Categories shown of each answer."""
+"""Categories shown per answer."""
 SAMPLE_SIDE = 240
 """Longest side in pixels of a sample on the page."""
 QUALITY, EFFORT = 90, 2
@@ -24,7 +24,7 @@ QUALITY, EFFORT = 90, 2
 
 
 def document(controller: PageController) -> str:
-    """Return the page as HTML; every value in it is escaped."""
+    """Return the page as HTML; every value is escaped."""
     environment = Environment(loader=PackageLoader("pipeline.serving"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
         captions=captions,
@@ -52,7 +52,7 @@ def sample_pictures(controller: PageController) -> dict[str, bytes]:
 
 
 def pictures(marked: MarkedPhoto) -> dict[str, bytes]:
-    """Return what there is to see of a photo, by name: WebP files."""
+    """Return the pictures of a photo as WebP files, by name."""
     shown = {"shown": draw(marked)}
     if marked.answers:
         first = marked.answers[0].prediction
@@ -62,12 +62,7 @@ def pictures(marked: MarkedPhoto) -> dict[str, bytes]:
 
 
 def state(name: str, session: Session) -> dict[str, Any]:
-    """Return what the page shows of a photo, as JSON values.
-
-    Args:
-        name: Name of the session.
-        session: The photo, and what was done.
-    """
+    """Return the state of the session called `name` as JSON values."""
     marked = session.marked
     height, width = marked.shown.shape[:2]
     tops = [answer.prediction.top(TOP) for answer in marked.answers]

@@ -1,4 +1,4 @@
-"""Serve the page: to this computer alone unless told otherwise, with nothing fetched from anywhere else."""
+"""Serve the page, by default to this computer alone; nothing is fetched from other hosts."""
 
 import asyncio
 import secrets
@@ -18,32 +18,32 @@ from pipeline.serving.handlers import PageController
 TOKEN_BYTES = 24
 """Random bytes of the token in the address."""
 MAX_CONNECTIONS = 200
-"""Beyond which requests are refused until some have ended."""
+"""Further requests are refused."""
 IDLE_SECONDS = 10
-"""Between looks at a connection; one on which nothing was asked from one look to the next is ended."""
+"""Interval of checks of a connection; one without a request between two checks is closed."""
 
 
 class IdleTimeoutProtocol(H11Protocol):
-    """HTTP that hangs up on whoever connects and asks nothing, or never ends asking, to keep others out."""
+    """HTTP that closes connections without a request, or with one that never ends, which would keep others out."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look."""
+        """Start the checks."""
         super().connection_made(transport)
-        self._look(None)
+        self._check_idle(None)
 
-    def _look(self, before: object) -> None:
+    def _check_idle(self, before: object) -> None:
         now = None if self.cycle is None else (self.cycle, self.cycle.response_complete)
         if before is not None and before == (now,) and (now is None or now[1]):
             self.transport.close()
         elif not self.transport.is_closing():
-            self.loop.call_later(IDLE_SECONDS, self._look, (now,))
+            self.loop.call_later(IDLE_SECONDS, self._check_idle, (now,))
 
 
 SETTINGS: dict[str, Any] = {
     "http": IdleTimeoutProtocol,
     "loop": "asyncio",
     "ws": "none",
-    "log_level": "critical",  # the page tells of its failures itself, in one line each
+    "log_level": "critical",  # the application reports errors itself
     "access_log": False,
     "proxy_headers": False,
     "server_header": False,
@@ -53,23 +53,28 @@ SETTINGS: dict[str, Any] = {
 
 
 def serve(controller: PageController, *, host: str, port: int, everybody: bool = False) -> None:
-    """Answer until interrupted; nothing is written anywhere.
+    """Serve until interrupted; nothing is written to disk.
 
     Args:
-        controller: What answers.
-        host: Address to listen at; whoever reaches another one than loopback needs the token that is printed.
+        controller: Runs, mask source and samples.
+        host: Address to listen at; other addresses than loopback require the printed token.
         port: Port; 0 takes a free one.
-        everybody: Whether other computers get in without the token.
+        everybody: Whether to require no token.
 
     Raises:
-        ParamsError: If the address or port cannot be had.
+        ParamsError: If the address or port cannot be bound.
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
-    with _listening(host, port) as listener:
-        app = make_app(controller, host, token=token, port=listener.getsockname()[1])
-        # Not by `note`, which hides secrets of URLs: this one is for whoever reads the terminal.
-        entrance = address(listener) if token is None else f"{address(listener)}/?token={token}"
-        print(f"{entrance}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        sock = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ParamsError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from error
+    with sock:
+        app = make_app(controller, host, token=token, port=sock.getsockname()[1])
+        # Not by `note`, which hides secrets of URLs: the terminal's reader needs this one.
+        url = address(sock) if token is None else f"{address(sock)}/?token={token}"
+        print(f"{url}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201
         if not is_loopback(host):
             who = "everybody" if token is None else "whoever has this address with its token"
             note(
@@ -77,21 +82,13 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
                 "reaches this one; the connection is not encrypted"
             )
         try:
-            uvicorn.Server(uvicorn.Config(app, **SETTINGS)).run(sockets=[listener])
+            uvicorn.Server(uvicorn.Config(app, **SETTINGS)).run(sockets=[sock])
         except KeyboardInterrupt:
             note("ended; nothing was kept")
             raise
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ParamsError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from error
-
-
-def address(listener: socket.socket) -> str:
-    """Return the page's address as a browser takes it."""
-    host, port = listener.getsockname()[:2]
+def address(sock: socket.socket) -> str:
+    """Return the URL of the page."""
+    host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

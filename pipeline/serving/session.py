@@ -1,4 +1,4 @@
-"""What one visitor of the page has done so far, and what follows from it; knows nothing of the web."""
+"""Sessions of the page: a photo with its mark and answers, and the store of all sessions. Independent of HTTP."""
 
 import secrets
 import threading
@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from pipeline.arrays import Image, Mask
+from pipeline.arrays import Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_photo
@@ -26,70 +26,73 @@ from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
 
 MAX_PIXELS = 40_000_000
-"""Largest photo a visitor may bring, so that a few visitors fit in memory."""
+"""Largest upload in pixels, so that several visitors fit in memory."""
 SHOWN_SIDE = 1024
-"""Longest side in pixels of a photo as the page shows it."""
+"""Longest side in pixels of the shown photo."""
 MIN_VISIBLE_SHARE = 3e-4
-"""Least share of a run's input that a food covers, 15 pixels of 224 x 224; with less the run sees a black picture."""
+"""Smallest share of a run's input that a food must cover: 15 pixels of 224 x 224. Below, the input is all black."""
 PNG = b"\x89PNG\r\n\x1a\n"
-"""First bytes of the one format in which a painting is read."""
+"""Signature of the one format in which a painting is read."""
 MARK_COLOUR = (255, 214, 10)
 """Colour of corners and boxes: yellow, as in the report."""
 PAINTED = "brush"
-"""Method of masks that the visitor painted."""
-
+"""Source of painted masks."""
+MAX_SESSIONS = 32
+MAX_BYTES = 600_000_000
+"""Memory of all sessions: three of the largest photos, or 32 of an ordinary size."""
+SECONDS_KEPT = 3600
+"""A session expires when it is not used for this time."""
+NAME_BYTES = 32
+"""Random bytes of a session's name."""
 
 Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
 """Photo at the size that the page shows."""
 
 
 class RunAnswer(NamedTuple):
-    """What one run says."""
+    """Answer of one run."""
 
     run: Run
     batch: SampleBatch
-    """The one sample as the run sees it."""
+    """Input of the run: one sample."""
     prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MarkedPhoto:
-    """A photo and what was marked on it; a new one for every step."""
+    """A photo, its marked region and the answers; every action returns a new one."""
 
     photo: Image
     """At full size, upright."""
     shown: Shown
-    """As the page shows it, at most `SHOWN_SIDE` pixels long."""
+    """At most `SHOWN_SIDE` pixels long."""
     corner: tuple[int, int] | None = None
-    """First corner of a box, x and y in the photo; None where none is waiting for its opposite."""
+    """First corner of an unfinished box, x and y in the photo."""
     prompt: Prompt | None = None
-    """Box or click that marked the food; None where it was painted, or is not marked yet."""
+    """Box or click that marked the food; None if it is painted or not marked."""
     region: Region | None = None
-    """Where the food is; None before it was marked."""
+    """Region of the food; None if not marked."""
     answers: tuple[RunAnswer, ...] = ()
-    """What each run says of the region."""
+    """Answer of each run."""
     heat: tuple[tuple[Run, BranchPicture], ...] = ()
-    """Where each branch of each run looked; empty before it was asked for."""
+    """Heat map of each branch of each run; empty until requested."""
 
     @property
     def scale(self) -> float:
-        """Pixels of the photo for one pixel shown."""
+        """Pixels of the photo per shown pixel."""
         return float(self.photo.shape[1] / self.shown.shape[1])
 
     def at(self, x: float, y: float) -> tuple[int, int]:
-        """Return the pixel of the photo under a pixel of the shown one."""
+        """Return the pixel of the photo at a pixel of the shown one."""
         height, width = self.photo.shape[:2]
         return min(width - 1, max(0, int(x * self.scale))), min(height - 1, max(0, int(y * self.scale)))
 
 
 def load_upload(upload: bytes) -> MarkedPhoto:
-    """Decode a photo that a visitor brought.
-
-    Args:
-        upload: The bytes of its file.
+    """Decode an uploaded photo.
 
     Raises:
-        PhotoError: If they are no picture, damaged or too large.
+        PhotoError: If the bytes are no picture, damaged or too large.
     """
     file = PictureBytes(upload, "This file cannot be used")
     return start(read_photo(file, max_pixels=MAX_PIXELS))
@@ -103,26 +106,20 @@ def start(photo: Image) -> MarkedPhoto:
 
 
 def corner_or_box(marked: MarkedPhoto, x: int, y: int) -> tuple[MarkedPhoto, Prompt | None]:
-    """Take a click as the first corner of a box, or as the opposite one, which makes a prompt of both.
-
-    Args:
-        marked: What was done before.
-        x: Column in the photo.
-        y: Row in the photo.
-    """
+    """Handle a corner of a box at column `x`, row `y` of the photo; the second corner completes the prompt."""
     if marked.corner is None:
         return replace(marked, corner=(x, y), prompt=None, region=None, answers=(), heat=()), None
     return replace(marked, corner=None), box_between(marked.corner, (x, y))
 
 
 def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
-    """Return the box of two opposite corners in any order."""
+    """Return the box with two opposite corners."""
     (x0, x1), (y0, y1) = (sorted(axis) for axis in zip(first, second, strict=True))
     return Prompt("box", (float(x0), float(y0), float(x1), float(y1)))
 
 
 def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto:
-    """Let a mask source find the food at a box or click.
+    """Mark the food that a mask source finds at a box or click.
 
     Raises:
         DatasetError: If the prompt lies outside the photo, or is of a kind the source cannot answer.
@@ -135,11 +132,11 @@ def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto
 
 
 def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
-    """Take what a visitor painted as the food.
+    """Mark a painted food.
 
     Args:
-        marked: What was done before.
-        painting: PNG file of the size of the shown photo, white where it was painted, black elsewhere.
+        marked: State of the photo.
+        painting: PNG file of the shown photo's size, white where painted, black elsewhere.
 
     Raises:
         EmptyMaskError: If nothing is painted.
@@ -152,8 +149,8 @@ def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
     painted = read_binary_mask(file, max_pixels=rows * columns).mask
     if painted.shape != (rows, columns):
         raise PhotoError(f"{file}: send {columns} x {rows} pixels, as the photo is shown")
-    grown = Pillow.fromarray(painted.astype(np.uint8)).resize((width, height), Pillow.Resampling.NEAREST)
-    mask = np.asarray(grown) > 0
+    enlarged = Pillow.fromarray(painted.astype(np.uint8)).resize((width, height), Pillow.Resampling.NEAREST)
+    mask = np.asarray(enlarged) > 0
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
     region = drawn_region(PAINTED, mask, PAINTED)
@@ -161,11 +158,11 @@ def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
 
 
 def predict(marked: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
-    """Let every run say what the marked food is.
+    """Classify the marked food with every run.
 
     Raises:
         DatasetError: If nothing is marked.
-        EmptyMaskError: If the food is too small for a run to see anything of it.
+        EmptyMaskError: If the food is too small in a run's input.
         EvaluationError: If a logit is not finite.
     """
     if marked.region is None:
@@ -180,12 +177,12 @@ def predict(marked: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
 
 
 def explain(marked: MarkedPhoto) -> MarkedPhoto:
-    """Find out where each branch of each run looked.
+    """Make the heat map of each branch of each run.
 
     Raises:
-        DatasetError: If nothing was judged yet.
-        EvaluationError: If a map is not finite.
-        ModelError: If Grad-CAM cannot look into a backbone.
+        DatasetError: If nothing is classified yet.
+        EvaluationError: If a heat map is not finite.
+        ModelError: If Grad-CAM does not support a backbone.
     """
     if not marked.answers:
         raise DatasetError("Mark a food first")
@@ -198,8 +195,13 @@ def explain(marked: MarkedPhoto) -> MarkedPhoto:
 
 
 def draw(marked: MarkedPhoto) -> Shown:
-    """Return the shown photo with what is marked: the food tinted, its box framed, or a first corner as a cross."""
-    picture = Pillow.fromarray(marked.shown if marked.region is None else _tinted(marked.shown, marked.region.mask))
+    """Return the shown photo with the food tinted, its box framed, or a first corner as a cross."""
+    shown = marked.shown
+    if marked.region is not None:
+        mask = Pillow.fromarray(marked.region.mask.astype(np.uint8) * 255)
+        small = mask.resize((shown.shape[1], shown.shape[0]), Pillow.Resampling.NEAREST)
+        shown = overlay(shown, np.asarray(small) > 0)
+    picture = Pillow.fromarray(shown)
     pen, width = ImageDraw.Draw(picture), max(2, len(marked.shown) // 200)
     if marked.prompt is not None and marked.prompt.kind == "box":
         pen.rectangle([number / marked.scale for number in marked.prompt.bounds()], outline=MARK_COLOUR, width=width)
@@ -211,71 +213,51 @@ def draw(marked: MarkedPhoto) -> Shown:
     return np.asarray(picture)
 
 
-def _tinted(shown: Shown, mask: Mask) -> Shown:
-    size = (shown.shape[1], shown.shape[0])
-    small = Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.NEAREST)
-    return overlay(shown, np.asarray(small) > 0)
-
-
-# Photos that the page holds in memory, each under a name that nobody can guess; bounded in number, bytes and time.
-
-
-MAX_SESSIONS = 32
-"""Photos that are held at once."""
-MAX_BYTES = 600_000_000
-"""Memory of all of them: three photos of the largest size, or 32 of an ordinary one."""
-SECONDS_KEPT = 3600
-"""After which a photo that nobody touched is forgotten."""
-NAME_BYTES = 32
-"""Random bytes of a name."""
-
-
 class SessionGoneError(DatasetError):
-    """A photo is no longer held, or never was."""
+    """A session has expired or never existed."""
 
 
 class Session(NamedTuple):
     """One photo of one visitor."""
 
     marked: MarkedPhoto
-    """What was marked and answered."""
     pictures: dict[str, bytes]
-    """What the browser shows of it, by name: WebP files."""
+    """WebP files by name."""
     version: int
-    """Counts the steps; part of the pictures' addresses, so that a browser shows no old one."""
+    """Number of actions so far; part of the pictures' URLs, so that browsers load the new ones."""
     used: float
-    """Seconds on the monotonic clock when it was last touched."""
+    """Monotonic time of the last access, in seconds."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory, up to small change."""
+        """Approximate bytes of memory."""
         mask = 0 if self.marked.region is None else self.marked.region.mask.nbytes
         return self.marked.photo.nbytes + self.marked.shown.nbytes + mask + sum(map(len, self.pictures.values()))
 
 
 @dataclass(slots=True)
 class SessionStore:
-    """All photos of all visitors; safe to use from several threads."""
+    """Sessions by random name, bounded in number, memory and age; thread-safe."""
 
     clock: Callable[[], float] = time.monotonic
-    """Tells seconds."""
+    """Returns seconds."""
     _sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
-    """By name, the one that waits longest for its visitor first."""
+    """Least recently used first."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, marked: MarkedPhoto, pictures: dict[str, bytes]) -> str:
-        """Hold a new photo; forget the oldest ones where there are too many. Return its name."""
+        """Store a new session, remove the oldest ones beyond the limits, and return its name."""
         name = secrets.token_urlsafe(NAME_BYTES)
         with self._lock:
             self._sessions[name] = Session(marked, pictures, 0, self.clock())
-            self._make_room()
+            self._evict()
         return name
 
     def get(self, name: str) -> Session:
-        """Return a photo, which then counts as the newest.
+        """Return a session, which becomes the most recently used.
 
         Raises:
-            SessionGoneError: If it is not held.
+            SessionGoneError: If it is not stored.
         """
         with self._lock:
             session = self._sessions.pop(name, None)
@@ -285,37 +267,37 @@ class SessionStore:
             return self._sessions[name]
 
     def update(self, name: str, marked: MarkedPhoto, pictures: dict[str, bytes]) -> Session:
-        """Replace a photo's state by the next one.
+        """Replace the state of a session.
 
         Raises:
-            SessionGoneError: If it is not held.
+            SessionGoneError: If it is not stored.
         """
         version = self.get(name).version + 1
         with self._lock:
             session = Session(marked, pictures, version, self.clock())
             if name in self._sessions:
                 self._sessions[name] = session
-                self._make_room()
+                self._evict()
             return session
 
     def drop(self, name: str) -> None:
-        """Forget a photo, if it is held."""
+        """Remove a session, if it is stored."""
         with self._lock:
             self._sessions.pop(name, None)
 
     def sweep(self) -> None:
-        """Forget the photos that nobody touched for `SECONDS_KEPT`."""
+        """Remove sessions not used for `SECONDS_KEPT`."""
         with self._lock:
             latest = self.clock() - SECONDS_KEPT
             for name in [name for name, session in self._sessions.items() if session.used < latest]:
                 del self._sessions[name]
 
     def __len__(self) -> int:
-        """Return how many photos are held."""
+        """Return the number of sessions."""
         return len(self._sessions)
 
-    def _make_room(self) -> None:
-        """Forget the oldest until all bounds hold; the newest always stays."""
+    def _evict(self) -> None:
+        """Remove the oldest sessions beyond the limits; the newest always stays."""
         held = sum(session.nbytes for session in self._sessions.values())
         while len(self._sessions) > 1 and (len(self._sessions) > MAX_SESSIONS or held > MAX_BYTES):
             _, oldest = self._sessions.popitem(last=False)

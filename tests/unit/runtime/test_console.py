@@ -132,7 +132,7 @@ def test_an_error_on_a_terminal_is_not_glued_to_a_bar(root: Path) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     script = (
-        "from pipeline import console; from tests.unit.runtime.test_console import fail_halfway\n"
+        "from pipeline.runtime import console; from tests.unit.runtime.test_console import fail_halfway\n"
         "console.DELAY = 0.0\nconsole.run_stage(fail_halfway)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=root, stderr=theirs, check=False)  # noqa: S603
@@ -191,7 +191,7 @@ def test_no_code_asks_for_the_affinity_but_the_one_that_knows_what_to_do_without
     """Which macOS and Windows do not have."""
     files = (path for folder in ("pipeline", "stages", "tools") for path in (root / folder).rglob("*.py"))
     asking = [path.name for path in files if "sched_getaffinity" in path.read_text(encoding="utf-8")]
-    assert asking == ["runtime/vector_width.py"]
+    assert asking == ["vector_width.py"]
 
 
 @pytest.mark.parametrize(("number", "said"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1234, "1,234 files")])
