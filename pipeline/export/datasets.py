@@ -71,10 +71,6 @@ def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
         shards: Folder of shards.
         tree: Folder to write.
         workers: Processes; no effect on the bytes.
-
-    Raises:
-        ExportError: If categories cannot be told apart as folders.
-        ManifestError: If a shard is absent or damaged.
     """
     reader = Shards(shards)
     names = folder_names(reader.categories)
@@ -128,9 +124,6 @@ def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
         shards: Folder of shards.
         folder: Folder to write.
         workers: Processes; no effect on the bytes.
-
-    Raises:
-        ManifestError: If a shard is absent or damaged.
     """
     reader = Shards(shards)
     (folder / "data").mkdir(parents=True, exist_ok=True)

@@ -51,12 +51,7 @@ class TestScores(NamedTuple):
 
 
 def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
-    """Score the output of `evaluate`; None if the run was not evaluated.
-
-    Raises:
-        EvaluationError: If the table is empty.
-        ManifestError: If the table is damaged.
-    """
+    """Score the output of `evaluate`; None if the run was not evaluated."""
     path = evaluation / PREDICTIONS
     if not path.exists():
         return None
@@ -93,10 +88,6 @@ def write_hub(run: Path, folder: Path, sources: CardSources) -> tuple[str, ...]:
         run: Folder of the run.
         folder: Folder to write.
         sources: Sources of the model card beside the run itself.
-
-    Raises:
-        EvaluationError: If the predictions are empty.
-        ManifestError: If a file is damaged, or the run is absent.
     """
     card = open_run(run, device="cpu").card
     scores, sentences = read_scores(card, sources.evaluation), read_sentences(sources.index)

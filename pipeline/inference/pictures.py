@@ -53,10 +53,6 @@ def heat_pictures(
         batch: Its input.
         predictions: Its output.
         method: How gradients weight features.
-
-    Raises:
-        EvaluationError: If a heat map is not finite.
-        ModelError: If Grad-CAM does not support a backbone.
     """
     guesses = np.array([int(prediction.logits.argmax()) for prediction in predictions], np.int64)
     found = grad_cam(run.model, batch, guesses, run.device, method)

@@ -243,8 +243,6 @@ def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> 
     Raises:
         DatasetError: If no pixel has the value.
         EmptyMaskError: If every pixel is black.
-        PhotoError: If the file cannot be read.
-        SeveralFoodsError: If there are several foods, and neither `value` nor `every` says which.
     """
     if value is None and not every:
         mask, soft = read_binary_mask(file)
@@ -290,7 +288,6 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
 
     Raises:
         ParamsError: If weights are missing or not wanted, a package is absent, or the device is not there.
-        WeightsError: If the weights are absent, damaged, or those of another source.
     """
     if method == "grabcut":
         if weights is not None:

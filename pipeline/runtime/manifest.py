@@ -50,11 +50,7 @@ class Manifest(Section):
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file, read in blocks.
-
-    Raises:
-        MachineError: If the disk does not answer, or too many files are open.
-    """
+    """Return the hexadecimal SHA-256 of a file, read in blocks."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -80,7 +76,6 @@ def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
 
     Raises:
         ManifestError: If it is absent, damaged, or of another kind or version.
-        SourceError: If the folder lies on object storage that does not answer.
     """
     path = f"{folder}/{MANIFEST}"
     try:
@@ -112,7 +107,6 @@ def open_verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
 
     Raises:
         ManifestError: If the file is absent or its bytes differ from the manifest.
-        SourceError: If the folder lies on object storage that does not answer.
     """
     advice = _advice(folder, "run `dvc checkout` or `dvc repro`")
     absent = f"{folder}/{entry.name}: listed in the manifest but absent; {advice}"

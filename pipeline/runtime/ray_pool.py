@@ -57,10 +57,6 @@ class RayCluster:
         Args:
             function: Picklable; must be idempotent, since it runs again for an item whose machine is lost.
             items: Inputs, picklable.
-
-        Raises:
-            ParamsError: If Ray is not installed or no cluster answers.
-            WorkerError: If an item loses its worker too often.
         """
         with connect(self) as ray:
             task = ray.remote(num_cpus=1, max_retries=MAX_LOSSES)(_call)
@@ -123,12 +119,7 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
 
 
 def probe_port(address: str | None) -> None:
-    """Connect to `host:port` once; Ray itself retries for minutes.
-
-    Raises:
-        OSError: If nothing listens there.
-        ValueError: If the address has no port.
-    """
+    """Connect to `host:port` once; Ray itself retries for minutes."""
     if address not in {None, "auto", "local"}:
         host, _, port = str(address).rpartition(":")
         socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
@@ -142,11 +133,7 @@ def _call(home: Path, function: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _result(ray: ModuleType, reference: Any) -> Any:
-    """Wait for one result; errors of the function itself are raised as they were.
-
-    Raises:
-        WorkerError: If the item lost its worker too often.
-    """
+    """Wait for one result; errors of the function itself are raised as they were."""
     try:
         return outcome(ray, reference)
     except ray.exceptions.RayTaskError:
@@ -252,9 +239,6 @@ class ActorPool:
             function: Picklable; every actor keeps its own copy, with what that stores between calls. Must be
                 idempotent, since it runs again for an item whose actor is lost.
             items: Inputs, picklable.
-
-        Raises:
-            WorkerError: If an item loses its actor too often, or actors do not start.
         """
         actor = self.ray.remote(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)(_Actor)
         shared, home = self.ray.put(function), Path.cwd()
@@ -346,11 +330,7 @@ class _Scheduler:
                 self.finished[task.number] = value
 
     def _retry(self, task: _ActorTask | None, error: Exception) -> None:
-        """Queue the task of a lost actor again.
-
-        Raises:
-            WorkerError: If the task lost too many actors, or too many actors in a row did not start.
-        """
+        """Queue the task of a lost actor again."""
         if task is None:
             self.failed_starts += 1
             if self.failed_starts > MAX_LOSSES * self.pool.size():

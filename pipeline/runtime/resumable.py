@@ -61,9 +61,6 @@ def stage_lock() -> Iterator[None]:
     """Lock the stage that DVC runs here; does nothing outside of DVC.
 
     A killed DVC leaves its stage running, and the next `dvc repro` must not start a second writer.
-
-    Raises:
-        BusyError: If another process runs the same stage in this checkout.
     """
     stage = os.environ.get(DVC_STAGE)
     if stage is None or os.environ.get(LOCK_HOLDER) == stage:
@@ -85,9 +82,6 @@ def resumable_dir(stage: str, *identity: str) -> Iterator[Path]:
     Args:
         stage: Name of the stage, the start of the folder's name.
         identity: Hashes of settings and inputs that together define the result.
-
-    Raises:
-        BusyError: If another process holds the folder.
     """
     remove_recorded()
     key = hashlib.sha256("\n".join([*identity, code_sha256(stage)]).encode()).hexdigest()[:16]

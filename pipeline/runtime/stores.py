@@ -52,7 +52,6 @@ class RemoteFolder:
         """Yield a temporary copy of a file.
 
         Raises:
-            FileNotFoundError: If there is no such file.
             SourceError: If the store fails, or the file has another MD5 than expected.
         """
         with TemporaryDirectory() as place:
@@ -85,24 +84,13 @@ def in_mirror(folder: Path, mirror: str | None) -> Place:
 
 
 def open_local(place: Place, name: str) -> AbstractContextManager[Path]:
-    """Yield a path on this machine of a file of a folder; a local file is not copied, and may be absent.
-
-    Raises:
-        FileNotFoundError: If object storage has no such file.
-        SourceError: If the store fails.
-    """
+    """Yield a path on this machine of a file of a folder; a local file is not copied, and may be absent."""
     return place.open_local(name) if isinstance(place, RemoteFolder) else nullcontext(place / name)
 
 
 @contextmanager
 def open_store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-    """Yield the store of a URL and the path within it.
-
-    Raises:
-        FileNotFoundError: If the store has no such file.
-        OSError: If the disk here is full.
-        SourceError: If the store fails; every store has exceptions of its own.
-    """
+    """Yield the store of a URL and the path within it."""
     import fsspec  # noqa: PLC0415 - needed for object storage alone
 
     try:
@@ -125,11 +113,7 @@ def store_error(url: str, error: Exception) -> SourceError:
 
 
 def local_or_mirror(folder: Path, mirror: str | None) -> Place:
-    """Return an output folder if it is here, else its copy in the mirror, checked against `dvc.lock`.
-
-    Raises:
-        SourceError: If the mirror fails, or has another version than `dvc.lock`.
-    """
+    """Return an output folder if it is here, else its copy in the mirror, checked against `dvc.lock`."""
     if mirror is None or folder.exists():
         return folder
     copy = f"{mirror.rstrip('/')}/{folder.as_posix()}"

@@ -65,12 +65,7 @@ def drawn_samples() -> tuple[SamplePhoto, ...]:
 
 
 def samples_from(folder: Path) -> tuple[SamplePhoto, ...]:
-    """Return the first photos of a folder.
-
-    Raises:
-        ParamsError: If there are none.
-        PhotoError: If one is damaged.
-    """
+    """Return the first photos of a folder."""
     photos = photos_in_folder(folder)
     named = [path for path in photos if is_utf8(path)]
     note_ignored([path.name for path in set(photos) - set(named)], "whose names are not UTF-8; rename them")
@@ -117,9 +112,6 @@ class PageController:
             way: Meaning of the click.
             x: Position in [0, 1] from left to right.
             y: Position in [0, 1] from top to bottom.
-
-        Raises:
-            DatasetError: If the box has no inside, or the mask source takes no clicks.
         """
         rows, columns = marked.shown.shape[:2]
         column, row = marked.at(x * columns, y * rows)
@@ -145,11 +137,7 @@ class PageController:
         return self._classify(marked, box_between(*corners))
 
     def paint(self, marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
-        """Mark what is painted on a PNG of the shown photo's size.
-
-        Raises:
-            DatasetError: If nothing is painted, or the bytes are no such PNG.
-        """
+        """Mark what is painted on a PNG of the shown photo's size."""
         return predict(paint(marked, painting), self.runs)
 
     def _classify(self, marked: MarkedPhoto, prompt: Prompt) -> MarkedPhoto:

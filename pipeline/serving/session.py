@@ -89,11 +89,7 @@ class MarkedPhoto:
 
 
 def load_upload(upload: bytes) -> MarkedPhoto:
-    """Decode an uploaded photo.
-
-    Raises:
-        PhotoError: If the bytes are no picture, damaged or too large.
-    """
+    """Decode an uploaded photo."""
     file = PictureBytes(upload, "This file cannot be used")
     return start(read_photo(file, max_pixels=MAX_PIXELS))
 
@@ -163,7 +159,6 @@ def predict(marked: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
     Raises:
         DatasetError: If nothing is marked.
         EmptyMaskError: If the food is too small in a run's input.
-        EvaluationError: If a logit is not finite.
     """
     if marked.region is None:
         raise DatasetError("Mark a food first")
@@ -181,8 +176,6 @@ def explain(marked: MarkedPhoto) -> MarkedPhoto:
 
     Raises:
         DatasetError: If nothing is classified yet.
-        EvaluationError: If a heat map is not finite.
-        ModelError: If Grad-CAM does not support a backbone.
     """
     if not marked.answers:
         raise DatasetError("Mark a food first")
@@ -267,11 +260,7 @@ class SessionStore:
             return self._sessions[name]
 
     def update(self, name: str, marked: MarkedPhoto, pictures: dict[str, bytes]) -> Session:
-        """Replace the state of a session.
-
-        Raises:
-            SessionGoneError: If it is not stored.
-        """
+        """Replace the state of a session."""
         version = self.get(name).version + 1
         with self._lock:
             session = Session(marked, pictures, version, self.clock())

@@ -44,11 +44,6 @@ def predict_photos(
         finder: Finds the regions.
         photos: Files and URLs; `-` is the standard input.
         options: What to output.
-
-    Raises:
-        EvaluationError: If a logit or a heat map is not finite.
-        ModelError: If Grad-CAM does not support a backbone.
-        OSError: If the disk is full, or the folder of pictures cannot be created.
     """
     if options.pictures is not None:
         options.pictures.mkdir(parents=True, exist_ok=True)
