@@ -1,4 +1,4 @@
-"""`dvc.yaml`, `stages/`, `params.yaml` and the imports tell one story."""
+"""`dvc.yaml`, `stages/`, `params.yaml` and the imports are consistent."""
 
 import ast
 import os
@@ -44,7 +44,7 @@ def outs(stage: str) -> list[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_it_imports(stage: str) -> None:
-    """By its list of hashes, which `configure` renews whenever DVC runs; edits of both packages are its dependency."""
+    """By its list of hashes, which `configure` writes whenever DVC runs; `configure` depends on both packages."""
     code = [dep for dep in STAGES[stage]["deps"] if dep.startswith("data/code/") or dep in ("pipeline", "stages")]
     assert code == (["pipeline", "stages"] if stage == "configure" else [f"data/code/{stage}.json"])
     assert not any(dep.endswith(".py") for dep in STAGES[stage]["deps"])
@@ -64,7 +64,7 @@ def test_every_script_is_a_stage() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_says_what_it_is_for(stage: str) -> None:
+def test_every_stage_has_a_description(stage: str) -> None:
     """`dvc stage list` shows a sentence for each."""
     assert STAGES[stage]["desc"]
 
@@ -82,7 +82,7 @@ def test_the_strings_of_a_script_are_its_deps_and_outs(stage: str) -> None:
 
 
 def is_path_call(node: ast.AST) -> bool:
-    """Tell `Path("...")` or `Path(f"...")` from other nodes."""
+    """Return whether a node is `Path("...")` or `Path(f"...")`."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -107,12 +107,12 @@ def literal_head(path: str) -> str:
 
 
 def covered(path: str, named: set[str]) -> bool:
-    """Tell whether a declared path is named by the script, itself or by its folder."""
+    """Return whether the script names a declared path or its folder."""
     return any(path == name or path.startswith(f"{name}/") for name in named if name)
 
 
 def covered_by_declared(path: str, declared: set[str]) -> bool:
-    """Tell whether a named path is declared, itself or in parts."""
+    """Return whether a named path, its parts or its folder are declared."""
     return any(path == entry or entry.startswith(f"{path}/") or path.startswith(f"{entry}/") for entry in declared)
 
 
@@ -137,7 +137,7 @@ def test_explained_runs_are_those_that_figure_4_shows() -> None:
     assert all(grid[name] == entry for name, entry in explained.items())
 
 
-def test_masks_are_made_for_training_judging_and_reference() -> None:
+def test_masks_are_made_for_training_evaluation_and_reference() -> None:
     """Every stage up to the shards knows the same three sources; equal ones are one stage."""
     for stage in ("mask_weights", "segment", "pair"):
         assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.train}", "${masks.eval}", "annotation"]
@@ -145,16 +145,16 @@ def test_masks_are_made_for_training_judging_and_reference() -> None:
         assert DOCUMENT["stages"][stage]["foreach"] == ["${masks.eval}"]
 
 
-def test_runs_learn_from_one_source_and_are_judged_on_another() -> None:
-    """Choosing other masks to judge on trains nothing."""
+def test_runs_are_trained_on_one_source_and_evaluated_on_another() -> None:
+    """Other masks for evaluation train nothing."""
     assert "data/shards/${masks.train}" in data_deps("train")
     assert not any("masks.eval" in text for text in (*data_deps("train"), STAGES["train"]["cmd"]))
     for stage in ("evaluate", "perturb", "explain"):
         assert "data/shards/${masks.eval}" in data_deps(stage)
 
 
-def test_transfer_judges_the_variant_and_pairings_of_the_grid() -> None:
-    """The command names the runs that it depends on, and all but the variant are the paper's."""
+def test_transfer_evaluates_the_variant_and_pairings_of_the_grid() -> None:
+    """The command names its dependencies; all runs but the variant are the paper's."""
     named = STAGES["transfer"]["cmd"].split("--runs ")[1].split()
     assert [f"data/runs/{run}" for run in named] == [dep for dep in data_deps("transfer") if "/runs/" in dep]
     assert named[0] == VARIANT
@@ -162,15 +162,15 @@ def test_transfer_judges_the_variant_and_pairings_of_the_grid() -> None:
 
 
 def test_the_summary_depends_on_every_run_and_nothing_else() -> None:
-    """Run by run: the folder of all would let runs of old variants into the results."""
+    """Run by run: with the common folder, runs of old variants would enter the results."""
     kinds = ("runs", "evaluations", "perturbations")
     assert data_deps("summary") == [f"data/{kind}/{run}" for run in RUNS for kind in kinds]
 
 
 def test_no_stage_depends_on_a_part_of_an_output() -> None:
-    """`dvc exp run` looks such a part up in the output's folder as the last commit had it, which no cache may hold.
+    """For outputs from the run cache, `dvc exp run` would load the folder's list of the last commit, maybe not cached.
 
-    It does so for whatever comes from the run cache. Outputs of `configure` never do: it runs whenever DVC does.
+    Outputs of `configure` are never from the cache: it runs whenever DVC does.
     """
     made = [path for stage in STAGES if stage != "configure" for path in outs(stage)]
     parts = [dep for stage in STAGES for dep in data_deps(stage) if any(dep.startswith(f"{out}/") for out in made)]
@@ -179,7 +179,7 @@ def test_no_stage_depends_on_a_part_of_an_output() -> None:
 
 
 def test_heavy_stages_have_cached_outputs_only() -> None:
-    """`cache: false` switches the run cache off, so only cheap stages may use it."""
+    """`cache: false` disables the run cache, so only cheap stages may use it."""
     kinds = [STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", []) for stage in STAGES]
     uncached = {
         stage for stage, listed in zip(STAGES, kinds, strict=True) if not all(isinstance(o, str) for o in listed)
@@ -187,8 +187,8 @@ def test_heavy_stages_have_cached_outputs_only() -> None:
     assert uncached == {"configure", "summary"}
 
 
-def test_stages_of_runs_read_shards_in_the_mirror_too() -> None:
-    """Whoever depends on shards says where else they lie; the report is made where they are."""
+def test_stages_of_runs_read_shards_from_the_mirror() -> None:
+    """Every stage that depends on shards passes `runtime.mirror`; only the report needs local ones."""
     reading = [stage for stage in STAGES if any(dep.startswith("data/shards/") for dep in data_deps(stage))]
     asking = [stage for stage in reading if "runtime.mirror" in (ROOT / f"stages/{stage}.py").read_text()]
     assert len(reading) > 1
@@ -196,14 +196,14 @@ def test_stages_of_runs_read_shards_in_the_mirror_too() -> None:
 
 
 def test_only_configure_reads_params() -> None:
-    """Every other stage depends on its settings file, so a value that changes nothing for it leaves it cached."""
+    """Every other stage depends on its settings file, so an irrelevant value leaves it cached."""
     assert [stage for stage in STAGES if "params" in STAGES[stage]] == ["configure"]
 
 
 def test_package_markers_stay_empty() -> None:
     """Otherwise a stage depends on everything its package re-exports.
 
-    Two say something: the public names are fetched when asked, and scripts start without garbage collection.
+    Two are not empty: public names are imported on first use, and scripts start without garbage collection.
     """
     markers = [path for folder in ("pipeline", "stages") for path in (ROOT / folder).rglob("__init__.py")]
     assert [path for path in markers if path.stat().st_size] == [
@@ -213,7 +213,7 @@ def test_package_markers_stay_empty() -> None:
 
 
 def test_the_package_imports_nothing_of_itself_eagerly() -> None:
-    """Statements that run on import name the standard library only; what a type checker reads does not run."""
+    """Statements that run on import name the standard library only; imports for type checkers do not run."""
     tree = ast.parse((ROOT / "pipeline/__init__.py").read_text(encoding="utf-8"))
     eager = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {getattr(node, "module", None) for node in eager} == {"importlib", "typing"}
@@ -225,18 +225,18 @@ def test_the_package_imports_nothing_of_itself_eagerly() -> None:
     )
 
 
-def test_a_stage_collects_garbage_once_its_libraries_are_there(tmp_path: Path) -> None:
-    """Not while it imports them, and always again when it works; who imports the package is left alone."""
+def test_a_stage_collects_garbage_only_after_its_imports(tmp_path: Path) -> None:
+    """Collection is off during imports and on during work; importing the package elsewhere changes nothing."""
     script = "import gc\nbefore = gc.isenabled()\nfrom pipeline.runtime.console import run_stage\n"
     (tmp_path / "stages").mkdir()
     shutil.copy(ROOT / "stages/__init__.py", tmp_path / "stages")
     (tmp_path / "stages/trial.py").write_text(f"{script}run_stage(lambda: print(before, gc.isenabled()))\n")
     imported = "import gc, stages; print(gc.isenabled())"
-    answers = []
+    states = []
     for command in (["-m", "stages.trial"], ["-c", imported]):
         env = os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path)}
         done = subprocess.run(  # noqa: S603
             [sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
         )
-        answers.append(done.stdout.split())
-    assert answers == [["False", "True"], ["True"]]
+        states.append(done.stdout.split())
+    assert states == [["False", "True"], ["True"]]

@@ -1,4 +1,4 @@
-"""What is installed is what was pinned: locks follow the requirements, carry hashes, and have their licences listed."""
+"""Locks follow the requirements, have hashes, and have their licences listed."""
 
 import re
 from importlib.metadata import distributions
@@ -9,12 +9,12 @@ import pytest
 from tools.licences import pinned, plain
 
 ROOT = Path(__file__).parents[2]
-ASKED = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)", re.MULTILINE)
+REQUIRED = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)", re.MULTILINE)
 ENTRY = re.compile(r"^[\w.-]+(?:\[[^\]]*\])?==.*\\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("asked", "lock"),
+    ("requirements", "lock"),
     [
         ("requirements.txt", "requirements.lock"),
         ("requirements.txt", "requirements-dev.lock"),
@@ -22,12 +22,12 @@ ENTRY = re.compile(r"^[\w.-]+(?:\[[^\]]*\])?==.*\\\n((?:    --hash=sha256:[0-9a-
         ("requirements-ray.txt", "requirements-dev.lock"),
     ],
 )
-def test_a_lock_has_every_version_that_is_asked_for(asked: str, lock: str) -> None:
+def test_a_lock_has_every_required_version(requirements: str, lock: str) -> None:
     """`make lock` after an edit."""
-    wanted = {plain(name): version for name, version in ASKED.findall((ROOT / asked).read_text())}
+    required = {plain(name): version for name, version in REQUIRED.findall((ROOT / requirements).read_text())}
     locked = pinned(ROOT / lock)
-    assert wanted
-    assert wanted.items() <= locked.items(), "run `make lock`"
+    assert required
+    assert required.items() <= locked.items(), "run `make lock`"
 
 
 def test_both_locks_agree() -> None:
@@ -42,7 +42,7 @@ def test_every_locked_package_has_hashes(lock: str) -> None:
 
 
 def test_every_installed_package_of_the_locks_has_its_licence_listed() -> None:
-    """`make licences` after a change of the locks; packages of other platforms are not here to be asked."""
+    """`make licences` after a change of the locks; packages of other platforms are not installed."""
     page = {
         plain(name) for name in re.findall(r"^\| \[([^\]]+)\]", (ROOT / "docs/licences.md").read_text(), re.MULTILINE)
     }
