@@ -1,6 +1,7 @@
 """Photos, masks and cut-outs as the page and the figures show them; on the page as data URIs."""
 
 import base64
+from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple, TypeAlias
 
@@ -9,10 +10,14 @@ from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
-from pipeline.datasets.index import Sample
+from pipeline.datasets.index import Sample, choose_named, read_samples
+from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.imaging.drawing import edge
+from pipeline.reporting.results import ReportInputs
+from pipeline.runtime.console import progress
 
+SPLIT = "test"
 LONGEST = 300
 """Pixels of the longer side of a photo."""
 SQUARE = 160
@@ -83,33 +88,55 @@ def highlight(image: Image, mask: Mask) -> Image:
 
 
 class SamplePictures(NamedTuple):
-    """One sample as figures show it."""
+    """Photo, mask and cut-outs of one sample."""
 
-    category: str
+    sample: Sample
     photo: Shown
     """Whole photo, shrunk."""
-    outline: ShownMask
-    """Mask laid over it."""
+    mask: ShownMask
+    """Region of interest on the shrunk photo."""
     views: SampleBatch
-    """The sample's cut-outs, a single row."""
+    """Cut-outs, a single row."""
 
     def marked(self) -> Image:
         """Return the middle square of the photo around the region of interest, which is outlined."""
-        shown = np.where(self.outline[..., np.newaxis], self.photo, (self.photo * (1 + DIMMED) / 2).astype(np.uint8))
-        outline = edge(self.outline)
+        shown = np.where(self.mask[..., np.newaxis], self.photo, (self.photo * (1 + DIMMED) / 2).astype(np.uint8))
+        outline = edge(self.mask)
         thick = outline.copy()
         thick[1:] |= outline[:-1]
         thick[:, 1:] |= outline[:, :-1]
         shown[thick] = OUTLINE
-        return crop_square(shown, self.outline)
+        return crop_square(shown, self.mask)
+
+
+def read_pictures(sample_ids: Sequence[str], inputs: ReportInputs, *, what: str) -> dict[str, SamplePictures]:
+    """Read the pictures of some test samples; none where the report is made without photos.
+
+    Args:
+        sample_ids: Samples to read.
+        inputs: Where photos and cut-outs lie.
+        what: Name of the progress bar.
+
+    Raises:
+        DatasetError: If a photo is absent or not the one that stage `index` read.
+        ManifestError: If a shard is absent or damaged.
+    """
+    if inputs.raw is None:
+        return {}
+    chosen = choose_named(read_samples(inputs.index / "samples.parquet"), sample_ids)
+    views, pictures = inputs.shards.select(SPLIT, [indexed.row for indexed in chosen]), {}
+    for row, indexed in enumerate(progress(chosen, total=len(chosen), what=what, unit="sample")):
+        photo = read_photo_of(indexed.sample, inputs.raw)
+        pictures[indexed.sample.sample_id] = sample_pictures(indexed.sample, photo, views.row(row))
+    return pictures
 
 
 def sample_pictures(sample: Sample, photo: Image, views: SampleBatch) -> SamplePictures:
-    """Prepare one sample, whose cut-outs are the single row of `views`, for figures."""
+    """Shrink the photo of a sample and lay its mask over it; `views` is a single row."""
     small = shrink(photo, LONGEST)
     top, left, height, width = views.rects[0].tolist()
     mask = fit_mask(views.masks[0], (top, left, height, width), small.shape[:2])
-    return SamplePictures(sample.category, small, mask, views)
+    return SamplePictures(sample, small, mask, views)
 
 
 def crop_square(image: Image, mask: ShownMask) -> Square:

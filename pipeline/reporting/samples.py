@@ -5,41 +5,25 @@ Samples are ranked by a hash, so that neither the order of files nor a person se
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.arrays import Image, Logits, Mask
+from pipeline.arrays import Logits
 from pipeline.datasets.index import Sample, read_samples
-from pipeline.datasets.photos import read_photo_of
-from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.stages import ReportParams
 from pipeline.reporting.finding import Finding, PairedRuns
-from pipeline.reporting.pictures import LONGEST, Picture, fit_mask, highlight, picture, shrink
+from pipeline.reporting.pictures import SPLIT, Picture, SamplePictures, highlight, picture, read_pictures
 from pipeline.reporting.results import ReportInputs
-from pipeline.runtime.console import progress
 
-SPLIT = "test"
 SAMPLES_OF_PAIR = 2
 """Samples of each ambiguous category on the contact sheet."""
 GAINED, LOST = 6, 4
 """Examples shown of samples that only two branches predict correctly, and that only the ROI-only run does."""
 TOP = 3
 """Most probable categories listed per run."""
-
-
-class SampleViews(NamedTuple):
-    """Pixels of one sample in a shard."""
-
-    rect: tuple[int, int, int, int]
-    """Rectangle of the photo inside the square: top, left, height, width."""
-    mask: Mask
-    """Letterboxed mask."""
-    roi: Image
-    extra_roi: Image
 
 
 def rank(sample_id: str, seed: int) -> bytes:
@@ -89,18 +73,6 @@ def choose_ids(sample_ids: Iterable[str], category_of: Mapping[str, str], count:
     return tuple(sample_id for _, _, sample_id in sorted(turns)[:count])
 
 
-def pick_views(batches: Iterable[SampleBatch], sample_ids: Collection[str]) -> Iterator[tuple[str, SampleViews]]:
-    """Yield the pixels of the wanted samples, holding one batch at a time."""
-    wanted = frozenset(sample_ids)
-    for batch in batches:
-        for row, sample_id in enumerate(batch.sample_ids):
-            if sample_id in wanted:
-                top, left, height, width = batch.rects[row].tolist()
-                # Copies: a view would keep the whole batch in memory.
-                pixels = (part[row].copy() for part in (batch.masks, batch.roi, batch.extra_roi))
-                yield sample_id, SampleViews((top, left, height, width), *pixels)
-
-
 class RankedClass(NamedTuple):
     """One of the most probable categories."""
 
@@ -143,24 +115,17 @@ class Examples(NamedTuple):
     """Number of such samples, shown or not."""
 
 
-def sample_card(sample: Sample, photo: Image, views: SampleViews, ambiguous: Sequence[str]) -> SampleCard:
-    """Return the card of one sample without predictions.
-
-    Args:
-        sample: Row of the sample table.
-        photo: Whole photo.
-        views: Its cut-outs.
-        ambiguous: Names of the ambiguous pair.
-    """
-    small, food = shrink(photo, LONGEST), sample.category
-    mask = fit_mask(views.mask, views.rect, small.shape[:2])
+def sample_card(shown: SamplePictures, ambiguous: Sequence[str]) -> SampleCard:
+    """Return the card of one sample without predictions; `ambiguous` names the pair."""
+    sample, views, food = shown.sample, shown.views, shown.sample.category
     pictures = (
-        ("photo", picture(small, f"Photo {sample.photo_id}")),
-        ("mask", picture(highlight(small, mask), f"The same photo, everything but the {food} dimmed")),
-        ("ROI", picture(views.roi, f"The {food} alone on black, as the ROI branch sees it")),
-        ("extra-ROI", picture(views.extra_roi, f"The photo without the {food}, as the other branch sees it")),
+        ("photo", picture(shown.photo, f"Photo {sample.photo_id}")),
+        ("mask", picture(highlight(shown.photo, shown.mask), f"The same photo, everything but the {food} dimmed")),
+        ("ROI", picture(views.roi[0], f"The {food} alone on black, as the ROI branch sees it")),
+        ("extra-ROI", picture(views.extra_roi[0], f"The photo without the {food}, as the other branch sees it")),
     )
-    share = float(views.mask.sum()) / (views.rect[2] * views.rect[3])
+    *_, height, width = views.rects[0].tolist()
+    share = float(views.masks[0].sum()) / (height * width)
     return SampleCard(sample.sample_id, food, food in ambiguous, share, pictures, ())
 
 
@@ -207,32 +172,20 @@ def show_samples(
     """
     if inputs.raw is None:
         return (), ()
-    table = inputs.index / "samples.parquet"
-    sheet = [
-        sample.sample_id for sample in choose_samples(_test_samples(table), ambiguous, params.samples, params.seed)
-    ]
+    samples = (sample for sample in read_samples(inputs.index / "samples.parquet") if sample.split == SPLIT)
+    sheet = [sample.sample_id for sample in choose_samples(samples, ambiguous, params.samples, params.seed)]
     groups = []
     if pairs:
-        first, double = finding.comparisons[0], pairs[0].double
-        category_of = categories_of(double)
+        first, category_of = finding.comparisons[0], categories_of(pairs[0].double)
         for title, ids, limit in (
             ("Right with the surroundings, wrong without", first.only_double, GAINED),
             ("Wrong with the surroundings, right without", first.only_single, LOST),
         ):
             groups.append((title, choose_ids(ids, category_of, limit, params.seed), len(ids)))
-    wanted = frozenset(sheet).union(*(ids for _, ids, _ in groups))
-    samples = {sample.sample_id: sample for sample in _test_samples(table) if sample.sample_id in wanted}
-    views = pick_views(inputs.shards.batches(SPLIT), samples)
-    cards = {
-        sample_id: sample_card(samples[sample_id], read_photo_of(samples[sample_id], inputs.raw), pixels, ambiguous)
-        for sample_id, pixels in progress(views, total=len(samples), what="samples", unit="sample")
-    }
+    shown = tuple(dict.fromkeys([*sheet, *(sample_id for _, ids, _ in groups for sample_id in ids)]))
+    cards = {i: sample_card(found, ambiguous) for i, found in read_pictures(shown, inputs, what="samples").items()}
     examples = tuple(
         Examples(title, tuple(cards[i]._replace(predictions=paired_predictions(pairs[0], i)) for i in ids), total)
         for title, ids, total in groups
     )
     return tuple(cards[sample_id] for sample_id in sheet), examples
-
-
-def _test_samples(table: Path) -> Iterator[Sample]:
-    return (sample for sample in read_samples(table) if sample.split == SPLIT)

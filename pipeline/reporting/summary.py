@@ -1,13 +1,12 @@
 """All results of one run as one record, and the variant's as one flat row."""
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from statistics import fmean
 from typing import TypeAlias
 
 from pipeline.params.base import Section
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationEntry, PerturbationMetrics
+from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationMetrics
 
 SCHEMA_VERSION = 1
 DIGITS = 6
@@ -80,12 +79,12 @@ class RunSummary(Section):
 
     @property
     def run(self) -> GridRun:
-        """Name and group of the run."""
+        """Name and kind of the run."""
         return GridRun(self.roi, self.extra_roi, self.classes)
 
 
 class StudySummary(Section):
-    """`results/summary.json`."""
+    """Contents of `results/summary.json`."""
 
     schema_version: int
     variant: str | None
@@ -102,21 +101,32 @@ def summarise_run(
     perturbations: PerturbationMetrics,
     history: Sequence[Epoch],
 ) -> RunSummary:
-    """Join everything known about one run.
-
-    Args:
-        run: Which run it is.
-        metrics: From stage `evaluate`.
-        perturbations: From stage `perturb`.
-        history: Epochs of stage `train`, at least one.
-    """
+    """Join the results of stages `evaluate`, `perturb` and `train` (at least one epoch) for one run."""
+    permutations = []
+    for target in ("roi", "extra_roi", "both"):
+        entries = [e for e in perturbations.entries if e.kind == "permutation" and e.target == target]
+        if entries:
+            scores = PermutationScores(
+                target=target,
+                seeds=len(entries),
+                top1=round(fmean(e.top1 for e in entries), DIGITS),
+                lowest_top1=min(e.top1 for e in entries),
+                highest_top1=max(e.top1 for e in entries),
+                change_top1=round(fmean(e.change_top1 for e in entries), DIGITS),
+            )
+            permutations.append(scores)
+    fields = set(TranslocationScores.model_fields)
     names = EvaluationMetrics.model_fields.keys() & RunSummary.model_fields.keys()
     return RunSummary(
         **run._asdict(),
         **{name: getattr(metrics, name) for name in names},
         train_loss=round(history[-1].train_loss, DIGITS),
-        permutations=tuple(_permutations(e for e in perturbations.entries if e.kind == "permutation")),
-        translocations=tuple(_translocation(e) for e in perturbations.entries if e.kind == "translocation"),
+        permutations=tuple(permutations),
+        translocations=tuple(
+            TranslocationScores.model_validate(entry.model_dump(include=fields))
+            for entry in perturbations.entries
+            if entry.kind == "translocation"
+        ),
     )
 
 
@@ -138,25 +148,3 @@ def variant_row(variant: GridRun, summary: RunSummary) -> dict[str, str | float 
         "permutation_both": permuted.get("both"),
         "translocation": round(fmean(moved), DIGITS) if moved else None,
     }
-
-
-def _permutations(entries: Iterable[PerturbationEntry]) -> Iterable[PermutationScores]:
-    for target, group in groupby(sorted(entries, key=_by_target), key=lambda e: e.target):
-        same = list(group)
-        yield PermutationScores(
-            target=target,
-            seeds=len(same),
-            top1=round(fmean(e.top1 for e in same), DIGITS),
-            lowest_top1=min(e.top1 for e in same),
-            highest_top1=max(e.top1 for e in same),
-            change_top1=round(fmean(e.change_top1 for e in same), DIGITS),
-        )
-
-
-def _by_target(entry: PerturbationEntry) -> int:
-    return ("roi", "extra_roi", "both").index(entry.target)
-
-
-def _translocation(entry: PerturbationEntry) -> TranslocationScores:
-    fields = entry.model_dump(include=set(TranslocationScores.model_fields))
-    return TranslocationScores.model_validate(fields)

@@ -215,7 +215,7 @@ def paper_tables(
 
 def keys_of(paper: Paper) -> list[ResultKey]:
     """Return the keys of the cells of all tables."""
-    return [cell.key for table in paper.tables.values() for row in table.rows for cell in row.cells]
+    return [cell.key for table in paper.tables.values() for cell in table.cells]
 
 
 def deviation_of(key: ResultKey, predictions: Mapping[GridRun, RunPredictions]) -> str:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.datasets.index import choose_named, read_samples
-from pipeline.datasets.photos import read_photo_of
 from pipeline.evaluation.heat_maps import FILE, HeatMap, read_heat_maps
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import load_settings
@@ -38,9 +36,9 @@ from pipeline.reporting.figures.photo_figures import (
 )
 from pipeline.reporting.figures.style import FigureText, PaperFigure
 from pipeline.reporting.grid import ALL, PAPER_NAMES, PROPOSED, GridRun
-from pipeline.reporting.pictures import SamplePictures, sample_pictures
+from pipeline.reporting.pictures import SamplePictures, read_pictures
 from pipeline.reporting.results import Epoch, ReportInputs
-from pipeline.reporting.samples import SPLIT, categories_of, choose_ids
+from pipeline.reporting.samples import categories_of, choose_ids
 from pipeline.reporting.summary import StudySummary
 from pipeline.runtime.console import progress
 
@@ -105,16 +103,10 @@ def draw_figures(
         ManifestError: If a file is damaged, or a shard is absent.
     """
     drafts = draft_figures(_read_data(summary, inputs, ambiguous, seed))
-    pictures: dict[str, SamplePictures] = {}
     if inputs.raw is None:
         drafts = tuple(draft for draft in drafts if not draft.sample_ids)
-    else:
-        shown = tuple(dict.fromkeys(i for draft in drafts for i in draft.sample_ids))
-        chosen = choose_named(read_samples(inputs.index / "samples.parquet"), shown)
-        views = inputs.shards.select(SPLIT, [numbered.row for numbered in chosen])
-        for place, numbered in enumerate(progress(chosen, total=len(chosen), what="figures: samples", unit="sample")):
-            sample, photo = numbered.sample, read_photo_of(numbered.sample, inputs.raw)
-            pictures[sample.sample_id] = sample_pictures(sample, photo, views.row(place))
+    shown = tuple(dict.fromkeys(i for draft in drafts for i in draft.sample_ids))
+    pictures = read_pictures(shown, inputs, what="figures: samples")
     return tuple(draft.draw(pictures) for draft in progress(drafts, total=len(drafts), what="figures", unit="figure"))
 
 

@@ -199,7 +199,7 @@ def heat_figure(
         figure = Figure(figsize=(WIDTH, 1.14 * (len(rows) + 1) + 0.1), layout="constrained")
         grid = figure.subplots(len(rows) + 1, COLUMNS, squeeze=False)
         for axes, sample_id in zip(grid[0], sample_ids, strict=False):
-            show_picture(axes, samples[sample_id].marked(), below=f"GT: {samples[sample_id].category}")
+            show_picture(axes, samples[sample_id].marked(), below=f"GT: {samples[sample_id].sample.category}")
         grid[0, 0].set_ylabel("photo", fontsize=7.5)
         for line, row in zip(grid[1:], rows, strict=True):
             for axes, sample_id in zip(line, sample_ids, strict=False):
@@ -275,7 +275,7 @@ def perturbation_figure(samples: Sequence[SamplePictures], params: PerturbParams
         figure = Figure(figsize=(WIDTH, 1.0 * len(samples) + 0.3), layout="constrained")
         grid = figure.subplots(len(samples), 5 + len(params.offsets), squeeze=False)
         for number, (line, sample) in enumerate(zip(grid, samples, strict=True)):
-            show_picture(line[0], sample.marked(), below=sample.category)
+            show_picture(line[0], sample.marked(), below=sample.sample.category)
             views = perturbed_views(sample.views, params)
             for axes, view in zip(line[1:], views, strict=True):
                 show_picture(

@@ -176,6 +176,11 @@ class PaperTable:
     issues: tuple[str, ...]
     """Oddities of the printed table."""
 
+    @property
+    def cells(self) -> tuple[PaperCell, ...]:
+        """All cells, row by row."""
+        return tuple(cell for row in self.rows for cell in row.cells)
+
 
 @dataclass(frozen=True, slots=True)
 class Paper:
@@ -192,7 +197,7 @@ class Paper:
 
     def values(self) -> dict[ResultKey, float]:
         """Return every number by its key; of a number printed twice, the last."""
-        return {c.key: c.value for table in self.tables.values() for row in table.rows for c in row.cells}
+        return {cell.key: cell.value for table in self.tables.values() for cell in table.cells}
 
 
 @cache
@@ -281,7 +286,7 @@ def mean_over(runs: Sequence[GridRun], results: Mapping[GridRun, ValueT]) -> Val
 def regroup(paper: Paper, values: Mapping[ResultKey, float]) -> dict[ResultKey, float | None]:
     """Return every cell of Tables 5, 6 and 7 as a mean of the changes of single runs in `values`."""
     means = {}
-    for key in (cell.key for number in GROUPED for row in paper.tables[number].rows for cell in row.cells):
+    for key in (cell.key for number in GROUPED for cell in paper.tables[number].cells):
         keys = {run: ResultKey((run,), key.measure) for run in key.runs}
         means[key] = mean_over(key.runs, {run: values[one] for run, one in keys.items() if one in values})
     return means

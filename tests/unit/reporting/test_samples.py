@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.reporting.pictures import sample_pictures
 from pipeline.reporting.samples import (
-    SampleViews,
     choose_ids,
     choose_samples,
-    pick_views,
     sample_card,
     sample_prediction,
 )
@@ -55,25 +54,19 @@ def test_examples_take_the_categories_in_turn() -> None:
     assert "b0" in chosen[:2]
 
 
-def test_views_are_those_of_the_wanted_samples() -> None:
-    """Pixels come with the right id, and own their memory."""
-    pixels = np.arange(3 * 4 * 4 * 3, dtype=np.uint8).reshape(3, 4, 4, 3)
-    batch = SampleBatch(
-        ("a", "b", "c"), np.arange(3), np.array([[0, 1, 4, 2]] * 3), pixels[..., 0] > 50, pixels, 255 - pixels
-    )
-    ((name, views),) = pick_views([batch], {"b", "z"})
-    assert (name, views.rect) == ("b", (0, 1, 4, 2))
-    np.testing.assert_array_equal(views.roi, pixels[1])
-    np.testing.assert_array_equal(views.extra_roi, 255 - pixels[1])
-    assert views.roi.base is None
-
-
 def test_a_card_shows_photo_mask_and_both_cut_outs() -> None:
     """In that order, with alternative texts that name the food; the share counts the photo's pixels alone."""
     mask = np.zeros((16, 16), bool)
     mask[4:8, :8] = True
-    views = SampleViews((4, 0, 8, 16), mask, noise(16, 16, 1), noise(16, 16, 2))
-    card = sample_card(make_sample(category="ketchup"), noise(24, 48, 0), views, ["ketchup", "chili paste"])
+    shown = sample_pictures(
+        make_sample(category="ketchup"),
+        noise(24, 48, 0),
+        SampleBatch(
+            ("test/a/1",), np.zeros(1, int), np.array([[4, 0, 8, 16]]), mask[np.newaxis],
+            noise(16, 16, 1)[np.newaxis], noise(16, 16, 2)[np.newaxis],
+        ),
+    )  # fmt: skip
+    card = sample_card(shown, ["ketchup", "chili paste"])
     assert [title for title, _ in card.pictures] == ["photo", "mask", "ROI", "extra-ROI"]
     assert all("ketchup" in shown.description for _, shown in card.pictures[1:])
     assert card.ambiguous
