@@ -1,4 +1,7 @@
-"""Extract the official files of a ZIP or tar, ZipCrypto at native speed, trusting nothing an archive says of itself."""
+"""Extract the official files of a ZIP or tar whose content is not trusted.
+
+The table of contents is checked before a byte is extracted. ZipCrypto is decrypted at native speed.
+"""
 
 import importlib
 import lzma
@@ -21,19 +24,28 @@ from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import ArchiveError, counted
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 
-# Look at the table of contents of an archive before one byte is extracted, and refuse what no honest one holds.
-
-
+BLOCK = 1 << 20
 LONGEST_PART, LONGEST_NAME = 255, 1024
 """Bytes of one folder or file name, and of a whole path."""
 EXTREME_RATIO, RATIO_FROM = 200, 1 << 20
-"""Compression above this is refused for entries of this many bytes or more: photos and label maps are near 1."""
+"""Largest accepted ratio of compression of entries of at least so many bytes; photos and label maps are near 1."""
 UNPACK = "unpack it yourself and name the folder as the source"
 AUTHORS = "get the archive from its authors"
 LOCAL_HEADER = 30
 AES = 99
 STRONG_ENCRYPTION = 0x40 | 0x2000
 PATCHED = 0x20
+ENCRYPTED = 0x1
+UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
+"""Raised by zipfile on damaged archives."""
+UNREADABLE_TAR = (tarfile.TarError, lzma.LZMAError, *UNREADABLE, OSError)
+"""Raised by tarfile on damaged archives; OSError comes from bz2 and gzip."""
+OTHER_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard (.zst)",
+}
+"""Kind of archive by its first bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +69,6 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, 
     Raises:
         ArchiveError: Naming the entry and the reason.
     """
-    _check_bounds(entries, limits)
-    for entry in entries:
-        for reason, mend in _reasons(entry):
-            raise ArchiveError(f"entry {entry.orig_filename!a:.120}: {reason}; {mend}")
-    _check_clashes(entries)
-    if directory_offset is not None:
-        _check_overlaps(entries, directory_offset)
-
-
-def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
     if len(entries) > limits.max_files:
         raise ArchiveError(
             f"{counted(len(entries), 'entry', 'entries')}, download.max_files allows {limits.max_files}; "
@@ -78,56 +80,44 @@ def _check_bounds(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits) -> 
             f"unpacks to {format_bytes(declared)}, download.max_gigabytes allows {format_bytes(limits.max_bytes)}; "
             "raise it if this is the right archive"
         )
+    for entry in entries:
+        for reason, fix in _refusals(entry):
+            raise ArchiveError(f"entry {entry.orig_filename!a:.120}: {reason}; {fix}")
+    _check_clashes(entries)
+    if directory_offset is not None:
+        _check_overlaps(entries, directory_offset)
 
 
-def _reasons(entry: zipfile.ZipInfo) -> Iterator[tuple[str, str]]:
-    """Yield why one entry is refused and what to do; nothing for an honest one."""
-    yield from ((reason, AUTHORS) for reason in _hostile(entry))
-    yield from ((reason, UNPACK) for reason in _unusual(entry))
-
-
-def _hostile(entry: zipfile.ZipInfo) -> Iterator[str]:
-    """Yield what no honest archive holds."""
-    yield from _name_reasons(entry.orig_filename)
-    yield from _kind_reasons(entry)
-    if entry.file_size >= RATIO_FROM and entry.file_size > EXTREME_RATIO * entry.compress_size:
-        yield f"it would grow more than {EXTREME_RATIO} times when unpacked"
-
-
-def _name_reasons(name: str) -> Iterator[str]:
-    parts = name.removesuffix("/").split("/")
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        yield "its path is absolute"
-    if not name.isprintable():
-        yield "its name has characters that cannot be printed"
-    if any(part in {"", ".", ".."} for part in parts):
-        yield "its path has an empty part, `.` or `..`"
-    if len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > LONGEST_PART for part in parts):
-        yield "its name is too long"
-
-
-def _kind_reasons(entry: zipfile.ZipInfo) -> Iterator[str]:
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        yield "it is a link, a device or another special file"
-    if kind == stat.S_IFDIR and not entry.is_dir():
-        yield "it is a folder by its mode and a file by its name"
-    if entry.is_dir() and entry.file_size:
-        yield "it is a folder with content"
-
-
-def _unusual(entry: zipfile.ZipInfo) -> Iterator[str]:
-    """Yield what other programs can unpack, and this one does not."""
-    if "\\" in entry.orig_filename:
-        yield "its path has a backslash, as some Windows programs write"
-    if entry.compress_type == AES or entry.flag_bits & STRONG_ENCRYPTION:
-        yield "it is encrypted by another method than ZipCrypto"
-    elif entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or entry.flag_bits & PATCHED:
-        yield "it is packed by another method than deflate"
+def _refusals(entry: zipfile.ZipInfo) -> Iterator[tuple[str, str]]:
+    """Yield each reason to refuse an entry, with the fix."""
+    name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
+    parts, is_folder = name.removesuffix("/").split("/"), entry.filename.endswith("/")
+    lengths = [len(part.encode(errors="replace")) for part in (name, *parts)]
+    other_cipher = entry.compress_type == AES or bool(entry.flag_bits & STRONG_ENCRYPTION)
+    other_packing = entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    hostile = {
+        "its path is absolute": bool(name.startswith("/") or re.match(r"[A-Za-z]:", name)),
+        "its name has characters that cannot be printed": not name.isprintable(),
+        "its path has an empty part, `.` or `..`": any(part in {"", ".", ".."} for part in parts),
+        "its name is too long": lengths[0] > LONGEST_NAME or max(lengths[1:]) > LONGEST_PART,
+        "it is a link, a device or another special file": kind not in {0, stat.S_IFREG, stat.S_IFDIR},
+        "it is a folder by its mode and a file by its name": kind == stat.S_IFDIR and not is_folder,
+        "it is a folder with content": is_folder and entry.file_size > 0,
+        f"it would grow more than {EXTREME_RATIO} times when unpacked": (
+            entry.file_size >= RATIO_FROM and entry.file_size > EXTREME_RATIO * entry.compress_size
+        ),
+    }
+    unusual = {  # other programs can unpack these
+        "its path has a backslash, as some Windows programs write": "\\" in name,
+        "it is encrypted by another method than ZipCrypto": other_cipher,
+        "it is packed by another method than deflate": other_packing or bool(entry.flag_bits & PATCHED),
+    }
+    for reasons, fix in ((hostile, AUTHORS), (unusual, UNPACK)):
+        yield from ((reason, fix) for reason, holds in reasons.items() if holds)
 
 
 def folded(name: str) -> str:
-    """Return the spelling that file systems blind to case and Unicode normalisation see."""
+    """Return the spelling that is the same for file systems that ignore case and Unicode normalisation."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -142,22 +132,24 @@ def _check_clashes(entries: Sequence[zipfile.ZipInfo]) -> None:
         taken.add(key)
         if not entry.is_dir():
             files.add(key)
-        _note_folders(entry.filename, spellings)
+        folder = entry.filename
+        while folder := folder.rpartition("/")[0]:
+            known = spellings.setdefault(folded(folder), folder)
+            if known != folder:
+                raise ArchiveError(f"folder {folder!a:.120} comes in two spellings; {AUTHORS}")
     for key in sorted(files & spellings.keys()):
         raise ArchiveError(f"{spellings[key]!a:.120} is a file and a folder; {AUTHORS}")
 
 
-def _note_folders(path: str, spellings: dict[str, str]) -> None:
-    """Add the folders a path lies in, by their folded names."""
-    while path := path.rpartition("/")[0]:
-        known = spellings.setdefault(folded(path), path)
-        if known != path:
-            raise ArchiveError(f"folder {path!a:.120} comes in two spellings; {AUTHORS}")
-
-
 def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -> None:
-    """Compare the least extents (no extra fields, one byte a letter): they enough to find bytes that serve twice."""
-    extents = sorted((entry.header_offset, _least_end(entry)) for entry in entries)
+    """Find bytes of two entries by their smallest extents: no extra fields, one byte a letter."""
+    extents = sorted(
+        (
+            entry.header_offset,
+            entry.header_offset + LOCAL_HEADER + len(entry.orig_filename) + entry.compress_size,
+        )
+        for entry in entries
+    )
     limits = [start for start, _ in extents[1:]] + [directory_offset]
     if extents and extents[0][0] < 0:
         raise ArchiveError("an entry begins before the archive; the archive is damaged: fetch it anew")
@@ -165,26 +157,8 @@ def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -
         raise ArchiveError("entries overlap or reach beyond the end; the archive is damaged or a bomb: fetch it anew")
 
 
-def _least_end(entry: zipfile.ZipInfo) -> int:
-    return entry.header_offset + LOCAL_HEADER + len(entry.orig_filename) + entry.compress_size
-
-
-BLOCK = 1 << 20
-ENCRYPTED = 0x1
-UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
-"""What zipfile raises on damaged archives."""
-UNREADABLE_TAR = (tarfile.TarError, lzma.LZMAError, *UNREADABLE, OSError)
-"""What tarfile raises on damaged archives; OSError is bz2's and gzip's."""
-OTHER_ARCHIVES = {
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"\x28\xb5\x2f\xfd": "packed by Zstandard (.zst)",
-}
-"""Archives by how they begin."""
-
-
 def use_native_decryption() -> bool:
-    """Decrypt ZipCrypto in C, about 40 times as fast as zipfile's own code; tell whether that worked."""
+    """Decrypt ZipCrypto in C, about 40 times as fast as zipfile; return whether that is possible."""
     try:
         importlib.import_module("fast_zip_decryption")
     except ImportError:
@@ -204,7 +178,7 @@ def extract_archive(
         folder: Destination, made if absent.
         password: ZipCrypto password, if any entry is encrypted.
         limits: Bounds on size and number.
-        report: Told the extracted bytes.
+        report: Gets the extracted bytes.
 
     Raises:
         ArchiveError: If the archive is no ZIP or tar, damaged, hostile, too large, locked, or in another layout.
@@ -216,7 +190,11 @@ def extract_archive(
     with _opened(archive) as opened:
         check_entries(opened.infolist(), limits, directory_offset=opened.start_dir)
         wanted = _wanted(opened.infolist())
-        _check_password(list(wanted.values()), password)
+        if any(entry.flag_bits & ENCRYPTED for entry in wanted.values()):
+            if not password:
+                raise ArchiveError("encrypted; set download.password")
+            if not use_native_decryption():
+                note("package fast_zip_decryption does not work here: decrypting about 40 times slower, in pure Python")
         opened.setpassword((password or "").encode())
         total, done = sum(entry.file_size for entry in wanted.values()), 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -232,7 +210,7 @@ def extract_archive(
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive, and put its name before every complaint about it."""
+    """Open an archive; every error names it."""
     try:
         opened = zipfile.ZipFile(archive)
     except UNREADABLE as error:
@@ -262,11 +240,17 @@ def _diagnosis(archive: Path, error: Exception) -> str:
 
 
 def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """Return the official entries by their path below the common top folder; all entries have been checked."""
+    """Return the official entries by their path below the common top folder."""
     files = [entry for entry in entries if not entry.is_dir()]
     if not files:
         raise ArchiveError("an archive without any file; fetch it anew, or correct dataset or download.source")
-    top = _only_top([entry.filename for entry in files])
+    names = [entry.filename for entry in files]
+    tops = top_folders(names)
+    if len(tops) != 1:
+        held = f"{len(tops)} folders `Images`" if tops else "no folder `Images`"
+        found = summary([name for name in names if not is_clutter(PurePosixPath(name))])
+        raise ArchiveError(f"not in the official layout: it holds {held} ({found}); see docs/data.md")
+    top = tops[0]
     named = {entry.filename.removeprefix(top): entry for entry in files if entry.filename.startswith(top)}
     wanted = {name: named[name] for name in sorted(named) if is_official(name)}
     if missing := missing_parts(wanted):
@@ -274,24 +258,6 @@ def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     official = {entry.filename for entry in wanted.values()}
     note_ignored([entry.filename for entry in files if entry.filename not in official])
     return wanted
-
-
-def _only_top(names: list[str]) -> str:
-    tops = top_folders(names)
-    if len(tops) != 1:
-        held = f"{len(tops)} folders `Images`" if tops else "no folder `Images`"
-        named = summary([name for name in names if not is_clutter(PurePosixPath(name))])
-        raise ArchiveError(f"not in the official layout: it holds {held} ({named}); see docs/data.md")
-    return tops[0]
-
-
-def _check_password(entries: list[zipfile.ZipInfo], password: str | None) -> None:
-    if not any(entry.flag_bits & ENCRYPTED for entry in entries):
-        return
-    if not password:
-        raise ArchiveError("encrypted; set download.password")
-    if not use_native_decryption():
-        note("package fast_zip_decryption does not work here: decrypting about 40 times slower, in pure Python")
 
 
 def _is_extracted(path: Path, entry: zipfile.ZipInfo) -> bool:
@@ -306,7 +272,7 @@ def _is_extracted(path: Path, entry: zipfile.ZipInfo) -> bool:
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
-    """Write one entry; its declared size is a bound while it is written and a promise afterwards."""
+    """Write one entry, which must have its declared size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
     written = 0
@@ -318,16 +284,13 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Non
                     break
                 file.write(block)
     except UNREADABLE as error:
-        raise ArchiveError(f"{entry.filename!a}: {_entry_diagnosis(entry, error)}") from error
+        locked = ", or download.password is wrong" if entry.flag_bits & ENCRYPTED else ""
+        reason = f"damaged ({error}){locked}; fetch the archive anew"
+        if isinstance(error, RuntimeError) and "Bad password" in str(error):
+            reason = "download.password is wrong"
+        raise ArchiveError(f"{entry.filename!a}: {reason}") from error
     if written != entry.file_size:
         raise ArchiveError(f"{entry.filename!a}: holds another number of bytes than declared; fetch the archive anew")
-
-
-def _entry_diagnosis(entry: zipfile.ZipInfo, error: Exception) -> str:
-    if isinstance(error, RuntimeError) and "Bad password" in str(error):
-        return "download.password is wrong"
-    locked = ", or download.password is wrong" if entry.flag_bits & ENCRYPTED else ""
-    return f"damaged ({error}){locked}; fetch the archive anew"
 
 
 def _is_tar(archive: Path) -> bool:
@@ -362,7 +325,7 @@ def _extract_tar(archive: Path, folder: Path, limits: ArchiveLimits, report: Byt
 
 
 def _members(opened: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:
-    """Yield the entries of a tar, and stop reading once they are more than the limits allow: it has no contents."""
+    """Yield the entries of a tar; having no table of contents, it is read no further than the limits allow."""
     number = size = 0
     for member in opened:
         if member.name == ".":
@@ -374,7 +337,7 @@ def _members(opened: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile
 
 
 def _as_entry(member: tarfile.TarInfo, folder: Path) -> zipfile.ZipInfo:
-    """Return an entry of a tar as one of a ZIP, so that one set of rules holds for both."""
+    """Return an entry of a tar as one of a ZIP, so that the same checks hold for both."""
     try:
         tarfile.data_filter(member, str(folder))
     except tarfile.FilterError as error:

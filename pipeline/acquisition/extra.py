@@ -1,40 +1,28 @@
-"""Photos of categories that the release lacks (ketchup, chili paste), brought by the user; see docs/data.md."""
+"""Copy photos of categories that the release lacks (ketchup, chili paste), brought by the user; see docs/data.md."""
 
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
 from pipeline.acquisition.archive import LONGEST_PART, folded
 from pipeline.acquisition.source import note_ignored, refuse_outside_links
-from pipeline.datasets.layout import is_clutter
+from pipeline.datasets.layout import PROMPTS, SPLITS, is_clutter
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.imaging.decode import HEIF, HEIF_ADVICE, HEIF_ENDINGS
 from pipeline.runtime.errors import DatasetError, ParamsError
 from pipeline.runtime.resources import catch_disk_full, ensure_space
 
-SPLITS = ("train", "test")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif")
 MASK_SUFFIX = ".mask.png"
-PROMPTS = "prompts.csv"
-
-
-class _Split(NamedTuple):
-    """File names of one folder, sorted."""
-
-    photos: list[str]
-    masks: list[str]
-    sidecar: list[str]
-    """`prompts.csv`, or nothing."""
 
 
 def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
-    """Copy `<folder>/{train,test}` of every category to `destination/<category>/`, each once it has been checked.
+    """Copy `<folder>/{train,test}` of every category to `destination/<category>/`, each after it was checked.
 
     Args:
         extra: User's folder by category name.
-        destination: Folder that is made anew; absent afterwards if there are no extra categories.
+        destination: Folder that is replaced; absent if there are no extra categories.
 
     Raises:
         ParamsError: If a category name or folder cannot be used.
@@ -54,21 +42,17 @@ def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
 
 def _check_names(categories: Collection[str]) -> None:
     for name in categories:
-        if not _can_be_folder(name):
+        plain = name == name.strip() and not name.startswith(".") and not set(name) & set('/\\:"')
+        if not (plain and name.isprintable() and 0 < len(name.encode()) <= LONGEST_PART):
             raise ParamsError(
                 f"download.extra: {name!a} cannot be a category; use letters, digits and blanks, none at the ends"
             )
-    if clash := _same(categories):
+    if clash := _same_name(categories):
         raise ParamsError(f"download.extra: {clash[0]!a} and {clash[1]!a} are one category; keep one of them")
 
 
-def _can_be_folder(name: str) -> bool:
-    plain = name == name.strip() and not name.startswith(".") and not set(name) & set('/\\:"')
-    return plain and name.isprintable() and 0 < len(name.encode()) <= LONGEST_PART
-
-
-def _same(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return two names that some file systems cannot tell apart, if any."""
+def _same_name(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that are one on some file systems, if any."""
     seen: dict[str, str] = {}
     for name in sorted(names):
         if folded(name) in seen:
@@ -78,10 +62,8 @@ def _same(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def _copy_split(source: Path, destination: Path) -> None:
-    split = _sorted_out(source)
-    _check_regions(source, split, _prompted(source / PROMPTS) if split.sidecar else set())
+    names = _checked_names(source)
     destination.mkdir(parents=True)
-    names = [*split.photos, *split.masks, *split.sidecar]
     size = sum((source / name).stat().st_size for name in names)
     ensure_space(destination, size)
     with catch_disk_full(destination, size):
@@ -89,11 +71,11 @@ def _copy_split(source: Path, destination: Path) -> None:
             shutil.copyfile(source / name, destination / name)
 
 
-def _sorted_out(source: Path) -> _Split:
-    """Tell photos, masks and sidecar apart.
+def _checked_names(source: Path) -> list[str]:
+    """Return the names of photos, masks and sidecar, each of which can be used.
 
     Raises:
-        DatasetError: If a file is none of them, or its name cannot be used.
+        DatasetError: If a file is none of them, its name cannot be used, or a photo has not one region of interest.
         SourceError: If a link leads out of the folder.
     """
     present = sorted(path.name for path in source.iterdir())
@@ -110,30 +92,28 @@ def _sorted_out(source: Path) -> _Split:
             raise DatasetError(f"{str(source / name)!a}: HEIC, the format of iPhones; {HEIF_ADVICE}")
         if not name.isprintable() or "\\" in name:
             raise DatasetError(f"{str(source / name)!a}: its name has control characters or a backslash; rename it")
-    masks = [name for name in names if name.endswith(MASK_SUFFIX)]
-    photos = [name for name in names if name not in {*masks, PROMPTS}]
-    return _Split(photos, masks, [name for name in names if name == PROMPTS])
+    _check_regions(source, names)
+    return names
 
 
-def _stem(name: str) -> str:
-    """Return a photo's name without suffix, however it is normalised; other names whole."""
-    stem = Path(name).stem if name.lower().endswith(PHOTO_SUFFIXES) else name
-    return unicodedata.normalize("NFC", stem)
-
-
-def _prompted(path: Path) -> set[str]:
-    """Return the stems of the photos that a sidecar names."""
-    try:
-        return {_stem(name) for name in parse_prompts(path.read_text(encoding="utf-8-sig"))}
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise DatasetError(f"{path}: {error}; save it as CSV in UTF-8 with columns {','.join(COLUMNS)}") from error
-
-
-def _check_regions(source: Path, split: _Split, prompted: set[str]) -> None:
-    """See to it that every photo has one region of interest, given in one way, and that nothing is left over."""
-    photos = {_stem(name): name for name in split.photos}
-    masks = {unicodedata.normalize("NFC", name.removesuffix(MASK_SUFFIX)): name for name in split.masks}
-    if clash := _same(_stem(name) for name in split.photos):
+def _check_regions(source: Path, names: Collection[str]) -> None:
+    """Check that every photo has either a mask or prompts, and that every mask and prompt has a photo."""
+    prompted: set[str] = set()
+    if PROMPTS in names:
+        try:
+            text = (source / PROMPTS).read_text(encoding="utf-8-sig")
+            prompted = {_stem(name) for name in parse_prompts(text)}
+        except ValueError as error:  # UnicodeDecodeError is one
+            advice = f"save it as CSV in UTF-8 with columns {','.join(COLUMNS)}"
+            raise DatasetError(f"{source / PROMPTS}: {error}; {advice}") from error
+    files = [name for name in names if name != PROMPTS]
+    photos = {_stem(name): name for name in files if not name.endswith(MASK_SUFFIX)}
+    masks = {
+        unicodedata.normalize("NFC", name.removesuffix(MASK_SUFFIX)): name
+        for name in files
+        if name.endswith(MASK_SUFFIX)
+    }
+    if clash := _same_name(_stem(name) for name in files if not name.endswith(MASK_SUFFIX)):
         raise DatasetError(f"{str(source / clash[0])!a}: several photos have this name; rename all but one")
     for stem in sorted(masks.keys() - photos.keys()):
         raise DatasetError(f"{str(source / masks[stem])!a}: a mask without photo; add the photo or remove the mask")
@@ -147,3 +127,9 @@ def _check_regions(source: Path, split: _Split, prompted: set[str]) -> None:
                 f"{str(source / name)!a}: has no mask and no prompts; add {stem}{MASK_SUFFIX} or a line in {PROMPTS} "
                 "(`python -m pipeline propose` shows masks to choose from)"
             )
+
+
+def _stem(name: str) -> str:
+    """Return a photo's name without suffix, in composed Unicode; other names whole."""
+    stem = Path(name).stem if name.lower().endswith(PHOTO_SUFFIXES) else name
+    return unicodedata.normalize("NFC", stem)

@@ -1,7 +1,7 @@
-"""What local sources hold, as one SHA-256 each: how stage `configure` notices that data outside the checkout changed.
+"""Fingerprints of local sources, by which stage `configure` notices that data outside the checkout changed.
 
-Content alone counts, so that every machine of a team finds the same. A file whose size, times and inode are those of
-the last look is not read again.
+A fingerprint is a SHA-256 of content alone, so that it is equal on every machine. A file whose size, times and inode
+have not changed since the last call is not read again.
 """
 
 import json
@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.acquisition.extra import SPLITS
 from pipeline.acquisition.source import data_set_root, hash_file, hash_listing, local_path, official_files
-from pipeline.datasets.layout import is_clutter, is_utf8
+from pipeline.datasets.layout import SPLITS, is_clutter, is_utf8
 from pipeline.runtime.console import byte_progress
 from pipeline.runtime.errors import SourceError
 
 SETTLED = 2.0
-"""Seconds without a change after which times are trusted; a file system may give two writes in a row the same."""
+"""Seconds without a change after which times are trusted: two writes in a row may get the same time."""
 WHOLE = ""
-"""Name of a source's only file, whose hash is the source's."""
+"""Name of the file of a source that is a single file; its hash is the fingerprint."""
 
 
 def data_set_files(source: str) -> dict[str, Path]:
@@ -52,14 +51,17 @@ def single_file(place: str) -> dict[str, Path]:
     return {WHOLE: path} if path.is_file() else {}
 
 
-def fingerprint(files: Mapping[str, Path], memory: Path) -> str:
+def fingerprint(files: Mapping[str, Path], cache: Path) -> str:
     """Return the SHA-256 of a file, or of the `sha256sum` listing of several.
 
     Args:
         files: Path by name below the source.
-        memory: File that keeps the hashes for the next time; made if absent.
+        cache: File that keeps the hashes for the next call; made if absent.
     """
-    known, found = _remembered(memory), {name: _state(path) for name, path in files.items()}
+    known: dict[str, list[int | str]] = {}
+    with suppress(FileNotFoundError, ValueError):
+        known = json.loads(cache.read_bytes())
+    found = {name: _state(path) for name, path in files.items()}
     changed = {name for name, state in found.items() if known.get(name, [])[:-1] != state}
     total, done = sum(found[name][0] for name in changed), 0
     hashes = {name: str(known[name][-1]) for name in files.keys() - changed}
@@ -68,28 +70,19 @@ def fingerprint(files: Mapping[str, Path], memory: Path) -> str:
             hashes[name] = hash_file(files[name], lambda read, _: report(done + read, total))  # noqa: B023
             done += found[name][0]
     if changed or known.keys() != files.keys():
-        _remember({name: [*found[name], hashes[name]] for name in files if _settled(files[name], found[name])}, memory)
+        settled = time.time_ns() - SETTLED * 1e9
+        kept = {
+            name: [*state, hashes[name]]
+            for name, state in found.items()
+            if state == _state(files[name]) and max(state[1:3]) < settled
+        }
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        part = cache.with_suffix(f".{os.getpid()}")  # another experiment may write at the same time
+        part.write_text(json.dumps(kept), encoding="utf-8")
+        part.replace(cache)
     return hashes[WHOLE] if WHOLE in hashes else hash_listing(hashes.items())
 
 
 def _state(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def _settled(path: Path, state: list[int]) -> bool:
-    return state == _state(path) and max(state[1:3]) < time.time_ns() - SETTLED * 1e9
-
-
-def _remembered(memory: Path) -> dict[str, list[int | str]]:
-    with suppress(FileNotFoundError, ValueError):
-        known: dict[str, list[int | str]] = json.loads(memory.read_bytes())
-        return known
-    return {}
-
-
-def _remember(hashes: Mapping[str, list[int | str]], memory: Path) -> None:
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    part = memory.with_suffix(f".{os.getpid()}")  # another experiment may look at the same time
-    part.write_text(json.dumps(hashes), encoding="utf-8")
-    part.replace(memory)

@@ -1,6 +1,6 @@
-"""Fetch an archive, or a folder in the official layout, from object storage; what is here already stays.
+"""Fetch an archive, or a folder in the official layout, from object storage; an interrupted fetch is resumed.
 
-fsspec knows the stores and reads credentials and endpoints where each store's own tools do, so none are settings here.
+fsspec reads credentials and endpoints where each store's own tools do, so none are settings here.
 """
 
 import json
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 CHANGES = ("VersionId", "ETag", "etag", "content_md5", "LastModified", "last_modified", "mtime", "created", "size")
-"""What a store may say of an object that differs once the object does."""
+"""Attributes of an object, of which a store gives some, that change with its content."""
 
 
 @contextmanager
 def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-    """Lend the store and the path within it.
+    """Yield the store and the path within it.
 
     Raises:
         SourceError: If anything about it fails, an absent object included.
@@ -38,7 +38,7 @@ def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
 
 
 def is_stored_folder(url: str) -> bool:
-    """Tell whether a URL names a folder, that is, what other objects' names begin with.
+    """Tell whether a URL names a folder, that is, a prefix of other objects' names.
 
     Raises:
         SourceError: If the store does not answer.
@@ -49,7 +49,7 @@ def is_stored_folder(url: str) -> bool:
 
 
 def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) -> Path:
-    """Bring one object into a folder, going on with what an earlier call left there; return its path.
+    """Fetch one object into a folder, resuming an earlier call; return its path.
 
     Raises:
         SourceError: If it cannot be had or is larger than `max_bytes`.
@@ -66,8 +66,16 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
             state.write_text(known, encoding="utf-8")
         have = part.stat().st_size if part.exists() else 0
         ensure_space(folder, found["size"] - have)
-        with catch_disk_full(folder, found["size"]):
-            _receive(store, path, part, found["size"], report)
+        with (
+            catch_disk_full(folder, found["size"]),
+            store.open(path, "rb", cache_type="readahead") as source,
+            part.open("ab") as file,
+        ):
+            source.seek(file.tell())
+            report(file.tell(), found["size"])
+            while block := source.read(CHUNK):
+                file.write(block)
+                report(file.tell(), found["size"])
         store.invalidate_cache()
         if _version(store.info(path)) != _version(found):
             part.unlink()
@@ -76,7 +84,7 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
 
 
 def _version(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a store says of an object that differs once the object does."""
+    """Return the attributes of an object that change with its content."""
     return {name: str(found[name]) for name in CHANGES if name in found}
 
 
@@ -84,17 +92,8 @@ def _changed(url: str) -> SourceError:
     return SourceError(f"{without_secrets(url)}: changed while it was fetched; run the same command again")
 
 
-def _receive(store: "AbstractFileSystem", path: str, part: Path, size: int, report: ByteReport) -> None:
-    with store.open(path, "rb", cache_type="readahead") as source, part.open("ab") as file:
-        source.seek(file.tell())
-        report(file.tell(), size)
-        while block := source.read(CHUNK):
-            file.write(block)
-            report(file.tell(), size)
-
-
 def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) -> Path:
-    """Bring the official files of a data set into `folder`; return it.
+    """Fetch the official files of a data set into `folder`; return it.
 
     Raises:
         SourceError: If there is no data set, or more than one, or it is larger than `max_bytes`.
@@ -110,7 +109,7 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
         ensure_space(folder, total - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
         with catch_disk_full(folder, total):
             for name, entry in found.items():
-                _bring(store, entry, folder / name, versions / name)
+                _fetch_version(store, entry, folder / name, versions / name)
                 done += int(entry["size"])
                 report(done, total)
         store.invalidate_cache()
@@ -120,8 +119,8 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
         return folder
 
 
-def _bring(store: "AbstractFileSystem", entry: dict[str, Any], to: Path, state: Path) -> None:
-    """Fetch one object, unless `state` says that an earlier call fetched this very version of it."""
+def _fetch_version(store: "AbstractFileSystem", entry: dict[str, Any], to: Path, state: Path) -> None:
+    """Fetch one object, unless `state` records that an earlier call fetched the same version."""
     version = json.dumps(_version(entry))
     if to.is_file() and state.is_file() and state.read_text(encoding="utf-8") == version:
         return

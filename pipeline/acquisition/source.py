@@ -18,7 +18,25 @@ from pipeline.runtime.resources import catch_disk_full, ensure_space
 
 DEMO = "demo"
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})
-"""Schemes of object storage, which fsspec fetches from where the store's own package is installed."""
+"""Schemes of object storage, read by fsspec if the store's own package is installed."""
+BLOCK = 1 << 20
+SHOWN = 3
+"""Paths that a message lists before it counts the rest."""
+PARTS = (
+    "Images/img_dir/train",
+    "Images/img_dir/test",
+    "Images/ann_dir/train",
+    "Images/ann_dir/test",
+    "ImageSets/train.txt",
+    "ImageSets/test.txt",
+    "category_id.txt",
+)
+"""Required files, and folders that must hold at least one file."""
+
+_OFFICIAL = re.compile(
+    r"Images/(img_dir|ann_dir)/(train|test)/(?!\.|Thumbs\.db$|desktop\.ini$)[^/]+"
+    r"|ImageSets/(train|test)\.txt|category_id\.txt|Read[Mm]e\.txt"
+)
 
 
 def is_remote(source: str) -> bool:
@@ -44,7 +62,18 @@ def local_path(source: str) -> Path:
     Raises:
         SourceError: If nothing is there, or the scheme is not one this project fetches.
     """
-    path = _path(source)
+    if "://" not in source:
+        path = Path(source).expanduser()
+    elif source.lower().startswith("file://"):
+        parts = urlsplit(source)
+        if parts.netloc not in {"", "localhost"}:
+            raise SourceError(f"{source}: names a file of host {parts.netloc}; write file:///path with three slashes")
+        path = Path(url2pathname(parts.path))
+    else:
+        raise SourceError(
+            f"{without_secrets(source)}: only http, https, file and object storage (s3, gs, az, ...) URLs are "
+            "fetched; give a path"
+        )
     try:
         if path.exists():
             return path
@@ -56,25 +85,8 @@ def local_path(source: str) -> Path:
     )
 
 
-def _path(source: str) -> Path:
-    if "://" not in source:
-        return Path(source).expanduser()
-    if not source.lower().startswith("file://"):
-        raise SourceError(
-            f"{without_secrets(source)}: only http, https, file and object storage (s3, gs, az, ...) URLs are "
-            "fetched; give a path"
-        )
-    parts = urlsplit(source)
-    if parts.netloc not in {"", "localhost"}:
-        raise SourceError(f"{source}: names a file of host {parts.netloc}; write file:///path with three slashes")
-    return Path(url2pathname(parts.path))
-
-
-# What is kept about the origin of `data/raw`: the same wherever the same bytes came from.
-
-
 class SourceRecord(Section):
-    """Content of `data/raw/source.json`."""
+    """Content of `data/raw/source.json`: the same on every machine for the same bytes."""
 
     sha256: str
     """Hash of the archive, or of the `sha256sum` listing of a folder."""
@@ -85,19 +97,13 @@ class SourceRecord(Section):
 
 
 def write_record(record: SourceRecord, folder: Path) -> None:
-    """Write `folder/source.json` as a new file: an older one may be a link into DVC's cache."""
+    """Write `folder/source.json` as a new file, since an old one may be a link into DVC's cache."""
     (folder / "source.json").unlink(missing_ok=True)
     record.write(folder / "source.json")
 
 
-# Hash what was acquired, and insist on the hash that was pinned.
-
-
-BLOCK = 1 << 20
-
-
 def hash_file(path: Path, report: ByteReport) -> str:
-    """Return the hexadecimal SHA-256 of a file, reporting bytes read."""
+    """Return the hexadecimal SHA-256 of a file; `report` gets the bytes read."""
     digest, done, total = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -130,27 +136,6 @@ def verify_sha256(found: str, expected: str | None, what: str) -> None:
         )
 
 
-# The official FoodSeg103 layout: which files belong to it, and which must be there.
-
-
-PARTS = (
-    "Images/img_dir/train",
-    "Images/img_dir/test",
-    "Images/ann_dir/train",
-    "Images/ann_dir/test",
-    "ImageSets/train.txt",
-    "ImageSets/test.txt",
-    "category_id.txt",
-)
-"""Folders that hold at least one file, and files, without which there is no data set."""
-
-_OFFICIAL = re.compile(
-    r"Images/(img_dir|ann_dir)/(train|test)/(?!\.|Thumbs\.db$|desktop\.ini$)[^/]+"
-    r"|ImageSets/(train|test)\.txt|category_id\.txt|Read[Mm]e\.txt"
-)
-SHOWN = 3
-
-
 def is_official(path: str) -> bool:
     """Tell whether a file at `path`, below the common top folder, is part of the data set."""
     return _OFFICIAL.fullmatch(path) is not None
@@ -158,12 +143,10 @@ def is_official(path: str) -> bool:
 
 def top_folders(paths: Iterable[str]) -> list[str]:
     """Return every prefix ("" or "<folder>/") that holds an `Images` folder, sorted; clutter has none."""
-    levels = (path.split("/") for path in paths if not is_clutter(PurePosixPath(path)))
-    return sorted({"/".join([*level[:depth], ""]) for level in levels for depth in (0, 1) if _images_at(level, depth)})
-
-
-def _images_at(level: list[str], depth: int) -> bool:
-    return len(level) > depth + 1 and level[depth] == "Images"
+    tops = set[str]()
+    for parts in (path.split("/") for path in paths if not is_clutter(PurePosixPath(path))):
+        tops |= {"/".join([*parts[:depth], ""]) for depth in (0, 1) if parts[depth:-1][:1] == ["Images"]}
+    return sorted(tops)
 
 
 def missing_parts(paths: Collection[str]) -> list[str]:
@@ -178,7 +161,7 @@ def summary(paths: Collection[str]) -> str:
 
 
 def note_ignored(paths: Collection[str], why: str = "outside the official layout") -> None:
-    """Say which files are left out, clutter of macOS and Windows by its number alone."""
+    """Print which files are left out; of clutter of macOS and Windows only the number."""
     clutter = [path for path in paths if is_clutter(PurePosixPath(path))]
     if clutter:
         files = counted(len(clutter), "file")
@@ -205,7 +188,7 @@ def official_files(folder: Path) -> Iterator[str]:
 
 
 def refuse_outside_links(path: Path, folder: Path) -> None:
-    """Refuse a file that lies elsewhere by a link: whoever made the folder decides what is in it, not what is copied.
+    """Refuse a file that a link places outside of the folder, lest the folder's author choose what is copied.
 
     Args:
         path: File below `folder`.
@@ -243,7 +226,7 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
     Args:
         source: Folder in the official layout, with or without its top folder.
         folder: Destination.
-        report: Told the copied bytes.
+        report: Gets the copied bytes.
 
     Raises:
         SourceError: If the source is not in the official layout, or a link leads out of it.
@@ -262,11 +245,7 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
         for name, size in sizes.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, folder / name)
-            hashes.append((name, hash_file(folder / name, _silent)))
+            hashes.append((name, hash_file(folder / name, lambda *_: None)))  # the files are small
             done += size
             report(done, total)
     return SourceRecord(sha256=hash_listing(hashes), bytes=total, name=root.name)
-
-
-def _silent(_done: int, _total: int | None) -> None:
-    """Say nothing: the files are small."""

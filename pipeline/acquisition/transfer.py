@@ -1,4 +1,7 @@
-"""Fetch one file over HTTP, resuming where a broken transfer stopped."""
+"""Fetch one file over HTTP, resuming where a broken transfer stopped.
+
+A redirect to another host is followed only if the SHA-256 of the file is pinned.
+"""
 
 import http.client
 import random
@@ -19,9 +22,16 @@ from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import URLS_VARIABLE, SourceError, with_secrets, without_secrets
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 
-# Read one HTTP answer: is it the file, the rest of the file, another version of it, or none of these.
-
-
+PORTS = {"http": 80, "https": 443}
+CHUNK = 1 << 20
+CONNECT_TIMEOUT = 10.0
+QUICK_ATTEMPTS = 3
+"""Attempts while no host has answered, so that a machine without network fails within seconds."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds between attempts; each wait after an attempt without new bytes is twice the one before."""
+CERTIFICATE = (
+    "correct the URL or the clock of this machine, or name the certificates of your network in REQUESTS_CA_BUNDLE"
+)
 TRANSIENT: set[int] = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
@@ -41,7 +51,7 @@ ADVICE: dict[int, str] = {
 
 
 class Validators(Section):
-    """What identifies one version of a file on a server."""
+    """Headers that identify one version of a file on a server."""
 
     etag: str | None = None
     """ETag as sent, quotes included."""
@@ -51,19 +61,19 @@ class Validators(Section):
     """Size of the whole file in bytes."""
 
     def for_if_range(self) -> str | None:
-        """Return the header value that lets a server resume only the same version; weak ETags cannot (RFC 9110)."""
+        """Return the value of If-Range, which guards a resumed transfer; weak ETags cannot (RFC 9110)."""
         strong = self.etag if self.etag and not self.etag.startswith("W/") else None
         return strong or self.last_modified
 
     def same_version(self, other: "Validators") -> bool:
-        """Tell whether two answers are surely about the same bytes."""
+        """Tell whether two responses certainly describe the same bytes."""
         if self.etag or other.etag:
             return self.etag == other.etag and self.total == other.total
         return self.last_modified is not None and (self.last_modified, self.total) == (other.last_modified, other.total)
 
 
 def validators_of(response: requests.Response) -> Validators:
-    """Return what an answer tells about the version of the whole file."""
+    """Return the version of the whole file that a response describes."""
     return Validators(
         etag=response.headers.get("ETag"),
         last_modified=response.headers.get("Last-Modified"),
@@ -80,7 +90,7 @@ def _total(response: requests.Response) -> int | None:
 
 
 def complete(response: requests.Response, have: int, known: Validators) -> bool:
-    """Tell whether the bytes at hand are the whole file already."""
+    """Tell whether the `have` bytes on disk are the whole file."""
     total = _total(response)
     if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return have > 0 and total == have and known.total in {None, have}
@@ -89,12 +99,12 @@ def complete(response: requests.Response, have: int, known: Validators) -> bool:
 
 
 def is_transient(response: requests.Response) -> bool:
-    """Tell whether the host may answer better a little later."""
+    """Tell whether the failure may pass: a later request may succeed."""
     return response.status_code in TRANSIENT
 
 
-def kept_range(response: requests.Response, have: int, known: Validators) -> bool:
-    """Tell whether an answer is the rest of the version whose first `have` bytes are here."""
+def continues(response: requests.Response, have: int, known: Validators) -> bool:
+    """Tell whether a response is the rest of the version whose first `have` bytes are on disk."""
     if response.status_code != HTTPStatus.PARTIAL_CONTENT:
         return False
     starts = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
@@ -104,11 +114,7 @@ def kept_range(response: requests.Response, have: int, known: Validators) -> boo
 
 
 def refuse(response: requests.Response, url: str) -> None:
-    """Stop at answers that no other try will mend.
-
-    Raises:
-        SourceError: If the answer is an error or a web page.
-    """
+    """Raise `SourceError` if a response is an error or a web page, which another attempt would not change."""
     status = response.status_code
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}:
         advice = ADVICE.get(status, "correct the URL, or download it in a browser and give the path")
@@ -120,49 +126,30 @@ def refuse(response: requests.Response, url: str) -> None:
         )
 
 
-# Stay with the host that the user named: a redirect leads elsewhere only where a hash will prove what comes.
-
-
-PORTS = {"http": 80, "https": 443}
-
-
 def may_follow(before: str, after: str, *, pinned: bool) -> bool:
     """Tell whether a redirect is followed: within one scheme, host and port, or from HTTP to HTTPS of the same host.
 
     Args:
-        before: URL that was asked.
-        after: URL that it sends us on to.
-        pinned: Whether the whole SHA-256 of what comes is known, so that any host may send it.
+        before: URL that was requested.
+        after: Target of the redirect.
+        pinned: Whether the SHA-256 of the file is known, so that any host may send it.
     """
-    here, there = _origin(before), _origin(after)
+    parts = (urlsplit(before), urlsplit(after))
+    here, there = ((url.scheme, url.hostname, url.port or PORTS.get(url.scheme)) for url in parts)
     upgraded = here == ("http", there[1], PORTS["http"]) and there == ("https", here[1], PORTS["https"])
     return pinned or here == there or upgraded
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
-
-
 class SameHostSession(requests.Session):
-    """A session that asks `may_follow` before it follows a redirect."""
+    """HTTP session that follows the redirects `may_follow` allows."""
 
     def __init__(self, *, pinned: bool) -> None:
-        """Start a session.
-
-        Args:
-            pinned: Whether the whole SHA-256 of what comes is known.
-        """
+        """Start a session; `pinned` tells whether the SHA-256 of the file is known."""
         super().__init__()
         self.pinned = pinned
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where an answer sends us, if anywhere.
-
-        Raises:
-            SourceError: If `may_follow` says no.
-        """
+        """Return the target of a redirect, None for other responses; raise `SourceError` if it is not allowed."""
         target = super().get_redirect_target(resp)
         if target is None:
             return None
@@ -175,48 +162,37 @@ class SameHostSession(requests.Session):
         return target
 
 
-CHUNK = 1 << 20
-CONNECT_TIMEOUT = 10.0
-QUICK_ATTEMPTS = 3
-"""Tries when nobody has ever answered, so that a machine without network is told within seconds."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-"""Seconds between tries; each wait after a try that brought nothing is twice the one before."""
-CERTIFICATE = (
-    "correct the URL or the clock of this machine, or name the certificates of your network in REQUESTS_CA_BUNDLE"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class TransferPolicy:
-    """How long to insist, how much to take, and what to trust."""
+    """Limits of a transfer, and how its errors advise the user."""
 
     attempts: int
-    """Tries in a row without a new byte."""
+    """Attempts in a row without a new byte."""
     timeout: float
     """Seconds without a byte after which a connection counts as broken."""
     max_bytes: int
-    """Size over which a transfer is refused."""
+    """Largest accepted size."""
     pinned: bool
-    """Whether a hash will be compared afterwards, so that resuming is safe without ETag and date."""
+    """Whether a hash is compared afterwards, so that resuming is safe without ETag and date."""
     local_copy: str = "name a local copy as dataset or download.source"
-    """What else a user can do, for messages."""
+    """Alternative that messages suggest."""
     bound: str = "download.max_gigabytes"
-    """What sets `max_bytes`, for messages."""
+    """Setting of `max_bytes`, for messages."""
     kept: bool = True
-    """Whether what was brought outlives a failure, so that the next call goes on from there."""
+    """Whether received bytes outlive a failure, so that the next call resumes."""
 
 
 class _BrokenTransferError(Exception):
-    """The try failed in a way that another one may mend."""
+    """An attempt failed in a way that the next one may not."""
 
 
 class _UnreachableError(_BrokenTransferError):
-    """No host answered at all."""
+    """No host answered."""
 
 
 @dataclass(slots=True)
 class _Transfer:
-    """One file on its way: what a try needs to go on from the last one."""
+    """State of one transfer between attempts."""
 
     url: str
     folder: Path
@@ -244,7 +220,7 @@ class _Transfer:
             return Validators()
 
     def request_headers(self) -> dict[str, str]:
-        """Ask for the rest only where it can be told that the rest belongs to what is here."""
+        """Request the rest only if a validator or a pinned hash proves that it belongs to the bytes on disk."""
         headers = {"Accept-Encoding": "identity"}
         validator = self.known().for_if_range()
         if self.have and (validator or self.policy.pinned):
@@ -254,19 +230,23 @@ class _Transfer:
         return headers
 
     def advance(self) -> None:
-        """Try once to bring the rest."""
-        patience = (min(CONNECT_TIMEOUT, self.policy.timeout), self.policy.timeout)
+        """Make one attempt to fetch the rest."""
+        timeout = (min(CONNECT_TIMEOUT, self.policy.timeout), self.policy.timeout)
         try:
             url, headers = with_secrets(self.url), self.request_headers()
-            with self.session.get(url, headers=headers, stream=True, timeout=patience) as response:
+            with self.session.get(url, headers=headers, stream=True, timeout=timeout) as response:
                 self.answered = True
-                self.take(response)
+                self.receive(response)
         except requests.exceptions.SSLError as error:
-            if "certificate" in str(error).lower():  # whatever else ends a handshake, the next one may do
+            if "certificate" in str(error).lower():  # any other failed handshake may be transient
                 raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; {CERTIFICATE}") from error
             raise _BrokenTransferError(_cause(error)) from error
         except (requests.ConnectionError, requests.Timeout) as error:
-            raise (_UnreachableError if _nobody(error) else _BrokenTransferError)(_cause(error)) from error
+            nested = getattr(error.args[0] if error.args else None, "reason", None)
+            unreached = isinstance(
+                nested, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+            )
+            raise (_UnreachableError if unreached else _BrokenTransferError)(_cause(error)) from error
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             raise _BrokenTransferError(_cause(error)) from error
         except requests.RequestException as error:
@@ -277,29 +257,26 @@ class _Transfer:
                 )
             raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; {advice}") from error
 
-    def take(self, response: requests.Response) -> None:
-        """Write what one answer brings, after what is here or instead of it."""
+    def receive(self, response: requests.Response) -> None:
+        """Write the body of a response after the bytes on disk, or instead of them."""
         if complete(response, self.have, self.known()):
             self.report(self.have, self.have)
             return
         if is_transient(response):
             raise _BrokenTransferError(f"HTTP {response.status_code} {response.reason}")
         refuse(response, without_secrets(self.url))
-        if response.status_code != http.client.OK and not kept_range(response, self.have, self.known()):
+        if response.status_code != http.client.OK and not continues(response, self.have, self.known()):
             self.part.unlink(missing_ok=True)
             raise _BrokenTransferError("the file changed on the server; starting again from its first byte")
         if response.status_code == http.client.OK:
             self.part.write_bytes(b"")
             self.state.write_text(validators_of(response).model_dump_json(), encoding="utf-8")
-        self.receive(response)
-
-    def receive(self, response: requests.Response) -> None:
         have, total = self.have, self.known().total
         ensure_space(self.folder, (total or have) - have)
         self.report(have, total)
         self.check_size(total or have)
         with catch_disk_full(self.folder, total or have), self.part.open("ab") as file:
-            # read1 hands over what has come; a full block would be lost with the connection.
+            # read1 returns what has arrived; a full block would be lost with the connection.
             while block := response.raw.read1(CHUNK, decode_content=False):
                 have += len(block)
                 self.check_size(have)
@@ -322,12 +299,6 @@ def _cause(error: BaseException) -> str:
     return " ".join(str(reason).split()).rpartition(": ")[2] or type(error).__name__
 
 
-def _nobody(error: requests.RequestException) -> bool:
-    """Tell whether not even a connection came about."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
-
-
 def fetch(
     url: str,
     folder: Path,
@@ -336,45 +307,41 @@ def fetch(
     report: ByteReport,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Bring a file into a folder, going on with what an earlier call left there.
+    """Fetch a file into a folder, resuming an earlier call.
 
     Args:
         url: http(s) URL.
-        folder: Existing folder for the file and what is known about it.
-        policy: When to give up.
-        report: Told how far the transfer is.
-        sleep: Waits between tries, in seconds.
+        folder: Existing folder for the file and its validators.
+        policy: Limits of the transfer.
+        report: Gets the bytes received and their total.
+        sleep: Waits between attempts, in seconds.
 
     Returns:
         Path of the complete file.
 
     Raises:
-        SourceError: If the file cannot be had; the message says why and what to do.
+        SourceError: If the file cannot be fetched; the message says why and what to do.
         SpaceError: If the disk has no room for it.
     """
     transfer = _Transfer(url, folder, policy, report, SameHostSession(pinned=policy.pinned))
-    fruitless, most = 0, transfer.have
+    failures, most = 0, transfer.have
     with transfer.session:
         while True:
             try:
                 transfer.advance()
             except _BrokenTransferError as error:
-                fruitless, most = (0 if transfer.have > most else fruitless + 1), max(most, transfer.have)
-                if fruitless >= (policy.attempts if transfer.answered else min(policy.attempts, QUICK_ATTEMPTS)):
+                failures, most = (0 if transfer.have > most else failures + 1), max(most, transfer.have)
+                if failures >= (policy.attempts if transfer.answered else min(policy.attempts, QUICK_ATTEMPTS)):
                     raise SourceError(f"{without_secrets(url)}: {error}; {_advice(error, transfer)}") from error
-                _wait(error, transfer, fruitless, sleep)
+                # Attempts of many machines at once spread over half a second.
+                wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** max(0, failures - 1)) + random.uniform(0, 0.5)  # noqa: S311
+                note(f"transfer broke at {format_bytes(transfer.have)} ({error}); trying again in {wait:.1f} s")
+                sleep(wait)
             except SourceError as error:
                 kept = _kept(transfer)
                 raise SourceError(f"{error}; {kept}" if kept else str(error)) from error
             else:
                 return transfer.part
-
-
-def _wait(error: Exception, transfer: _Transfer, fruitless: int, sleep: Callable[[float], None]) -> None:
-    """Wait between two tries; tries of many machines at once spread over half a second."""
-    seconds = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** max(0, fruitless - 1)) + random.uniform(0, 0.5)  # noqa: S311
-    note(f"transfer broke at {format_bytes(transfer.have)} ({error}); trying again in {seconds:.1f} s")
-    sleep(seconds)
 
 
 def _advice(failure: Exception, transfer: _Transfer) -> str:
@@ -386,5 +353,5 @@ def _advice(failure: Exception, transfer: _Transfer) -> str:
 
 
 def _kept(transfer: _Transfer) -> str:
-    """Say what the next call goes on from; nothing where it starts anew."""
+    """Return how many bytes the next call resumes from, in words; empty if it starts anew."""
     return f"{format_bytes(transfer.have)} are kept" if transfer.have and transfer.policy.kept else ""

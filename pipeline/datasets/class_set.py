@@ -1,4 +1,4 @@
-"""The classes of a run: all categories of the shards, or all but some (Tables 8 and 9 leave out `sauce`)."""
+"""Classes of a run: all categories of the shards, or all but some (Tables 8 and 9 exclude `sauce`)."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,61 +13,60 @@ from pipeline.params.model import ClassSetParams
 from pipeline.runtime.errors import ParamsError, counted
 
 EXCLUDED = -1
-FEWEST = 2
-"""One class leaves nothing to tell apart."""
+MIN_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassMap:
-    """Which classes a run has, and how the shards' targets become its own."""
+    """Classes of a run, and the mapping from the shards' targets to its own."""
 
     names: tuple[str, ...]
     """Category name by the run's target, the index of its logits."""
     index: Int64[np.ndarray, " K_all"]
-    """The run's target by the shards' target; -1 where the category is left out."""
+    """The run's target by the shards' target; -1 if the category is excluded."""
 
     def positions(self, categories: tuple[str, ...]) -> tuple[int, ...]:
-        """Return the run's targets of those `categories` that it has, in their order."""
+        """Return the run's targets of those `categories` that it has, in the given order."""
         return tuple(self.names.index(name) for name in categories if name in self.names)
 
 
 def find_pair(classes: Sequence[int], targets: Targets) -> tuple[int, int] | None:
-    """Return the ambiguous pair's classes where a set of samples has the pair; None where it has not.
+    """Return the classes of the ambiguous pair if a set of samples has the pair, else None.
 
     Args:
-        classes: Those classes of the pair that there are.
-        targets: Class of every sample; the set has the pair if there are both classes and a sample of either.
+        classes: Classes of the pair that exist.
+        targets: Class of every sample; the set has the pair if both classes exist and a sample of either.
     """
     both = len(classes) == 2 and bool(np.isin(targets, classes).any())  # noqa: PLR2004 - a pair
     return (classes[0], classes[1]) if both else None
 
 
 def select_classes(categories: tuple[str, ...], exclude: tuple[str, ...]) -> ClassMap:
-    """Leave out categories; the others keep their order.
+    """Exclude categories; the others keep their order.
 
     Args:
         categories: Category name by the shards' target.
-        exclude: Names to leave out; one that is no category changes nothing, and `check_class_sets` has said so.
+        exclude: Names to exclude; one that is no category has no effect, see `check_class_sets`.
 
     Raises:
         ParamsError: If fewer than two classes remain.
     """
     kept = np.array([name not in exclude for name in categories])
-    if kept.sum() < FEWEST:
+    if kept.sum() < MIN_CLASSES:
         raise ParamsError(f"params.yaml: class_sets: exclude leaves {kept.sum()} classes; a classifier needs two")
     names = tuple(name for name, keep in zip(categories, kept, strict=True) if keep)
     return ClassMap(names=names, index=np.where(kept, np.cumsum(kept) - 1, EXCLUDED))
 
 
 def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Sequence[CategoryCount]) -> tuple[str, ...]:
-    """Say what only the data can tell about the class sets, before anything is trained on them.
+    """Check the class sets against the data, before anything is trained on them.
 
     Args:
         class_sets: Class sets by name.
-        categories: Every category of the data set, with its samples.
+        categories: Every category of the data set, with its numbers of samples.
 
     Returns:
-        One sentence a fact: names that are no category, class sets that are equal, an ambiguous pair that is
+        One sentence for each name that is no category, class sets that are equal, and an ambiguous pair that is
         incomplete or has no test samples.
 
     Raises:
@@ -77,7 +76,7 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
     trained = {category.name for category in categories if category.train}
     for name, class_set in class_sets.items():
         left = trained - {*class_set.exclude}
-        if len(left) < FEWEST:
+        if len(left) < MIN_CLASSES:
             raise ParamsError(
                 f"class set {name!r} leaves {counted(len(left), 'category', 'categories')} with samples to train on "
                 f"({', '.join(left) or 'none'}); a classifier needs two: add photos of other foods to the train "
@@ -88,10 +87,10 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
 
 def _unknown_names(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
     for name, class_set in class_sets.items():
-        for absent in (category for category in class_set.exclude if category not in names):
-            close = difflib.get_close_matches(absent, names, n=1)
+        for unknown in (category for category in class_set.exclude if category not in names):
+            close = difflib.get_close_matches(unknown, names, n=1)
             meant = f" (did you mean {close[0]!r}?)" if close else ""
-            yield f"Class set {name!r} excludes {absent!r}, which is no category of this data set{meant}."
+            yield f"Class set {name!r} excludes {unknown!r}, which is no category of this data set{meant}."
 
 
 def _equal_sets(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
@@ -109,7 +108,7 @@ def _ambiguous(class_sets: Mapping[str, ClassSetParams], categories: Sequence[Ca
     absent = [repr(name) for name in pair if name not in tested]
     untested = [repr(name) for name in pair if tested.get(name) == 0]
     names = [category.name for category in categories]
-    samples = np.array([place for place, category in enumerate(categories) if category.test], np.int64)
+    samples = np.array([target for target, category in enumerate(categories) if category.test], np.int64)
     found = find_pair([names.index(name) for name in pair if name in tested], samples)
     if found and untested:
         yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."

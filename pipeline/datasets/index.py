@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ class Category:
     """One food of the data set."""
 
     id: int
-    """Value in the label maps; extra categories continue after the highest id of `category_id.txt`."""
+    """Value in label maps; those of extra categories follow the highest id of `category_id.txt`."""
     name: str
     """Stripped, case-folded name."""
     target: int
@@ -34,7 +34,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One (photo, category); section 4.1's unit of training and test."""
+    """One (photo, category), the unit of training and test of section 4.1."""
 
     sample_id: str
     """`<split>/<photo stem>/<category id>`."""
@@ -45,29 +45,29 @@ class Sample:
     photo_path: str
     """Path of the photo below data/raw, with forward slashes."""
     label_map_path: str | None
-    """Path below data/raw of the picture that holds the mask; None where prompts stand in."""
+    """Path below data/raw of the label map or mask; None if prompts replace it."""
     mask_value: int | None
-    """Value of the mask in that picture; None for a binary mask, as those of extra categories."""
+    """Value of the sample in the label map; None for the binary mask of an extra category."""
     photo_height: int
     """Pixels, after EXIF rotation."""
     photo_width: int
     """Pixels, after EXIF rotation."""
     photo_sha256: str
-    """Hash of the photo file's bytes."""
+    """Hash of the photo file."""
     label_map_sha256: str | None
-    """Hash of the bytes of the file that holds the mask; None where prompts stand in."""
+    """Hash of the file of the label map or mask; None if prompts replace it."""
     category: str
     """Category name."""
     category_id: int
-    """Category id; extra categories continue after the highest id of `category_id.txt`."""
+    """See `Category.id`."""
     target: int
     """Class index in [0, K)."""
     mask_area: int
-    """Pixels of the mask; 0 where prompts stand in."""
+    """Pixels of the mask; 0 for prompts."""
     mask_share: float
     """Mask area over photo area, in [0, 1]."""
     x0: int
-    """Left column of the mask's bounding box, inclusive; of the prompts' where they stand in."""
+    """Left column of the bounding box of mask or prompts, inclusive."""
     y0: int
     """Top row, inclusive."""
     x1: int
@@ -75,13 +75,12 @@ class Sample:
     y1: int
     """Bottom row, inclusive."""
     components: int
-    """8-connected parts of the mask; 0 where prompts stand in."""
+    """8-connected components of the mask; 0 for prompts."""
     prompts: str | None
-    """JSON list of clicks {"point": [x, y]} and boxes {"box": [x0, y0, x1, y1]}, for photos without annotation."""
+    """Prompts of a photo without annotation: JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]}."""
     flags: tuple[str, ...]
-    """Remarkable but usable: `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`, `clipped` (a prompted
-    box reached a little over the border and was cut there), `duplicate_photo`, `duplicate_across_splits`; see
-    `pipeline.datasets.scan` and `pipeline.datasets.statistics`."""
+    """Of `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`, `clipped` (a box slightly exceeded
+    the photo), `duplicate_photo`, `duplicate_across_splits`; see `pipeline.datasets.scan` and `.statistics`."""
 
 
 SCHEMA = pa.schema(
@@ -101,9 +100,9 @@ SCHEMA = pa.schema(
 
 
 def write_samples(samples: Iterable[Sample], categories: Iterable[Category], path: Path) -> int:
-    """Stream samples into a Parquet file, in their order; return their number.
+    """Stream samples into a Parquet file in the given order; return their number.
 
-    The bytes depend on the samples, their order and the pyarrow version alone.
+    The bytes depend only on the samples, their order and the version of pyarrow.
     """
     metadata = {"schema_version": str(SCHEMA_VERSION), "categories": json.dumps([asdict(c) for c in categories])}
     rows = 0
@@ -112,17 +111,17 @@ def write_samples(samples: Iterable[Sample], categories: Iterable[Category], pat
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         rest = iter(samples)
         while group := list(islice(rest, ROWS_PER_GROUP)):
-            writer.write_table(pa.Table.from_pylist([_row(s) for s in group], schema=schema))
+            writer.write_table(
+                pa.Table.from_pylist(
+                    [{name: getattr(sample, name) for name in SCHEMA.names} for sample in group], schema=schema
+                )
+            )
             rows += len(group)
     return rows
 
 
-def _row(sample: Sample) -> dict[str, object]:
-    return {field.name: getattr(sample, field.name) for field in fields(Sample)}
-
-
 def read_samples(path: Path) -> Iterator[Sample]:
-    """Stream the samples of a table in file order, without holding more than one row group.
+    """Stream the samples of a table in file order, one row group at a time.
 
     Raises:
         ManifestError: If the file is absent, damaged, or of another schema version.
@@ -175,19 +174,16 @@ def _open(path: Path) -> pq.ParquetFile:
     return file
 
 
-# Choose samples of the table by name, or a few at random, reading it once.
-
-
 @dataclass(frozen=True, slots=True)
 class IndexedSample:
-    """A sample and its row in the shards of its split."""
+    """A sample and its row within its split, which is its row in the shards."""
 
     row: int
     sample: Sample
 
 
 def number_rows(samples: Iterable[Sample]) -> Iterator[IndexedSample]:
-    """Give every sample its row within its split, streaming."""
+    """Yield every sample with its row within its split."""
     rows: Counter[str] = Counter()
     for sample in samples:
         yield IndexedSample(rows[sample.split], sample)
@@ -202,10 +198,10 @@ def choose_named(samples: Iterable[Sample], sample_ids: Sequence[str]) -> list[I
     """
     wanted, last = set(sample_ids), ""
     found: dict[str, IndexedSample] = {}
-    for numbered in number_rows(samples):
-        last = numbered.sample.sample_id
+    for indexed in number_rows(samples):
+        last = indexed.sample.sample_id
         if last in wanted:
-            found[last] = numbered
+            found[last] = indexed
     missing = [sample_id for sample_id in sample_ids if sample_id not in found]
     if missing:
         raise ParamsError(
@@ -219,7 +215,7 @@ def choose_random(
 ) -> list[IndexedSample]:
     """Return up to `count` samples of a split and category, the same for the same seed, in table order.
 
-    A sample's rank depends on its id and the seed alone, so the choice needs no more memory than itself.
+    A sample's rank depends only on its id and the seed, so memory is bounded by `count`.
 
     Raises:
         ParamsError: If no sample fits; the message names the splits, and the categories of the split.
@@ -227,21 +223,20 @@ def choose_random(
     splits, categories = set[str](), set[str]()
 
     def fitting() -> Iterator[IndexedSample]:
-        for numbered in number_rows(samples):
-            sample = numbered.sample
+        for indexed in number_rows(samples):
+            sample = indexed.sample
             splits.add(sample.split)
             if sample.split == split:
                 categories.add(sample.category)
                 if category in {None, sample.category}:
-                    yield numbered
+                    yield indexed
 
-    chosen = nsmallest(count, fitting(), key=lambda numbered: _rank(numbered.sample.sample_id, seed))
+    def rank(indexed: IndexedSample) -> bytes:
+        return hashlib.sha256(f"{seed}/{indexed.sample.sample_id}".encode()).digest()
+
+    chosen = nsmallest(count, fitting(), key=rank)
     if split not in splits:
         raise ParamsError(f"no split {split!r}; there are {', '.join(sorted(splits))}")
     if not chosen:
         raise ParamsError(f"no {category!r} in split {split!r}; there are {', '.join(sorted(categories))}")
-    return sorted(chosen, key=lambda numbered: numbered.row)
-
-
-def _rank(sample_id: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{sample_id}".encode()).digest()
+    return sorted(chosen, key=lambda indexed: indexed.row)

@@ -1,7 +1,7 @@
-"""Masks `data/masks/<source>`: one row per sample, in the order of the sample table, whatever the source.
+"""Masks `data/masks/<source>`: one row a sample, in the order of the sample table.
 
-A mask is stored as the packed bits of its bounding box. It always has pixels: where a source finds nothing, it stores
-its stated fallback with status `empty`, so that all sources have the same samples.
+A mask is stored as the packed bits of its bounding box. It always has pixels: a source that finds nothing stores its
+fallback with status `empty`, so that all sources have the same samples.
 """
 
 from bisect import bisect_right
@@ -40,7 +40,7 @@ LAYOUT = TableLayout(SCHEMA, SCHEMA_VERSION, "segment", optional=("prompts",))
 
 @dataclass(frozen=True, slots=True)
 class StoredMask:
-    """The mask of one sample and where it came from."""
+    """Mask of one sample, with its origin."""
 
     sample_id: str
     """`<split>/<photo stem>/<category id>`."""
@@ -49,17 +49,17 @@ class StoredMask:
     width: int
     """Width of the photo in pixels."""
     top: int
-    """Row of the photo at which `crop` begins."""
+    """First row of `crop` in the photo."""
     left: int
-    """Column of the photo at which `crop` begins."""
+    """First column of `crop` in the photo."""
     crop: Mask
-    """The mask inside its bounding box; False everywhere else."""
+    """The mask inside its bounding box; outside it is False."""
     score: float
     """Confidence of the source in [0, 1]; 1 for annotation."""
     status: str
-    """`ok`; `tiny`, fewer pixels than `index.tiny_area`; `empty`, the fallback; or the method that stood in."""
+    """`ok`; `tiny`, fewer pixels than `index.tiny_area`; `empty`, the fallback; or the method used instead."""
     prompts: str | None
-    """Prompts the source answered, as JSON in the form of the sample table; None where it needed none."""
+    """Prompts of the source, as JSON like the sample table's; None if it needed none."""
 
     @classmethod
     def of(cls, mask: Mask, *, sample_id: str, score: float, status: str, prompts: str | None) -> "StoredMask":
@@ -85,22 +85,21 @@ class StoredMask:
 
 
 def write_mask_file(masks: Sequence[StoredMask], path: Path, metadata: dict[str, str]) -> None:
-    """Write one file of masks; same masks and metadata, same bytes."""
-    rows = [_row(mask) for mask in masks]
+    """Write one file of masks; the bytes depend only on masks and metadata."""
+    rows = [
+        {name: getattr(mask, name) for name in SCHEMA.names if hasattr(mask, name)}
+        | {"crop_height": mask.crop.shape[0], "crop_width": mask.crop.shape[1]}
+        | {"bits": np.packbits(mask.crop).tobytes()}
+        for mask in masks
+    ]
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata)), path, compression="zstd")
 
 
-def _row(mask: StoredMask) -> dict[str, object]:
-    height, width = mask.crop.shape
-    row = {name: getattr(mask, name) for name in SCHEMA.names if hasattr(mask, name)}
-    return row | {"crop_height": height, "crop_width": width, "bits": np.packbits(mask.crop).tobytes()}
-
-
 def read_mask_file(path: Path, *, rows: int | None = None) -> list[StoredMask]:
-    """Return the masks of one file, which must be `rows` if that is given.
+    """Return the masks of one file, which must have `rows` rows if given.
 
     Raises:
-        ManifestError: If the file is damaged, has other columns, or holds what is no mask.
+        ManifestError: If the file is damaged, has other columns, or a row is no mask.
     """
     table = read_table(path, LAYOUT, rows=rows)
     try:
@@ -110,11 +109,7 @@ def read_mask_file(path: Path, *, rows: int | None = None) -> list[StoredMask]:
 
 
 def _mask(row: dict[str, Any]) -> StoredMask:
-    """Unpack a row.
-
-    Raises:
-        ValueError: If it describes no mask.
-    """
+    """Unpack a row; raise `ValueError` if it is no mask."""
     height, width, bits = row.pop("crop_height"), row.pop("crop_width"), row.pop("bits")
     if row["height"] * row["width"] > MAX_PIXELS:
         raise ValueError(f"{row['sample_id']!a}: a photo of {row['width']} x {row['height']} pixels")
@@ -129,18 +124,14 @@ def _mask(row: dict[str, Any]) -> StoredMask:
 
 @dataclass(frozen=True, slots=True)
 class MaskRows:
-    """Rows of a folder of masks: which files hold them and how many rows of the first file come before."""
+    """Location of adjacent masks: their files, the rows to skip in the first file, and the number of rows."""
 
     files: tuple[FileEntry, ...]
     skip: int
     rows: int
 
     def read(self, folder: Place) -> list[StoredMask]:
-        """Return the masks in row order.
-
-        Raises:
-            ManifestError: If a file is absent or damaged.
-        """
+        """Return the masks in row order; raise `ManifestError` if a file is absent or damaged."""
         masks: list[StoredMask] = []
         for entry in self.files:
             with open_verified(folder, entry) as path:
@@ -152,11 +143,7 @@ class Masks:
     """Reader of a folder of masks."""
 
     def __init__(self, folder: Path) -> None:
-        """Open a folder.
-
-        Raises:
-            ManifestError: If the manifest is absent, damaged or of another version.
-        """
+        """Open a folder; raise `ManifestError` if the manifest is absent, damaged or of another version."""
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
         splits = {entry.split for entry in self.manifest.files}
@@ -166,7 +153,7 @@ class Masks:
         }
 
     def locate(self, split: str, first_row: int, rows: int) -> MaskRows:
-        """Say where rows of a split lie, without reading them.
+        """Return the location of rows of a split, without reading them.
 
         Raises:
             ManifestError: If the split has fewer rows.

@@ -1,4 +1,4 @@
-"""Read Parquet files without trusting them: other columns, missing values and damage all end in one line."""
+"""Read Parquet files that may be damaged or have other columns; every fault becomes a one-line error."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from pipeline.params.base import dvc_command
 from pipeline.runtime.errors import ManifestError, raise_if_machine_error
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
-"""What pyarrow raises on damaged files."""
+"""Raised by pyarrow on damaged files."""
 
 
 def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
-    """Return the error for a file that cannot be used as it is.
+    """Return the error for a file that cannot be read.
 
     Raises:
-        MachineError: If the disk does not answer or too many files are open, which says nothing about the file.
+        MachineError: If the disk fails or too many files are open: the file may be intact.
     """
     reason, again = " ".join(str(error).split()), dvc_command(stage, again=True)
     if isinstance(error, MemoryError):  # the machine's, or a damaged file claims to be larger than it is
@@ -28,12 +28,9 @@ def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
 
 
 def check_row_counts(footer: pq.FileMetaData) -> None:
-    """Refuse a file whose row groups do not add up to its rows.
+    """Raise `ValueError` if the row groups of a file do not add up to its rows.
 
-    pyarrow believes each group, and reserves memory for what it claims: 20 GB for a file of 3 kB.
-
-    Raises:
-        ValueError: If they do not.
+    pyarrow reserves memory for what each group claims: 20 GB for a file of 3 kB.
     """
     groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     if sum(groups) != footer.num_rows or min(groups, default=0) < 0:
@@ -41,11 +38,7 @@ def check_row_counts(footer: pq.FileMetaData) -> None:
 
 
 def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Return the table of a file whose parts agree with each other.
-
-    Raises:
-        ValueError: If its numbers of rows do not; where it is damaged otherwise, another error of `DAMAGE`.
-    """
+    """Return the table of a file; raise an error of `DAMAGE` if it is not valid."""
     check_row_counts(pq.read_metadata(path))
     table = pq.read_table(path, columns=columns)
     table.validate(full=True)
@@ -53,7 +46,7 @@ def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 class TableLayout(NamedTuple):
-    """What a kind of file must hold."""
+    """Schema that a kind of file must have."""
 
     schema: pa.Schema
     """Its columns, without metadata."""
@@ -62,7 +55,7 @@ class TableLayout(NamedTuple):
     stage: str
     """Stage that writes such files, for messages."""
     optional: tuple[str, ...] = ()
-    """Columns that may lack values."""
+    """Columns that may have nulls."""
 
 
 def read_table(path: Path, layout: TableLayout, *, rows: int | None = None) -> pa.Table:
@@ -70,7 +63,7 @@ def read_table(path: Path, layout: TableLayout, *, rows: int | None = None) -> p
 
     Args:
         path: File to read.
-        layout: What it must hold.
+        layout: Its required schema.
         rows: Rows it must have, if known.
 
     Raises:
@@ -86,12 +79,8 @@ def read_table(path: Path, layout: TableLayout, *, rows: int | None = None) -> p
     if rows is not None and len(table) != rows:
         raise ManifestError(f"{path}: {len(table)} rows, not the {rows} of the manifest; {again}")
     for name in layout.schema.names:
-        if name not in layout.optional and _lacks(table[name]):
+        column = table[name]
+        nested = pa.types.is_fixed_size_list(column.type) and any(chunk.values.null_count for chunk in column.chunks)
+        if name not in layout.optional and (column.null_count or nested):
             raise ManifestError(f"{path}: lacks values in column {name!r}; {again}")
     return table
-
-
-def _lacks(column: pa.ChunkedArray) -> bool:
-    """Tell whether a value is missing, at any depth."""
-    nested = pa.types.is_fixed_size_list(column.type)
-    return bool(column.null_count) or (nested and any(chunk.values.null_count for chunk in column.chunks))

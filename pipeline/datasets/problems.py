@@ -1,4 +1,4 @@
-"""What can be wrong with a data set: each kind has a name, and each finding a file, a reason and a mend."""
+"""Problems of a data set: kinds, their fixes, and single findings."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeline.runtime.errors import DatasetError, printable
 
 
 class ProblemKind(StrEnum):
-    """Names under which `summary.json` lists problems."""
+    """Kinds of problems, by their names in `summary.json`."""
 
     LISTED_TWICE = "listed_twice"
     IN_BOTH_SPLITS = "in_both_splits"
@@ -52,16 +52,16 @@ FIXES: dict[ProblemKind, str] = {
     ProblemKind.PHOTO_ID_TWICE: "rename one of the photos",
     ProblemKind.NOT_LISTED: "add it to a list in ImageSets or in its extra category, or delete it",
 }
-"""What to do about each kind."""
+"""Advice by kind."""
 
-TOLD = frozenset(
+SELF_EXPLAINED = frozenset(
     {ProblemKind.PHOTO_UNREADABLE, ProblemKind.LABEL_MAP_UNREADABLE, ProblemKind.MASK_UNREADABLE}
     | {ProblemKind.PROMPTS_UNREADABLE}
 )
-"""Kinds whose findings say themselves what to do, each about its own file."""
+"""Kinds whose details include the advice."""
 
 NOTES = frozenset({ProblemKind.NOT_LISTED})
-"""Kinds that never stop the stage, because no listed photo suffers."""
+"""Kinds that never stop the stage, because they affect no listed photo."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,38 +69,34 @@ class Problem:
     """One finding."""
 
     kind: ProblemKind
-    """What sort of thing is wrong."""
+    """Kind of the problem."""
     file: str
     """Path below data/raw."""
     detail: str
-    """What exactly is wrong with the file; of kinds `TOLD`, with what to do."""
+    """What is wrong with the file; of kinds `SELF_EXPLAINED`, also what to do."""
 
     def message(self, raw: Path) -> str:
-        """Return file, reason and mend in one line, whatever the file name holds."""
-        mend = "" if self.kind in TOLD else f"; {FIXES[self.kind]}"
-        return printable(f"{raw / self.file}: {self.detail}{mend}")
+        """Return file, detail and advice in one line that can be printed."""
+        fix = "" if self.kind in SELF_EXPLAINED else f"; {FIXES[self.kind]}"
+        return printable(f"{raw / self.file}: {self.detail}{fix}")
 
 
 class ProblemLog:
-    """Collects problems, or stops at the first, as `index.on_error` asks."""
+    """Collect problems, or stop at the first, as `index.on_error` says."""
 
     def __init__(self, on_error: Literal["fail", "skip_empty", "skip"], raw: Path) -> None:
         """Start empty.
 
         Args:
-            on_error: `fail` raises at the first problem that is not a note, `skip_empty` at the first that is no photo
-                without food either, `skip` collects all.
-            raw: Folder that messages name before the file.
+            on_error: `fail` raises at the first problem that is not a note; `skip_empty` also allows photos without
+                food; `skip` collects all.
+            raw: Folder of the files, for messages.
         """
         self._on_error, self._raw = on_error, raw
         self._problems: list[Problem] = []
 
     def add(self, problem: Problem) -> None:
-        """Note one problem.
-
-        Raises:
-            DatasetError: If the policy does not allow the problem.
-        """
+        """Collect one problem; raise `DatasetError` if the policy does not allow it."""
         empty = problem.kind is ProblemKind.LABEL_MAP_EMPTY
         if self._on_error != "skip" and problem.kind not in NOTES and not (empty and self._on_error == "skip_empty"):
             policy = "skip_empty" if empty else "skip"
@@ -108,10 +104,10 @@ class ProblemLog:
         self._problems.append(problem)
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Note several problems; see `add`."""
+        """Collect several problems; see `add`."""
         for problem in problems:
             self.add(problem)
 
     def __iter__(self) -> Iterator[Problem]:
-        """Yield what was noted, sorted by kind, file and detail."""
+        """Yield the problems sorted by kind, file and detail."""
         return iter(sorted(self._problems))

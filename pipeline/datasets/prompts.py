@@ -1,4 +1,4 @@
-"""Clicks and boxes that stand in for a mask: the sidecar `prompts.csv` of extra categories."""
+"""Prompts, that is, clicks and boxes that replace a mask, and their file `prompts.csv`."""
 
 import csv
 import json
@@ -11,15 +11,15 @@ from pipeline.runtime.escaping import from_spreadsheet
 
 COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
 
-BEYOND_PIXELS, BEYOND_SHARE = 2.0, 0.02
-"""How far a box may reach over the border of its photo, in pixels and as a share of its side; the larger counts."""
+MAX_EXCESS_PIXELS, MAX_EXCESS_SHARE = 2.0, 0.02
+"""How far a box may exceed its photo: the larger of pixels and a share of the side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One click, one box, or a box with a click in it, in pixels of the upright photo.
+    """One click, one box, or a box with a click in it, for one mask.
 
-    Columns and rows count from 0 and are inclusive. Whatever the kind, it asks for one mask.
+    Unit: pixels of the upright photo; columns and rows count from 0 and are inclusive.
     """
 
     kind: str
@@ -50,10 +50,10 @@ class Prompt:
 
 
 def clipped(prompt: Prompt, *, height: int, width: int) -> Prompt:
-    """Return a box cut to the photo where it reaches over the border by little; any other prompt as it is.
+    """Clip a box that slightly exceeds the photo; return any other prompt unchanged.
 
-    Boxes of COCO end at `width`, `height`, and annotation tools write edges of -1 or half a pixel. What reaches farther
-    than 2 % of a side (or 2 pixels) belongs to another photo.
+    Boxes of COCO end at `width`, `height`, and annotation tools write edges of -1 or half a pixel. A box that exceeds
+    the photo by more than 2 % of a side (or 2 pixels) belongs to another photo.
 
     Args:
         prompt: Click or box.
@@ -61,11 +61,11 @@ def clipped(prompt: Prompt, *, height: int, width: int) -> Prompt:
         width: Width of the photo in pixels.
 
     Raises:
-        ValueError: If the prompt is not inside the photo; the message says where the border is.
+        ValueError: If the prompt is not inside the photo; the message names the border.
     """
     x0, y0, x1, y1 = prompt.bounds()
     if prompt.box:
-        beyond_x, beyond_y = (max(BEYOND_PIXELS, BEYOND_SHARE * side) for side in (width, height))
+        beyond_x, beyond_y = (max(MAX_EXCESS_PIXELS, MAX_EXCESS_SHARE * side) for side in (width, height))
         fits = -beyond_x <= x0 and -beyond_y <= y0 and x1 <= width - 1 + beyond_x and y1 <= height - 1 + beyond_y
         right, bottom = (edge if edge < side else side - 1.0 for edge, side in ((x1, width), (y1, height)))
         if fits and x1 >= 0 and y1 >= 0 and x0 <= right and y0 <= bottom:
@@ -79,7 +79,7 @@ def clipped(prompt: Prompt, *, height: int, width: int) -> Prompt:
 
 
 def label_of(prompt: Prompt) -> str:
-    """Return a prompt as it is typed, for instance `point 120,80`."""
+    """Return a prompt as a user types it, for instance `point 120,80`."""
     return f"{prompt.kind} {','.join(f'{number:g}' for number in prompt.coordinates)}"
 
 
@@ -90,7 +90,7 @@ def parse_prompts(text: str) -> dict[str, tuple[Prompt, ...]]:
         text: CSV with the header `photo,kind,x0,y0,x1,y1`; x1 and y1 are empty for points.
 
     Raises:
-        ValueError: If the header or a row has another form; the message says which line.
+        ValueError: If the header or a row has another form; the message names the line.
     """
     reader = csv.reader(text.split("\n"), skipinitialspace=True, strict=True)
     prompts: defaultdict[str, list[Prompt]] = defaultdict(list)
@@ -136,11 +136,11 @@ def _coordinates(fields: Sequence[str]) -> tuple[float, ...]:
 
 
 def prompts_json(prompts: Sequence[Prompt]) -> str:
-    """Return the JSON list of {kind: coordinates} that sample table and masks hold, for instance {"point": [x, y]}."""
+    """Return prompts as the JSON of sample table and masks: a list of {kind: coordinates}, e.g. {"point": [x, y]}."""
     return json.dumps([{prompt.kind: list(prompt.coordinates)} for prompt in prompts])
 
 
 def hull(prompts: Sequence[Prompt]) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the pixels that span all of at least one prompt."""
+    """Return the bounding box x0, y0, x1, y1 of at least one prompt, in whole pixels."""
     x0, y0, x1, y1 = zip(*(prompt.bounds() for prompt in prompts), strict=True)
     return int(min(x0)), int(min(y0)), int(max(x1)), int(max(y1))

@@ -1,4 +1,9 @@
-"""Samples as arrays: what a shard holds, and what every reader and model is given."""
+"""Batches of samples as arrays, and the pairing of ROIs with extra-ROIs by photo, as the released loader does it.
+
+The released code keeps a dictionary from bare file name to extra-ROI, in which the last entry wins. With cut-outs named
+like their photo, in one folder a category, as its README suggests, all samples of a photo get the extra-ROI of the
+category listed last, and all but that one see their own food there.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +18,7 @@ from pipeline.params.base import Section
 Rects: TypeAlias = Int64[np.ndarray, "N 4"]
 """Rectangles of photos inside their squares: top, left, height, width in pixels."""
 ViewName: TypeAlias = Literal["roi", "extra_roi"]
-"""What a branch of the model looks at."""
+"""Input of a branch of the model."""
 VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 
 
@@ -32,7 +37,7 @@ class SampleBatch:
     roi: Images
     """Photo where the mask is, `fill` elsewhere, gray padding."""
     extra_roi: Images
-    """What the ROI leaves: inside the rectangle ROI + extra-ROI = letterboxed photo + `fill`, exactly unless the
+    """The rest of the photo: inside the rectangle ROI + extra-ROI = letterboxed photo + `fill`, exactly unless the
     geometry is `released` or views are paired by photo."""
 
     def __len__(self) -> int:
@@ -40,7 +45,7 @@ class SampleBatch:
         return len(self.sample_ids)
 
     def row(self, number: int) -> "SampleBatch":
-        """Return a copy of one sample, so that the batch need not stay in memory."""
+        """Return a copy of one sample that does not keep the batch in memory."""
         return SampleBatch(
             self.sample_ids[number : number + 1],
             **{name: getattr(self, name)[number : number + 1].copy() for name in ARRAYS},
@@ -48,7 +53,7 @@ class SampleBatch:
 
     @classmethod
     def empty(cls, sample_ids: tuple[str, ...], *, size: int) -> "SampleBatch":
-        """Return a batch whose arrays are still to be filled."""
+        """Return a batch of uninitialised arrays."""
         rows = len(sample_ids)
         return cls(
             sample_ids=sample_ids,
@@ -61,7 +66,7 @@ class SampleBatch:
 
     @classmethod
     def join(cls, parts: Iterable["SampleBatch"], *, rows: int, size: int) -> "SampleBatch":
-        """Join batches of `rows` samples in all, holding no more than one of them beside the result."""
+        """Join batches of `rows` samples in all, with one of them in memory beside the result."""
         whole, sample_ids = cls.empty(("",) * rows, size=size), list[str]()
         for part in parts:
             start = len(sample_ids)
@@ -74,21 +79,12 @@ class SampleBatch:
 ARRAYS = ("targets", "rects", "masks", "roi", "extra_roi")
 
 
-# Which extra-ROI goes with a sample: its own, or the one that the released loader finds by the photo's file name.
-#
-# The released code keeps a dictionary from bare file name to extra-ROI, in which the last entry wins. If cut-outs
-# are
-# named like their photo, in one folder a category, as its README suggests, all samples of a photo get the extra-ROI
-# of
-# the category listed last, and all but that one see their own food there.
-
-
 LISTED_FIRST = ("cabbage", "hanamaki baozi", "french beans")
-"""The released label file is sorted as text: names with a leading blank come first, then capitals."""
+"""Categories first in the released label file: sorted as text, leading blanks and capitals come first."""
 
 
 class FoodVisible(Section):
-    """Share in [0, 1] of the samples whose extra-ROI is that of another food of their photo, so shows their own."""
+    """Share in [0, 1] of samples whose extra-ROI shows their own food, being that of another food of the photo."""
 
     train: float
     """Of the train split."""
@@ -97,40 +93,37 @@ class FoodVisible(Section):
 
 
 def photo_id_of(sample_id: str) -> str:
-    """Return `<split>/<photo stem>`, the photo a sample comes from."""
+    """Return the photo id `<split>/<photo stem>` of a sample."""
     return sample_id.rpartition("/")[0]
 
 
 def extra_roi_rows(
     sample_ids: Sequence[str], targets: Targets, categories: Sequence[str], classes: Collection[str]
 ) -> Int64[np.ndarray, " N"]:
-    """Return for each sample the row whose extra-ROI the released loader finds for it.
+    """Return for each sample the row whose extra-ROI the released loader pairs it with.
 
     Args:
         sample_ids: Samples of whole photos.
         targets: Category of each.
         categories: Category name by target.
-        classes: Categories that the loader lists; samples of others keep their own extra-ROI and lend it to none.
+        classes: Categories that the loader lists; samples of others keep their own extra-ROI.
     """
-    listed = sorted(classes, key=_place)
-    place_of = [listed.index(name) if name in classes else -1 for name in categories]
+    first = {name: position for position, name in enumerate(LISTED_FIRST)}
+    listed = sorted(classes, key=lambda name: (first.get(name, len(first)), name))
+    positions = [listed.index(name) if name in classes else -1 for name in categories]
     last: dict[str, int] = {}
-    for row in np.argsort([place_of[target] for target in targets], kind="stable").tolist():
-        if place_of[targets[row]] >= 0:
+    for row in np.argsort([positions[target] for target in targets], kind="stable").tolist():
+        if positions[targets[row]] >= 0:
             last[photo_id_of(sample_ids[row])] = row
     return np.array(
         [
-            last[photo_id_of(sample_id)] if place_of[target] >= 0 else row
+            last[photo_id_of(sample_id)] if positions[target] >= 0 else row
             for row, (sample_id, target) in enumerate(zip(sample_ids, targets, strict=True))
         ],
         np.int64,
     )
 
 
-def _place(name: str) -> tuple[int, str]:
-    return LISTED_FIRST.index(name) if name in LISTED_FIRST else len(LISTED_FIRST), name
-
-
 def share_visible(sample_ids: Sequence[str]) -> float:
-    """Return the share of samples that get another sample's extra-ROI by photo name: all but one a photo."""
+    """Return the share of samples paired with another sample's extra-ROI: all but one a photo."""
     return 1 - len(set(map(photo_id_of, sample_ids))) / len(sample_ids)

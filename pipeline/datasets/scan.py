@@ -1,10 +1,9 @@
-"""Measure photos: decode each once with its annotation, and make a sample of every food in it."""
+"""Scan photos: decode each once with its annotation, and return a sample for every food in it."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,6 @@ from pipeline.imaging.decode import Colour, read_binary_mask, read_label_map, re
 from pipeline.runtime.errors import DatasetError, PhotoError, SeveralFoodsError
 from pipeline.runtime.manifest import sha256_of
 
-# Palettes of label maps, held against each other: ids are read by index, so the same index must mean the same food.
-
 
 @dataclass(frozen=True, slots=True)
 class UsedPalette:
@@ -30,49 +27,40 @@ class UsedPalette:
     colours: tuple[Colour, ...]
     """Colour by index."""
     used: Mapping[int, Colour]
-    """Colour by index of those that pixels have."""
-
-
-def used_palette(path: str, colours: Sequence[Colour] | None, label_map: LabelMap) -> UsedPalette | None:
-    """Return the palette of a label map, None where it has none; ids without an entry have no colour."""
-    if colours is None:
-        return None
-    used = {value: colours[value] for value in np.unique(label_map).tolist() if value < len(colours)}
-    return UsedPalette(path, tuple(colours), used)
+    """Colour by index of those that occur in pixels."""
 
 
 @dataclass(slots=True)
 class Palettes:
-    """All palettes of a data set so far."""
+    """Check that the palettes of all label maps agree: ids are palette indices, so an index must mean the same food."""
 
     _of_index: dict[int, tuple[Colour, str]] = field(default_factory=dict)
     _of_colour: dict[Colour, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, palette: UsedPalette) -> None:
-        """Note the palette of the next label map.
+        """Add the palette of the next label map.
 
         Raises:
             DatasetError: If an earlier file gives an index that both use another colour, or a colour another index.
         """
         for index, colour in palette.used.items():
-            known, first = self._of_index.setdefault(index, (colour, palette.path))
-            number, where = self._of_colour.setdefault(colour, (index, palette.path))
-            if known != colour:
-                raise _contradicting(palette.path, f"index {index} is {_hex(colour)}, in {first} {_hex(known)}")
-            # A table may have a colour twice, if it has it at both indices.
-            if number != index and palette.colours[number : number + 1] != (colour,):
-                raise _contradicting(palette.path, f"{_hex(colour)} is index {index}, in {where} index {number}")
+            known_colour, first = self._of_index.setdefault(index, (colour, palette.path))
+            known_index, other = self._of_colour.setdefault(colour, (index, palette.path))
+            difference = ""
+            if known_colour != colour:
+                difference = f"index {index} is {_hex(colour)}, in {first} {_hex(known_colour)}"
+            # A palette may have a colour twice, if it has it at both indices.
+            elif known_index != index and palette.colours[known_index : known_index + 1] != (colour,):
+                difference = f"{_hex(colour)} is index {index}, in {other} index {known_index}"
+            if difference:
+                raise DatasetError(
+                    f"{palette.path}: palettes differ between label maps, so an index is no category id "
+                    f"({difference}); write category ids as 8 bit gray PNG, all by the same numbers"
+                )
 
 
 def _hex(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _contradicting(path: str, what: str) -> DatasetError:
-    return DatasetError(
-        f"{path}: palettes differ between label maps, so an index is no category id ({what}); write category ids as "
-        "8 bit gray PNG, all by the same numbers"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +68,19 @@ class ScannedPhoto:
     """One usable photo."""
 
     samples: tuple[Sample, ...]
-    """Its samples in ascending category id, at least one; flags about other photos are still absent."""
+    """Its samples in ascending category id, at least one; without the flags that depend on other photos."""
     annotation_sha256: str | None
-    """Hash of what the annotation says, whatever its file format; None where prompts stand in."""
+    """Hash of the annotation's pixels, whatever its file format; None if prompts replace it."""
     palette: UsedPalette | None = None
-    """Colours of the ids in its label map, to be held against those of other files; None without a palette."""
-
-
-class _Photo(NamedTuple):
-    height: int
-    width: int
-    sha256: str
-    label_map_sha256: str | None
+    """Colours of the ids in its label map; None without a palette."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """What measuring a photo depends on, small enough to be sent to another process."""
+    """Settings of a scan, small enough to be sent to another process."""
 
     raw: Path
-    """Folder below which all paths lie."""
+    """Folder of the paths."""
     categories: tuple[Category, ...]
     """All foods of the data set."""
     tiny_area: int
@@ -108,73 +89,54 @@ class Scanner:
     """Values of label maps that count as background."""
 
     def scan_all(self, photos: Sequence[PhotoFiles]) -> list[ScannedPhoto | Problem]:
-        """Scan several photos; one call costs one exchange between processes."""
+        """Scan several photos in one task."""
         return [self.scan(files) for files in photos]
 
     def scan(self, files: PhotoFiles) -> ScannedPhoto | Problem:
-        """Return the samples of one photo, or what prevents its use."""
+        """Return the samples of one photo, or the problem that prevents its use."""
         try:
             height, width, _ = read_photo(self.raw / files.photo_path).shape
             if files.annotation_path is None:
                 return self._prompted(files, height, width)
         except PhotoError as error:
             return self._unreadable(ProblemKind.PHOTO_UNREADABLE, files.photo_path, error)
-        return self._masked(files, self.raw / files.annotation_path, height, width)
+        return self._annotated(files, self.raw / files.annotation_path, height, width)
 
-    def _masked(self, files: PhotoFiles, path: Path, height: int, width: int) -> ScannedPhoto | Problem:
-        binary = files.category is not None
-        soft, palette = False, None
+    def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
+        fix = f"; {FIXES[kind]}" if isinstance(error, SeveralFoodsError) else ""  # other errors include the advice
+        return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: ") + fix)
+
+    def _annotated(self, files: PhotoFiles, path: Path, height: int, width: int) -> ScannedPhoto | Problem:
+        name, soft, palette = str(files.annotation_path), False, None
         try:
-            if binary:
+            if files.category is not None:
                 mask, soft = read_binary_mask(path)
                 label_map = mask.view(np.uint8)
             else:
                 label_map = read_label_map(path)
                 label_map[np.isin(label_map, self.void)] = BACKGROUND
-                palette = used_palette(str(files.annotation_path), read_palette(path), label_map)
+                palette = _used_palette(name, read_palette(path), label_map)
         except PhotoError as error:
-            kind = ProblemKind.MASK_UNREADABLE if binary else ProblemKind.LABEL_MAP_UNREADABLE
-            return self._unreadable(kind, str(files.annotation_path), error)
-        reason = self._mismatch(label_map, height, width, files)
-        return reason or self._annotated(files, label_map, soft=soft, palette=palette)
-
-    def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
-        mend = f"; {FIXES[kind]}" if isinstance(error, SeveralFoodsError) else ""  # all others say what to do
-        return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: ") + mend)
-
-    def _mismatch(self, label_map: LabelMap, height: int, width: int, files: PhotoFiles) -> Problem | None:
-        path = str(files.annotation_path)
+            kind = ProblemKind.LABEL_MAP_UNREADABLE if files.category is None else ProblemKind.MASK_UNREADABLE
+            return self._unreadable(kind, name, error)
         if label_map.shape != (height, width):
-            rows, columns = label_map.shape
-            detail = f"{columns} x {rows} pixels, but the upright photo has {width} x {height}"
-            return Problem(ProblemKind.SIZE_MISMATCH, path, detail)
-        values = {int(value) for value in np.unique(label_map)} - {BACKGROUND}
-        if not values:
-            return Problem(ProblemKind.LABEL_MAP_EMPTY, path, "no pixel but background")
-        unknown = values - {category.id for category in self.categories}
-        if unknown and files.category is None:
-            return Problem(ProblemKind.UNKNOWN_CATEGORY, path, f"unknown ids {', '.join(map(str, sorted(unknown)))}")
-        return None
-
-    def _annotated(
-        self, files: PhotoFiles, label_map: LabelMap, *, soft: bool, palette: UsedPalette | None
-    ) -> ScannedPhoto:
-        photo = self._photo(files, *label_map.shape)
-        samples = (self._sample(files, photo, *found, soft=soft) for found in self._regions(files, label_map))
-        header = f"{files.category} {label_map.shape}".encode()
-        return ScannedPhoto(tuple(samples), hashlib.sha256(header + label_map.tobytes()).hexdigest(), palette)
-
-    def _photo(self, files: PhotoFiles, height: int, width: int) -> _Photo:
-        label_map = None if files.annotation_path is None else sha256_of(self.raw / files.annotation_path)
-        return _Photo(height, width, sha256_of(self.raw / files.photo_path), label_map)
-
-    def _regions(self, files: PhotoFiles, label_map: LabelMap) -> Iterator[tuple[Category, LabelledRegion]]:
+            detail = f"{label_map.shape[1]} x {label_map.shape[0]} pixels, but the upright photo has {width} x {height}"
+            return Problem(ProblemKind.SIZE_MISMATCH, name, detail)
         if files.category is not None:
-            yield self._named(files.category), region_of(label_map != BACKGROUND)
-            return
-        by_id = {category.id: category for category in self.categories}
-        for value, region in regions_by_value(label_map).items():
-            yield by_id[value], region
+            regions = [(self._named(files.category), region_of(label_map != BACKGROUND))] if label_map.any() else []
+        else:
+            by_id = {category.id: category for category in self.categories}
+            by_value = regions_by_value(label_map)
+            if unknown := sorted(by_value.keys() - by_id.keys()):
+                return Problem(ProblemKind.UNKNOWN_CATEGORY, name, f"unknown ids {', '.join(map(str, unknown))}")
+            regions = [(by_id[value], region) for value, region in by_value.items()]
+        if not regions:
+            return Problem(ProblemKind.LABEL_MAP_EMPTY, name, "no pixel but background")
+        return ScannedPhoto(
+            samples=self._samples(files, height, width, regions, flags=("soft_mask",) * soft),
+            annotation_sha256=sha256(f"{files.category} {label_map.shape}".encode() + label_map.tobytes()).hexdigest(),
+            palette=palette,
+        )
 
     def _prompted(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
         try:
@@ -182,52 +144,69 @@ class Scanner:
         except ValueError as error:
             return Problem(ProblemKind.PROMPT_OUTSIDE, files.photo_path, str(error))
         flags = ("prompted", "clipped") if prompts != files.prompts else ("prompted",)
-        files = replace(files, prompts=prompts)
         x0, y0, x1, y1 = hull(prompts)
         region = LabelledRegion(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
-        sample = self._sample(files, self._photo(files, height, width), self._named(str(files.category)), region)
-        return ScannedPhoto((replace(sample, flags=flags),), annotation_sha256=None)
+        named = self._named(str(files.category))
+        samples = self._samples(replace(files, prompts=prompts), height, width, [(named, region)], flags=flags)
+        return ScannedPhoto(samples, annotation_sha256=None)
 
     def _named(self, name: str) -> Category:
         return next(category for category in self.categories if category.name == name)
 
-    def _sample(
-        self, files: PhotoFiles, photo: _Photo, category: Category, region: LabelledRegion, *, soft: bool = False
-    ) -> Sample:
-        prompted = bool(files.prompts)
-        flags = region_flags(region, photo.height, photo.width, self.tiny_area) + ("soft_mask",) * soft
-        return Sample(
-            sample_id=f"{files.photo_id}/{category.id}",
-            photo_id=files.photo_id,
-            split=files.split,
-            photo_path=files.photo_path,
-            label_map_path=files.annotation_path,
-            mask_value=category.id if files.category is None else None,
-            photo_height=photo.height,
-            photo_width=photo.width,
-            photo_sha256=photo.sha256,
-            label_map_sha256=photo.label_map_sha256,
-            category=category.name,
-            category_id=category.id,
-            target=category.target,
-            mask_area=region.area,
-            mask_share=region.area / (photo.height * photo.width),
-            x0=region.x0,
-            y0=region.y0,
-            x1=region.x1,
-            y1=region.y1,
-            components=region.components,
-            prompts=prompts_json(files.prompts) if prompted else None,
-            flags=() if prompted else flags,
+    def _samples(
+        self,
+        files: PhotoFiles,
+        height: int,
+        width: int,
+        regions: Sequence[tuple[Category, LabelledRegion]],
+        *,
+        flags: tuple[str, ...],
+    ) -> tuple[Sample, ...]:
+        annotation = files.annotation_path
+        photo_sha256 = sha256_of(self.raw / files.photo_path)
+        annotation_sha256 = None if annotation is None else sha256_of(self.raw / annotation)
+        return tuple(
+            Sample(
+                sample_id=f"{files.photo_id}/{category.id}",
+                photo_id=files.photo_id,
+                split=files.split,
+                photo_path=files.photo_path,
+                label_map_path=annotation,
+                mask_value=category.id if files.category is None else None,
+                photo_height=height,
+                photo_width=width,
+                photo_sha256=photo_sha256,
+                label_map_sha256=annotation_sha256,
+                category=category.name,
+                category_id=category.id,
+                target=category.target,
+                mask_area=region.area,
+                mask_share=region.area / (height * width),
+                x0=region.x0,
+                y0=region.y0,
+                x1=region.x1,
+                y1=region.y1,
+                components=region.components,
+                prompts=prompts_json(files.prompts) if files.prompts else None,
+                flags=(*(() if files.prompts else region_flags(region, height, width, self.tiny_area)), *flags),
+            )
+            for category, region in regions
         )
 
 
-def region_flags(region: LabelledRegion, height: int, width: int, tiny_area: int) -> tuple[str, ...]:
-    """Name what is remarkable about a mask.
+def _used_palette(path: str, colours: Sequence[Colour] | None, label_map: LabelMap) -> UsedPalette | None:
+    """Return the palette of a label map, None if it has none; ids without an entry have no colour."""
+    if colours is None:
+        return None
+    used = {value: colours[value] for value in np.unique(label_map).tolist() if value < len(colours)}
+    return UsedPalette(path, tuple(colours), used)
 
-    Returns:
-        Of `tiny` (fewer than `tiny_area` pixels), `touches_border` (in the first or last row or column) and
-        `whole_photo` (nothing is left for the extra-ROI), those that hold, in this order.
+
+def region_flags(region: LabelledRegion, height: int, width: int, tiny_area: int) -> tuple[str, ...]:
+    """Return those flags that hold, in this order.
+
+    `tiny`: fewer than `tiny_area` pixels; `touches_border`: in the first or last row or column; `whole_photo`: nothing
+    is left for the extra-ROI.
     """
     touches = region.x0 == 0 or region.y0 == 0 or region.x1 == width - 1 or region.y1 == height - 1
     holds = {

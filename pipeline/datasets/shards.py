@@ -7,7 +7,7 @@ import copy
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from pydantic import Field, ValidationError
 
 from pipeline.datasets.parquet import TableLayout, read_table
-from pipeline.datasets.sample_batch import Rects, SampleBatch, extra_roi_rows
+from pipeline.datasets.sample_batch import SampleBatch, extra_roi_rows
 from pipeline.params.base import Section, describe
 from pipeline.params.model import Pairing
 from pipeline.params.stages import Geometry, PairParams
@@ -47,7 +47,7 @@ def schema_for(image_size: int) -> pa.Schema:
 
 
 def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ...]) -> dict[str, str]:
-    """Return what every shard says about itself; nothing in it varies between machines or runs."""
+    """Return the Parquet metadata of every shard, which is the same on every machine."""
     unusual = {} if params.geometry == "exact" else {"geometry": params.geometry}
     return {
         "schema_version": str(SCHEMA_VERSION),
@@ -61,13 +61,7 @@ def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ..
 
 
 def write_shard(batch: SampleBatch, path: Path, metadata: dict[str, str]) -> None:
-    """Write one shard; same samples and metadata, same bytes.
-
-    Args:
-        batch: All samples of the file.
-        path: File to write.
-        metadata: What made the file, see `shard_metadata`.
-    """
+    """Write one shard; the bytes depend only on the batch and `metadata`, see `shard_metadata`."""
     size = batch.roi.shape[1]
     schema = schema_for(size).with_metadata(metadata)
     columns = {
@@ -79,7 +73,7 @@ def write_shard(batch: SampleBatch, path: Path, metadata: dict[str, str]) -> Non
         "extra_roi": _fixed(batch.extra_roi.reshape(len(batch), -1)),
     }
     table = pa.Table.from_arrays(list(columns.values()), schema=schema)
-    # Dictionaries and statistics of pixels cost time and tell nothing.
+    # Dictionaries and statistics of pixels cost time and are of no use.
     pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False)
 
 
@@ -89,19 +83,15 @@ def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(contiguous), [None, pa.py_buffer(contiguous)])
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)  # which copies even one
-
-
 def _pixels_of(column: pa.FixedSizeBinaryArray) -> UInt8[np.ndarray, "N B"]:
-    """Return the bytes of a column, a row a sample; they are not to be written to."""
+    """Return the bytes of a column, a row a sample, as a read-only view."""
     width = column.type.byte_width
     flat = np.frombuffer(column.buffers()[1], np.uint8)
     return flat[column.offset * width : (column.offset + len(column)) * width].reshape(len(column), width)
 
 
 class Shards:
-    """Reader of a folder of shards, here or on object storage; there, a file at a time is copied here and checked."""
+    """Reader of a folder of shards, local or on object storage, whose files are copied and verified one at a time."""
 
     def __init__(self, folder: Place) -> None:
         """Open a folder.
@@ -112,7 +102,10 @@ class Shards:
         """
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
-        self._files = _by_split(self.manifest.files)
+        files: defaultdict[str, list[FileEntry]] = defaultdict(list)
+        for entry in self.manifest.files:
+            files[entry.split].append(entry)
+        self._files = {split: tuple(entries) for split, entries in files.items()}
         self.listed: tuple[str, ...] = ()
 
     @property
@@ -126,11 +119,11 @@ class Shards:
         return self.manifest.categories
 
     def paired(self, pairing: Pairing, classes: tuple[str, ...]) -> "Shards":
-        """Return a reader of the same files that gives samples the extra-ROI which a run's pairing says.
+        """Return a reader of the same files that pairs ROIs with extra-ROIs as a run does.
 
         Args:
-            pairing: The run's.
-            classes: Names of its classes; by photo, no other category's extra-ROI is found.
+            pairing: Pairing of the run.
+            classes: Class names of the run, the only ones that pairing by photo finds.
         """
         reader = copy.copy(self)
         reader.listed = classes if pairing == "by_photo" else ()
@@ -145,24 +138,33 @@ class Shards:
         return sum(entry.rows for entry in self.files(split))
 
     def batches(self, split: str) -> Iterator[SampleBatch]:
-        """Yield the split file by file, so memory is bounded by one shard; the arrays are the caller's to change.
-
-        Raises:
-            ManifestError: If a file is absent or damaged.
-        """
+        """Yield the split file by file, so that memory is bounded by one shard; see `read_file`."""
         for number in range(len(self.files(split))):
             yield self.read_file(split, number)
 
     def read_file(self, split: str, number: int) -> SampleBatch:
-        """Return the samples of one file of a split; the arrays are the caller's to change.
+        """Return the samples of one file of a split, in writable arrays.
 
         Raises:
             ManifestError: If the file is absent or damaged.
         """
-        return self._read(self.files(split)[number])
+        entry, size = self.files(split)[number], self.image_size
+        with open_verified(self.folder, entry) as path:
+            layout = TableLayout(schema_for(size), SCHEMA_VERSION, "pair")
+            table = read_table(path, layout, rows=entry.rows)
+        batch = _batch(table, size)
+        if batch.targets.min() < 0 or batch.targets.max() >= len(self.categories):
+            raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
+        start, extent = batch.rects[:, :2], batch.rects[:, 2:]
+        if (start < 0).any() or (extent <= 0).any() or (extent > size).any() or (start > size - extent).any():
+            raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
+        if self.listed:  # each sample gets the extra-ROI of the category of its photo that is listed last
+            rows = extra_roi_rows(batch.sample_ids, batch.targets, self.categories, self.listed)
+            batch.extra_roi[:] = batch.extra_roi[rows]
+        return batch
 
     def read(self, split: str) -> SampleBatch:
-        """Return all samples of a split; needs no more memory than the split and one file.
+        """Return all samples of a split; needs the memory of the split and one file.
 
         Raises:
             ManifestError: If the split is empty, or a file is absent or damaged.
@@ -173,7 +175,7 @@ class Shards:
         return SampleBatch.join(self.batches(split), rows=rows, size=self.image_size)
 
     def select(self, split: str, rows: Sequence[int]) -> SampleBatch:
-        """Return some samples of a split, reading only the files that hold them.
+        """Return samples of a split by row, reading only the files that hold them.
 
         Args:
             split: `train` or `test`.
@@ -194,35 +196,12 @@ class Shards:
             parts |= {row: whole.row(row - starts[file]) for row in held}
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
-    def _read(self, entry: FileEntry) -> SampleBatch:
-        with open_verified(self.folder, entry) as path:
-            layout = TableLayout(schema_for(self.image_size), SCHEMA_VERSION, "pair")
-            table = read_table(path, layout, rows=entry.rows)
-        batch = _batch({name: _whole(table[name]) for name in table.column_names}, self.image_size)
-        if batch.targets.min() < 0 or batch.targets.max() >= len(self.categories):
-            raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
-        if not _inside(batch.rects, self.image_size):
-            raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
-        if self.listed:  # each sample gets the extra-ROI of the category of its photo that is listed last
-            rows = extra_roi_rows(batch.sample_ids, batch.targets, self.categories, self.listed)
-            batch.extra_roi[:] = batch.extra_roi[rows]
-        return batch
 
-
-def _by_split(files: Sequence[FileEntry]) -> dict[str, tuple[FileEntry, ...]]:
-    """Part files by split once: a reader asks for those of its split as often as it reads one of them."""
-    found: defaultdict[str, list[FileEntry]] = defaultdict(list)
-    for entry in files:
-        found[entry.split].append(entry)
-    return {split: tuple(entries) for split, entries in found.items()}
-
-
-def _inside(rects: Rects, size: int) -> bool:
-    start, extent = rects[:, :2], rects[:, 2:]
-    return bool((start >= 0).all() and (extent > 0).all() and (extent <= size).all() and (start <= size - extent).all())
-
-
-def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:
+def _batch(table: pa.Table, size: int) -> SampleBatch:
+    column = {  # `concat_arrays` copies even a single chunk
+        name: chunked.chunk(0) if chunked.num_chunks == 1 else pa.concat_arrays(chunked.chunks)
+        for name, chunked in zip(table.column_names, table.columns, strict=True)
+    }
     rows = len(column["sample_id"])
     bits = np.unpackbits(_pixels_of(column["mask"]), axis=1, count=size * size)
     return SampleBatch(
@@ -235,11 +214,11 @@ def _batch(column: dict[str, pa.Array], size: int) -> SampleBatch:
     )
 
 
-# How a photo and a mask became a model's two inputs: what whoever classifies a new photo has to repeat.
-
-
 class Preprocessing(Section):
-    """Everything between the file of a photo and raw pixels in [0, 255]; the model itself subtracts mean and std."""
+    """Preprocessing from the file of a photo to pixels in [0, 255], to be repeated for a new photo.
+
+    Normalisation by mean and std is part of the model.
+    """
 
     orientation: Literal["exif"] = "exif"
     """The photo is turned as its EXIF tag says, then read as RGB."""
@@ -260,10 +239,10 @@ class Preprocessing(Section):
 
 
 def read_preprocessing(shards: Shards) -> Preprocessing:
-    """Return how the pictures of a folder of shards were made, as its first file says.
+    """Return the preprocessing of a folder of shards from the metadata of its first file.
 
     Raises:
-        ManifestError: If the folder has no file, or the first one is absent, damaged or says nothing.
+        ManifestError: If the folder has no file, or the first one is absent, damaged or lacks metadata.
     """
     if not shards.manifest.files:
         raise ManifestError(f"{shards.folder}: no shards; check ImageSets and run `dvc repro`")
@@ -272,28 +251,18 @@ def read_preprocessing(shards: Shards) -> Preprocessing:
     try:
         with open_verified(shards.folder, entry) as file:
             schema = pq.read_schema(file)
-        geometry = (schema.metadata or {}).get(b"geometry", b"exact").decode()
-        return Preprocessing.model_validate(
-            {name: _gray_of(schema, name, path) for name in ("fill", "pad")} | {"geometry": geometry}
-        )
+        metadata = schema.metadata or {}
+        geometry = metadata.get(b"geometry", b"exact").decode()
+        grays = {name: _gray_level(metadata, name, path) for name in ("fill", "pad")}
+        return Preprocessing.model_validate(grays | {"geometry": geometry})
     except ValidationError as error:
         raise ManifestError(f"{path}: {describe(error)}; run `dvc repro -f pair`") from error
     except (pa.ArrowInvalid, ValueError) as error:
         raise ManifestError(f"{path}: does not say how it was made ({error}); run `dvc repro -f pair`") from error
 
 
-def _gray_of(schema: pa.Schema, name: str, path: object) -> int:
-    """Return a gray level that a shard says it was made with.
-
-    Args:
-        schema: The shard's.
-        name: `fill` or `pad`.
-        path: The shard, for messages.
-
-    Raises:
-        ManifestError: If it does not say.
-    """
-    said = (schema.metadata or {}).get(name.encode(), b"nothing")
-    if not said.isdigit() or int(said) > np.iinfo(np.uint8).max:
-        raise ManifestError(f"{path}: does not say how it was made ({name}: {said!r}); run `dvc repro -f pair`")
-    return int(said)
+def _gray_level(metadata: Mapping[bytes, bytes], name: str, path: str) -> int:
+    value = metadata.get(name.encode(), b"nothing")
+    if not value.isdigit() or int(value) > np.iinfo(np.uint8).max:
+        raise ManifestError(f"{path}: does not say how it was made ({name}: {value!r}); run `dvc repro -f pair`")
+    return int(value)

@@ -1,10 +1,11 @@
-"""Planned files made by several processes, each exactly once, whatever interrupts the work in between."""
+"""Files of masks and shards as independent units of work: planned first, then made once each, resumably."""
 
 import os
 import platform
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, groupby, islice
@@ -21,25 +22,31 @@ from pipeline.runtime.manifest import FileEntry, sha256_of
 from pipeline.runtime.parallel import map_ordered
 from pipeline.runtime.ray_pool import Cluster
 
-# Which samples share a file, decided before any work, so that every file is an independent unit of it.
+FILES = "files"
+FINISHED = "finished"
+TOKEN = "token"  # noqa: S105 - no secret
+"""File in the work folder by which a worker on another machine tells whether it sees this very folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """One file of masks or shards, and the samples it is going to hold."""
+    """A file of masks or shards and the samples it will hold."""
 
     name: str
     """`<split>-<number>.parquet`, numbered from 0 within the split."""
     split: str
     """`train` or `test`."""
     first_row: int
-    """Row of its first sample, counted through the files of the split."""
+    """Row of its first sample within the split."""
     samples: tuple[Sample, ...]
-    """Samples in the order of the table; those of one photo are adjacent and never in two files."""
+    """Samples in table order; those of one photo are adjacent and in one file."""
+
+
+Planned = TypeVar("Planned", bound=PlannedFile)
 
 
 def plan_files(samples: Iterable[Sample], *, photos_per_file: int) -> Iterator[PlannedFile]:
-    """Cut a sample table into files of `photos_per_file` photos, streaming.
+    """Split a sample table into files of `photos_per_file` photos, streaming.
 
     Raises:
         DatasetError: If the samples of a split are not adjacent.
@@ -63,14 +70,6 @@ def by_photo(samples: Iterable[Sample]) -> Iterator[tuple[Sample, ...]]:
         yield tuple(of_photo)
 
 
-FILES = "files"
-FINISHED = "finished"
-TOKEN = "token"  # noqa: S105 - no secret
-"""File in the work folder by which a worker on another machine tells whether it sees the very same folder."""
-
-Planned = TypeVar("Planned", bound=PlannedFile)
-
-
 def finish_files(
     write: Callable[[Planned, Path], None],
     planned: Iterable[Planned],
@@ -79,95 +78,80 @@ def finish_files(
     workers: int,
     cluster: Cluster | None = None,
 ) -> Iterator[FileEntry]:
-    """Yield the entry of every planned file, in order, once it lies in `folder/files`.
+    """Make every planned file in `folder/files`; yield their entries in order.
 
-    A file finished by an earlier run is taken over if its bytes still have the SHA-256 noted then.
+    A file that an earlier run finished is kept if its SHA-256 has not changed.
 
     Args:
         write: Writes a planned file to a path; picklable, and the bytes depend on the plan alone.
         planned: Files to make.
         folder: Work folder that outlives an interruption.
-        workers: Processes.
-        cluster: Does the work instead of processes of this machine. Its machines write into `folder` where they see
-            it, and send the bytes here where they do not.
+        workers: Processes of this machine.
+        cluster: Used instead of them. Its machines write into `folder` if they share it, else they send the bytes.
     """
     for part in (FILES, FINISHED):
         (folder / part).mkdir(exist_ok=True)
-    for torn in folder.glob("*.part"):
-        torn.unlink()
+    for partial_file in folder.glob("*.part"):
+        partial_file.unlink()
     if cluster is None:
         yield from map_ordered(partial(_finish, write, folder), planned, workers=workers)
         return
-    work = RemoteWriter(write, folder.resolve(), _marked(folder))
-    for done in cluster.map_ordered(work.finish, ((file, _note(folder, file).is_file()) for file in planned)):
-        yield work.taken(done)
+    token = secrets.token_hex()
+    (folder / TOKEN).write_text(token, encoding="utf-8")
+    remote = RemoteWriter(write, folder.resolve(), token)
+    for result in cluster.map_ordered(remote.finish, ((file, _note(folder, file).is_file()) for file in planned)):
+        yield remote.receive(result)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult(Generic[Planned]):
-    """A file that was made where the work folder is not seen."""
+    """A file made on a machine that does not share the work folder."""
 
     planned: Planned
     content: bytes | None
-    """None for a file that an earlier run had finished."""
+    """None for a file that an earlier run finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteWriter(Generic[Planned]):
-    """What a worker on any machine needs to make planned files."""
+    """Makes planned files on the machines of a cluster, which may not share the work folder."""
 
     write: Callable[[Planned, Path], None]
     folder: Path
     token: str
 
     def finish(self, task: tuple[Planned, bool]) -> FileEntry | RemoteResult[Planned]:
-        """Make a file, on any machine; the task says too whether an earlier run noted it as finished."""
-        planned, noted = task
-        if _read(self.folder / TOKEN) == self.token:
+        """Make a file, on any machine; the task also tells whether an earlier run finished it."""
+        planned, finished = task
+        token = None
+        with suppress(OSError):
+            token = (self.folder / TOKEN).read_text(encoding="utf-8")
+        if token == self.token:
             return _finish(self.write, self.folder, planned)
-        return RemoteResult(planned, None if noted else _made(self.write, planned))
+        if finished:
+            return RemoteResult(planned, None)
+        with TemporaryDirectory() as place:
+            path = Path(place) / planned.name
+            self.write(planned, path)
+            return RemoteResult(planned, path.read_bytes())
 
-    def taken(self, done: FileEntry | RemoteResult[Planned]) -> FileEntry:
-        """Return the entry of a file, on the machine of the work folder, once it lies there with the right bytes."""
-        if isinstance(done, FileEntry):
-            return done
-        return _finish(self.write if done.content is None else _Content(done.content).write, self.folder, done.planned)
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    content: bytes
-
-    def write(self, _: PlannedFile, path: Path) -> None:
-        path.write_bytes(self.content)
-
-
-def _made(write: Callable[[Planned, Path], None], planned: Planned) -> bytes:
-    with TemporaryDirectory() as place:
-        path = Path(place) / planned.name
-        write(planned, path)
-        return path.read_bytes()
-
-
-def _marked(folder: Path) -> str:
-    token = secrets.token_hex()
-    (folder / TOKEN).write_text(token, encoding="utf-8")
-    return token
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return None
+    def receive(self, result: FileEntry | RemoteResult[Planned]) -> FileEntry:
+        """Return the entry of a file, on the machine of the work folder, after writing sent bytes to it."""
+        if isinstance(result, FileEntry):
+            return result
+        content = result.content
+        write = self.write if content is None else lambda _, path: path.write_bytes(content)
+        return _finish(write, self.folder, result.planned)
 
 
 def _finish(write: Callable[[Planned, Path], None], folder: Path, planned: Planned) -> FileEntry:
     path, note = folder / FILES / planned.name, _note(folder, planned)
-    noted = _noted(note)
+    noted = None
+    with suppress(FileNotFoundError, ValidationError):  # an interruption may have cut the note short
+        noted = FileEntry.model_validate_json(note.read_bytes())
     if noted is not None and path.is_file() and sha256_of(path) == noted.sha256:
         return noted
-    # A killed run's last worker may still hold its own, and so may a machine that a cluster has given up.
+    # The name is unique: a killed run's last worker, or a machine that the cluster gave up, may still write its own.
     unnamed = folder / f"{planned.name}.{platform.node()}-{os.getpid()}.part"
     write(planned, unnamed)
     entry = FileEntry(name=planned.name, split=planned.split, rows=len(planned.samples), sha256=sha256_of(unnamed))
@@ -178,10 +162,3 @@ def _finish(write: Callable[[Planned, Path], None], folder: Path, planned: Plann
 
 def _note(folder: Path, planned: PlannedFile) -> Path:
     return folder / FINISHED / f"{planned.name}.json"
-
-
-def _noted(note: Path) -> FileEntry | None:
-    try:
-        return FileEntry.model_validate_json(note.read_bytes())
-    except (FileNotFoundError, ValidationError):  # a note cut short by the interruption counts as none
-        return None

@@ -1,4 +1,8 @@
-"""What the mask of each category in a label map looks like: size, place and number of parts."""
+"""Regions of label maps (area, bounding box, connected components), and the agreement of two masks.
+
+Reference:
+    Boundary IoU: Cheng et al., arXiv 2103.16562.
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +11,13 @@ import numpy as np
 
 from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.imaging.drawing import edge
+
+EXTRA, MISSED = np.array([255, 0, 200], np.float32), np.array([0, 200, 255], np.float32)
+"""Colour of pixels of the second mask only, magenta, and of the first only, cyan."""
+TINT = 0.55
+"""Opacity of the colour where the masks differ."""
+DIMMED = 0.35
+"""Brightness of pixels of neither mask."""
 
 
 class LabelledRegion(NamedTuple):
@@ -23,20 +34,20 @@ class LabelledRegion(NamedTuple):
     y1: int
     """Bottom row."""
     components: int
-    """8-connected parts."""
+    """8-connected components."""
 
 
 def regions_by_value(label_map: LabelMap) -> dict[int, LabelledRegion]:
-    """Describe every value but 0, in ascending order; together the areas are the foreground."""
+    """Return the region of every value but 0, in ascending order."""
     counts = np.bincount(label_map.ravel(), minlength=1)
     return {int(value): region_of(label_map == value) for value in np.flatnonzero(counts) if value}
 
 
 def region_of(mask: Mask) -> LabelledRegion:
-    """Describe the True pixels of a mask that has at least one."""
+    """Return the region of a mask that has at least one pixel."""
     left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
     inside = np.ascontiguousarray(mask[top : top + height, left : left + width])
-    # OpenCV counts the background as a component, even where no pixel belongs to it.
+    # OpenCV counts the background as a component, even if it has no pixel.
     parts, _ = cv2.connectedComponents(inside.view(np.uint8), connectivity=8)
     return LabelledRegion(
         area=int(np.count_nonzero(inside)),
@@ -48,20 +59,6 @@ def region_of(mask: Mask) -> LabelledRegion:
     )
 
 
-# How far two masks of one photo agree, as numbers and as a picture.
-#
-# Reference:
-#     Boundary IoU: Cheng et al., arXiv 2103.16562.
-
-
-EXTRA, MISSED = np.array([255, 0, 200], np.float32), np.array([0, 200, 255], np.float32)
-"""Magenta for what only the second mask has, cyan for what only the first has."""
-TINT = 0.55
-"""Share of the tint where the masks differ."""
-DIMMED = 0.35
-"""Brightness where neither mask is."""
-
-
 def iou(mask: Mask, other: Mask) -> float:
     """Return intersection over union in [0, 1]; 1 where both are empty."""
     union = int(np.count_nonzero(mask | other))
@@ -69,7 +66,7 @@ def iou(mask: Mask, other: Mask) -> float:
 
 
 def boundary_iou(mask: Mask, other: Mask, *, width: float) -> float:
-    """Return the IoU of the rims of two masks, which weighs small errors of large masks as much as those of small ones.
+    """Return the IoU of the rims of two masks, which weighs errors of large and small masks alike.
 
     Args:
         mask: First mask.
@@ -81,14 +78,14 @@ def boundary_iou(mask: Mask, other: Mask, *, width: float) -> float:
 
 
 def rim(mask: Mask, pixels: int) -> Mask:
-    """Return the pixels of a mask that as many erosions by 3 x 3 would take; beyond the photo nothing is inside."""
+    """Return the pixels that so many erosions by 3 x 3 would remove; outside the photo the mask is False."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_C, cv2.DIST_MASK_3)[1:-1, 1:-1]
     outer: Mask = mask & (depth <= pixels)
     return outer
 
 
 def compare_masks(photo: Image, mask: Mask, other: Mask) -> Image:
-    """Return the photo with the first mask outlined, what the second misses in cyan and what it adds in magenta."""
+    """Return the photo with the first mask outlined, and the pixels that the second misses or adds in colour."""
     shown = np.where((mask | other)[..., np.newaxis], photo, photo * DIMMED).astype(np.float32)
     for region, colour in ((other & ~mask, EXTRA), (mask & ~other, MISSED)):
         shown[region] = (1 - TINT) * shown[region] + TINT * colour

@@ -1,4 +1,4 @@
-"""Photos and label maps as arrays, whatever file a camera, a web page or an annotation tool made of them."""
+"""Decode photos, label maps and binary masks of any common file format, without trusting the file."""
 
 import struct
 import warnings
@@ -26,28 +26,27 @@ else:
 
 HEIF_ENDINGS = (".heic", ".heif")
 HEIF_ADVICE = "`pip install pillow-heif` to read it, or convert it to JPEG"
-ANEW = "replace the file or leave it out"
-"""What to do about a file that is none."""
+REPLACE = "replace the file or leave it out"
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-"""What follows `ftyp` at the start of a HEIC file."""
+"""Brands after `ftyp` at the start of a HEIC file."""
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", *HEIF)
-"""Formats of photos. Pillow knows more, among them EPS, for which it starts Ghostscript."""
+"""Accepted formats of photos. Pillow reads more, among them EPS, by starting Ghostscript."""
 LABEL_MAP_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
 """Formats that keep category ids exactly; JPEG does not, and GIF writers reorder palettes."""
 LABEL_MAP_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"})
-"""Pillow's names of pixels that hold integers."""
+"""Pillow's modes of integer pixels."""
 MAX_PIXELS = 80_000_000
-"""Largest height x width that is decoded; lower than the size at which Pillow begins to warn."""
+"""Largest height x width that is decoded; less than Pillow's own limit."""
 MAX_SIDE = 65_535
 """Longest side, that of JPEG; a run-length BMP may skip 255 rows beyond its end, which Pillow makes for longer ones."""
-MOST_SCANS = 100
-"""Scans of a progressive JPEG; each is a pass over all pixels in ten bytes of the file. Ordinary ones have ten."""
-READS, BYTES_A_READ = 10_000, 1000
-"""Most reads of a picture in memory: so many, and one more for so many bytes. Files with more are all tiny parts."""
-OVERLAP = 16_000_000
-"""Bytes that the values of one directory of TIFF or EXIF may name more than once."""
+MAX_SCANS = 100
+"""Most scans of a progressive JPEG: ten bytes of a file can be a pass over all pixels. Ordinary files have ten."""
+MAX_READS, BYTES_PER_READ = 10_000, 1000
+"""Most reads of a picture in memory, and bytes that allow one more; a file that needs more is made of tiny parts."""
+MAX_OVERLAP = 16_000_000
+"""Bytes that the values of one directory of TIFF or EXIF may reference more than once."""
 TILE_WIDTH, TILE_LENGTH = 322, 323
-"""Tags of TIFF; a tile is decoded whole, however small the picture is."""
+"""Tags of TIFF; a tile is decoded whole even if the picture is smaller."""
 
 ORIENTATION_TAG = 0x0112
 ORIENTATIONS = {
@@ -59,59 +58,55 @@ ORIENTATIONS = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-"""EXIF orientation to the turn that sets the picture upright; 1 and unknown values need none."""
+"""Transposition that sets a picture upright, by EXIF orientation; 1 and unknown values need none."""
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """Orientations that swap height and width."""
 SOFT_SHARE = 0.1
-"""Share of gray pixels, of those of the food, from which a binary mask counts as soft; a drawn edge has fewer."""
-MOST_LISTED = 20
+"""A binary mask is soft if more than this share of its pixels is gray; an anti-aliased edge has fewer."""
+MAX_LISTED = 20
 """Values or colours that a message names."""
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 BLACK: Colour = (0, 0, 0)
 GRAY_STEPS = {"L;2": 85, "L;4": 17}
-"""What Pillow multiplies the values of 2 and 4 bit gray files by."""
+"""Factor by which Pillow scales the values of 2 and 4 bit gray files."""
 
 DECODER_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError, MemoryError),
     *(struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning),
 )
-"""What the decoders of Pillow raise on damaged files, and a machine in need during the same calls."""
+"""Raised by decoders of Pillow on damaged files, or for want of memory or file handles."""
 AVIF_DAMAGE = ("Failed to decode", "Conversion from YUV failed")
-"""Begin the only `RuntimeError` that a decoder of Pillow raises on a damaged file."""
+"""Prefixes of the only `RuntimeError` that a decoder of Pillow raises on a damaged file."""
 
 
 class PictureBytes(BytesIO):
-    """A picture file in memory; messages call it by `name`."""
+    """A picture file in memory, with a name for messages."""
 
     def __init__(self, content: bytes, name: str) -> None:
         """Hold the bytes of a file."""
         super().__init__(content)
         self.name: str = name
-        self._reads_left = READS + len(content) // BYTES_A_READ
+        self._reads_left = MAX_READS + len(content) // BYTES_PER_READ
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file.
-
-        Raises:
-            ValueError: If the file is read in very many small parts: a decoder goes through each of them in Python.
-        """
+        """Read like any file; raise `ValueError` after too many reads, each a loop of the decoder in Python."""
         self._reads_left -= 1
         if self._reads_left < 0:
             raise ValueError("made of too many small parts")
         return super().read(size)
 
     def __str__(self) -> str:
-        """Return its name, as a path returns its own."""
+        """Return the name."""
         return self.name
 
 
 class _ReadOnce:
-    """A file of which no more is read than it holds, or `OVERLAP`: small files with odd EXIF are taken."""
+    """A file of which no more bytes are read than its size, or `MAX_OVERLAP` if that is more."""
 
     def __init__(self, file: Any) -> None:
         self.file, here = file, file.tell()
-        self.left = max(OVERLAP, file.seek(0, SEEK_END))
+        self.left = max(MAX_OVERLAP, file.seek(0, SEEK_END))
         file.seek(here)
         self.seek, self.tell = file.seek, file.tell
 
@@ -124,27 +119,22 @@ class _ReadOnce:
 
 
 class _Directory(TiffImagePlugin.ImageFileDirectory_v2):
-    """A directory of TIFF or EXIF: 65,535 values may name the same bytes, of which Pillow would copy each."""
+    """A directory of TIFF or EXIF. Its 65,535 values may reference the same bytes, which Pillow would copy for each."""
 
     def load(self, fp: Any) -> None:
-        wary: Any = _ReadOnce(fp)
-        super().load(wary)
+        guarded: Any = _ReadOnce(fp)
+        super().load(guarded)
 
 
-# Pillow reads directories of JPEG and TIFF while it opens a file, before anything else can look at them.
+# Pillow reads directories of JPEG and TIFF while it opens a file, before any other check is possible.
 TiffImagePlugin.ImageFileDirectory_v2 = _Directory  # type: ignore[misc]
 
 PictureFile: TypeAlias = Path | PictureBytes
-"""Where a picture is read from."""
+"""A picture file, on disk or in memory."""
 
 
 def read_photo(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode a photo upright, as `read_picture` does, into an array.
-
-    Raises:
-        MachineError: If memory, file handles or the disk prevent it; the file may be sound.
-        PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
-    """
+    """Decode a photo upright, as `read_picture` does, into an array."""
     return np.array(read_picture(path, max_pixels=max_pixels))
 
 
@@ -155,6 +145,7 @@ def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.I
     of an animation the first frame counts; colour profiles are ignored.
 
     Raises:
+        MachineError: If memory, file handles or the disk prevent it; the file may be intact.
         PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
     """
     with _opened(path, PHOTO_FORMATS, max_pixels) as file:
@@ -173,18 +164,18 @@ def photo_size(path: PictureFile) -> tuple[int, int]:
 
 
 class BinaryMask(NamedTuple):
-    """What a picture of one food says."""
+    """A mask of one food, decoded."""
 
     mask: Mask
-    """True where the food is."""
+    """True inside the food."""
     soft: bool
-    """Whether many pixels are neither black nor white, so that another threshold would give another mask."""
+    """Whether many pixels are neither black nor white, so that the mask depends on the threshold."""
 
 
 def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> BinaryMask:
-    """Decode a picture of one food by what it shows: black is background, whatever number a palette gives it.
+    """Decode a mask of one food by its colours: black is background, whatever its palette index.
 
-    With one colour beside black that is the food, dark or bright; with several grays, those of at least half of white.
+    A single colour beside black is the food, dark or bright; of several grays, those of at least half of white are.
 
     Raises:
         PhotoError: If the file is absent, damaged, lossy, partly transparent, or holds nothing but dark grays.
@@ -202,8 +193,8 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
     if not mask.any():
         raise _several(path, found.tolist())
     soft = bool(counts[:-1].sum() > SOFT_SHARE * mask.sum())
-    if soft and found[-1] == white and found[-2] <= white // 2:  # of a soft mask, some grays are bright
-        ids = ", ".join(map(str, found[:-1][:MOST_LISTED]))
+    if soft and found[-1] == white and found[-2] <= white // 2:  # a soft mask also has bright grays
+        ids = ", ".join(map(str, found[:-1][:MAX_LISTED]))
         raise SeveralFoodsError(f"{path}: looks like a label map of {ids} and void ({white}), not a mask of one food")
     return BinaryMask(mask, soft)
 
@@ -219,8 +210,11 @@ def read_label_map(path: PictureFile) -> LabelMap:
     """
     with _opened(path, LABEL_MAP_FORMATS) as file:
         step = GRAY_STEPS.get(str(file.tile[0].args), 1) if file.tile else 1
-        ids = _single_channel(_upright(file, _orientation(file)), path)
+        values = _opaque(_upright(file, _orientation(file)), path)
         palette = _palette(file)
+    if not (values == values[..., :1]).all():
+        raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
+    ids = values[..., 0].astype(np.int64)
     if ids.min() < 0 or ids.max() > np.iinfo(np.uint8).max:
         raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 255, write it as 8 bit gray")
     ids //= step
@@ -235,7 +229,7 @@ def read_label_map(path: PictureFile) -> LabelMap:
 
 
 def read_palette(path: Path) -> tuple[Colour, ...] | None:
-    """Return the colours of a label map's palette by index, from the header alone; None where it has none.
+    """Return the palette of a label map by index, from the header alone; None if it has none.
 
     Raises:
         PhotoError: If the file is absent, no picture, or larger than `MAX_PIXELS`.
@@ -247,9 +241,9 @@ def read_palette(path: Path) -> tuple[Colour, ...] | None:
 @contextmanager
 def _opened(path: PictureFile, formats: tuple[str, ...], max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
     try:
-        if isinstance(path, Path) and not path.is_file():  # a pipe would be waited on for ever
+        if isinstance(path, Path) and not path.is_file():  # reading a pipe could block for ever
             raise PhotoError(f"{path}: no such file; put it back or leave it out")
-        # An error of its own for what Pillow only warns about; other warnings concern metadata nobody reads.
+        # A decompression bomb is an error, not a warning; other warnings concern metadata that is not used.
         with warnings.catch_warnings(action="ignore"):
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
             with Pillow.open(path, formats=formats) as file:
@@ -275,12 +269,12 @@ def _refuse_oversized(file: ImageFile.ImageFile, path: PictureFile, max_pixels: 
         raise PhotoError(f"{path}: has tiles of more than {max_pixels} pixels; write it without")
     if isinstance(path, PictureBytes) and "progressive" in file.info:
         scans = path.getvalue().count(b"\xff\xda")
-        if scans > MOST_SCANS:
+        if scans > MAX_SCANS:
             raise PhotoError(f"{path}: a JPEG of {scans} scans; save it again")
 
 
 def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) -> str:
-    """Say what is wrong with a file and what to do."""
+    """Return what is wrong with a file and what to do."""
     if isinstance(error, PermissionError):
         return "not readable by this user; give yourself the right to read it, or leave it out"
     if isinstance(path, Path):
@@ -289,20 +283,20 @@ def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) ->
     else:
         start = path.getvalue()[:64].lstrip()
     if not start:
-        return f"an empty file; {ANEW}"
+        return f"an empty file; {REPLACE}"
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not HEIF and formats == PHOTO_FORMATS:
         return f"HEIC, the format of iPhones; {HEIF_ADVICE}"
     if start.startswith(b"<"):
-        return f"a web page or other markup instead of a picture; {ANEW}"
+        return f"a web page or other markup instead of a picture; {REPLACE}"
     if isinstance(error, UnidentifiedImageError):
-        found = _format(path) if formats == LABEL_MAP_FORMATS else None
+        found = _photo_format(path) if formats == LABEL_MAP_FORMATS else None
         lossy = f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); export it as PNG"
-        return lossy if found else f"not one of the formats {', '.join(formats)}; {ANEW}"
-    return f"damaged ({' '.join(str(error).split())}); {ANEW}"
+        return lossy if found else f"not one of the formats {', '.join(formats)}; {REPLACE}"
+    return f"damaged ({' '.join(str(error).split())}); {REPLACE}"
 
 
-def _format(path: PictureFile) -> str | None:
-    """Return the name of a photo's format, if it has one of them."""
+def _photo_format(path: PictureFile) -> str | None:
+    """Return the name of the file's format if it is one of `PHOTO_FORMATS`."""
     if isinstance(path, PictureBytes):
         path.seek(0)
     try:
@@ -326,18 +320,13 @@ def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
     if picture.mode == "F":
         raise ValueError("floating-point pixels have no agreed range")
     if picture.mode.startswith("I"):
-        picture = Pillow.fromarray(_to_8_bit(np.asarray(picture)))
+        values = np.clip(np.asarray(picture), 0, np.iinfo(np.uint16).max).astype(np.int32)
+        # 257 maps 65535 to 255, and 8 bit values that were doubled into 16 bits back to themselves.
+        picture = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
     if picture.has_transparency_data:
         colours = picture.convert("RGBA")
         picture = Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), colours)
     return picture.convert("RGB")
-
-
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    # 257 maps 65535 to 255 and every 8 bit value that was doubled into 16 bits back to itself.
-    bounded = np.clip(values, 0, np.iinfo(np.uint16).max).astype(np.int32)
-    scaled: np.ndarray = (bounded + 128) // 257
-    return scaled.astype(np.uint8)
 
 
 def _palette(file: Pillow.Image) -> tuple[Colour, ...] | None:
@@ -347,15 +336,8 @@ def _palette(file: Pillow.Image) -> tuple[Colour, ...] | None:
     return tuple(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
 
 
-def _single_channel(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
-    values = _opaque(picture, path)
-    if not (values == values[..., :1]).all():
-        raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
-    return values[..., 0].astype(np.int64)
-
-
 def _levels(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
-    """Return how bright every pixel is, of its brightest channel, so that a pure red is not dark.
+    """Return the brightest channel of every pixel, so that pure red is not dark.
 
     Raises:
         SeveralFoodsError: If there is more than one colour beside black and grays.
@@ -365,19 +347,17 @@ def _levels(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
     if not (values == values[..., :1]).all():
         colours = np.unique(values[levels > 0], axis=0)
         if len(colours) > 1:
-            raise _several(
-                path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MOST_LISTED + 1]]
-            )
+            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
     return levels
 
 
 def _several(path: PictureFile, found: Sequence[object]) -> SeveralFoodsError:
-    listed = ", ".join(map(str, found[:MOST_LISTED])) + ", ..." * (len(found) > MOST_LISTED)
+    listed = ", ".join(map(str, found[:MAX_LISTED])) + ", ..." * (len(found) > MAX_LISTED)
     return SeveralFoodsError(f"{path}: holds several foods, {listed}")
 
 
 def _opaque(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
-    """Return the values of all channels but alpha, which must hide nothing."""
+    """Return the values of all channels but alpha, which must be opaque everywhere."""
     if picture.mode not in LABEL_MAP_MODES:
         raise PhotoError(f"{path}: pixels of mode {picture.mode} are no whole numbers; save it as 8 bit gray")
     if "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < np.iinfo(np.uint8).max:

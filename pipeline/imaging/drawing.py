@@ -1,4 +1,4 @@
-"""Samples side by side for the eye: photo, mask, ROI, extra-ROI, one sample a row."""
+"""Contact sheets: samples as photo, mask, ROI and extra-ROI, and photos beside proposed masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipeline.arrays import AnyImage, Image, Mask
 TITLES = ("photo", "mask", "ROI", "extra-ROI")
 PAPER, INK = (255, 255, 255), (32, 32, 32)
 TINT = np.array([255, 0, 200], np.float32)
-"""Magenta, which no food has."""
+"""Magenta, a colour no food has."""
 TINT_SHARE = 0.45
 GAP = 6
 """Pixels between pictures."""
@@ -34,11 +34,11 @@ class SheetRow:
     extra_roi: Image
     """Second cut-out."""
     caption: str
-    """Text above the row; cut off at the width of the sheet."""
+    """Text above the row, cut at its width."""
 
 
 def overlay(photo: Image, mask: Mask) -> Image:
-    """Return the photo with the region of interest tinted and its edge drawn."""
+    """Return the photo with the mask tinted and outlined."""
     tinted = photo * np.float32(1 - TINT_SHARE) + TINT * np.float32(TINT_SHARE)
     shown = np.where(mask[..., np.newaxis], tinted, photo)
     shown[edge(mask)] = TINT
@@ -46,7 +46,7 @@ def overlay(photo: Image, mask: Mask) -> Image:
 
 
 def edge(mask: Mask) -> Mask:
-    """Return the pixels of a mask with a neighbour to the side, above or below that is not in it."""
+    """Return the pixels of a mask that have a 4-neighbour outside of it."""
     padded = np.pad(mask, 1)
     surrounded = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     outline: Mask = mask & ~surrounded
@@ -59,7 +59,7 @@ def contact_sheet(rows: Sequence[SheetRow], *, columns: int = 2, tile: int = 160
     Args:
         rows: At least one sample.
         columns: Samples beside each other.
-        tile: Side of a picture on the sheet in pixels; small ones are enlarged without smoothing.
+        tile: Side of a picture on the sheet in pixels; smaller pictures are enlarged by nearest neighbour.
 
     Returns:
         White sheet with titles, captions and pictures.
@@ -72,26 +72,20 @@ def contact_sheet(rows: Sequence[SheetRow], *, columns: int = 2, tile: int = 160
             _write(sheet, title, (column * width + GAP + number * (tile + GAP), 2), tile)
     for number, row in enumerate(rows):
         line, column = divmod(number, columns)
-        _draw(sheet, row, (column * width + GAP, LINE + line * height), tile)
+        left, top = column * width + GAP, LINE + line * height
+        _write(sheet, row.caption, (left, top), len(TITLES) * (tile + GAP) - GAP)
+        for place, picture in enumerate((row.photo, overlay(row.photo, row.mask), row.roi, row.extra_roi)):
+            enlarged = picture.shape[0] <= tile
+            resample = Pillow.Resampling.NEAREST if enlarged else Pillow.Resampling.LANCZOS
+            resized = Pillow.fromarray(picture).resize((tile, tile), resample)
+            sheet.paste(resized, (left + place * (tile + GAP), top + LINE))
     return np.asarray(sheet)
-
-
-def _draw(sheet: Pillow.Image, row: SheetRow, corner: tuple[int, int], tile: int) -> None:
-    left, top = corner
-    _write(sheet, row.caption, (left, top), len(TITLES) * (tile + GAP) - GAP)
-    for number, picture in enumerate((row.photo, overlay(row.photo, row.mask), row.roi, row.extra_roi)):
-        enlarged = picture.shape[0] <= tile
-        way = Pillow.Resampling.NEAREST if enlarged else Pillow.Resampling.LANCZOS
-        sheet.paste(Pillow.fromarray(picture).resize((tile, tile), way), (left + number * (tile + GAP), top + LINE))
 
 
 def _write(sheet: Pillow.Image, text: str, corner: tuple[int, int], width: int) -> None:
     strip = Pillow.new("RGB", (width, LINE), PAPER)
     ImageDraw.Draw(strip).text((0, 0), text, fill=INK, font=ImageFont.load_default(LETTER))
     sheet.paste(strip, corner)
-
-
-# A page of photos, each beside the numbered masks that could be meant.
 
 
 @dataclass(frozen=True, slots=True)

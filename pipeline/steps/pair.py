@@ -1,22 +1,19 @@
 """Cut every photo into an ROI view and an extra-ROI view for each of its samples."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image as Pillow
-
-from pipeline.arrays import Mask
 from pipeline.datasets.index import read_categories, read_samples
 from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.photos import picture_of
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.work_units import FILES, PlannedFile, by_photo, finish_files, plan_files
-from pipeline.imaging.letterbox import Views, views_of
+from pipeline.imaging.letterbox import views_of
 from pipeline.params.stages import PairParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError
@@ -29,13 +26,13 @@ from pipeline.runtime.stores import Place, in_mirror
 
 @dataclass(frozen=True, slots=True)
 class PlannedShard(PlannedFile):
-    """A planned file and where its masks lie; masks may be cut into other files than shards."""
+    """A planned shard and the location of its masks, whose files may hold other numbers of photos."""
 
     masks: MaskRows
 
 
-class _CheckedFiles(NamedTuple):
-    """What a worker reads, in the checkout or in its mirror."""
+class _Inputs(NamedTuple):
+    """Folders that a worker reads, in the checkout or its mirror."""
 
     raw: Place
     masks: Place
@@ -62,9 +59,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         samples: Sample table.
         masks: Folder of masks, row-aligned with the table.
         shards: Folder to write.
-        workers: Processes; no effect on the bytes.
-        cluster: Works instead of them; no effect on the bytes.
-        mirror: URL below which photos and masks are read; no effect on the bytes.
+        workers: Processes of this machine.
+        cluster: Used instead of them.
+        mirror: URL below which photos and masks are read.
+
+    The bytes of the shards do not depend on `workers`, `cluster` and `mirror`.
 
     Raises:
         DatasetError: If a photo is absent or another one than stage `index` read, or the masks are of other samples.
@@ -73,10 +72,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    stored, seen = Masks(masks), _CheckedFiles(in_mirror(raw, mirror), in_mirror(masks, mirror))
-    write = partial(_write_file, params=params, seen=seen, metadata=metadata)
+    stored, inputs = Masks(masks), _Inputs(in_mirror(raw, mirror), in_mirror(masks, mirror))
+    write = partial(_write_file, params=params, inputs=inputs, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
-    needed = sum(entry.rows for entry in stored.manifest.files) * _bytes_of_row(params.image_size)
+    row_bytes = 2 * 3 * params.image_size**2 + (params.image_size**2 + 7) // 8  # most compress to half
+    needed = sum(entry.rows for entry in stored.manifest.files) * row_bytes
     with resumable_dir("pair", *identity) as folder, catch_disk_full(folder, needed):
         total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
         entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers, cluster=cluster)
@@ -93,11 +93,6 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         publish(folder / FILES, shards)
 
 
-def _bytes_of_row(image_size: int) -> int:
-    """Return the size of one sample before compression, which most photos bring down by half."""
-    return 2 * 3 * image_size**2 + (image_size**2 + 7) // 8
-
-
 def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[PlannedShard]:
     for file in plan_files(read_samples(samples), photos_per_file=params.photos_per_file):
         rows = stored.locate(file.split, file.first_row, len(file.samples))
@@ -105,25 +100,23 @@ def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[Plann
 
 
 def _write_file(
-    planned: PlannedShard, path: Path, *, params: PairParams, seen: _CheckedFiles, metadata: dict[str, str]
+    planned: PlannedShard, path: Path, *, params: PairParams, inputs: _Inputs, metadata: dict[str, str]
 ) -> None:
-    keep_freed_memory()  # a shard's arrays are as large as those of the next
+    keep_freed_memory()  # the next shard's arrays have the same size
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
-    stored = planned.masks.read(seen.masks)
+    stored = planned.masks.read(inputs.masks)
     if tuple(mask.sample_id for mask in stored) != batch.sample_ids:
         raise DatasetError(
-            f"{seen.masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`"
+            f"{inputs.masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`"
         )
     row = 0
     for of_photo in by_photo(planned.samples):
-        photo = picture_of(of_photo[0], seen.raw)
+        photo = picture_of(of_photo[0], inputs.raw)
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
-        masks_of_photo = (mask.full() for mask in stored[row : row + len(of_photo)])
-        for views in _views(photo, masks_of_photo, params):
+        masks = (mask.full() for mask in stored[row : row + len(of_photo)])
+        for views in views_of(
+            photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry
+        ):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
             row += 1
     write_shard(batch, path, metadata)
-
-
-def _views(photo: Pillow.Image, masks: Iterable[Mask], params: PairParams) -> Iterator[Views]:
-    return views_of(photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry)

@@ -1,4 +1,4 @@
-"""Propose regions of interest for photos without any, and take over those that a person chose."""
+"""Propose regions of interest for photos without any, and add those that a person chose to prompts.csv."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from pipeline.imaging.drawing import SheetLine, overlay, proposal_sheet
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, ParamsError, PhotoError, counted
 from pipeline.runtime.escaping import from_spreadsheet, spreadsheet
-from pipeline.segmentation.mask_source import MaskSource, Proposal, propose
+from pipeline.segmentation.mask_source import MaskSource, propose
 
 SHEET, LISTING = "proposals.png", "proposals.csv"
 HEAD = ("number", "score", *COLUMNS)
@@ -24,8 +24,8 @@ HEAD = ("number", "score", *COLUMNS)
 def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: int) -> int:
     """Write `output/proposals.png` to look at and `output/proposals.csv`; return the number of photos.
 
-    Nothing is chosen: `take_proposals` adds what a person picks to the folder's prompts.csv. A photo that cannot be
-    read costs the others nothing.
+    Nothing is chosen: `take_proposals` adds a person's choice to the folder's prompts.csv. A photo that cannot be read
+    is reported after all others are done.
 
     Args:
         source: Mask source.
@@ -49,10 +49,20 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
         found = propose(source, photo, limit=limit)
         titled = [(f"{number}: {each.score:.2f}", overlay(photo, each.mask)) for number, each in enumerate(found, 1)]
         lines.append(SheetLine(path.name, [("photo", photo), *titled]))
-        rows += _rows(path.name, found)
+        rows += [
+            (
+                str(number),
+                f"{each.score:.3f}",
+                spreadsheet(path.name),
+                each.box.kind,
+                *(f"{edge:g}" for edge in each.box.coordinates),
+            )
+            for number, each in enumerate(found, 1)
+        ]
     if lines:
         Pillow.fromarray(proposal_sheet(lines)).save(output / SHEET)
-        _write(output / LISTING, HEAD, rows)
+        with (output / LISTING).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([HEAD, *rows])
     if refusals:
         done = f"{output / SHEET} shows the other {len(lines)}" if lines else "there is no other"
         raise DatasetError(f"{len(refusals)} of {counted(len(photos), 'photo')} refused, {done}: {'; '.join(refusals)}")
@@ -60,12 +70,12 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
 
 
 def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: Path) -> int:
-    """Add chosen proposals to `folder/prompts.csv`, each once; return how many were not there.
+    """Add chosen proposals to `folder/prompts.csv`, each once; return how many are new.
 
     Args:
         choices: Numbers of the chosen proposals by name of the photo.
         folder: Folder of the photos.
-        output: What `write_proposals` wrote.
+        output: Output of `write_proposals`.
 
     Raises:
         DatasetError: If prompts.csv is damaged.
@@ -107,14 +117,14 @@ def _unprompted(folder: Path) -> list[Path]:
     masks = {stem_of(name).removesuffix(MASK) for name in names if stem_of(name).endswith(MASK)}
     prompted = {stem_of(name) for name in _prompts_in(_text(folder / PROMPTS), folder / PROMPTS)}
     photos = [name for name in names if not stem_of(name).endswith(MASK)]
-    open_ones = [folder / name for name in photos if stem_of(name) not in masks | prompted]
-    if not open_ones:
+    unprompted = [folder / name for name in photos if stem_of(name) not in masks | prompted]
+    if not unprompted:
         raise ParamsError(f"{folder}: no photo without mask and prompts; nothing to propose")
-    return open_ones
+    return unprompted
 
 
 def _text(sidecar: Path) -> str:
-    """Return what prompts.csv holds, with its line ends and without byte order mark; nothing where it is absent."""
+    """Return the text of prompts.csv with its line ends, without byte order mark; empty if it is absent."""
     try:
         return sidecar.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -128,24 +138,6 @@ def _prompts_in(text: str, sidecar: Path) -> Mapping[str, object]:
         return parse_prompts(text) if text else {}
     except ValueError as error:
         raise DatasetError(f"{sidecar}: {error}; mend it first") from error
-
-
-def _rows(photo: str, found: Sequence[Proposal]) -> list[tuple[str, ...]]:
-    return [
-        (
-            str(number),
-            f"{each.score:.3f}",
-            spreadsheet(photo),
-            each.box.kind,
-            *(f"{edge:g}" for edge in each.box.coordinates),
-        )
-        for number, each in enumerate(found, 1)
-    ]
-
-
-def _write(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([head, *rows])
 
 
 def _listed(path: Path) -> dict[tuple[str, int], list[str]]:

@@ -1,4 +1,4 @@
-"""Show samples as the models see them, beside the photos they come from."""
+"""Draw samples as the models see them, beside the photos they come from."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -6,8 +6,7 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image
-from pipeline.datasets.index import IndexedSample
+from pipeline.datasets.index import IndexedSample, Sample
 from pipeline.datasets.photos import picture_of
 from pipeline.datasets.shards import Shards
 from pipeline.imaging.drawing import SheetRow, contact_sheet
@@ -15,11 +14,11 @@ from pipeline.imaging.letterbox import Rect, letterbox
 from pipeline.runtime.errors import ManifestError, ParamsError
 
 PAD = 255
-"""Gray level around the photo, so that the padding of the cut-outs stands out."""
+"""Gray level around the photo, unlike the padding of the cut-outs."""
 
 
 def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, sheet: Path) -> None:
-    """Write a contact sheet of samples; the ending of `sheet` chooses the format.
+    """Write a contact sheet of samples; the suffix of `sheet` selects the format.
 
     Args:
         chosen: Samples and their rows in the shards.
@@ -37,7 +36,7 @@ def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, she
     reader = Shards(shards)
     rows = [
         row
-        for split, of_split in groupby(chosen, key=lambda numbered: numbered.sample.split)
+        for split, of_split in groupby(chosen, key=lambda indexed: indexed.sample.split)
         for row in _rows(reader, split, tuple(of_split), raw)
     ]
     sheet.parent.mkdir(parents=True, exist_ok=True)
@@ -45,26 +44,21 @@ def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, she
 
 
 def _rows(reader: Shards, split: str, chosen: Sequence[IndexedSample], raw: Path) -> list[SheetRow]:
-    batch = reader.select(split, [numbered.row for numbered in chosen])
-    if batch.sample_ids != tuple(numbered.sample.sample_id for numbered in chosen):
+    size, batch = reader.image_size, reader.select(split, [indexed.row for indexed in chosen])
+    if batch.sample_ids != tuple(indexed.sample.sample_id for indexed in chosen):
         raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
     return [
         SheetRow(
-            photo=_boxed(picture_of(numbered.sample, raw), Rect(*batch.rects[row].tolist()), reader.image_size),
+            photo=letterbox(picture_of(indexed.sample, raw), size=size, pad=PAD, rect=Rect(*batch.rects[row].tolist())),
             mask=batch.masks[row],
             roi=batch.roi[row],
             extra_roi=batch.extra_roi[row],
-            caption=_caption(numbered),
+            caption=_caption(indexed.sample),
         )
-        for row, numbered in enumerate(chosen)
+        for row, indexed in enumerate(chosen)
     ]
 
 
-def _boxed(photo: Pillow.Image, rect: Rect, size: int) -> Image:
-    return letterbox(photo, size=size, pad=PAD, rect=rect)
-
-
-def _caption(numbered: IndexedSample) -> str:
-    sample = numbered.sample
+def _caption(sample: Sample) -> str:
     area = f"{sample.mask_share:.1%} of the photo" if sample.prompts is None else "from prompts"
     return "   ".join((sample.sample_id, sample.category, area, *sample.flags))

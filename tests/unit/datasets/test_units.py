@@ -91,7 +91,7 @@ def test_a_machine_without_the_work_folder_sends_the_bytes(tmp_path: Path) -> No
     sent = [blind.finish((planned, False)) for planned in plan()]
     assert all(isinstance(done, RemoteResult) for done in sent)
     assert not list((here / FILES).iterdir())
-    assert [seeing.taken(done) for done in sent] == expected
+    assert [seeing.receive(done) for done in sent] == expected
     assert [seeing.finish((planned, True)) for planned in plan()] == expected
 
 
@@ -103,7 +103,7 @@ def test_a_machine_without_the_work_folder_leaves_finished_files_alone(tmp_path:
     blind = RemoteWriter(writer, tmp_path, "of another machine")
     sent = [blind.finish((planned, True)) for planned in plan()]
     assert writer.written == []
-    assert [blind.taken(done) for done in sent] == expected
+    assert [blind.receive(done) for done in sent] == expected
     assert writer.written == ["test-00001.parquet"]
 
 
