@@ -1,4 +1,4 @@
-"""Bodies sketched piece by piece, then lit and laid on the picture of a table."""
+"""Drawing of bodies: outlines in pixels about their centre, smooth random fields, lighting, and the canvas."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
 
 from pipeline.arrays import LabelMap
-
-# Outlines of bodies, in pixels about their own centre; a table seen from above.
-
 
 Outline: TypeAlias = Float[np.ndarray, "_ 2"]
 """Corners (x, y) of a closed polygon, or points along a path."""
@@ -91,9 +88,6 @@ def scattered(rng: np.random.Generator, count: int, radius: float) -> Outline:
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1) + rng.normal(0, radius / 14, (count, 2))
 
 
-# Smooth random fields and the light on a surface: what every texture is made of.
-
-
 Field: TypeAlias = Float32[np.ndarray, "H W"]
 """One number a pixel."""
 Colours: TypeAlias = Float32[np.ndarray, "H W 3"]
@@ -103,6 +97,8 @@ Colour: TypeAlias = tuple[float, float, float]
 
 AMBIENT = 0.45
 HIGHLIGHT_POWER = 24
+FRACTION_BITS = 4
+"""Fraction of OpenCV's fixed-point coordinates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +163,6 @@ def relief(height: Field, light: Light) -> tuple[Field, Field]:
     return np.asarray(brightness, np.float32), np.asarray(highlight, np.float32)
 
 
-FRACTION_BITS = 4
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """A round area of the table that a body may fill."""
@@ -184,7 +177,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SurfaceMaterial:
-    """How a surface takes the light; lengths are shares of the place's radius."""
+    """Reflection of light by a surface; lengths are shares of the place's radius."""
 
     edge: float = 0.1
     """Width over which pieces round off."""
@@ -264,7 +257,7 @@ class Sketch:
         return self.ids > 0
 
     def crop(self, margin: int) -> None:
-        """Narrow the window to the pieces and `margin` pixels around them; less to light."""
+        """Narrow the window to the pieces and `margin` pixels around them, so that fewer pixels are lit."""
         left, top, width, height = cv2.boundingRect(self.body.astype(np.uint8))
         rows = slice(max(0, top - margin), top + height + margin)
         columns = slice(max(0, left - margin), left + width + margin)

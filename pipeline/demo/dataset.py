@@ -1,7 +1,6 @@
-"""Write the demo data set in the official layout of FoodSeg103."""
+"""Write the demo data set in the official layout of FoodSeg103, and pack it like the official archive."""
 
 import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,53 +8,49 @@ import cv2
 from rustyzipper import CompressionLevel, EncryptionMethod, compress_files
 
 from pipeline.demo.foods import CATEGORIES, SPLITS, menu
-from pipeline.demo.scene import DemoScene, Dice, render
+from pipeline.demo.scene import Dice, render
 from pipeline.params.stages import DemoParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ArchiveError
 from pipeline.runtime.parallel import map_ordered
 
 ROOT = "FoodSeg103"
+FILE_TIME = 946_684_800
+"""2000-01-01 in Unix seconds, the time of all files, which ZIP entries record."""
 JPEG = (
     cv2.IMWRITE_JPEG_QUALITY, 90,
-    # Full colour resolution: an 8-pixel block is then all that colours of neighbours can reach.
+    # Full colour resolution, so that the colours of neighbours mix within 8-pixel blocks only.
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 )  # fmt: skip
 
 
 def write_demo(params: DemoParams, folder: Path, *, workers: int) -> None:
-    """Draw every photo and label map below `folder/FoodSeg103`; same bytes for any number of workers.
+    """Draw every photo and label map below `folder/FoodSeg103`; the bytes do not depend on `workers`.
 
-    Stems count through train, then test, from 00000000; a scene depends on (seed, split, position in the split) alone.
+    Stems count through train, then test, from 00000000; a scene depends only on (seed, split, position in the split).
     """
     root = folder / ROOT
     photos = {"train": params.train_photos, "test": params.test_photos}
     for split in SPLITS:
         for kind in ("img_dir", "ann_dir"):
             (root / "Images" / kind / split).mkdir(parents=True, exist_ok=True)
-    jobs = [(split, position, stem) for stem, (split, position) in enumerate(_positions(photos))]
+    positions = ((split, position) for split in SPLITS for position in range(photos[split]))
+    jobs = [(split, position, stem) for stem, (split, position) in enumerate(positions)]
     write = partial(_write_photo, root, params.seed)
     for _ in progress(map_ordered(write, jobs, workers=workers), total=len(jobs), what="demo", unit="photos"):
         pass
     _write_lists(root, jobs)
 
 
-def _positions(photos: dict[str, int]) -> Iterator[tuple[str, int]]:
-    return ((split, position) for split in SPLITS for position in range(photos[split]))
-
-
 def _write_photo(root: Path, seed: int, job: tuple[str, int, int]) -> None:
     """Draw one photo; runs in a worker process."""
     split, position, stem = job
     cv2.setNumThreads(1)  # the processes share the cores already
-    _save(render(menu(seed, split, position), Dice.of(seed, split, position)), root / "Images", split, f"{stem:08d}")
-
-
-def _save(scene: DemoScene, images: Path, split: str, stem: str) -> None:
+    scene, images = render(menu(seed, split, position), Dice.of(seed, split, position)), root / "Images"
     _, photo = cv2.imencode(".jpg", cv2.cvtColor(scene.photo, cv2.COLOR_RGB2BGR), JPEG)
     _, label_map = cv2.imencode(".png", scene.label_map)
-    (images / "img_dir" / split / f"{stem}.jpg").write_bytes(photo.tobytes())
-    (images / "ann_dir" / split / f"{stem}.png").write_bytes(label_map.tobytes())
+    (images / "img_dir" / split / f"{stem:08d}.jpg").write_bytes(photo.tobytes())
+    (images / "ann_dir" / split / f"{stem:08d}.png").write_bytes(label_map.tobytes())
 
 
 def _write_lists(root: Path, jobs: list[tuple[str, int, int]]) -> None:
@@ -68,15 +63,8 @@ def _write_lists(root: Path, jobs: list[tuple[str, int, int]]) -> None:
     (root / "category_id.txt").write_text(names, encoding="utf-8")
 
 
-# Pack a data set like the official archive: a ZIP under the old ZipCrypto password scheme.
-
-
-FILE_TIME = 946_684_800
-"""2000-01-01 in Unix seconds: ZIP entries record the time of a file, and archives must not differ by the hour."""
-
-
 def pack_archive(folder: Path, archive: Path, *, password: str) -> None:
-    """Write every file below `folder/FoodSeg103` to a ZIP, entries from `FoodSeg103/` on; same files, same bytes.
+    """Write every file below `folder/FoodSeg103` to a ZipCrypto archive; the same files give the same bytes.
 
     Raises:
         ArchiveError: If there is nothing to pack.
@@ -93,5 +81,5 @@ def pack_archive(folder: Path, archive: Path, *, password: str) -> None:
         encryption=EncryptionMethod.ZIPCRYPTO,
         compression_level=CompressionLevel.FAST,
         prefixes=[path.parent.relative_to(folder).as_posix() for path in files],
-        suppress_warning=True,  # the scheme is weak, and the one of the official archive
+        suppress_warning=True,  # that ZipCrypto, the scheme of the official archive, is weak
     )

@@ -1,4 +1,4 @@
-"""Sauces in a dish of their own, and gravy poured on the plate."""
+"""Sauces in a dish of their own."""
 
 from dataclasses import dataclass
 

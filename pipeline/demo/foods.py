@@ -1,4 +1,7 @@
-"""Registry of the demo's foods: names, ids, looks, and which go with which sauce."""
+"""Foods of the demo: painters that sketch a helping, names and ids, and the menu of every photo.
+
+Eight photos in a row hold every category, and no photo has both red sauces.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +23,6 @@ from pipeline.demo.canvas import (
     scattered,
     turned,
 )
-
-# Painters of vegetables and seaweed: each sketches one helping into a place.
 
 
 def varied(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
@@ -111,9 +112,6 @@ def paint_seaweed(sketch: Sketch, rng: np.random.Generator) -> None:
         sketch.piece(turned(strip, rng.uniform(0, 2 * np.pi), tuple(centre)), varied(rng, colour, 0.35))
 
 
-# Painters of meat, fish and octopus: each sketches one helping into a place.
-
-
 def paint_sausage(sketch: Sketch, rng: np.random.Generator) -> None:
     """Two to four fat curved sausages with slanted cuts."""
     radius, count, angle = sketch.place.radius, int(rng.integers(2, 5)), rng.uniform(0, np.pi)
@@ -172,9 +170,6 @@ def paint_octopus(sketch: Sketch, rng: np.random.Generator) -> None:
         for point, width in zip(inner, widths, strict=True):
             sketch.mark(disc(0.27 * width, corners=10) + point, (0.93, 0.78, 0.78))
             sketch.mark(disc(0.11 * width, corners=8) + point, (tone[0] * 0.8, tone[1], tone[2]))
-
-
-# Painters of fries, onion rings, rice, noodles and bread: each sketches one helping into a place.
 
 
 def paint_fries(sketch: Sketch, rng: np.random.Generator) -> None:
@@ -245,7 +240,7 @@ Painter: TypeAlias = Callable[[Sketch, np.random.Generator], None]
 
 @dataclass(frozen=True, slots=True)
 class DemoFood:
-    """What is eaten with, or without, a sauce."""
+    """A food, with or without a sauce."""
 
     name: str
     paint: Painter
@@ -286,9 +281,6 @@ CATEGORY_IDS = {name: position for position, name in enumerate(CATEGORIES, start
 """Id in the label maps by name."""
 
 
-# What is on the table of every photo: eight photos in a row hold every category, and never both red sauces at once.
-
-
 ROUND = 8
 RED_EXTRA = 0.35
 """Probability of a third food beside a red sauce."""
@@ -307,15 +299,11 @@ class Menu:
 
 
 def menu(seed: int, split: str, position: int) -> Menu:
-    """Return what photo `position` of a split shows; rounds of eight photos are dealt together."""
+    """Return the menu of photo `position` of a split; the menus of eight photos are drawn together."""
     number, place = divmod(position, ROUND)
     rng = np.random.default_rng(np.random.SeedSequence((seed, SPLITS.index(split), number), spawn_key=(0,)))
-    return _deal(rng)[place]
-
-
-def _deal(rng: np.random.Generator) -> list[Menu]:
     menus = [each for dip in (KETCHUP, CHILI_PASTE) for each in _red_tables(rng, dip)] + _other_tables(rng)
-    return [menus[i] for i in rng.permutation(ROUND)]
+    return menus[int(rng.permutation(ROUND)[place])]
 
 
 def _red_tables(rng: np.random.Generator, dip: str) -> list[Menu]:

@@ -1,4 +1,7 @@
-"""Compose one photo: table, clutter, plates, foods, and a dip dish on top of all."""
+"""Compose one photo: table, clutter, plates, foods, and a dip dish on top.
+
+Places are drawn before the foods, so that no place depends on the food.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,12 +13,9 @@ from pipeline.demo.camera import SUPERSAMPLING, develop
 from pipeline.demo.canvas import Canvas, Light, Place, Sketch, chance
 from pipeline.demo.clutter import lay_cutlery, lay_napkin, scatter_crumbs, stand_glass
 from pipeline.demo.dips import RED, VARIED, fill_dish
-from pipeline.demo.foods import CATEGORY_IDS, SAUCE, SPLITS, DemoFood, Menu
+from pipeline.demo.foods import CATEGORY_IDS, SAUCE, SPLITS, Menu
 from pipeline.demo.surfaces import table_top
 from pipeline.demo.tableware import BOWL, DEEP_PLATE, PLATE, serve
-
-# Where things stand: drawn before it is known what is served, so that no place tells the food.
-
 
 ASPECTS = (1.0, 5 / 4, 4 / 3, 4 / 3, 3 / 2)
 HELPINGS = {1: (0.0, 0.76), 2: (0.42, 0.64), 3: (0.47, 0.55), 4: (0.52, 0.47)}
@@ -136,7 +136,7 @@ class DemoScene(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dice:
-    """Independent randomness of the parts of a scene, so that the foods cannot reach the dip through it."""
+    """Independent random generators of the parts of a scene, so that the dip does not depend on the foods."""
 
     layout: np.random.Generator
     table: np.random.Generator
@@ -146,7 +146,7 @@ class Dice:
 
     @classmethod
     def of(cls, seed: int, split: str, position: int) -> "Dice":
-        """Return the randomness of photo `position` of a split."""
+        """Return the generators of photo `position` of a split."""
         streams = np.random.SeedSequence((seed, SPLITS.index(split), position), spawn_key=(1,)).spawn(5)
         return cls(*map(np.random.default_rng, streams))
 
@@ -155,11 +155,14 @@ def render(menu: Menu, dice: Dice) -> DemoScene:
     """Draw a photo of a menu; every pixel of the label map names the topmost food."""
     layout = lay_out(dice.layout)
     canvas = _table(layout, dice.table)
-    _plates(canvas, layout, dice.table)
-    for food, place in zip(
-        menu.foods, spots(layout, len(menu.foods), dip=menu.dip is not None, rng=dice.foods), strict=True
-    ):
-        _help(canvas, food, place, dice.foods)
+    serve(canvas, layout.plate, (PLATE, DEEP_PLATE)[int(dice.table.integers(2))], dice.table)
+    if layout.bowl is not None:
+        serve(canvas, layout.bowl, BOWL, dice.table)
+    places = spots(layout, len(menu.foods), dip=menu.dip is not None, rng=dice.foods)
+    for food, place in zip(menu.foods, places, strict=True):
+        sketch = Sketch(canvas, place)
+        food.paint(sketch, dice.foods)
+        canvas.lay(sketch, food.material, dice.foods, CATEGORY_IDS[food.name])
     if menu.dip is not None:
         sauce = fill_dish(canvas, layout.dip, VARIED if menu.dip == SAUCE else RED, dice.dip)
         canvas.labels[sauce] = CATEGORY_IDS[menu.dip]
@@ -183,16 +186,3 @@ def _table(layout: SceneLayout, rng: np.random.Generator) -> Canvas:
         if chance(rng, 0.6):
             lay_cutlery(canvas, place, rng)
     return canvas
-
-
-def _plates(canvas: Canvas, layout: SceneLayout, rng: np.random.Generator) -> None:
-    serve(canvas, layout.plate, (PLATE, DEEP_PLATE)[int(rng.integers(2))], rng)
-    if layout.bowl is not None:
-        serve(canvas, layout.bowl, BOWL, rng)
-
-
-def _help(canvas: Canvas, food: DemoFood, place: Place, rng: np.random.Generator) -> None:
-    """Put one helping of a food on the table."""
-    sketch = Sketch(canvas, place)
-    food.paint(sketch, rng)
-    canvas.lay(sketch, food.material, rng, CATEGORY_IDS[food.name])

@@ -31,7 +31,7 @@ from pipeline.segmentation.sam import random_tensors, read_sam_tensors
 from pipeline.steps.train import _pretrained
 from pipeline.training.checkpoint import write_history
 from tests.judged_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
-from tests.unit.datasets.test_samples import CATEGORIES, SAMPLE
+from tests.unit.datasets.test_index import CATEGORIES, SAMPLE
 from tests.unit.training.test_checkpoint import PROGRESS, RECORD, learner, step
 from tests.unit.training.test_checkpoint import checkpoint as checkpoint_of
 

@@ -25,7 +25,7 @@ from pipeline.datasets.prompts import Prompt, hull, parse_prompts
 from pipeline.datasets.statistics import quantiles
 from pipeline.imaging.components import regions_by_value
 from pipeline.runtime.errors import ManifestError, printable
-from tests.unit.datasets.test_samples import CATEGORIES, PROMPTED, SAMPLE
+from tests.unit.datasets.test_index import CATEGORIES, PROMPTED, SAMPLE
 
 STEMS = (
     st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/."), min_size=1)
