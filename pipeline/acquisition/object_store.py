@@ -38,11 +38,7 @@ def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
 
 
 def is_stored_folder(url: str) -> bool:
-    """Tell whether a URL names a folder, that is, a prefix of other objects' names.
-
-    Raises:
-        SourceError: If the store does not answer.
-    """
+    """Tell whether a URL names a folder, that is, a prefix of other objects' names."""
     with _store(url) as (store, path):
         store.invalidate_cache()
         return bool(store.isdir(path))

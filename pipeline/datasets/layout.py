@@ -182,11 +182,7 @@ def parse_split_list(text: str) -> list[str]:
 
 
 def find_listed(raw: Path) -> Iterator[PhotoFiles | Problem]:
-    """Yield every photo that the lists name, train before test and sorted by stem, and the problems of the lists.
-
-    Raises:
-        DatasetError: If a list is absent or not UTF-8.
-    """
+    """Yield every photo that the lists name, train before test and sorted by stem, and the problems of the lists."""
     lists = {split: Counter(parse_split_list(read_listing(raw / LISTS / f"{split}.txt"))) for split in SPLITS}
     for split, stems in lists.items():
         for stem in sorted(stem for stem, count in stems.items() if count > 1):

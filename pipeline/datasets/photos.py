@@ -21,12 +21,7 @@ def read_photo_of(sample: Sample, raw: Place) -> Image:
 
 
 def picture_of(sample: Sample, raw: Place) -> Pillow.Image:
-    """Decode a photo upright, in RGB.
-
-    Raises:
-        DatasetError: If the photo is absent or another one than stage `index` read.
-        PhotoError: If it cannot be decoded.
-    """
+    """Decode a photo upright, in RGB; raise `DatasetError` if its bytes changed since stage `index`."""
     with verified_file(raw, sample.photo_path, sample.photo_sha256) as path:
         return read_picture(path)
 
@@ -60,11 +55,7 @@ def _changed(raw: Place, name: str, what: str) -> DatasetError:
 
 
 def read_label_maps(samples: Sequence[Sample], raw: Place) -> dict[str, LabelMap]:
-    """Return the label maps of the samples of one photo by path below `raw`, each read once; binary masks as 0 and 1.
-
-    Raises:
-        DatasetError: If a label map is absent or another one than stage `index` read.
-    """
+    """Return the label maps of a photo's samples by path below `raw`, each read once; binary masks as 0 and 1."""
     by_path = {sample.label_map_path: sample for sample in samples if sample.label_map_path is not None}
     label_maps: dict[str, LabelMap] = {}
     for name, sample in sorted(by_path.items()):

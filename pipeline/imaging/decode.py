@@ -153,11 +153,7 @@ def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.I
 
 
 def photo_size(path: PictureFile) -> tuple[int, int]:
-    """Return height and width in pixels after EXIF orientation, from the header alone.
-
-    Raises:
-        PhotoError: If the file is absent, no picture, or larger than `MAX_PIXELS`.
-    """
+    """Return height and width in pixels after EXIF orientation, from the header alone."""
     with _opened(path, PHOTO_FORMATS) as file:
         width, height = file.size
         return (width, height) if _orientation(file) in SIDEWAYS else (height, width)
@@ -229,11 +225,7 @@ def read_label_map(path: PictureFile) -> LabelMap:
 
 
 def read_palette(path: Path) -> tuple[Colour, ...] | None:
-    """Return the palette of a label map by index, from the header alone; None if it has none.
-
-    Raises:
-        PhotoError: If the file is absent, no picture, or larger than `MAX_PIXELS`.
-    """
+    """Return the palette of a label map by index, from the header alone; None if it has none."""
     with _opened(path, LABEL_MAP_FORMATS) as file:
         return _palette(file)
 
