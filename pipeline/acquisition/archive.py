@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipeline.acquisition.source import is_official, missing_parts, note_ignored, summary, top_folders
+from pipeline.acquisition.source import abbreviate, is_official, missing_parts, note_ignored, top_folders
 from pipeline.datasets.layout import is_clutter
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import ArchiveError, counted
@@ -248,7 +248,7 @@ def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     tops = top_folders(names)
     if len(tops) != 1:
         held = f"{len(tops)} folders `Images`" if tops else "no folder `Images`"
-        found = summary([name for name in names if not is_clutter(PurePosixPath(name))])
+        found = abbreviate([name for name in names if not is_clutter(PurePosixPath(name))])
         raise ArchiveError(f"not in the official layout: it holds {held} ({found}); see docs/data.md")
     top = tops[0]
     named = {entry.filename.removeprefix(top): entry for entry in files if entry.filename.startswith(top)}

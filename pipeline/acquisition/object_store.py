@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.acquisition.source import is_official, summary, top_folders
+from pipeline.acquisition.source import abbreviate, is_official, top_folders
 from pipeline.acquisition.transfer import CHUNK
 from pipeline.runtime.console import ByteReport
 from pipeline.runtime.errors import SourceError, without_secrets
@@ -37,7 +37,7 @@ def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
         raise store_error(url, error) from error
 
 
-def is_stored_folder(url: str) -> bool:
+def is_store_folder(url: str) -> bool:
     """Tell whether a URL names a folder, that is, a prefix of other objects' names."""
     with _store(url) as (store, path):
         store.invalidate_cache()
@@ -134,7 +134,7 @@ def _official(url: str, found: dict[str, dict[str, Any]], path: str) -> dict[str
     names = {key.removeprefix(prefix): entry for key, entry in found.items() if key.startswith(prefix)}
     tops = top_folders(names)
     if len(tops) != 1:
-        named = summary(names) or "nothing"
+        named = abbreviate(names) or "nothing"
         raise SourceError(
             f"{without_secrets(url)}: holds {len(tops)} data sets in the official layout, not one ({named}); see "
             "docs/data.md"

@@ -39,12 +39,12 @@ _OFFICIAL = re.compile(
 )
 
 
-def is_remote(source: str) -> bool:
+def is_http_url(source: str) -> bool:
     """Tell whether a source has to come over the network."""
     return re.match(r"https?://", source, re.IGNORECASE) is not None
 
 
-def is_stored(source: str) -> bool:
+def is_store_url(source: str) -> bool:
     """Tell whether a source lies on object storage."""
     scheme, separator, _ = source.partition("://")
     return bool(separator) and scheme.lower() in STORES
@@ -154,7 +154,7 @@ def missing_parts(paths: Collection[str]) -> list[str]:
     return [part for part in PARTS if not any(p == part or p.startswith(f"{part}/") for p in paths)]
 
 
-def summary(paths: Collection[str]) -> str:
+def abbreviate(paths: Collection[str]) -> str:
     """Return the first few of many paths, and how many more there are."""
     first = ", ".join(ascii(path) for path in sorted(paths)[:SHOWN])
     return first + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
@@ -167,7 +167,7 @@ def note_ignored(paths: Collection[str], why: str = "outside the official layout
         files = counted(len(clutter), "file")
         note(f"ignored {files} of macOS or Windows, or hidden (__MACOSX, ._*, .DS_Store, Thumbs.db)")
     if others := sorted(set(paths) - set(clutter)):
-        note(f"ignored {counted(len(others), 'file')} {why}: {summary(others)}")
+        note(f"ignored {counted(len(others), 'file')} {why}: {abbreviate(others)}")
 
 
 def official_files(folder: Path) -> Iterator[str]:

@@ -49,7 +49,7 @@ class Prompt:
         return x0, y0, x1, y1
 
 
-def clipped(prompt: Prompt, *, height: int, width: int) -> Prompt:
+def clip_to_photo(prompt: Prompt, *, height: int, width: int) -> Prompt:
     """Clip a box that slightly exceeds the photo; return any other prompt unchanged.
 
     Boxes of COCO end at `width`, `height`, and annotation tools write edges of -1 or half a pixel. A box that exceeds
@@ -73,12 +73,12 @@ def clipped(prompt: Prompt, *, height: int, width: int) -> Prompt:
     elif 0 <= x0 < width and 0 <= y0 < height:
         return prompt
     raise ValueError(
-        f"{label_of(prompt)} is not inside the photo of {width} x {height} pixels: its columns are 0 to {width - 1}, "
-        f"its rows 0 to {height - 1}"
+        f"{format_prompt(prompt)} is not inside the photo of {width} x {height} pixels: its columns are 0 to "
+        f"{width - 1}, its rows 0 to {height - 1}"
     )
 
 
-def label_of(prompt: Prompt) -> str:
+def format_prompt(prompt: Prompt) -> str:
     """Return a prompt as a user types it, for instance `point 120,80`."""
     return f"{prompt.kind} {','.join(f'{number:g}' for number in prompt.coordinates)}"
 
@@ -140,7 +140,7 @@ def prompts_json(prompts: Sequence[Prompt]) -> str:
     return json.dumps([{prompt.kind: list(prompt.coordinates)} for prompt in prompts])
 
 
-def hull(prompts: Sequence[Prompt]) -> tuple[int, int, int, int]:
+def bounding_box(prompts: Sequence[Prompt]) -> tuple[int, int, int, int]:
     """Return the bounding box x0, y0, x1, y1 of at least one prompt, in whole pixels."""
     x0, y0, x1, y1 = zip(*(prompt.bounds() for prompt in prompts), strict=True)
     return int(min(x0)), int(min(y0)), int(max(x1)), int(max(y1))

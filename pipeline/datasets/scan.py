@@ -11,7 +11,7 @@ from pipeline.arrays import LabelMap
 from pipeline.datasets.index import Category, Sample
 from pipeline.datasets.layout import BACKGROUND, PhotoFiles
 from pipeline.datasets.problems import FIXES, Problem, ProblemKind
-from pipeline.datasets.prompts import clipped, hull, prompts_json
+from pipeline.datasets.prompts import bounding_box, clip_to_photo, prompts_json
 from pipeline.imaging.components import LabelledRegion, region_of, regions_by_value
 from pipeline.imaging.decode import Colour, read_binary_mask, read_label_map, read_palette, read_photo
 from pipeline.runtime.errors import DatasetError, PhotoError, SeveralFoodsError
@@ -140,11 +140,11 @@ class Scanner:
 
     def _prompted(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
         try:
-            prompts = tuple(clipped(prompt, height=height, width=width) for prompt in files.prompts)
+            prompts = tuple(clip_to_photo(prompt, height=height, width=width) for prompt in files.prompts)
         except ValueError as error:
             return Problem(ProblemKind.PROMPT_OUTSIDE, files.photo_path, str(error))
         flags = ("prompted", "clipped") if prompts != files.prompts else ("prompted",)
-        x0, y0, x1, y1 = hull(prompts)
+        x0, y0, x1, y1 = bounding_box(prompts)
         region = LabelledRegion(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
         named = self._named(str(files.category))
         samples = self._samples(replace(files, prompts=prompts), height, width, [(named, region)], flags=flags)

@@ -106,7 +106,7 @@ class Shards:
         for entry in self.manifest.files:
             files[entry.split].append(entry)
         self._files = {split: tuple(entries) for split, entries in files.items()}
-        self.listed: tuple[str, ...] = ()
+        self.paired_classes: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -126,7 +126,7 @@ class Shards:
             classes: Class names of the run, the only ones that pairing by photo finds.
         """
         reader = copy.copy(self)
-        reader.listed = classes if pairing == "by_photo" else ()
+        reader.paired_classes = classes if pairing == "by_photo" else ()
         return reader
 
     def files(self, split: str) -> tuple[FileEntry, ...]:
@@ -158,8 +158,8 @@ class Shards:
         start, extent = batch.rects[:, :2], batch.rects[:, 2:]
         if (start < 0).any() or (extent <= 0).any() or (extent > size).any() or (start > size - extent).any():
             raise ManifestError(f"{path}: rectangles out of range; run `dvc repro -f pair`")
-        if self.listed:  # each sample gets the extra-ROI of the category of its photo that is listed last
-            rows = extra_roi_rows(batch.sample_ids, batch.targets, self.categories, self.listed)
+        if self.paired_classes:  # each sample gets the extra-ROI of the category of its photo that is listed last
+            rows = extra_roi_rows(batch.sample_ids, batch.targets, self.categories, self.paired_classes)
             batch.extra_roi[:] = batch.extra_roi[rows]
         return batch
 

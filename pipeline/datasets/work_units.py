@@ -55,7 +55,7 @@ def plan_files(samples: Iterable[Sample], *, photos_per_file: int) -> Iterator[P
     for split, of_split in groupby(samples, key=attrgetter("split")):
         if split in rows:
             raise DatasetError(f"samples of split {split!r} are not adjacent in the table; run `dvc repro -f index`")
-        photos = by_photo(of_split)
+        photos = group_by_photo(of_split)
         for number in count():
             held = tuple(sample for photo in islice(photos, photos_per_file) for sample in photo)
             if not held:
@@ -64,7 +64,7 @@ def plan_files(samples: Iterable[Sample], *, photos_per_file: int) -> Iterator[P
             rows[split] += len(held)
 
 
-def by_photo(samples: Iterable[Sample]) -> Iterator[tuple[Sample, ...]]:
+def group_by_photo(samples: Iterable[Sample]) -> Iterator[tuple[Sample, ...]]:
     """Yield the adjacent samples of each photo together."""
     for _, of_photo in groupby(samples, key=attrgetter("photo_id")):
         yield tuple(of_photo)

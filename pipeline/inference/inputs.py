@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from PIL import Image as Pillow
 
 from pipeline.acquisition.archive import folded
-from pipeline.acquisition.source import is_remote, note_ignored, remote_name
+from pipeline.acquisition.source import is_http_url, note_ignored, remote_name
 from pipeline.arrays import Image
 from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.imaging.decode import HEIF_ADVICE, HEIF_ENDINGS, PHOTO_FORMATS, read_photo
@@ -66,7 +66,7 @@ def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[
             raise ParamsError(
                 "an empty name of a photo; name a photo, a folder of photos (. is this one), or an http(s) URL"
             )
-        if is_remote(text):
+        if is_http_url(text):
             found.setdefault(text, PhotoUrl(text))
             continue
         if "://" in text:
@@ -80,7 +80,7 @@ def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[
 
 def common_folder(named: Sequence[str]) -> Path:
     """Return the common parent folder of all files and folders among what was typed."""
-    paths = [Path(text) for text in named if not is_remote(text) and text != str(STANDARD_INPUT)]
+    paths = [Path(text) for text in named if not is_http_url(text) and text != str(STANDARD_INPUT)]
     folders = [(path if isdir(path) else path.parent).absolute() for path in paths]  # noqa: PTH112
     return Path(commonpath(folders)) if folders else Path()
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from pipeline.arrays import Image, Mask
-from pipeline.datasets.prompts import Prompt, clipped, label_of
+from pipeline.datasets.prompts import Prompt, clip_to_photo, format_prompt
 from pipeline.imaging.decode import read_binary_mask, read_label_map
 from pipeline.inference.inputs import (
     MASK_ENDING,
@@ -104,7 +104,7 @@ def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]
     """
     height, width = photo.shape[:2]
     try:
-        inside = [clipped(prompt, height=height, width=width) for prompt in prompts]
+        inside = [clip_to_photo(prompt, height=height, width=width) for prompt in prompts]
     except ValueError as error:
         raise DatasetError(str(error)) from error
     keyed = {str(number): [prompt] for number, prompt in enumerate(inside)}
@@ -114,13 +114,13 @@ def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]
         tiny = _tiny_remark(found.mask)
         itself = "the box itself is taken" if prompt.box else "the pixel itself is taken"
         remarks = (
-            f"cut at the border from {label_of(given)}" if prompt != given else "",
+            f"cut at the border from {format_prompt(given)}" if prompt != given else "",
             f"{source.name} found nothing there, {itself}" if found.status == "empty" else "",
             tiny,
         )
         remark = "; ".join(filter(None, remarks))
         status = "tiny" if tiny and found.status == "ok" else found.status
-        regions.append(Region(label_of(prompt), found.mask, source.name, found.score, status, remark))
+        regions.append(Region(format_prompt(prompt), found.mask, source.name, found.score, status, remark))
     return tuple(regions)
 
 

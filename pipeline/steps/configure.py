@@ -18,7 +18,7 @@ import grimp
 from pydantic import ValidationError
 
 from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
-from pipeline.acquisition.source import DEMO, is_remote, is_stored
+from pipeline.acquisition.source import DEMO, is_http_url, is_store_url
 from pipeline.params.base import ReadsOutside, Section, refusal
 from pipeline.params.masks import OFFICIAL, RANDOM, settings_by_source, weights_by_source
 from pipeline.params.study import Study, among, load_study
@@ -152,7 +152,7 @@ def _with_contents(study: Study, look: _Look) -> Study:
     paths: dict[str, tuple[str, Lister]] = {
         f"extra.{category}": (path, extra_files) for category, path in download.extra.items()
     }
-    if not (download.source == DEMO or is_remote(download.source) or is_stored(download.source)):
+    if not (download.source == DEMO or is_http_url(download.source) or is_store_url(download.source)):
         paths["source"] = (download.source, data_set_files)
     sam, fastsam = study.masks.sam, study.masks.fastsam
     masks = {
@@ -173,7 +173,7 @@ def _with_contents(study: Study, look: _Look) -> Study:
 
 def _weights(value: str) -> dict[str, tuple[str, Lister]]:
     named = value.partition(":")[0] in {"none", "hub", "torchvision", OFFICIAL, RANDOM}
-    return {} if named or is_remote(value) else {"weights": (value, single_file)}
+    return {} if named or is_http_url(value) else {"weights": (value, single_file)}
 
 
 def _check_repeated(study: Study, params: Path) -> None:

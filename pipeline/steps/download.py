@@ -5,14 +5,14 @@ from pathlib import Path
 
 from pipeline.acquisition.archive import ArchiveLimits, extract_archive
 from pipeline.acquisition.extra import copy_extra
-from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_stored_folder
+from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_store_folder
 from pipeline.acquisition.source import (
     DEMO,
     SourceRecord,
     copy_folder,
     hash_file,
-    is_remote,
-    is_stored,
+    is_http_url,
+    is_store_url,
     local_path,
     note_ignored,
     remote_name,
@@ -67,16 +67,16 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
 
 
 def _is_folder(source: str) -> bool:
-    if is_stored(source):
-        return is_stored_folder(source)
-    return source != DEMO and not is_remote(source) and local_path(source).is_dir()
+    if is_store_url(source):
+        return is_store_folder(source)
+    return source != DEMO and not is_http_url(source) and local_path(source).is_dir()
 
 
 def _copy_files(params: DownloadParams, folder: Path, _workers: int) -> tuple[Path, SourceRecord]:
     """Copy a data set from a local folder or object storage; return its new folder and record."""
     files = folder / "files"
     shutil.rmtree(files, ignore_errors=True)  # the source may have lost files since an interrupted copy
-    if is_stored(params.source):
+    if is_store_url(params.source):
         source = folder / "stored" / remote_name(params.source.rstrip("/"))
         source.parent.mkdir(exist_ok=True)
         with byte_progress("download") as report:
@@ -92,7 +92,7 @@ def _copy_files(params: DownloadParams, folder: Path, _workers: int) -> tuple[Pa
 
 def _extract_files(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
     """Get and extract an archive; return the folder of its files and its record."""
-    fetched = is_remote(params.source) or is_stored(params.source)
+    fetched = is_http_url(params.source) or is_store_url(params.source)
     if params.source == DEMO:
         archive, name = _pack_demo(params, folder, workers), "demo.zip"
     elif fetched:
@@ -132,7 +132,7 @@ def _pack_demo(params: DownloadParams, folder: Path, workers: int) -> Path:
 def _fetch_archive(params: DownloadParams, folder: Path) -> Path:
     max_bytes = _max_bytes(params)
     with byte_progress("download") as report:
-        if is_stored(params.source):
+        if is_store_url(params.source):
             return fetch_object(params.source, folder, max_bytes=max_bytes, report=report)
         pinned = params.sha256 is not None
         policy = TransferPolicy(attempts=params.attempts, timeout=params.timeout, max_bytes=max_bytes, pinned=pinned)
@@ -144,7 +144,7 @@ def _max_bytes(params: DownloadParams) -> int:
 
 
 def _print_record(record: SourceRecord, params: DownloadParams) -> None:
-    remote = is_remote(params.source) or is_stored(params.source)
+    remote = is_http_url(params.source) or is_store_url(params.source)
     unseen = "; a change there goes unnoticed: `dvc repro --force download` looks again" if remote else ""
     unpinned = "" if params.sha256 else f" (set download.sha256 to insist on it{unseen})"
     note(f"{record.name}: {format_bytes(record.bytes)}, SHA-256 {record.sha256}{unpinned}")

@@ -12,7 +12,7 @@ from pipeline.datasets.masks import MaskRows, Masks
 from pipeline.datasets.photos import picture_of
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
-from pipeline.datasets.work_units import FILES, PlannedFile, by_photo, finish_files, plan_files
+from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.imaging.letterbox import views_of
 from pipeline.params.stages import PairParams
 from pipeline.runtime.console import progress
@@ -110,7 +110,7 @@ def _write_file(
             f"{inputs.masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`"
         )
     row = 0
-    for of_photo in by_photo(planned.samples):
+    for of_photo in group_by_photo(planned.samples):
         photo = picture_of(of_photo[0], inputs.raw)
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
         masks = (mask.full() for mask in stored[row : row + len(of_photo)])

@@ -14,7 +14,7 @@ from pipeline.datasets.index import Sample, read_categories, read_samples
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_file, write_mask_file
 from pipeline.datasets.photos import read_label_maps, read_photo_of
 from pipeline.datasets.prompts import Prompt, prompts_json
-from pipeline.datasets.work_units import FILES, PlannedFile, by_photo, finish_files, plan_files
+from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.models.device import pick_device, set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
@@ -135,7 +135,7 @@ def _hashes(weights: Path) -> dict[str, str]:
 
 
 def _finish_all(opener: _Opener, samples: Path, folder: Path, cluster: RayCluster | None) -> tuple[FileEntry, ...]:
-    planned, total = partial(_files, opener.params, samples), sum(1 for _ in by_photo(read_samples(samples)))
+    planned, total = partial(_files, opener.params, samples), sum(1 for _ in group_by_photo(read_samples(samples)))
     finish = _finish_here if cluster is None else partial(_finish_far, cluster)
     with progress_bar(total, what=f"segment {opener.params.source}", unit="photo") as bar:
         return tuple(_counted(planned(), finish(opener, planned(), folder, bar), bar))
@@ -166,7 +166,7 @@ def _counted(
     """Pass entries on, telling the bar of their photos, also of those that an earlier run finished."""
     done = first
     for file, entry in zip(planned, finished, strict=True):
-        done += sum(1 for _ in by_photo(file.samples))
+        done += sum(1 for _ in group_by_photo(file.samples))
         bar.update(done - bar.n)
         yield entry
 
@@ -188,7 +188,7 @@ def _write_unit(work: _Work, unit: PlannedFile, path: Path) -> None:
 
 
 def _masks(work: _Work, unit: PlannedFile) -> list[StoredMask]:
-    photos = [_prompted(of_photo, work) for of_photo in by_photo(unit.samples)]
+    photos = [_prompted(of_photo, work) for of_photo in group_by_photo(unit.samples)]
     found = prompted_masks(work.source, photos)
     prompts = {sample_id: asked for photo in photos for sample_id, asked in photo.prompts.items()}
     return [_stored(sample_id, mask, prompts[sample_id], work) for sample_id, mask in found.items()]
@@ -311,7 +311,7 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
 def _write_file(
     planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Place, metadata: dict[str, str]
 ) -> None:
-    masks = [mask for of_photo in by_photo(planned.samples) for mask in _masks_of_photo(of_photo, params, raw)]
+    masks = [mask for of_photo in group_by_photo(planned.samples) for mask in _masks_of_photo(of_photo, params, raw)]
     write_mask_file(masks, path, metadata)
 
 

@@ -11,7 +11,7 @@ import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
-from pipeline.acquisition.source import is_remote, remote_name
+from pipeline.acquisition.source import is_http_url, remote_name
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.models.backbone import check_timm_id, check_torchvision_init, create_timm_model
 from pipeline.models.card import WEIGHTS, BackboneCard, write_card
@@ -84,7 +84,7 @@ def located(params: BackboneParams, timm_id: str, name: str) -> Iterator[Located
         file = find_torchvision_file(timm_id, params.weights)
         with _downloaded(file.url, params.sha256, name) as path:
             yield LocatedWeights(path, Provenance("torchvision", file.url, None, sha256_of(path), file.licence))
-    elif is_remote(params.weights):
+    elif is_http_url(params.weights):
         with _downloaded(params.weights, params.sha256, name) as path:
             yield LocatedWeights(path, Provenance("url", without_secrets(params.weights), None, sha256_of(path), None))
     else:

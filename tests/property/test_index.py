@@ -21,7 +21,7 @@ from pipeline.datasets.layout import (
     parse_split_list,
     stem_of,
 )
-from pipeline.datasets.prompts import Prompt, hull, parse_prompts
+from pipeline.datasets.prompts import Prompt, bounding_box, parse_prompts
 from pipeline.datasets.statistics import quantiles
 from pipeline.imaging.components import regions_by_value
 from pipeline.runtime.errors import ManifestError, printable
@@ -88,7 +88,7 @@ def test_the_prompt_parser_answers_or_refuses(text: str) -> None:
         except ValueError:
             continue
         for found in prompts.values():
-            x0, y0, x1, y1 = hull(found)
+            x0, y0, x1, y1 = bounding_box(found)
             assert 0 <= x0 <= x1
             assert 0 <= y0 <= y1
 
@@ -108,7 +108,7 @@ def test_prompts_survive_being_written(coordinates: list[tuple[float, ...]]) -> 
     rows = (f"a,{p.kind},{','.join(map(repr, p.coordinates))}{',,' * (p.kind == 'point')}" for p in prompts)
     parsed = parse_prompts("\n".join(["photo,kind,x0,y0,x1,y1", *rows]))
     assert parsed == {"a": prompts}
-    x0, y0, x1, y1 = hull(prompts)
+    x0, y0, x1, y1 = bounding_box(prompts)
     assert all(x0 <= b[0] and y0 <= b[1] and b[2] < x1 + 1 and b[3] < y1 + 1 for b in (p.bounds() for p in prompts))
 
 

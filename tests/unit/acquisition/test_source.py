@@ -8,17 +8,17 @@ import pytest
 
 from pipeline.acquisition.source import (
     PARTS,
+    abbreviate,
     copy_folder,
     data_set_root,
     hash_file,
     hash_listing,
+    is_http_url,
     is_official,
-    is_remote,
-    is_stored,
+    is_store_url,
     local_path,
     missing_parts,
     remote_name,
-    summary,
     top_folders,
     verify_sha256,
 )
@@ -31,7 +31,7 @@ from pipeline.runtime.errors import SourceError, SpaceError
 )
 def test_only_http_goes_over_the_network(source: str, remote: bool) -> None:
     """In any case of letters."""
-    assert is_remote(source) is remote
+    assert is_http_url(source) is remote
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_only_http_goes_over_the_network(source: str, remote: bool) -> None:
 )
 def test_object_storage_is_told_by_the_scheme(source: str, stored: bool) -> None:
     """In any case of letters."""
-    assert is_stored(source) is stored
+    assert is_store_url(source) is stored
 
 
 def test_a_remote_name_is_the_end_of_the_path() -> None:
@@ -140,8 +140,8 @@ def test_the_top_is_where_images_lies() -> None:
 
 def test_a_summary_is_short_and_safe_to_print() -> None:
     """Three names and a count."""
-    assert summary(["b", "a"]) == "'a', 'b'"
-    assert summary(["e", "d", "c\n", "b", "a"]) == r"'a', 'b', 'c\n' and 2 more"
+    assert abbreviate(["b", "a"]) == "'a', 'b'"
+    assert abbreviate(["e", "d", "c\n", "b", "a"]) == r"'a', 'b', 'c\n' and 2 more"
 
 
 @pytest.fixture

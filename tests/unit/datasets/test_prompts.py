@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.datasets.prompts import Prompt, clipped, hull, parse_prompts, prompts_json
+from pipeline.datasets.prompts import Prompt, bounding_box, clip_to_photo, parse_prompts, prompts_json
 
 HEADER = "photo,kind,x0,y0,x1,y1\n"
 
@@ -65,18 +65,18 @@ def test_a_box_is_cut_where_it_reaches_a_little_over_the_border(
     prompt = Prompt("box", tuple(map(float, box)))
     if cut is None:
         with pytest.raises(ValueError, match="photo of 640 x 480 pixels: its columns are 0 to 639, its rows 0 to 479"):
-            clipped(prompt, height=480, width=640)
+            clip_to_photo(prompt, height=480, width=640)
     else:
-        assert clipped(prompt, height=480, width=640) == Prompt("box", tuple(map(float, cut)))
+        assert clip_to_photo(prompt, height=480, width=640) == Prompt("box", tuple(map(float, cut)))
 
 
 def test_a_click_is_inside_or_refused() -> None:
     """Nobody clicks beside a photo by habit."""
     inside = Prompt("point", (639.0, 0.0))
-    assert clipped(inside, height=480, width=640) == inside
+    assert clip_to_photo(inside, height=480, width=640) == inside
     for place in ((640.0, 0.0), (-1.0, 3.0), (3.0, 480.0)):
         with pytest.raises(ValueError, match="is not inside the photo"):
-            clipped(Prompt("point", place), height=480, width=640)
+            clip_to_photo(Prompt("point", place), height=480, width=640)
 
 
 @pytest.mark.parametrize("text", ["", "photo;kind;x0;y0;x1;y1\n", "a,point,1,2,,\n"])
@@ -88,7 +88,7 @@ def test_another_header_is_refused(text: str) -> None:
 
 def test_the_hull_spans_all_prompts() -> None:
     """In whole pixels."""
-    assert hull([Prompt("point", (7.9, 1.0)), Prompt("box", (2.0, 3.0, 4.0, 5.5))]) == (2, 1, 7, 5)
+    assert bounding_box([Prompt("point", (7.9, 1.0)), Prompt("box", (2.0, 3.0, 4.0, 5.5))]) == (2, 1, 7, 5)
 
 
 def test_the_stored_form_names_kind_and_numbers() -> None:

@@ -16,8 +16,8 @@ from pipeline.datasets.work_units import (
     PlannedFile,
     RemoteResult,
     RemoteWriter,
-    by_photo,
     finish_files,
+    group_by_photo,
     plan_files,
 )
 from pipeline.runtime.errors import DatasetError
@@ -47,7 +47,7 @@ def test_files_hold_every_sample_once_in_order(train: list[int], test: list[int]
     for file in planned:
         assert {held.split for held in file.samples} == {file.split}
         assert len({held.photo_id for held in file.samples}) <= photos_per_file
-    homes = [(photo[0].photo_id, file.name) for file in planned for photo in by_photo(file.samples)]
+    homes = [(photo[0].photo_id, file.name) for file in planned for photo in group_by_photo(file.samples)]
     assert len(homes) == len({photo for photo, _ in homes}) == len(train) + len(test)
 
 
