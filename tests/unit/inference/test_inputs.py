@@ -72,7 +72,7 @@ def test_a_url_that_gives_no_photo_is_refused_by_its_name(monkeypatch: pytest.Mo
         host.content = b"no picture"
         with pytest.raises(PhotoError, match=f"^{host.url}: not one of the formats"):
             open_photo(PhotoUrl(host.url), io.BytesIO())
-        monkeypatch.setattr(photos, "MOST_BYTES", 5)
+        monkeypatch.setattr(photos, "MAX_BYTES", 5)
         with pytest.raises(PhotoError, match=f"^{host.url}: larger than a photo"):
             open_photo(PhotoUrl(host.url), io.BytesIO())
         host.script = [Reply(status=404)]
@@ -124,7 +124,7 @@ def test_what_is_piped_in_is_bounded_and_named(monkeypatch: pytest.MonkeyPatch) 
     """No temporary path in a message."""
     with pytest.raises(PhotoError, match="^standard input: a web page"):
         open_photo(STANDARD_INPUT, io.BytesIO(b"<html>"))
-    monkeypatch.setattr(photos, "MOST_BYTES", 5)
+    monkeypatch.setattr(photos, "MAX_BYTES", 5)
     with pytest.raises(PhotoError, match="standard input: more than 5 bytes"):
         open_photo(STANDARD_INPUT, io.BytesIO(b"123456"))
 

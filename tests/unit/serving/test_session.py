@@ -97,7 +97,7 @@ def test_paint_is_taken_at_the_size_of_the_photo(meal: Meal, monkeypatch: pytest
     painted = paint(start(photo), painting(labels))
     assert painted.region is not None
     np.testing.assert_array_equal(painted.region.mask, labels)
-    monkeypatch.setattr(module, "SHOWN", photo.shape[1] // 2)
+    monkeypatch.setattr(module, "SHOWN_SIDE", photo.shape[1] // 2)
     smaller = paint(start(photo), painting(labels[::2, ::2]))
     assert smaller.region is not None
     np.testing.assert_array_equal(smaller.region.mask, labels[::2, ::2].repeat(2, axis=0).repeat(2, axis=1))
@@ -122,7 +122,7 @@ def test_a_food_that_the_models_cannot_see_is_not_answered(
     runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few pixels of a large photo vanish when it shrinks: the cut-out would be black."""
-    monkeypatch.setattr(module, "LEAST_SEEN", 15 / 32**2)
+    monkeypatch.setattr(module, "MIN_VISIBLE_SHARE", 15 / 32**2)
     begun = start(noise(900, 1000, 0))
     dot = np.zeros((900, 1000), bool)
     dot[100, 100] = True
@@ -215,6 +215,6 @@ def test_uploads_are_decoded_as_everywhere_and_bounded(monkeypatch: pytest.Monke
         load_upload(b"<html>")
     with pytest.raises(PhotoError, match="^This file cannot be used: an empty file"):
         load_upload(b"")
-    monkeypatch.setattr(module, "MOST_PIXELS", 199)
+    monkeypatch.setattr(module, "MAX_PIXELS", 199)
     with pytest.raises(PhotoError, match="^This file cannot be used: 20 x 10 is more than 199 pixels"):
         load_upload(png(10, 20))

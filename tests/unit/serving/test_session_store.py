@@ -20,7 +20,7 @@ def is_held(store: SessionStore, name: str) -> bool:
 
 def test_the_photo_that_waits_longest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A photo that is used stays."""
-    monkeypatch.setattr(module, "MOST_SESSIONS", 3)
+    monkeypatch.setattr(module, "MAX_SESSIONS", 3)
     store = SessionStore()
     names = [store.add(SMALL, {}) for _ in range(3)]
     store.get(names[0])
@@ -32,7 +32,7 @@ def test_the_photo_that_waits_longest_goes_first(monkeypatch: pytest.MonkeyPatch
 
 def test_bytes_are_bounded_and_the_newest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Photos, masks and pictures count; one photo alone may be larger than the bound."""
-    monkeypatch.setattr(module, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(module, "MAX_BYTES", 10_000)
     store = SessionStore()
     first, second = store.add(SMALL, {}), store.add(SMALL, {"shown": bytes(5_000)})
     assert is_held(store, first)
