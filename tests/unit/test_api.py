@@ -88,7 +88,7 @@ def test_the_package_lists_the_names_of_the_api() -> None:
 def test_importing_the_package_imports_nothing(root: Path) -> None:
     """Every stage does it, and most must not wait for torch; nor does a submodule that is asked for by name."""
     code = (
-        "import sys, pipeline; from pipeline import errors; "
+        "import sys, pipeline; from pipeline import runtime; from pipeline.runtime import errors; "
         "sys.exit('numpy' in sys.modules or 'torch' in sys.modules or 'pipeline.api' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0  # noqa: S603
