@@ -288,7 +288,7 @@ class CategoryRow(NamedTuple):
     """By run."""
 
 
-def heat_map(
+def f1_matrix(
     scores: Mapping[str, Mapping[str, ClassScore]], categories: Sequence[str], ambiguous: Sequence[str]
 ) -> tuple[CategoryRow, ...]:
     """Arrange scores by category (rows) and run (cells).

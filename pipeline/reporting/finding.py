@@ -199,7 +199,7 @@ def ranges_text(summary: StudySummary) -> str:
     return f"{'F1 of the pair' if has_pair else 'Macro F1'} over all runs: {'; '.join(texts)}."
 
 
-def find(pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], seed: int) -> Finding:
+def build_finding(pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], seed: int) -> Finding:
     """Compare paired runs and put the main finding into words.
 
     Args:

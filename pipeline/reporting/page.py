@@ -62,7 +62,7 @@ class Page:
     charts: Mapping[str, Markup]
     curves: Mapping[str, Markup]
     """Learning curves by run."""
-    heat_rows: tuple[CategoryRow, ...]
+    f1_rows: tuple[CategoryRow, ...]
     """Cells by run in the order of `groups`."""
     examples: tuple[Examples, ...]
     records: Mapping[str, RunRecord]
@@ -111,7 +111,7 @@ def render(page: Page) -> str:
     values = {field.name: getattr(page, field.name) for field in fields(page)}
     offsets = next((result.translocations for result in page.summary.runs.values() if result.translocations), ())
     return environment.get_template("page.html.j2").render(
-        **values, offsets=offsets, heat_steps=STEPS, colours=scale_colours(STEPS)
+        **values, offsets=offsets, f1_steps=STEPS, colours=scale_colours(STEPS)
     )
 
 

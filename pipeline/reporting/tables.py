@@ -210,7 +210,7 @@ def paper_tables(
     ours = estimate(keys, predictions, bootstrap)
     samples = {key: samples for key in keys if (samples := samples_of(key, predictions)) is not None}
     deviations = {key: text for key in keys if (text := deviation_of(key, predictions))}
-    return fill(paper, ours, samples, predictions.keys(), deviations)
+    return fill_tables(paper, ours, samples, predictions.keys(), deviations)
 
 
 def keys_of(paper: Paper) -> list[ResultKey]:
@@ -235,7 +235,7 @@ def samples_of(key: ResultKey, predictions: Mapping[GridRun, RunPredictions]) ->
     return int((one.targets == one.pair[cell.target]).sum())
 
 
-def fill(
+def fill_tables(
     paper: Paper,
     ours: Mapping[ResultKey, Interval],
     samples: Mapping[ResultKey, int],

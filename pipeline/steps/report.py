@@ -13,7 +13,7 @@ from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.params.base import load_settings
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
-from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, heat_map
+from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
 from pipeline.reporting.extensions import read_distillation_results, read_mask_results, read_seed_results
 from pipeline.reporting.figures.charts import (
     COIN,
@@ -25,7 +25,7 @@ from pipeline.reporting.figures.charts import (
     highest_loss,
 )
 from pipeline.reporting.figures.paper_figures import draw_figures, write_figures
-from pipeline.reporting.finding import find, read_paired_runs
+from pipeline.reporting.finding import build_finding, read_paired_runs
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.page import Page, place_name, read_settings, render, results_text
 from pipeline.reporting.paper.checks import check_paper
@@ -94,7 +94,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     tables, f1 = paper_tables(paper, loaded.predictions, bootstrap), f1_by_run(loaded.predictions, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
     pairs = read_paired_runs(files, loaded.predictions)
-    finding = find(pairs, results, ambiguous, params.seed)
+    finding = build_finding(pairs, results, ambiguous, params.seed)
     samples, examples = show_samples(params, finding, pairs, inputs, ambiguous)
     grouped = by_kind(results)
     page = Page(
@@ -114,7 +114,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
             "counts": counts_chart(data.categories, ambiguous, name="counts"),
         },
         curves=_curves(results, files),
-        heat_rows=heat_map(
+        f1_rows=f1_matrix(
             {result.run.name: files.class_scores(result.run.name) for result in grouped},
             inputs.shards.categories,
             ambiguous,

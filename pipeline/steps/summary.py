@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.reporting.grid import GridRun, runs_with
 from pipeline.reporting.results import RunFiles
-from pipeline.reporting.summary import SCHEMA_VERSION, RunSummary, StudySummary, summarise_run, variant_row
+from pipeline.reporting.summary import SCHEMA_VERSION, StudySummary, summarise_run, variant_row
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ParamsError
 
@@ -42,8 +42,8 @@ def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) 
     Args:
         files: Where they lie.
         chosen: Runs in the order of the report.
-        variant: Name of the variant's run, whose results must be complete; None where no run is special, and then
-            runs need not have gone through `perturb`.
+        variant: Name of the variant's run, whose results must be complete; None in a report of chosen
+            runs, for which stage `perturb` need not have run.
 
     Raises:
         ManifestError: If a run's results are absent or damaged; says which stage to run.
@@ -53,16 +53,10 @@ def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) 
         raise ParamsError(
             f"{files.evaluations}: no run was evaluated; run for instance `dvc repro evaluate@vit+vit-all`"
         )
-    required = variant is not None
-    summaries = {
-        run.name: _summarise(run, files, perturbed=required)
-        for run in progress(chosen, total=len(chosen), what="summary", unit="run")
-    }
+    required, summaries = variant is not None, {}
+    for run in progress(chosen, total=len(chosen), what="summary", unit="run"):
+        perturbations = files.perturbation_metrics(run.name, required=required)
+        summaries[run.name] = summarise_run(run, files.metrics(run.name), perturbations, files.history(run.name))
     first = variant or chosen[0].name
     conventions = files.metrics(first).conventions | files.perturbation_metrics(first, required=required).conventions
     return StudySummary(schema_version=SCHEMA_VERSION, variant=variant, conventions=conventions, runs=summaries)
-
-
-def _summarise(run: GridRun, files: RunFiles, *, perturbed: bool) -> RunSummary:
-    perturbations = files.perturbation_metrics(run.name, required=perturbed)
-    return summarise_run(run, files.metrics(run.name), perturbations, files.history(run.name))

@@ -28,8 +28,8 @@ from pipeline.reporting.figures.photo_figures import (
     BRANCH_NAME,
     FigureClassifier,
     choose_columns,
-    disagree,
     disagreement_figure,
+    find_disagreement,
     heat_figure,
     perturbation_figure,
     rows_of,
@@ -176,7 +176,7 @@ def _disagreement(
         FigureClassifier(classifier(run), short, data.tables[run])
         for run, short in zip(runs, short_names(runs), strict=True)
     )
-    found = disagree(first, second, ambiguous, data.seed)
+    found = find_disagreement(first, second, ambiguous, data.seed)
     scope = f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
     counts = found.counts_text()
     caption = (

@@ -86,7 +86,9 @@ class Disagreement(NamedTuple):
         )
 
 
-def disagree(first: FigureClassifier, second: FigureClassifier, ambiguous: Sequence[str], seed: int) -> Disagreement:
+def find_disagreement(
+    first: FigureClassifier, second: FigureClassifier, ambiguous: Sequence[str], seed: int
+) -> Disagreement:
     """Compare two classifiers on the samples they share.
 
     Args:

@@ -107,7 +107,7 @@ def _cells(paper: Paper, numbers: tuple[int, ...], score: str) -> Iterator[Paper
     return (cell for number in numbers for cell in paper.tables[number].cells if cell.key.measure.score == score)
 
 
-def named(run: GridRun) -> str:
+def run_label(run: GridRun) -> str:
     """Return the label of a run that also tells class sets apart."""
     return run.label if run.classes == ALL else f"{run.label}, without sauce"
 
@@ -122,7 +122,7 @@ def _caps(paper: Paper) -> Iterator[CheckLine]:
     printed = paper.values()
     for run in _runs_of_table_8(paper):
         cap, value = highest_pair_f1(*counts_of(paper, run)), printed[ResultKey((run,), AMBIGUOUS)]
-        yield CheckLine(named(run), f"F1 {value:.4f}", f"at most {cap:.4f}", value <= cap + HALF_F1)
+        yield CheckLine(run_label(run), f"F1 {value:.4f}", f"at most {cap:.4f}", value <= cap + HALF_F1)
 
 
 @_check(
@@ -135,7 +135,7 @@ def _proposed_counts(paper: Paper) -> Iterator[CheckLine]:
     share, low, high = (f"{100 * value:.1f}" for value in wilson_interval(sum(right), sum(samples)))
     value = paper.values()[ResultKey((PROPOSED,), AMBIGUOUS)]
     text = f"{sum(right)} of {sum(samples)} right = {share} %, 95 % interval {low} to {high} %"
-    yield CheckLine(named(PROPOSED), f"F1 {value:.4f}", text, value <= highest_pair_f1(*counts_of(paper, PROPOSED)))
+    yield CheckLine(run_label(PROPOSED), f"F1 {value:.4f}", text, value <= highest_pair_f1(*counts_of(paper, PROPOSED)))
 
 
 @_check(
@@ -166,7 +166,7 @@ def _gains(paper: Paper) -> Iterator[CheckLine]:
         if cell.value > 0:
             text = f"{cell.value * paper.dataset['test'] / 100:+.0f} images right by moving the input"
             yield CheckLine(
-                f"{named(cell.key.runs[0])}, {cell.key.measure.detail}", f"{cell.value:+.3f}", text, agrees=False
+                f"{run_label(cell.key.runs[0])}, {cell.key.measure.detail}", f"{cell.value:+.3f}", text, agrees=False
             )
 
 
@@ -181,7 +181,7 @@ def _differences(paper: Paper) -> Iterator[CheckLine]:
         for cell in _cells(paper, (number,), "change"):
             runs, measure = cell.key
             change = values[ResultKey(runs, Measure("top1", measure.perturbation))] - values[ResultKey(runs, TOP1)]
-            what = f"Table {number}, {named(runs[0])}, {measure.detail}"
+            what = f"Table {number}, {run_label(runs[0])}, {measure.detail}"
             yield CheckLine(what, f"{cell.value:+.3f}", f"{change:+.3f}", abs(change - cell.value) < HALF_POINT)
 
 
@@ -197,7 +197,7 @@ def _truncated(paper: Paper) -> Iterator[CheckLine]:
         images = round(value * total / 100)
         exact = 100 * images / total
         yield CheckLine(
-            f"{named(key.runs[0])}, {key.measure.detail or 'plain'}",
+            f"{run_label(key.runs[0])}, {key.measure.detail or 'plain'}",
             f"{value:.3f} %",
             f"{images} of {total} = {exact:.4f} %",
             f"{exact:.3f}" == f"{value:.3f}",
@@ -236,7 +236,7 @@ def _sauce(paper: Paper) -> Iterator[CheckLine]:
         right = [sum(counts_of(paper, r)[0]) for r in (run, other)]
         f1 = [printed[ResultKey((r,), AMBIGUOUS)] for r in (run, other)]
         text = f"right answers {right[0]} to {right[1]}, F1 {f1[0]:.4f} to {f1[1]:.4f} ({f1[1] - f1[0]:+.4f})"
-        yield CheckLine(named(run), "ability decreased", text, right[1] < right[0] and f1[1] < f1[0])
+        yield CheckLine(run_label(run), "ability decreased", text, right[1] < right[0] and f1[1] < f1[0])
 
 
 @_check(
@@ -249,7 +249,7 @@ def _sets(paper: Paper) -> Iterator[CheckLine]:
     for run in (r for r in _runs_of_table_8(paper) if r.classes == ALL):
         f1 = [printed[ResultKey((r,), MACRO)] for r in (run, run._replace(classes=NO_SAUCE))]
         text = f"mean over {classes} classes against mean over {classes - 1}, without the samples of sauce"
-        yield CheckLine(named(run), f"F1 {f1[0]:.4f} and {f1[1]:.4f}", text, agrees=False)
+        yield CheckLine(run_label(run), f"F1 {f1[0]:.4f} and {f1[1]:.4f}", text, agrees=False)
 
 
 @_check(
@@ -266,7 +266,7 @@ def _label(paper: Paper) -> Iterator[CheckLine]:
         key, row = ResultKey((distilled,), MACRO), {c.key: c.value for c in paper.tables[4].cells}
         printed, deit, other = row[key], first[ResultKey((plain,), MACRO)], first[key]
         text = f"DeiT {deit:.4f}, DeiT-dist {other:.4f} in Tables 2 and 3"
-        yield CheckLine(named(plain), f"F1 {printed:.4f}", text, printed == deit)
+        yield CheckLine(run_label(plain), f"F1 {printed:.4f}", text, printed == deit)
 
 
 @_check(

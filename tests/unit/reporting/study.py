@@ -1,4 +1,4 @@
-"""A whole small study for tests: real index, masks and shards, and invented answers written by the real writers."""
+"""A whole small study for tests: real index, masks and shards, and invented predictions written by the real writers."""
 
 import json
 from contextlib import closing
@@ -92,7 +92,7 @@ def _make_data(study: StudyFolder, categories: str) -> None:
 
 
 def make_run(study: StudyFolder, run: GridRun) -> None:
-    """Invent one run's answers, as right as its kind usually is, and store them as the stages do."""
+    """Invent one run's predictions, as accurate as its kind usually is, and store them as the stages do."""
     shards = Shards(study.shards / "annotation")
     names = tuple(n for n in shards.categories if run.classes == "all" or n != "sauce")
     for folder in (study.evaluations, study.perturbations, study.runs):
@@ -138,7 +138,7 @@ PERTURB = PerturbParams(
 
 
 def _perturb(folder: Path, run: GridRun, table: PredictionTable) -> None:
-    """Invent answers to disturbed samples: each disturbance, and each further one a bit more, makes answers wrong."""
+    """Invent predictions for perturbed samples; every further perturbation makes more of them wrong."""
     entries = plan_perturbations(PERTURB, 32, tuple(name for name in BRANCHES if getattr(run, name) != ABSENT))
     generator = np.random.default_rng(len(run.name))
     hit = generator.random(len(table.targets)) < 0.1 * (1 + np.arange(len(entries)))[:, np.newaxis]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.reporting.error_analysis import STEPS, ErrorAnalysis, analyse_errors, confusion_chart, heat_map, seriate
+from pipeline.reporting.error_analysis import STEPS, ErrorAnalysis, analyse_errors, confusion_chart, f1_matrix, seriate
 from pipeline.reporting.results import ClassScore
 
 NAMES = ("egg", "ketchup", "<rice>")
@@ -27,7 +27,7 @@ def test_confused_pairs_come_largest_first() -> None:
 
 
 def test_scores_of_a_category_are_the_hand_computed_ones() -> None:
-    """Egg: 1 sample, 3 answers, 1 hit."""
+    """Egg: 1 sample, 3 predicted, 1 correct."""
     assert tuple(analysis().categories[0]) == pytest.approx(("egg", 1, 3, 1 / 3, 1.0, 0.5))
 
 
@@ -77,7 +77,7 @@ def test_the_matrix_is_labelled_and_escaped() -> None:
 
 def test_the_pair_is_on_top_and_the_rest_in_order() -> None:
     """The rows the study is about come first."""
-    rows = heat_map({"a": {}}, ["rice", "ketchup", "egg", "chili paste"], ["chili paste", "ketchup"])
+    rows = f1_matrix({"a": {}}, ["rice", "ketchup", "egg", "chili paste"], ["chili paste", "ketchup"])
     assert [row.category for row in rows] == ["ketchup", "chili paste", "rice", "egg"]
     assert [row.ambiguous for row in rows] == [True, True, False, False]
 
@@ -85,13 +85,13 @@ def test_the_pair_is_on_top_and_the_rest_in_order() -> None:
 @pytest.mark.parametrize(("f1", "step"), [(0.0, 0), (0.0999, 0), (0.1, 1), (0.95, 9), (1.0, STEPS - 1)])
 def test_a_score_falls_into_its_tenth(f1: float, step: int) -> None:
     """The best score has no colour beyond the last."""
-    ((cell,),) = (row.cells for row in heat_map({"a": {"rice": ClassScore(f1, 4)}}, ["rice"], []))
+    ((cell,),) = (row.cells for row in f1_matrix({"a": {"rice": ClassScore(f1, 4)}}, ["rice"], []))
     assert cell == (f1, step)
 
 
 def test_what_a_run_does_not_know_stays_empty() -> None:
     """Neither a missing category nor one without test samples is a zero."""
     scores = {"a": {"sauce": ClassScore(0.5, 3)}, "b": {}, "c": {"sauce": ClassScore(0.0, 0)}}
-    (row,) = heat_map(scores, ["sauce"], [])
+    (row,) = f1_matrix(scores, ["sauce"], [])
     assert [cell.f1 for cell in row.cells] == [0.5, None, None]
     assert row.samples == 3

@@ -1,4 +1,4 @@
-"""The masks section says what was compared, and states the verdict either way."""
+"""The masks section says what was compared, and the conclusion either way."""
 
 import re
 from pathlib import Path
@@ -73,25 +73,23 @@ def section(found: MaskResults) -> str:
 
 
 @pytest.mark.parametrize(
-    ("ignorable", "verdict"),
+    ("ignorable", "conclusion"),
     [
         ((True, True), "ignorable for every run"),
         ((True, False), "not ignorable</strong> for 1 of 2 runs"),
         ((False, False), "not ignorable</strong> for 2 of 2 runs"),
     ],
 )
-def test_the_verdict_is_printed_whichever_way_it_falls(
-    tmp_path: Path, ignorable: tuple[bool, bool], verdict: str
-) -> None:
+def test_the_conclusion_is_printed_either_way(tmp_path: Path, ignorable: tuple[bool, bool], conclusion: str) -> None:
     """With the rule, both numbers and their intervals."""
     text = section(written(tmp_path, "official", ignorable))
-    assert f"the discrepancies are {verdict}" in text
+    assert f"the discrepancies are {conclusion}" in text
     assert "within ±1 points of top-1 and ±0.01 of macro F1" in text
     assert "mean nothing" not in text
 
 
 def test_random_weights_are_named(tmp_path: Path) -> None:
-    """Nobody takes a trial for a result."""
+    """A trial is not taken for a result."""
     text = section(written(tmp_path, "random", (False, False)))
     assert "weights of sam are random: these masks mean nothing" in text
     assert "which says nothing about the paper" in text

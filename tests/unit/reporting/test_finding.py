@@ -19,7 +19,7 @@ def comparison(both: int, only_double: int, only_single: int, neither: int, *, p
 
 
 def test_a_comparison_counts_every_cell() -> None:
-    """Right answers and the samples only one of the two gets right."""
+    """Correct predictions and the samples only one of the two gets right."""
     result = comparison(both=40, only_double=30, only_single=5, neither=5)
     assert (result.single_correct.num_correct, result.double_correct.num_correct, result.double_correct.samples) == (
         45,

@@ -30,7 +30,7 @@ def test_a_small_chance_is_not_none() -> None:
 
 
 def test_nested_settings_get_dotted_keys() -> None:
-    """Values read as a person writes them."""
+    """Values are plain words."""
     settings = {"demo": {"seed": 0, "flip": True}, "offsets": [[-30, 63], [60, -85]], "sha256": None, "exclude": []}
     assert flatten(settings) == {
         "demo.seed": "0", "demo.flip": "yes", "offsets": "(-30, 63), (60, -85)", "sha256": "none", "exclude": "none",

@@ -98,7 +98,7 @@ def test_a_photo_without_region_is_cropped_all_the_same() -> None:
     assert crop_square(np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), bool)).shape == (4, 4, 3)
 
 
-def test_a_scene_is_small_and_marked() -> None:
+def test_a_sample_is_small_and_marked() -> None:
     """Outlined in yellow inside, dimmed outside."""
     made = pictures()
     assert max(made.photo.shape) == LONGEST

@@ -36,7 +36,7 @@ def summary(*entries: PerturbationEntry, **changes: object) -> RunSummary:
 
 
 def test_intervals_are_those_of_the_metrics() -> None:
-    """Over photos, which a count of right answers does not know."""
+    """Over photos, not over samples."""
     result = summary()
     assert (result.top1_interval, result.ambiguous_top1_interval) == ((0.5, 0.7), (0.68, 0.87))
 

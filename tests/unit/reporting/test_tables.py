@@ -22,7 +22,7 @@ from pipeline.reporting.tables import (
     as_markdown,
     cell_text,
     estimate,
-    fill,
+    fill_tables,
     keys_of,
     samples_of,
     write_tables,
@@ -60,7 +60,7 @@ def one(measure: Measure, *runs: GridRun, evaluated: Mapping[GridRun, RunPredict
         (Measure("top1"), 100 * 4 / 6),
         (Measure("top1", ROI), 100 * 2 / 6),
         (Measure("change", ROI), -100 * 2 / 6),
-        # class 0: 1 hit of 2 and 2 answers; class 1: 2 of 2 and 3; class 2: 1 of 2 and 1
+        # class 0: 1 correct of 2 and 2 predicted; class 1: 2 of 2 and 3; class 2: 1 of 2 and 1
         (Measure("macro_f1"), (2 / 4 + 4 / 5 + 2 / 3) / 3),
         (Measure("ambiguous_f1"), (2 / 4 + 4 / 5) / 2),
         (Measure("count", cell=PairCell(0, 1)), 1),
@@ -84,7 +84,7 @@ def test_an_accuracy_and_a_count_have_intervals_over_photos() -> None:
 
 
 def test_a_change_is_paired() -> None:
-    """A perturbation that changes no answer has no interval, however uncertain the accuracy."""
+    """A perturbation that changes no prediction has no interval, however uncertain the accuracy."""
     key = ResultKey((RUN,), Measure("change", ROI))
     found = estimate([key], {RUN: run_predictions(perturbed={ROI: PLAIN})}, FEW)[key]
     assert found == (0.0, 0.0, 0.0)
@@ -128,7 +128,7 @@ F1 = ResultKey((EVALUATED,), Measure("macro_f1"))
 COUNTS = {key: 40 for key in keys_of(PAPER) if key.measure.score == "count" and key.runs == (EVALUATED,)}
 OURS = {key: Interval(0.43214, 0.41019, 0.45678) for key in keys_of(PAPER) if key.runs == (EVALUATED,)}
 OURS |= dict.fromkeys(COUNTS, Interval(20.0, 14.1, 25.9))
-TABLES = fill(PAPER, OURS, COUNTS, {EVALUATED}, {})
+TABLES = fill_tables(PAPER, OURS, COUNTS, {EVALUATED}, {})
 
 
 def table(number: int) -> ReportTable:
@@ -153,7 +153,7 @@ def test_a_run_that_was_not_made_says_so() -> None:
 
 def test_data_without_the_pair_are_no_missing_run() -> None:
     """The run was evaluated; its data have no ketchup."""
-    without = fill(PAPER, {F1: OURS[F1]}, {}, {EVALUATED}, {})
+    without = fill_tables(PAPER, {F1: OURS[F1]}, {}, {EVALUATED}, {})
     assert [cell.status for cell in without[0].rows[0].cells] == ["", NO_PAIR]
 
 
@@ -161,14 +161,14 @@ def test_counts_of_other_totals_have_no_difference() -> None:
     """20 of 40 is not 2 less than 22 of 38."""
     cell = table(8).rows[0].cells[0]
     assert cell_text(cell) == "20 of 40 [14.1, 25.9]; 22 of 38"
-    same = fill(PAPER, OURS, dict.fromkeys(COUNTS, 38), {EVALUATED}, {})
+    same = fill_tables(PAPER, OURS, dict.fromkeys(COUNTS, 38), {EVALUATED}, {})
     assert next(found for found in same if found.number == 8).rows[0].cells[0].difference == -2
 
 
 def test_numbers_under_another_perturbation_than_the_papers_have_no_difference() -> None:
     """The number stays, and every form that gives differences says why there is none."""
     moved = next(key for key in OURS if key.measure.perturbation)
-    tables = fill(PAPER, OURS, COUNTS, {EVALUATED}, {moved: "patches are larger"})
+    tables = fill_tables(PAPER, OURS, COUNTS, {EVALUATED}, {moved: "patches are larger"})
     cells = [cell for found in tables for cell in found.cells if cell.key == moved]
     assert cells
     assert {cell.difference for cell in cells} == {None}

@@ -99,7 +99,7 @@ def write_page(study: StudyFolder, report: Path, *, samples: int = 6, variant: s
 
 
 def write_repetitions(study: StudyFolder, path: Path) -> None:
-    """Pretend that three runs were repeated, with the answers of others that saw as much."""
+    """Pretend that three runs were repeated, with the predictions of other runs of the same branches."""
     alike = {"mobilenetv2+none-all": "vit", "vit+none-all": "deit", "mixer+none-all": "deit_distilled"}
     tables = {
         run: [
@@ -113,7 +113,7 @@ def write_repetitions(study: StudyFolder, path: Path) -> None:
 
 
 def write_distillation(study: StudyFolder, folder: Path) -> None:
-    """Pretend that a student answers as a run of two branches does."""
+    """Pretend that a student predicts as a run of two branches does."""
     for part, run in (("teacher", "mobilenetv2+none-all"), ("student", "vit+vit-all")):
         shutil.copytree(study.evaluations / run, folder / part)
     how = {"kind": "hard", "alpha": 0.5, "temperature": 3.0}
@@ -289,7 +289,7 @@ def test_the_page_lists_everything_that_was_left_out(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def beyond(built: StudyFolder, page: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, object]]:
-    """Return the page and the results of a study with two more seeds and a taught student."""
+    """Return the page and the results of a study with two more seeds and a distilled student."""
     assert page
     folder = tmp_path_factory.mktemp("beyond")
     write_repetitions(built, folder / "repetitions.json")
@@ -340,8 +340,8 @@ def test_what_was_not_asked_for_has_no_section(built: StudyFolder, page: str, tm
     """Nor has an empty record of it; the page's bytes stay those of before."""
     (tmp_path / "repetitions.json").write_text(empty_repetitions().model_dump_json())
     (tmp_path / "none").mkdir()
-    nobody = DistillationSummary(teacher=None, student=None, undistilled=None)
-    (tmp_path / "none/summary.json").write_text(nobody.model_dump_json())
+    no_teacher = DistillationSummary(teacher=None, student=None, undistilled=None)
+    (tmp_path / "none/summary.json").write_text(no_teacher.model_dump_json())
     places = {"repetitions": tmp_path / "repetitions.json", "distilled": tmp_path / "none"}
     assert write_page(built, tmp_path / "report", **places) == page
     assert not {"seeds", "distillation"} & set(outline(page).ids)

@@ -23,7 +23,7 @@ def test_no_shard_photo_or_heat_map_is_pulled() -> None:
 
 
 def test_a_student_comes_without_its_model() -> None:
-    """Answers of teacher and student, and who taught how."""
+    """Predictions of teacher and student, and the kind of distillation."""
     assert list(report_inputs(["data/distilled/vit"])) == [
         f"data/distilled/vit/{file}"
         for file in ("summary.json", "teacher/predictions.parquet", "student/predictions.parquet", "student/run.json")
