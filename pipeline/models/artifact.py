@@ -1,4 +1,4 @@
-"""A finished run as a small, open package: `model.safetensors` and `run.json`, enough to classify on any machine."""
+"""The package of a finished run: `model.safetensors` and `run.json`, enough to classify on any machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,33 +24,33 @@ from pipeline.runtime.manifest import sha256_of
 
 
 class RunEnvironment(Section):
-    """What the bits of the weights depend on beside the data and the recipe; no host, path or time."""
+    """Environment of the training, which the bits of the weights depend on; no host, path or time."""
 
     device: str
-    """Kind of device: cpu, cuda or mps. Only on a cpu are the bits the same again."""
+    """Kind of device: cpu, cuda or mps. Only a cpu reproduces the bits."""
     precision: Literal["fp32", "bf16", "fp16"]
-    """What the forward pass was computed in; the weights are always fp32."""
+    """Precision of the forward pass; the weights are always fp32."""
     versions: dict[str, str]
     """Version by package, without a build's local suffix."""
 
 
 class Distillation(Section):
-    """How a student is taught."""
+    """Teacher of a run, and kind of distillation."""
 
     teacher: BackboneCard
     """Backbone of the teacher."""
     teacher_sha256: str
     """Hash of the teacher's trained weights."""
     kind: DistillationKind
-    """What is learned from it: its decision, or its probabilities."""
+    """`hard` uses its decision, `soft` its probabilities."""
     alpha: float
-    """Share of the loss that the teacher sets."""
+    """Weight of the teacher's loss in [0, 1]."""
     temperature: float
-    """What logits are divided by in soft distillation."""
+    """Divisor of the logits in soft distillation."""
 
 
 class RunConfig(Section):
-    """What is to be trained, on what, and how: all that is known before the first step."""
+    """Configuration of a run: everything that is known before the first step."""
 
     run: str
     """Name of the run, `<roi>+<extra_roi>-<classes>`."""
@@ -67,7 +67,7 @@ class RunConfig(Section):
     image_size: int
     """Side of the pictures in pixels."""
     preprocessing: Preprocessing
-    """How a photo and a mask become those pictures."""
+    """How cut-outs were made."""
     backbones: dict[ViewName, BackboneCard]
     """Backbone by branch with its weights' hash and licence, without absent ones."""
     train: TrainParams
@@ -77,20 +77,20 @@ class RunConfig(Section):
     shards_sha256: str
     """Hash of the manifest of the shards trained on."""
     distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
-    """How the run was taught by another; left out of the file for one that learned from labels alone."""
+    """Distillation; left out of the file for a run trained on labels alone."""
 
     @property
     def shares_branches(self) -> bool:
-        """Whether both branches are one module: where the recipe says so and their backbones have one name."""
+        """Whether both branches are one module: if the recipe says so and their backbones are the same."""
         return self.train.share_branches and self.roi == self.extra_roi
 
     def replace(self, **changes: object) -> "RunConfig":
-        """Return the plan of another run that differs in `changes` alone; of a card, without what came of it."""
+        """Return a configuration that differs in `changes` alone; of a card, without its results."""
         return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields} | changes)
 
 
 class FinalMetrics(Section):
-    """What the saved weights say of the test split; fractions in [0, 1]."""
+    """Scores of the saved weights on the test split; fractions in [0, 1]."""
 
     loss: float
     """Mean cross-entropy in nats."""
@@ -103,21 +103,21 @@ class FinalMetrics(Section):
 
 
 class Calibration(Section):
-    """What logits are divided by before softmax, so that the highest probability means what it says."""
+    """Temperature scaling of the logits."""
 
     temperature: float = Field(gt=0)
-    """1 leaves the logits as they are; above 1 the run was too sure of itself."""
+    """Divisor of the logits before softmax; above 1 for an overconfident run."""
     fitted_on: Literal["test split"]
-    """Samples that the temperature was chosen on; it says nothing about how well it would do on others."""
+    """Samples that the temperature was fitted on."""
 
 
 class RunCard(RunConfig):
-    """`run.json`: the plan, and what came of it."""
+    """`run.json`: configuration and results of a run."""
 
     food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
-    """Samples that see their own food in their extra-ROI; left out of the file where views are paired exactly."""
+    """Samples whose food is visible in their extra-ROI; left out of the file where views are paired exactly."""
     epochs_done: int
-    """Epoch the weights are of: always the last."""
+    """Epoch of the weights: always the last."""
     metrics: FinalMetrics
     """After that epoch."""
     calibration: Calibration
@@ -140,7 +140,14 @@ def build_run(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor
         ModelError: If a backbone cannot be built, or both are absent.
     """
     if card.distillation is not None:
-        return _build_taught(card, tensors)
+        with seeded(card.train.seed, "roi"):
+            return build_student(
+                card.backbones["roi"],
+                card.train,
+                image_size=card.image_size,
+                num_classes=len(card.class_names),
+                tensors=tensors.get("roi"),
+            )
     branches: dict[ViewName, Branch] = {}
     for name, backbone in card.backbones.items():
         if card.shares_branches and branches:
@@ -155,17 +162,6 @@ def build_run(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor
         hidden=card.train.hidden,
         seed=card.train.seed,
     )
-
-
-def _build_taught(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor] | None]) -> RveRNet:
-    with seeded(card.train.seed, "roi"):
-        return build_student(
-            card.backbones["roi"],
-            card.train,
-            image_size=card.image_size,
-            num_classes=len(card.class_names),
-            tensors=tensors.get("roi"),
-        )
 
 
 def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:

@@ -1,4 +1,11 @@
-"""One branch of RveRNet: a timm model that turns pictures into features."""
+"""One branch of RveRNet: a timm model with normalisation, its features, its head and its initialisation.
+
+The distilled DeiT of the released code was loaded through a class with one classifier, on the class token: its two
+trained heads were dropped, and a random one took their place. The distillation token still takes part in attention.
+
+torchvision draws random weights otherwise than timm: timm divides the fan of a depthwise convolution by its groups and
+draws transformers from one narrow normal distribution.
+"""
 
 import dataclasses
 import difflib
@@ -6,7 +13,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from pipeline.models import device  # noqa: F401 - before timm, which would import torch's compiler
 
@@ -23,120 +30,13 @@ from pipeline.models import demo_backbones  # noqa: F401 - registers the demo's 
 from pipeline.models.card import BackboneCard
 from pipeline.models.state_dicts import classifier_names
 from pipeline.params.model import TrainParams
-from pipeline.runtime.errors import ModelError
-
-# The distilled DeiT as the released code had it: without its two trained heads.
-#
-# It was loaded through a class that knows one classifier, which therefore started at random, on the class token. The
-# distillation token stays where it was: it takes part in every attention, and only its output is dropped.
-
+from pipeline.runtime.errors import ModelError, one_line
 
 HEAD_STD = 0.02
-"""Spread of a new classifier's weights, cut off at two units: what DeiT draws its own with."""
-
-
-class ClassTokenDeiT(VisionTransformerDistilled):
-    """A distilled DeiT that hands on its class token, through one linear layer where there are logits."""
-
-    def forward_head(self, x: Float[Tensor, "B N D"], pre_logits: bool = False) -> Float[Tensor, "B C"]:  # noqa: FBT001, FBT002 - timm's signature
-        """Return logits of the class token, or the token itself; `x` are tokens, the class token first."""
-        token: Tensor = self.head_drop(x[:, 0])
-        return token if pre_logits else self.head(token)
-
-
-def reset_head(model: VisionTransformerDistilled) -> None:
-    """Replace both heads by a random layer on the class token; a model without classifier hands on the token."""
-    model.__class__ = ClassTokenDeiT  # timm's factories choose the class themselves, and nothing else differs
-    model.head_dist = nn.Identity()
-    if model.num_classes:
-        model.head = nn.Linear(model.embed_dim, model.num_classes)
-        nn.init.trunc_normal_(model.head.weight, std=HEAD_STD)
-        nn.init.zeros_(model.head.bias)
-
-
-# torchvision's rules of drawing random weights, for timm's models of the same architectures.
-#
-# They matter where no pre-trained weights are loaded. Both libraries build the same layers; timm divides the fan of
-# a
-# depthwise convolution by its groups and draws transformers from one narrow normal distribution, torchvision does
-# not.
-
-
+"""Standard deviation of a new classifier's weights, truncated at 2, as DeiT's own."""
 CLASSIFIER_STD = 0.01
 POSITION_STD = 0.02
 BIAS_STD = 1e-6
-
-
-def init_as_torchvision(model: nn.Module, timm_id: str) -> None:
-    """Draw every parameter anew, from the global generator.
-
-    Raises:
-        ModelError: If torchvision has no such architecture.
-    """
-    check_torchvision_init(timm_id)
-    match model:
-        case EfficientNet():
-            _draw_mobilenetv2(model)
-        case VisionTransformer():
-            _draw_vit(model)
-        case _:
-            raise _unknown(timm_id)
-
-
-def check_torchvision_init(timm_id: str) -> None:
-    """Raise unless the name is one of an architecture that torchvision has.
-
-    Raises:
-        ModelError: If it is not.
-    """
-    if not timm_id.removeprefix("demo_").startswith(("mobilenetv2", "vit")):
-        raise _unknown(timm_id)
-
-
-def _unknown(timm_id: str) -> ModelError:
-    return ModelError(
-        f"torchvision's initialisation of {timm_id!r} is not known here, only those of mobilenetv2 and vit; "
-        "set backbones.<name>.init to timm"
-    )
-
-
-def _draw_mobilenetv2(model: EfficientNet) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out")
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=CLASSIFIER_STD)
-            nn.init.zeros_(module.bias)
-
-
-def _draw_vit(model: VisionTransformer) -> None:
-    patches = model.patch_embed.proj
-    nn.init.trunc_normal_(patches.weight, std=math.sqrt(1 / patches.weight[0].numel()))
-    nn.init.zeros_(patches.bias)
-    if model.cls_token is not None:
-        nn.init.zeros_(model.cls_token)
-    if model.pos_embed is not None:
-        nn.init.normal_(model.pos_embed, std=POSITION_STD)
-    for block in model.blocks:
-        _draw_block(block)
-    if isinstance(model.head, nn.Linear):
-        nn.init.zeros_(model.head.weight)
-        nn.init.zeros_(model.head.bias)
-
-
-def _draw_block(block: Any) -> None:
-    nn.init.xavier_uniform_(block.attn.qkv.weight)
-    nn.init.zeros_(block.attn.qkv.bias)
-    nn.init.kaiming_uniform_(block.attn.proj.weight, a=math.sqrt(5))  # the one layer it leaves to PyTorch's default
-    nn.init.zeros_(block.attn.proj.bias)
-    for layer in (block.mlp.fc1, block.mlp.fc2):
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.normal_(layer.bias, std=BIAS_STD)
-
-
 MAX_PIXEL = 255.0
 CLOSE_MATCHES = 5
 TIMM_ERRORS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
@@ -153,15 +53,100 @@ LOADING_OPTIONS = frozenset(
         "self",
     }
 )
-"""Arguments of timm's functions that read files, the network or a place, whatever function takes them."""
+"""Arguments of timm's functions that concern files, the network or a device, not the architecture."""
 RESERVED_OPTIONS = frozenset({"num_classes", "img_size"})
 """Options that this project sets itself."""
 VECTOR_WIDTH = 16
-"""Numbers in the widest vector register, AVX-512's; with fewer channels convolutions read and write incomplete ones."""
+"""Numbers in the widest vector register, AVX-512's; with fewer channels convolutions access incomplete ones."""
+
+
+class ClassTokenDeiT(VisionTransformerDistilled):
+    """A distilled DeiT that returns its class token, through one linear layer where there are logits."""
+
+    def forward_head(self, x: Float[Tensor, "B N D"], pre_logits: bool = False) -> Float[Tensor, "B C"]:  # noqa: FBT001, FBT002 - timm's signature
+        """Return logits of the class token, or the token itself; `x` are tokens, the class token first."""
+        token: Tensor = self.head_drop(x[:, 0])
+        return token if pre_logits else self.head(token)
+
+
+def reset_head(model: VisionTransformerDistilled) -> None:
+    """Replace both heads by a random layer on the class token; a model without classifier returns the token."""
+    model.__class__ = ClassTokenDeiT  # timm's factories choose the class; nothing else differs
+    model.head_dist = nn.Identity()
+    if model.num_classes:
+        model.head = nn.Linear(model.embed_dim, model.num_classes)
+        nn.init.trunc_normal_(model.head.weight, std=HEAD_STD)
+        nn.init.zeros_(model.head.bias)
+
+
+def init_as_torchvision(model: nn.Module, timm_id: str) -> None:
+    """Initialise every parameter by torchvision's rules, from the global generator.
+
+    Raises:
+        ModelError: If torchvision has no such architecture.
+    """
+    check_torchvision_init(timm_id)
+    match model:
+        case EfficientNet():
+            _init_mobilenetv2(model)
+        case VisionTransformer():
+            _init_vit(model)
+        case _:
+            raise _unknown(timm_id)
+
+
+def check_torchvision_init(timm_id: str) -> None:
+    """Raise unless torchvision's initialisation of an architecture is known.
+
+    Raises:
+        ModelError: If it is not.
+    """
+    if not timm_id.removeprefix("demo_").startswith(("mobilenetv2", "vit")):
+        raise _unknown(timm_id)
+
+
+def _unknown(timm_id: str) -> ModelError:
+    return ModelError(
+        f"torchvision's initialisation of {timm_id!r} is not known here, only those of mobilenetv2 and vit; "
+        "set backbones.<name>.init to timm"
+    )
+
+
+def _init_mobilenetv2(model: EfficientNet) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=CLASSIFIER_STD)
+            nn.init.zeros_(module.bias)
+
+
+def _init_vit(model: VisionTransformer) -> None:
+    patches = model.patch_embed.proj
+    nn.init.trunc_normal_(patches.weight, std=math.sqrt(1 / patches.weight[0].numel()))
+    nn.init.zeros_(patches.bias)
+    if model.cls_token is not None:
+        nn.init.zeros_(model.cls_token)
+    if model.pos_embed is not None:
+        nn.init.normal_(model.pos_embed, std=POSITION_STD)
+    for block in cast("list[Any]", model.blocks):
+        nn.init.xavier_uniform_(block.attn.qkv.weight)
+        nn.init.zeros_(block.attn.qkv.bias)
+        nn.init.kaiming_uniform_(block.attn.proj.weight, a=math.sqrt(5))  # PyTorch's default
+        nn.init.zeros_(block.attn.proj.bias)
+        for layer in (block.mlp.fc1, block.mlp.fc2):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.normal_(layer.bias, std=BIAS_STD)
+    if isinstance(model.head, nn.Linear):
+        nn.init.zeros_(model.head.weight)
+        nn.init.zeros_(model.head.bias)
 
 
 class Branch(nn.Module):
-    """A backbone that normalises raw pixels itself, so that a stored run needs no preprocessing beside it."""
+    """A backbone that normalises raw pixels itself, so that a stored run contains its normalisation."""
 
     mean: Tensor
     std: Tensor
@@ -178,7 +163,7 @@ class Branch(nn.Module):
             num_features: Width D of the output.
         """
         super().__init__()
-        self.layout = _layout(backbone)
+        self.layout = _memory_format(backbone)
         self.backbone, self.num_features = backbone.to(memory_format=self.layout), num_features
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * MAX_PIXEL)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * MAX_PIXEL)
@@ -191,15 +176,20 @@ class Branch(nn.Module):
     def normalise(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Return (pixels - mean) / std in the layout that the backbone wants."""
         pixels = pixels.contiguous(memory_format=self.layout)
-        # A compiler does better by itself, and an export should show what is meant.
+        # Not when compiling or exporting: the plain expression is faster there, and readable.
         eager = pixels.is_cpu and not torch.compiler.is_compiling()
-        if eager and self.layout == torch.channels_last:
-            return _by_rows(pixels, self.mean, self.std)
-        return (pixels - self.mean) / self.std
+        if not eager or self.layout != torch.channels_last:
+            return (pixels - self.mean) / self.std
+        # Broadcast over a whole row: per-pixel broadcasting is five times slower.
+        batch, channels, height, width = pixels.shape
+        rows = pixels.permute(0, 2, 3, 1).reshape(batch * height, width * channels)
+        normalised = rows.clone() if rows.is_floating_point() else rows.to(self.mean.dtype)
+        normalised.sub_(self.mean.flatten().repeat(width)).div_(self.std.flatten().repeat(width))
+        return normalised.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 class DropoutEfficientNet(EfficientNet):
-    """MobileNetV2's family with the dropout before the classifier as a layer; timm calls a function there."""
+    """MobileNetV2's family with the dropout before the classifier as a layer, where timm calls a function."""
 
     head_drop: nn.Dropout
 
@@ -209,27 +199,13 @@ class DropoutEfficientNet(EfficientNet):
         return features if pre_logits else self.classifier(features)
 
 
-def _by_rows(
-    pixels: Num[Tensor, "B 3 H W"], mean: Float[Tensor, "3 1 1"], std: Float[Tensor, "3 1 1"]
-) -> Float[Tensor, "B 3 H W"]:
-    """Return (pixels - mean) / std of pixels with channels last, in a fifth of the time.
+def _memory_format(backbone: nn.Module) -> torch.memory_format:
+    """Return channels last, which saves MobileNetV2 a third of the CPU time, unless it triggers a bug of oneDNN.
 
-    Three numbers over and over are slow to go along with; as many as a row of the picture has are not.
+    In torch 2.15, on a CPU with channels last, the gradient of a strided 1 x 1 convolution of few channels, such as the
+    first of RepVGG and FastViT, writes past its memory.
     """
-    batch, channels, height, width = pixels.shape
-    rows = pixels.permute(0, 2, 3, 1).reshape(batch * height, width * channels)
-    normalised = rows.clone() if rows.is_floating_point() else rows.to(mean.dtype)
-    normalised.sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
-    return normalised.view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _layout(backbone: nn.Module) -> torch.memory_format:
-    """Return channels last: a MobileNetV2 step takes a third less CPU time, and transformers lose nothing.
-
-    But on a CPU the gradient of a strided 1 x 1 convolution of few channels, such as RepVGG and FastViT begin with,
-    then writes past its memory and kills the process, or worse (oneDNN of torch 2.15): they keep the plain layout.
-    """
-    perilous = any(
+    triggers_onednn_bug = any(
         layer.kernel_size == (1, 1)
         and layer.stride != (1, 1)
         and layer.groups == 1
@@ -237,7 +213,7 @@ def _layout(backbone: nn.Module) -> torch.memory_format:
         for layer in backbone.modules()
         if isinstance(layer, nn.Conv2d)
     )
-    return torch.contiguous_format if perilous else torch.channels_last
+    return torch.contiguous_format if triggers_onednn_bug else torch.channels_last
 
 
 def check_timm_id(timm_id: str) -> None:
@@ -286,7 +262,7 @@ def create_timm_model(
     try:
         model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
     except TIMM_ERRORS as error:
-        raise ModelError(f"timm model {timm_id!r} with options {options}: {_one_line(error)}") from error
+        raise ModelError(f"timm model {timm_id!r} with options {options}: {one_line(error)}") from error
     return model
 
 
@@ -325,7 +301,7 @@ def build_backbone(
     """
     options = card.options | ({"num_classes": 0} if params.features == "pooled" else {})
     try:
-        model = _sized(card, options, image_size, tensors)
+        model = _create_for_size(card, options, image_size, tensors)
     except RuntimeError as error:
         if tensors is not None and classifier_names(create_timm_model(card.timm_id(), options)) - tensors.keys():
             raise ModelError(
@@ -334,7 +310,7 @@ def build_backbone(
             ) from error
         raise ModelError(
             f"weights of backbone {card.name!r} ({card.timm}) do not suit {image_size} px pictures: "
-            f"{_one_line(error)}; set pair.image_size to {card.input_size}"
+            f"{one_line(error)}; set pair.image_size to {card.input_size}"
         ) from error
     if params.features == "logits" and not getattr(model, "num_classes", 0):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no classifier; set train.features to pooled")
@@ -357,10 +333,10 @@ def build_backbone(
     )
 
 
-def _sized(
+def _create_for_size(
     card: BackboneCard, options: dict[str, Any], image_size: int, tensors: dict[str, Tensor] | None
 ) -> nn.Module:
-    """Pass the picture size on where it differs from the native one and the architecture wants to know it."""
+    """Create the model, with the picture size where it is not the native one and the architecture takes it."""
     if image_size == card.input_size:
         return create_timm_model(card.timm_id(), options, tensors)
     try:
@@ -374,7 +350,7 @@ def _sized(
 
 
 def _count_features(model: nn.Module, card: BackboneCard, image_size: int) -> int:
-    """Return the width of the output: timm's own attribute is wrong for some families, so one picture is tried."""
+    """Return the width of the output, from one picture: timm's attribute is wrong for some families."""
     model.eval()
     try:
         with torch.no_grad():
@@ -390,10 +366,6 @@ def _count_features(model: nn.Module, card: BackboneCard, image_size: int) -> in
 
 def _wrong_size(card: BackboneCard, image_size: int, reason: BaseException) -> ModelError:
     return ModelError(
-        f"backbone {card.name!r} ({card.timm}) does not take {image_size} px pictures: {_one_line(reason)}; "
+        f"backbone {card.name!r} ({card.timm}) does not take {image_size} px pictures: {one_line(reason)}; "
         f"set pair.image_size to {card.input_size} or choose another backbone"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

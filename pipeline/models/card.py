@@ -1,4 +1,7 @@
-"""`backbone.json`: what a backbone is and where its weights came from; nothing that varies by machine."""
+"""`backbone.json`: a backbone and the provenance of its weights; messages about runs that are not there.
+
+Without torch, which takes seconds to import.
+"""
 
 import difflib
 from pathlib import Path
@@ -78,15 +81,12 @@ def write_card(card: BackboneCard, folder: Path) -> None:
     card.write(folder / CARD)
 
 
-# Where a finished run lies, and what to say where none does; without torch, which takes seconds to import.
-
-
 RUN_CARD = "run.json"
-"""File that says what a run is, beside its weights."""
+"""Card of a run, beside its weights."""
 
 
 def check_run(folder: Path, option: str = "--run") -> None:
-    """See to it that a folder holds a finished run.
+    """Raise unless a folder holds a finished run.
 
     Args:
         folder: As typed.
@@ -104,7 +104,7 @@ def run_not_found(folder: Path, named: str = "") -> ManifestError:
 
     Args:
         folder: The folder.
-        named: What to say before it.
+        named: Prefix of the message.
     """
     if runs := _runs_in(folder):
         held = f"a folder of {counted(len(runs), 'run')}, not a run; name one, for instance {folder / runs[0]}"
@@ -121,7 +121,7 @@ def _runs_in(folder: Path) -> list[str]:
 
 
 def how_to_fix(folder: Path, *, again: bool = False) -> str:
-    """Say what to do about a run that is not there or damaged, going by where it lies."""
+    """Return the command that makes a run, from the folder it belongs in."""
     stage = _stage_of(folder)
     if stage is None:
         return f"name the folder of a finished run, which holds {RUN_CARD} and {WEIGHTS}"
@@ -129,7 +129,7 @@ def how_to_fix(folder: Path, *, again: bool = False) -> str:
 
 
 def _stage_of(folder: Path) -> str | None:
-    """Return the DVC stage that makes a run, going by where it lies; None where no stage writes."""
+    """Return the DVC stage that writes a folder; None if there is none."""
     if folder.parent.name == "repeats":
         return f"repeat@{folder.name}"
     if folder.parent.parent.name == "distilled":

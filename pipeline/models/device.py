@@ -1,4 +1,4 @@
-"""Numerics that give the same bits on every CPU. Import before torch and timm."""
+"""Device, precision, seeds and determinism. Import before torch and timm."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,20 +21,20 @@ defer_compiler()
 
 
 def set_deterministic(threads: int, seed: int) -> None:
-    """Make everything that follows in this process repeatable.
+    """Make all computation in this process repeatable.
 
     Args:
-        threads: CPU threads; sums are split among them, so their number is part of the result.
+        threads: CPU threads; they split sums, so their number affects the result.
         seed: Seed of the global generators.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
-    # The same switch as `use_deterministic_algorithms`, which imports the compiler to tell it too; see `Learner`.
+    # Unlike `use_deterministic_algorithms` it does not import the compiler; `Trainer` configures that.
     torch.set_deterministic_debug_mode("error")
-    # Nothing here reads memory it has not written; filling it first costs 4 % of a training step.
+    # Filling uninitialised memory takes 4 % of a training step, and nothing here reads it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32 on every device: convolutions lost 13 bits of 23 on a GPU
+    torch.backends.cudnn.allow_tf32 = False  # TF32 convolutions have 10 bits of 23
     torch.manual_seed(seed)
 
 
@@ -51,7 +51,7 @@ def make_generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Run a block that draws from the CPU's global generator, as initialisation does, with a seed of its own."""
+    """Run a block that draws from the CPU's global generator, as initialisation does, with its own seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
@@ -77,11 +77,8 @@ def pick_device(name: str, asked: str = "params.yaml: runtime.device") -> torch.
 
 
 def free_pixel_bytes(device: torch.device) -> int:
-    """Return what pixels may take of a GPU's memory, in bytes: half of what is free; 0 of what is no GPU of CUDA."""
+    """Return half of a CUDA device's free memory in bytes, for pixels; 0 on other devices."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 0
-
-
-# Mixed precision: what a forward pass is computed in. Weights, their gradients and their updates stay fp32.
 
 
 Name: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -89,7 +86,7 @@ TYPES: dict[Name, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16,
 
 
 class Precision(NamedTuple):
-    """A precision on a kind of device."""
+    """Precision of the forward pass; weights, gradients and updates are fp32."""
 
     name: Name
     """Of the forward pass."""
@@ -102,7 +99,7 @@ class Precision(NamedTuple):
         return torch.autocast(self.device, TYPES[self.name] if reduced else None, enabled=reduced)
 
     def scaler(self) -> GradScaler:
-        """Return what keeps small fp16 gradients from vanishing; it passes everything through elsewhere."""
+        """Return the gradient scaler of fp16; disabled for other precisions."""
         return GradScaler(self.device, enabled=self.name == "fp16")
 
 
@@ -122,12 +119,9 @@ def choose_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torc
     return Precision(name, device.type)
 
 
-# Pictures as tensors.
-
-
 def to_tensor(images: Images) -> UInt8[Tensor, "N 3 S S"]:
     """Return the pictures with channels first in shape and last in memory, values still in [0, 255].
 
-    Nothing moves: the tensor looks at the array, unless that cannot be written to or has gaps.
+    The tensor shares the array's memory, unless that is read-only or not contiguous.
     """
     return torch.from_numpy(np.require(images, requirements=("C", "W"))).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: fetch one weights file of a timm model at one revision."""
+"""Pre-trained weights of timm models: files of the Hugging Face hub, and torchvision's official ones."""
 
 import re
 from pathlib import Path
@@ -11,12 +11,12 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
 
 from pipeline.models.state_dicts import describe_mismatch, to_timm_names
-from pipeline.runtime.errors import WeightsError
+from pipeline.runtime.errors import WeightsError, one_line
 
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Names timm's repositories use, the safe one first."""
 HUB_TIMEOUT = 10.0
-"""Seconds without an answer after which the hub counts as out of reach."""
+"""Seconds without an answer after which the hub is unreachable."""
 COMMIT = re.compile("[0-9a-f]{40}")
 TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 """Base of the errors of whichever HTTP library this version of the hub's own is built on."""
@@ -69,18 +69,20 @@ def _fetched(repository: str, names: tuple[str, ...], revision: str) -> HubFile:
                 "backbones.<name>.revision to one of this repository, or to main"
             ) from error
         except LocalEntryNotFoundError as error:
-            raise WeightsError(_offline(repository, name, revision)) from error
+            raise WeightsError(
+                f"the hub cannot be reached and {name} of {repository} ({revision}) is not cached; fetch that file on "
+                "another machine and set backbones.<name>.weights to its path, or run `dvc pull weights`"
+            ) from error
         except EntryNotFoundError:
             continue
         except (TRANSPORT_ERROR, OSError) as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise WeightsError(f"hub repository {repository}: {text}; run again to go on") from error
+            raise WeightsError(f"hub repository {repository}: {one_line(error)}; run again to go on") from error
         return HubFile(path, repository, path.parent.name)
     raise WeightsError(f"hub repository {repository} at {revision!r} has none of {', '.join(names)}")
 
 
 def _reachable() -> bool:
-    """Ask once: the library itself tries for 23 seconds and prints every try."""
+    """Ask once: the library retries for 23 seconds and prints every try."""
     if constants.HF_HUB_OFFLINE:
         return False
     try:
@@ -88,16 +90,6 @@ def _reachable() -> bool:
     except requests.RequestException:
         return False
     return True
-
-
-def _offline(repository: str, name: str, revision: str) -> str:
-    return (
-        f"the hub cannot be reached and {name} of {repository} ({revision}) is not cached; fetch that file on another "
-        "machine and set backbones.<name>.weights to its path, or run `dvc pull weights`"
-    )
-
-
-# torchvision's official weights files: which one belongs to a timm model, and where it is.
 
 
 PREFIX = "torchvision"

@@ -1,7 +1,7 @@
-"""RveRNet: one backbone looks at the region of interest, another at the rest of the photo.
+"""RveRNet: one backbone for the region of interest, another for the rest of the photo; the distilled student.
 
 Reference:
-    arXiv 2407.08257, Figure 1 and section 3.
+    arXiv 2407.08257, Figure 1 and section 3; of the student Touvron et al., arXiv 2012.12877.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ class RveRNet(nn.Module):
         super().__init__()
         self.roi = roi
         if extra_roi is not None and extra_roi is roi:
-            self.__dict__["extra_roi"] = roi  # unregistered: timm's averages would move twice what is listed twice
+            self.__dict__["extra_roi"] = roi  # unregistered: timm's moving average would update it twice
         else:
             self.extra_roi = extra_roi
         self.head = head
@@ -79,14 +79,8 @@ def join_branches(roi: Branch | None, extra_roi: Branch | None, *, num_classes: 
         return RveRNet(roi, extra_roi, integration)
 
 
-# A distilled DeiT that learns from labels and from a teacher: one head on each of its two tokens.
-#
-# Reference:
-#     Touvron et al., Training data-efficient image transformers & distillation through attention, arXiv 2012.12877.
-
-
 class TwoHeadedDeiT(VisionTransformerDistilled):
-    """Hands on the logits of both heads side by side while it trains, and their mean, as timm has it, otherwise."""
+    """Returns the logits of both heads side by side in training, and their mean otherwise."""
 
     def forward_head(self, x: Float[Tensor, "B N D"], pre_logits: bool = False) -> Float[Tensor, "B C"]:  # noqa: FBT001, FBT002 - timm's signature
         """Return logits of `x`, tokens with the class and the distillation token first; C is K, in training 2 K."""
@@ -97,11 +91,11 @@ class TwoHeadedDeiT(VisionTransformerDistilled):
 def build_student(
     card: BackboneCard, params: TrainParams, *, image_size: int, num_classes: int, tensors: dict[str, Tensor] | None
 ) -> RveRNet:
-    """Build a student on the ROI, which needs no head beside its own two.
+    """Build a student on the ROI; its heads are its own two.
 
     Args:
         card: Backbone with a distillation token.
-        params: Normalisation is used; what a branch hands on is fixed here.
+        params: Normalisation is used; features are fixed here.
         image_size: Side of the pictures in pixels.
         num_classes: K.
         tensors: Pre-trained state dict of any number of classes, whose heads are drawn anew; None for random weights.
@@ -115,7 +109,7 @@ def build_student(
     model = branch.backbone
     if not isinstance(model, VisionTransformerDistilled):
         raise ModelError(f"backbone {card.name!r} ({card.timm}) has no distillation token")
-    model.__class__ = TwoHeadedDeiT  # timm's factories choose the class themselves
+    model.__class__ = TwoHeadedDeiT  # timm's factories choose the class
     model.set_distilled_training(enable=True)
     return RveRNet(branch, None, nn.Identity())
 
@@ -127,11 +121,11 @@ def split_heads(logits: Float[Tensor, "B C"]) -> tuple[Float[Tensor, "B K"], Flo
 
 
 def check_student(card: BackboneCard, others: Iterable[BackboneCard]) -> None:
-    """Refuse a backbone that cannot be a student, before anything is trained.
+    """Raise unless a backbone can be a student, before anything is trained.
 
     Args:
-        card: Backbone that is to learn.
-        others: Those that could be chosen instead.
+        card: Backbone of the student.
+        others: Backbones to choose from.
 
     Raises:
         ModelError: If it has no distillation token; the message names those of the others that have.

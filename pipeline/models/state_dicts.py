@@ -26,7 +26,7 @@ READ_ERRORS = (
     *(RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError),
     *(EOFError, OSError),
 )
-"""What the readers of tensors raise on files that are damaged or of another kind."""
+"""Errors of readers of tensors on damaged files and files of another kind."""
 ZIP_START = b"PK\x03\x04"
 STATE_DICT_KEYS = (
     "state_dict_ema",
@@ -38,9 +38,9 @@ STATE_DICT_KEYS = (
     "network",
     "net",
 )
-"""Keys under which training programs keep the state dict of a model, beside epoch and optimiser; averages first."""
+"""Keys of a model's state dict in checkpoints of training programs; averages first."""
 WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.")
-"""What DataParallel, torch.compile, Lightning and other wrappers put before every name of a model."""
+"""Prefixes that DataParallel, torch.compile, Lightning and other wrappers add to every name."""
 
 TORCHVISION_VIT = (
     (r"^class_token$", "cls_token"),
@@ -80,7 +80,7 @@ HUGGING_FACE_VIT = (
 holds query, key and value in one tensor."""
 
 HUGGING_FACE_PATCHES = re.compile(r"^((vit|deit)\.)?embeddings\.patch_embeddings\.projection\.weight$")
-"""What gives its ViT and DeiT away."""
+"""Name that only its ViT and DeiT have."""
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
@@ -111,12 +111,12 @@ def load_checkpoint_file(path: Path, *, mmap: bool = False) -> Any:
             damaged = archive.testzip()
         if damaged is not None:
             raise zipfile.BadZipFile(f"damaged at {damaged}")
-    # Trainers keep their options beside the tensors; a Namespace holds values and does nothing.
+    # Checkpoints hold options beside the tensors; a Namespace holds values alone.
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
-        # torch's own message is a page that advises to run the code of the file after all.
+        # torch's own message advises to run the code of the file.
         asked = re.search(r"unsupported (global: )?\w+ \S+", str(error), re.IGNORECASE)
         raise pickle.UnpicklingError(asked[0] if asked else "no pickle of tensors") from error
 
@@ -124,7 +124,7 @@ def load_checkpoint_file(path: Path, *, mmap: bool = False) -> Any:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict, also one nested in a checkpoint of a training program; no code of the file runs.
 
-    What wrappers put before every name (`module.`, `model.`, ...) is taken away.
+    Prefixes of wrappers (`module.`, `model.`, ...) are removed.
 
     Raises:
         WeightsError: If the file is absent, of another kind, damaged, a pickle that wants more than tensors, or holds
