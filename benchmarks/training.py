@@ -59,13 +59,13 @@ def _on_cpu(site: Site) -> Row:
     set_deterministic(1, seed=0)  # as stage `train` does
     try:
         source = load_train(shards, cpu)
-        learner = build_learner(LIGHTEST, site, cpu, classes=len(shards.categories))
+        trainer = build_trainer(LIGHTEST, site, cpu, classes=len(shards.categories))
         batches = source.stream(random_batches(len(source), PAPER_BATCH), cpu)
         held = next(batches)
-        learner.step([held], normalizer=PAPER_BATCH, rate=1e-5, global_step=0)
+        trainer.step([held], normalizer=PAPER_BATCH, rate=1e-5, global_step=0)
         steps, inputs = [], []
         for _ in range(site.rounds):
-            steps.append(cost_of(lambda: learner.step([held], normalizer=PAPER_BATCH, rate=1e-5, global_step=0)).cpu)
+            steps.append(cost_of(lambda: trainer.step([held], normalizer=PAPER_BATCH, rate=1e-5, global_step=0)).cpu)
             inputs.append(cost_of(lambda: [next(batches) for _ in range(INPUT_ROUNDS)]).cpu / INPUT_ROUNDS)
     finally:
         set_deterministic(threads, seed=0)
@@ -93,7 +93,7 @@ def random_batches(samples: int, batch: int) -> Iterator[MicroBatch]:
 def _measured(rows: tuple[Row, Row], timm_id: str, site: Site, device: torch.device) -> Iterator[Row]:
     shards = Shards(site.material.shards)
     source, classes = load_train(shards, device), len(shards.categories)
-    plain = build_learner(timm_id, site, device, classes=classes)
+    plain = build_trainer(timm_id, site, device, classes=classes)
     peak, flops = matrix_peak(device, SIDE), flops_a_sample(plain, site.material.image_size)
     held: dict[int, tuple[float, ...]] = {}
     torch.cuda.reset_peak_memory_stats()
@@ -107,7 +107,7 @@ def _measured(rows: tuple[Row, Row], timm_id: str, site: Site, device: torch.dev
     waits = tuple(max(0.0, 1 - one / other) for one, other in zip(held[best], streamed, strict=True))
     figures: Json = {"plain_peak_gigabytes": torch.cuda.max_memory_allocated() / 1e9}
     del plain
-    compiled = build_learner(timm_id, site, device, classes=classes, compiled=True)
+    compiled = build_trainer(timm_id, site, device, classes=classes, compiled=True)
     quick = {each: time_steps(compiled, source, each, site.rounds, streamed=False) for each in (best, BATCHES[0])}
     figures |= {
         "best_batch": best,
@@ -131,8 +131,8 @@ def _utilisation(times: tuple[float, ...], batch: int, flops: float, peak: float
     return tuple(flops * batch / each / peak for each in times)
 
 
-def build_learner(timm_id: str, site: Site, device: torch.device, *, classes: int, compiled: bool = False) -> Trainer:
-    """Return a learner of one backbone twice, with random weights."""
+def build_trainer(timm_id: str, site: Site, device: torch.device, *, classes: int, compiled: bool = False) -> Trainer:
+    """Return a trainer of one backbone twice, with random weights."""
     params = site.material.study.train.model_copy(update={"compile": compiled})
     size = site.material.image_size
     model = pairing(timm_id, params, size=size, classes=classes).to(device)
@@ -179,31 +179,31 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def flops_a_sample(learner: Trainer, size: int, samples: int = 2) -> float:
+def flops_a_sample(trainer: Trainer, size: int, samples: int = 2) -> float:
     """Count the operations of a forward and a backward pass."""
-    views = [torch.zeros(samples, 3, size, size, dtype=torch.uint8, device=learner.device) for _ in range(2)]
+    views = [torch.zeros(samples, 3, size, size, dtype=torch.uint8, device=trainer.device) for _ in range(2)]
     with FlopCounterMode(display=False) as counter:
-        learner.model(*views).sum().backward()
-    learner.optimizer.zero_grad()
+        trainer.model(*views).sum().backward()
+    trainer.optimizer.zero_grad()
     return float(counter.get_total_flops()) / samples
 
 
-def time_steps(learner: Trainer, source: Split, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
+def time_steps(trainer: Trainer, source: Split, batch: int, rounds: int, *, streamed: bool) -> tuple[float, ...]:
     """Return the seconds of an optimiser step, one mean a round.
 
     Args:
-        learner: Takes the steps.
+        trainer: Takes the steps.
         source: Where samples come from.
         batch: Samples a step.
         rounds: How many means.
         streamed: Whether each step draws its samples, as an epoch does, or all take the very same ones.
     """
-    drawn = source.stream(random_batches(len(source), batch), learner.device)
+    drawn = source.stream(random_batches(len(source), batch), trainer.device)
     batches = drawn if streamed else repeat(next(drawn))
 
     def steps(number: int) -> None:
         for each in islice(batches, number):
-            learner.step([each], normalizer=batch, rate=1e-5, global_step=0)
+            trainer.step([each], normalizer=batch, rate=1e-5, global_step=0)
 
     steps(WARM_UP)
-    return tuple(seconds(partial(steps, STEPS), learner.device) / STEPS for _ in range(rounds))
+    return tuple(seconds(partial(steps, STEPS), trainer.device) / STEPS for _ in range(rounds))

@@ -13,7 +13,7 @@ from pipeline.params.stages import PairParams
 from pipeline.runtime.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.steps.train import train
 from pipeline.training.dataset import Split
-from tests.judged_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch
+from tests.small_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch
 
 PAIR = PairParams(image_size=SIDE, fill=0, pad=PAD, photos_per_file=4)
 

@@ -14,7 +14,7 @@ from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import plan_epoch
 from pipeline.training.losses import CrossEntropy
 from pipeline.training.trainer import Trainer, evaluate_epoch, train_epoch
-from tests.judged_run import CATEGORIES, SIDE, TRAIN
+from tests.small_run import CATEGORIES, SIDE, TRAIN
 from tests.training_data import split_of
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +23,7 @@ SPLIT = split_of(10)
 WIDTH = 8
 
 
-def learner(*, compiled: bool) -> Trainer:
+def make_trainer(*, compiled: bool) -> Trainer:
     """Return a small perceptron on the ROI: every further layer costs a compiler a minute here."""
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, WIDTH), nn.GELU())
@@ -44,7 +44,7 @@ def test_compiled_steps_equal_plain_ones_within_rounding() -> None:
     """And the names of the saved tensors stay the same."""
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler, and this machine has no g++")
-    plain, compiled = learner(compiled=False), learner(compiled=True)
+    plain, compiled = make_trainer(compiled=False), make_trainer(compiled=True)
     (first, weights), (second, others) = trained(plain), trained(compiled)
     assert second.mean_loss == pytest.approx(first.mean_loss, rel=1e-4)
     assert list(weights) == list(others)
@@ -63,5 +63,5 @@ def test_without_a_compiler_one_line_says_so(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(
         TrainingError, match="train.compile: .*No working C.. compiler.*train.compile to false"
     ) as caught:
-        trained(learner(compiled=True))
+        trained(make_trainer(compiled=True))
     assert "\n" not in str(caught.value)

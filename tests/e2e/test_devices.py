@@ -13,8 +13,8 @@ import pytest
 from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import DistillParams
-from tests.judged_run import TRAIN, random_batch
-from tests.lessons import write_student
+from tests.small_run import TRAIN, random_batch
+from tests.students import write_student
 from tests.training_data import write_cards, write_shards_of
 from tests.unit.steps.test_repeat import JUDGING
 from tests.unit.training.test_distributed import TOLERANCE

@@ -28,9 +28,9 @@ from pipeline.segmentation.sam import FusedAttention, Sam
 from pipeline.steps.perturb import predict_perturbed
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.dataset import Batch, Split, load_split, plan_epoch
-from tests.gpu_learner import learner, losses
-from tests.judged_run import CATEGORIES, PAD, SIDE, TRAIN, random_batch, write_small_run
+from tests.gpu_trainer import losses, make_trainer
 from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, scene, tiny_fastsam, tiny_sam
+from tests.small_run import CATEGORIES, PAD, SIDE, TRAIN, random_batch, write_small_run
 from tests.training_data import split_of, train_as_told, write_shards_of, write_workplace
 
 if not torch.cuda.is_available():
@@ -77,8 +77,8 @@ def test_batches_are_those_of_the_cpu(tmp_path: Path, views: tuple[str, ...], al
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05)])
 def test_losses_are_those_of_the_cpu(precision: Name, tolerance: float, *, normed: bool) -> None:
     """Within what another order of sums, or eight bits of mantissa, may do."""
-    expected = losses(learner(CPU, "fp32", normed=normed), split_of(24))
-    found = losses(learner(GPU, precision, normed=normed), split_of(24).resident(GPU, EVERYTHING))
+    expected = losses(make_trainer(CPU, "fp32", normed=normed), split_of(24))
+    found = losses(make_trainer(GPU, precision, normed=normed), split_of(24).resident(GPU, EVERYTHING))
     assert found == pytest.approx(expected, rel=tolerance)
 
 
@@ -90,7 +90,7 @@ def test_precision_is_chosen_by_the_device() -> None:
 
 def test_compiled_steps_follow_plain_ones(root: Path) -> None:
     """Triton's kernels round elsewhere, and no more; in a process without the tests' type checks."""
-    command = [sys.executable, "-m", "tests.gpu_learner"]
+    command = [sys.executable, "-m", "tests.gpu_trainer"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)  # noqa: S603
     plain, compiled = json.loads(done.stdout)
     assert compiled == pytest.approx(plain, rel=0.05)

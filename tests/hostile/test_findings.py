@@ -12,7 +12,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.imaging.decode import read_photo
 from pipeline.runtime.errors import ManifestError, PhotoError
 from pipeline.runtime.manifest import MANIFEST, Manifest, sha256_of
-from tests.judged_run import random_batch, write_small_shards
+from tests.small_run import random_batch, write_small_shards
 
 FINDINGS = Path(__file__).parent / "findings"
 

@@ -30,9 +30,9 @@ from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, 
 from pipeline.segmentation.sam import random_tensors, read_sam_tensors
 from pipeline.steps.train import _pretrained
 from pipeline.training.checkpoint import write_history
-from tests.judged_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
+from tests.small_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
 from tests.unit.datasets.test_index import CATEGORIES, SAMPLE
-from tests.unit.training.test_checkpoint import PROGRESS, RECORD, learner, step
+from tests.unit.training.test_checkpoint import PROGRESS, RECORD, make_trainer, step
 from tests.unit.training.test_checkpoint import checkpoint as checkpoint_of
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def predictions(folder: Path) -> Path:
 
 def checkpoint(folder: Path) -> Path:
     """Write a checkpoint after one step."""
-    made = learner()
+    made = make_trainer()
     step(made)
     checkpoint_of(made, folder).save(PROGRESS)
     return folder / "checkpoint.pt"
@@ -162,7 +162,7 @@ FILES = {
     "given-weights-safetensors": Stored(tensors("given.safetensors"), read_tensors),
     "given-weights-pth": Stored(tensors("given.pth"), read_tensors),
     "sam-weights-pth": Stored(sam, lambda path: read_sam_tensors(path, "tiny")),
-    "checkpoint": Stored(checkpoint, lambda path: checkpoint_of(learner(), path.parent).load()),
+    "checkpoint": Stored(checkpoint, lambda path: checkpoint_of(make_trainer(), path.parent).load()),
     "settings": Stored(text("train.json", TRAIN.model_dump_json()), lambda path: load_settings(TrainParams, path)),
     "params": Stored(text("params.yaml", (ROOT / "params.yaml").read_text()), load_study, text=True),
     "params-runtime": Stored(text("params.yaml", "runtime: {workers: 1, device: cpu}\n"), load_runtime, text=True),

@@ -20,7 +20,7 @@ from pipeline.params.study import Study, load_study
 from pipeline.runtime.errors import PipelineError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, open_verified, read_manifest, write_manifest
 from pipeline.steps.configure import sections
-from tests.judged_run import run_card
+from tests.small_run import run_card
 
 ROOT = Path(__file__).parents[2]
 PARAMS = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")

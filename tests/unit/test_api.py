@@ -15,9 +15,9 @@ from pipeline import api
 from pipeline.demo.dataset import _write_photo
 from pipeline.params.study import load_study
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
-from tests.judged_run import random_batch, write_small_run, write_small_shards
 from tests.meal import write_meal
 from tests.raw_folder import save
+from tests.small_run import random_batch, write_small_run, write_small_shards
 
 
 @pytest.fixture(scope="module")

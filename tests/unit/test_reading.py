@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from pipeline.api import ShardDataset, arrow_tables
 from pipeline.datasets.shards import Shards
 from pipeline.runtime.errors import ManifestError, ParamsError
-from tests.judged_run import SIDE, random_batch, select
+from tests.small_run import SIDE, random_batch, select
 from tests.training_data import write_shards_of
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli.app import app
 from pipeline.runtime.errors import ParamsError
-from tests.judged_run import write_small_run
 from tests.meal import write_meal
+from tests.small_run import write_small_run
 
 COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror"}
 LINES, COLUMNS = 24, 80

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli.app import app
 from pipeline.runtime.errors import ManifestError, ParamsError
-from tests.judged_run import random_batch, write_small_run, write_small_shards
+from tests.small_run import random_batch, write_small_run, write_small_shards
 
 
 def export(*arguments: str) -> str:

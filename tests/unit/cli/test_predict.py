@@ -17,8 +17,8 @@ from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import open_run
 from pipeline.runtime.errors import PhotoError, PipelineError
 from pipeline.steps import predict as predict_step
-from tests.judged_run import CATEGORIES, write_small_run
 from tests.meal import Meal, write_meal
+from tests.small_run import CATEGORIES, write_small_run
 
 RED_BOX = ("--box", "28,6,52,26")
 

@@ -12,7 +12,7 @@ from pipeline.datasets.sample_batch import extra_roi_rows, share_visible
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.session import open_session
 from pipeline.training.dataset import load_split
-from tests.judged_run import CATEGORIES, random_batch, select, write_small_run, write_small_shards
+from tests.small_run import CATEGORIES, random_batch, select, write_small_run, write_small_shards
 from tests.training_data import write_shards_of
 
 FOODS = ("bread", "steak", "sauce", "cabbage", "ketchup")

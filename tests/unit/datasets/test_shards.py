@@ -20,7 +20,7 @@ from pipeline.datasets.shards import (
 from pipeline.params.stages import PairParams
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
-from tests.judged_run import PAD, random_batch
+from tests.small_run import PAD, random_batch
 from tests.training_data import write_shards_of
 
 PARAMS = PairParams(image_size=16, fill=0, pad=125, photos_per_file=1)

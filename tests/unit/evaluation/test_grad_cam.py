@@ -15,7 +15,7 @@ from pipeline.models.artifact import build_run
 from pipeline.models.backbone import Branch
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
-from tests.judged_run import TRAIN, backbone_card, random_batch, run_card, select
+from tests.small_run import TRAIN, backbone_card, random_batch, run_card, select
 
 SIDE = 64
 FOOD = 16

@@ -17,7 +17,7 @@ from pipeline.evaluation.perturbation import (
     region_sizes,
 )
 from pipeline.imaging.letterbox import letterbox_rect
-from tests.judged_run import PAD, SIDE, random_batch, select
+from tests.small_run import PAD, SIDE, random_batch, select
 
 PATCH = 8
 

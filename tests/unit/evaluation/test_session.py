@@ -8,7 +8,7 @@ import pytest
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.session import fit_classes, open_session
 from pipeline.runtime.errors import EvaluationError, ManifestError, ParamsError
-from tests.judged_run import CATEGORIES, random_batch, run_card, select, write_small_run, write_small_shards
+from tests.small_run import CATEGORIES, random_batch, run_card, select, write_small_run, write_small_shards
 
 NO_SAUCE = ("bread", "ketchup", "chili paste")
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.inference.predictor import Run, open_run
-from tests.judged_run import PAD, random_batch, select, write_small_run
+from tests.small_run import PAD, random_batch, select, write_small_run
 from tests.training_data import write_shards_of
 
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.datasets.shards import Shards
 from pipeline.export.datasets import folder_names, size_category, write_folders, write_picture_tables
 from pipeline.runtime.errors import ExportError
-from tests.judged_run import CATEGORIES
+from tests.small_run import CATEGORIES
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -16,8 +16,8 @@ from pipeline.models.card import BackboneCard
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import ManifestError
 from pipeline.steps.evaluate import evaluate
-from tests.judged_run import CATEGORIES, random_batch, write_small_run, write_small_shards
 from tests.raw_folder import noise
+from tests.small_run import CATEGORIES, random_batch, write_small_run, write_small_shards
 
 
 @pytest.fixture(scope="module")

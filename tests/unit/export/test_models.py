@@ -23,7 +23,7 @@ from pipeline.export.models import (
 )
 from pipeline.inference.predictor import Run, open_run
 from pipeline.runtime.errors import ExportError
-from tests.judged_run import random_batch, write_small_run
+from tests.small_run import random_batch, write_small_run
 
 Writer = Callable[[Run, Path], float]
 

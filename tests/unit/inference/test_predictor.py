@@ -16,8 +16,8 @@ from pipeline.runtime.errors import DatasetError, EmptyMaskError, ManifestError,
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
-from tests.judged_run import CATEGORIES, PAD, SIDE, write_small_run
 from tests.raw_folder import RawFolder, labels_of, noise
+from tests.small_run import CATEGORIES, PAD, SIDE, write_small_run
 
 
 @pytest.fixture(scope="module", params=[("roi",), ("extra_roi",), ("roi", "extra_roi")], ids="+".join)

@@ -10,7 +10,7 @@ from pipeline.models.artifact import build_run, load_run, save_run
 from pipeline.models.card import RUN_CARD
 from pipeline.models.device import to_tensor
 from pipeline.runtime.errors import ManifestError
-from tests.judged_run import random_batch, run_card, write_small_run
+from tests.small_run import random_batch, run_card, write_small_run
 
 
 def test_a_loaded_run_classifies_like_the_saved_one(tmp_path: Path) -> None:

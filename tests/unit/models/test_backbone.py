@@ -12,7 +12,7 @@ from pipeline.models.backbone import Branch, architecture_options, build_backbon
 from pipeline.models.card import BackboneCard
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import ModelError
-from tests.judged_run import TRAIN, backbone_card
+from tests.small_run import TRAIN, backbone_card
 
 DEMO = ("demo_mobilenetv2", "demo_vit", "demo_mixer", "demo_deit", "demo_deit_distilled")
 RELEASED = TRAIN.model_copy(update={"normalize": "none", "features": "logits"})

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pipeline.models.artifact import build_run, load_run, save_run
 from pipeline.models.backbone import Branch, build_backbone
-from tests.judged_run import TRAIN, backbone_card, run_card
+from tests.small_run import TRAIN, backbone_card, run_card
 
 RELEASED = TRAIN.model_copy(update={"deit_distilled_head": "released", "normalize": "none", "features": "logits"})
 POOLED = RELEASED.model_copy(update={"features": "pooled"})

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.models.backbone import build_backbone, check_torchvision_init, init_as_torchvision
 from pipeline.models.state_dicts import to_timm_names
 from pipeline.runtime.errors import ModelError
-from tests.judged_run import TRAIN, backbone_card
+from tests.small_run import TRAIN, backbone_card
 
 LOGITS = TRAIN.model_copy(update={"features": "logits"})
 VIT = {"img_size": 32, "patch_size": 8, "depth": 2, "num_heads": 2, "embed_dim": 64, "mlp_ratio": 2}

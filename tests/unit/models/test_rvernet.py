@@ -11,7 +11,7 @@ from pipeline.models.artifact import build_run
 from pipeline.models.backbone import Branch
 from pipeline.models.rvernet import RveRNet, join_branches
 from pipeline.runtime.errors import ModelError
-from tests.judged_run import SIDE, run_card
+from tests.small_run import SIDE, run_card
 
 
 def pictures(seed: int, batch: int = 3) -> torch.Tensor:

@@ -13,7 +13,7 @@ from pipeline.models.card import RUN_CARD
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.study import Study, load_study
 from pipeline.steps.weights import describe_backbone
-from tests.judged_run import SIDE, run_card
+from tests.small_run import SIDE, run_card
 
 MOBILENETV2, VIT = 3_504_872, 86_567_656
 """Parameters of both with 1000 classes, as torchvision states them; DeiT-B is the same network as ViT-B/16."""

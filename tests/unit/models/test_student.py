@@ -10,8 +10,8 @@ from pipeline.models.artifact import build_run
 from pipeline.models.backbone import create_timm_model
 from pipeline.models.rvernet import build_student, check_student, split_heads
 from pipeline.runtime.errors import ModelError
-from tests.judged_run import SIDE, TRAIN, backbone_card
-from tests.lessons import CLASSES, make_student, student_card, student_plan
+from tests.small_run import SIDE, TRAIN, backbone_card
+from tests.students import CLASSES, make_student, student_card, student_plan
 
 PIXELS = torch.arange(5 * 3 * SIDE * SIDE).remainder(251).reshape(5, 3, SIDE, SIDE).to(torch.uint8)
 

@@ -22,8 +22,8 @@ from pipeline.reporting.pictures import (
     sample_pictures,
     shrink,
 )
-from tests.judged_run import random_batch
 from tests.raw_folder import noise
+from tests.small_run import random_batch
 from tests.unit.reporting.study import make_sample
 
 

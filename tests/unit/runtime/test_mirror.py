@@ -20,8 +20,8 @@ from pipeline.runtime.stores import Place, RemoteFolder, list_of, local_or_mirro
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.mirror import mirror_outputs
 from pipeline.steps.train import train
-from tests.judged_run import TRAIN
 from tests.mirrors import bucket_served, change
+from tests.small_run import TRAIN
 from tests.training_data import write_workplace
 from tests.unit.demo.test_dataset import contents
 

@@ -19,9 +19,9 @@ from pipeline.runtime.manifest import MANIFEST
 from pipeline.runtime.stores import RemoteFolder, in_mirror, open_local, place_of
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks, write_prompted_masks
-from tests.judged_run import random_batch, select
 from tests.mirrors import bucket_served, change, stored
 from tests.raw_folder import labels_of
+from tests.small_run import random_batch, select
 from tests.training_data import write_shards_of
 from tests.unit.demo.test_dataset import contents
 from tests.unit.steps.test_segment_prompted import SAM, folder_of, indexed, stored_weights

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from tests.guarded import guarded, noted
-from tests.judged_run import write_small_run
 from tests.served_page import BYTES, ROOT, Served, encoded, png, served
+from tests.small_run import write_small_run
 
 OWNERS = "a line that only its owner may read"
 FOREIGN = ("http://evil.example", "http://127.0.0.1:1", "http://localhost:1", "null")

@@ -12,8 +12,8 @@ from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.serving.handlers import PageController, SamplePhoto
 from pipeline.serving.session import MarkedPhoto, load_upload
-from tests.judged_run import write_small_run
 from tests.meal import HEIGHT, WIDTH, write_meal
+from tests.small_run import write_small_run
 
 RED_BOX = Prompt("box", (28.0, 6.0, 52.0, 26.0))
 

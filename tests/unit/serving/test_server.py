@@ -15,10 +15,10 @@ from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
 from pipeline.serving.handlers import DIPS, PageController, SamplePhoto, drawn_samples, samples_from
 from pipeline.serving.server import address, serve
-from tests.judged_run import write_small_run
 from tests.meal import write_meal
 from tests.raw_folder import noise
 from tests.served_page import png
+from tests.small_run import write_small_run
 
 
 @pytest.fixture(scope="module")

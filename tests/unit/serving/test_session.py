@@ -28,10 +28,10 @@ from pipeline.serving.session import (
     predict,
     start,
 )
-from tests.judged_run import write_small_run
 from tests.meal import RED, Meal, write_meal
 from tests.raw_folder import noise
 from tests.served_page import encoded, png
+from tests.small_run import write_small_run
 
 
 @pytest.fixture(scope="module")

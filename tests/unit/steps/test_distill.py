@@ -19,8 +19,8 @@ from pipeline.params.stages import DistillParams
 from pipeline.runtime.errors import ModelError
 from pipeline.steps.distill import distill
 from pipeline.steps.train import train
-from tests.judged_run import TRAIN, random_batch
-from tests.lessons import write_student
+from tests.small_run import TRAIN, random_batch
+from tests.students import write_student
 from tests.training_data import write_workplace
 from tests.unit.demo.test_dataset import contents
 from tests.unit.steps.test_repeat import CPU, JUDGING

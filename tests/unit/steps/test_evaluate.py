@@ -15,7 +15,7 @@ from pipeline.models.artifact import load_run, save_run
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import EvaluationError
 from pipeline.steps.evaluate import evaluate
-from tests.judged_run import CATEGORIES, random_batch, run_stage_in, select, write_small_run, write_small_shards
+from tests.small_run import CATEGORIES, random_batch, run_stage_in, select, write_small_run, write_small_shards
 
 PARAMS = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
 FILES = {"metrics.json", "predictions.parquet", "per_class.csv", "confusion.csv", "top_confusions.csv"}

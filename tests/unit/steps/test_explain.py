@@ -12,7 +12,7 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.params.stages import EvaluateParams, ExplainParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.explain import explain
-from tests.judged_run import write_small_run
+from tests.small_run import write_small_run
 from tests.unit.reporting.study import AMBIGUOUS, CATEGORIES, StudyFolder, _make_data
 
 PARAMS = ExplainParams(samples=8, method="hires_cam", explained="prediction", batch_size=3, threads=1, seed=0)

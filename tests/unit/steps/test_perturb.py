@@ -12,7 +12,7 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.params.stages import EvaluateParams, PerturbParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.perturb import perturb
-from tests.judged_run import PAD, random_batch, run_stage_in, select, write_small_run, write_small_shards
+from tests.small_run import PAD, random_batch, run_stage_in, select, write_small_run, write_small_shards
 
 PARAMS = PerturbParams(
     patch_size=8,

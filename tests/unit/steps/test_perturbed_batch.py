@@ -20,7 +20,7 @@ from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
 from pipeline.steps.perturb import photo_pixels, predict_perturbed, spec_shares, view_shares
-from tests.judged_run import PAD, SIDE, random_batch, select, write_small_run
+from tests.small_run import PAD, SIDE, random_batch, select, write_small_run
 
 CPU = torch.device("cpu")
 PARAMS = PerturbParams(

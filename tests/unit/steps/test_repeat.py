@@ -23,7 +23,7 @@ from pipeline.steps.evaluate import evaluate
 from pipeline.steps.repeat import repeat
 from pipeline.steps.repeats import collect_repetitions
 from pipeline.steps.train import train
-from tests.judged_run import TRAIN, random_batch
+from tests.small_run import TRAIN, random_batch
 from tests.training_data import write_shards_of, write_workplace
 
 CPU = RuntimeParams(workers=1, device="cpu")

@@ -27,7 +27,7 @@ from pipeline.runtime.errors import ModelError, ParamsError, TrainingError
 from pipeline.runtime.resumable import resumable_root
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
-from tests.judged_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
+from tests.small_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
 PARAMS = TRAIN.model_copy(update={"schedule": "warmup_cosine", "warmup_epochs": 1.0})

@@ -12,7 +12,7 @@ from pipeline.params.masks import TransferParams
 from pipeline.params.stages import EvaluateParams
 from pipeline.segmentation.weights import MaskWeightsCard, write_card
 from pipeline.steps.transfer import transfer
-from tests.judged_run import CATEGORIES, ONE_THREAD, random_batch, write_small_run, write_small_shards
+from tests.small_run import CATEGORIES, ONE_THREAD, random_batch, write_small_run, write_small_shards
 from tests.strategies import named_sample
 
 PARAMS = TransferParams(top1_margin=0.01, macro_f1_margin=0.01, seed=0)

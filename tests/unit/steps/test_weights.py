@@ -15,7 +15,7 @@ from pipeline.params.model import BackboneParams
 from pipeline.runtime.errors import ModelError, WeightsError
 from pipeline.runtime.manifest import sha256_of
 from pipeline.steps.weights import fetch_weights
-from tests.judged_run import TRAIN
+from tests.small_run import TRAIN
 
 
 def test_the_absent_branch_gets_a_card_alone(tmp_path: Path) -> None:

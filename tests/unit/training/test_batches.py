@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.training.dataset import EpochPlan, draw_flips, plan_epoch, split_batches
-from tests.judged_run import TRAIN
+from tests.small_run import TRAIN
 
 TARGETS = torch.tensor([0, 0, 0, 1, 0, 0, 2, 0, 0, 0])
 

@@ -20,7 +20,7 @@ from pipeline.training.checkpoint import (
 from pipeline.training.dataset import MicroBatch
 from pipeline.training.losses import CrossEntropy
 from pipeline.training.trainer import Trainer
-from tests.judged_run import TRAIN, run_card
+from tests.small_run import TRAIN, run_card
 from tests.training_data import split_of
 
 RECORD = EpochRecord(1, 1e-3, 2.5, 0.25, 2.0, 0.5, 0.4, None)
@@ -29,7 +29,7 @@ SPLIT = split_of(4)
 RECIPE = TRAIN.model_copy(update={"ema_decay": 0.5})
 
 
-def learner() -> Trainer:
+def make_trainer() -> Trainer:
     """Return a tiny model with everything a step changes."""
     return Trainer(build_run(run_card(("roi",)), {}), RECIPE, CrossEntropy(), Precision("fp16", "cpu"))
 
@@ -40,7 +40,7 @@ def step(made: Trainer) -> None:
 
 
 def checkpoint(made: Trainer, folder: Path, identity: str = "run") -> Checkpoint:
-    """Return the checkpoint of a learner."""
+    """Return the checkpoint of a trainer."""
     return Checkpoint(folder / "checkpoint.pt", identity, made.parts, made.device)
 
 
@@ -51,7 +51,7 @@ def state(made: Trainer) -> list[Tensor]:
 
 def test_a_loaded_checkpoint_goes_on_as_if_nothing_happened(tmp_path: Path) -> None:
     """Weights, moments, average, scale, generator and sums come back, so what follows is the same bit for bit."""
-    first, second = learner(), learner()
+    first, second = make_trainer(), make_trainer()
     step(first)
     first.scaler.load_state_dict(first.scaler.state_dict() | {"scale": 128.0})
     checkpoint(first, tmp_path).save(PROGRESS)
@@ -66,7 +66,7 @@ def test_a_loaded_checkpoint_goes_on_as_if_nothing_happened(tmp_path: Path) -> N
 
 def test_without_a_checkpoint_a_run_starts_anew(tmp_path: Path) -> None:
     """Absence is no error."""
-    made = learner()
+    made = make_trainer()
     before = [tensor.clone() for tensor in state(made)]
     assert checkpoint(made, tmp_path).load() == TrainerState()
     assert all(torch.equal(*pair) for pair in zip(state(made), before, strict=True))
@@ -74,7 +74,7 @@ def test_without_a_checkpoint_a_run_starts_anew(tmp_path: Path) -> None:
 
 def test_a_failed_write_keeps_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a full disk: half a file is removed, the old one stays, and the message says what to do."""
-    made = learner()
+    made = make_trainer()
     kept = checkpoint(made, tmp_path)
     kept.save(PROGRESS)
     good = kept.path.read_bytes()
@@ -93,7 +93,7 @@ def test_a_failed_write_keeps_the_last_good_one(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("place", ["cut short", "first byte", "in the middle", "no archive", "empty"])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, place: str) -> None:
     """Wherever the damage is, in one line that names what to delete; torch alone would load flipped weights."""
-    kept = checkpoint(learner(), tmp_path)
+    kept = checkpoint(make_trainer(), tmp_path)
     kept.save(PROGRESS)
     data = bytearray(kept.path.read_bytes())
     match place:
@@ -107,15 +107,15 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, place: str) -> None:
             data[0 if place == "first byte" else len(data) // 2] ^= 1
     kept.path.write_bytes(data)
     with pytest.raises(TrainingError, match=f"unusable checkpoint .*delete {tmp_path}") as caught:
-        checkpoint(learner(), tmp_path).load()
+        checkpoint(make_trainer(), tmp_path).load()
     assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path: Path) -> None:
     """Its identity says so, or else its tensors do."""
-    checkpoint(learner(), tmp_path).save(PROGRESS)
+    checkpoint(make_trainer(), tmp_path).save(PROGRESS)
     with pytest.raises(TrainingError, match="of another run, or of another version"):
-        checkpoint(learner(), tmp_path, "other run").load()
+        checkpoint(make_trainer(), tmp_path, "other run").load()
     wide = run_card(("roi",)).model_copy(update={"class_names": ("one", "two")})
     other = Trainer(build_run(wide, {}), RECIPE, CrossEntropy(), Precision("fp32", "cpu"))
     with pytest.raises(TrainingError, match="unusable checkpoint .*size mismatch"):
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path: Path) -> None
 
 def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
     """Only tensors and numbers are read."""
-    made = learner()
+    made = make_trainer()
     torch.save({"format": 2, "identity": "run", "parts": Path.cwd}, tmp_path / "checkpoint.pt")
     with pytest.raises(TrainingError, match="unusable checkpoint"):
         checkpoint(made, tmp_path).load()

@@ -23,7 +23,7 @@ from pipeline.training.dataset import (
     load_splits,
     plan_epoch,
 )
-from tests.judged_run import CATEGORIES, SIDE, TRAIN, random_batch, select
+from tests.small_run import CATEGORIES, SIDE, TRAIN, random_batch, select
 from tests.training_data import split_of, write_shards_of
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ import torch
 from pipeline.models.artifact import load_run
 from pipeline.training.dataset import MicroBatch
 from pipeline.training.distributed import DistributedContext
-from tests.judged_run import TRAIN, random_batch, select
+from tests.small_run import TRAIN, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
 TOLERANCE = 2e-5
@@ -30,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path,
     write_cards(folder / "weights")
     changes = {"schedule": "constant", "batch_size": 5, "learning_rate": 1e-3, "accumulate": 1}
     (folder / "params.json").write_text(TRAIN.model_copy(update=changes).model_dump_json())
-    command = [sys.executable, "-m", "tests.ranked_run", str(folder)]
+    command = [sys.executable, "-m", "tests.distributed_run", str(folder)]
     env = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=root, env=env, check=True, capture_output=True, text=True)  # noqa: S603
     return folder, done

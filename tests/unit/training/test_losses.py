@@ -9,7 +9,7 @@ from torch import nn
 from pipeline.models.rvernet import RveRNet
 from pipeline.training.dataset import Batch
 from pipeline.training.losses import CrossEntropy, class_weights, make_objective
-from tests.judged_run import TRAIN
+from tests.small_run import TRAIN
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5], [1.0, 1.0, 1.0]])
 TARGETS = torch.tensor([0, 2, 1])

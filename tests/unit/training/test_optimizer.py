@@ -9,7 +9,7 @@ from torch import nn, optim
 from pipeline.models.artifact import build_run
 from pipeline.models.rvernet import RveRNet
 from pipeline.training.optimizer import make_optimizer, parameter_groups, set_rate
-from tests.judged_run import TRAIN, backbone_card, run_card
+from tests.small_run import TRAIN, backbone_card, run_card
 
 DEPTH = 3
 DECAY = 0.05

@@ -23,7 +23,7 @@ from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import plan_epoch
 from pipeline.training.losses import CrossEntropy
 from pipeline.training.trainer import Trainer, train_epoch
-from tests.judged_run import CATEGORIES, SIDE, TRAIN, backbone_card, run_card
+from tests.small_run import CATEGORIES, SIDE, TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 
 SAMPLES, BATCH, EPOCHS, PEAK, HIDDEN = 10, 5, 3, 4e-3, 16
@@ -145,9 +145,9 @@ def test_the_released_loop_and_this_one_end_in_the_same_weights(draw: Callable[[
             yield batch.roi.double() / 255, batch.extra_roi.double() / 255, batch.targets
 
     expected = loop(reference, [batches(epoch) for epoch in range(EPOCHS)])
-    learner = Trainer(model, params, CrossEntropy(), Precision("fp32", "cpu"))
+    trainer = Trainer(model, params, CrossEntropy(), Precision("fp32", "cpu"))
     found = [
-        train_epoch(learner, source, plan, epoch=epoch, done=RunningMetrics(), on_step=lambda _: None).mean_loss
+        train_epoch(trainer, source, plan, epoch=epoch, done=RunningMetrics(), on_step=lambda _: None).mean_loss
         for epoch, plan in enumerate(plans)
     ]
     assert found == pytest.approx(expected, rel=0, abs=TOLERANCE)

@@ -6,7 +6,7 @@ from torch.nn import functional
 from pipeline.models.artifact import build_run
 from pipeline.models.rvernet import RveRNet
 from pipeline.training.optimizer import make_optimizer, released_schedule
-from tests.judged_run import TRAIN, run_card
+from tests.small_run import TRAIN, run_card
 
 RECIPE = {"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0, "schedule": "released"}
 PARAMS = TRAIN.model_copy(update=RECIPE | {"features": "logits", "normalize": "none"})

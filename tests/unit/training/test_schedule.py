@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.params.model import TrainParams
 from pipeline.training.optimizer import learning_rate, warmup_cosine
-from tests.judged_run import TRAIN
+from tests.small_run import TRAIN
 
 PEAK = 3e-3
 

@@ -13,7 +13,7 @@ from pipeline.runtime.errors import TrainingError
 from pipeline.training.dataset import Batch, MicroBatch
 from pipeline.training.losses import CrossEntropy, LossOutput, NonFiniteLossError, Objective
 from pipeline.training.trainer import Trainer
-from tests.judged_run import TRAIN, backbone_card, run_card
+from tests.small_run import TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 
 SAMPLES = 12
@@ -22,7 +22,7 @@ NORMED = backbone_card("normed").model_copy(update={"timm": "test_resnet", "opti
 """A backbone with batch normalisation."""
 
 
-def learner(
+def make_trainer(
     *, precision: Name = "fp32", objective: Objective | None = None, normed: bool = False, **changes: object
 ) -> Trainer:
     """Return a tiny model of two branches in training mode, always the same at the start."""
@@ -59,7 +59,7 @@ def gradient(made: Trainer) -> Tensor:
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_passes_move_the_weights_as_the_large_batch_does(count: int, weights: Tensor | None) -> None:
     """Within rounding, also where passes are of different size and classes weigh differently."""
-    one, many = (learner(objective=CrossEntropy(weights=weights, smoothing=0.1)) for _ in range(2))
+    one, many = (make_trainer(objective=CrossEntropy(weights=weights, smoothing=0.1)) for _ in range(2))
     before = state(one.model)
     step(one)
     step(many, count=count)
@@ -70,7 +70,7 @@ def test_passes_move_the_weights_as_the_large_batch_does(count: int, weights: Te
 
 def test_batch_statistics_are_of_passes() -> None:
     """The one difference to a large batch, as the parameter's comment says."""
-    one, many = learner(normed=True), learner(normed=True)
+    one, many = make_trainer(normed=True), make_trainer(normed=True)
     step(one)
     step(many, count=2)
     counted = "roi.backbone.bn1.num_batches_tracked"
@@ -79,7 +79,7 @@ def test_batch_statistics_are_of_passes() -> None:
 
 def test_sums_are_those_of_all_passes() -> None:
     """Losses and hits of every sample once."""
-    made, other = learner(), learner()
+    made, other = make_trainer(), make_trainer()
     one = made.step(passes(1), normalizer=float(SAMPLES), rate=0.1, global_step=0)
     many = other.step(passes(4), normalizer=float(SAMPLES), rate=0.1, global_step=0)
     assert many.loss == pytest.approx(one.loss)
@@ -89,7 +89,7 @@ def test_sums_are_those_of_all_passes() -> None:
 @pytest.mark.parametrize("bound", [1e-3, 1e-1])
 def test_clipping_bounds_the_norm_of_all_gradients_together(bound: float) -> None:
     """And keeps their direction; a bound above the norm changes nothing."""
-    free, clipped, loose = learner(), learner(clip_norm=bound), learner(clip_norm=1e6)
+    free, clipped, loose = make_trainer(), make_trainer(clip_norm=bound), make_trainer(clip_norm=1e6)
     for made in (free, clipped, loose):
         step(made)
     assert gradient(free).norm() > bound
@@ -100,7 +100,7 @@ def test_clipping_bounds_the_norm_of_all_gradients_together(bound: float) -> Non
 
 def test_a_frozen_branch_has_no_gradient_and_keeps_its_bytes() -> None:
     """Batch statistics and dropout included, while everything else moves."""
-    made = learner(normed=True, freeze="roi", ema_decay=0.9)
+    made = make_trainer(normed=True, freeze="roi", ema_decay=0.9)
     before = state(made.model)
     for number in range(2):
         step(made, number=number)
@@ -120,7 +120,7 @@ def test_a_frozen_branch_has_no_gradient_and_keeps_its_bytes() -> None:
 @pytest.mark.parametrize("frozen", ["roi", "extra_roi", "both"])
 def test_freezing_one_of_two_branches_with_one_set_of_weights_freezes_it(frozen: str) -> None:
     """There is nothing else to freeze; batch statistics stay, and the head learns."""
-    made = learner(normed=True, freeze=frozen, share_branches=True)
+    made = make_trainer(normed=True, freeze=frozen, share_branches=True)
     before = state(made.model)
     step(made)
     moved = {name for name, tensor in state(made.model).items() if not torch.equal(tensor, before[name])}
@@ -130,7 +130,7 @@ def test_freezing_one_of_two_branches_with_one_set_of_weights_freezes_it(frozen:
 @pytest.mark.parametrize("changes", [{"layer_decay": 0.5}, {"weight_decay": 0.1}, {"layer_decay": 0.5, "clip_norm": 1}])
 def test_shared_weights_are_in_one_group_and_move_once(changes: dict[str, float]) -> None:
     """Torch's optimisers refuse a parameter twice; with layer decay its rate is that of its layer."""
-    made = learner(share_branches=True, **changes)
+    made = make_trainer(share_branches=True, **changes)
     grouped = [parameter for group in made.optimizer.param_groups for parameter in group["params"]]
     assert len(grouped) == len({id(parameter) for parameter in grouped}) == len(list(made.model.parameters()))
     step(made)
@@ -138,7 +138,7 @@ def test_shared_weights_are_in_one_group_and_move_once(changes: dict[str, float]
 
 def test_both_branches_frozen_leave_a_head_on_fixed_features() -> None:
     """And freezing a branch that is absent freezes nothing."""
-    made = learner(freeze="both")
+    made = make_trainer(freeze="both")
     trained = [name for name, parameter in made.model.named_parameters() if parameter.requires_grad]
     assert trained == [name for name, _ in made.model.named_parameters() if name.startswith("head.")]
     lone = Trainer(
@@ -150,7 +150,7 @@ def test_both_branches_frozen_leave_a_head_on_fixed_features() -> None:
 
 def test_the_average_of_constant_weights_is_those_weights() -> None:
     """Bit for bit, after any number of steps of rate 0."""
-    made = learner(ema_decay=0.99)
+    made = make_trainer(ema_decay=0.99)
     before = state(made.model)
     for number in range(3):
         step(made, rate=0.0, number=number)
@@ -161,7 +161,7 @@ def test_the_average_of_constant_weights_is_those_weights() -> None:
 @pytest.mark.parametrize("name", ["head.0.weight", "roi.backbone.cls_token"])
 def test_the_average_follows_the_weights_by_hand(name: str, *, shared: bool) -> None:
     """The first step is copied; later ones come in by the decay, less while the average is young (timm's warm-up)."""
-    made, seen = learner(ema_decay=0.3, share_branches=shared), []
+    made, seen = make_trainer(ema_decay=0.3, share_branches=shared), []
     for number in range(4):
         step(made, number=number)
         seen.append(state(made.model)[name])
@@ -176,15 +176,15 @@ def test_the_average_follows_the_weights_by_hand(name: str, *, shared: bool) -> 
 
 def test_without_an_average_the_model_itself_is_judged() -> None:
     """And a checkpoint holds no second copy of it."""
-    made = learner()
+    made = make_trainer()
     assert made.eval_model is made.model
     assert set(made.parts) == {"model", "optimizer", "scaler"}
-    assert set(learner(ema_decay=0.5).parts) == {"model", "optimizer", "scaler", "average"}
+    assert set(make_trainer(ema_decay=0.5).parts) == {"model", "optimizer", "scaler", "average"}
 
 
 def test_bf16_moves_fp32_weights_nearly_as_fp32_does() -> None:
     """To the three digits that bf16 has."""
-    exact, mixed = learner(), learner(precision="bf16")
+    exact, mixed = make_trainer(), make_trainer(precision="bf16")
     for made in (exact, mixed):
         step(made)
     assert {p.dtype for p in mixed.model.parameters()} == {torch.float32}
@@ -194,7 +194,7 @@ def test_bf16_moves_fp32_weights_nearly_as_fp32_does() -> None:
 
 def test_fp16_scales_up_and_down_again() -> None:
     """The step is the one without scaling; a gradient that overflows skips the step and halves the scale."""
-    exact, mixed = learner(clip_norm=1e6), learner(precision="fp16", clip_norm=1e6)
+    exact, mixed = make_trainer(clip_norm=1e6), make_trainer(precision="fp16", clip_norm=1e6)
     for made in (exact, mixed):
         step(made)
     torch.testing.assert_close(gradient(mixed), gradient(exact), rtol=0.1, atol=0.02)
@@ -218,7 +218,7 @@ class Poisoned(CrossEntropy):
 
 def test_a_loss_that_is_not_finite_moves_nothing_and_names_its_rows() -> None:
     """Also where an earlier pass was fine."""
-    made = learner(objective=Poisoned())
+    made = make_trainer(objective=Poisoned())
     before = state(made.model)
     with pytest.raises(NonFiniteLossError) as caught:
         step(made, count=6)
@@ -242,6 +242,6 @@ class Exhausted(CrossEntropy):
 def test_what_a_machine_lacks_is_said_in_one_line() -> None:
     """Memory here; errors of this code pass unchanged."""
     with pytest.raises(TrainingError, match="not enough memory for 6 samples a pass; raise train.accumulate"):
-        step(learner(objective=Exhausted(torch.OutOfMemoryError("CUDA out of memory"))), count=2)
+        step(make_trainer(objective=Exhausted(torch.OutOfMemoryError("CUDA out of memory"))), count=2)
     with pytest.raises(RuntimeError, match="^a mistake$"):
-        step(learner(objective=Exhausted(RuntimeError("a mistake"))))
+        step(make_trainer(objective=Exhausted(RuntimeError("a mistake"))))

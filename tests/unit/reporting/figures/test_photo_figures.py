@@ -8,7 +8,7 @@ from pipeline.evaluation.heat_maps import HeatMap
 from pipeline.evaluation.perturbation import Permutation, Translocation, perturb_canvases
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.figures.photo_figures import COLUMNS, choose_columns, perturbed_views, photo_levels, rows_of
-from tests.judged_run import PAD, random_batch
+from tests.small_run import PAD, random_batch
 
 
 def heat_map(sample_id: str, branch: ViewName, truth: str) -> HeatMap:

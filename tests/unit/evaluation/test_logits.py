@@ -15,7 +15,7 @@ from pipeline.evaluation.session import branches_of, predict_classes, predict_lo
 from pipeline.models.artifact import load_run
 from pipeline.models.device import to_tensor
 from pipeline.runtime.errors import EvaluationError
-from tests.judged_run import random_batch, write_small_run
+from tests.small_run import random_batch, write_small_run
 
 CPU = torch.device("cpu")
 

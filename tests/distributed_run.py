@@ -1,4 +1,4 @@
-"""`python -m tests.ranked_run FOLDER`: train a run by one process and by several, and kill some of them.
+"""`python -m tests.distributed_run FOLDER`: train a run by one process and by several, and kill some of them.
 
 FOLDER holds `shards`, `weights` and `params.json`. All processes are forks, so that torch is imported once. Prints the
 exit statuses of those that were to fail.

@@ -10,7 +10,7 @@ from pipeline.training.checkpoint import RunningMetrics
 from pipeline.training.dataset import Split, plan_epoch
 from pipeline.training.losses import CrossEntropy
 from pipeline.training.trainer import Trainer, train_epoch
-from tests.judged_run import TRAIN, backbone_card, run_card
+from tests.small_run import TRAIN, backbone_card, run_card
 from tests.training_data import split_of
 
 NORMED = backbone_card("normed").model_copy(update={"timm": "test_resnet", "options": {}})
@@ -18,7 +18,7 @@ NORMED = backbone_card("normed").model_copy(update={"timm": "test_resnet", "opti
 GPU = torch.device("cuda")
 
 
-def learner(device: torch.device, precision: Name, *, normed: bool = False, compiled: bool = False) -> Trainer:
+def make_trainer(device: torch.device, precision: Name, *, normed: bool = False, compiled: bool = False) -> Trainer:
     """Return a small model of two branches, always the same at the start."""
     card = run_card(("roi", "extra_roi"))
     if normed:
@@ -40,4 +40,4 @@ def losses(made: Trainer, split: Split, epochs: int = 2) -> list[float]:
 if __name__ == "__main__":
     set_deterministic(1, seed=0)
     samples = split_of(24).resident(GPU, 2**40)
-    print(json.dumps([losses(learner(GPU, "bf16", compiled=compiled), samples) for compiled in (False, True)]))  # noqa: T201
+    print(json.dumps([losses(make_trainer(GPU, "bf16", compiled=compiled), samples) for compiled in (False, True)]))  # noqa: T201

@@ -8,7 +8,7 @@ from pipeline.models.artifact import Distillation, RunConfig, build_run
 from pipeline.models.card import BackboneCard, write_card
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import DistillationKind
-from tests.judged_run import backbone_card, run_card
+from tests.small_run import backbone_card, run_card
 
 CLASSES = 4
 

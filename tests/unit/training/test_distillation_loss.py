@@ -11,8 +11,8 @@ from pipeline.models.rvernet import RveRNet, split_heads
 from pipeline.params.stages import DistillationKind
 from pipeline.training.dataset import Batch, MicroBatch
 from pipeline.training.losses import CrossEntropy, DistillationLoss, soft_distillation_loss
-from tests.judged_run import run_card
-from tests.lessons import make_student, way
+from tests.small_run import run_card
+from tests.students import make_student, way
 from tests.training_data import split_of
 
 BY_CLASS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5]])
