@@ -59,8 +59,6 @@ ORIENTATIONS = {
     8: Pillow.Transpose.ROTATE_90,
 }
 """Transposition that sets a picture upright, by EXIF orientation; 1 and unknown values need none."""
-SIDEWAYS = frozenset({5, 6, 7, 8})
-"""Orientations that swap height and width."""
 SOFT_SHARE = 0.1
 """A binary mask is soft if more than this share of its pixels is gray; an anti-aliased edge has fewer."""
 MAX_LISTED = 20
@@ -150,13 +148,6 @@ def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.I
     """
     with _opened(path, PHOTO_FORMATS, max_pixels) as file:
         return _upright(_to_rgb(file), _orientation(file))
-
-
-def photo_size(path: PictureFile) -> tuple[int, int]:
-    """Return height and width in pixels after EXIF orientation, from the header alone."""
-    with _opened(path, PHOTO_FORMATS) as file:
-        width, height = file.size
-        return (width, height) if _orientation(file) in SIDEWAYS else (height, width)
 
 
 class BinaryMask(NamedTuple):
