@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--teacher", required=True, help="backbone of the teacher, or none")
     parser.add_argument("--classes", required=True, help="class set")
     parser.add_argument("--train", required=True, help="mask source to train on")
-    parser.add_argument("--source", required=True, help="mask source to judge on")
+    parser.add_argument("--source", required=True, help="mask source to evaluate on")
     return parser.parse_args()
 
 

@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--run", required=True, help="run to repeat")
     parser.add_argument("--seed", required=True, type=int, help="seed of the repetition")
     parser.add_argument("--train", required=True, help="mask source the run was trained on")
-    parser.add_argument("--source", required=True, help="mask source to judge it on")
+    parser.add_argument("--source", required=True, help="mask source to evaluate it on")
     parser.add_argument("--weights", required=True, type=Path, help="folder of pre-trained weights")
     return parser.parse_args()
 

@@ -33,7 +33,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, help="mask source of the test cut-outs")
     parser.add_argument("--train", required=True, help="mask source the runs were trained on")
-    parser.add_argument("--runs", required=True, nargs="+", help="runs to judge")
+    parser.add_argument("--runs", required=True, nargs="+", help="runs to evaluate")
     return parser.parse_args()
 
 
