@@ -12,8 +12,8 @@ from pipeline.models.device import derive_seed, make_generator, pick_device, see
 from pipeline.runtime.errors import ParamsError
 
 PROBE = """
-import pipeline.models.device as numerics, torch
-numerics.fix_numerics(threads=3, seed=5)
+import pipeline.models.device as device, torch
+device.set_deterministic(threads=3, seed=5)
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
 """
 
