@@ -25,12 +25,12 @@ from pipeline.segmentation.weights import (
 )
 
 SAM_STORED, FASTSAM_STORED = "model.safetensors", "model.pt"
-ATTEMPTS, PATIENCE = 8, 30.0
-"""How long to insist on a transfer: tries without a new byte, seconds without one."""
+ATTEMPTS, TIMEOUT = 8, 30.0
+"""Tries of a transfer without a new byte, and seconds without one after which a try has failed."""
 
 
-class _Checked(NamedTuple):
-    """A file whose hash has been compared."""
+class _VerifiedFile(NamedTuple):
+    """A file whose hash was compared."""
 
     path: Path
     sha256: str
@@ -51,49 +51,45 @@ def fetch_mask_weights(source: SourceName, *, settings: Path, output: Path) -> N
     """
     output.mkdir(parents=True, exist_ok=True)
     try:
-        write_card(_stored(source, settings, output), output)
+        match source:
+            case "annotation":
+                none = {"architecture": None, "file": None, "sha256": None, "licence": None, "stored": None}
+                card = MaskWeightsCard(source=source, origin="none", **none)
+            case "sam":
+                card = _store_sam(load_settings(SamWeightsParams, settings), output / SAM_STORED)
+            case "fastsam":
+                card = _store_fastsam(load_settings(FastSamWeightsParams, settings), output / FASTSAM_STORED)
     except ModuleNotFoundError as error:
         raise not_installed(source, error) from error
-
-
-def _stored(source: SourceName, settings: Path, output: Path) -> MaskWeightsCard:
-    match source:
-        case "annotation":
-            return MaskWeightsCard(
-                source=source, architecture=None, origin="none", file=None, sha256=None, licence=None, stored=None
-            )
-        case "sam":
-            return _store_sam(load_settings(SamWeightsParams, settings), output / SAM_STORED)
-        case "fastsam":
-            return _store_fastsam(load_settings(FastSamWeightsParams, settings), output / FASTSAM_STORED)
+    write_card(card, output)
 
 
 def _store_sam(params: SamWeightsParams, stored: Path) -> MaskWeightsCard:
-    from pipeline.models import device as numerics  # noqa: PLC0415 - torch, only where a network was chosen
-    from pipeline.segmentation import sam as sam_weights  # noqa: PLC0415
+    from pipeline.models import device  # noqa: PLC0415 - torch, only where a network was chosen
+    from pipeline.segmentation import sam  # noqa: PLC0415
 
-    numerics.set_deterministic(threads=1, seed=0)
+    device.set_deterministic(threads=1, seed=0)
     if params.weights == RANDOM:
-        sam_weights.write_sam(sam_weights.random_tensors(params.architecture), stored)
+        sam.write_sam(sam.random_tensors(params.architecture), stored)
         return _card("sam", params, None, None, stored)
-    wanted = sam_weights.download_hint(params.architecture)
-    with _located(params, SAM_FILES.get(params.architecture), wanted) as file:
-        tensors = sam_weights.read_sam_tensors(file.path, params.architecture)
-        sam_weights.with_tensors(tensors, params.architecture, file.path)
-        sam_weights.write_sam(tensors, stored)
+    remedy = sam.download_hint(params.architecture)
+    with _located(params, SAM_FILES.get(params.architecture), remedy) as file:
+        tensors = sam.read_sam_tensors(file.path, params.architecture)
+        sam.with_tensors(tensors, params.architecture, file.path)
+        sam.write_sam(tensors, stored)
         return _card("sam", params, file, SAM_LICENCE, stored)
 
 
 def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCard:
-    from pipeline.models import device as numerics  # noqa: PLC0415 - torch, only where a network was chosen
-    from pipeline.segmentation import fastsam as fastsam_weights  # noqa: PLC0415
+    from pipeline.models import device  # noqa: PLC0415 - torch, only where a network was chosen
+    from pipeline.segmentation import fastsam  # noqa: PLC0415
 
-    numerics.set_deterministic(threads=1, seed=0)
+    device.set_deterministic(threads=1, seed=0)
     if params.weights == RANDOM:
-        fastsam_weights.write_random(params.architecture, stored)
+        fastsam.write_random(params.architecture, stored)
         return _card("fastsam", params, None, None, stored)
-    with _located(params, FASTSAM_FILES.get(params.architecture), fastsam_weights.download_hint()) as file:
-        fastsam_weights.load_fastsam(file.path)
+    with _located(params, FASTSAM_FILES.get(params.architecture), fastsam.download_hint()) as file:
+        fastsam.load_fastsam(file.path)
         shutil.copyfile(file.path, stored)
         return _card("fastsam", params, file, FASTSAM_LICENCE, stored)
 
@@ -101,7 +97,7 @@ def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCar
 def _card(
     source: SourceName,
     params: SamWeightsParams | FastSamWeightsParams,
-    file: _Checked | None,
+    file: _VerifiedFile | None,
     licence: str | None,
     stored: Path,
 ) -> MaskWeightsCard:
@@ -119,39 +115,39 @@ def _card(
 
 @contextmanager
 def _located(
-    params: SamWeightsParams | FastSamWeightsParams, official: OfficialFile | None, wanted: str
-) -> Iterator[_Checked]:
-    """Lend the file of weights after its hash was compared; a fetched one is gone afterwards."""
+    params: SamWeightsParams | FastSamWeightsParams, official: OfficialFile | None, remedy: str
+) -> Iterator[_VerifiedFile]:
+    """Bring the file of weights to this machine for the time of the block."""
     if params.weights != OFFICIAL:
         path = Path(params.weights).expanduser()
-        sha256 = verify_weights_file(path, official, params.sha256, remedy=wanted)
-        yield _Checked(path, sha256, "official" if official and sha256 == official.sha256 else "file")
+        sha256 = verify_weights_file(path, official, params.sha256, remedy=remedy)
+        yield _VerifiedFile(path, sha256, "official" if official and sha256 == official.sha256 else "file")
         return
     if official is None:
-        raise WeightsError(wanted)
+        raise WeightsError(remedy)
     with resumable_dir("mask_weights", official.url) as folder:
         path = folder / official.name
         if not path.is_file():
-            _fetched(official, folder, wanted).replace(path)
+            _fetch_official(official, folder, remedy).replace(path)
         try:
-            yield _Checked(path, verify_weights_file(path, official, params.sha256, remedy=wanted), "official")
+            yield _VerifiedFile(path, verify_weights_file(path, official, params.sha256, remedy=remedy), "official")
         except WeightsError:
             path.unlink(missing_ok=True)  # a wrong file must not be taken up by the next try
             raise
 
 
-def _fetched(official: OfficialFile, folder: Path, wanted: str) -> Path:
+def _fetch_official(official: OfficialFile, folder: Path, remedy: str) -> Path:
     note(f"fetching {official.url}")
     policy = TransferPolicy(
         attempts=ATTEMPTS,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         max_bytes=official.size,
         pinned=True,
-        local_copy=wanted,
+        local_copy=remedy,
         bound="the official file",
     )
     try:
         with byte_progress(official.name) as report:
             return fetch(official.url, folder, policy=policy, report=report)
     except SourceError as error:
-        raise WeightsError(str(error) if wanted in str(error) else f"{error}; or {wanted}") from error
+        raise WeightsError(str(error) if remedy in str(error) else f"{error}; or {remedy}") from error

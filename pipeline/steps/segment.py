@@ -1,7 +1,8 @@
-"""Find the region of interest of every sample, by the mask source that was chosen."""
+"""Find the region of interest of every sample by a mask source; an interrupted stage resumes after its last photo."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,7 +30,6 @@ from pipeline.runtime.stores import Place, in_mirror
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import (
     MaskSource,
-    PromptedMask,
     PromptedPhoto,
     fallback_mask,
     prompted_mask,
@@ -39,27 +39,13 @@ from pipeline.segmentation.prompts import annotated_mask, load_prompts, prompts_
 from pipeline.segmentation.registry import create_verified_source
 from pipeline.segmentation.weights import CARD, read_card
 
-# Masks of every sample from a source that answers prompts; interrupted after any photo, it goes on there.
-
-
 Params: TypeAlias = SamSegmentParams | FastSamSegmentParams
-"""Settings of a source that answers prompts."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What every photo needs."""
-
-    source: MaskSource
-    params: Params
-    raw: Place
-    together: int
-    """Photos that the source gets at once, the unit of work."""
+"""Settings of a source that predicts masks from prompts."""
 
 
 @dataclass(frozen=True)
-class _Opener:
-    """Where a source is and how it is used; whoever gets a copy opens it once, at its first file, and keeps it."""
+class _Segmenter:
+    """Write files of prompted masks; every process opens the source once, at its first file."""
 
     params: Params
     raw: Place
@@ -69,20 +55,52 @@ class _Opener:
     device: str
 
     @cached_property
-    def work(self) -> _Work:
-        place = pick_device(self.device)
+    def source(self) -> MaskSource:
+        device = str(pick_device(self.device))
         set_deterministic(self.params.decoding.threads, seed=0)
-        source = create_verified_source(self.weights, self.hashes, device=str(place), decoding=self.params.decoding)
-        return _Work(source, self.params, self.raw, 1 if place.type == "cpu" else self.params.decoding.photos_per_batch)
+        return create_verified_source(self.weights, self.hashes, device=device, decoding=self.params.decoding)
+
+    def units(self, planned: PlannedFile) -> Iterator[PlannedFile]:
+        """Split a file into the photos that the source gets at once."""
+        on_cpu = pick_device(self.device).type == "cpu"
+        return plan_files(planned.samples, photos_per_file=1 if on_cpu else self.params.decoding.photos_per_batch)
 
     def write_file(self, planned: PlannedFile, path: Path) -> None:
-        """Write one file; nothing of it outlives an interruption, since another machine may be at the same one."""
-        units = plan_files(planned.samples, photos_per_file=self.work.together)
-        masks = [mask for unit in units for mask in _masks(self.work, unit)]
+        """Write one file in one go: on a cluster another machine may be writing the same one."""
+        masks = [mask for unit in self.units(planned) for mask in self._masks(unit)]
         write_mask_file(masks, path, _metadata(self.params))
 
+    def write_file_by_units(self, bar: "tqdm[None]", planned: PlannedFile, path: Path) -> None:
+        """Write one file from units of a few photos, each of which is kept as soon as it is done."""
+        parts = path.with_name(f"{planned.name}.parts")
+        parts.mkdir(exist_ok=True)
+        units = list(self.units(planned))
+        finished = _count_photos(units, finish_files(self._write_unit, units, parts, workers=1), bar, done=int(bar.n))
+        masks = [mask for entry in finished for mask in read_mask_file(parts / FILES / entry.name)]
+        write_mask_file(masks, path, _metadata(self.params))
+        shutil.rmtree(parts)
 
-def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and who works
+    def _write_unit(self, unit: PlannedFile, path: Path) -> None:
+        write_mask_file(self._masks(unit), path, _metadata(self.params))
+
+    def _masks(self, unit: PlannedFile) -> list[StoredMask]:
+        photos: list[PromptedPhoto] = []
+        prompts: dict[str, tuple[Prompt, ...]] = {}
+        for samples in group_by_photo(unit.samples):
+            label_maps = read_label_maps(samples, self.raw)
+            asked = {sample.sample_id: _prompts(sample, label_maps, self.params.prompts) for sample in samples}
+            photos.append(PromptedPhoto(read_photo_of(samples[0], self.raw), asked))
+            prompts |= asked
+        masks = []
+        for sample_id, found in prompted_masks(self.source, photos).items():
+            tiny = found.status == "ok" and found.mask.sum() < self.params.tiny_area
+            status, stored = "tiny" if tiny else found.status, prompts_json(prompts[sample_id])
+            mask = StoredMask.of(found.mask, sample_id=sample_id, score=found.score, status=status, prompts=stored)
+            masks.append(mask)
+        return masks
+
+
+def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and the cluster
     params: Params,
     *,
     raw: Path,
@@ -96,7 +114,7 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
     """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
     Args:
-        params: Prompts, how they are answered, and size of a file.
+        params: Prompts, how the source predicts, and size of a file.
         raw: Folder of photos and label maps.
         samples: Sample table.
         weights: Output of stage `mask_weights` for this source.
@@ -110,12 +128,36 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
         ParamsError: If the source's package or the device is absent.
         WeightsError: If the weights are absent, damaged, or another source's.
     """
+    names = (CARD, read_card(weights).stored)
+    hashes = {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
+    segmenter = _Segmenter(params, in_mirror(raw, mirror), in_mirror(weights, mirror), hashes, device)
+    planned = partial(plan_files, photos_per_file=params.photos_per_file)
+    total = sum(1 for _ in group_by_photo(read_samples(samples)))
+    with (
+        _publishing(params, samples, masks, *hashes.values()) as (folder, files),
+        progress_bar(total, what=f"segment {params.source}", unit="photo") as bar,
+    ):
+        if cluster is None:  # one process: a model has the threads, or the GPU, to itself
+            write_by_units = partial(segmenter.write_file_by_units, bar)
+            finished = finish_files(write_by_units, planned(read_samples(samples)), folder, workers=1)
+            files.extend(_count_photos(planned(read_samples(samples)), finished, bar))
+        else:
+            with actor_pool(cluster, device=device, threads=params.decoding.threads) as pool:
+                write = replace(segmenter, device=pool.device).write_file
+                finished = finish_files(write, planned(read_samples(samples)), folder, workers=1, cluster=pool)
+                files.extend(_count_photos(planned(read_samples(samples)), finished, bar))
+
+
+@contextmanager
+def _publishing(
+    params: Params | SegmentParams, samples: Path, masks: Path, *identity: str
+) -> Iterator[tuple[Path, list[FileEntry]]]:
+    """Lend a resumable folder and the list of its files; write the manifest and publish the folder as `masks`."""
     settings = settings_sha256(params)
     needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
-    hashes = _hashes(weights)
-    identity = (settings, sha256_of(samples), *hashes.values())
-    opener = _Opener(params, in_mirror(raw, mirror), in_mirror(weights, mirror), hashes, device)
-    with resumable_dir("segment", *identity) as folder, catch_disk_full(folder, needed):
+    with resumable_dir("segment", settings, sha256_of(samples), *identity) as folder, catch_disk_full(folder, needed):
+        files: list[FileEntry] = []
+        yield folder, files
         manifest = Manifest(
             kind=KIND,
             schema_version=SCHEMA_VERSION,
@@ -123,81 +165,20 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and w
             image_size=0,
             categories=tuple(category.name for category in read_categories(samples)),
             settings_sha256=settings,
-            files=_finish_all(opener, samples, folder, cluster),
+            files=tuple(files),
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, masks)
 
 
-def _hashes(weights: Path) -> dict[str, str]:
-    names = (CARD, read_card(weights).stored)
-    return {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
-
-
-def _finish_all(opener: _Opener, samples: Path, folder: Path, cluster: RayCluster | None) -> tuple[FileEntry, ...]:
-    planned, total = partial(_files, opener.params, samples), sum(1 for _ in group_by_photo(read_samples(samples)))
-    finish = _finish_here if cluster is None else partial(_finish_far, cluster)
-    with progress_bar(total, what=f"segment {opener.params.source}", unit="photo") as bar:
-        return tuple(_counted(planned(), finish(opener, planned(), folder, bar), bar))
-
-
-def _finish_here(
-    opener: _Opener, planned: Iterable[PlannedFile], folder: Path, bar: "tqdm[None]"
+def _count_photos(
+    planned: Iterable[PlannedFile], finished: Iterable[FileEntry], bar: "tqdm[None]", *, done: int = 0
 ) -> Iterator[FileEntry]:
-    # One process: a model has the threads, or the GPU, to itself.
-    return finish_files(partial(_write_prompted_file, opener.work, bar), planned, folder, workers=1)
-
-
-def _finish_far(
-    cluster: RayCluster, opener: _Opener, planned: Iterable[PlannedFile], folder: Path, _: "tqdm[None]"
-) -> Iterator[FileEntry]:
-    with actor_pool(cluster, device=opener.device, threads=opener.params.decoding.threads) as crew:
-        write = replace(opener, device=crew.device).write_file
-        yield from finish_files(write, planned, folder, workers=1, cluster=crew)
-
-
-def _files(params: Params, samples: Path) -> Iterator[PlannedFile]:
-    return plan_files(read_samples(samples), photos_per_file=params.photos_per_file)
-
-
-def _counted(
-    planned: Iterable[PlannedFile], finished: Iterable[FileEntry], bar: "tqdm[None]", *, first: int = 0
-) -> Iterator[FileEntry]:
-    """Pass entries on, telling the bar of their photos, also of those that an earlier run finished."""
-    done = first
+    """Pass entries on and update the bar by their photos, those of files that an earlier run finished included."""
     for file, entry in zip(planned, finished, strict=True):
         done += sum(1 for _ in group_by_photo(file.samples))
         bar.update(done - bar.n)
         yield entry
-
-
-def _write_prompted_file(work: _Work, bar: "tqdm[None]", planned: PlannedFile, path: Path) -> None:
-    """Write one file from units of a few photos, each of which is kept as soon as it is done."""
-    parts = path.with_name(f"{planned.name}.parts")
-    parts.mkdir(exist_ok=True)
-    units = list(plan_files(planned.samples, photos_per_file=work.together))
-    finished = finish_files(partial(_write_unit, work), units, parts, workers=1)
-    done = _counted(units, finished, bar, first=int(bar.n))
-    masks = [mask for entry in done for mask in read_mask_file(parts / FILES / entry.name)]
-    write_mask_file(masks, path, _metadata(work.params))
-    shutil.rmtree(parts)
-
-
-def _write_unit(work: _Work, unit: PlannedFile, path: Path) -> None:
-    write_mask_file(_masks(work, unit), path, _metadata(work.params))
-
-
-def _masks(work: _Work, unit: PlannedFile) -> list[StoredMask]:
-    photos = [_prompted(of_photo, work) for of_photo in group_by_photo(unit.samples)]
-    found = prompted_masks(work.source, photos)
-    prompts = {sample_id: asked for photo in photos for sample_id, asked in photo.prompts.items()}
-    return [_stored(sample_id, mask, prompts[sample_id], work) for sample_id, mask in found.items()]
-
-
-def _prompted(samples: tuple[Sample, ...], work: _Work) -> PromptedPhoto:
-    label_maps = read_label_maps(samples, work.raw)
-    prompts = {sample.sample_id: _prompts(sample, label_maps, work.params.prompts) for sample in samples}
-    return PromptedPhoto(read_photo_of(samples[0], work.raw), prompts)
 
 
 def _prompts(sample: Sample, label_maps: Mapping[str, LabelMap], params: PromptParams) -> tuple[Prompt, ...]:
@@ -207,18 +188,7 @@ def _prompts(sample: Sample, label_maps: Mapping[str, LabelMap], params: PromptP
     return prompts_of(mask, params, sample_id=sample.sample_id)
 
 
-def _stored(sample_id: str, found: PromptedMask, prompts: Sequence[Prompt], work: _Work) -> StoredMask:
-    tiny = found.status == "ok" and found.mask.sum() < work.params.tiny_area
-    return StoredMask.of(
-        found.mask,
-        sample_id=sample_id,
-        score=found.score,
-        status="tiny" if tiny else found.status,
-        prompts=prompts_json(prompts),
-    )
-
-
-def _metadata(params: Params) -> dict[str, str]:
+def _metadata(params: Params | SegmentParams) -> dict[str, str]:
     return {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings_sha256(params)}
 
 
@@ -226,7 +196,7 @@ SCHEMAS: dict[SourceName, type[SamSegmentParams | FastSamSegmentParams]] = {
     "sam": SamSegmentParams,
     "fastsam": FastSamSegmentParams,
 }
-"""Settings of the sources that answer prompts."""
+"""Settings of the sources that predict masks from prompts."""
 
 
 def segment(  # noqa: PLR0913 - every path the stage touches
@@ -241,20 +211,14 @@ def segment(  # noqa: PLR0913 - every path the stage touches
         samples: Sample table.
         weights: Output of stage `mask_weights` for this source.
         masks: Folder to write.
-        runtime: Who works and on which device; no effect on the bytes, as long as the device is a CPU.
-
-    Raises:
-        PipelineError: As those two.
+        runtime: Processes or cluster, and device; no effect on the bytes, as long as the device is a CPU.
     """
     workers, cluster, mirror = runtime.worker_count(), cluster_of(runtime), runtime.mirror
     if source == "annotation":
         params = load_settings(SegmentParams, settings)
         write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster, mirror=mirror)
         return
-    # Torch, and a package that those who use annotation may leave out.
-
-    schema: type[SamSegmentParams | FastSamSegmentParams] = SCHEMAS[source]
-    prompted = load_settings(schema, settings)
+    prompted = load_settings(SCHEMAS[source], settings)
     places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
     write_prompted_masks(prompted, **places, device=runtime.device, cluster=cluster, mirror=mirror)
 
@@ -271,8 +235,8 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
 ) -> None:
     """Write the annotated masks: `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
-    Where a photo has boxes instead of an annotation, GrabCut answers them. Clicks it cannot answer: they are refused,
-    or stand in themselves where the masks are a reference only, which leaves such samples out.
+    Where a photo has boxes instead of an annotation, GrabCut predicts its masks. It refuses clicks, unless the masks
+    are a reference only: then the clicked pixels are the mask, and comparisons leave such samples out.
 
     Args:
         params: Source and size of a file.
@@ -287,58 +251,37 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
         DatasetError: If a label map or photo is absent or another one than stage `index` read.
         SpaceError: If the disk has no room for the masks.
     """
-    settings = settings_sha256(params)
-    metadata = {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings}
-    write = partial(_write_file, params=params, raw=in_mirror(raw, mirror), metadata=metadata)
-    needed = sum(sample.photo_height * sample.photo_width // 8 for sample in read_samples(samples))  # bits
-    with resumable_dir("segment", settings, sha256_of(samples)) as folder, catch_disk_full(folder, needed):
-        planned = partial(plan_files, photos_per_file=params.photos_per_file)
+    write = partial(_write_file, params=params, raw=in_mirror(raw, mirror))
+    planned = partial(plan_files, photos_per_file=params.photos_per_file)
+    with _publishing(params, samples, masks) as (folder, files):
         entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers, cluster=cluster)
         total = sum(1 for _ in planned(read_samples(samples)))
-        manifest = Manifest(
-            kind=KIND,
-            schema_version=SCHEMA_VERSION,
-            source=params.source,
-            image_size=0,
-            categories=tuple(category.name for category in read_categories(samples)),
-            settings_sha256=settings,
-            files=tuple(progress(entries, total=total, what="segment", unit="files")),
-        )
-        write_manifest(manifest, folder / FILES)
-        publish(folder / FILES, masks)
+        files.extend(progress(entries, total=total, what="segment", unit="files"))
 
 
-def _write_file(
-    planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Place, metadata: dict[str, str]
-) -> None:
-    masks = [mask for of_photo in group_by_photo(planned.samples) for mask in _masks_of_photo(of_photo, params, raw)]
-    write_mask_file(masks, path, metadata)
-
-
-def _masks_of_photo(samples: tuple[Sample, ...], params: SegmentParams, raw: Place) -> list[StoredMask]:
-    label_maps = read_label_maps(samples, raw)
-    return [
-        _from_prompts(sample, params, raw)
-        if sample.label_map_path is None
-        else _from_annotation(sample, label_maps[sample.label_map_path])
-        for sample in samples
-    ]
-
-
-def _from_annotation(sample: Sample, label_map: LabelMap) -> StoredMask:
-    mask = annotated_mask(label_map, sample.mask_value, sample_id=sample.sample_id)
-    status = "tiny" if "tiny" in sample.flags else "ok"
-    return StoredMask.of(mask, sample_id=sample.sample_id, score=1.0, status=status, prompts=None)
+def _write_file(planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Place) -> None:
+    masks = []
+    for samples in group_by_photo(planned.samples):
+        label_maps = read_label_maps(samples, raw)
+        for sample in samples:
+            if sample.label_map_path is None:
+                masks.append(_from_prompts(sample, params, raw))
+            else:
+                label_map, sample_id = label_maps[sample.label_map_path], sample.sample_id
+                mask = annotated_mask(label_map, sample.mask_value, sample_id=sample_id)
+                status = "tiny" if "tiny" in sample.flags else "ok"
+                masks.append(StoredMask.of(mask, sample_id=sample_id, score=1.0, status=status, prompts=None))
+    write_mask_file(masks, path, _metadata(params))
 
 
 def _from_prompts(sample: Sample, params: SegmentParams, raw: Place) -> StoredMask:
     source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
     photo = read_photo_of(sample, raw)
     if params.reference_only and any(prompt.kind == "point" for prompt in prompts):
-        answer = fallback_mask(photo, prompts, sample_id=sample.sample_id)
+        found = fallback_mask(photo, prompts, sample_id=sample.sample_id)
     else:
-        answer = prompted_mask(source, photo, prompts, sample_id=sample.sample_id)
-    status = source.name if answer.status == "ok" else answer.status
+        found = prompted_mask(source, photo, prompts, sample_id=sample.sample_id)
+    status = source.name if found.status == "ok" else found.status
     return StoredMask.of(
-        answer.mask, sample_id=sample.sample_id, score=answer.score, status=status, prompts=sample.prompts
+        found.mask, sample_id=sample.sample_id, score=found.score, status=status, prompts=sample.prompts
     )
