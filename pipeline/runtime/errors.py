@@ -56,11 +56,11 @@ def with_secrets(url: str) -> str:
 
     Scheme, host, port and path are the same, and it has every part of the query of `url`.
     """
-    query = set(parse_qsl(urlsplit(url).query, keep_blank_values=True))
     for listed in os.environ.get(URLS_VARIABLE, "").split():
-        complete = set(parse_qsl(urlsplit(listed).query, keep_blank_values=True))
-        if without_secrets(listed) == without_secrets(url) and query <= complete:
-            return listed
+        if without_secrets(listed) == without_secrets(url):  # a broken URL is not parsed before it is one of these
+            query, complete = (set(parse_qsl(urlsplit(each).query, keep_blank_values=True)) for each in (url, listed))
+            if query <= complete:
+                return listed
     return url
 
 
