@@ -139,7 +139,7 @@ def test_a_run_is_evaluated_and_repeated(workplace: Path) -> None:
         name: value for name, value in before.items() if name not in calibrated
     }
     assert now["ece_uncalibrated"] == pytest.approx(before["ece"], abs=1e-4)
-    places = {"shards": SHARDS, "judged_on": SHARDS, "weights": DATA / "weights"}
+    places = {"shards": SHARDS, "eval_shards": SHARDS, "weights": DATA / "weights"}
     repeat(judging, run=RUN, seed=1, output=workplace / "repetition", runtime=CPU, **places)
     before, now = read_run_card(RUN), read_run_card(workplace / "repetition")
     assert now.train == before.train.model_copy(update={"seed": 1})

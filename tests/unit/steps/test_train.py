@@ -161,18 +161,19 @@ def test_a_shared_branch_with_dropout_goes_on_within_an_epoch(
     recipe = {"share_branches": True, "features": "logits", "normalize": "none", "schedule": "released"}
     params = PARAMS.model_copy(update=EVERYTHING | recipe)
     asked: Any = {"roi": "mobilenetv2", "extra_roi": "mobilenetv2", "params": params}
-    whole, real, steps = train_in(workplace, "whole", **asked), step.Watch.stepped, iter(range(dies_after - 1))
+    whole, steps = train_in(workplace, "whole", **asked), iter(range(dies_after - 1))
+    real = step.CheckpointCallback.on_step_end
 
-    def stepped(*given: Any) -> None:
+    def on_step_end(*given: Any) -> None:
         real(*given)
         if next(steps, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(step.Watch, "stepped", stepped)
+    monkeypatch.setattr(step.CheckpointCallback, "on_step_end", on_step_end)
     often = CPU.model_copy(update={"checkpoint_minutes": 0.0})
     with pytest.raises(KeyboardInterrupt):
         train_in(workplace, "broken", **asked, runtime=often)
-    monkeypatch.setattr(step.Watch, "stepped", real)
+    monkeypatch.setattr(step.CheckpointCallback, "on_step_end", real)
     broken = train_in(workplace, "broken", **asked, runtime=often)
     for name in FILES:
         assert (broken / name).read_bytes() == (whole / name).read_bytes()
@@ -220,14 +221,14 @@ def test_other_parameters_never_take_up_old_work(workplace: Path, monkeypatch: p
 def test_curves_can_be_watched_while_a_run_trains(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row more after every epoch in the output, beside DVCLive's; in the end the package alone is there."""
     seen = list[tuple[int, bool]]()
-    real = step.Watch.tested
+    real = step.ProgressCallback.on_epoch_end
 
-    def look(watch: step.Watch, progress: Any) -> None:
-        real(watch, progress)
+    def look(callback: step.ProgressCallback, state: Any) -> None:
+        real(callback, state)
         rows = list(csv.DictReader((workplace / "run/history.csv").open()))
         seen.append((len(rows), (workplace / "run/dvclive/metrics.json").is_file()))
 
-    monkeypatch.setattr(step.Watch, "tested", look)
+    monkeypatch.setattr(step.ProgressCallback, "on_epoch_end", look)
     train_in(workplace, "run", runtime=CPU.model_copy(update={"live_after": 0.0}))
     assert seen == [(1, True), (2, True), (3, True)]
     assert sorted(path.name for path in (workplace / "run").iterdir()) == sorted(FILES)
