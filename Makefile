@@ -45,15 +45,15 @@ repro: .venv/.installed  ## Install, run the whole graph to data/report/index.ht
 test: .venv/.installed-dev  ## Install, run every test
 	python -m pytest
 
-fast: .venv/.installed-dev  ## Tests without the end-to-end ones
-	python -m pytest -m "not e2e"
+fast: .venv/.installed-dev  ## Tests that start no graph, cluster, server or torch of their own: three minutes
+	python -m pytest -m "not e2e and not slow"
 
 check: .venv/.installed-dev  ## Linter, formatter, types, import layers, fast tests
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports
-	python -m pytest -m "not e2e"
+	python -m pytest -m "not e2e and not slow"
 
 exps:  ## Experiments side by side: the run, its metrics, the parameters that differ
 	@dvc exp show --no-pager --hide-workspace --only-changed --keep '(run|top1|macro_f1|ambiguous_f1)$$' \

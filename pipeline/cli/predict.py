@@ -82,11 +82,11 @@ class RegionOptions:
         if self.mask is not None and not self.mask.exists():
             raise ParamsError(f"{self.mask}: no such mask file or folder")
 
-    def finder(self, open_source: Callable[[], MaskSource], pairs: MaskPairs | None = None) -> RegionFinder:
+    def finder(self, create_source: Callable[[], MaskSource], pairs: MaskPairs | None = None) -> RegionFinder:
         """Return the finder of regions.
 
         Args:
-            open_source: Loads the mask source; called only if one is needed.
+            create_source: Loads the mask source; called only if one is needed.
             pairs: Masks of the photos, if `mask` is a folder.
 
         Raises:
@@ -95,7 +95,7 @@ class RegionOptions:
         self.check()
         if self.mask is not None:
             return DrawnRegions(pairs or self.mask, self.value, self.every)
-        source = open_source()
+        source = create_source()
         if self.every and source.name == GRABCUT:
             raise ParamsError(
                 "--all: grabcut finds no food by itself; add --masks fastsam --mask-weights FILE, or --mask FILE "

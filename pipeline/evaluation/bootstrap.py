@@ -164,10 +164,10 @@ def score_resamples(
 
 
 def _scores(
-    hits: Float64[np.ndarray, "R K"], either: Float64[np.ndarray, "R K"], pair: tuple[int, int] | None
+    num_correct: Float64[np.ndarray, "R K"], either: Float64[np.ndarray, "R K"], pair: tuple[int, int] | None
 ) -> Float64[np.ndarray, "R M"]:
-    f1 = 2 * hits / np.maximum(either, 1)
-    top1 = 2 * hits.sum(axis=1) / either.sum(axis=1)
+    f1 = 2 * num_correct / np.maximum(either, 1)
+    top1 = 2 * num_correct.sum(axis=1) / either.sum(axis=1)
     macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
     return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
 

@@ -205,6 +205,11 @@ class DistillationResults(NamedTuple):
     gains: Mapping[str, Scores]
     """Student minus the other, by the other's part."""
 
+    @property
+    def student_backbone(self) -> str:
+        """Backbone of the run that would show what the teacher is worth."""
+        return GridRun.parse(self.summary.undistilled).roi if self.summary.undistilled else ""
+
     def as_json(self) -> dict[str, Any]:
         """Return the entry of the report's `results.json`."""
         numbers = {

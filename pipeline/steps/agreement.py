@@ -99,7 +99,7 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     summary.write(output / SUMMARY)
     if rows:
         _write_rows(rows, output / SAMPLES)
-    note(f"agreement of {source} with annotation: " + (_told(summary) if rows else "nothing to compare"))
+    note(f"agreement of {source} with annotation: " + (_summary_line(summary) if rows else "nothing to compare"))
 
 
 def _all_rows(params: AgreementParams, samples: Path, folders: Folders, workers: int) -> Iterator[AgreementRow]:
@@ -183,7 +183,7 @@ def _write_rows(rows: Sequence[AgreementRow], path: Path) -> None:
         writer.writerows(map(spreadsheet, row) for row in rows)
 
 
-def _told(summary: AgreementSummary) -> str:
+def _summary_line(summary: AgreementSummary) -> str:
     whole = summary.groups[0]
     random = ", but of random weights, so it says nothing" if summary.weights == "random" else ""
     return f"mean IoU {whole.iou.value:.3f} over {counted(summary.samples, 'sample')}{random}"

@@ -13,7 +13,7 @@ from pipeline.models.card import CARD, BackboneCard, read_card
 from pipeline.models.device import pick_device, set_deterministic
 from pipeline.models.rvernet import RveRNet, check_student
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.params.run_name import ABSENT
+from pipeline.params.run_name import ABSENT, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import DistillParams, EvaluateParams
 from pipeline.runtime.stores import Place
@@ -37,12 +37,12 @@ class DistillationJob:
     @property
     def teacher(self) -> str:
         """Name of the teacher's run, a run on the ROI alone."""
-        return f"{self.params.teacher}+{ABSENT}-{self.classes}"
+        return RunName(self.params.teacher, ABSENT, self.classes).name
 
     @property
     def student(self) -> str:
         """Name of the student's run."""
-        return f"{self.params.student}-of-{self.params.teacher}+{ABSENT}-{self.classes}"
+        return RunName(f"{self.params.student}-of-{self.params.teacher}", ABSENT, self.classes).name
 
 
 def run_distillation(

@@ -97,10 +97,10 @@ def _there(store: "AbstractFileSystem", path: str, listed: Mapping[str, str]) ->
     store.invalidate_cache()
     found = store.find(path, detail=True)
     names = {key: key.removeprefix(f"{path}/") for key in found}
-    return {name: (found[key]["size"], {listed.get(name, ""), *_told(found[key])}) for key, name in names.items()}
+    return {name: (found[key]["size"], {listed.get(name, ""), *_md5_in(found[key])}) for key, name in names.items()}
 
 
-def _told(entry: dict[str, Any]) -> Iterator[str]:
+def _md5_in(entry: dict[str, Any]) -> Iterator[str]:
     yield str(entry.get("ETag", "")).strip('"')  # an MD5, unless the file was sent in parts
     yield base64.b64decode(entry.get("md5Hash", "")).hex()
 

@@ -94,7 +94,9 @@ def located(params: BackboneParams, timm_id: str, name: str) -> Iterator[Located
 def _on_hub(params: BackboneParams, timm_id: str, name: str) -> LocatedWeights:
     path, repository, commit = fetch_from_hub(timm_id, params.revision)
     sha256 = sha256_of(path)
-    _insist(sha256, params.sha256, f"backbones.{name}: {repository}", f"delete {path.resolve()} to fetch it again")
+    _verify_sha256(
+        sha256, params.sha256, f"backbones.{name}: {repository}", f"delete {path.resolve()} to fetch it again"
+    )
     if params.revision != commit:
         note(f"{repository} is at {commit}, SHA-256 {sha256} (set backbones.{name}.revision to this commit to pin it)")
     entry = timm.get_pretrained_cfg(timm_id)
@@ -111,7 +113,7 @@ def _on_disk(params: BackboneParams, name: str) -> LocatedWeights:
             "dict"
         )
     sha256 = sha256_of(path)
-    _insist(sha256, params.sha256, f"backbones.{name}: {path}", "give the file that is meant")
+    _verify_sha256(sha256, params.sha256, f"backbones.{name}: {path}", "give the file that is meant")
     return LocatedWeights(path, Provenance("file", path.name, None, sha256, None))
 
 
@@ -130,7 +132,7 @@ def _downloaded(url: str, sha256: str | None, name: str) -> Iterator[Path]:
         found = sha256_of(path)
         if not found.startswith(expected):
             path.unlink()
-        _insist(found, expected, f"backbones.{name}: {without_secrets(url)}", "run again to fetch it anew")
+        _verify_sha256(found, expected, f"backbones.{name}: {without_secrets(url)}", "run again to fetch it anew")
         if not expected:
             note(
                 f"{path.name}: SHA-256 {found} (set backbones.{name}.sha256 to insist on it; a change there goes "
@@ -155,7 +157,7 @@ def _fetch(url: str, folder: Path, name: str, *, pinned: bool) -> Path:
         raise WeightsError(f"backbones.{name}.weights: {error}") from error
 
 
-def _insist(found: str, expected: str | None, what: str, remedy: str) -> None:
+def _verify_sha256(found: str, expected: str | None, what: str, remedy: str) -> None:
     if expected and not found.startswith(expected):
         raise WeightsError(f"{what} has SHA-256 {found}, not {expected}; {remedy}, or correct sha256")
 

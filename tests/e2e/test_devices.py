@@ -19,6 +19,8 @@ from tests.training_data import write_cards, write_shards_of
 from tests.unit.steps.test_repeat import JUDGING
 from tests.unit.training.test_distributed import TOLERANCE
 
+pytestmark = pytest.mark.e2e
+
 RUN = "tiny+none-all"
 Losses: TypeAlias = dict[str, list[float]]
 CLASSES = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))

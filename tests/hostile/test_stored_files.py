@@ -35,6 +35,8 @@ from tests.unit.datasets.test_index import CATEGORIES, SAMPLE
 from tests.unit.training.test_checkpoint import PROGRESS, RECORD, make_trainer, step
 from tests.unit.training.test_checkpoint import checkpoint as checkpoint_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -22,6 +22,8 @@ from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, open_verifi
 from pipeline.steps.configure import sections
 from tests.small_run import run_card
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PARAMS = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

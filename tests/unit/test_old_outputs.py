@@ -39,6 +39,8 @@ from pipeline.steps.segment import write_masks
 from pipeline.steps.summary import collect
 from pipeline.steps.train import CHECKPOINT, train
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[1] / "fixtures/adef948"
 DATA = CHECKOUT / "data"
 NAME = "mobilenetv2+vit-all"

@@ -13,6 +13,8 @@ from pipeline.runtime.errors import ParamsError
 from tests.meal import write_meal
 from tests.small_run import write_small_run
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror"}
 LINES, COLUMNS = 24, 80
 

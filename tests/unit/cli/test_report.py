@@ -12,6 +12,8 @@ from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.runtime.errors import ManifestError, ParamsError
 from tests.unit.reporting.study import StudyFolder, build_study
 
+pytestmark = pytest.mark.slow
+
 THREE = ("mobilenetv2+mobilenetv2-all", "mobilenetv2+none-all", "none+mobilenetv2-all")
 
 

@@ -25,6 +25,8 @@ from pipeline.inference.predictor import Run, open_run
 from pipeline.runtime.errors import ExportError
 from tests.small_run import random_batch, write_small_run
 
+pytestmark = pytest.mark.slow
+
 Writer = Callable[[Run, Path], float]
 
 

@@ -15,6 +15,8 @@ from tests.unit.reporting import study as studies
 from tests.unit.reporting.study import ROOT, StudyFolder, build_study
 from tests.unit.steps.test_report import write
 
+pytestmark = pytest.mark.slow
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 EVIL = tuple(
     fold_name(name)

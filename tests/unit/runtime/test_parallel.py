@@ -14,6 +14,8 @@ import pytest
 from pipeline.runtime.errors import WorkerError
 from pipeline.runtime.parallel import QUEUED_PER_WORKER, map_ordered
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = """
 from itertools import count
 from time import sleep

@@ -38,6 +38,8 @@ from tests.ray_cluster import (
 from tests.unit.demo.test_dataset import contents
 from tests.unit.steps.test_segment_prompted import FASTSAM, SAM, bytes_of, folder_of, indexed, stored_weights
 
+pytestmark = pytest.mark.slow
+
 CORES, GPUS = {"CPU": 8.0, "memory": 1e9}, {"CPU": 8.0, "GPU": 4.0}
 RAW, SAMPLES, MASKS, SHARDS = (
     Path(f"data/{name}") for name in ("raw", "index/samples.parquet", "masks/annotation", "shards/annotation")

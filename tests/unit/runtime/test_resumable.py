@@ -14,6 +14,8 @@ import pytest
 from pipeline.runtime.errors import BusyError
 from pipeline.runtime.resumable import DONE, file_lock, publish, resumable_dir, stage_lock
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -22,6 +22,8 @@ from tests.guarded import guarded, noted
 from tests.served_page import BYTES, ROOT, Served, encoded, png, served
 from tests.small_run import write_small_run
 
+pytestmark = pytest.mark.slow
+
 OWNERS = "a line that only its owner may read"
 FOREIGN = ("http://evil.example", "http://127.0.0.1:1", "http://localhost:1", "null")
 MEGABYTE = 2**20

@@ -20,6 +20,8 @@ from tests.raw_folder import noise
 from tests.served_page import png
 from tests.small_run import write_small_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory: pytest.TempPathFactory) -> PageController:

@@ -25,6 +25,8 @@ from tests.training_data import write_workplace
 from tests.unit.demo.test_dataset import contents
 from tests.unit.steps.test_repeat import CPU, JUDGING
 
+pytestmark = pytest.mark.slow
+
 ALL = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
 PARAMS = DistillParams(teacher="tiny", student="student", kind="hard", alpha=0.5, temperature=3.0)
 RECIPE = TRAIN.model_copy(update={"epochs": 2})

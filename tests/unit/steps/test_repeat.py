@@ -26,6 +26,8 @@ from pipeline.steps.train import train
 from tests.small_run import TRAIN, random_batch
 from tests.training_data import write_shards_of, write_workplace
 
+pytestmark = pytest.mark.slow
+
 CPU = RuntimeParams(workers=1, device="cpu")
 JUDGING = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
 EGGLESS = ClassSetParams(exclude=("bread",), ambiguous=("ketchup", "chili paste"))

@@ -23,6 +23,8 @@ from pipeline.steps.report import write_report
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import CATEGORIES, ROOT, VARIANT, StudyFolder, build_study
 
+pytestmark = pytest.mark.slow
+
 DISTILLED = {
     "teacher": "mobilenetv2+none-all",
     "undistilled": "deit_distilled+none-all",

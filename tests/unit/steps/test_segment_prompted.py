@@ -25,6 +25,8 @@ from pipeline.steps.segment import write_masks, write_prompted_masks
 from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, tiny_fastsam, tiny_sam
 from tests.raw_folder import RawFolder, labels_of
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = PromptParams(kind="box", min_area=0, min_share=0.0, max_parts=16, jitter=0.0, seed=0)
 SHARED = {"photos_per_file": 2, "tiny_area": 10, "prompts": PROMPTS}
 SAM = SamSegmentParams(source="sam", decoding=SAM_DECODING, **SHARED)

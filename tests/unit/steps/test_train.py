@@ -30,6 +30,8 @@ from pipeline.steps.train import train
 from tests.small_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
+pytestmark = pytest.mark.slow
+
 PARAMS = TRAIN.model_copy(update={"schedule": "warmup_cosine", "warmup_epochs": 1.0})
 CPU = RuntimeParams(workers=1, device="cpu")
 JUDGING = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)

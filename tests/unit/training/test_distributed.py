@@ -15,6 +15,8 @@ from pipeline.training.distributed import DistributedContext
 from tests.small_run import TRAIN, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 2e-5
 """Relative, of losses: sums over processes are rounded in another order."""
 FILES = ("model.safetensors", "run.json", "history.csv")
