@@ -28,7 +28,7 @@ from pipeline.reporting.results import EvaluationMetrics, read_class_scores, rea
 from pipeline.runtime.errors import ManifestError, PipelineError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.segmentation.sam import random_tensors, read_sam_tensors
-from pipeline.steps.train import _pretrained
+from pipeline.steps.train import _read_pretrained
 from pipeline.training.checkpoint import write_history
 from tests.small_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
 from tests.unit.datasets.test_index import CATEGORIES, SAMPLE
@@ -132,7 +132,7 @@ def read_masks(path: Path) -> None:
 
 def read_pretrained(path: Path) -> dict[str, torch.Tensor]:
     """Read weights as a run does that starts from them."""
-    return _pretrained(path, backbone_card("tiny"))
+    return _read_pretrained(path, backbone_card("tiny"))
 
 
 METRICS = (
