@@ -1,0 +1,143 @@
+"""What a second branch gains when it is trained, by pairing of the views and by shared or separate branches.
+
+`python -m tools.trained_pairing OUT` trains with the settings, shards and weights of this checkout's data/ and prints
+top-1 and the gains over the ROI alone, with intervals over photos. Every run is kept in OUT, so an interrupted
+comparison goes on where it was. `tools/frozen_pairing.py` asks the same of a frozen backbone, in minutes.
+"""
+
+import argparse
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
+from pipeline.datasets.shards import Shards
+from pipeline.evaluation.bootstrap import Bootstrap, mean_intervals
+from pipeline.evaluation.predictions import PredictionTable, read_predictions
+from pipeline.models.device import set_deterministic
+from pipeline.params.base import load_settings
+from pipeline.params.model import ClassSetParams, Pairing, TrainParams
+from pipeline.params.run_name import ABSENT, RunName
+from pipeline.params.runtime import RuntimeParams, load_runtime
+from pipeline.params.stages import EvaluateParams
+from pipeline.steps.evaluate import evaluate
+from pipeline.steps.train import train
+
+DATA = Path("data")
+
+
+class Arm(NamedTuple):
+    """One way to train; every way is trained once a seed."""
+
+    name: str
+    extra_roi: str
+    pairing: Pairing
+    share_branches: bool
+
+
+def arms(backbone: str) -> list[Arm]:
+    """Return the ROI alone, then both views by pairing, shared or separate."""
+    pairings: tuple[Pairing, ...] = ("exact", "by_photo")
+    both = [
+        Arm(f"both, {pairing}, {'shared' if share else 'separate'}", backbone, pairing, share)
+        for pairing, share in product(pairings, (False, True))
+    ]
+    return [Arm("ROI only", ABSENT, "exact", share_branches=False), *both]
+
+
+def predictions_of(  # noqa: PLR0913, PLR0917 - what is trained, on what, where
+    arm: Arm, backbone: str, seed: int, shards: Path, out: Path, runtime: RuntimeParams
+) -> PredictionTable:
+    """Train and evaluate one run, unless it is there, and return its predictions of the test split."""
+    run = RunName(backbone, arm.extra_roi, "all").name
+    folder = out / f"{arm.name.replace(', ', '-').replace(' ', '_')}-{seed}"
+    evaluated = folder / "evaluations" / "predictions.parquet"
+    if not evaluated.is_file():
+        recipe = load_settings(TrainParams, DATA / "settings/train.json")
+        changes = {"seed": seed, "pairing": arm.pairing, "share_branches": arm.share_branches}
+        train(
+            recipe.model_copy(update=changes),
+            run=run,
+            roi=backbone,
+            extra_roi=arm.extra_roi,
+            class_set=load_settings(ClassSetParams, DATA / "settings/classes/all.json"),
+            classes="all",
+            shards=shards,
+            weights=DATA / "weights",
+            output=folder / run,
+            runtime=runtime,
+        )
+        evaluation = load_settings(EvaluateParams, DATA / "settings/evaluate.json")
+        evaluate(evaluation, shards=shards, run=folder / run, output=evaluated.parent, device=runtime.device)
+    return read_predictions(evaluated)
+
+
+def _food_visible(shards: Shards, sample_ids: list[str]) -> np.ndarray:
+    """Return which test samples see their own food under `by_photo`."""
+    visible: dict[str, bool] = {}
+    for number in range(len(shards.files("test"))):
+        batch = shards.read_file("test", number)
+        rows = extra_roi_rows(batch.sample_ids, batch.targets, shards.categories, shards.categories)
+        visible |= dict(zip(batch.sample_ids, (rows != np.arange(len(rows))).tolist(), strict=True))
+    return np.array([visible[sample_id] for sample_id in sample_ids])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="folder of the runs")
+    parser.add_argument("--source", default="annotation", help="masks of the shards in data/shards")
+    parser.add_argument("--backbone", default="mobilenetv2", help="name in data/weights")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each way")
+    arguments = parser.parse_args()
+    shards, runtime = DATA / "shards" / arguments.source, load_runtime()
+    set_deterministic(load_settings(TrainParams, DATA / "settings/train.json").threads, seed=0)
+    ways = arms(arguments.backbone)
+    tables = {
+        (arm.name, seed): predictions_of(arm, arguments.backbone, seed, shards, arguments.out, runtime)
+        for seed, arm in product(range(arguments.seeds), ways)
+    }
+    first = next(iter(tables.values()))
+    photos = [photo_id_of(sample_id) for sample_id in first.sample_ids]
+    shown = _food_visible(Shards(shards), list(first.sample_ids))
+    right: dict[str, Float64[np.ndarray, " N"]] = {
+        arm.name: np.mean(
+            [tables[arm.name, seed].predictions == tables[arm.name, seed].targets for seed in range(arguments.seeds)],
+            axis=0,
+        )
+        for arm in ways
+    }
+    bootstrap = Bootstrap(resamples=2000, confidence=0.95, seed=0)
+
+    def percent(values: Float64[np.ndarray, " N"], chosen: np.ndarray) -> str:
+        kept = [photo for photo, keep in zip(photos, chosen, strict=True) if keep]
+        found = mean_intervals(values[chosen][:, np.newaxis], kept, bootstrap)[0]
+        return f"{100 * found.value:6.2f} ({100 * found.low:.2f} to {100 * found.high:.2f})"
+
+    every = np.ones(len(photos), np.bool_)
+    print(f"{len(photos)} test samples of {len(set(photos))} photos; by photo {shown.mean():.1%} see their own food")
+    for name, values in right.items():
+        by_seed = ", ".join(
+            f"{100 * np.mean(tables[name, seed].predictions == tables[name, seed].targets):.1f}"
+            for seed in range(arguments.seeds)
+        )
+        print(f"{name:30} top-1 %         {percent(values, every)}   by seed {by_seed}")
+    for arm in ways[1:]:
+        gain = right[arm.name] - right["ROI only"]
+        print(f"gain of {arm.name:30} points  {percent(gain, every)}")
+        print(f"{'':38} food shown  {percent(gain, shown)}; not shown {percent(gain, ~shown)}")
+    for part in ("separate", "shared"):
+        extra = right[f"both, by_photo, {part}"] - right[f"both, exact, {part}"]
+        print(f"by_photo above exact, {part:16} points  {percent(extra, every)}; food shown {percent(extra, shown)}")
+    for pairing in ("exact", "by_photo"):
+        print(
+            f"shared above separate, {pairing:15} points  "
+            f"{percent(right[f'both, {pairing}, shared'] - right[f'both, {pairing}, separate'], every)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
