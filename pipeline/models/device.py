@@ -1,5 +1,8 @@
 """Device, precision, seeds and determinism. Import before torch and timm."""
 
+from pipeline.runtime import vector_width  # noqa: F401 - before numpy and torch
+
+# isort: split
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +15,6 @@ from torch import Tensor
 from torch.amp import GradScaler
 
 from pipeline.arrays import Images
-from pipeline.runtime import vector_width  # noqa: F401 - before torch
 from pipeline.runtime.errors import ParamsError
 from pipeline.runtime.lazy_compiler import defer_compiler
 from pipeline.runtime.resources import keep_freed_memory
