@@ -28,6 +28,9 @@ Shards as NumPy, as Arrow, as a torch Dataset:
     (4,)
 """
 
+from pipeline.runtime import vector_width  # noqa: F401 - before numpy and torch
+
+# isort: split
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +52,6 @@ from pipeline.inference.prediction import Guess, Prediction
 from pipeline.inference.predictor import Run, open_run
 from pipeline.inference.regions import MaskMethod, Region, open_mask_source, prompted_regions, read_masks
 from pipeline.models.device import to_tensor
-from pipeline.runtime import vector_width  # noqa: F401 - before numpy and torch
 from pipeline.runtime.errors import ParamsError, PipelineError, SeveralFoodsError
 from pipeline.runtime.manifest import open_verified
 from pipeline.runtime.stores import place_of

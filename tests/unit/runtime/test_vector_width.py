@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 STAGES = sorted(path.stem for path in Path(__file__).parents[3].glob("stages/[!_]*.py"))
 WATCH = """
 import builtins, os, sys
@@ -44,9 +46,10 @@ def test_a_stage_sets_the_limits_before_any_library(root: Path, stage: str) -> N
     assert answers_of(root, f"{WATCH}import stages.{stage}") == []
 
 
-def test_the_command_line_sets_the_limits_before_any_library(root: Path) -> None:
-    """The same for `python -m pipeline`."""
-    assert answers_of(root, f"{WATCH}import pipeline.__main__") == []
+@pytest.mark.parametrize("module", ["pipeline.__main__", "pipeline.api"])
+def test_command_line_and_api_set_the_limits_before_any_library(root: Path, module: str) -> None:
+    """The same for `python -m pipeline` and for a program of one's own."""
+    assert answers_of(root, f"{WATCH}import {module}") == []
 
 
 def test_libraries_keep_to_the_limits(root: Path) -> None:
