@@ -23,6 +23,11 @@ settings.load_profile("repeatable")
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run one file that needs the whole graph first and the others last, so that no process waits for the graph."""
+    items.sort(key=lambda item: 0 if "e2e/test_graph.py" in item.nodeid else 1 + ("tests/e2e/" in item.nodeid))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def unfinished_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep partial results out of this checkout, and apart for each test process."""
