@@ -80,7 +80,7 @@ def test_a_backbone_reaches_the_runs_that_use_it(values: dict[str, Any]) -> None
 
 def test_another_mask_source_to_judge_on_trains_nothing(values: dict[str, Any]) -> None:
     """Its masks and shards stay beside those of the annotation, and every run is judged on them."""
-    found = effect(graph_of(values), graph_of(values | {"masks": values["masks"] | {"source": "sam"}}))
+    found = effect(graph_of(values), graph_of(values | {"masks": values["masks"] | {"eval": "sam"}}))
     new = {f"{stage}@sam" for stage in ("mask_weights", "segment", "pair", "agreement", "transfer")}
     assert new | {"evaluate@vit+vit-all", "perturb@vit+vit-all"} <= set(found.at_once)
     everything = set(found.at_once + found.below)
