@@ -5,7 +5,9 @@ flight, keeps their order, and turns Ray's errors into one line. See docs/scale.
 """
 
 import os
+import shlex
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -98,7 +100,9 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
         yield ray
         return
     # All machines run this checkout's code. They import numpy before it, so the variables are set for the process.
-    environment = {"py_modules": [str(CODE)], "env_vars": INSTRUCTION_SET}
+    environment: dict[str, Any] = {"py_modules": [str(CODE)], "env_vars": INSTRUCTION_SET}
+    if " " in sys.executable and (cluster.address is None or cluster.address.startswith("127.0.0.1:")):
+        environment["py_executable"] = shlex.quote(sys.executable)  # Ray starts workers by an unquoted shell line
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical", "runtime_env": environment}
     try:
         probe_port(cluster.address)

@@ -202,7 +202,7 @@ def test_torchvisions_file_is_fetched_checked_and_normalised_its_way(
 ) -> None:
     """The address is torchvision's own (see test_torchvision_weights.py); here it leads to this host."""
     official = TorchvisionFile(named(host), "bsd-3-clause")
-    monkeypatch.setattr(weight_sources, "official_file", lambda *_: official)
+    monkeypatch.setattr(weight_sources, "find_torchvision_file", lambda *_: official)
     card = fetch(tmp_path, "torchvision")
     assert (card.source, card.file, card.licence) == ("torchvision", named(host), "bsd-3-clause")
     assert (card.mean, card.std) == (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
