@@ -101,8 +101,8 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
         return
     # All machines run this checkout's code. They import numpy before it, so the variables are set for the process.
     environment: dict[str, Any] = {"py_modules": [str(CODE)], "env_vars": INSTRUCTION_SET}
-    if " " in sys.executable and (cluster.address is None or cluster.address.startswith("127.0.0.1:")):
-        environment["py_executable"] = shlex.quote(sys.executable)  # Ray starts workers by an unquoted shell line
+    if shlex.quote(sys.executable) != sys.executable:  # Ray starts workers by a shell line and does not quote the path
+        environment["py_executable"] = shlex.quote(sys.executable)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical", "runtime_env": environment}
     try:
         probe_port(cluster.address)
