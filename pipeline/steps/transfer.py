@@ -9,8 +9,6 @@ from pipeline.datasets.index import read_samples
 from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation.mask_agreement import TransferSummary, compare_sources
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.evaluation.session import open_session, predict_classes, predict_logits
-from pipeline.models.device import set_deterministic
 from pipeline.params.masks import SourceName, TransferParams
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.console import note, progress
@@ -30,6 +28,10 @@ def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str)
         ManifestError: If a stored file is absent or damaged.
         ParamsError: If the device is not there.
     """
+    # Torch, which the annotation alone does not need.
+    from pipeline.models.device import set_deterministic  # noqa: PLC0415, I001 - before torch
+    from pipeline.evaluation.session import open_session, predict_classes, predict_logits  # noqa: PLC0415
+
     set_deterministic(params.threads, seed=0)
     session = open_session(run, shards, device)
     total, what = session.batch_count(params.batch_size), f"{run.name} on {shards.name}"
