@@ -49,7 +49,7 @@ def test_compiled_steps_equal_plain_ones_within_rounding() -> None:
     assert second.mean_loss == pytest.approx(first.mean_loss, rel=1e-4)
     assert list(weights) == list(others)
     torch.testing.assert_close(others, weights, rtol=1e-3, atol=1e-4)
-    tests = [evaluate_epoch(made.judged, SPLIT, batch_size=4, precision=FULL) for made in (plain, compiled)]
+    tests = [evaluate_epoch(made.eval_model, SPLIT, batch_size=4, precision=FULL) for made in (plain, compiled)]
     torch.testing.assert_close(tests[1].logits, tests[0].logits, rtol=1e-3, atol=1e-3)
 
 
