@@ -21,7 +21,7 @@ def test_judging_on_other_masks_trains_nothing(copy: Checkout) -> None:
     """Masks and shards of SAM, the same runs on them, agreement, verdict; then back without any work."""
     params = copy.folder / "params.yaml"
     annotation = params.read_text()
-    params.write_text(annotation.replace("source: annotation", "source: sam"))
+    params.write_text(annotation.replace("eval: annotation", "eval: sam"))
     made = ran(copy.call("dvc", "repro", *GOALS))
     assert sorted(made) == sorted(["configure", "mask_weights@sam", "segment@sam", "pair@sam", *GOALS])
 
@@ -52,7 +52,7 @@ def test_absent_weights_are_one_line_that_names_the_official_file(copy: Checkout
     """No traceback, no output, and the way out."""
     params = copy.folder / "params.yaml"
     before = params.read_text()
-    chosen = before.replace("source: annotation", "source: sam")
+    chosen = before.replace("eval: annotation", "eval: sam")
     chosen = chosen.replace("architecture: {default: vit_b, demo: tiny}", "architecture: vit_b")
     params.write_text(chosen.replace("weights: {default: official, demo: random}", "weights: /absent/sam.pth", 1))
     told = copy.refused("dvc", "repro", "mask_weights@sam")
