@@ -20,7 +20,7 @@ from pipeline.arrays import Targets
 from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals
+from pipeline.evaluation.bootstrap import Bootstrap, mean_intervals
 from pipeline.models.device import set_deterministic, to_tensor
 from pipeline.models.state_dicts import read_tensors, to_timm_names
 from pipeline.params.model import Pairing
@@ -104,7 +104,11 @@ def _features(shards: Shards, weights: Path) -> tuple[list[str], np.ndarray, dic
     return ids, np.concatenate(targets), pairings, np.concatenate(views, axis=1)
 
 
-def _percent(found: Interval) -> str:
+def percent(values: Float64[np.ndarray, " N"], photos: Sequence[str], chosen: Bool[np.ndarray, " N"]) -> str:
+    """Return the mean of the chosen samples' values in per cent, with its 95 % interval over photos."""
+    bootstrap = Bootstrap(resamples=2000, confidence=0.95, seed=0)
+    kept = [photo for photo, keep in zip(photos, chosen, strict=True) if keep]
+    (found,) = mean_intervals(values[chosen][:, np.newaxis], kept, bootstrap)
     return f"{100 * found.value:6.2f} ({100 * found.low:.2f} to {100 * found.high:.2f})"
 
 
@@ -128,22 +132,16 @@ def main() -> None:
         name: np.mean([answers(kernel, targets, photos, seed) for seed in range(arguments.seeds)], axis=0)
         for name, kernel in kernels.items()
     }
-    bootstrap = Bootstrap(resamples=2000, confidence=0.95, seed=0)
-
-    def said(values: Float64[np.ndarray, " N"], chosen: Bool[np.ndarray, " N"]) -> str:
-        kept = [photo for photo, keep in zip(photos, chosen, strict=True) if keep]
-        return _percent(mean_intervals(values[chosen][:, np.newaxis], kept, bootstrap)[0])
-
     every = np.ones(len(ids), np.bool_)
     print(f"{len(ids)} samples of {len(set(photos))} photos; by photo {shown.mean():.1%} see their own food")
     for name, values in right.items():
-        print(f"{name:28} top-1 %          {said(values, every)}")
+        print(f"{name:28} top-1 %          {percent(values, photos, every)}")
     gains = {pairing: right[f"both, {pairing}"] - right["ROI only"] for pairing in rows}
     for pairing, gain in gains.items():
-        print(f"{'gain of both, ' + pairing:28} points           {said(gain, every)}")
-        print(f"{'':28} food shown       {said(gain, shown)}")
-        print(f"{'':28} food not shown   {said(gain, ~shown)}")
-    print(f"{'by_photo above exact':28} points           {said(gains['by_photo'] - gains['exact'], every)}")
+        print(f"{'gain of both, ' + pairing:28} points           {percent(gain, photos, every)}")
+        print(f"{'':28} food shown       {percent(gain, photos, shown)}")
+        print(f"{'':28} food not shown   {percent(gain, photos, ~shown)}")
+    print(f"{'by_photo above exact':28} points           {percent(gains['by_photo'] - gains['exact'], photos, every)}")
 
 
 if __name__ == "__main__":

@@ -1,30 +1,33 @@
 """What a second branch gains when it is trained, by pairing of the views and by shared or separate branches.
 
 `python -m tools.trained_pairing OUT` trains with the settings, shards and weights of this checkout's data/ and prints
-top-1 and the gains over the ROI alone, with intervals over photos. Every run is kept in OUT, so an interrupted
-comparison goes on where it was. `tools/frozen_pairing.py` asks the same of a frozen backbone, in minutes.
+top-1 and the gains over the ROI alone, with intervals over photos. Every run is kept in OUT, in a folder named after
+its recipe, shards and weights, so an interrupted comparison goes on where it was. `tools/frozen_pairing.py` asks the
+same of a frozen backbone, in minutes.
 """
 
 import argparse
+import hashlib
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
 from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.bootstrap import Bootstrap, mean_intervals
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
+from pipeline.models.card import CARD
 from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, Pairing, TrainParams
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.params.runtime import RuntimeParams, load_runtime
 from pipeline.params.stages import EvaluateParams
+from pipeline.runtime.manifest import settings_sha256, sha256_of, sha256_of_manifest
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
+from tools.frozen_pairing import percent
 
 DATA = Path("data")
 
@@ -52,14 +55,16 @@ def predictions_of(  # noqa: PLR0913, PLR0917 - what is trained, on what, where
     arm: Arm, backbone: str, seed: int, shards: Path, out: Path, runtime: RuntimeParams
 ) -> PredictionTable:
     """Train and evaluate one run, unless it is there, and return its predictions of the test split."""
+    changes = {"seed": seed, "pairing": arm.pairing, "share_branches": arm.share_branches}
+    recipe = load_settings(TrainParams, DATA / "settings/train.json").model_copy(update=changes)
+    made_from = settings_sha256(recipe), sha256_of_manifest(shards), sha256_of(DATA / "weights" / backbone / CARD)
+    key = hashlib.sha256("".join(made_from).encode()).hexdigest()[:8]
     run = RunName(backbone, arm.extra_roi, "all").name
-    folder = out / f"{arm.name.replace(', ', '-').replace(' ', '_')}-{seed}"
+    folder = out / f"{arm.name.replace(', ', '-').replace(' ', '_')}-{seed}-{key}"
     evaluated = folder / "evaluations" / "predictions.parquet"
     if not evaluated.is_file():
-        recipe = load_settings(TrainParams, DATA / "settings/train.json")
-        changes = {"seed": seed, "pairing": arm.pairing, "share_branches": arm.share_branches}
         train(
-            recipe.model_copy(update=changes),
+            recipe,
             run=run,
             roi=backbone,
             extra_roi=arm.extra_roi,
@@ -100,43 +105,30 @@ def main() -> None:
         (arm.name, seed): predictions_of(arm, arguments.backbone, seed, shards, arguments.out, runtime)
         for seed, arm in product(range(arguments.seeds), ways)
     }
-    first = next(iter(tables.values()))
+    first = tables["ROI only", 0]
     photos = [photo_id_of(sample_id) for sample_id in first.sample_ids]
     shown = _food_visible(Shards(shards), list(first.sample_ids))
-    right: dict[str, Float64[np.ndarray, " N"]] = {
-        arm.name: np.mean(
-            [tables[arm.name, seed].predictions == tables[arm.name, seed].targets for seed in range(arguments.seeds)],
-            axis=0,
-        )
+    correct = {
+        arm.name: np.stack([tables[arm.name, seed].predictions == first.targets for seed in range(arguments.seeds)])
         for arm in ways
     }
-    bootstrap = Bootstrap(resamples=2000, confidence=0.95, seed=0)
-
-    def percent(values: Float64[np.ndarray, " N"], chosen: np.ndarray) -> str:
-        kept = [photo for photo, keep in zip(photos, chosen, strict=True) if keep]
-        found = mean_intervals(values[chosen][:, np.newaxis], kept, bootstrap)[0]
-        return f"{100 * found.value:6.2f} ({100 * found.low:.2f} to {100 * found.high:.2f})"
-
+    right = {name: values.mean(axis=0) for name, values in correct.items()}
     every = np.ones(len(photos), np.bool_)
     print(f"{len(photos)} test samples of {len(set(photos))} photos; by photo {shown.mean():.1%} see their own food")
     for name, values in right.items():
-        by_seed = ", ".join(
-            f"{100 * np.mean(tables[name, seed].predictions == tables[name, seed].targets):.1f}"
-            for seed in range(arguments.seeds)
-        )
-        print(f"{name:30} top-1 %         {percent(values, every)}   by seed {by_seed}")
+        by_seed = ", ".join(f"{100 * share:.1f}" for share in correct[name].mean(axis=1))
+        print(f"{name:30} top-1 %         {percent(values, photos, every)}   by seed {by_seed}")
     for arm in ways[1:]:
         gain = right[arm.name] - right["ROI only"]
-        print(f"gain of {arm.name:30} points  {percent(gain, every)}")
-        print(f"{'':38} food shown  {percent(gain, shown)}; not shown {percent(gain, ~shown)}")
+        print(f"gain of {arm.name:30} points  {percent(gain, photos, every)}")
+        print(f"{'':38} food shown  {percent(gain, photos, shown)}; not shown {percent(gain, photos, ~shown)}")
     for part in ("separate", "shared"):
-        extra = right[f"both, by_photo, {part}"] - right[f"both, exact, {part}"]
-        print(f"by_photo above exact, {part:16} points  {percent(extra, every)}; food shown {percent(extra, shown)}")
+        gain = right[f"both, by_photo, {part}"] - right[f"both, exact, {part}"]
+        print(f"by_photo above exact, {part:16} points  {percent(gain, photos, every)}")
+        print(f"{'':38} food shown  {percent(gain, photos, shown)}")
     for pairing in ("exact", "by_photo"):
-        print(
-            f"shared above separate, {pairing:15} points  "
-            f"{percent(right[f'both, {pairing}, shared'] - right[f'both, {pairing}, separate'], every)}"
-        )
+        gain = right[f"both, {pairing}, shared"] - right[f"both, {pairing}, separate"]
+        print(f"shared above separate, {pairing:15} points  {percent(gain, photos, every)}")
 
 
 if __name__ == "__main__":
