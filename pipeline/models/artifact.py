@@ -6,17 +6,17 @@ from typing import Literal
 
 import safetensors.torch
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 
 from pipeline.datasets.sample_batch import FoodVisible, ViewName
 from pipeline.datasets.shards import Preprocessing
 from pipeline.models.backbone import Branch, build_backbone
-from pipeline.models.card import RUN_CARD, WEIGHTS, BackboneCard, how_to_fix, run_not_found
+from pipeline.models.card import NAME_A_RUN, RUN_CARD, WEIGHTS, BackboneCard, how_to_fix, run_not_found, stage_of
 from pipeline.models.device import seeded
 from pipeline.models.rvernet import RveRNet, build_student, join_branches
 from pipeline.models.state_dicts import write_tensors
-from pipeline.params.base import Name, Section, describe
+from pipeline.params.base import Name, Section, read_record
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import DistillationKind
 from pipeline.runtime.errors import ManifestError, ModelError, raise_if_machine_error
@@ -202,9 +202,6 @@ def read_run_card(folder: Path) -> RunCard:
         ManifestError: If it is absent or damaged.
     """
     path = folder / RUN_CARD
-    try:
-        return RunCard.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise run_not_found(folder) from error
-    except ValidationError as error:
-        raise ManifestError(f"{path}: {describe(error)}; {how_to_fix(folder, again=True)}") from error
+    if not path.is_file():
+        raise run_not_found(folder)
+    return read_record(RunCard, path, stage_of(folder), otherwise=NAME_A_RUN)

@@ -7,9 +7,9 @@ import difflib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pipeline.params.base import Section, describe, dvc_command
+from pipeline.params.base import Section, dvc_command, read_record
 from pipeline.params.model import Init
 from pipeline.params.run_name import RUN_NAME
 from pipeline.runtime.errors import ManifestError, ModelError, WeightsError, counted
@@ -62,18 +62,8 @@ class BackboneCard(Section):
 
 
 def read_card(folder: Path) -> BackboneCard:
-    """Read `folder/backbone.json`.
-
-    Raises:
-        WeightsError: If it is absent or damaged.
-    """
-    path = folder / CARD
-    try:
-        return BackboneCard.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: absent; run `dvc repro weights@{folder.name}`") from error
-    except ValidationError as error:
-        raise WeightsError(f"{path}: {describe(error)}; run `dvc repro -f weights@{folder.name}`") from error
+    """Read `folder/backbone.json`; a WeightsError if it is absent or damaged."""
+    return read_record(BackboneCard, folder / CARD, f"weights@{folder.name}", error=WeightsError)
 
 
 def write_card(card: BackboneCard, folder: Path) -> None:
@@ -83,6 +73,8 @@ def write_card(card: BackboneCard, folder: Path) -> None:
 
 RUN_CARD = "run.json"
 """Card of a run, beside its weights."""
+NAME_A_RUN = f"name the folder of a finished run, which holds {RUN_CARD} and {WEIGHTS}"
+"""What to do about a folder that no stage writes."""
 
 
 def check_run(folder: Path, option: str = "--run") -> None:
@@ -122,13 +114,13 @@ def _runs_in(folder: Path) -> list[str]:
 
 def how_to_fix(folder: Path, *, again: bool = False) -> str:
     """Return the command that makes a run, from the folder it belongs in."""
-    stage = _stage_of(folder)
+    stage = stage_of(folder)
     if stage is None:
-        return f"name the folder of a finished run, which holds {RUN_CARD} and {WEIGHTS}"
+        return NAME_A_RUN
     return f"run {dvc_command(stage, again=again)}" + " or `dvc pull`" * (not again)
 
 
-def _stage_of(folder: Path) -> str | None:
+def stage_of(folder: Path) -> str | None:
     """Return the DVC stage that writes a folder; None if there is none."""
     if folder.parent.name == "repeats":
         return f"repeat@{folder.name}"

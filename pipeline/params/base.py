@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from pipeline.params.run_name import RUN_NAME
-from pipeline.runtime.errors import URLS_VARIABLE, ParamsError, holds_secret
+from pipeline.runtime.errors import URLS_VARIABLE, ManifestError, ParamsError, PipelineError, holds_secret
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -47,7 +47,17 @@ class ReadsOutside(Section):
     """SHA-256 of what lies at each local path, by key; found by stage `configure`, never given in `params.yaml`."""
 
 
-SectionT = TypeVar("SectionT", bound=Section)
+RecordT = TypeVar("RecordT", bound=BaseModel)
+GRAPH = Path("dvc.yaml")
+PROMPTED = frozenset({"sam", "fastsam"})
+"""Mask sources that the graph has only where `masks.eval` or `masks.train` names them."""
+PARAMS = Path("params.yaml")
+DEFAULT = "default"
+"""Key of a choice's value for whatever it does not name; see `pipeline.params.study`."""
+Key: TypeAlias = Sequence[str | int]
+"""Names and places in lists, from the top of the file: `("class_sets", "all", "exclude", 0)`."""
+NO_URL = ("download", "password")
+"""The one password that belongs in the file: the release's own, printed in its authors' README."""
 MOST_SHOWN = 60
 """Characters of a wrong value that a message repeats."""
 MAPPING = "names, each with its value"
@@ -75,18 +85,35 @@ OTHERWISE = {"missing": "is absent", "extra_forbidden": "is not known"}
 """Errors that no value can mend."""
 
 
-def load_settings(schema: type[SectionT], path: Path) -> SectionT:
-    """Return the settings that stage `configure` resolved into `path`.
+def read_record(
+    schema: type[RecordT],
+    path: Path,
+    stage: str | None,
+    *,
+    error: type[PipelineError] = ManifestError,
+    otherwise: str = "",
+) -> RecordT:
+    """Read one JSON record.
 
-    Raises:
-        ParamsError: If the file is absent or does not fit the schema.
+    Args:
+        schema: What the file holds.
+        path: File to read.
+        stage: Stage that writes it, as `dvc repro` takes it; None where the folder is no stage's.
+        error: Raised if the file is absent or does not fit the schema.
+        otherwise: What to do about it where there is no stage.
     """
     try:
         return schema.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path}: absent; run `dvc repro configure` first") from error
-    except ValidationError as error:
-        raise ParamsError(f"{path}: {describe(error)}; run `dvc repro configure`") from error
+    except FileNotFoundError as absent:
+        raise error(f"{path}: absent; {f'run {dvc_command(stage)}' if stage else otherwise}") from absent
+    except ValidationError as damage:
+        fix = f"run {dvc_command(stage, again=True)}" if stage else otherwise
+        raise error(f"{path}: damaged ({describe(damage)}); {fix}") from damage
+
+
+def load_settings(schema: type[RecordT], path: Path) -> RecordT:
+    """Return the settings that stage `configure` resolved into `path`; a ParamsError if it is absent or damaged."""
+    return read_record(schema, path, "configure", error=ParamsError)
 
 
 def describe(error: ValidationError) -> str:
@@ -104,14 +131,6 @@ def in_words(errors: Sequence["ErrorDetails"]) -> str:
     return "; ".join(OTHERWISE.get(e["type"], e["msg"].removeprefix("Value error, ")) for e in errors)
 
 
-# What to type so that DVC runs a stage.
-
-
-GRAPH = Path("dvc.yaml")
-PROMPTED = frozenset({"sam", "fastsam"})
-"""Mask sources that the graph has only where `masks.eval` or `masks.train` names them."""
-
-
 def dvc_command(stage: str, *, again: bool = False) -> str:
     """Return the command that runs a stage, one that the graph has for other runs or mask sources included.
 
@@ -121,7 +140,8 @@ def dvc_command(stage: str, *, again: bool = False) -> str:
     """
     force, (name, _, item) = "-f " * again, stage.partition("@")
     run = RUN_NAME.fullmatch(item)
-    if run and GRAPH.is_file() and item not in _items(name):
+    # The graph has a run's stage if `foreach` names the run; `explain` has fewer runs than `train`.
+    if run and GRAPH.is_file() and item not in YAML(typ="safe").load(GRAPH)["stages"].get(name, {}).get("foreach", ()):
         roi, extra_roi, classes = run.groups()
         return f"`dvc exp run {force}-S roi={roi} -S extra_roi={extra_roi} -S classes={classes} {stage}`"
     if item in PROMPTED:
@@ -129,35 +149,11 @@ def dvc_command(stage: str, *, again: bool = False) -> str:
     return f"`dvc repro {force}{stage}`"
 
 
-def _items(name: str) -> Collection[str]:
-    """Return what the graph has a stage for; `explain` has fewer runs than `train`."""
-    stages: dict[str, Any] = YAML(typ="safe").load(GRAPH)["stages"]
-    items: Collection[str] = stages.get(name, {}).get("foreach", ())
-    return items
-
-
-# Refuse a value of `params.yaml` by file, line and key, and say how to take it back.
-
-
-DEFAULT = "default"
-"""Key of a choice's value for whatever it does not name; see `pipeline.params.study`."""
-Key: TypeAlias = Sequence[str | int]
-"""Names and places in lists, from the top of the file: `("class_sets", "all", "exclude", 0)`."""
-PARAMS = Path("params.yaml")
-NO_URL = ("download", "password")
-"""The one password that belongs in the file: the release's own, printed in its authors' README."""
-
-
 def refusal(key: Key | str, problem: str, path: Path = PARAMS) -> ParamsError:
-    """Return the error to raise for the value of a key.
-
-    Args:
-        key: Key of the value; dots separate the parts of a string.
-        problem: What is wrong with it, beginning with the key.
-        path: File that holds it.
-    """
-    parts = key.split(".") if isinstance(key, str) else key
-    return ParamsError(f"{place_of_key(parts, path)}: {problem}; {take_back(path)}")
+    """Return the error for the value of a key, whose parts dots separate; the problem begins with the key."""
+    return ParamsError(
+        f"{place_of_key(key.split('.') if isinstance(key, str) else key, path)}: {problem}; {take_back(path)}"
+    )
 
 
 def take_back(path: Path) -> str:
@@ -172,10 +168,10 @@ def refusal_of_schema(error: ValidationError, path: Path, above: tuple[str, ...]
     """
     file = _read(path)
     found = [((*above, *entry["loc"]), entry) for entry in error.errors()]
-    written = [(key, entry) for key, entry in found if _line(key, file)[1]] or found
+    written = [(key, entry) for key, entry in found if _find(key, file)[1] == len(key)] or found
     by_key: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for key, entry in written:  # of a value that may be of several types, each has an error
-        held = key if entry["type"] in OTHERWISE else key[: _held(key, file)]
+        held = key if entry["type"] in OTHERWISE else key[: _find(key, file)[1]]
         by_key.setdefault(held, []).append(entry)
     told = "; ".join(f"{place_of_key(key, path)}: {dotted(key)}: {_problem(key, by_key[key], file)}" for key in by_key)
     return ParamsError(f"{told}; {take_back(path)}")
@@ -183,7 +179,7 @@ def refusal_of_schema(error: ValidationError, path: Path, above: tuple[str, ...]
 
 def place_of_key(key: Key, path: Path) -> str:
     """Return `params.yaml:41`, or the file alone where it does not hold the key."""
-    line, _ = _line(key, _read(path))
+    line, _ = _find(key, _read(path))
     return f"{path}:{line}" if line else str(path)
 
 
@@ -193,21 +189,16 @@ def check_secrets(values: Any, path: Path, key: tuple[str | int, ...] = ()) -> N
     Raises:
         ParamsError: If a text among `values` holds one; the message does not repeat it.
     """
-    entries = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
-    for name, value in entries:
-        if holds_secret(str(name)):
-            raise _secret(key, path)
+    entries = values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else {}
+    given = values if isinstance(values, str) and key != NO_URL else ""
+    if any(map(holds_secret, (given, *map(str, entries)))):
+        raise ParamsError(
+            f"{place_of_key(key, path)}: {dotted(key)}: a URL with a password, key or signature would be stored and "
+            f"shared; take it out by `git checkout -- {path} && git gc --prune=now`, give the URL without it, and "
+            f"the whole URL in the environment: export {URLS_VARIABLE}='https://...' (docs/data.md, Secrets)"
+        )
+    for name, value in entries.items():
         check_secrets(value, path, (*key, name))
-    if isinstance(values, str) and key != NO_URL and holds_secret(values):
-        raise _secret(key, path)
-
-
-def _secret(key: Key, path: Path) -> ParamsError:
-    return ParamsError(
-        f"{place_of_key(key, path)}: {dotted(key)}: a URL with a password, key or signature would be stored and "
-        f"shared; take it out by `git checkout -- {path} && git gc --prune=now`, give the URL without it, and "
-        f"the whole URL in the environment: export {URLS_VARIABLE}='https://...' (docs/data.md, Secrets)"
-    )
 
 
 def dotted(key: Key) -> str:
@@ -219,17 +210,14 @@ def _problem(key: Key, errors: Sequence["ErrorDetails"], file: Any) -> str:
     match errors[0]["type"]:
         case "extra_forbidden":
             *above, name = key
-            close = difflib.get_close_matches(str(name), [n for n in _names(above, file) if n != name], n=1)
+            for part in above:
+                file = file[part] if isinstance(file, dict) and part in file else {}
+            names = [str(each) for each in file if each != name] if isinstance(file, dict) else []
+            close = difflib.get_close_matches(str(name), names, n=1)
             return "no such parameter" + (f" (did you mean {close[0]!r}?)" if close else "")
         case "tuple_type":
             return f"{in_words(errors)}, for instance -S '{dotted(key)}=[{errors[0]['input']}]'"
     return in_words(errors)
-
-
-def _names(key: Key, file: Any) -> Iterator[str]:
-    for part in key:
-        file = file[part] if isinstance(file, dict) and part in file else {}
-    yield from map(str, file if isinstance(file, dict) else ())
 
 
 def _read(path: Path) -> Any:
@@ -239,25 +227,18 @@ def _read(path: Path) -> Any:
         return None
 
 
-def _line(key: Key, file: Any) -> tuple[int | None, bool]:
-    """Return the line of the innermost part of a key that the file holds, from 1, and whether it holds all of it."""
-    line, node = None, file
-    for part in key[: _held(key, file)]:
-        if isinstance(node, CommentedMap) and part not in node:
-            break  # within a choice
-        line = 1 + (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0]
-        node = node[part]
-    return line, _held(key, file) == len(key)
+def _find(key: Key, file: Any) -> tuple[int | None, int]:
+    """Return the line of the innermost part of a key that the file holds, from 1, and how many parts it holds.
 
-
-def _held(key: Key, file: Any) -> int:
-    """Return how many parts of a key the file holds; what lies within a choice counts as held."""
+    What lies within a choice counts as held.
+    """
+    line = None
     for number, part in enumerate(key):
-        if isinstance(file, CommentedMap) and DEFAULT in file and part not in file:
-            return len(key)
-        if not (isinstance(file, CommentedMap) and part in file) and not (
-            isinstance(file, CommentedSeq) and isinstance(part, int) and part < len(file)
-        ):
-            return number
+        if isinstance(file, CommentedMap) and part in file:
+            line = 1 + file.lc.key(part)[0]
+        elif isinstance(file, CommentedSeq) and isinstance(part, int) and part < len(file):
+            line = 1 + file.lc.item(part)[0]
+        else:
+            return line, len(key) if isinstance(file, CommentedMap) and DEFAULT in file else number
         file = file[part]
-    return len(key)
+    return line, len(key)

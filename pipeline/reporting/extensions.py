@@ -16,11 +16,11 @@ from pipeline.evaluation.distillation import DistillationSummary, Scores, compar
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import Repetitions, ScoreSpread, SeedDifference
-from pipeline.params.base import Section
+from pipeline.params.base import Section, read_record
 from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
 from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.pictures import Picture, picture
-from pipeline.reporting.results import RunFiles, Stored, read_record
+from pipeline.reporting.results import RunFiles, Stored
 
 SUMMARY, PREDICTIONS, CARD = "summary.json", "predictions.parquet", "run.json"
 TEACHER, STUDENT, UNDISTILLED = "teacher", "student", "undistilled"

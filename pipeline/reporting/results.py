@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from pipeline.arrays import Targets
 from pipeline.datasets.sample_batch import FoodVisible
@@ -20,7 +20,7 @@ from pipeline.evaluation.metrics import Predictions
 from pipeline.evaluation.perturbation import PerturbationKey, Target, read_perturbed_predictions, scale_offset
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.models.card import BackboneCard
-from pipeline.params.base import describe, dvc_command
+from pipeline.params.base import dvc_command, read_record
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.escaping import from_spreadsheet
@@ -33,7 +33,6 @@ class Stored(BaseModel):
 
 
 T = TypeVar("T")
-StoredT = TypeVar("StoredT", bound=BaseModel)
 
 
 class EvaluationMetrics(Stored):
@@ -180,25 +179,6 @@ class ClassScore(NamedTuple):
     """In [0, 1]."""
     samples: int
     """Test samples of the category."""
-
-
-def read_record(schema: type[StoredT], path: Path, stage: str) -> StoredT:
-    """Read one JSON record.
-
-    Args:
-        schema: What the file holds.
-        path: File to read.
-        stage: Stage that writes it, as `dvc repro` takes it.
-
-    Raises:
-        ManifestError: If the file is absent or does not fit the schema.
-    """
-    try:
-        return schema.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
-    except ValidationError as error:
-        raise ManifestError(f"{path}: damaged ({describe(error)}); run {dvc_command(stage, again=True)}") from error
 
 
 def read_history(path: Path, stage: str) -> tuple[Epoch, ...]:

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import ValidationError
-
-from pipeline.params.base import Section, describe, dvc_command
+from pipeline.params.base import Section, read_record
 from pipeline.params.masks import FastSamArchitectureName, SamArchitectureName, SourceName
 from pipeline.runtime.errors import WeightsError
 from pipeline.runtime.manifest import sha256_of
@@ -115,24 +113,10 @@ class MaskWeightsCard(Section):
 
 
 def read_card(folder: Path) -> MaskWeightsCard:
-    """Read `folder/mask_weights.json`.
-
-    Raises:
-        WeightsError: If it is absent or damaged.
-    """
-    path = folder / CARD
-    try:
-        return MaskWeightsCard.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: absent; {_remedy(folder)}") from error
-    except ValidationError as error:
-        raise WeightsError(f"{path}: {describe(error)}; {_remedy(folder, again=True)}") from error
-
-
-def _remedy(folder: Path, *, again: bool = False) -> str:
-    if folder.parent.name != "mask_weights":
-        return "give a folder that stage mask_weights wrote, such as data/mask_weights/sam, or a file of weights"
-    return f"run {dvc_command(f'mask_weights@{folder.name}', again=again)}"
+    """Read `folder/mask_weights.json`; a WeightsError if it is absent or damaged."""
+    stage = f"mask_weights@{folder.name}" if folder.parent.name == "mask_weights" else None
+    give = "give a folder that stage mask_weights wrote, such as data/mask_weights/sam, or a file of weights"
+    return read_record(MaskWeightsCard, folder / CARD, stage, error=WeightsError, otherwise=give)
 
 
 def write_card(card: MaskWeightsCard, folder: Path) -> None:

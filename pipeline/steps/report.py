@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.params.base import load_settings
+from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
 from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
 from pipeline.reporting.extensions import read_distillation_results, read_mask_results, read_seed_results
@@ -30,7 +30,7 @@ from pipeline.reporting.grid import GridRun
 from pipeline.reporting.page import Page, place_name, read_settings, render, results_text
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.published import read_paper
-from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord, read_record
+from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord
 from pipeline.reporting.samples import show_samples
 from pipeline.reporting.summary import StudySummary
 from pipeline.reporting.tables import f1_by_run, paper_tables, write_tables

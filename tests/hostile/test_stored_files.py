@@ -20,11 +20,11 @@ from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.models.artifact import load_run
 from pipeline.models.card import CARD, RUN_CARD, read_card, write_card
 from pipeline.models.state_dicts import read_tensors
-from pipeline.params.base import load_settings
+from pipeline.params.base import load_settings, read_record
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import load_runtime
 from pipeline.params.study import load_study
-from pipeline.reporting.results import EvaluationMetrics, read_class_scores, read_history, read_record
+from pipeline.reporting.results import EvaluationMetrics, read_class_scores, read_history
 from pipeline.runtime.errors import ManifestError, PipelineError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.segmentation.sam import random_tensors, read_sam_tensors

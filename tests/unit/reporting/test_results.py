@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.perturbation import PerturbationKey, describe_perturbation, plan_perturbations
+from pipeline.params.base import read_record
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import (
@@ -16,7 +17,6 @@ from pipeline.reporting.results import (
     describe_deviation,
     read_class_scores,
     read_history,
-    read_record,
 )
 from pipeline.runtime.errors import ManifestError
 
