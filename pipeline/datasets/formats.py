@@ -1,0 +1,147 @@
+"""Formats of data sets, told apart by the paths of their files: the official layout, COCO, YOLO and labelme."""
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple, TypeAlias
+
+from pipeline.datasets.layout import EXTRA, is_clutter, is_picture
+
+Format: TypeAlias = Literal["official", "coco", "yolo", "labelme"]
+"""How photos and their annotation are stored."""
+MAX_DEPTH = 2
+"""Needless folders above a data set."""
+MAX_SHOWN = 5
+"""Suffixes that a message names."""
+PARTS = (
+    "Images/img_dir/train",
+    "Images/img_dir/test",
+    "Images/ann_dir/train",
+    "Images/ann_dir/test",
+    "ImageSets/train.txt",
+    "ImageSets/test.txt",
+    "category_id.txt",
+)
+"""What the official layout needs: files, and folders that hold at least one file."""
+EXPECTED = (
+    "the official layout (Images/img_dir, Images/ann_dir, ImageSets, category_id.txt), COCO (annotations/*.json or "
+    "train/_annotations.coco.json with the photos), YOLO segmentation (data.yaml, images, labels) or labelme "
+    "(a JSON file beside each photo); see docs/data.md"
+)
+
+_OFFICIAL = re.compile(
+    r"Images/(img_dir|ann_dir)/(train|test)/(?!\.|Thumbs\.db$|desktop\.ini$)[^/]+"
+    r"|ImageSets/(train|test)\.txt|category_id\.txt|Read[Mm]e\.txt"
+)
+_SPLIT = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|testing)(?![a-z])", re.IGNORECASE)
+_MARKS: dict[Format, re.Pattern[str]] = {
+    "official": re.compile(r"Images/(img_dir|ann_dir)/"),
+    "yolo": re.compile(r"[^/]+\.ya?ml$|classes\.txt$", re.IGNORECASE),
+    "coco": re.compile(rf"(annotations/|[^/]*{_SPLIT.pattern}[^/]*/)?[^/]+\.json$", re.IGNORECASE),
+}
+"""A file below the top folder that only this format has."""
+_YOLO_LABELS = re.compile(r"(.+/)?labels/(.+/)?[^/]+\.txt")
+_OTHERS = {
+    r"(^|/)meta\.json$": "Supervisely: export it there as COCO",
+    r"\.xml$": "Pascal VOC or CVAT's XML: export it as COCO",
+    r"\.(parquet|arrow)$": "Parquet: export it as COCO, or give the original files",
+    r"\.(zip|tar|tgz|gz|7z|rar)$": "an archive inside: unpack it first",
+    r"(^|/)(masks?|ann|annotations?|labels?)/.+\.(png|bmp|tiff?)$": (
+        "label maps in other folders: move photos and label maps into the official layout"
+    ),
+}
+"""What data sets of other formats have, and the nearest way to a supported one."""
+
+
+class FoundDataSet(NamedTuple):
+    """A data set among files."""
+
+    format: Format
+    """Its format."""
+    top: str
+    """Folders above it, to be left out: "", "<folder>/" or "<folder>/<folder>/"; "" for labelme."""
+    files: tuple[str, ...]
+    """Its files, sorted, as paths below `top`; all others are ignored."""
+
+
+def find_data_set(paths: Collection[str]) -> FoundDataSet:
+    """Find the data set among the files of a folder or an archive.
+
+    Args:
+        paths: Relative paths of all files, with forward slashes.
+
+    Raises:
+        ValueError: If there is none, or more than one, or the official layout lacks a part; the message says what was
+            found, what was expected, and how to get there.
+    """
+    usable = [path for path in paths if not is_clutter(PurePosixPath(path))]
+    for name in _formats(usable):
+        tops = _tops(usable, _MARKS[name]) if name in _MARKS else [""]
+        if len(tops) > 1:
+            listed = ", ".join(tops)
+            raise ValueError(f"holds {len(tops)} data sets, {listed}; give the path of one of them")
+        for top in tops:
+            below = sorted(path.removeprefix(top) for path in usable if path.startswith(top))
+            files = tuple(path for path in below if _belongs(path, name))
+            if name == "official":
+                if missing := [part for part in PARTS if not any(f"{path}/".startswith(f"{part}/") for path in files)]:
+                    raise ValueError(f"not in the official layout: {', '.join(missing)} absent or empty")
+                return FoundDataSet(name, top, files)
+            if any(map(is_picture, files)):
+                return FoundDataSet(name, top, files)
+    raise ValueError(f"{_found(usable)}; expected {EXPECTED}")
+
+
+def split_of(path: str) -> str | None:
+    """Return `train`, `val` or `test`, as the last such word in a path says; None without one."""
+    words = _SPLIT.findall(path)
+    return {"tra": "train", "val": "val", "tes": "test"}[words[-1][:3].lower()] if words else None
+
+
+def _formats(paths: Collection[str]) -> Iterator[Format]:
+    """Yield the formats that the paths may have, the most specific first."""
+    yield "official"
+    if any(map(_YOLO_LABELS.fullmatch, paths)):
+        yield "yolo"
+    jsons = [path for path in paths if path.lower().endswith(".json")]
+    photos = {path.rpartition(".")[0] for path in paths if is_picture(path)}
+    if 2 * sum(path.rpartition(".")[0] in photos for path in jsons) > len(jsons):
+        yield "labelme"
+    elif jsons:
+        yield "coco"
+
+
+def _tops(paths: Collection[str], mark: re.Pattern[str]) -> list[str]:
+    """Return the folders, all at the least depth, below which a path begins with `mark`."""
+    for depth in range(MAX_DEPTH + 1):
+        split = (path.split("/", depth) for path in paths)
+        tops = {"/".join([*parts[:depth], ""]) for parts in split if len(parts) > depth and mark.match(parts[depth])}
+        if tops:
+            return sorted(tops)
+    return []
+
+
+def _belongs(path: str, name: Format) -> bool:
+    """Tell whether a file below the top folder is part of a data set of this format."""
+    if name == "official":
+        return _OFFICIAL.fullmatch(path) is not None
+    if path.startswith(f"{EXTRA}/") or path == "source.json":  # data/raw has its own
+        return False
+    if name == "yolo":
+        return is_picture(path) or bool(_YOLO_LABELS.fullmatch(path) or _MARKS[name].match(path))
+    return is_picture(path) or path.lower().endswith(".json")
+
+
+def _found(paths: Collection[str]) -> str:
+    """Describe files of no supported format, with the nearest way to one."""
+    if not paths:
+        return "found no file"
+    suffixes = sorted({PurePosixPath(path).suffix.lower() or PurePosixPath(path).name for path in paths})
+    kinds = ", ".join(suffixes[:MAX_SHOWN]) + ", ..." * (len(suffixes) > MAX_SHOWN)
+    found = f"found {len(paths):,} files ({kinds})"
+    for pattern, advice in _OTHERS.items():
+        if any(re.search(pattern, path, re.IGNORECASE) for path in paths):
+            return f"{found}, which look like {advice}"
+    if all(map(is_picture, paths)):
+        return f"{found}, photos without annotation: draw it, or let a model propose masks"
+    return found
