@@ -12,7 +12,6 @@ from benchmarks.measure import memory_watched
 from benchmarks.row import Row
 from benchmarks.site import Site
 from pipeline.datasets.class_set import select_classes
-from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
 from pipeline.models.device import set_deterministic
@@ -25,7 +24,7 @@ BOTH = frozenset(VIEW_NAMES)
 def measure(site: Site) -> Iterator[Row]:
     """Yield the memory that a budget adds to reading and batches, which a budget of nothing needs too."""
     shards = Shards(site.material.shards)
-    pixels = sum(map(shards.rows, SPLITS)) * len(BOTH) * 3 * shards.image_size**2
+    pixels = sum(map(shards.rows, shards.splits)) * len(BOTH) * 3 * shards.image_size**2
     budget = pixels // 2
     none, half = (
         [_probe(site.material.root, site.scratch, memory) for _ in range(site.rounds)] for memory in (0, budget)

@@ -64,7 +64,7 @@ def _save(picture: Pillow.Image, path: Path) -> None:
 
 def write_pngs(shards: Shards, folder: Path) -> None:
     """Write two lossless PNG files a sample, of the very pixels that the shards hold."""
-    for split in ("train", "test"):
+    for split in shards.splits:
         for batch in shards.batches(split):
             for row, sample_id in enumerate(batch.sample_ids):
                 for view in VIEW_NAMES:

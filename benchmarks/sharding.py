@@ -60,6 +60,4 @@ def _disk(site: Site) -> Iterator[Row]:
 
 
 def _read(shards: Shards) -> int:
-    return sum(
-        batch.roi.nbytes + batch.extra_roi.nbytes for split in ("train", "test") for batch in shards.batches(split)
-    )
+    return sum(batch.roi.nbytes + batch.extra_roi.nbytes for split in shards.splits for batch in shards.batches(split))

@@ -67,7 +67,7 @@ def arrow_tables(folder: Path | str, split: str, columns: list[str] | None = Non
 
     Args:
         folder: Folder of shards, a path or the URL of one on object storage.
-        split: `train` or `test`.
+        split: `train`, `validation` or `test`.
         columns: Columns to read; all if absent.
 
     Raises:
@@ -109,7 +109,7 @@ class ShardDataset(IterableDataset[ShardSample]):
 
         Args:
             folder: Folder of shards, a path or the URL of one on object storage.
-            split: `train` or `test`.
+            split: `train`, `validation` or `test`.
             shuffle_seed: Seed of the order; None keeps that of the shards.
 
         Raises:
@@ -118,7 +118,7 @@ class ShardDataset(IterableDataset[ShardSample]):
         """
         self.shards, self.split, self.shuffle_seed, self.epoch = Shards(place_of(folder)), split, shuffle_seed, 0
         if not len(self):
-            raise ParamsError(f"{folder}: no samples in split {split!r}; there are train and test")
+            raise ParamsError(f"{folder}: no samples in split {split!r}; there are {', '.join(self.shards.splits)}")
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.bootstrap import Bootstrap, mean_intervals
@@ -92,7 +91,7 @@ def _features(shards: Shards, weights: Path) -> tuple[list[str], np.ndarray, dic
             found: np.ndarray = torch.cat([model((part - mean) / std) for part in parts]).numpy()
         return found
 
-    for split in SPLITS:
+    for split in shards.splits:
         for number in range(len(shards.files(split))):
             batch = shards.read_file(split, number)
             names = shards.categories

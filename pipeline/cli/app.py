@@ -56,7 +56,7 @@ def show(  # noqa: PLR0913 - one argument an option
     sample: Annotated[
         list[str] | None, typer.Option(help="Sample id, for instance test/00000048/66; repeat for more than one.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Split to choose from: train or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Split to choose from: train, validation or test.")] = "test",
     category: Annotated[str | None, typer.Option(help="Category to choose from; all if absent.")] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Samples to choose.")] = 12,
     seed: Annotated[int, typer.Option(help="Another seed, another choice.")] = 0,

@@ -37,11 +37,11 @@ class Sample:
     """One (photo, category), the unit of training and test of section 4.1."""
 
     sample_id: str
-    """`<split>/<photo stem>/<category id>`."""
+    """`<photo id>/<category id>`."""
     photo_id: str
-    """`<split>/<photo stem>`."""
+    """`<train or test>/<photo stem>`, by the data set's own lists: photos of the validation split keep `train`."""
     split: str
-    """`train` or `test`."""
+    """`train`, `validation` or `test`."""
     photo_path: str
     """Path of the photo below data/raw, with forward slashes."""
     label_map_path: str | None

@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.datasets.parquet import TableLayout, read_table
 from pipeline.datasets.sample_batch import SampleBatch, extra_roi_rows
+from pipeline.datasets.splits import SPLITS
 from pipeline.params.base import Section, describe
 from pipeline.params.model import Pairing
 from pipeline.params.stages import Geometry, PairParams
@@ -109,6 +110,11 @@ class Shards:
         self.paired_classes: tuple[str, ...] = ()
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits that have samples, in the order of rows."""
+        return tuple(split for split in SPLITS if self.rows(split))
+
+    @property
     def image_size(self) -> int:
         """Side of the cut-outs in pixels."""
         return self.manifest.image_size
@@ -178,7 +184,7 @@ class Shards:
         """Return samples of a split by row, reading only the files that hold them.
 
         Args:
-            split: `train` or `test`.
+            split: `train`, `validation` or `test`.
             rows: Row numbers in the split, in the order wanted.
 
         Raises:

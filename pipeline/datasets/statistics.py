@@ -10,9 +10,9 @@ from statistics import median
 from pydantic import JsonValue
 
 from pipeline.datasets.index import Category, Sample
-from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.problems import FIXES, NOTES, Problem
 from pipeline.datasets.scan import ScannedPhoto
+from pipeline.datasets.splits import SPLITS
 from pipeline.params.base import Section
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import counted, printable
@@ -72,6 +72,8 @@ class CategoryCount(Section):
     """Whether the user's photos brought it, not `category_id.txt`."""
     train: int
     """Samples to train on."""
+    validation: int = 0
+    """Samples to choose and calibrate on."""
     test: int
     """Samples to test on."""
 
@@ -154,7 +156,7 @@ class DuplicateSummary(Section):
     """Photos of the same bytes."""
 
     within_train: int
-    """Pairs inside train."""
+    """Pairs inside train, before photos are drawn for validation: both of a pair stay together."""
     within_test: int
     """Pairs inside test."""
     across_splits: int
@@ -177,7 +179,7 @@ class IndexSummary(Section):
     source: dict[str, JsonValue] | None
     """What `data/raw/source.json` says of the archive; null where there is none."""
     splits: dict[str, SplitSummary]
-    """By `train` and `test`."""
+    """By `train`, `validation` where there is one, and `test`."""
     categories: tuple[CategoryCount, ...]
     """In target order."""
     only_in_train: tuple[str, ...]
@@ -381,15 +383,18 @@ class DatasetStats:
             source: Contents of `data/raw/source.json`.
             problems: Findings, sorted.
         """
-        splits = {split: stats.summarise(self.categories) for split, stats in self.splits.items()}
+        splits = {
+            split: stats.summarise(self.categories)
+            for split, stats in self.splits.items()
+            if split != "validation" or stats.samples_by_target
+        }
         counts = tuple(
             CategoryCount(
                 id=category.id,
                 name=category.name,
                 target=category.target,
                 extra=category.id not in self.named_ids,
-                train=self.splits["train"].samples_by_target[category.target],
-                test=self.splits["test"].samples_by_target[category.target],
+                **{split: stats.samples_by_target[category.target] for split, stats in self.splits.items()},
             )
             for category in self.categories
         )
@@ -486,8 +491,13 @@ def _category_sentences(categories: Sequence[CategoryCount]) -> Iterator[str]:
         "Without any sample": [each.name for each in categories if not each.train and not each.test],
     }
     yield from (f"{what}: {listed(names)}." for what, names in unusual.items() if names)
-    if extra := [f"{each.name} ({each.train:,} train, {each.test:,} test)" for each in categories if each.extra]:
+    if extra := [_extra_counts(each) for each in categories if each.extra]:
         yield f"The user's own photos add the categories {listed(extra)}."
+
+
+def _extra_counts(category: CategoryCount) -> str:
+    validation = f"{category.validation:,} validation, " if category.validation else ""
+    return f"{category.name} ({category.train:,} train, {validation}{category.test:,} test)"
 
 
 def _problem_sentences(duplicates: DuplicateSummary, problems: Mapping[str, ProblemGroup]) -> Iterator[str]:

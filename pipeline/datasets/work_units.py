@@ -35,7 +35,7 @@ class PlannedFile:
     name: str
     """`<split>-<number>.parquet`, numbered from 0 within the split."""
     split: str
-    """`train` or `test`."""
+    """`train`, `validation` or `test`."""
     first_row: int
     """Row of its first sample within the split."""
     samples: tuple[Sample, ...]

@@ -32,7 +32,9 @@ class AgreementRow(NamedTuple):
     """One sample that has both masks."""
 
     sample_id: str
-    """`<split>/<photo stem>/<category id>`."""
+    """`<photo id>/<category id>`."""
+    split: str
+    """`train`, `validation` or `test`."""
     category: str
     """Category name."""
     share: float
@@ -119,7 +121,7 @@ def group_rows(rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> tuple[Agre
     """Summarise rows: all, then by split, area, number of parts, status and category."""
     keys: Mapping[str, Callable[[AgreementRow], str]] = {
         "all": lambda _: "all",
-        "split": lambda row: row.sample_id.partition("/")[0],
+        "split": lambda row: row.split,
         "area": lambda row: _range(row.share, AREAS),
         "parts": lambda row: _range(float(row.parts), PARTS),
         "status": lambda row: row.status,

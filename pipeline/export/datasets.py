@@ -1,6 +1,6 @@
 """Shards as other data sets: the folder tree of the released code, or Parquet for Hugging Face `datasets`.
 
-The tree is `train|test/roi|extra-roi/<category>/<name>.jpg`. The released code pairs ROI and extra-ROI by file name, so
+The tree is `<split>/roi|extra-roi/<category>/<name>.jpg`. The released code pairs ROI and extra-ROI by file name, so
 names are unique per photo and category: otherwise a photo of several foods would get another food's surroundings. The
 Parquet files hold lossless PNG, one file per shard, with a data card.
 """
@@ -28,7 +28,6 @@ from pipeline.runtime.stores import Place
 
 FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|\0', " "))
 """Characters that a file system may not allow in a name."""
-SPLITS = ("train", "test")
 VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}
 """Folder by view."""
 QUALITY = 95
@@ -65,7 +64,7 @@ def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
     """Write one JPEG per sample and view; return the number of samples.
 
     Every split and view has a folder for every category, also for empty ones, so that class indices by folder are the
-    same in train and test.
+    same in all splits.
 
     Args:
         shards: Folder of shards.
@@ -74,7 +73,7 @@ def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
     """
     reader = Shards(shards)
     names = folder_names(reader.categories)
-    for split in SPLITS:
+    for split in reader.splits:
         for view in VIEWS.values():
             for name in names:
                 (tree / split / view / name).mkdir(parents=True, exist_ok=True)
@@ -83,7 +82,7 @@ def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
 
 def _write_all(reader: Shards, write: Callable[[ShardPart], int], workers: int) -> int:
     """Call `write` for every file of shards, on several processes; return the number of samples."""
-    parts = [ShardPart(split, number) for split in SPLITS for number in range(len(reader.files(split)))]
+    parts = [ShardPart(split, number) for split in reader.splits for number in range(len(reader.files(split)))]
     written = map_ordered(write, parts, workers=workers)
     return sum(progress(written, total=len(parts), what="export", unit="files"))
 
@@ -181,8 +180,8 @@ def _picture(pixels: np.ndarray, sample_id: str, name: str) -> dict[str, bytes |
 
 
 def _card(reader: Shards) -> str:
-    rows = {split: reader.rows(split) for split in SPLITS}
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in SPLITS if rows[split]]
+    rows = {split: reader.rows(split) for split in reader.splits}
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in reader.splits]
     header = DatasetCardData(
         task_categories=["image-classification"],
         tags=["food", "region-of-interest", "rvernet"],

@@ -48,7 +48,12 @@ class DownloadParams(ReadsOutside):
 
 
 class IndexParams(Section):
-    """Section `index`: what happens to photos that cannot be used."""
+    """Section `index`: the validation split, and what happens to photos that cannot be used."""
+
+    validation: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the train photos that become the split `validation`; a data set that has one keeps its own."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the draw."""
 
     on_error: Literal["fail", "skip_empty", "skip"]
     """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json, `skip_empty` leaves

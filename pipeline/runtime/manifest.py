@@ -23,7 +23,7 @@ class FileEntry(Section):
     name: str = Field(pattern=r"^[\w-][\w.-]*$")
     """File name, without folders."""
     split: str
-    """`train` or `test`."""
+    """`train`, `validation` or `test`."""
     rows: int = Field(ge=1)
     """Samples in the file."""
     sha256: str

@@ -133,6 +133,7 @@ def _row(sample: Sample, reference: StoredMask, other: StoredMask, params: Agree
     measured = (round(value, DIGITS) for value in measure_agreement(reference.full(), other.full(), params))
     return AgreementRow(
         sample.sample_id,
+        sample.split,
         sample.category,
         round(sample.mask_share, DIGITS),
         sample.components,

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,6 @@ from pipeline.datasets.class_set import check_class_sets
 from pipeline.datasets.index import Sample, read_samples, write_samples
 from pipeline.datasets.layout import (
     CATEGORY_FILE,
-    SPLITS,
     PhotoFiles,
     extra_folders,
     find_extra,
@@ -24,7 +24,8 @@ from pipeline.datasets.layout import (
 )
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
-from pipeline.datasets.statistics import DatasetStats, DuplicateFinder, IndexSummary, listed
+from pipeline.datasets.splits import SPLITS, Drawable, draw_photos
+from pipeline.datasets.statistics import DatasetStats, IndexSummary, listed
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.console import note, progress
@@ -42,9 +43,9 @@ def build_index(
 ) -> None:
     """Write `index/samples.parquet` and `index/summary.json`.
 
-    Rows are in the order of split (train, test), photo id and category id. Every photo is read once: rows go to a
-    temporary table, and a second pass over them adds the flags that depend on other photos. An interrupted scan starts
-    anew: a core scans 250 photos a second, the official release in half a minute.
+    Rows are in the order of split (train, validation, test), photo id and category id. Every photo is read once: rows
+    go to a temporary table, and further passes over them add what depends on other photos, split and flags. An
+    interrupted scan starts anew: a core scans 250 photos a second, the official release in half a minute.
 
     What `class_sets` ask for and the data set lacks is printed and added to the data card.
 
@@ -57,6 +58,7 @@ def build_index(
     categories = number_categories(names, (fold_name(folder.name) for folder in extra_folders(raw)))
     problems = ProblemLog(params.on_error, raw)
     photos = _usable_files(raw, problems)
+    has_own = any(files.split == "validation" for files in photos)
     if both := sorted(names.keys() & set(params.void)):
         raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
     scanner = Scanner(raw, categories, params.tiny_area, params.void)
@@ -67,8 +69,11 @@ def build_index(
     with TemporaryDirectory(dir=index, prefix=UNFINISHED) as folder:
         unflagged = Path(folder) / "samples.parquet"
         scanned = _scan(scanner, photos, workers)
-        write_samples(_usable_samples(scanned, stats.duplicates, problems), categories, unflagged)
-        rows = write_samples(stats.add_flags(read_samples(unflagged)), categories, index / "samples.parquet")
+        trained: list[Drawable] = []
+        write_samples(_usable_samples(scanned, stats, problems, trained), categories, unflagged)
+        validation = draw_photos(trained, 0 if has_own else params.validation, params.seed)
+        samples = _with_validation(unflagged, validation)
+        rows = write_samples(stats.add_flags(samples), categories, index / "samples.parquet")
     if not rows:
         reasons = [problem.message(raw) for problem in problems] or ["the lists in ImageSets are empty"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
@@ -113,17 +118,30 @@ def _scan(scanner: Scanner, photos: Sequence[PhotoFiles], workers: int) -> Itera
 
 
 def _usable_samples(
-    scanned: Iterable[ScannedPhoto | Problem], duplicates: DuplicateFinder, problems: ProblemLog
+    scanned: Iterable[ScannedPhoto | Problem], stats: DatasetStats, problems: ProblemLog, trained: list[Drawable]
 ) -> Iterator[Sample]:
+    """Yield the samples of usable photos; the photos of split train are also added to `trained`."""
     palettes = Palettes()
     for result in scanned:
         if isinstance(result, Problem):
             problems.add(result)
         else:
-            duplicates.add(result)
+            stats.duplicates.add(result)
+            first = result.samples[0]
+            if first.split == "train":
+                foods = frozenset(sample.category_id for sample in result.samples)
+                trained.append(Drawable(first.photo_id, first.photo_sha256, foods))
             if result.palette is not None:
                 palettes.add(result.palette)
             yield from result.samples
+
+
+def _with_validation(table: Path, validation: Collection[str]) -> Iterator[Sample]:
+    """Yield the samples of a table in the order of splits, with the photos of the validation split moved to it."""
+    for split in SPLITS:
+        for sample in read_samples(table):
+            if split == ("validation" if sample.photo_id in validation else sample.split):
+                yield replace(sample, split=split)
 
 
 def _source_record(raw: Path) -> dict[str, JsonValue] | None:

@@ -226,7 +226,7 @@ def load_split(
 
     Args:
         shards: Where to read.
-        name: `train` or `test`.
+        name: `train`, `validation` or `test`.
         classes: Which categories the run has.
         views: Which of `roi` and `extra_roi` to keep.
         budget: Where pixels may go; the batches are the same. None keeps all in memory.

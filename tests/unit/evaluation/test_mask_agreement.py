@@ -15,7 +15,7 @@ PARAMS = AgreementParams(boundary=0.02, shown=2, image_size=16, seed=0)
 def row(number: int, value: float, *, split: str = "test", share: float = 0.1, parts: int = 1) -> AgreementRow:
     """Return one sample's row."""
     category = "bread" if number % 2 else "rice"
-    return AgreementRow(f"{split}/{number:03d}/1", category, share, parts, "ok", 0.9, value, value / 2, value)
+    return AgreementRow(f"{split}/{number:03d}/1", split, category, share, parts, "ok", 0.9, value, value / 2, value)
 
 
 def test_every_sample_is_in_one_group_of_each_kind() -> None:

@@ -102,6 +102,33 @@ def test_what_only_the_data_can_tell_of_class_sets_is_said_once_and_kept(
     assert capsys.readouterr().err.count(sentence) == 1
 
 
+def test_validation_is_drawn_from_train_by_photo(tmp_path: Path) -> None:
+    """Whole photos with all their samples under their own ids, between train and test; equal photos on one side."""
+    raw = RawFolder(tmp_path / "raw")
+    for number in range(40):
+        raw.add("train", f"{number:02d}", labels_of(1 + number % 2, 7), seed=number % 30)
+    raw.add("test", "c", labels_of(1, 2), seed=99)
+    drawn = FAIL.model_copy(update={"validation": 0.2})
+    samples, summary = indexed(raw, drawn)
+    photos = {split: {s.photo_id for s in samples if s.split == split} for split in ("train", "validation", "test")}
+    assert [sample.split for sample in samples] == sorted(
+        (sample.split for sample in samples), key=["train", "validation", "test"].index
+    )
+    assert photos["train"].isdisjoint(photos["validation"])
+    assert photos["train"] | photos["validation"] == {f"train/{number:02d}" for number in range(40)}
+    assert all(sample.sample_id == f"{sample.photo_id}/{sample.category_id}" for sample in samples)
+    contents = {split: {s.photo_sha256 for s in samples if s.split == split} for split in photos}
+    assert contents["train"].isdisjoint(contents["validation"])
+    assert len(contents["validation"]) == 6
+    assert summary.splits["validation"].photos == len(photos["validation"])
+    assert [count.validation for count in summary.categories] == [
+        sum(s.split == "validation" and s.category == count.name for s in samples) for count in summary.categories
+    ]
+    again, _ = indexed(raw, drawn, name="again", workers=2)
+    assert again == samples
+    assert "validation" not in indexed(raw, name="none")[1].splits
+
+
 def test_losses_are_said_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A category without a train sample, and a photo that was left out: nobody opens a file to learn of it."""
     raw = RawFolder(tmp_path / "raw")

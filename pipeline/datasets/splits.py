@@ -1,0 +1,65 @@
+"""The splits of a data set, and how one is drawn from another.
+
+A draw is stratified by the rarest category of each photo, and depends on the photos and the seed alone: not on their
+order, nor on anything but counts of the other photos.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil, floor
+
+SPLITS = ("train", "validation", "test")
+"""In the order of rows. Photos of validation come from train, unless the data set has a validation split itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawable:
+    """A photo that may be drawn."""
+
+    photo_id: str
+    """`<split>/<photo stem>`."""
+    content: str
+    """Equal for photos of the same bytes, which stay together."""
+    categories: frozenset[int]
+    """Category ids of its samples, at least one."""
+
+
+def draw_photos(photos: Iterable[Drawable], share: float, seed: int) -> frozenset[str]:
+    """Draw a share of the photos; those that are left have a photo of every category.
+
+    Photos of the same bytes count once and are drawn together. Of a stratum of n photos at most the share of n, rounded
+    up, is drawn, and at least the share of n, rounded down, where that leaves a photo of every category. Over all
+    strata the share is met to half a photo where the strata allow it.
+
+    Args:
+        photos: Candidates.
+        share: Share of them in [0, 1).
+        seed: Seed of the draw.
+
+    Returns:
+        Photo ids.
+    """
+    groups: defaultdict[str, list[Drawable]] = defaultdict(list)
+    for photo in photos:
+        groups[photo.content].append(photo)
+    foods = {content: frozenset[int]().union(*(each.categories for each in group)) for content, group in groups.items()}
+    total = Counter(category for categories in foods.values() for category in categories)
+    strata: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    for content, categories in foods.items():
+        strata[min((total[category], category) for category in categories)].append(content)
+
+    def rank(content: str) -> bytes:
+        first = min(photo.photo_id for photo in groups[content])
+        return hashlib.sha256(f"{seed}/{first}".encode()).digest()
+
+    drawn, seen, left = list[str](), 0, total.copy()
+    for _, stratum in sorted(strata.items()):
+        seen += len(stratum)
+        quota = len(drawn) + min(floor(share * seen + 0.5) - len(drawn), ceil(share * len(stratum)))
+        for content in sorted(stratum, key=rank):
+            if len(drawn) < quota and all(left[category] > 1 for category in foods[content]):
+                drawn.append(content)
+                left -= Counter(foods[content])
+    return frozenset(photo.photo_id for content in drawn for photo in groups[content])
