@@ -18,7 +18,7 @@ UV := .venv/lock/bin/uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
 KILLS ?= 200
 
-.PHONY: help install repro test check fast exps mend deps lock licences audit torture fuzz bench format clean
+.PHONY: help install repro test check fast exps mend figures deps lock licences audit torture fuzz bench format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -63,7 +63,10 @@ mend:  ## Mend DVC's records and cache after a crash or a failing disk; then dvc
 	@python -m tools.mend_records || true
 	@python -m tools.mend_cache
 
-deps: .venv/.installed-dev  ## Rewrite the parameter table in README.md
+figures: .venv/.installed-dev  ## Draw README's pictures and write its numbers, after make repro
+	python -m tools.readme_figures
+
+deps: .venv/.installed-dev  ## Rewrite the parameter table in docs/graph.md
 	python -m tools.parameter_table
 
 $(UV): | $(BIN)/python

@@ -1,6 +1,6 @@
-"""Keep README's table "which parameter invalidates which stages" equal to what `dvc.yaml` and `configure` do.
+"""Keep the table "which parameter invalidates which stages" of docs/graph.md equal to the graph.
 
-`python -m tools.parameter_table` rewrites README.md; a test compares. Every parameter is changed once and stays valid.
+`python -m tools.parameter_table` rewrites the page; a test compares. Every parameter is changed once and stays valid.
 """
 
 import copy
@@ -17,7 +17,7 @@ from pipeline.params.study import Study, chosen
 from pipeline.runtime.errors import ParamsError
 from tools.invalidation import Effect, Graph, Values, effect, graph_of
 
-README = Path("README.md")
+PAGE = Path("docs/graph.md")
 PARAMS = Path("params.yaml")
 BEGIN, END = "<!-- parameter table: make deps -->\n", "<!-- end of table -->"
 HEAD = "| you change | runs again | runs too, if its inputs came out different |\n|---|---|---|\n"
@@ -196,15 +196,15 @@ def _quoted(names: Iterable[str]) -> list[str]:
 
 
 def with_table(text: str, new: str) -> str:
-    """Return README's text with the table between its two marks replaced."""
+    """Return the page's text with the table between its two marks replaced."""
     head, rest = text.split(BEGIN)
     return head + BEGIN + new + END + rest.split(END, maxsplit=1)[1]
 
 
-def rewrite(readme: Path = README, params: Path = PARAMS) -> None:
-    """Bring the table in `readme` up to date."""
+def rewrite(page: Path = PAGE, params: Path = PARAMS) -> None:
+    """Bring the table in `page` up to date."""
     values = YAML(typ="safe").load(params)
-    readme.write_text(with_table(readme.read_text(encoding="utf-8"), table(rows(values))), encoding="utf-8")
+    page.write_text(with_table(page.read_text(encoding="utf-8"), table(rows(values))), encoding="utf-8")
 
 
 if __name__ == "__main__":

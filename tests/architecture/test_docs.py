@@ -1,5 +1,6 @@
 """What the documentation names exists: files, functions, links, commands, options and parameters."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from ruamel.yaml import YAML
 
 from pipeline.cli.app import app
+from tools.readme_figures import with_numbers
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,6 +41,13 @@ def test_links_lead_somewhere(page: str) -> None:
         target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
         assert target.exists(), link
         assert not anchor or anchor in anchors_of(str(target.relative_to(ROOT))), link
+
+
+def test_the_readme_is_short_and_its_numbers_are_those_of_the_results() -> None:
+    """`make figures` writes them."""
+    text, summary = TEXTS["README.md"], json.loads((ROOT / "results/summary.json").read_text(encoding="utf-8"))
+    assert text.count("\n") <= 120
+    assert with_numbers(text, summary) == text
 
 
 @each_page
@@ -93,7 +102,7 @@ def keys(section: Any, prefix: str = "") -> Iterator[str]:
 
 @each_page
 def test_parameters_exist(page: str) -> None:
-    """Those of `-S`, and those named as `section.key`; README's two misspelt ones are examples of mistakes."""
+    """Those of `-S`, and those named as `section.key`; two misspelt ones of variants.md are examples of mistakes."""
     known = set(keys(PARAMS))
     sections = "|".join(key for key, value in PARAMS.items() if isinstance(value, dict))
     named = re.findall(r"-S [\"']?([a-z][\w.]*)=", code_of(page))

@@ -1,4 +1,4 @@
-"""README says which parameter invalidates which stages; the table comes from the graph itself."""
+"""docs/graph.md says which parameter invalidates which stages; the table comes from the graph itself."""
 
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ def listed(values: dict[str, Any]) -> list[Row]:
     return list(rows(values))
 
 
-def test_the_readme_has_the_table_of_the_graph(root: Path, listed: list[Row]) -> None:
+def test_the_page_has_the_table_of_the_graph(root: Path, listed: list[Row]) -> None:
     """`make deps` mends a difference."""
-    text = (root / "README.md").read_text(encoding="utf-8")
+    text = (root / "docs/graph.md").read_text(encoding="utf-8")
     assert with_table(text, table(listed)) == text
 
 
