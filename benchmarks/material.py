@@ -115,7 +115,7 @@ def make_material(root: Path, archive: Path | None, *, photos: int) -> Material:
         photos: How many to keep at most, of every split its share.
     """
     material = Material(root, study_of(root, archive, photos=photos))
-    download(material.study.download, raw=material.raw, workers=1)
+    download(material.study.download, raw=material.raw, record=root / "source.json", workers=1)
     keep_some(material.raw, photos)
     material.scan()
     material.segment()

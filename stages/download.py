@@ -10,10 +10,11 @@ from pipeline.steps.download import download
 
 
 def main() -> None:
-    """Write data/raw from the source that params.yaml names."""
+    """Write data/raw from the source that params.yaml names, and data/source.json."""
     download(
         load_settings(DownloadParams, Path("data/settings/download.json")),
         raw=Path("data/raw"),
+        record=Path("data/source.json"),
         workers=load_runtime().worker_count(),
     )
 

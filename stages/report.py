@@ -22,6 +22,7 @@ def main() -> None:
         summary=Path("results/summary.json"),
         index=Path("data/index"),
         raw=Path("data/raw"),
+        source=Path("data/source.json"),
         shards=Path("data/shards") / arguments.source,
         runs=Path("data/runs"),
         evaluations=Path("data/evaluations"),

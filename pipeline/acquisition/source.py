@@ -86,7 +86,7 @@ def local_path(source: str) -> Path:
 
 
 class SourceRecord(Section):
-    """Content of `data/raw/source.json`: the same on every machine for the same bytes."""
+    """Content of `data/source.json`: the same on every machine for the same source."""
 
     sha256: str
     """Hash of the archive, or of the `sha256sum` listing of a folder."""
@@ -95,11 +95,9 @@ class SourceRecord(Section):
     name: str
     """File name of the archive, or name of the folder, without what lies above it."""
 
-
-def write_record(record: SourceRecord, folder: Path) -> None:
-    """Write `folder/source.json` as a new file, since an old one may be a link into DVC's cache."""
-    (folder / "source.json").unlink(missing_ok=True)
-    record.write(folder / "source.json")
+    def sentence(self) -> str:
+        """Return the record for the data card."""
+        return f"The data set came from {self.name} (bytes {self.bytes:,}, sha256 {self.sha256})."
 
 
 def hash_file(path: Path, report: ByteReport) -> str:

@@ -109,6 +109,7 @@ def report(  # noqa: PLR0913 - one argument an option
         summary=out / SUMMARY,
         index=data / "index",
         raw=data / "raw" if photos else None,
+        source=data / "source.json",
         shards=data / "shards" / source,
         runs=files.runs,
         evaluations=files.evaluations,

@@ -7,7 +7,7 @@ from itertools import accumulate, groupby
 from math import exp, log
 from statistics import median
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from pipeline.datasets.index import Category, Sample
 from pipeline.datasets.problems import FIXES, NOTES, Problem
@@ -176,8 +176,8 @@ class IndexSummary(Section):
     """The data set in plain sentences."""
     settings: IndexParams
     """Section `index` of the parameters."""
-    source: dict[str, JsonValue] | None
-    """What `data/raw/source.json` says of the archive; null where there is none."""
+    source: JsonValue = Field(default=None, exclude=True)
+    """Only in summaries of earlier versions; now in `data/source.json`."""
     splits: dict[str, SplitSummary]
     """By `train`, `validation` where there is one, and `test`."""
     categories: tuple[CategoryCount, ...]
@@ -373,14 +373,11 @@ class DatasetStats:
             self.splits[flagged.split].add(flagged)
             yield flagged
 
-    def summarise(
-        self, settings: IndexParams, source: Mapping[str, JsonValue] | None, problems: Iterable[Problem]
-    ) -> IndexSummary:
+    def summarise(self, settings: IndexParams, problems: Iterable[Problem]) -> IndexSummary:
         """Return the contents of `summary.json`.
 
         Args:
             settings: Section `index`.
-            source: Contents of `data/raw/source.json`.
             problems: Findings, sorted.
         """
         splits = {
@@ -407,9 +404,8 @@ class DatasetStats:
         duplicates = self.duplicates.summarise()
         return IndexSummary(
             schema_version=SUMMARY_VERSION,
-            data_card=data_card(source, splits, counts, duplicates, groups),
+            data_card=data_card(splits, counts, duplicates, groups),
             settings=settings,
-            source=None if source is None else dict(source),
             splits=splits,
             categories=counts,
             only_in_train=tuple(count.name for count in counts if count.train and not count.test),
@@ -420,7 +416,6 @@ class DatasetStats:
 
 
 def data_card(
-    source: Mapping[str, JsonValue] | None,
     splits: Mapping[str, SplitSummary],
     categories: Sequence[CategoryCount],
     duplicates: DuplicateSummary,
@@ -430,7 +425,6 @@ def data_card(
     number = counted(len(categories), "category", "categories")
     rule = "a sample is one category in one photo, and no sample is left out for its size"
     return (
-        _source_sentence(source),
         f"It holds {number} beside the background; {rule}.",
         *(sentence for split, summary in splits.items() for sentence in _split_sentences(split, summary)),
         *_category_sentences(categories),
@@ -442,16 +436,6 @@ def listed(names: Sequence[str]) -> str:
     """Return names joined by commas, the first ten of many."""
     rest = len(names) - MAX_LISTED
     return ", ".join(names[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _source_sentence(source: Mapping[str, JsonValue] | None) -> str:
-    if source is None:
-        return "Where the data set came from is not recorded."
-    known = {key: value for key, value in sorted(source.items()) if key != "name" and value is not None}
-    facts = ", ".join(
-        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in known.items()
-    )
-    return f"The data set came from {source.get('name') or 'an unnamed source'}" + (f" ({facts})." if facts else ".")
 
 
 def _split_sentences(split: str, summary: SplitSummary) -> Iterator[str]:

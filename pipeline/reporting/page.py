@@ -56,6 +56,10 @@ class Page:
     """Runs by kind, as tables show them."""
     finding: Finding
     data: DataSummary
+    source: Mapping[str, str | int]
+    """What `data/source.json` records, empty if there is none."""
+    data_card: Sequence[str]
+    """The data set in sentences, where it came from first."""
     ambiguous: tuple[str, ...]
     """Names of the ambiguous pair that the data set has."""
     samples: tuple[SampleCard, ...]

@@ -17,7 +17,6 @@ from pipeline.acquisition.source import (
     note_ignored,
     remote_name,
     verify_sha256,
-    write_record,
 )
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.datasets.layout import find_listed
@@ -35,12 +34,15 @@ DEMO_PHOTO_BYTES = 120_000
 """Bytes of a generated photo and its label map, three times (drawn, packed, extracted); measured."""
 
 
-def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
-    """Write the official files, `extra/` and `source.json` to `raw`.
+def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -> None:
+    """Write the official files and `extra/` to `raw`, and where they came from to `record`.
+
+    What is in `raw` does not depend on where it came from.
 
     Args:
         params: Section `download`.
         raw: Folder that is replaced once everything is there.
+        record: Path of `source.json`, beside `raw`.
         workers: Processes that generate the demo.
 
     Raises:
@@ -54,13 +56,14 @@ def download(params: DownloadParams, *, raw: Path, workers: int) -> None:
     with resumable_dir("download", params.source, params.sha256 or "", demo) as folder:
         extra = folder / "extra"
         copy_extra(params.extra, extra)  # first, so that its errors come before a download of gigabytes
-        files, record = (_copy_files if _is_folder(params.source) else _extract_files)(params, folder, workers)
+        files, source = (_copy_files if _is_folder(params.source) else _extract_files)(params, folder, workers)
         shutil.rmtree(files / "extra", ignore_errors=True)  # an interrupted run may have had other extra categories
         if extra.is_dir():
             extra.rename(files / "extra")
-        write_record(record, files)
-        with catch_disk_full(raw, record.bytes):  # if data/ is on another file system, publishing copies
+        with catch_disk_full(raw, source.bytes):  # if data/ is on another file system, publishing copies
             publish(files, raw)
+        record.unlink(missing_ok=True)  # an old one may be a link into DVC's cache
+        source.write(record)
     found = find_listed(raw)
     unused = [each.file for each in found if isinstance(each, Problem) and each.kind is ProblemKind.NOT_LISTED]
     note_ignored(unused, "that no list in ImageSets names")

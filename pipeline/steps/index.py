@@ -1,14 +1,11 @@
 """Write the sample table, one row a (photo, category), and the data set's statistics."""
 
-import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from pydantic import JsonValue
 
 from pipeline.datasets.class_set import check_class_sets
 from pipeline.datasets.index import Sample, read_samples, write_samples
@@ -77,7 +74,7 @@ def build_index(
     if not rows:
         reasons = [problem.message(raw) for problem in problems] or ["the lists in ImageSets are empty"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
-    summary = stats.summarise(params, _source_record(raw), problems)
+    summary = stats.summarise(params, problems)
     notes = check_class_sets(class_sets or {}, summary.categories)
     for sentence in (*notes, *_lost_samples(summary, index)):
         note(f"index: {sentence}")
@@ -142,16 +139,3 @@ def _with_validation(table: Path, validation: Collection[str]) -> Iterator[Sampl
         for sample in read_samples(table):
             if split == ("validation" if sample.photo_id in validation else sample.split):
                 yield replace(sample, split=split)
-
-
-def _source_record(raw: Path) -> dict[str, JsonValue] | None:
-    path = raw / "source.json"
-    if not path.exists():
-        return None
-    try:
-        source = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON; run `dvc repro -f download`") from error
-    if not isinstance(source, dict):
-        raise DatasetError(f"{path}: no JSON object; run `dvc repro -f download`")
-    return source

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from pipeline.acquisition.source import SourceRecord
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap
@@ -52,6 +53,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     explanations: Path,
     settings: Path,
     report: Path,
+    source: Path | None = None,
     agreement: Path | None = None,
     transfer: Path | None = None,
     repetitions: Path | None = None,
@@ -72,6 +74,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         explanations: Outputs of stage `explain`, for some of the runs.
         settings: Output of stage `configure`.
         report: Folder to write.
+        source: `data/source.json`, if stage `download` ran here.
         agreement: Output of stage `agreement` for the mask source, if it ran.
         transfer: Output of stage `transfer` for the mask source, if it ran.
         repetitions: Output of stage `repeats`, if it ran.
@@ -93,6 +96,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     bootstrap, paper = Bootstrap(params.seed), read_paper()
     tables, f1 = paper_tables(paper, loaded.predictions, bootstrap), f1_by_run(loaded.predictions, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
+    came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
     pairs = read_paired_runs(files, loaded.predictions)
     finding = build_finding(pairs, results, ambiguous, params.seed)
     samples, examples = show_samples(params, finding, pairs, inputs, ambiguous)
@@ -104,6 +108,11 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         groups=tuple((kind, tuple(group)) for kind, group in groupby(grouped, lambda result: result.run.kind)),
         finding=finding,
         data=data,
+        source=came_from.model_dump(exclude_none=True) if came_from else {},
+        data_card=(
+            came_from.sentence() if came_from else "Where the data set came from is not recorded.",
+            *data.data_card,
+        ),
         ambiguous=ambiguous,
         samples=samples,
         charts={

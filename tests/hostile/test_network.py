@@ -73,7 +73,7 @@ def test_a_download_connects_to_its_host_alone(web: str, tmp_path: Path, root: P
     log = tmp_path / "log"
     done = run(["-m", "stages.download"], tmp_path, log, root, "127.0.0.1")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "data/raw/source.json").is_file()
+    assert (tmp_path / "data/source.json").is_file()
     assert {line.split()[-1] for line in noted(log, "allowed")} == {"127.0.0.1"}
     assert not noted(log, "refused")
 

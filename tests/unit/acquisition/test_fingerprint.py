@@ -34,7 +34,7 @@ def folder_of(path: Path) -> RawFolder:
 
 
 def test_an_archive_has_the_hash_that_sha256sum_prints(tmp_path: Path) -> None:
-    """So that the record of `configure` and `data/raw/source.json` name one thing alike."""
+    """So that the record of `configure` and `data/source.json` name one thing alike."""
     (tmp_path / "a.zip").write_bytes(b"photos")
     expected = hashlib.sha256(b"photos").hexdigest()
     assert fingerprint(data_set_files(str(tmp_path / "a.zip")), tmp_path / "memory.json") == expected

@@ -117,13 +117,19 @@ def test_a_folder_becomes_the_data_set_it_is(tmp_path: Path, monkeypatch: pytest
         source=f"s3://{BUCKET}/sets/FoodSeg103", sha256=None, password="", max_gigabytes=1.0, max_files=100, attempts=1,
         timeout=1.0, extra={}, demo=DemoParams(train_photos=1, test_photos=1, seed=0),
     )  # fmt: skip
-    download(params, raw=tmp_path / "stored", workers=1)
-    download(params.model_copy(update={"source": str(local.path)}), raw=tmp_path / "copied", workers=1)
+    download(params, raw=tmp_path / "stored", record=tmp_path / "stored.json", workers=1)
+    download(
+        params.model_copy(update={"source": str(local.path)}),
+        raw=tmp_path / "copied",
+        record=tmp_path / "b.json",
+        workers=1,
+    )
     names = sorted(path.relative_to(tmp_path / "copied") for path in (tmp_path / "copied").rglob("*") if path.is_file())
-    assert len(names) == 8
+    assert len(names) == 7
     for name in names:
         assert (tmp_path / "stored" / name).read_bytes() == (tmp_path / "copied" / name).read_bytes()
     assert not (tmp_path / "stored/notes.txt").exists()
+    assert (tmp_path / "stored.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
 def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:

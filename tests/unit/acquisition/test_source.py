@@ -113,7 +113,6 @@ def test_a_wrong_hash_names_both() -> None:
         ("Images/img_dir/train/.DS_Store", False),
         ("Images/img_dir/train/Thumbs.db", False),
         ("other/category_id.txt", False),
-        ("source.json", False),
     ],
 )
 def test_a_path_is_official_or_not(path: str, official: bool) -> None:

@@ -76,9 +76,8 @@ def test_an_empty_split_has_a_summary_without_statistics() -> None:
 )
 def test_the_card_warns_of_categories(counts: list[CategoryCount], sentence: str) -> None:
     """What no model can learn, or no test can show, is said."""
-    card = data_card(None, {}, counts, NO_DUPLICATES, {})
-    assert card[0] == "Where the data set came from is not recorded."
-    assert card[1].startswith("It holds 1 category beside the background;")
+    card = data_card({}, counts, NO_DUPLICATES, {})
+    assert card[0].startswith("It holds 1 category beside the background;")
     assert sentence in card
 
 
@@ -87,7 +86,7 @@ def test_the_card_tells_duplicates_and_problems() -> None:
     pair = DuplicatePair(first="train/a", second="test/b", across_splits=True, annotations_agree=False)
     duplicates = DuplicateSummary(within_train=0, within_test=0, across_splits=1, disagreeing=1, pairs=(pair,))
     group = ProblemGroup(count=3, mend="add it", left_out=True, findings=())
-    card = data_card(None, {}, [], duplicates, {"photo_absent": group})
+    card = data_card({}, [], duplicates, {"photo_absent": group})
     assert card[-2] == (
         "Pairs of photos with the same bytes: 0 within train, 0 within test, 1 across both; 1 pair has annotations "
         "that differ."

@@ -17,6 +17,8 @@ from pipeline.runtime.errors import ArchiveError, DatasetError, ParamsError, Sou
 from pipeline.steps.download import download
 from tests.raw_folder import OFFICIAL
 
+RECORD = Path("data/source.json")
+
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -85,7 +87,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def run(source: str | Path, **changes: Any) -> dict[str, bytes]:
     """Run the step and return what it published."""
-    download(params(source, **changes), raw=Path("data/raw"), workers=1)
+    download(params(source, **changes), raw=Path("data/raw"), record=RECORD, workers=1)
     return content(Path("data/raw"))
 
 
@@ -99,7 +101,7 @@ def test_path_and_urls_give_the_same_bytes(archive: Path, web: str, checkout: Pa
     expected = run(archive)
     assert run(archive.as_uri()) == expected
     assert run(f"{web}/Food.zip") == expected
-    record = json.loads(expected.pop("source.json"))
+    record = json.loads(RECORD.read_bytes())
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     assert record == {"sha256": sha256, "bytes": archive.stat().st_size, "name": "Food.zip"}
     assert expected == OFFICIAL
@@ -111,7 +113,7 @@ def test_a_folder_gives_the_same_photos(archive: Path, tmp_path: Path, checkout:
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path / "folder")
     files = run(tmp_path / "folder")
-    assert json.loads(files.pop("source.json"))["name"] == "FoodSeg103"
+    assert json.loads(RECORD.read_bytes())["name"] == "FoodSeg103"
     assert files == OFFICIAL
     assert leftovers(checkout) == []
 
@@ -135,7 +137,7 @@ def test_the_demo_takes_the_way_of_an_archive(checkout: Path) -> None:
     first = run("demo")
     assert sum(name.startswith("Images/img_dir/train/") for name in first) == 2
     assert sum(name.startswith("Images/ann_dir/test/") for name in first) == 1
-    assert json.loads(first["source.json"])["name"] == "demo.zip"
+    assert json.loads(RECORD.read_bytes())["name"] == "demo.zip"
     assert run("demo") == first
     assert leftovers(checkout) == []
 
@@ -219,6 +221,5 @@ def test_a_newer_archive_does_not_inherit_files(archive: Path, checkout: Path) -
     assert leftovers(checkout)
     pack(archive, OFFICIAL)
     files = run(archive)
-    files.pop("source.json")
     assert files == OFFICIAL
     assert leftovers(checkout) == []

@@ -197,6 +197,19 @@ def test_the_same_inputs_make_the_same_bytes_in_any_process(page: str, built: St
     assert (built.path / "again" / "index.html").read_text(encoding="utf-8") == page
 
 
+def test_the_page_says_where_the_data_set_came_from(built: StudyFolder, page: str, tmp_path: Path) -> None:
+    """As stage `download` recorded it; a record that is damaged would put nonsense onto the page."""
+    assert "<li>Where the data set came from is not recorded.</li>" in page
+    source = tmp_path / "source.json"
+    source.write_text('{"name": "a.zip", "bytes": 1234, "sha256": "ab"}')
+    told = write_page(built, tmp_path / "report", source=source)
+    assert "<li>The data set came from a.zip (bytes 1,234, sha256 ab).</li>" in told
+    assert "<dt>archive, name</dt><dd><code>a.zip</code></dd>" in told
+    source.write_text("[]")
+    with pytest.raises(ManifestError, match=r"source\.json: damaged .*; run `dvc repro"):
+        write_page(built, tmp_path / "report", source=source)
+
+
 def test_what_differs_says_how_many_samples_see_their_own_food(built: StudyFolder, page: str, tmp_path: Path) -> None:
     """Where runs were paired by photo; else it says what the released code did."""
     assert "(72.3 % of the official test split's;" in section(page, "caveats")
