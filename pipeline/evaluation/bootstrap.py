@@ -4,16 +4,18 @@ Samples of one photo are not independent, so photos are resampled. Only the sums
 they are whole numbers, so no order of addition changes them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.metrics import DIGITS, Predictions
 from pipeline.evaluation.predictions import PredictionTable
+from pipeline.params.base import Section
 from pipeline.runtime.errors import EvaluationError
 
 CELLS_PER_BLOCK = 2_000_000
@@ -22,23 +24,35 @@ SCORES = ("top1", "macro_f1", "ambiguous_f1")
 
 
 class Interval(NamedTuple):
-    """A value with its confidence interval."""
+    """A value of the samples as they are, and the ends of its confidence interval."""
 
     value: float
-    """Estimate from the samples as they are."""
     low: float
-    """Lower end."""
     high: float
-    """Upper end."""
+
+
+class StoredInterval(Section):
+    """An interval in a result file."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, interval: Interval) -> "StoredInterval":
+        """Round to `DIGITS` places."""
+        return cls(**{name: round(float(value), DIGITS) for name, value in interval._asdict().items()})
+
+
+Scores: TypeAlias = Mapping[str, Interval]
+"""Value with its interval by score, as `SCORES` names them."""
 
 
 class Bootstrap(NamedTuple):
-    """How to resample photos."""
+    """How to resample photos; the same seed and photos give the same resamples."""
 
     seed: int
-    """Seed of the resamples; the same seed and photos give the same resamples."""
     resamples: int = 2000
-    """Number of resamples."""
     confidence: float = 0.95
     """Coverage of the interval, in (0, 1)."""
 
@@ -55,24 +69,11 @@ def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) ->
 
 
 def check_paired(table: PredictionTable, other: PredictionTable) -> None:
-    """Raise unless two tables hold the same samples and classes.
-
-    Raises:
-        EvaluationError: If they differ.
-    """
+    """Raise `EvaluationError` unless two tables hold the same samples and classes."""
     if table.sample_ids != other.sample_ids or table.class_names != other.class_names:
         raise EvaluationError(
             "a paired difference needs predictions for the same samples and classes; compare runs of one class set"
         )
-
-
-class F1Intervals(NamedTuple):
-    """F1 of a run with intervals."""
-
-    macro: Interval
-    """Mean over the classes that occur, as the paper counts."""
-    pair: Interval | None
-    """Mean over the ambiguous pair; None without one."""
 
 
 def mean_intervals(
@@ -89,7 +90,8 @@ def mean_intervals(
         EvaluationError: If there are no samples.
     """
     photos = _photos(photo_ids)
-    sums = _sum_by_photo(np.column_stack([values, np.ones(len(values))]), photos)
+    sums = np.zeros((int(photos.max()) + 1, values.shape[1] + 1))
+    np.add.at(sums, photos, np.column_stack([values, np.ones(len(values))]))
     totals = np.concatenate([times @ sums for times in _draws(len(sums), bootstrap)])
     return percentile_intervals(values.mean(axis=0), totals[:, :-1] / totals[:, -1:], bootstrap)
 
@@ -100,11 +102,6 @@ def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], boot
     Resamples of few photos vary too little, so the interval is never narrower than Wilson's of independent samples.
     Where all or none is right it is Wilson's with photos as trials. Without samples the share is 0 and the interval
     [0, 1].
-
-    Args:
-        right: Whether a prediction is correct, or any other property of a sample.
-        photo_ids: Photo of each sample.
-        bootstrap: How to resample.
     """
     hits, photos = int(right.sum()), len(set(photo_ids))
     alone = wilson_interval(hits, len(right), confidence=bootstrap.confidence)
@@ -115,6 +112,15 @@ def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], boot
     return Interval(alone.value, min(alone.low, resampled.low), max(alone.high, resampled.high))
 
 
+class F1Intervals(NamedTuple):
+    """F1 of a run with intervals."""
+
+    macro: Interval
+    """Mean over the classes that occur, as the paper counts."""
+    pair: Interval | None
+    """Mean over the ambiguous pair; None without one."""
+
+
 def f1_intervals(
     targets: Targets,
     predictions: Predictions,
@@ -122,18 +128,7 @@ def f1_intervals(
     pair: tuple[int, int] | None,
     bootstrap: Bootstrap,
 ) -> F1Intervals:
-    """Return macro F1 and F1 of a pair of classes, with percentile intervals from the same resamples.
-
-    Args:
-        targets: True classes.
-        predictions: Predicted classes.
-        photo_ids: Photo of each sample.
-        pair: Indices of the ambiguous classes.
-        bootstrap: How to resample.
-
-    Raises:
-        EvaluationError: If there are no samples.
-    """
+    """Return macro F1 and F1 of a pair of classes from the same resamples; see `score_resamples`."""
     whole, draws = score_resamples(targets, predictions, photo_ids, pair, bootstrap)
     _, macro, *rest = percentile_intervals(whole, draws, bootstrap)
     return F1Intervals(macro, rest[0] if pair else None)
@@ -154,34 +149,26 @@ def score_resamples(
         EvaluationError: If there are no samples.
     """
     photos = _photos(photo_ids)
-    classes = int(max(targets.max(), predictions.max(), *(pair or ()))) + 1
+    shape = int(photos.max()) + 1, int(max(targets.max(), predictions.max(), *(pair or ()))) + 1
     right = targets == predictions
-    hits = _count_by_photo(photos[right], targets[right], classes, int(photos.max()) + 1)
-    either = np.sum([_count_by_photo(photos, labels, classes, len(hits)) for labels in (targets, predictions)], axis=0)
-    whole = _scores(hits.sum(axis=0, keepdims=True), either.sum(axis=0, keepdims=True), pair)
-    draws = [_scores(times @ hits, times @ either, pair) for times in _draws(len(hits), bootstrap)]
-    return whole[0], np.concatenate(draws)
-
-
-def _scores(
-    num_correct: Float64[np.ndarray, "R K"], either: Float64[np.ndarray, "R K"], pair: tuple[int, int] | None
-) -> Float64[np.ndarray, "R M"]:
-    f1 = 2 * num_correct / np.maximum(either, 1)
-    top1 = 2 * num_correct.sum(axis=1) / either.sum(axis=1)
-    macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
-    return np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1)
+    hits, of_target, of_prediction = (
+        np.bincount(owners * shape[1] + labels, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+        for owners, labels in ((photos[right], targets[right]), (photos, targets), (photos, predictions))
+    )
+    found = []
+    for times in (np.ones((1, shape[0])), *_draws(shape[0], bootstrap)):
+        correct, either = times @ hits, times @ (of_target + of_prediction)
+        f1 = 2 * correct / np.maximum(either, 1)
+        top1 = 2 * correct.sum(axis=1) / either.sum(axis=1)
+        macro = f1.sum(axis=1) / (either > 0).sum(axis=1)
+        found.append(np.stack([top1, macro, *([f1[:, list(pair)].mean(axis=1)] if pair else [])], axis=1))
+    return found[0][0], np.concatenate(found[1:])
 
 
 def paired_differences(
     table: PredictionTable, other: PredictionTable, pair: tuple[int, int] | None, bootstrap: Bootstrap
-) -> dict[str, Interval]:
-    """Return the scores of `other` minus those of `table` by name, both on the same resampled photos.
-
-    Args:
-        table: Predictions of a run.
-        other: Predictions of another one, for the same samples.
-        pair: Indices of the ambiguous classes.
-        bootstrap: How to resample.
+) -> Scores:
+    """Return the scores of `other` minus those of `table`, both on the same resampled photos.
 
     Raises:
         EvaluationError: If the tables hold other samples or none.
@@ -190,20 +177,43 @@ def paired_differences(
     (before, drawn_before), (after, drawn_after) = (
         score_resamples(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in (table, other)
     )
-    found = percentile_intervals(after - before, drawn_after - drawn_before, bootstrap)
-    return dict(zip(SCORES, found, strict=False))
+    return _by_score(after - before, drawn_after - drawn_before, bootstrap)
+
+
+def compare_students(
+    tables: Mapping[str, PredictionTable], ambiguous: Sequence[str], bootstrap: Bootstrap
+) -> tuple[dict[str, Scores], dict[tuple[str, str], Scores]]:
+    """Return the scores of every run, and of every two runs the later one's minus the earlier one's.
+
+    All are scored on the same resamples of the photos. `ambiguous` are the names of the pair.
+
+    Raises:
+        EvaluationError: If the tables hold other samples or none.
+    """
+    for table, other in combinations(tables.values(), 2):
+        check_paired(table, other)
+    drawn = {
+        name: score_resamples(table.targets, table.predictions, table.photo_ids, table.pair(ambiguous), bootstrap)
+        for name, table in tables.items()
+    }
+    scores: dict[str, Scores] = {name: _by_score(*found, bootstrap) for name, found in drawn.items()}
+    changes: dict[tuple[str, str], Scores] = {}
+    for first, second in combinations(tables, 2):
+        plain, resampled = (after - before for before, after in zip(drawn[first], drawn[second], strict=True))
+        changes[first, second] = _by_score(plain, resampled, bootstrap)
+    return scores, changes
+
+
+def _by_score(
+    values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    return dict(zip(SCORES, percentile_intervals(values, draws, bootstrap), strict=False))
 
 
 def percentile_intervals(
     values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
 ) -> tuple[Interval, ...]:
-    """Return values with percentile intervals.
-
-    Args:
-        values: Of the samples as they are.
-        draws: Of every resample.
-        bootstrap: Gives the confidence.
-    """
+    """Return the values of the samples as they are with the percentiles of those of every resample."""
     tail = (1 - bootstrap.confidence) / 2
     ends = np.quantile(draws, [tail, 1 - tail], axis=0)
     return tuple(Interval(*map(float, row)) for row in zip(values, *ends, strict=True))
@@ -213,19 +223,6 @@ def _photos(photo_ids: Sequence[str]) -> Int64[np.ndarray, " N"]:
     if not photo_ids:
         raise EvaluationError("no predictions to resample; check that the test split has samples of the run's classes")
     return np.unique(np.asarray(photo_ids), return_inverse=True)[1].astype(np.int64)
-
-
-def _sum_by_photo(values: Float64[np.ndarray, "N M"], photos: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, "P M"]:
-    sums = np.zeros((int(photos.max()) + 1, values.shape[1]))
-    np.add.at(sums, photos, values)
-    return sums
-
-
-def _count_by_photo(
-    photos: Int64[np.ndarray, " N"], labels: Int64[np.ndarray, " N"], classes: int, total: int
-) -> Float64[np.ndarray, "P K"]:
-    cells = np.bincount(photos * classes + labels, minlength=total * classes)
-    return cells.reshape(total, classes).astype(np.float64)
 
 
 def _draws(photos: int, bootstrap: Bootstrap) -> Iterator[Float64[np.ndarray, "R P"]]:

@@ -12,6 +12,7 @@ Reference:
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,8 +28,6 @@ from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import EvaluationError, ModelError
 
-TOKENS, MAP = 3, 4
-"""Dimensions of (B, N, D) tokens and of feature maps."""
 MOST_PREFIX_TOKENS = 8
 """Upper bound of class, distillation and register tokens, where timm does not give their number."""
 
@@ -85,7 +84,7 @@ def find_target_layer(backbone: nn.Module, pixels: Float[Tensor, "B 3 H W"]) -> 
 
 def _gradient_at(backbone: nn.Module, layer: TargetLayer, pixels: Tensor) -> Tensor | None:
     """Return the gradient of the output in one direction; None where the features have no positions."""
-    tap, seen = ActivationTap(), []
+    tap, seen = ActivationTap(), list[Tensor]()
     tap.register_forward_hook(lambda _, __, output: seen.append(output))
     with torch.enable_grad(), tap_activations(backbone, layer, tap):
         output = backbone(pixels.detach().requires_grad_())  # also with frozen weights
@@ -123,16 +122,15 @@ def tap_features(tap: ActivationTap, features: Any, backbone: nn.Module) -> Any:
         features: (B, C, h, w), (B, h, w, C) or (B, N, C).
         backbone: Model they come from, which gives their layout.
     """
-    if isinstance(features, Tensor) and features.ndim == MAP:
-        if str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC"):
-            return tap(features.movedim(3, 1)).movedim(1, 3)
-        return tap(features)
-    grid = grid_of(backbone, features.shape[1]) if isinstance(features, Tensor) and features.ndim == TOKENS else None
-    if grid is None:
-        return features
-    prefix = features.shape[1] - grid[0] * grid[1]
-    seen = tap(features[:, prefix:].transpose(1, 2).unflatten(2, grid))
-    return torch.cat([features[:, :prefix], seen.flatten(2).transpose(1, 2)], dim=1)
+    match features:
+        case Tensor(ndim=4):
+            channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
+            return tap(features.movedim(3, 1)).movedim(1, 3) if channels_last else tap(features)
+        case Tensor(ndim=3) if grid := grid_of(backbone, features.shape[1]):
+            prefix = features.shape[1] - grid[0] * grid[1]
+            seen = tap(features[:, prefix:].transpose(1, 2).unflatten(2, grid))  # type: ignore[no-untyped-call]
+            return torch.cat([features[:, :prefix], seen.flatten(2).transpose(1, 2)], dim=1)
+    return features
 
 
 def grid_of(backbone: nn.Module, tokens: int) -> tuple[int, int] | None:
@@ -154,22 +152,8 @@ class BranchHeat(NamedTuple):
     """Heat maps of one branch for the samples of a batch."""
 
     target_layer: str
-    """Name of the target layer."""
     heat: Float32[np.ndarray, "N h w"]
     """At least 0, in units of the logit; on the grid of the features, which covers the whole letterboxed square."""
-
-
-class CamRequest(NamedTuple):
-    """Inputs of the heat maps of all branches."""
-
-    model: RveRNet
-    names: tuple[ViewName, ...]
-    """Branches the model has."""
-    pixels: tuple[Tensor, ...]
-    """Views by branch."""
-    classes: Tensor
-    """Class to explain, by sample."""
-    method: Method
 
 
 def grad_cam(
@@ -188,28 +172,31 @@ def grad_cam(
         EvaluationError: If a map is not finite.
         ModelError: If a backbone has no target layer.
     """
-    views = {"roi": batch.roi, "extra_roi": batch.extra_roi}
-    branches = branches_of(model)
+    views, branches = {"roi": batch.roi, "extra_roi": batch.extra_roi}, branches_of(model)
     pixels = tuple(to_tensor(views[name]).to(device).float().requires_grad_() for name in branches)
-    request = CamRequest(model, tuple(branches), pixels, torch.from_numpy(explained).to(device), method)
-    return {name: _heat(request, name, branch) for name, branch in branches.items()}
+    classes, found = torch.from_numpy(explained).to(device), dict[ViewName, BranchHeat]()
+    for (name, module), view in zip(branches.items(), pixels, strict=True):
+        branch: Any = module
+        layer = find_target_layer(branch.backbone, (view[:1] - branch.mean) / branch.std)
+        tap = ActivationTap()
+        tapped = partial(_tapped_logits, model, name, layer, tap)
+        attribution = LayerGradCam if method == "grad_cam" else LayerGradientXActivation
+        channels: Tensor = attribution(tapped, tap).attribute(pixels, target=classes)
+        heat = channels.sum(dim=1).relu()  # Grad-CAM's channels are summed already
+        if not torch.isfinite(heat).all():
+            raise EvaluationError(f"heat map of branch {name} is not finite; the run diverged, train it again")
+        found[name] = BranchHeat(layer.name, heat.detach().float().cpu().numpy())
+    return found
 
 
-def _heat(request: CamRequest, name: ViewName, branch: Any) -> BranchHeat:
-    sample = (request.pixels[request.names.index(name)][:1] - branch.mean) / branch.std
-    layer, tap = find_target_layer(branch.backbone, sample), ActivationTap()
-
-    def logits(*pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
-        features = {}
-        for other, view in zip(request.names, pixels, strict=True):
-            # One module may be both branches: tap only the features of this one.
-            with tap_activations(branch.backbone, layer, tap) if other == name else nullcontext():
-                features[other] = branches_of(request.model)[other](view)
-        return request.model.combine(features.get("roi"), features.get("extra_roi"))
-
-    attribution = LayerGradCam if request.method == "grad_cam" else LayerGradientXActivation
-    channels: Tensor = attribution(logits, tap).attribute(request.pixels, target=request.classes)
-    heat = channels.sum(dim=1).relu()  # Grad-CAM's channels are summed already
-    if not torch.isfinite(heat).all():
-        raise EvaluationError(f"heat map of branch {name} is not finite; the run diverged, train it again")
-    return BranchHeat(layer.name, heat.detach().float().cpu().numpy())
+def _tapped_logits(
+    model: RveRNet, tapped: ViewName, layer: TargetLayer, tap: ActivationTap, *pixels: Float[Tensor, "B 3 H W"]
+) -> Float[Tensor, "B K"]:
+    """Return the logits, with the features of one branch at its target layer passed through a tap."""
+    features = dict[ViewName, Tensor]()
+    for (name, module), view in zip(branches_of(model).items(), pixels, strict=True):
+        branch: Any = module
+        # One module may be both branches: tap only the features of this one.
+        with tap_activations(branch.backbone, layer, tap) if name == tapped else nullcontext():
+            features[name] = branch(view)
+    return model.combine(features.get("roi"), features.get("extra_roi"))

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.datasets.sample_batch import ViewName
+from pipeline.evaluation.metrics import DIGITS
 from pipeline.imaging.drawing import edge
 from pipeline.params.base import dvc_command
 from pipeline.params.stages import ExplainParams
@@ -35,11 +36,9 @@ class HeatMap:
     sample_id: str
     """`<split>/<photo stem>/<category id>`."""
     branch: ViewName
-    """Branch the map is of."""
     truth: str
     """Category of the sample."""
     prediction: str
-    """Predicted category."""
     probability: float
     """Softmax of the prediction, in (0, 1]."""
     explained: str
@@ -49,15 +48,13 @@ class HeatMap:
     area: float
     """Share in [0, 1] of the square that is ROI: `inside` of heat that is everywhere the same."""
     heat: HeatGrid
-    """Unscaled."""
 
 
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("sample_id", "branch", "truth", "prediction")),
-        ("probability", pa.float64()),
-        ("explained", pa.string()),
-        *((name, pa.float64()) for name in ("inside", "area")),
+        *(("probability", pa.float64()), ("explained", pa.string())),
+        *(("inside", pa.float64()), ("area", pa.float64())),
         ("heat", pa.list_(pa.list_(pa.float32()))),
     ]
 )
@@ -65,8 +62,7 @@ SCHEMA = pa.schema(
 
 def resize_heat(heat: HeatGrid, side: int) -> Float64[np.ndarray, "side side"]:
     """Return heat on the pixels of a square, bilinearly between the centres of its positions."""
-    enlarged = Pillow.fromarray(heat).resize((side, side), Pillow.Resampling.BILINEAR)
-    return np.asarray(enlarged, np.float64)
+    return np.asarray(Pillow.fromarray(heat).resize((side, side), Pillow.Resampling.BILINEAR), np.float64)
 
 
 def share_inside(heat: HeatGrid, mask: Mask) -> float | None:
@@ -100,27 +96,16 @@ def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
     if not table.schema.equals(SCHEMA):
         again = dvc_command(stage, again=True)
         raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run {again}")
-    return tuple(_heat_map(row) for row in table.to_pylist())
-
-
-def _heat_map(row: dict[str, Any]) -> HeatMap:
-    return HeatMap(**row | {"heat": np.array(row["heat"], np.float32)})
+    return tuple(HeatMap(**row | {"heat": np.array(row["heat"], np.float32)}) for row in table.to_pylist())
 
 
 def describe_heat(maps: Sequence[HeatMap]) -> dict[str, float | int | None]:
-    """Return the means over maps of one branch that have heat, and how many have none."""
-    warm = [entry for entry in maps if entry.inside is not None]
-    return {
-        "maps": len(maps),
-        "without_heat": len(maps) - len(warm),
-        "inside": _mean([entry.inside for entry in warm if entry.inside is not None]),
-        "area": _mean([entry.area for entry in warm]),
-        "on_roi": _mean([float(entry.inside > entry.area) for entry in warm if entry.inside is not None]),
-    }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(float(np.mean(values)), 6) if values else None
+    """Return the means over maps of one branch that have heat, None without any, and how many have none."""
+    warm = [(entry.inside, entry.area, float(entry.inside > entry.area)) for entry in maps if entry.inside is not None]
+    columns = zip(*warm, strict=True) if warm else ((),) * 3
+    inside, area, on_roi = (round(float(np.mean(values)), DIGITS) if values else None for values in columns)
+    numbers = {"maps": len(maps), "without_heat": len(maps) - len(warm)}
+    return numbers | {"inside": inside, "area": area, "on_roi": on_roi}
 
 
 CONVENTIONS = {
@@ -143,19 +128,14 @@ def format_summary(run: str, params: ExplainParams, branches: Mapping[ViewName, 
 
 COLOURS = "inferno"
 """Lightness increases with the value, so it is readable in print and without colour vision."""
-GRAY_SHARE = 0.55
-"""Brightness of the view under the heat."""
 
 
 def blend_heat(view: Image, mask: Mask, heat: HeatGrid) -> Image:
     """Return a square view in gray, the heat in colour over it, and the region of interest outlined in white.
 
-    Args:
-        view: What the branch saw, at the size to be shown.
-        mask: Region of interest at that size.
-        heat: Brightest where it is greatest, whatever its unit.
+    View and mask are at the size to be shown; the heat is brightest where it is greatest, whatever its unit.
     """
-    gray = GRAY_SHARE * view.mean(axis=2, keepdims=True) / 255
+    gray = 0.55 * view.mean(axis=2, keepdims=True) / 255
     level = resize_heat(heat, len(view))[..., np.newaxis] / max(float(heat.max()), np.finfo(np.float32).tiny)
     colour = mpl.colormaps[COLOURS](np.clip(level[..., 0], 0, 1))[..., :3]
     shown = np.clip(gray * (1 - level) + colour * level, 0, 1)

@@ -12,15 +12,14 @@ import numpy as np
 
 from pipeline.arrays import Mask
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals, paired_differences
-from pipeline.evaluation.metrics import macro_f1, top1
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, StoredInterval, mean_intervals, paired_differences
+from pipeline.evaluation.metrics import DIGITS, macro_f1, top1
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.imaging.components import boundary_iou, iou
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
 from pipeline.params.base import Section
 from pipeline.params.masks import AgreementParams, TransferParams
 
-DIGITS = 6
 AREAS = ((0.01, "below 1 %"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (math.inf, "20 % and more"))
 """Upper ends of the groups by the annotated mask's share of the photo."""
 PARTS = ((2.0, "1"), (3.0, "2"), (5.0, "3 or 4"), (math.inf, "5 and more"))
@@ -36,7 +35,6 @@ class AgreementRow(NamedTuple):
     split: str
     """`train`, `validation` or `test`."""
     category: str
-    """Category name."""
     share: float
     """Annotated area over photo area, in [0, 1]."""
     parts: int
@@ -53,31 +51,20 @@ class AgreementRow(NamedTuple):
     """At the size the models see."""
 
 
-class PhotoMean(Section):
-    """A mean with its 95 % interval over photos."""
-
-    value: float
-    low: float
-    high: float
-
-
 class AgreementGroup(Section):
-    """Agreement of a group of samples."""
+    """Agreement of a group of samples: means with their 95 % intervals over photos."""
 
     by: str
     """`all`, `split`, `area`, `parts`, `status` or `category`."""
     name: str
     """Value that the samples share."""
     samples: int
-    """Their number."""
     median_iou: float
-    """Median IoU at the size of the photo."""
-    iou: PhotoMean
-    """Mean IoU at the size of the photo."""
-    boundary_iou: PhotoMean
-    """Mean boundary IoU."""
-    seen_iou: PhotoMean
-    """Mean IoU at the size the models see."""
+    """At the size of the photo; so is the mean."""
+    iou: StoredInterval
+    boundary_iou: StoredInterval
+    seen_iou: StoredInterval
+    """At the size the models see."""
 
 
 class ShownSample(Section):
@@ -86,7 +73,6 @@ class ShownSample(Section):
     rank: str
     """`best`, `median` or `worst`."""
     file: str
-    """Name of the picture."""
     sample_id: str
     category: str
     iou: float
@@ -97,7 +83,6 @@ class AgreementSummary(Section):
     """`summary.json` of stage `agreement`."""
 
     source: str
-    """Mask source."""
     weights: str
     """Where its weights came from; with `random` the numbers mean nothing."""
     samples: int
@@ -130,28 +115,18 @@ def group_rows(rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> tuple[Agre
     order = [name for _, name in (*AREAS, *PARTS)]
     groups = []
     for by, key in keys.items():
-        names = sorted({key(row) for row in rows}, key=lambda name: (order.index(name) if name in order else -1, name))
-        groups += [_summarise(by, name, [row for row in rows if key(row) == name], bootstrap) for name in names]
+        for name in sorted(set(map(key, rows)), key=lambda name: (order.index(name) if name in order else -1, name)):
+            members = [row for row in rows if key(row) == name]
+            values = np.array([(row.iou, row.boundary_iou, row.seen_iou) for row in members])
+            found = mean_intervals(values, [photo_id_of(row.sample_id) for row in members], bootstrap)
+            means = dict(zip(("iou", "boundary_iou", "seen_iou"), map(StoredInterval.of, found), strict=True))
+            median = round(float(np.median(values[:, 0])), DIGITS)
+            groups.append(AgreementGroup(by=by, name=name, samples=len(members), median_iou=median, **means))
     return tuple(groups)
 
 
 def _range(value: float, ends: Iterable[tuple[float, str]]) -> str:
     return next(name for end, name in ends if value < end)
-
-
-def _summarise(by: str, name: str, rows: Sequence[AgreementRow], bootstrap: Bootstrap) -> AgreementGroup:
-    values = np.array([(row.iou, row.boundary_iou, row.seen_iou) for row in rows])
-    found = mean_intervals(values, [photo_id_of(row.sample_id) for row in rows], bootstrap)
-    means = [_photo_mean(interval) for interval in found]
-    return AgreementGroup(
-        by=by,
-        name=name,
-        samples=len(rows),
-        median_iou=round(float(np.median(values[:, 0])), DIGITS),
-        iou=means[0],
-        boundary_iou=means[1],
-        seen_iou=means[2],
-    )
 
 
 def choose_shown(rows: Sequence[AgreementRow], count: int) -> dict[str, tuple[AgreementRow, ...]]:
@@ -167,19 +142,17 @@ class RunTransfer(Section):
     """One run on the cut-outs of both sources; the same test samples."""
 
     run: str
-    """Name of the run."""
     samples: int
-    """Test samples."""
     photos: int
     """Photos they come from, which are resampled."""
     top1: tuple[float, float]
-    """Top-1 accuracy in [0, 1] on annotation, on the source."""
+    """In [0, 1] on annotation, on the source."""
     macro_f1: tuple[float, float]
-    """Macro F1 in [0, 1] on annotation, on the source."""
-    top1_change: PhotoMean
+    """Likewise."""
+    top1_change: StoredInterval
     """Source minus annotation, paired by sample."""
-    macro_f1_change: PhotoMean
-    """Source minus annotation, paired by sample."""
+    macro_f1_change: StoredInterval
+    """Likewise."""
     ignorable: bool
     """Whether both intervals lie within the margins."""
 
@@ -194,9 +167,9 @@ class TransferSummary(Section):
     trained_on: str
     """Mask source that the runs were trained on; the paper's claim is about annotation."""
     top1_margin: float
-    """Change of top-1 that is ignorable."""
+    """Change that is ignorable."""
     macro_f1_margin: float
-    """Change of macro F1 that is ignorable."""
+    """Likewise."""
     runs: tuple[RunTransfer, ...]
     """None where there was nothing to compare."""
 
@@ -214,28 +187,23 @@ def compare_sources(
     Raises:
         EvaluationError: If the tables hold other samples or none.
     """
-    bootstrap = Bootstrap(params.seed)
-    changes = paired_differences(reference, other, None, bootstrap)
-    top1_change, f1_change = changes["top1"], changes["macro_f1"]
-    tables = (reference, other)
-    accuracies = [round(top1(table.targets, table.predictions), DIGITS) for table in tables]
-    scores = [round(macro_f1(table.targets, table.predictions), DIGITS) for table in tables]
+    changes = paired_differences(reference, other, None, Bootstrap(params.seed))
+    accuracies, scores = (
+        [round(score(table.targets, table.predictions), DIGITS) for table in (reference, other)]
+        for score in (top1, macro_f1)
+    )
     return RunTransfer(
         run=run,
         samples=len(reference.sample_ids),
         photos=len(set(reference.photo_ids)),
         top1=(accuracies[0], accuracies[1]),
         macro_f1=(scores[0], scores[1]),
-        top1_change=_photo_mean(top1_change),
-        macro_f1_change=_photo_mean(f1_change),
-        ignorable=within(top1_change, params.top1_margin) and within(f1_change, params.macro_f1_margin),
+        top1_change=StoredInterval.of(changes["top1"]),
+        macro_f1_change=StoredInterval.of(changes["macro_f1"]),
+        ignorable=within(changes["top1"], params.top1_margin) and within(changes["macro_f1"], params.macro_f1_margin),
     )
 
 
 def within(change: Interval, margin: float) -> bool:
     """Tell whether the whole interval of a change lies within +- a margin."""
     return -margin <= change.low and change.high <= margin
-
-
-def _photo_mean(interval: Interval) -> PhotoMean:
-    return PhotoMean(**{name: round(value, DIGITS) for name, value in interval._asdict().items()})

@@ -10,6 +10,8 @@ from pipeline.arrays import Logits, Targets
 Predictions: TypeAlias = Int64[np.ndarray, " N"]
 """Predicted class indices in [0, K), row-aligned with the targets."""
 
+DIGITS = 6
+"""Decimal places of every stored score."""
 CONVENTIONS = {
     "prediction": "The class of the highest logit; among equal logits the lowest class index.",
     "top1": "Share of samples whose prediction is their target; 0 on an empty set.",
@@ -51,44 +53,49 @@ class ClassScores(NamedTuple):
     """Scores of K classes in [0, 1]."""
 
     precision: Float64[np.ndarray, " K"]
-    """Hits over predictions."""
     recall: Float64[np.ndarray, " K"]
-    """Hits over samples."""
     f1: Float64[np.ndarray, " K"]
-    """Harmonic mean of both."""
 
 
 class Confusion(NamedTuple):
-    """Non-zero cells of a confusion matrix."""
+    """Non-zero cells of a confusion matrix, sorted by (target, prediction)."""
 
     target: Int64[np.ndarray, " C"]
-    """Class index of the row; cells are sorted by (target, prediction)."""
     prediction: Int64[np.ndarray, " C"]
-    """Class index of the column."""
     samples: Int64[np.ndarray, " C"]
-    """Samples in the cell, at least 1."""
+    """At least 1."""
 
 
 class Reliability(NamedTuple):
-    """Calibration by confidence bin; empty bins hold zeros."""
+    """Samples, mean confidence and accuracy in [0, 1] by confidence bin; empty bins hold zeros."""
 
     samples: Int64[np.ndarray, " bins"]
-    """Samples in the bin."""
     confidence: Float64[np.ndarray, " bins"]
-    """Mean confidence of the bin, in [0, 1]."""
     accuracy: Float64[np.ndarray, " bins"]
-    """Share of right predictions in the bin, in [0, 1]."""
 
 
-def count_classes(targets: Targets, predictions: Predictions, classes: int | None = None) -> ClassCounts:
-    """Count hits, targets and predictions per class.
+class EpochRecord(NamedTuple):
+    """One row of history.csv; losses are mean cross-entropies in nats, the rest are fractions in [0, 1]."""
 
-    Args:
-        targets: True classes.
-        predictions: Predicted classes.
-        classes: K; None takes the highest class that occurs.
-    """
-    length = _classes(targets, predictions) if classes is None else classes
+    epoch: int
+    """From 1."""
+    learning_rate: float
+    """Rate of the epoch's last step."""
+    train_loss: float
+    """While the weights moved, on flipped samples; so is `train_top1`."""
+    train_top1: float
+    test_loss: float
+    """After the epoch; so are the others."""
+    test_top1: float
+    test_macro_f1: float
+    """Over classes that occur in targets or predictions."""
+    test_ambiguous_f1: float | None
+    """Mean over the ambiguous pair; None, in a file that was read NaN, if the run does not have both."""
+
+
+def count_classes(targets: Targets, predictions: Predictions, classes: int = 0) -> ClassCounts:
+    """Count hits, targets and predictions of so many classes, or of more where a higher one occurs."""
+    length = max(classes, int(max(targets.max(initial=-1), predictions.max(initial=-1))) + 1)
     hits = targets[targets == predictions]
     return ClassCounts(*(np.bincount(labels, minlength=length) for labels in (hits, targets, predictions)))
 
@@ -121,8 +128,7 @@ def macro_f1_all(targets: Targets, predictions: Predictions, classes: int) -> fl
 
 def pair_f1(targets: Targets, predictions: Predictions, pair: tuple[int, int]) -> float:
     """Return the mean F1 in [0, 1] of two classes on predictions for the whole test set (Tables 3, 4 and 9)."""
-    counts = count_classes(targets, predictions, max(max(pair) + 1, _classes(targets, predictions)))
-    return _mean(score_classes(counts).f1[list(pair)])
+    return _mean(score_classes(count_classes(targets, predictions, max(pair) + 1)).f1[list(pair)])
 
 
 def majority_rate(targets: Targets) -> float:
@@ -152,13 +158,7 @@ def confidences_of(logits: Logits, temperature: float) -> Float64[np.ndarray, " 
 
 
 def reliability(confidences: Float64[np.ndarray, " N"], right: Bool[np.ndarray, " N"], bins: int) -> Reliability:
-    """Group samples by confidence into `bins` equal-width bins (a, b].
-
-    Args:
-        confidences: Softmax maximum of every sample, in [0, 1].
-        right: Whether the prediction is the target.
-        bins: Number of bins, at least 1.
-    """
+    """Group samples by confidence in [0, 1] into equal-width bins (a, b], at least one; `right` tells correct ones."""
     index = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
     samples = np.bincount(index, minlength=bins)
     sums = (np.bincount(index, values, minlength=bins) for values in (confidences, right.astype(np.float64)))
@@ -169,10 +169,6 @@ def expected_calibration_error(table: Reliability) -> float:
     """Return the mean gap between accuracy and confidence in [0, 1], weighted by samples; 0 on an empty set."""
     gaps = np.abs(table.accuracy - table.confidence)
     return float(gaps @ table.samples / max(int(table.samples.sum()), 1))
-
-
-def _classes(targets: Targets, predictions: Predictions) -> int:
-    return int(max(targets.max(initial=-1), predictions.max(initial=-1))) + 1
 
 
 def _mean(values: np.ndarray) -> float:

@@ -16,19 +16,13 @@ import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64, UInt8
 
 from pipeline.arrays import Targets
-from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.datasets.sample_batch import SampleBatch, ViewName, photo_id_of
-from pipeline.evaluation.metrics import CONVENTIONS, macro_f1, top1
+from pipeline.evaluation.metrics import CONVENTIONS, DIGITS, macro_f1, top1
+from pipeline.evaluation.predictions import SCHEMA_VERSION, read_versioned
 from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
-from pipeline.runtime.errors import ManifestError
-
-DIGITS = 6
-SCHEMA_VERSION = 1
 
 Pixels: TypeAlias = UInt8[np.ndarray, "H W C"]
-Padded: TypeAlias = UInt8[np.ndarray, "Hp Wp C"]
-"""Height and width rounded up to whole patches."""
 Canvases: TypeAlias = UInt8[np.ndarray, "N S S C"]
 """Square pictures or region indicators of any number of channels."""
 
@@ -37,11 +31,10 @@ class Placed(NamedTuple):
     """A picture and where its top left corner goes on the canvas; parts may fall off."""
 
     content: Pixels
-    """What is pasted."""
     top: int
     """Row of the first row of `content`, negative above the canvas."""
     left: int
-    """Column of the first column of `content`, negative left of the canvas."""
+    """Likewise of the first column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +42,11 @@ class Permutation:
     """Shuffle square patches of the rectangle, padded evenly with black to whole patches."""
 
     patch_size: int
-    """Side of a patch in pixels."""
+    """Side in pixels."""
     seed: int
     """Seed of the study."""
     number: int
-    """Number of the permutation among those of that seed."""
+    """Among the permutations of that seed."""
 
     def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: ViewName) -> Placed:
         """Shuffle and centre, the extra pixel left and top, as the letterbox does.
@@ -93,16 +86,15 @@ Perturbation: TypeAlias = Permutation | Translocation
 def patch_order(
     patches: int, seed: int, number: int, sample_id: str, branch: ViewName
 ) -> Int64[np.ndarray, " patches"]:
-    """Return a uniform permutation that depends on the arguments alone.
-
-    A hash instead of a Generator, whose stream NumPy may change between versions.
-    """
+    """Return a uniform permutation, by a hash: NumPy may change the stream of a Generator between versions."""
     key = f"{seed}\n{number}\n{branch}\n{sample_id}".encode()
     draws = np.frombuffer(hashlib.shake_256(key).digest(8 * patches), "<u8")
     return np.argsort(draws, kind="stable")
 
 
-def permute_patches(content: Pixels, order: Int64[np.ndarray, " patches"], patch_size: int) -> Padded:
+def permute_patches(
+    content: Pixels, order: Int64[np.ndarray, " patches"], patch_size: int
+) -> UInt8[np.ndarray, "Hp Wp C"]:
     """Pad with black to whole patches and put patch `order[i]` at place i (row-major).
 
     As in the released code, half of the padding, rounded down, lies above and to the left, the rest below and right.
@@ -114,7 +106,7 @@ def permute_patches(content: Pixels, order: Int64[np.ndarray, " patches"], patch
     padded[top : top + height, left : left + width] = content
     patches = padded.reshape(rows, patch_size, columns, patch_size, channels).swapaxes(1, 2)
     shuffled = patches.reshape(rows * columns, -1)[order].reshape(patches.shape)
-    moved: Padded = shuffled.swapaxes(1, 2).reshape(padded.shape)
+    moved: UInt8[np.ndarray, "Hp Wp C"] = shuffled.swapaxes(1, 2).reshape(padded.shape)
     return moved
 
 
@@ -131,18 +123,17 @@ def paste(placed: Placed, canvas: Pixels) -> None:
 def perturb_canvases(
     perturbation: Perturbation, canvases: Canvases, batch: SampleBatch, *, branch: ViewName, background: int
 ) -> Canvases:
-    """Perturb every sample's rectangle; each result depends on that sample alone.
+    """Perturb every sample's rectangle; each result depends on that sample and branch alone.
 
     Args:
         perturbation: What to do.
         canvases: Letterboxed pictures or regions of the batch's samples; not changed.
         batch: Where the photos lie, and their identity, which seeds the permutations.
-        branch: View the canvases belong to; each is permuted on its own.
+        branch: View the canvases belong to.
         background: Value in [0, 255] around the photo.
     """
     moved = np.full_like(canvases, background)
-    rows = zip(canvases, moved, batch.rects.tolist(), batch.sample_ids, strict=True)
-    for canvas, target, place, sample_id in rows:
+    for canvas, target, place, sample_id in zip(canvases, moved, batch.rects.tolist(), batch.sample_ids, strict=True):
         rect = Rect(*place)
         content = canvas[rect.inside]
         paste(perturbation.place(content, rect, side=len(canvas), sample_id=sample_id, branch=branch), target)
@@ -150,11 +141,7 @@ def perturb_canvases(
 
 
 def region_sizes(levels: Canvases) -> Int64[np.ndarray, "N 2"]:
-    """Return the pixels of the photo and of a region in it.
-
-    Args:
-        levels: One channel: 2 inside the region, 1 on the rest of the photo, 0 around it.
-    """
+    """Return the pixels of the photo and of a region; levels are 2 in it, 1 on the rest of the photo, else 0."""
     # Row by row: along an axis, count_nonzero first turns every pixel into 8 bytes.
     sizes = [(np.count_nonzero(level), np.count_nonzero(level > 1)) for level in levels]
     return np.array(sizes, np.int64).reshape(-1, 2)
@@ -196,9 +183,7 @@ class PerturbationSpec(NamedTuple):
     """One perturbed evaluation of the test set; None leaves a view as it is."""
 
     roi: Permutation | None
-    """Perturbation of the ROI view."""
     extra_roi: Permutation | Translocation | None
-    """Perturbation of the extra-ROI view."""
     offset: tuple[int, int] | None
     """(dx, dy) of a translocation as the parameters give it."""
 
@@ -215,14 +200,9 @@ class PerturbationSpec(NamedTuple):
 def plan_perturbations(
     params: PerturbParams, side: int, branches: tuple[ViewName, ...]
 ) -> tuple[PerturbationSpec, ...]:
-    """List the perturbed evaluations of a run in the order of the paper's tables.
+    """List the perturbed evaluations of a run on cut-outs of `side` pixels, in the order of the paper's tables.
 
     `both` uses the permutations of the single views, so no branch sees an input twice.
-
-    Args:
-        params: Section `perturb`.
-        side: Side of the cut-outs in pixels.
-        branches: Branches the run has.
     """
     permutations = [Permutation(params.patch_size, params.seed, n) for n in range(params.permutation_seeds)]
     specs: list[PerturbationSpec] = []
@@ -271,7 +251,6 @@ class KeptShares(NamedTuple):
     """Running mean of the shares of pixels still on the canvas, by perturbation and region (photo, ROI, extra-ROI)."""
 
     total: Float64[np.ndarray, "E 3"]
-    """Sum over samples."""
     samples: Int64[np.ndarray, "E 3"]
     """Samples that have such a share."""
 
@@ -347,10 +326,8 @@ def write_perturbed_predictions(
         "prediction": pa.array(predictions[0].astype(np.int32)),
         "perturbed": pa.FixedSizeListArray.from_arrays(pa.array(perturbed.ravel()), len(specs)),
     }
-    metadata = {
-        "schema_version": str(SCHEMA_VERSION),
-        "entries": json.dumps([describe_perturbation(spec) for spec in specs]),
-    }
+    entries = json.dumps([describe_perturbation(spec) for spec in specs])
+    metadata = {"schema_version": str(SCHEMA_VERSION), "entries": entries}
     pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path, compression="zstd")
 
 
@@ -360,17 +337,12 @@ def read_perturbed_predictions(path: Path) -> Int64[np.ndarray, "E N"]:
     Raises:
         ManifestError: If the file is absent, damaged, or of another version.
     """
-    if not path.exists():
-        raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
-    try:
-        table = read_sound(path).combine_chunks()
-        version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
-        if version == str(SCHEMA_VERSION):
-            column = table["perturbed"].combine_chunks()
-            if not (pa.types.is_fixed_size_list(column.type) and column.type.value_type == pa.int32()):
-                raise ValueError(f"column perturbed is of {column.type}")
-            entries: Int64[np.ndarray, "E N"] = column.flatten().to_numpy().reshape(len(table), -1).T.astype(np.int64)
-            return entries
-    except (*DAMAGE, KeyError) as error:
-        raise damaged(path, error, "perturb") from error
-    raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")
+
+    def parse(table: pa.Table) -> Int64[np.ndarray, "E N"]:
+        column = table["perturbed"].combine_chunks()
+        if not (pa.types.is_fixed_size_list(column.type) and column.type.value_type == pa.int32()):
+            raise ValueError(f"column perturbed is of {column.type}")
+        entries: Int64[np.ndarray, "E N"] = column.flatten().to_numpy().reshape(len(table), -1).T.astype(np.int64)
+        return entries
+
+    return read_versioned(path, "perturb", parse)

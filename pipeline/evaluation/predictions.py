@@ -1,9 +1,10 @@
 """The table `predictions.parquet`: predictions and logits of a run for every test sample."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,10 @@ from pipeline.evaluation.metrics import Predictions
 from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
+"""Of this table, and of the predictions under perturbations."""
 ROWS_PER_GROUP = 4096
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,8 @@ class PredictionTable:
     photo_ids: tuple[str, ...]
     """`<split>/<photo stem>`; samples of one photo are not independent."""
     targets: Targets
-    """True classes."""
     predictions: Predictions
-    """Predicted classes."""
     logits: Logits
-    """Unnormalised scores."""
 
     def pair(self, ambiguous: Sequence[str]) -> tuple[int, int] | None:
         """Return the classes of the ambiguous pair; None where the run lacks one, or has samples of neither."""
@@ -46,25 +47,18 @@ class PredictionTable:
         """Return the rows of some samples, in the order they have."""
         rows = np.flatnonzero([sample_id in sample_ids for sample_id in self.sample_ids])
         return PredictionTable(
-            class_names=self.class_names,
-            sample_ids=tuple(self.sample_ids[row] for row in rows),
-            photo_ids=tuple(self.photo_ids[row] for row in rows),
-            targets=self.targets[rows],
-            predictions=self.predictions[rows],
-            logits=self.logits[rows],
+            self.class_names,
+            tuple(self.sample_ids[row] for row in rows),
+            tuple(self.photo_ids[row] for row in rows),
+            self.targets[rows],
+            self.predictions[rows],
+            self.logits[rows],
         )
 
 
 def _schema(classes: int) -> pa.Schema:
-    return pa.schema(
-        [
-            ("sample_id", pa.string()),
-            ("photo_id", pa.string()),
-            ("target", pa.int32()),
-            ("prediction", pa.int32()),
-            ("logits", pa.list_(pa.float32(), classes)),
-        ]
-    )
+    ids = {"sample_id": pa.string(), "photo_id": pa.string()}
+    return pa.schema(ids | {"target": pa.int32(), "prediction": pa.int32(), "logits": pa.list_(pa.float32(), classes)})
 
 
 class PredictionWriter:
@@ -111,11 +105,11 @@ class PredictionWriter:
         self._waiting, self._rows = [], 0
 
 
-def read_predictions(path: Path) -> PredictionTable:
-    """Read a whole table.
+def read_versioned(path: Path, stage: str, parse: Callable[[pa.Table], T]) -> T:
+    """Return what `parse` makes of the table that a stage wrote; it may raise as for damage.
 
     Raises:
-        ManifestError: If it is absent, damaged, or of another version.
+        ManifestError: If the file is absent, damaged, or of another version.
     """
     if not path.exists():
         raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")
@@ -123,21 +117,26 @@ def read_predictions(path: Path) -> PredictionTable:
         table = read_sound(path).combine_chunks()
         version = (table.schema.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
         if version == str(SCHEMA_VERSION):
-            return _predictions(table)
+            return parse(table)
     except (*DAMAGE, KeyError, TypeError) as error:
-        raise damaged(path, error, "evaluate") from error
+        raise damaged(path, error, stage) from error
     raise ManifestError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; run `dvc repro`")
 
 
-def _predictions(table: pa.Table) -> PredictionTable:
-    class_names = tuple(json.loads(table.schema.metadata[b"class_names"]))
-    if not table.schema.equals(_schema(len(class_names))):
-        raise ValueError(f"other columns than those of {len(class_names)} classes")
-    return PredictionTable(
-        class_names=class_names,
-        sample_ids=tuple(table["sample_id"].to_pylist()),
-        photo_ids=tuple(table["photo_id"].to_pylist()),
-        targets=table["target"].to_numpy().astype(np.int64),
-        predictions=table["prediction"].to_numpy().astype(np.int64),
-        logits=table["logits"].combine_chunks().flatten().to_numpy().reshape(-1, len(class_names)),
-    )
+def read_predictions(path: Path) -> PredictionTable:
+    """Read a whole table; see `read_versioned` for errors."""
+
+    def parse(table: pa.Table) -> PredictionTable:
+        class_names = tuple(json.loads(table.schema.metadata[b"class_names"]))
+        if not table.schema.equals(_schema(len(class_names))):
+            raise ValueError(f"other columns than those of {len(class_names)} classes")
+        return PredictionTable(
+            class_names,
+            tuple(table["sample_id"].to_pylist()),
+            tuple(table["photo_id"].to_pylist()),
+            table["target"].to_numpy().astype(np.int64),
+            table["prediction"].to_numpy().astype(np.int64),
+            table["logits"].combine_chunks().flatten().to_numpy().reshape(-1, len(class_names)),
+        )
+
+    return read_versioned(path, "evaluate", parse)

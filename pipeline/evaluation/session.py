@@ -55,13 +55,11 @@ class EvalSession:
     model: RveRNet
     """In eval mode, on `device`."""
     card: RunCard
-    """What was trained."""
     shards: Shards
     """Samples, paired as those the run was trained on."""
     classes: ClassMap
     """Maps the targets of the shards to those of the run."""
     device: torch.device
-    """Device of the model."""
 
     def batch_count(self, batch_size: int) -> int:
         """Return the number of batches, those without a sample of the run's classes included."""
@@ -77,10 +75,17 @@ class EvalSession:
         found = False
         for batch in self.shards.batches(SPLIT):
             for start in range(0, len(batch), batch_size):
-                selected = _select_classes(batch, self.classes, slice(start, start + batch_size))
-                if len(selected):
-                    found = True
-                    yield selected
+                part = slice(start, start + batch_size)
+                targets = self.classes.index[batch.targets[part]]
+                keep = targets != EXCLUDED
+                if not keep.any():
+                    continue
+                # A slice is a view: pixels are copied only where rows are left out.
+                rows = part if keep.all() else np.flatnonzero(keep) + start
+                ids = tuple(i for i, kept in zip(batch.sample_ids[part], keep, strict=True) if kept)
+                arrays = (array[rows] for array in (batch.rects, batch.masks, batch.roi, batch.extra_roi))
+                found = True
+                yield SampleBatch(ids, targets[keep], *arrays)
         if not found:
             raise EvaluationError(
                 f"{self.shards.folder}: no test sample of run {self.card.run}'s classes; check ImageSets/test.txt"
@@ -101,26 +106,10 @@ def open_session(run: Path, shards: Place, device: str) -> EvalSession:
     return EvalSession(model, card, source.paired(card.train.pairing, card.class_names), classes, picked)
 
 
-def _select_classes(batch: SampleBatch, classes: ClassMap, part: slice) -> SampleBatch:
-    targets = classes.index[batch.targets[part]]
-    keep = targets != EXCLUDED
-    # A slice is a view: pixels are copied only where rows are left out.
-    rows = part if keep.all() else np.flatnonzero(keep) + part.start
-    ids = batch.sample_ids[part]
-    return SampleBatch(
-        sample_ids=tuple(i for i, kept in zip(ids, keep, strict=True) if kept),
-        targets=targets[keep],
-        rects=batch.rects[rows],
-        masks=batch.masks[rows],
-        roi=batch.roi[rows],
-        extra_roi=batch.extra_roi[rows],
-    )
-
-
 def branches_of(model: RveRNet) -> dict[ViewName, nn.Module]:
     """Return the branches a model has, by name."""
-    pairs: tuple[tuple[ViewName, nn.Module | None], ...] = (("roi", model.roi), ("extra_roi", model.extra_roi))
-    return {name: branch for name, branch in pairs if branch is not None}
+    branches: dict[ViewName, nn.Module | None] = {"roi": model.roi, "extra_roi": model.extra_roi}
+    return {name: branch for name, branch in branches.items() if branch is not None}
 
 
 @torch.inference_mode()

@@ -43,8 +43,7 @@ class RveRNet(nn.Module):
     ) -> Float[Tensor, "B K"]:
         """Return logits of raw pixels in [0, 255]; the view of an absent branch is not looked at."""
         return self.combine(
-            None if self.roi is None else self.roi(roi),
-            None if self.extra_roi is None else self.extra_roi(extra_roi),
+            None if self.roi is None else self.roi(roi), None if self.extra_roi is None else self.extra_roi(extra_roi)
         )
 
     def combine(

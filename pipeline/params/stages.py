@@ -202,3 +202,14 @@ class DistillParams(Section):
     """Share of the loss that the teacher sets; DeiT: 0.5 for hard, 0.1 for soft distillation."""
     temperature: float = Field(gt=0)
     """What logits of both are divided by in soft distillation; DeiT: 3."""
+
+
+class DistillationSummary(Section):
+    """`summary.json` of stage `distill`; all None without a teacher."""
+
+    teacher: str | None
+    """Run of the teacher."""
+    student: str | None
+    """Run of the student."""
+    undistilled: str | None
+    """Run of the student's backbone trained on labels alone; not every study has it."""

@@ -11,12 +11,12 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image as Pillow
 from pydantic import JsonValue
 
-from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.distillation import DistillationSummary, Scores, compare_students
+from pipeline.evaluation.bootstrap import Bootstrap, Scores, compare_students
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import Repetitions, ScoreSpread, SeedDifference
 from pipeline.params.base import Section, read_record
+from pipeline.params.stages import DistillationSummary
 from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
 from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.pictures import Picture, picture

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from pipeline.arrays import Targets
 from pipeline.datasets.sample_batch import FoodVisible
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.metrics import Predictions
+from pipeline.evaluation.metrics import EpochRecord, Predictions
 from pipeline.evaluation.perturbation import PerturbationKey, Target, read_perturbed_predictions, scale_offset
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.models.card import BackboneCard
@@ -151,27 +151,6 @@ class RunRecord(Stored):
         return bool(self.train.get("share_branches")) and len(names) > len(set(names))
 
 
-class Epoch(NamedTuple):
-    """One row of `history.csv`."""
-
-    epoch: int
-    """Counted from 1."""
-    learning_rate: float
-    """Rate at the end of the epoch."""
-    train_loss: float
-    """Mean cross-entropy, natural logarithm."""
-    train_top1: float
-    """Share of right predictions in [0, 1]."""
-    test_loss: float
-    """Mean cross-entropy on the test split."""
-    test_top1: float
-    """Share of right predictions on the test split."""
-    test_macro_f1: float
-    """Macro F1 over classes that occur."""
-    test_ambiguous_f1: float
-    """Mean F1 of the ambiguous pair; NaN without the pair."""
-
-
 class ClassScore(NamedTuple):
     """What the report shows of one row of `per_class.csv`."""
 
@@ -181,16 +160,16 @@ class ClassScore(NamedTuple):
     """Test samples of the category."""
 
 
-def read_history(path: Path, stage: str) -> tuple[Epoch, ...]:
+def read_history(path: Path, stage: str) -> tuple[EpochRecord, ...]:
     """Read the epochs of a run; empty cells become NaN.
 
     Raises:
         ManifestError: If the file is absent, has no epochs, or lacks a column.
     """
 
-    def parse(row: dict[str, str]) -> Epoch:
-        values = {name: math.nan if row[name] == "" else float(row[name]) for name in Epoch._fields[1:]}
-        return Epoch(int(row["epoch"]), **values)
+    def parse(row: dict[str, str]) -> EpochRecord:
+        values = {name: math.nan if row[name] == "" else float(row[name]) for name in EpochRecord._fields[1:]}
+        return EpochRecord(int(row["epoch"]), **values)
 
     return _read_rows(path, stage, parse, what="epoch")
 
@@ -269,7 +248,7 @@ class RunFiles:
         """Read `run.json` of stage `train`."""
         return read_record(RunRecord, self.runs / run / "run.json", f"train@{run}")
 
-    def history(self, run: str) -> tuple[Epoch, ...]:
+    def history(self, run: str) -> tuple[EpochRecord, ...]:
         """Read `history.csv` of stage `train`."""
         return read_history(self.runs / run / "history.csv", f"train@{run}")
 

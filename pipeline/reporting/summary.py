@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TypeAlias
 
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.params.base import Section
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationMetrics
+from pipeline.reporting.results import EvaluationMetrics, PerturbationMetrics
 
 SCHEMA_VERSION = 1
 DIGITS = 6
@@ -99,7 +100,7 @@ def summarise_run(
     run: GridRun,
     metrics: EvaluationMetrics,
     perturbations: PerturbationMetrics,
-    history: Sequence[Epoch],
+    history: Sequence[EpochRecord],
 ) -> RunSummary:
     """Join the results of stages `evaluate`, `perturb` and `train` (at least one epoch) for one run."""
     permutations = []

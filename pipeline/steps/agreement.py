@@ -18,7 +18,6 @@ from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.work_units import plan_files
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.mask_agreement import (
-    DIGITS,
     AgreementRow,
     AgreementSummary,
     ShownSample,
@@ -26,6 +25,7 @@ from pipeline.evaluation.mask_agreement import (
     group_rows,
     measure_agreement,
 )
+from pipeline.evaluation.metrics import DIGITS
 from pipeline.imaging.components import compare_masks
 from pipeline.params.masks import AgreementParams, SourceName
 from pipeline.runtime.console import note, progress

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.stages import DistillParams, EvaluateParams
+from pipeline.params.stages import DistillationSummary, DistillParams, EvaluateParams
 from pipeline.runtime.stores import Place
 
 SUMMARY, TEACHER, STUDENT = "summary.json", "teacher", "student"

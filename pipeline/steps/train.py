@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.sample_batch import FoodVisible, ViewName, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
-from pipeline.evaluation.calibration import fit_temperature
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.models.artifact import (
     Calibration,
     FinalMetrics,
@@ -34,10 +34,17 @@ from pipeline.runtime.resources import default_memory_budget, format_bytes, loca
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
 from pipeline.training.callbacks import HISTORY, CheckpointCallback, LiveCurves, ProgressCallback
-from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, EpochRecord, write_history
+from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, write_history
 from pipeline.training.dataset import MemoryBudget, Split, load_splits
 from pipeline.training.distributed import current_context, work_dir
-from pipeline.training.losses import ClassWeights, DistillationLoss, Objective, class_weights, make_objective
+from pipeline.training.losses import (
+    ClassWeights,
+    DistillationLoss,
+    Objective,
+    class_weights,
+    fit_temperature,
+    make_objective,
+)
 from pipeline.training.trainer import EpochEvaluation, RunData, Trainer, fit
 
 CHECKPOINT = "checkpoint.pt"

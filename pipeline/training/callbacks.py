@@ -10,8 +10,9 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.runtime.console import note
-from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, EpochRecord, TrainerState, write_history
+from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, TrainerState, write_history
 
 if TYPE_CHECKING:
     from dvclive.live import Live

@@ -11,31 +11,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
 from pipeline.runtime.errors import TrainingError, one_line, raise_if_machine_error
 from pipeline.runtime.resources import format_bytes
 from pipeline.training.distributed import current_context
-
-
-class EpochRecord(NamedTuple):
-    """One row of history.csv; losses are mean cross-entropies in nats, the rest are fractions in [0, 1]."""
-
-    epoch: int
-    """From 1."""
-    learning_rate: float
-    """Rate of the epoch's last step."""
-    train_loss: float
-    """While the weights moved, on flipped samples."""
-    train_top1: float
-    """While the weights moved, on flipped samples."""
-    test_loss: float
-    """After the epoch."""
-    test_top1: float
-    """After the epoch."""
-    test_macro_f1: float
-    """After the epoch, over classes that occur in targets or predictions."""
-    test_ambiguous_f1: float | None
-    """After the epoch, mean over the ambiguous pair; None if the run does not have both."""
 
 
 def write_history(records: Sequence[EpochRecord], path: Path) -> None:

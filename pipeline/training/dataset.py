@@ -77,10 +77,7 @@ def plan_epoch(
     samples = len(targets)
     generator = make_generator(params.seed, "order", epoch)
     flips = draw_flips(
-        samples,
-        probability=params.flip,
-        joint=params.joint_flip,
-        generator=make_generator(params.seed, "flip", epoch),
+        samples, probability=params.flip, joint=params.joint_flip, generator=make_generator(params.seed, "flip", epoch)
     )
     if weights is None:
         order = torch.randperm(samples, generator=generator)

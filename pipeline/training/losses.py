@@ -1,10 +1,11 @@
-"""Training objectives: cross-entropy with label smoothing and class weights, and distillation.
+"""Training objectives: cross-entropy with label smoothing and class weights, distillation; temperature scaling.
 
 Reference:
     Touvron et al., Training data-efficient image transformers & distillation through attention, arXiv 2012.12877,
     equations 2 and 3.
 """
 
+import math
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -22,10 +23,10 @@ ClassWeights: TypeAlias = Float[Tensor, " K"]
 
 
 class NonFiniteLossError(TrainingError):
-    """Losses of a batch are not finite."""
+    """Losses of a batch are not finite; `rows` of the split, which the caller maps to sample ids."""
 
     def __init__(self, rows: list[int]) -> None:
-        """Take the rows of the split; the caller maps them to sample ids."""
+        """Take the rows."""
         super().__init__(f"the loss of rows {rows} is not finite")
         self.rows = rows
 
@@ -36,7 +37,6 @@ class LossOutput(NamedTuple):
     losses: Float[Tensor, " B"]
     """By sample, in fp32 or fp64; the loss of a step is their sum over its normalizer."""
     logits: Float[Tensor, "B K"]
-    """What predictions are made from."""
 
 
 @runtime_checkable
@@ -51,15 +51,10 @@ class Objective(Protocol):
 
 
 class CrossEntropy:
-    """Cross-entropy in nats."""
+    """Cross-entropy in nats, as of `torch.nn.CrossEntropyLoss`; without weights every sample counts as 1."""
 
     def __init__(self, *, smoothing: float = 0.0, weights: ClassWeights | None = None) -> None:
-        """Set up the loss; it equals `torch.nn.CrossEntropyLoss` of the same settings.
-
-        Args:
-            smoothing: Share in [0, 1) of a target's probability spread evenly over all classes.
-            weights: Of each class; None counts every sample as 1.
-        """
+        """Take the share in [0, 1) of a target's probability that is spread evenly over all classes, and weights."""
         self.smoothing, self.weights = smoothing, weights
 
     def __call__(self, model: RveRNet, batch: Batch) -> LossOutput:
@@ -83,16 +78,9 @@ class CrossEntropy:
 def class_weights(targets: Int64[Tensor, " N"], classes: int, beta: float) -> ClassWeights:
     """Return the inverse of each class's effective number of samples, scaled to a mean of 1 over the samples.
 
-    The effective number of n samples is (1 - beta^n) / (1 - beta). A category of 3 samples outweighs one of 1,000 by
-    333 under inverse frequency, the limit of beta to 1, by 211 at beta 0.999 and by 34 at 0.99.
-
-    Args:
-        targets: Classes of the train split.
-        classes: K.
-        beta: In [0, 1); 0 weighs all classes alike.
-
-    Reference:
-        Cui et al., Class-Balanced Loss Based on Effective Number of Samples, arXiv 1901.05555.
+    The effective number of n samples is (1 - beta^n) / (1 - beta), with beta in [0, 1); 0 weighs all classes alike. A
+    category of 3 samples outweighs one of 1,000 by 333 under inverse frequency, the limit of beta to 1, by 211 at beta
+    0.999 and by 34 at 0.99. Cui et al., Class-Balanced Loss Based on Effective Number of Samples, arXiv 1901.05555.
     """
     counts = torch.bincount(targets, minlength=classes).double()
     weights = (1 - beta) / (1 - beta ** counts.clamp(min=1))
@@ -122,12 +110,11 @@ class DistillationLoss:
         with torch.no_grad():
             teacher_logits = self.teacher(batch.roi, batch.extra_roi).float()
         label_losses = self.cross_entropy.losses(class_logits, batch.targets)
-        student_logits = distilled_logits.float()
         if self.settings.kind == "hard":
             targets = teacher_logits.argmax(dim=1)
-            teacher_losses = nn.functional.cross_entropy(student_logits, targets, reduction="none")
+            teacher_losses = nn.functional.cross_entropy(distilled_logits.float(), targets, reduction="none")
         else:
-            teacher_losses = soft_distillation_loss(student_logits, teacher_logits, self.settings.temperature)
+            teacher_losses = soft_distillation_loss(distilled_logits.float(), teacher_logits, self.settings.temperature)
         weights = self.cross_entropy.weights
         if weights is not None:
             teacher_losses = teacher_losses * weights.to(batch.targets.device)[batch.targets]
@@ -150,3 +137,23 @@ def soft_distillation_loss(
     expected, actual = (nn.functional.log_softmax(logits / temperature, dim=1) for logits in (teacher, student))
     divergence = nn.functional.kl_div(actual, expected, reduction="none", log_target=True)
     return temperature**2 * divergence.sum(dim=1)
+
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-2, 1e2
+"""Bounds of the search; a set without errors, or of errors alone, ends at one of them."""
+
+
+def fit_temperature(logits: Float[Tensor, "N K"], targets: Int64[Tensor, " N"]) -> float:
+    """Return the temperature in [0.01, 100] of least mean negative log-likelihood, to six digits.
+
+    The likelihood is log-concave in 1 / temperature, so bisection of its derivative finds the optimum. The logits are
+    finite. Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+    """
+    scores = logits.double() - logits.double().amax(1, keepdim=True)
+    low, high = math.log(1 / MAX_TEMPERATURE), math.log(1 / MIN_TEMPERATURE)
+    for _ in range(60):
+        middle = (low + high) / 2
+        expected = ((scores * math.exp(middle)).softmax(1) * scores).sum(1)
+        slope = float((expected - scores.gather(1, targets[:, None])[:, 0]).mean())  # by the inverse temperature
+        low, high = (middle, high) if slope < 0 else (low, middle)
+    return float(f"{math.exp(-(low + high) / 2):.6g}")

@@ -16,13 +16,13 @@ from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.datasets.class_set import find_pair
-from pipeline.evaluation.metrics import macro_f1, pair_f1, top1
+from pipeline.evaluation.metrics import EpochRecord, macro_f1, pair_f1, top1
 from pipeline.models.device import Precision, derive_seed
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError, counted
 from pipeline.training.callbacks import Callback
-from pipeline.training.checkpoint import EpochRecord, RunningMetrics, TrainerState
+from pipeline.training.checkpoint import RunningMetrics, TrainerState
 from pipeline.training.dataset import Batch, EpochPlan, MicroBatch, Split, plan_epoch
 from pipeline.training.distributed import current_context
 from pipeline.training.losses import ClassWeights, LossOutput, NonFiniteLossError, Objective

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from pipeline.datasets.statistics import CategoryCount
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.style import (
     BLUE,
@@ -29,7 +30,6 @@ from pipeline.reporting.figures.style import (
     finish_inline,
 )
 from pipeline.reporting.grid import KINDS, PAPER_NAMES, GridRun, Kind
-from pipeline.reporting.results import Epoch
 from pipeline.reporting.summary import Ends, RunSummary, StudySummary
 
 PANEL = (2.3, 2.4)
@@ -63,7 +63,7 @@ SMALL = 40
 DATA_WIDTH, DATA_ROW_HEIGHT, DATA_FRAME_HEIGHT = 4.2, 0.2, 0.6
 
 
-def epoch_figure(histories: Mapping[GridRun, Sequence[Epoch]], text: FigureText) -> PaperFigure:
+def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]], text: FigureText) -> PaperFigure:
     """Draw one line per run: colour and marker for the backbone, dashes for the branches.
 
     Args:
@@ -109,7 +109,7 @@ def backbone_of(run: GridRun) -> str:
     return run.extra_roi if run.roi == ABSENT else run.roi
 
 
-def _draw_line(axes: Axes, epochs: Sequence[Epoch], column: str, **style: Any) -> bool:
+def _draw_line(axes: Axes, epochs: Sequence[EpochRecord], column: str, **style: Any) -> bool:
     """Draw a line unless all values are NaN; return whether it was drawn."""
     values = [getattr(epoch, column) for epoch in epochs]
     if all(map(math.isnan, values)):
@@ -118,7 +118,7 @@ def _draw_line(axes: Axes, epochs: Sequence[Epoch], column: str, **style: Any) -
     return True
 
 
-def curve_panel(epochs: Sequence[Epoch], *, name: str, title: str, highest_loss: float) -> Markup:
+def curve_panel(epochs: Sequence[EpochRecord], *, name: str, title: str, highest_loss: float) -> Markup:
     """Draw F1 (whole set and ambiguous pair) above the losses of train and test, by epoch.
 
     Args:
@@ -141,7 +141,8 @@ def curve_panel(epochs: Sequence[Epoch], *, name: str, title: str, highest_loss:
         below.set(ylim=(0, highest_loss), ylabel="loss", xlabel="epoch", xlim=(min(1, last.epoch - 1), last.epoch))
         below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         figure.align_ylabels()
-        pair = "" if math.isnan(last.test_ambiguous_f1) else f", F1 of the ambiguous pair {last.test_ambiguous_f1:.2f}"
+        f1 = last.test_ambiguous_f1
+        pair = "" if f1 is None or math.isnan(f1) else f", F1 of the ambiguous pair {f1:.2f}"
         text = (
             f"Learning curves of {title}: after epoch {last.epoch} macro F1 {last.test_macro_f1:.2f}{pair}, "
             f"train loss {last.train_loss:.2f}, test loss {last.test_loss:.2f}"
@@ -149,7 +150,7 @@ def curve_panel(epochs: Sequence[Epoch], *, name: str, title: str, highest_loss:
         return finish_inline(figure, name, text)
 
 
-def highest_loss(histories: Sequence[Sequence[Epoch]]) -> float:
+def highest_loss(histories: Sequence[Sequence[EpochRecord]]) -> float:
     """Return the upper end of a loss axis that shows every run but cuts off rare explosions."""
     losses = sorted(loss for epochs in histories for e in epochs for loss in (e.train_loss, e.test_loss))
     finite = [loss for loss in losses if math.isfinite(loss)]

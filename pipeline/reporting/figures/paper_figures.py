@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.evaluation.heat_maps import FILE, HeatMap, read_heat_maps
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import load_settings
 from pipeline.params.run_name import ABSENT
@@ -37,7 +38,7 @@ from pipeline.reporting.figures.photo_figures import (
 from pipeline.reporting.figures.style import FigureText, PaperFigure
 from pipeline.reporting.grid import ALL, PAPER_NAMES, PROPOSED, GridRun
 from pipeline.reporting.pictures import SamplePictures, read_pictures
-from pipeline.reporting.results import Epoch, ReportInputs
+from pipeline.reporting.results import ReportInputs
 from pipeline.reporting.samples import categories_of, choose_ids
 from pipeline.reporting.summary import StudySummary
 from pipeline.runtime.console import progress
@@ -67,7 +68,7 @@ class FigureData:
     """The numbers that figures show; any run may be absent."""
 
     summary: StudySummary
-    histories: Mapping[GridRun, Sequence[Epoch]]
+    histories: Mapping[GridRun, Sequence[EpochRecord]]
     tables: Mapping[GridRun, PredictionTable]
     heat_maps: Mapping[GridRun, Sequence[HeatMap]]
     perturb: PerturbParams
@@ -232,9 +233,9 @@ def _epochs(data: FigureData) -> Iterator[FigureDraft]:
         return
     finals = []
     for run, epochs in histories.items():
-        last = epochs[-1]
-        pair = "no samples" if math.isnan(last.test_ambiguous_f1) else f"{last.test_ambiguous_f1:.2f}"
-        finals.append(f"{classifier(run)} {last.test_macro_f1:.2f} and {pair}")
+        f1 = epochs[-1].test_ambiguous_f1
+        pair = "no samples" if f1 is None or math.isnan(f1) else f"{f1:.2f}"
+        finals.append(f"{classifier(run)} {epochs[-1].test_macro_f1:.2f} and {pair}")
     caption = (
         "F1 on the test split after each epoch, for all categories (left) and for the ambiguous pair (right): one "
         "backbone on the ROI, on the extra-ROI, and on both."

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.distillation import compare_students
+from pipeline.evaluation.bootstrap import Bootstrap, compare_students
 from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import (
     difference_interval,

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import ViewName
 from pipeline.datasets.shards import Shards
-from pipeline.evaluation.metrics import CONVENTIONS
+from pipeline.evaluation.metrics import CONVENTIONS, EpochRecord
 from pipeline.evaluation.perturbation import (
     KeptShares,
     perturbation_metrics,
@@ -21,7 +21,6 @@ from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, r
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import IndexParams, PairParams, PerturbParams, SegmentParams
 from pipeline.reporting.grid import ABSENT, GridRun, runs_with
-from pipeline.reporting.results import Epoch
 from pipeline.runtime.manifest import MANIFEST, sha256_of
 from pipeline.steps.configure import configure
 from pipeline.steps.evaluate import describe_pair, describe_run, write_tables
@@ -173,7 +172,7 @@ def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str,
 
 def _history(*, has_pair: bool) -> str:
     rows = [(e, 1e-3, 2 / e, 0.4, 2.2 / e, 0.4, 0.3 * e, 0.35 * e if has_pair else "") for e in (1, 2)]
-    return "\n".join(",".join(map(str, row)) for row in (Epoch._fields, *rows)) + "\n"
+    return "\n".join(",".join(map(str, row)) for row in (EpochRecord._fields, *rows)) + "\n"
 
 
 def _write(path: Path, value: object) -> None:

@@ -8,10 +8,10 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from pipeline.evaluation.bootstrap import StoredInterval
 from pipeline.evaluation.mask_agreement import (
     AgreementGroup,
     AgreementSummary,
-    PhotoMean,
     RunTransfer,
     ShownSample,
     TransferSummary,
@@ -19,12 +19,12 @@ from pipeline.evaluation.mask_agreement import (
 from pipeline.reporting.extensions import MaskResults, read_mask_results
 from pipeline.reporting.page import chance, percent, points, score
 
-HALF = PhotoMean(value=0.5, low=0.4, high=0.6)
+HALF = StoredInterval(value=0.5, low=0.4, high=0.6)
 
 
 def group(by: str, name: str, value: float) -> AgreementGroup:
     """Return a group of ten samples."""
-    mean = PhotoMean(value=value, low=value, high=value)
+    mean = StoredInterval(value=value, low=value, high=value)
     return AgreementGroup(by=by, name=name, samples=10, median_iou=0.5, iou=mean, boundary_iou=HALF, seen_iou=HALF)
 
 

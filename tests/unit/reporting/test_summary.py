@@ -4,12 +4,16 @@ import math
 
 import pytest
 
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.results import Epoch, EvaluationMetrics, PerturbationEntry, PerturbationMetrics
+from pipeline.reporting.results import EvaluationMetrics, PerturbationEntry, PerturbationMetrics
 from pipeline.reporting.summary import RunSummary, summarise_run, variant_row
 
 RUN = GridRun("deit", "vit", "all")
-HISTORY = (Epoch(1, 1e-3, 2.0, 0.1, 2.1, 0.1, 0.1, math.nan), Epoch(2, 1e-3, 1.25, 0.2, 1.9, 0.2, 0.2, math.nan))
+HISTORY = (
+    EpochRecord(1, 1e-3, 2.0, 0.1, 2.1, 0.1, 0.1, math.nan),
+    EpochRecord(2, 1e-3, 1.25, 0.2, 1.9, 0.2, 0.2, math.nan),
+)
 
 
 def metrics(**changes: object) -> EvaluationMetrics:

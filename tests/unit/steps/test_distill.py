@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from pipeline.api import load_run as load_public
-from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
 from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.params.stages import DistillParams
+from pipeline.params.stages import DistillationSummary, DistillParams
 from pipeline.runtime.errors import ModelError
 from pipeline.steps.distill import distill
 from pipeline.steps.train import train

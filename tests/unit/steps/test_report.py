@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.distillation import DistillationSummary
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
-from pipeline.params.stages import ReportParams
+from pipeline.params.stages import DistillationSummary, ReportParams
 from pipeline.reporting.grid import PAPER_RUNS
 from pipeline.runtime.errors import ManifestError
 from pipeline.steps.report import write_report

@@ -15,7 +15,6 @@ import torch
 import pipeline.steps.train as step
 from pipeline.datasets.sample_batch import FoodVisible
 from pipeline.datasets.shards import Preprocessing
-from pipeline.evaluation.calibration import fit_temperature
 from pipeline.evaluation.session import predict_logits
 from pipeline.export.hub import read_scores
 from pipeline.models.artifact import RunEnvironment, load_run
@@ -27,6 +26,7 @@ from pipeline.runtime.errors import ModelError, ParamsError, TrainingError
 from pipeline.runtime.resumable import resumable_root
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
+from pipeline.training.losses import fit_temperature
 from tests.small_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.training.callbacks import DVCLIVE, HISTORY, LiveCurves
-from pipeline.training.checkpoint import EpochRecord
 
 RECORDS = [EpochRecord(n, 1e-3, 2.0 / n, 0.25, 3.0 / n, 0.5, 0.4, None if n == 2 else 0.125) for n in (1, 2, 3)]
 PACE = {"samples_per_second": 50.0, "seconds_left": 90.0}

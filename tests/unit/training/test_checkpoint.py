@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.models.artifact import build_run
 from pipeline.models.device import Precision
 from pipeline.runtime.errors import TrainingError
 from pipeline.training.checkpoint import (
     Checkpoint,
     CheckpointTimer,
-    EpochRecord,
     RunningMetrics,
     TrainerState,
     write_history,

@@ -9,6 +9,7 @@ import pytest
 from markupsafe import Markup
 
 from pipeline.datasets.statistics import CategoryCount
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.reporting.figures.charts import (
     BarPanel,
     BarValue,
@@ -21,11 +22,10 @@ from pipeline.reporting.figures.charts import (
     highest_loss,
 )
 from pipeline.reporting.figures.style import FigureText
-from pipeline.reporting.results import Epoch
 
 ROWS = (ChartRow("A + B", "two branches"), ChartRow("A & <C>", "ROI only"), ChartRow("D", "ROI only"))
 SHARES = (BarValue(ROWS[0], 0.9, (0.8, 0.95)), BarValue(ROWS[1], 0.5, None), BarValue(ROWS[2], None, None))
-EPOCHS = tuple(Epoch(e, 1e-3, 2 / e, 0.1, 2.2 / e, 0.2, 0.1 * e, 0.2 * e) for e in (1, 2, 3))
+EPOCHS = tuple(EpochRecord(e, 1e-3, 2 / e, 0.1, 2.2 / e, 0.2, 0.1 * e, 0.2 * e) for e in (1, 2, 3))
 
 
 def shares() -> Markup:

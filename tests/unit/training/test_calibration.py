@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pipeline.evaluation.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature
+from pipeline.training.losses import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature
 
 SAMPLES, CLASSES = 400, 7
 
