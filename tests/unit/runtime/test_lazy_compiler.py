@@ -44,28 +44,34 @@ def test_a_training_step_needs_no_compiler(root: Path) -> None:
     assert result_of(root, f"{numerics}{STEP}{told}").split() == ["True", "True", "False"]
 
 
-@pytest.mark.parametrize(
-    "demand",
-    [
-        "torch.compile(layer, backend='eager')(torch.ones(1, 3))",
-        "import torch._dynamo.eval_frame",
-        "from torch._dynamo.eval_frame import OptimizedModule",
-        "from torch._dynamo.utils import counters",
-        "torch._dynamo.config.cache_size_limit",
-        "load_compiler()",
-    ],
-)
-def test_any_other_use_brings_the_real_one(root: Path, demand: str) -> None:
+DEMANDS = [
+    "torch.compile(layer, backend='eager')(torch.ones(1, 3))",
+    "import torch._dynamo.eval_frame",
+    "from torch._dynamo.eval_frame import OptimizedModule",
+    "from torch._dynamo.utils import counters",
+    "torch._dynamo.config.cache_size_limit",
+    "load_compiler()",
+]
+
+
+def test_any_other_use_brings_the_real_one(root: Path) -> None:
     """However it is asked for, every module of it is there once, under its own name, and a step still works."""
-    code = f"""defer_compiler(){STEP}
-{demand}
-optimizer.step()
-import torch._dynamo, torch._dynamo.eval_frame as frame
-from torch._dynamo import eval_frame
-assert torch._dynamo is sys.modules["torch._dynamo"] and eval_frame is frame is sys.modules[frame.__name__]
-assert frame.__spec__.origin.endswith("eval_frame.py") and torch._dynamo.__file__.endswith("_dynamo/__init__.py")
-print(is_deferred())"""
-    assert result_of(root, code).split() == ["False"]
+    code = f"""import os
+for number, demand in enumerate({DEMANDS}):
+    if child := os.fork():  # each demand in a process of its own
+        assert os.waitpid(child, 0)[1] == 0, demand
+        continue
+    defer_compiler()
+    exec({STEP!r})
+    exec(demand)
+    optimizer.step()
+    import torch._dynamo, torch._dynamo.eval_frame as frame
+    from torch._dynamo import eval_frame
+    assert torch._dynamo is sys.modules["torch._dynamo"] and eval_frame is frame is sys.modules[frame.__name__]
+    assert frame.__spec__.origin.endswith("eval_frame.py") and torch._dynamo.__file__.endswith("_dynamo/__init__.py")
+    print(number, is_deferred(), flush=True)
+    os._exit(0)"""
+    assert result_of(root, code).splitlines() == [f"{number} False" for number in range(len(DEMANDS))]
 
 
 def test_a_function_marked_before_is_not_compiled_after(root: Path) -> None:
