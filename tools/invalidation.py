@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -61,7 +63,7 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
         params = Path(folder, PARAMS)
         YAML(typ="safe", pure=True).dump(values, params)
         study = load_study(params)
-        resolved = DataResolver(Repo(folder, uninitialized=True), folder, _document(dvc_yaml)).resolve()
+        resolved = DataResolver(Repo(folder, uninitialized=True), folder, deepcopy(_document(dvc_yaml.resolve()))).resolve()
     settings = {f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()}
     return Graph(
         stages={name: _stage(body) for name, body in resolved["stages"].items()},
@@ -69,6 +71,7 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
     )
 
 
+@cache
 def _document(dvc_yaml: Path) -> dict[str, Any]:
     document: dict[str, Any] = YAML(typ="safe").load(dvc_yaml)
     return document
