@@ -1,6 +1,5 @@
 """DVC stage `agreement`: one mask source."""
 
-import argparse
 from pathlib import Path
 
 from pipeline.params.base import load_settings
@@ -8,13 +7,12 @@ from pipeline.params.masks import AgreementParams
 from pipeline.params.runtime import load_runtime
 from pipeline.runtime.console import run_stage
 from pipeline.steps.agreement import compare_source
+from stages import parse_options
 
 
 def main() -> None:
     """Read the masks of a source and of the annotation, write data/agreement/SOURCE."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", required=True, help="mask source")
-    source = parser.parse_args().source
+    source = parse_options(__doc__, "source").source
     compare_source(
         load_settings(AgreementParams, Path("data/settings/agreement.json")),
         source=source,

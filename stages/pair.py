@@ -1,6 +1,5 @@
 """DVC stage `pair`."""
 
-import argparse
 from pathlib import Path
 
 from pipeline.params.base import load_settings
@@ -9,13 +8,12 @@ from pipeline.params.stages import PairParams
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.ray_pool import cluster_of
 from pipeline.steps.pair import write_shards
+from stages import parse_options
 
 
 def main() -> None:
     """Read data/masks/<source>, write data/shards/<source>."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", required=True, help="mask source")
-    source, runtime = parser.parse_args().source, load_runtime()
+    source, runtime = parse_options(__doc__, "source").source, load_runtime()
     write_shards(
         load_settings(PairParams, Path("data/settings/pair.json")),
         source=source,

@@ -1,6 +1,5 @@
 """DVC stage `perturb`: one run."""
 
-import argparse
 from pathlib import Path
 
 from pipeline.models.device import set_deterministic
@@ -10,27 +9,21 @@ from pipeline.params.stages import PerturbParams
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.perturb import perturb
+from stages import parse_options
 
 
 def main() -> None:
     """Read data/settings, data/shards/SOURCE and data/runs/RUN, write data/perturbations/RUN."""
-    arguments, runtime = _arguments(), load_runtime()
+    options, runtime = parse_options(__doc__, "run", "source"), load_runtime()
     params = load_settings(PerturbParams, Path("data/settings/perturb.json"))
     set_deterministic(params.threads, params.seed)
     perturb(
         params,
-        shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
-        run=Path("data/runs") / arguments.run,
-        output=Path("data/perturbations") / arguments.run,
+        shards=local_or_mirror(Path("data/shards") / options.source, runtime.mirror),
+        run=Path("data/runs") / options.run,
+        output=Path("data/perturbations") / options.run,
         device=runtime.device,
     )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--run", "--source"):
-        parser.add_argument(name, required=True)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,8 @@ from pipeline.steps.repeats import collect_repetitions
 
 def main() -> None:
     """Read data/repeats and data/evaluations, write data/repetitions.json."""
-    collect_repetitions(
-        repeats=Path("data/repeats"),
-        evaluations=Path("data/evaluations"),
-        output=Path("data/repetitions.json"),
-    )
+    data = Path("data")
+    collect_repetitions(repeats=data / "repeats", evaluations=data / "evaluations", output=data / "repetitions.json")
 
 
 if __name__ == "__main__":

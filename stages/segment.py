@@ -1,18 +1,16 @@
 """DVC stage `segment`: one mask source."""
 
-import argparse
 from pathlib import Path
 
 from pipeline.params.runtime import load_runtime
 from pipeline.runtime.console import run_stage
 from pipeline.steps.segment import segment
+from stages import parse_options
 
 
 def main() -> None:
     """Read data/raw, data/index and data/mask_weights/SOURCE, write data/masks/SOURCE."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", required=True, help="mask source")
-    source = parser.parse_args().source
+    source = parse_options(__doc__, "source").source
     segment(
         source,
         settings=Path(f"data/settings/masks/{source}.json"),

@@ -1,6 +1,5 @@
 """DVC stage `train`: one run."""
 
-import argparse
 from pathlib import Path
 
 from pipeline.models.device import set_deterministic
@@ -11,32 +10,26 @@ from pipeline.runtime.console import run_stage
 from pipeline.runtime.stores import local_or_mirror
 from pipeline.steps.train import train
 from pipeline.training.launch import run_distributed
+from stages import parse_options
 
 
 def main() -> None:
     """Read data/settings, data/shards and data/weights, write data/runs/RUN."""
-    arguments, runtime = _arguments(), load_runtime()
+    options, runtime = parse_options(__doc__, "run", "roi", "extra-roi", "classes", "source"), load_runtime()
     params = load_settings(TrainParams, Path("data/settings/train.json"))
     set_deterministic(params.threads, params.seed)
     train(
         params,
-        run=arguments.run,
-        roi=arguments.roi,
-        extra_roi=arguments.extra_roi,
-        class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{arguments.classes}.json")),
-        classes=arguments.classes,
-        shards=local_or_mirror(Path("data/shards") / arguments.source, runtime.mirror),
+        run=options.run,
+        roi=options.roi,
+        extra_roi=options.extra_roi,
+        class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{options.classes}.json")),
+        classes=options.classes,
+        shards=local_or_mirror(Path("data/shards") / options.source, runtime.mirror),
         weights=Path("data/weights"),
-        output=Path("data/runs") / arguments.run,
+        output=Path("data/runs") / options.run,
         runtime=runtime,
     )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--run", "--roi", "--extra-roi", "--classes", "--source"):
-        parser.add_argument(name, required=True)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

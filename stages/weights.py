@@ -1,6 +1,5 @@
 """DVC stage `weights`: one backbone."""
 
-import argparse
 from pathlib import Path
 
 from pipeline.models import device as numerics  # noqa: F401 - what it sets comes before torch and timm
@@ -8,18 +7,14 @@ from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams
 from pipeline.runtime.console import run_stage
 from pipeline.steps.weights import fetch_weights
+from stages import parse_options
 
 
 def main() -> None:
     """Read data/settings/backbones/NAME.json, write data/weights/NAME."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backbone", required=True)
-    name = parser.parse_args().backbone
-    fetch_weights(
-        load_settings(BackboneParams, Path(f"data/settings/backbones/{name}.json")),
-        name=name,
-        weights=Path("data/weights"),
-    )
+    name = parse_options(__doc__, "backbone").backbone
+    params = load_settings(BackboneParams, Path(f"data/settings/backbones/{name}.json"))
+    fetch_weights(params, name=name, weights=Path("data/weights"))
 
 
 if __name__ == "__main__":

@@ -36,15 +36,28 @@ class PromptParams(Section):
     """Seed of the jitter; its own, so that another seed of training leaves the masks cached."""
 
 
-class SamWeightsParams(ReadsOutside):
+class MaskWeightsParams(ReadsOutside):
+    """What stage `mask_weights` fetches."""
+
+    architecture: str
+    """Size of the network."""
+    weights: str
+    """`official`, `random` (for trials: masks mean nothing), or a path of a state dict, of FastSAM a .pt file that
+    ultralytics wrote."""
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 to insist on; null takes the official file's, or for a path whatever comes."""
+
+
+class SamWeightsParams(MaskWeightsParams):
     """What stage `mask_weights@sam` fetches."""
 
     architecture: SamArchitectureName
-    """Size of the image encoder."""
-    weights: str
-    """`official`, `random` (for trials: masks mean nothing), or a path of a .pth or .safetensors state dict."""
-    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
-    """SHA-256 to insist on; null takes the official file's, or for a path whatever comes."""
+
+
+class FastSamWeightsParams(MaskWeightsParams):
+    """What stage `mask_weights@fastsam` fetches."""
+
+    architecture: FastSamArchitectureName
 
 
 class SamDecoding(Section):
@@ -60,17 +73,6 @@ class SamDecoding(Section):
 
 class SamParams(SamWeightsParams, SamDecoding):
     """Section `masks.sam`."""
-
-
-class FastSamWeightsParams(ReadsOutside):
-    """What stage `mask_weights@fastsam` fetches."""
-
-    architecture: FastSamArchitectureName
-    """Size of the network."""
-    weights: str
-    """`official`, `random` (for trials: masks mean nothing), or a path of a .pt file that ultralytics wrote."""
-    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
-    """SHA-256 to insist on; null takes the official file's, or for a path whatever comes."""
 
 
 class FastSamDecoding(Section):
@@ -154,12 +156,10 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
     """Return what stage `segment` depends on, source by source, so that a value of one leaves the others cached."""
     shared = masks.model_dump(include={"photos_per_file", "tiny_area"}) | {"prompts": masks.prompts}
     sam, fastsam = part_of(masks.sam, SamDecoding), part_of(masks.fastsam, FastSamDecoding)
+    reference_only = "annotation" not in {masks.eval, masks.train}
+    files = masks.photos_per_file
     return {
-        "annotation": SegmentParams(
-            source="annotation",
-            photos_per_file=masks.photos_per_file,
-            reference_only="annotation" not in {masks.eval, masks.train},
-        ),
+        "annotation": SegmentParams(source="annotation", photos_per_file=files, reference_only=reference_only),
         "sam": SamSegmentParams(source="sam", decoding=sam, **shared),
         "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),
     }
@@ -167,11 +167,8 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
 
 def weights_by_source(masks: MasksParams) -> dict[SourceName, Section]:
     """Return what stage `mask_weights` depends on, source by source."""
-    return {
-        "annotation": NoWeightsParams(),
-        "sam": part_of(masks.sam, SamWeightsParams),
-        "fastsam": part_of(masks.fastsam, FastSamWeightsParams),
-    }
+    sam, fastsam = part_of(masks.sam, SamWeightsParams), part_of(masks.fastsam, FastSamWeightsParams)
+    return {"annotation": NoWeightsParams(), "sam": sam, "fastsam": fastsam}
 
 
 class AgreementParams(Section):

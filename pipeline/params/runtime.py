@@ -32,16 +32,10 @@ class RuntimeParams(Section):
     """Training time before DVCLive is started, in seconds; a run that is over sooner spares itself the import."""
     memory_gigabytes: float = Field(default=0.0, ge=0)
     """Memory for the pixels of a run in training, in 10^9 bytes; more goes to a file; 0 is half of the free."""
-
-    def memory_bytes(self) -> int:
-        """Return `memory_gigabytes` in bytes."""
-        return int(self.memory_gigabytes * 1e9)
-
     engine: Literal["local", "ray"] = "local"
     """Who does the work of segment and pair: processes of this machine, or a Ray cluster; the bytes are the same."""
     ray_address: str | None = None
     """Cluster to join, `auto` or `host:port`; none starts one on this machine, with `workers` CPUs."""
-
     mirror: str | None = None
     """URL of a copy of `data`: segment and pair read there, later stages where this machine has no shards."""
 

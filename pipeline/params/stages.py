@@ -1,4 +1,4 @@
-"""Settings of the stages that make samples: download, index, segment, pair."""
+"""Settings of the stages, other than those of the masks and of training."""
 
 from typing import Annotated, Literal, TypeAlias
 
@@ -9,6 +9,8 @@ from pipeline.params.base import ReadsOutside, Section
 Geometry: TypeAlias = Literal["exact", "released"]
 """How a photo is fitted into the square, and whether its two views then add up to it."""
 
+DistillationKind: TypeAlias = Literal["hard", "soft"]
+"""`hard`: the teacher's decision is a label; `soft`: its probabilities are, at a temperature."""
 VOID = 255
 """Value by which most data sets mark pixels that no annotator decided."""
 
@@ -93,9 +95,6 @@ class PairParams(Section):
     """Photos whose samples share one shard, the unit of work."""
 
 
-# Settings of what follows training: evaluate, perturb, explain, report.
-
-
 class EvaluateParams(Section):
     """Section `evaluate`."""
 
@@ -158,13 +157,6 @@ class ReportParams(Section):
     """Samples on the contact sheet."""
     seed: int = Field(ge=0)
     """Seed of the choice of samples; copied from the top-level `seed`."""
-
-
-# Settings of what goes beyond the grid: repetitions under other seeds, and a student taught by another model.
-
-
-DistillationKind: TypeAlias = Literal["hard", "soft"]
-"""`hard`: the teacher's decision is a label; `soft`: its probabilities are, at a temperature."""
 
 
 class RepeatParams(Section):

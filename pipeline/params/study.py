@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.params.base import (
     DEFAULT,
     MAPPING,
+    Key,
     Section,
     check_secrets,
     place_of_key,
@@ -48,14 +49,6 @@ Recipe: TypeAlias = Literal["corrected", "released"]
 RECIPES: tuple[str, ...] = get_args(Recipe)
 OLD_RECIPES = {"sane": "corrected"}
 """Names of recipes in earlier versions, which are still read."""
-
-
-def _with_new_recipes(value: Any) -> Any:
-    """Replace names of recipes of earlier versions in every choice."""
-    if not isinstance(value, dict):
-        return value
-    names = OLD_RECIPES if DEFAULT in value else {}
-    return {names.get(name, name): _with_new_recipes(entry) for name, entry in value.items()}
 
 
 def choose(value: Any, preferred: tuple[object, ...]) -> Any:
@@ -94,11 +87,10 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def check_choices(values: dict[str, Any], datasets: tuple[str, ...], path: Path) -> None:
-    """Refuse names in choices that `choose` would ignore, or that are both a data set and a recipe.
+    """Refuse an unknown recipe, a data set of a recipe's name, and entries of choices that are neither.
 
     Raises:
-        ParamsError: If the recipe is unknown, a data set has the name of a recipe, or a choice has an entry for
-            something that is neither.
+        ParamsError: Such a name, with its place.
     """
     recipe = values.get("recipe")
     if recipe is not None and recipe not in RECIPES:
@@ -212,11 +204,8 @@ def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[st
         raise refusal_of_schema(error, path) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ParamsError(f"{path}: {error}; {take_back(path)}") from error
-    _check_names(study, path)
-    _check_dataset(study.dataset, (*names, *recorded), names, path)
-    _check_variant(study, path)
-    _check_seeds(study, path)
-    _check_distillation(study, path)
+    for key, problem in (*_wrong_names(study, names, (*names, *recorded)), *_contradictions(study)):
+        raise refusal(key, problem, path)
     return study
 
 
@@ -234,8 +223,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _with_new_words(values: dict[str, Any], path: Path, warn: Callable[[str], None]) -> dict[str, Any]:
     """Replace recipe `sane` and key `masks.source` of earlier versions by `corrected` and `masks.eval`."""
+
+    def renamed_recipes(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        names = OLD_RECIPES if DEFAULT in value else {}
+        return {names.get(name, name): renamed_recipes(entry) for name, entry in value.items()}
+
     recipe, masks = values.get("recipe"), values.get("masks")
-    renamed: dict[str, Any] = _with_new_recipes(values)
+    renamed: dict[str, Any] = renamed_recipes(values)
     if isinstance(recipe, str) and recipe in OLD_RECIPES:
         renamed["recipe"] = OLD_RECIPES[recipe]
     if renamed != values:
@@ -268,54 +264,43 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_dataset(dataset: str, known: tuple[str, ...], names: tuple[str, ...], path: Path) -> None:
-    with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
-        if dataset in known or "://" in dataset or (dataset.strip() and Path(dataset).exists()):
-            return
-    raise refusal("dataset", f"dataset {dataset!r} is {among(dataset, names)}, nor an existing path, nor a URL", path)
-
-
-def _check_names(study: Study, path: Path) -> None:
-    """Refuse names that a run's name could not be parsed back into."""
+def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[Key | str, str]]:
+    """Yield key and problem of names that no run's name can hold, or that name nothing."""
     for section, names in (("backbones", study.backbones), ("class_sets", study.class_sets)):
         for name in names:
             if NAME.fullmatch(name) is None:
                 problem = "give it a name of lower-case letters, digits and underscores; it becomes part of names of"
-                raise refusal((section, name), f"{section}.{name}: {problem} runs and folders", path)
-
-
-def _check_variant(study: Study, path: Path) -> None:
+                yield (section, name), f"{section}.{name}: {problem} runs and folders"
+    dataset, there = study.dataset, False
+    with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
+        there = "://" in dataset or (bool(dataset.strip()) and Path(dataset).exists())
+    if not there and dataset not in known:
+        yield "dataset", f"dataset {dataset!r} is {among(dataset, datasets)}, nor an existing path, nor a URL"
+    backbones = tuple(study.backbones)
     for key, name, valid in (
-        ("roi", study.roi, study.backbones),
-        ("extra_roi", study.extra_roi, study.backbones),
-        ("classes", study.classes, study.class_sets),
+        ("roi", study.roi, backbones),
+        ("extra_roi", study.extra_roi, backbones),
+        ("classes", study.classes, tuple(study.class_sets)),
+        ("distill.teacher", study.distill.teacher, backbones),
+        ("distill.student", study.distill.student, tuple(name for name in backbones if name != ABSENT)),
     ):
         if name not in valid:
-            raise refusal(key, f"{key} {name!r} is {among(name, tuple(valid))}", path)
+            yield key, f"{key} {name!r} is {among(name, valid)}"
+
+
+def _contradictions(study: Study) -> Iterator[tuple[Key | str, str]]:
+    """Yield key and problem of values that do not go together."""
     if study.roi == study.extra_roi == ABSENT:
-        raise refusal("roi", "roi and extra_roi are both none; give at least one branch a backbone", path)
+        yield "roi", "roi and extra_roi are both none; give at least one branch a backbone"
     for name, backbone in study.backbones.items():
         if (backbone.timm is None) != (name == ABSENT):
             problem = f"backbones.{name}.timm: only `none` has no timm model, and it has none"
-            raise refusal(("backbones", name, "timm"), problem, path)
-
-
-def _check_seeds(study: Study, path: Path) -> None:
+            yield ("backbones", name, "timm"), problem
     for key, listed in (("seeds", study.seeds), ("repeat.runs", study.repeat.runs)):
         if twice := [entry for place, entry in enumerate(listed) if entry in listed[:place]]:
-            raise refusal(key, f"{key} has {twice[0]} twice; name each once", path)
+            yield key, f"{key} has {twice[0]} twice; name each once"
     if study.seed in study.seeds:
-        raise refusal("seeds", f"seeds has {study.seed}, which is `seed`, the runs' own; name others", path)
-
-
-def _check_distillation(study: Study, path: Path) -> None:
-    distill, names = study.distill, tuple(study.backbones)
-    for key, name, valid in (
-        ("teacher", distill.teacher, names),
-        ("student", distill.student, tuple(name for name in names if name != ABSENT)),
-    ):
-        if name not in valid:
-            raise refusal(f"distill.{key}", f"distill.{key} {name!r} is {among(name, valid)}", path)
-    if distill.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
+        yield "seeds", f"seeds has {study.seed}, which is `seed`, the runs' own; name others"
+    if study.distill.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
         problem = f"train.freeze {study.train.freeze!r} leaves a student nothing to learn; set it to none, or "
-        raise refusal("train.freeze", f"{problem}distill.teacher to none", path)
+        yield "train.freeze", f"{problem}distill.teacher to none"

@@ -3,8 +3,11 @@
 HTML is escaped by Jinja and markupsafe, the terminal by `pipeline.runtime.errors.printable`.
 """
 
+import csv
 import json
 import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 Cell = TypeVar("Cell")
@@ -41,6 +44,14 @@ def spreadsheet(cell: Cell) -> Cell | str:
 def from_spreadsheet(cell: str) -> str:
     """Return the text of a cell written by `spreadsheet`."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table whose cells `spreadsheet` escapes."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(map(spreadsheet, row) for row in rows)
 
 
 def printable_json(value: object) -> str:

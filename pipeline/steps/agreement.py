@@ -1,11 +1,8 @@
 """Compare the masks of a source with the annotation, sample by sample."""
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -30,7 +27,7 @@ from pipeline.imaging.components import compare_masks
 from pipeline.params.masks import AgreementParams, SourceName
 from pipeline.runtime.console import note, progress
 from pipeline.runtime.errors import ManifestError, counted
-from pipeline.runtime.escaping import spreadsheet
+from pipeline.runtime.escaping import write_csv
 from pipeline.runtime.parallel import map_ordered
 from pipeline.segmentation.prompts import load_prompts
 from pipeline.segmentation.weights import read_card
@@ -42,17 +39,6 @@ LONGEST_SIDE = 480
 """Pixels of a picture's longer side at most."""
 PROMPT_COLOUR = (255, 214, 10)
 """Yellow, RGB."""
-
-Folders: TypeAlias = tuple[Path, Path]
-"""Masks of the annotation, masks of the source."""
-
-
-@dataclass(frozen=True, slots=True)
-class _AgreementTask:
-    """Some samples and where their two masks lie."""
-
-    samples: tuple[Sample, ...]
-    rows: tuple[MaskRows, MaskRows]
 
 
 def compare_source(  # noqa: PLR0913 - every path the stage touches
@@ -68,17 +54,7 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
 ) -> None:
     """Write `output/summary.json`, and unless the source is annotation `samples.csv` and `pictures/`.
 
-    Samples without annotation are left out.
-
-    Args:
-        params: Section `agreement`.
-        source: Mask source to compare with annotation.
-        raw: Folder of photos.
-        samples: Sample table.
-        weights: Output of stage `mask_weights` for the source.
-        masks: Outputs of stage `segment`, one folder a source.
-        output: Folder to write.
-        workers: Processes; no effect on the bytes.
+    Samples without annotation are left out; `workers` has no effect on the bytes.
 
     Raises:
         DatasetError: If a photo is absent or another one than stage `index` read.
@@ -86,7 +62,7 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     """
     output.mkdir(parents=True, exist_ok=True)
     folders = (masks / REFERENCE, masks / source)
-    rows = [] if source == REFERENCE else list(_all_rows(params, samples, folders, workers))
+    rows = [] if source == REFERENCE else _all_rows(params, samples, folders, workers)
     shown = _write_pictures(choose_shown(rows, params.shown), raw, samples, folders, output / PICTURES)
     summary = AgreementSummary(
         source=source,
@@ -97,64 +73,62 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
         shown=shown,
     )
     summary.write(output / SUMMARY)
+    said = "nothing to compare"
     if rows:
-        _write_rows(rows, output / SAMPLES)
-    note(f"agreement of {source} with annotation: " + (_summary_line(summary) if rows else "nothing to compare"))
+        write_csv(output / SAMPLES, AgreementRow._fields, rows)
+        random = ", but of random weights, so it says nothing" if summary.weights == "random" else ""
+        said = f"mean IoU {summary.groups[0].iou.value:.3f} over {counted(len(rows), 'sample')}{random}"
+    note(f"agreement of {source} with annotation: {said}")
 
 
-def _all_rows(params: AgreementParams, samples: Path, folders: Folders, workers: int) -> Iterator[AgreementRow]:
+def _all_rows(params: AgreementParams, samples: Path, folders: tuple[Path, Path], workers: int) -> list[AgreementRow]:
+    readers = [Masks(folder) for folder in folders]
+    tasks = (
+        (file.samples, [reader.locate(file.split, file.first_row, len(file.samples)) for reader in readers])
+        for file in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK)
+    )
     total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK))
-    found = map_ordered(partial(_rows_of, params, folders), _tasks(samples, folders), workers=workers)
-    for rows in progress(found, total=total, what="agreement", unit="files"):
-        yield from rows
+    found = map_ordered(partial(_rows_of, params, folders), tasks, workers=workers)
+    return [row for rows in progress(found, total=total, what="agreement", unit="files") for row in rows]
 
 
-def _tasks(samples: Path, folders: Folders) -> Iterator[_AgreementTask]:
-    readers = tuple(Masks(folder) for folder in folders)
-    for file in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK):
-        reference, other = (reader.locate(file.split, file.first_row, len(file.samples)) for reader in readers)
-        yield _AgreementTask(file.samples, (reference, other))
-
-
-def _rows_of(params: AgreementParams, folders: Folders, task: _AgreementTask) -> list[AgreementRow]:
-    references, others = (rows.read(folder) for rows, folder in zip(task.rows, folders, strict=True))
-    ids = [sample.sample_id for sample in task.samples]
+def _rows_of(
+    params: AgreementParams, folders: tuple[Path, Path], task: tuple[tuple[Sample, ...], list[MaskRows]]
+) -> list[AgreementRow]:
+    """Compare the masks of some samples, which lie in rows of both folders."""
+    samples, ids = task[0], [sample.sample_id for sample in task[0]]
+    references, others = (rows.read(folder) for rows, folder in zip(task[1], folders, strict=True))
     for folder, masks in zip(folders, (references, others), strict=True):
         if [mask.sample_id for mask in masks] != ids:
             raise ManifestError(f"{folder}: holds other samples than the table; run `dvc repro -f segment`")
     return [
-        _row(sample, reference, other, params)
-        for sample, reference, other in zip(task.samples, references, others, strict=True)
+        AgreementRow(
+            sample.sample_id,
+            sample.split,
+            sample.category,
+            round(sample.mask_share, DIGITS),
+            sample.components,
+            other.status,
+            round(other.score, DIGITS),
+            *(round(value, DIGITS) for value in measure_agreement(reference.full(), other.full(), params)),
+        )
+        for sample, reference, other in zip(samples, references, others, strict=True)
         if sample.label_map_path is not None
     ]
 
 
-def _row(sample: Sample, reference: StoredMask, other: StoredMask, params: AgreementParams) -> AgreementRow:
-    measured = (round(value, DIGITS) for value in measure_agreement(reference.full(), other.full(), params))
-    return AgreementRow(
-        sample.sample_id,
-        sample.split,
-        sample.category,
-        round(sample.mask_share, DIGITS),
-        sample.components,
-        other.status,
-        round(other.score, DIGITS),
-        *measured,
-    )
-
-
 def _write_pictures(
-    chosen: Mapping[str, Sequence[AgreementRow]], raw: Path, samples: Path, folders: Folders, pictures: Path
+    chosen: Mapping[str, Sequence[AgreementRow]], raw: Path, samples: Path, folders: tuple[Path, Path], pictures: Path
 ) -> tuple[ShownSample, ...]:
     listed = [(f"{rank}-{number}.png", rank, row) for rank in chosen for number, row in enumerate(chosen[rank], 1)]
-    if listed:
-        pictures.mkdir(exist_ok=True)
-    readers = tuple(Masks(folder) for folder in folders) if listed else ()
+    if not listed:
+        return ()
+    pictures.mkdir(exist_ok=True)
+    readers = [Masks(folder) for folder in folders]
     named = choose_named(read_samples(samples), [row.sample_id for _, _, row in listed])
-    for (file, _, _), numbered in zip(listed, named, strict=True):
-        masks = [reader.locate(numbered.sample.split, numbered.row, 1).read(reader.folder)[0] for reader in readers]
-        photo = read_photo_of(numbered.sample, raw)
-        Pillow.fromarray(_picture(photo, *masks)).save(pictures / file)
+    for (file, _, _), indexed in zip(listed, named, strict=True):
+        masks = [reader.locate(indexed.sample.split, indexed.row, 1).read(reader.folder)[0] for reader in readers]
+        Pillow.fromarray(_picture(read_photo_of(indexed.sample, raw), *masks)).save(pictures / file)
     return tuple(
         ShownSample(
             rank=rank, file=file, sample_id=row.sample_id, category=row.category, iou=row.iou, status=row.status
@@ -175,16 +149,3 @@ def _picture(photo: Image, reference: StoredMask, other: StoredMask) -> Image:
     scale = min(1.0, LONGEST_SIDE / max(photo.shape))
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     return np.asarray(Pillow.fromarray(shown).resize(size, Pillow.Resampling.LANCZOS))
-
-
-def _write_rows(rows: Sequence[AgreementRow], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(AgreementRow._fields)
-        writer.writerows(map(spreadsheet, row) for row in rows)
-
-
-def _summary_line(summary: AgreementSummary) -> str:
-    whole = summary.groups[0]
-    random = ", but of random weights, so it says nothing" if summary.weights == "random" else ""
-    return f"mean IoU {whole.iou.value:.3f} over {counted(summary.samples, 'sample')}{random}"

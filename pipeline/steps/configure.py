@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -20,48 +19,40 @@ from pydantic import ValidationError
 from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
 from pipeline.acquisition.source import DEMO, is_http_url, is_store_url
 from pipeline.params.base import ReadsOutside, Section, refusal
-from pipeline.params.masks import OFFICIAL, RANDOM, settings_by_source, weights_by_source
+from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_by_source, weights_by_source
+from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import PAPER_RUNS
 from pipeline.runtime.console import note
 from pipeline.runtime.manifest import sha256_of
 from pipeline.runtime.resumable import resumable_root
 
-# Import closure of a stage's script: the code that can change what the stage writes.
-
-
 PACKAGES = ("pipeline", "stages")
+NOT_A_STAGE = {"runtime", "demo", "masks", "repeat"}
+"""Sections that are no stage's settings as they stand."""
+Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
+"""Takes a path of `params.yaml` and lists the files there, none if it is not there."""
+OutsideT = TypeVar("OutsideT", bound=ReadsOutside)
+WeightsT = TypeVar("WeightsT", BackboneParams, MaskWeightsParams)
 
 
 def import_closures(root: Path) -> dict[str, dict[str, str]]:
     """Return, for every script of `stages/`, the files that it can import from this project, with their SHA-256.
 
     Files are named from `root` and sorted. Empty ones (package markers) are left out: they cannot change a result
-    without gaining a line first. Imports inside functions count.
-
-    Args:
-        root: Folder that holds the packages; must be the first on Python's path.
+    without gaining a line first. Imports inside functions count. `root` must be the first on Python's path.
     """
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    files = {module: _file(root, module) for module in graph.modules}
-    hashes = {file: sha256_of(root / file) for file in files.values() if (root / file).stat().st_size}
-    stages = sorted(path.stem for path in (root / "stages").glob("[!_]*.py"))
-    scripts = {stage: f"stages.{stage}" for stage in stages}
-    closures = {stage: {script} | graph.find_upstream_modules(script) for stage, script in scripts.items()}
+    graph, hashes = grimp.build_graph(*PACKAGES, cache_dir=None), dict[str, tuple[str, str]]()
+    for module in graph.modules:
+        path = module.replace(".", "/")
+        file = f"{path}/__init__.py" if (root / path).is_dir() else f"{path}.py"
+        if (root / file).stat().st_size:
+            hashes[module] = (file, sha256_of(root / file))
+    scripts = {path.stem: f"stages.{path.stem}" for path in sorted((root / "stages").glob("[!_]*.py"))}
     return {
-        stage: {file: hashes[file] for file in sorted(files[module] for module in modules) if file in hashes}
-        for stage, modules in closures.items()
+        stage: dict(sorted(hashes[m] for m in {script} | graph.find_upstream_modules(script) if m in hashes))
+        for stage, script in scripts.items()
     }
-
-
-def _file(root: Path, module: str) -> str:
-    path = module.replace(".", "/")
-    return f"{path}/__init__.py" if (root / path).is_dir() else f"{path}.py"
-
-
-Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
-"""Takes a path of `params.yaml` and lists the files there, none if it is not there."""
-OutsideT = TypeVar("OutsideT", bound=ReadsOutside)
 
 
 class LocalSource(Section):
@@ -89,104 +80,59 @@ def configure(*, params: Path, settings: Path, repetitions: Path | None = None, 
     Raises:
         ParamsError: If `params` asks for something impossible, see `load_study`, or to repeat what is no run.
     """
-    record = _read_record(sources)
-    study = load_study(params, recorded=[source.path for source in record.sources.values()], warn=note)
-    _check_repeated(study, params)
-    look = _Look(params, record.sources)
-    study = _with_contents(study, look)
-    shutil.rmtree(settings, ignore_errors=True)
-    for name, section in sections(study).items():
-        _write(section, settings / f"{name}.json")
-    if repetitions is not None:
-        _write(study.repetitions, repetitions)
+    record = LocalSources(sources={})
     if sources is not None:
-        _write(LocalSources(sources=look.found), sources)
-
-
-def _read_record(path: Path | None) -> LocalSources:
-    with suppress(FileNotFoundError, ValidationError):
-        return LocalSources.model_validate_json(path.read_bytes() if path else b"")
-    return LocalSources(sources={})
-
-
-@dataclass
-class _Look:
-    """Looks at local sources, and remembers what it saw."""
-
-    params: Path
-    recorded: Mapping[str, LocalSource]
-    """What an earlier look saw, perhaps on another machine, by key of `params.yaml`."""
-    found: dict[str, LocalSource] = field(default_factory=dict)
-    """What this look saw."""
-
-    def at(self, key: str, path: str, files_of: Lister) -> str | None:
-        """Return the SHA-256 of what lies at a path; of what is not here, that of the record, or None."""
-        if files := files_of(path):
-            name = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]
-            self.found[key] = LocalSource(
-                path=path, sha256=fingerprint(files, resumable_root() / f"hashes/{name}.json")
-            )
-        elif key in self.recorded and self.recorded[key].path == path:
-            self.found[key] = self.recorded[key]
-            note(
-                f"{self.params}: {key}: {path} is not here; taken to be as recorded (SHA-256 {self.found[key].sha256})"
-            )
-        return self.found[key].sha256 if key in self.found else None
-
-    def inside(self, section: OutsideT, name: str, paths: Mapping[str, tuple[str, Lister]]) -> OutsideT:
-        """Return a section with the hashes of its paths.
-
-        Raises:
-            ParamsError: If `params.yaml` gives hashes itself.
-        """
-        if section.content:
-            problem = f"{name}.content: is found by stage `configure`; remove it"
-            raise refusal(f"{name}.content", problem, self.params)
-        hashes = {key: self.at(f"{name}.{key}", *where) for key, where in paths.items()}
-        return section.model_copy(update={"content": {key: sha256 for key, sha256 in hashes.items() if sha256}})
-
-
-def _with_contents(study: Study, look: _Look) -> Study:
-    """Return the study with the hashes of all local files that its stages read."""
-    download = study.download
-    paths: dict[str, tuple[str, Lister]] = {
-        f"extra.{category}": (path, extra_files) for category, path in download.extra.items()
-    }
-    if not (download.source == DEMO or is_http_url(download.source) or is_store_url(download.source)):
-        paths["source"] = (download.source, data_set_files)
-    sam, fastsam = study.masks.sam, study.masks.fastsam
-    masks = {
-        "sam": look.inside(sam, "masks.sam", _weights(sam.weights)),
-        "fastsam": look.inside(fastsam, "masks.fastsam", _weights(fastsam.weights)),
-    }
-    backbones = {
-        name: look.inside(part, f"backbones.{name}", _weights(part.weights)) for name, part in study.backbones.items()
-    }
-    return study.model_copy(
-        update={
-            "download": look.inside(download, "download", paths),
-            "masks": study.masks.model_copy(update=masks),
-            "backbones": backbones,
-        }
-    )
-
-
-def _weights(value: str) -> dict[str, tuple[str, Lister]]:
-    named = value.partition(":")[0] in {"none", "hub", "torchvision", OFFICIAL, RANDOM}
-    return {} if named or is_http_url(value) else {"weights": (value, single_file)}
-
-
-def _check_repeated(study: Study, params: Path) -> None:
-    """Refuse what the grid of `dvc.yaml` does not have, before DVC misses its output in words of its own."""
+        with suppress(FileNotFoundError, ValidationError):
+            record = LocalSources.model_validate_json(sources.read_bytes())
+    study = load_study(params, recorded=[source.path for source in record.sources.values()], warn=note)
     valid = tuple(dict.fromkeys((study.variant, *(run.name for run in PAPER_RUNS))))
-    for run in study.repeat.runs:
-        if study.seeds and run not in valid:
+    for run in study.repeat.runs if study.seeds else ():  # before DVC misses its output in words of its own
+        if run not in valid:
             raise refusal("repeat.runs", f"repeat.runs: {run!r} is {among(run, valid)}", params)
+    study, found = _with_contents(study, params, record.sources)
+    shutil.rmtree(settings, ignore_errors=True)
+    files: dict[Path | None, Section] = {settings / f"{name}.json": part for name, part in sections(study).items()}
+    for path, section in (files | {repetitions: study.repetitions, sources: LocalSources(sources=found)}).items():
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            section.write(path)
 
 
-def _write(section: Section, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    section.write(path)
+def _with_contents(
+    study: Study, params: Path, recorded: Mapping[str, LocalSource]
+) -> tuple[Study, dict[str, LocalSource]]:
+    """Return the study with the hashes of all local files that its stages read, and what was seen, by key."""
+    found: dict[str, LocalSource] = {}
+
+    def hashed(section: OutsideT, name: str, paths: Mapping[str, tuple[str, Lister]]) -> OutsideT:
+        if section.content:
+            raise refusal(f"{name}.content", f"{name}.content: is found by stage `configure`; remove it", params)
+        for key, (path, files_of) in ((f"{name}.{part}", place) for part, place in paths.items()):
+            if files := files_of(path):
+                cached = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]
+                sha256 = fingerprint(files, resumable_root() / f"hashes/{cached}.json")
+                found[key] = LocalSource(path=path, sha256=sha256)
+            elif key in recorded and recorded[key].path == path:
+                found[key] = recorded[key]
+                note(f"{params}: {key}: {path} is not here; taken to be as recorded (SHA-256 {found[key].sha256})")
+        content = {part: found[f"{name}.{part}"].sha256 for part in paths if f"{name}.{part}" in found}
+        return section.model_copy(update={"content": content})
+
+    def with_weights(section: WeightsT, name: str) -> WeightsT:
+        value = section.weights
+        named = value.partition(":")[0] in {"none", "hub", "torchvision", OFFICIAL, RANDOM} or is_http_url(value)
+        return hashed(section, name, {} if named else {"weights": (value, single_file)})
+
+    masks = {name: with_weights(getattr(study.masks, name), f"masks.{name}") for name in ("sam", "fastsam")}
+    backbones = {name: with_weights(part, f"backbones.{name}") for name, part in study.backbones.items()}
+    source, extra = study.download.source, study.download.extra
+    paths: dict[str, tuple[str, Lister]] = {
+        f"extra.{category}": (path, extra_files) for category, path in extra.items()
+    }
+    if not (source == DEMO or is_http_url(source) or is_store_url(source)):
+        paths["source"] = (source, data_set_files)
+    changed = {"download": hashed(study.download, "download", paths), "backbones": backbones}
+    return study.model_copy(update=changed | {"masks": study.masks.model_copy(update=masks)}), found
 
 
 def record_code(*, root: Path, code: Path) -> None:
@@ -203,19 +149,7 @@ def record_code(*, root: Path, code: Path) -> None:
 
 def sections(study: Study) -> dict[str, Section]:
     """Return the settings files by name without suffix."""
-    stages: dict[str, Section] = {
-        "download": study.download,
-        "index": study.index,
-        "pair": study.pair,
-        "train": study.train,
-        "distill": study.distill,
-        "evaluate": study.evaluate,
-        "perturb": study.perturb,
-        "explain": study.explain,
-        "agreement": study.agreement,
-        "transfer": study.transfer,
-        "report": study.report,
-    }
+    stages: dict[str, Section] = {n: part for n, part in study if isinstance(part, Section) and n not in NOT_A_STAGE}
     backbones = {f"backbones/{name}": backbone for name, backbone in study.backbones.items()}
     classes = {f"classes/{name}": class_set for name, class_set in study.class_sets.items()}
     masks = {f"masks/{source}": section for source, section in settings_by_source(study.masks).items()}

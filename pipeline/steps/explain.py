@@ -22,7 +22,7 @@ def choose_samples(
 ) -> list[IndexedSample]:
     """Choose samples by hash: up to half of them of the ambiguous pair, the rest over the other categories in turn.
 
-    Memory is bounded by `count` samples a category.
+    Memory is bounded by `count` samples a category. The pair's samples come first, then the others by category.
 
     Args:
         samples: All samples of one split in the table's order, streamed.
@@ -30,9 +30,6 @@ def choose_samples(
         ambiguous: Those of them that come first.
         count: Samples in all, fewer if the split has fewer.
         seed: Seed of the choice.
-
-    Returns:
-        The pair's samples, category by category, then the others by category.
     """
     queues: dict[str, list[IndexedSample]] = defaultdict(list)
     for indexed in number_rows(samples):
@@ -59,14 +56,6 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
 ) -> None:
     """Write `heat_maps.parquet` and `summary.json` of one run.
 
-    Args:
-        params: Section `explain`.
-        samples: `samples.parquet` of stage `index`.
-        shards: Folder of shards.
-        run: Folder of the run.
-        output: Folder to write.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-
     Raises:
         EvaluationError: If the shards do not fit the run, or a logit or map is not finite.
         ManifestError: If a stored file is absent or damaged.
@@ -82,8 +71,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         count=params.samples,
         seed=params.seed,
     )
-    maps: list[HeatMap] = []
-    layers = dict[ViewName, str]()
+    maps, layers = list[HeatMap](), dict[ViewName, str]()
     starts = range(0, len(chosen), params.batch_size)
     for start in progress(starts, total=len(starts), what=f"explain {card.run}", unit="batch"):
         rows = [indexed.row for indexed in chosen[start : start + params.batch_size]]

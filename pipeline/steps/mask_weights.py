@@ -4,11 +4,18 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.params.base import load_settings
-from pipeline.params.masks import OFFICIAL, RANDOM, FastSamWeightsParams, SamWeightsParams, SourceName
+from pipeline.params.masks import (
+    OFFICIAL,
+    RANDOM,
+    FastSamWeightsParams,
+    MaskWeightsParams,
+    SamWeightsParams,
+    SourceName,
+)
 from pipeline.runtime.console import byte_progress, note
 from pipeline.runtime.errors import SourceError, WeightsError
 from pipeline.runtime.resumable import resumable_dir
@@ -34,16 +41,11 @@ class _VerifiedFile(NamedTuple):
 
     path: Path
     sha256: str
-    origin: Literal["official", "file"]
+    official: bool
 
 
 def fetch_mask_weights(source: SourceName, *, settings: Path, output: Path) -> None:
     """Write `output/mask_weights.json` and, unless the source is annotation, the weights beside it.
-
-    Args:
-        source: Mask source.
-        settings: File of its weights' settings.
-        output: Folder to write.
 
     Raises:
         ParamsError: If the settings do not fit, or the source needs a package that is not installed.
@@ -71,13 +73,12 @@ def _store_sam(params: SamWeightsParams, stored: Path) -> MaskWeightsCard:
     device.set_deterministic(threads=1, seed=0)
     if params.weights == RANDOM:
         sam.write_sam(sam.random_tensors(params.architecture), stored)
-        return _card("sam", params, None, None, stored)
-    remedy = sam.download_hint(params.architecture)
-    with _located(params, SAM_FILES.get(params.architecture), remedy) as file:
+        return _card("sam", params, stored)
+    with _located(params, SAM_FILES.get(params.architecture), sam.download_hint(params.architecture)) as file:
         tensors = sam.read_sam_tensors(file.path, params.architecture)
         sam.with_tensors(tensors, params.architecture, file.path)
         sam.write_sam(tensors, stored)
-        return _card("sam", params, file, SAM_LICENCE, stored)
+        return _card("sam", params, stored, file)
 
 
 def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCard:
@@ -87,67 +88,59 @@ def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCar
     device.set_deterministic(threads=1, seed=0)
     if params.weights == RANDOM:
         fastsam.write_random(params.architecture, stored)
-        return _card("fastsam", params, None, None, stored)
+        return _card("fastsam", params, stored)
     with _located(params, FASTSAM_FILES.get(params.architecture), fastsam.download_hint()) as file:
         fastsam.load_fastsam(file.path)
         shutil.copyfile(file.path, stored)
-        return _card("fastsam", params, file, FASTSAM_LICENCE, stored)
+        return _card("fastsam", params, stored, file)
 
 
 def _card(
-    source: SourceName,
-    params: SamWeightsParams | FastSamWeightsParams,
-    file: _VerifiedFile | None,
-    licence: str | None,
-    stored: Path,
+    source: SourceName, params: MaskWeightsParams, stored: Path, file: _VerifiedFile | None = None
 ) -> MaskWeightsCard:
-    official = file is not None and file.origin == OFFICIAL
+    """Return the card of a file, or of random weights."""
+    licence = SAM_LICENCE if source == "sam" else FASTSAM_LICENCE
     return MaskWeightsCard(
         source=source,
         architecture=params.architecture,
-        origin=file.origin if file else "random",
+        origin="random" if file is None else "official" if file.official else "file",
         file=file.path.name if file else None,
         sha256=file.sha256 if file else None,
-        licence=licence if official else None,
+        licence=licence if file and file.official else None,
         stored=stored.name,
     )
 
 
 @contextmanager
-def _located(
-    params: SamWeightsParams | FastSamWeightsParams, official: OfficialFile | None, remedy: str
-) -> Iterator[_VerifiedFile]:
-    """Bring the file of weights to this machine for the time of the block."""
+def _located(params: MaskWeightsParams, official: OfficialFile | None, remedy: str) -> Iterator[_VerifiedFile]:
+    """Bring the file of weights to this machine for the time of the block, and check its SHA-256."""
     if params.weights != OFFICIAL:
         path = Path(params.weights).expanduser()
         sha256 = verify_weights_file(path, official, params.sha256, remedy=remedy)
-        yield _VerifiedFile(path, sha256, "official" if official and sha256 == official.sha256 else "file")
+        yield _VerifiedFile(path, sha256, official=official is not None and sha256 == official.sha256)
         return
     if official is None:
         raise WeightsError(remedy)
     with resumable_dir("mask_weights", official.url) as folder:
         path = folder / official.name
         if not path.is_file():
-            _fetch_official(official, folder, remedy).replace(path)
+            note(f"fetching {official.url}")
+            policy = TransferPolicy(
+                attempts=ATTEMPTS,
+                timeout=TIMEOUT,
+                max_bytes=official.size,
+                pinned=True,
+                local_copy=remedy,
+                bound="the official file",
+            )
+            try:
+                with byte_progress(official.name) as report:
+                    fetch(official.url, folder, policy=policy, report=report).replace(path)
+            except SourceError as error:
+                raise WeightsError(str(error) if remedy in str(error) else f"{error}; or {remedy}") from error
         try:
-            yield _VerifiedFile(path, verify_weights_file(path, official, params.sha256, remedy=remedy), "official")
+            sha256 = verify_weights_file(path, official, params.sha256, remedy=remedy)
+            yield _VerifiedFile(path, sha256, official=True)
         except WeightsError:
             path.unlink(missing_ok=True)  # a wrong file must not be taken up by the next try
             raise
-
-
-def _fetch_official(official: OfficialFile, folder: Path, remedy: str) -> Path:
-    note(f"fetching {official.url}")
-    policy = TransferPolicy(
-        attempts=ATTEMPTS,
-        timeout=TIMEOUT,
-        max_bytes=official.size,
-        pinned=True,
-        local_copy=remedy,
-        bound="the official file",
-    )
-    try:
-        with byte_progress(official.name) as report:
-            return fetch(official.url, folder, policy=policy, report=report)
-    except SourceError as error:
-        raise WeightsError(str(error) if remedy in str(error) else f"{error}; or {remedy}") from error

@@ -1,11 +1,9 @@
 """Cut every photo into an ROI view and an extra-ROI view for each of its samples."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.datasets.index import read_categories, read_samples
 from pipeline.datasets.masks import MaskRows, Masks
@@ -31,13 +29,6 @@ class PlannedShard(PlannedFile):
     masks: MaskRows
 
 
-class _Inputs(NamedTuple):
-    """Folders that a worker reads, in the checkout or its mirror."""
-
-    raw: Place
-    masks: Place
-
-
 def write_shards(  # noqa: PLR0913 - every path the stage touches
     params: PairParams,
     *,
@@ -52,18 +43,8 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
 ) -> None:
     """Write `shards/<split>-<number>.parquet`, one row per sample, and `shards/manifest.json`.
 
-    Args:
-        params: Geometry of the views and size of a shard.
-        source: Name of the mask source.
-        raw: Folder of photos.
-        samples: Sample table.
-        masks: Folder of masks, row-aligned with the table.
-        shards: Folder to write.
-        workers: Processes of this machine.
-        cluster: Used instead of them.
-        mirror: URL below which photos and masks are read.
-
-    The bytes of the shards do not depend on `workers`, `cluster` and `mirror`.
+    The bytes do not depend on `workers`, `cluster` (used instead of processes) and `mirror` (where photos and masks
+    are read).
 
     Raises:
         DatasetError: If a photo is absent or another one than stage `index` read, or the masks are of other samples.
@@ -72,14 +53,19 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     """
     categories = tuple(category.name for category in read_categories(samples))
     metadata = shard_metadata(params, source=source, categories=categories)
-    stored, inputs = Masks(masks), _Inputs(in_mirror(raw, mirror), in_mirror(masks, mirror))
+    stored, inputs = Masks(masks), (in_mirror(raw, mirror), in_mirror(masks, mirror))
     write = partial(_write_file, params=params, inputs=inputs, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     row_bytes = 2 * 3 * params.image_size**2 + (params.image_size**2 + 7) // 8  # most compress to half
     needed = sum(entry.rows for entry in stored.manifest.files) * row_bytes
     with resumable_dir("pair", *identity) as folder, catch_disk_full(folder, needed):
-        total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=params.photos_per_file))
-        entries = finish_files(write, _planned(params, samples, stored), folder, workers=workers, cluster=cluster)
+        planned = partial(plan_files, photos_per_file=params.photos_per_file)
+        total = sum(1 for _ in planned(read_samples(samples)))
+        shards_to_write = (
+            PlannedShard(f.name, f.split, f.first_row, f.samples, stored.locate(f.split, f.first_row, len(f.samples)))
+            for f in planned(read_samples(samples))
+        )
+        entries = finish_files(write, shards_to_write, folder, workers=workers, cluster=cluster)
         manifest = Manifest(
             kind=KIND,
             schema_version=SCHEMA_VERSION,
@@ -93,29 +79,22 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
         publish(folder / FILES, shards)
 
 
-def _planned(params: PairParams, samples: Path, stored: Masks) -> Iterator[PlannedShard]:
-    for file in plan_files(read_samples(samples), photos_per_file=params.photos_per_file):
-        rows = stored.locate(file.split, file.first_row, len(file.samples))
-        yield PlannedShard(file.name, file.split, file.first_row, file.samples, rows)
-
-
 def _write_file(
-    planned: PlannedShard, path: Path, *, params: PairParams, inputs: _Inputs, metadata: dict[str, str]
+    planned: PlannedShard, path: Path, *, params: PairParams, inputs: tuple[Place, Place], metadata: dict[str, str]
 ) -> None:
+    raw, masks = inputs
     keep_freed_memory()  # the next shard's arrays have the same size
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
-    stored = planned.masks.read(inputs.masks)
+    stored = planned.masks.read(masks)
     if tuple(mask.sample_id for mask in stored) != batch.sample_ids:
-        raise DatasetError(
-            f"{inputs.masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`"
-        )
+        raise DatasetError(f"{masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`")
     row = 0
     for of_photo in group_by_photo(planned.samples):
-        photo = picture_of(of_photo[0], inputs.raw)
+        photo = picture_of(of_photo[0], raw)
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
-        masks = (mask.full() for mask in stored[row : row + len(of_photo)])
+        full = (mask.full() for mask in stored[row : row + len(of_photo)])
         for views in views_of(
-            photo, masks, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry
+            photo, full, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry
         ):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
             row += 1

@@ -23,13 +23,7 @@ from pipeline.evaluation.perturbation import (
     region_sizes,
     write_perturbed_predictions,
 )
-from pipeline.evaluation.session import (
-    branches_of,
-    combined_logits,
-    features_of,
-    open_session,
-    predict_classes,
-)
+from pipeline.evaluation.session import branches_of, combined_logits, features_of, open_session, predict_classes
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
 from pipeline.runtime.console import progress
@@ -122,13 +116,6 @@ def photo_pixels(batch: SampleBatch) -> Bool[np.ndarray, "N S S"]:
 
 def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
     """Write `metrics.json` and `predictions.parquet` of one run under every perturbation.
-
-    Args:
-        params: Section `perturb`.
-        shards: Folder of shards.
-        run: Folder of the run.
-        output: Folder to write.
-        device: `auto`, `cpu`, `cuda` or `mps`.
 
     Raises:
         EvaluationError: If the shards do not fit the run, have no test sample of its classes, or a logit is not finite.

@@ -38,12 +38,6 @@ def predict_photos(
 
     A photo whose file, regions or pictures fail gets a record with an error; errors that affect all photos end the
     work. Either way no picture of that photo stays.
-
-    Args:
-        run: Run that classifies.
-        finder: Finds the regions.
-        photos: Files and URLs; `-` is the standard input.
-        options: What to output.
     """
     if options.pictures is not None:
         options.pictures.mkdir(parents=True, exist_ok=True)

@@ -27,11 +27,8 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
     Nothing is chosen: `take_proposals` adds a person's choice to the folder's prompts.csv. A photo that cannot be read
     is reported after all others are done.
 
-    Args:
-        source: Mask source.
-        folder: Photos of one split of an extra category; those with a mask or prompts are left out.
-        output: Folder to write, not `folder` itself.
-        limit: Proposals a photo at most.
+    Photos of `folder`, one split of an extra category, that have a mask or prompts are left out; `limit` is proposals a
+    photo. `output` is another folder.
 
     Raises:
         DatasetError: If prompts.csv is damaged, or, once all else is written, photos were.
@@ -49,16 +46,9 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
         found = propose(source, photo, limit=limit)
         titled = [(f"{number}: {each.score:.2f}", overlay(photo, each.mask)) for number, each in enumerate(found, 1)]
         lines.append(SheetLine(path.name, [("photo", photo), *titled]))
-        rows += [
-            (
-                str(number),
-                f"{each.score:.3f}",
-                spreadsheet(path.name),
-                each.box.kind,
-                *(f"{edge:g}" for edge in each.box.coordinates),
-            )
-            for number, each in enumerate(found, 1)
-        ]
+        for number, each in enumerate(found, 1):
+            edges = (f"{edge:g}" for edge in each.box.coordinates)
+            rows.append((str(number), f"{each.score:.3f}", spreadsheet(path.name), each.box.kind, *edges))
     if lines:
         Pillow.fromarray(proposal_sheet(lines)).save(output / SHEET)
         with (output / LISTING).open("w", encoding="utf-8", newline="") as file:
@@ -72,10 +62,7 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
 def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: Path) -> int:
     """Add chosen proposals to `folder/prompts.csv`, each once; return how many are new.
 
-    Args:
-        choices: Numbers of the chosen proposals by name of the photo.
-        folder: Folder of the photos.
-        output: Output of `write_proposals`.
+    `choices` has the numbers of the chosen proposals by name of the photo; `output` is that of `write_proposals`.
 
     Raises:
         DatasetError: If prompts.csv is damaged.
@@ -87,35 +74,28 @@ def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: P
         if (photo, number) not in listed:
             raise ParamsError(f"{output / LISTING}: no proposal {number} for {photo!r}; see {output / SHEET}")
     path = folder / PROMPTS
-    text = _text(path)
-    _prompts_in(text, path)
+    text, _ = _sidecar(path)
     present = list(csv.reader(io.StringIO(text)))
     rows = [listed[choice] for choice in wanted if listed[choice] not in present]
     ending = "\r\n" if "\r\n" in text else "\n"
     added = io.StringIO()
     if text and not text.endswith("\n"):
         added.write(ending)
-    writer = csv.writer(added, lineterminator=ending)
-    writer.writerows([*([] if text else [COLUMNS]), *rows])
+    csv.writer(added, lineterminator=ending).writerows([*([] if text else [COLUMNS]), *rows])
     with path.open("a", encoding="utf-8", newline="") as file:
         file.write(added.getvalue())
     return len(rows)
 
 
 def _unprompted(folder: Path) -> list[Path]:
-    """Return the photos of a folder that have neither mask nor prompts, sorted; at least one.
-
-    Raises:
-        DatasetError: If prompts.csv is damaged.
-        ParamsError: If the folder is absent, or holds no such photo.
-    """
+    """Return the photos of a folder that have neither mask nor prompts, sorted; at least one."""
     if not folder.is_dir():
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
     present = sorted(path.name for path in folder.iterdir() if is_picture(path.name))
     names = [name for name in present if not is_clutter(PurePath(name)) and is_utf8(PurePath(name))]
     note_ignored(set(present) - set(names), "whose names are not UTF-8")
     masks = {stem_of(name).removesuffix(MASK) for name in names if stem_of(name).endswith(MASK)}
-    prompted = {stem_of(name) for name in _prompts_in(_text(folder / PROMPTS), folder / PROMPTS)}
+    prompted = {stem_of(name) for name in _sidecar(folder / PROMPTS)[1]}
     photos = [name for name in names if not stem_of(name).endswith(MASK)]
     unprompted = [folder / name for name in photos if stem_of(name) not in masks | prompted]
     if not unprompted:
@@ -123,21 +103,17 @@ def _unprompted(folder: Path) -> list[Path]:
     return unprompted
 
 
-def _text(sidecar: Path) -> str:
-    """Return the text of prompts.csv with its line ends, without byte order mark; empty if it is absent."""
+def _sidecar(path: Path) -> tuple[str, Mapping[str, object]]:
+    """Return the text of prompts.csv with its line ends, without byte order mark, and its prompts; empty if absent."""
     try:
-        return sidecar.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
+        return text, parse_prompts(text) if text else {}
     except FileNotFoundError:
-        return ""
+        return "", {}
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{sidecar}: not UTF-8; save it as CSV in UTF-8") from error
-
-
-def _prompts_in(text: str, sidecar: Path) -> Mapping[str, object]:
-    try:
-        return parse_prompts(text) if text else {}
+        raise DatasetError(f"{path}: not UTF-8; save it as CSV in UTF-8") from error
     except ValueError as error:
-        raise DatasetError(f"{sidecar}: {error}; mend it first") from error
+        raise DatasetError(f"{path}: {error}; mend it first") from error
 
 
 def _listed(path: Path) -> dict[tuple[str, int], list[str]]:

@@ -32,16 +32,6 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     Everything but the seed is as in the run's card; pre-trained weights must have its hashes. An interrupted repetition
     goes on from its last checkpoint. With several processes, rank 0 evaluates.
 
-    Args:
-        evaluation: Section `evaluate`.
-        run: Package of the run that is repeated.
-        seed: Seed of the repetition.
-        shards: Cut-outs that the run was trained on.
-        eval_shards: Cut-outs to evaluate on.
-        weights: One folder per backbone.
-        output: Folder to write.
-        runtime: Device, memory, and interval between checkpoints.
-
     Raises:
         ManifestError: If the run's card is absent or damaged, or about other shards.
         ParamsError: If the device or its precision is not there.
@@ -56,7 +46,6 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     config = card.replace(run=f"{card.run}-{seed}", train=params, made_with=describe_environment(precision))
     set_deterministic(params.threads, seed)
     run_training(config, fit_classes(card, source), source, weights=weights, output=output, runtime=runtime)
-    if not current_context().is_main:
-        return
-    set_deterministic(evaluation.threads, seed=0)
-    evaluate(evaluation, shards=eval_shards, run=output, output=output, device=runtime.device)
+    if current_context().is_main:
+        set_deterministic(evaluation.threads, seed=0)
+        evaluate(evaluation, shards=eval_shards, run=output, output=output, device=runtime.device)

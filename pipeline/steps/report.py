@@ -1,10 +1,8 @@
 """Write the report of a study: one offline page, its numbers, tables and figures."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -16,22 +14,14 @@ from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
 from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
 from pipeline.reporting.extensions import read_distillation_results, read_mask_results, read_seed_results
-from pipeline.reporting.figures.charts import (
-    COIN,
-    bar_chart,
-    bar_panel,
-    by_kind,
-    counts_chart,
-    curve_panel,
-    highest_loss,
-)
+from pipeline.reporting.figures import charts
 from pipeline.reporting.figures.paper_figures import draw_figures, write_figures
 from pipeline.reporting.finding import build_finding, read_paired_runs
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.page import Page, place_name, read_settings, render, results_text
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.published import read_paper
-from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord
+from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions
 from pipeline.reporting.samples import show_samples
 from pipeline.reporting.summary import StudySummary
 from pipeline.reporting.tables import f1_by_run, paper_tables, write_tables
@@ -61,24 +51,8 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
 ) -> None:
     """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
 
-    Args:
-        params: Section `report`.
-        variant: Name of the variant's run; None for a report of chosen runs.
-        summary: `summary.json`; names the runs that the page is about.
-        index: Output of stage `index`.
-        raw: Output of stage `download`; None leaves out everything that shows a photo.
-        shards: Output of stage `pair`; without photos its manifest is enough.
-        runs: Outputs of stage `train`; `run.json` and `history.csv` of each run are read.
-        evaluations: Outputs of stage `evaluate`.
-        perturbations: Outputs of stage `perturb`.
-        explanations: Outputs of stage `explain`, for some of the runs.
-        settings: Output of stage `configure`.
-        report: Folder to write.
-        source: `data/source.json`, if stage `download` ran here.
-        agreement: Output of stage `agreement` for the mask source, if it ran.
-        transfer: Output of stage `transfer` for the mask source, if it ran.
-        repetitions: Output of stage `repeats`, if it ran.
-        distilled: Output of stage `distill` for one teacher, if it ran.
+    The page is about the runs in `summary`; `variant` is None where they were chosen. Without `raw` everything that
+    shows a photo is left out, and of `shards` the manifest is enough; what is None or absent of the rest did not run.
 
     Raises:
         ManifestError: If anything is absent or damaged; says which stage to run.
@@ -92,15 +66,20 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     records = {run: files.record(run) for run in results.runs}
     evaluated_on_pair = (run for run, result in results.runs.items() if result.ambiguous_f1 is not None)
     ambiguous = next((records[run].ambiguous for run in evaluated_on_pair), ())
-    loaded = load_results(results, inputs, ambiguous)
+    predictions, errors = _load_results(results, inputs, ambiguous)
     bootstrap, paper = Bootstrap(params.seed), read_paper()
-    tables, f1 = paper_tables(paper, loaded.predictions, bootstrap), f1_by_run(loaded.predictions, bootstrap)
+    tables, f1 = paper_tables(paper, predictions, bootstrap), f1_by_run(predictions, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
     came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
-    pairs = read_paired_runs(files, loaded.predictions)
+    pairs = read_paired_runs(files, predictions)
     finding = build_finding(pairs, results, ambiguous, params.seed)
     samples, examples = show_samples(params, finding, pairs, inputs, ambiguous)
-    grouped = by_kind(results)
+    grouped, categories = charts.by_kind(results), inputs.shards.categories
+    pair = charts.bar_panel(results, "ambiguous_top1", "ambiguous pair, right answers, %", charts.COIN)
+    ece = charts.bar_panel(results, "ece", "expected calibration error, %")
+    by_photo = any(record.food_visible for record in records.values())  # figures pair views as training did
+    paired = replace(inputs, shards=inputs.shards.paired("by_photo" if by_photo else "exact", categories))
+    scores = {result.run.name: files.class_scores(result.run.name) for result in grouped}
     page = Page(
         photos=raw is not None,
         dataset=place_name(load_settings(DownloadParams, settings / "download.json").source),
@@ -116,18 +95,12 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         ambiguous=ambiguous,
         samples=samples,
         charts={
-            "ambiguous_top1": bar_chart(
-                bar_panel(results, "ambiguous_top1", "ambiguous pair, right answers, %", COIN), "ambiguous_top1"
-            ),
-            "ece": bar_chart(bar_panel(results, "ece", "expected calibration error, %"), "ece"),
-            "counts": counts_chart(data.categories, ambiguous, name="counts"),
+            "ambiguous_top1": charts.bar_chart(pair, "ambiguous_top1"),
+            "ece": charts.bar_chart(ece, "ece"),
+            "counts": charts.counts_chart(data.categories, ambiguous, name="counts"),
         },
         curves=_curves(results, files),
-        f1_rows=f1_matrix(
-            {result.run.name: files.class_scores(result.run.name) for result in grouped},
-            inputs.shards.categories,
-            ambiguous,
-        ),
+        f1_rows=f1_matrix(scores, categories, ambiguous),
         examples=examples,
         records=records,
         shards=inputs.shards.manifest,
@@ -136,9 +109,9 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         tables=tables,
         f1=f1,
         checks=check_paper(paper),
-        error_analyses=loaded.errors,
-        error_charts=error_charts(results, loaded.errors),
-        figures=draw_figures(results, _with_pairing(inputs, records), ambiguous=ambiguous, seed=params.seed),
+        error_analyses=errors,
+        error_charts=error_charts(results, errors),
+        figures=draw_figures(results, paired, ambiguous=ambiguous, seed=params.seed),
         masks=masks,
         seeds=seeds,
         distillation=read_distillation_results(distilled, files, tuple(results.runs), ambiguous, bootstrap),
@@ -150,52 +123,26 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     (report / "index.html").write_text(render(page), encoding="utf-8")
 
 
-class LoadedResults(NamedTuple):
-    """Results that follow from the predictions of all runs."""
-
-    predictions: Mapping[GridRun, RunPredictions]
-    errors: Mapping[str, ErrorAnalysis]
-    """By name of the run."""
-
-
-def load_results(results: StudySummary, inputs: ReportInputs, ambiguous: tuple[str, ...]) -> LoadedResults:
-    """Read the predictions of one run after the other; logits are dropped before the next is read.
-
-    Args:
-        results: Runs to read; those with perturbations must have their predictions too.
-        inputs: Where they lie.
-        ambiguous: Names of the pair.
-
-    Raises:
-        ManifestError: If a file is absent or damaged.
-    """
+def _load_results(
+    results: StudySummary, inputs: ReportInputs, ambiguous: tuple[str, ...]
+) -> tuple[dict[GridRun, RunPredictions], dict[str, ErrorAnalysis]]:
+    """Read the predictions of one run after the other; logits are dropped before the next is read."""
     settings, files = load_settings(EvaluateParams, inputs.settings / "evaluate.json"), inputs.files
     predictions, errors = {}, {}
     for name, result in progress(results.runs.items(), total=len(results.runs), what="predictions", unit="run"):
-        table = files.predictions(name)
-        errors[name] = analyse_errors(
-            table,
-            temperature=files.record(name).calibration.temperature,
-            bins=settings.ece_bins,
-            limit=settings.top_confusions,
-        )
+        table, temperature = files.predictions(name), files.record(name).calibration.temperature
+        bins, limit = settings.ece_bins, settings.top_confusions
+        errors[name] = analyse_errors(table, temperature=temperature, bins=bins, limit=limit)
         perturbed = bool(result.permutations or result.translocations)
         predictions[result.run] = files.run_predictions(name, table, ambiguous, perturbed=perturbed)
-    return LoadedResults(predictions, errors)
+    return predictions, errors
 
 
 def _curves(results: StudySummary, files: RunFiles) -> dict[str, Markup]:
     histories = {run: files.history(run) for run in results.runs}
-    highest = highest_loss(tuple(histories.values()))
+    highest = charts.highest_loss(tuple(histories.values()))
     bar = progress(results.runs.items(), total=len(results.runs), what="learning curves", unit="run")
     return {
-        run: curve_panel(histories[run], name=f"curve{number}", title=result.run.label, highest_loss=highest)
+        run: charts.curve_panel(histories[run], name=f"curve{number}", title=result.run.label, highest_loss=highest)
         for number, (run, result) in enumerate(bar)
     }
-
-
-def _with_pairing(inputs: ReportInputs, records: Mapping[str, RunRecord]) -> ReportInputs:
-    """Pair the views that figures show as the runs were trained."""
-    by_photo = any(record.food_visible for record in records.values())
-    shards = inputs.shards.paired("by_photo" if by_photo else "exact", inputs.shards.categories)
-    return replace(inputs, shards=shards)

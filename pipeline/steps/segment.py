@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,15 +10,14 @@ from typing import TypeAlias
 
 from tqdm import tqdm  # noqa: TC002 - the types are checked while tests run
 
-from pipeline.arrays import LabelMap
-from pipeline.datasets.index import Sample, read_categories, read_samples
+from pipeline.datasets.index import read_categories, read_samples
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_file, write_mask_file
 from pipeline.datasets.photos import read_label_maps, read_photo_of
 from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.models.device import pick_device, set_deterministic
 from pipeline.params.base import load_settings
-from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
+from pipeline.params.masks import FastSamSegmentParams, SamSegmentParams, SourceName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import SegmentParams
 from pipeline.runtime.console import progress, progress_bar
@@ -28,13 +27,7 @@ from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import publish, resumable_dir
 from pipeline.runtime.stores import Place, in_mirror
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.mask_source import (
-    MaskSource,
-    PromptedPhoto,
-    fallback_mask,
-    prompted_mask,
-    prompted_masks,
-)
+from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, fallback_mask, prompted_mask, prompted_masks
 from pipeline.segmentation.prompts import annotated_mask, load_prompts, prompts_of
 from pipeline.segmentation.registry import create_verified_source
 from pipeline.segmentation.weights import CARD, read_card
@@ -88,15 +81,21 @@ class _Segmenter:
         prompts: dict[str, tuple[Prompt, ...]] = {}
         for samples in group_by_photo(unit.samples):
             label_maps = read_label_maps(samples, self.raw)
-            asked = {sample.sample_id: _prompts(sample, label_maps, self.params.prompts) for sample in samples}
+            asked: dict[str, tuple[Prompt, ...]] = {}
+            for sample in samples:
+                name, place = sample.sample_id, sample.label_map_path
+                if place is None:
+                    asked[name] = load_prompts(sample.prompts or "[]", sample_id=name)
+                else:
+                    mask = annotated_mask(label_maps[place], sample.mask_value, sample_id=name)
+                    asked[name] = prompts_of(mask, self.params.prompts, sample_id=name)
             photos.append(PromptedPhoto(read_photo_of(samples[0], self.raw), asked))
             prompts |= asked
         masks = []
-        for sample_id, found in prompted_masks(self.source, photos).items():
+        for name, found in prompted_masks(self.source, photos).items():
             tiny = found.status == "ok" and found.mask.sum() < self.params.tiny_area
-            status, stored = "tiny" if tiny else found.status, prompts_json(prompts[sample_id])
-            mask = StoredMask.of(found.mask, sample_id=sample_id, score=found.score, status=status, prompts=stored)
-            masks.append(mask)
+            status, stored = "tiny" if tiny else found.status, prompts_json(prompts[name])
+            masks.append(StoredMask.of(found.mask, sample_id=name, score=found.score, status=status, prompts=stored))
         return masks
 
 
@@ -113,15 +112,8 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and t
 ) -> None:
     """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
-    Args:
-        params: Prompts, how the source predicts, and size of a file.
-        raw: Folder of photos and label maps.
-        samples: Sample table.
-        weights: Output of stage `mask_weights` for this source.
-        masks: Folder to write.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        cluster: Works instead of this process: an actor a GPU, or a CPU core a thread; no effect on the bytes.
-        mirror: URL below which photos, label maps and weights are read; no effect on the bytes.
+    `cluster` works instead of this process: an actor a GPU, or a CPU core a thread. Neither it nor `mirror`, below
+    which photos, label maps and weights are read, has an effect on the bytes.
 
     Raises:
         DatasetError: If a photo or label map is absent or not as `index` read it, or a prompt lies outside its photo.
@@ -132,20 +124,17 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and t
     hashes = {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
     segmenter = _Segmenter(params, in_mirror(raw, mirror), in_mirror(weights, mirror), hashes, device)
     planned = partial(plan_files, photos_per_file=params.photos_per_file)
-    total = sum(1 for _ in group_by_photo(read_samples(samples)))
+    total, threads = sum(1 for _ in group_by_photo(read_samples(samples))), params.decoding.threads
     with (
         _publishing(params, samples, masks, *hashes.values()) as (folder, files),
         progress_bar(total, what=f"segment {params.source}", unit="photo") as bar,
+        nullcontext() if cluster is None else actor_pool(cluster, device=device, threads=threads) as pool,
     ):
-        if cluster is None:  # one process: a model has the threads, or the GPU, to itself
-            write_by_units = partial(segmenter.write_file_by_units, bar)
-            finished = finish_files(write_by_units, planned(read_samples(samples)), folder, workers=1)
-            files.extend(_count_photos(planned(read_samples(samples)), finished, bar))
-        else:
-            with actor_pool(cluster, device=device, threads=params.decoding.threads) as pool:
-                write = replace(segmenter, device=pool.device).write_file
-                finished = finish_files(write, planned(read_samples(samples)), folder, workers=1, cluster=pool)
-                files.extend(_count_photos(planned(read_samples(samples)), finished, bar))
+        # Without a cluster, one process: a model has the threads, or the GPU, to itself.
+        alone = partial(segmenter.write_file_by_units, bar)
+        write = alone if pool is None else replace(segmenter, device=pool.device).write_file
+        finished = finish_files(write, planned(read_samples(samples)), folder, workers=1, cluster=pool)
+        files.extend(_count_photos(planned(read_samples(samples)), finished, bar))
 
 
 @contextmanager
@@ -181,22 +170,8 @@ def _count_photos(
         yield entry
 
 
-def _prompts(sample: Sample, label_maps: Mapping[str, LabelMap], params: PromptParams) -> tuple[Prompt, ...]:
-    if sample.label_map_path is None:
-        return load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
-    mask = annotated_mask(label_maps[sample.label_map_path], sample.mask_value, sample_id=sample.sample_id)
-    return prompts_of(mask, params, sample_id=sample.sample_id)
-
-
 def _metadata(params: Params | SegmentParams) -> dict[str, str]:
     return {"schema_version": str(SCHEMA_VERSION), "settings_sha256": settings_sha256(params)}
-
-
-SCHEMAS: dict[SourceName, type[SamSegmentParams | FastSamSegmentParams]] = {
-    "sam": SamSegmentParams,
-    "fastsam": FastSamSegmentParams,
-}
-"""Settings of the sources that predict masks from prompts."""
 
 
 def segment(  # noqa: PLR0913 - every path the stage touches
@@ -204,21 +179,15 @@ def segment(  # noqa: PLR0913 - every path the stage touches
 ) -> None:
     """Write the masks of one source; see `write_masks` and `write_prompted_masks`.
 
-    Args:
-        source: Mask source.
-        settings: File of its settings.
-        raw: Folder of photos and label maps.
-        samples: Sample table.
-        weights: Output of stage `mask_weights` for this source.
-        masks: Folder to write.
-        runtime: Processes or cluster, and device; no effect on the bytes, as long as the device is a CPU.
+    `runtime` has no effect on the bytes, as long as the device is a CPU.
     """
     workers, cluster, mirror = runtime.worker_count(), cluster_of(runtime), runtime.mirror
     if source == "annotation":
         params = load_settings(SegmentParams, settings)
         write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster, mirror=mirror)
         return
-    prompted = load_settings(SCHEMAS[source], settings)
+    schema: type[Params] = SamSegmentParams if source == "sam" else FastSamSegmentParams
+    prompted = load_settings(schema, settings)
     places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
     write_prompted_masks(prompted, **places, device=runtime.device, cluster=cluster, mirror=mirror)
 
@@ -238,14 +207,7 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
     Where a photo has boxes instead of an annotation, GrabCut predicts its masks. It refuses clicks, unless the masks
     are a reference only: then the clicked pixels are the mask, and comparisons leave such samples out.
 
-    Args:
-        params: Source and size of a file.
-        raw: Folder of photos and label maps.
-        samples: Sample table.
-        masks: Folder to write.
-        workers: Processes; no effect on the bytes.
-        cluster: Works instead of them; no effect on the bytes.
-        mirror: URL below which photos and label maps are read; no effect on the bytes.
+    `workers`, `cluster`, which works instead of them, and `mirror` have no effect on the bytes.
 
     Raises:
         DatasetError: If a label map or photo is absent or another one than stage `index` read.
@@ -264,24 +226,18 @@ def _write_file(planned: PlannedFile, path: Path, *, params: SegmentParams, raw:
     for samples in group_by_photo(planned.samples):
         label_maps = read_label_maps(samples, raw)
         for sample in samples:
-            if sample.label_map_path is None:
-                masks.append(_from_prompts(sample, params, raw))
-            else:
-                label_map, sample_id = label_maps[sample.label_map_path], sample.sample_id
-                mask = annotated_mask(label_map, sample.mask_value, sample_id=sample_id)
+            name = sample.sample_id
+            if sample.label_map_path is not None:
+                mask = annotated_mask(label_maps[sample.label_map_path], sample.mask_value, sample_id=name)
                 status = "tiny" if "tiny" in sample.flags else "ok"
-                masks.append(StoredMask.of(mask, sample_id=sample_id, score=1.0, status=status, prompts=None))
+                masks.append(StoredMask.of(mask, sample_id=name, score=1.0, status=status, prompts=None))
+                continue
+            source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=name)
+            photo = read_photo_of(sample, raw)
+            if params.reference_only and any(prompt.kind == "point" for prompt in prompts):
+                found = fallback_mask(photo, prompts, sample_id=name)
+            else:
+                found = prompted_mask(source, photo, prompts, sample_id=name)
+            status, stored = source.name if found.status == "ok" else found.status, sample.prompts
+            masks.append(StoredMask.of(found.mask, sample_id=name, score=found.score, status=status, prompts=stored))
     write_mask_file(masks, path, _metadata(params))
-
-
-def _from_prompts(sample: Sample, params: SegmentParams, raw: Place) -> StoredMask:
-    source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=sample.sample_id)
-    photo = read_photo_of(sample, raw)
-    if params.reference_only and any(prompt.kind == "point" for prompt in prompts):
-        found = fallback_mask(photo, prompts, sample_id=sample.sample_id)
-    else:
-        found = prompted_mask(source, photo, prompts, sample_id=sample.sample_id)
-    status = source.name if found.status == "ok" else found.status
-    return StoredMask.of(
-        found.mask, sample_id=sample.sample_id, score=found.score, status=status, prompts=sample.prompts
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from pipeline.datasets.index import IndexedSample, Sample
+from pipeline.datasets.index import IndexedSample
 from pipeline.datasets.photos import picture_of
 from pipeline.datasets.shards import Shards
 from pipeline.imaging.drawing import SheetRow, contact_sheet
@@ -20,11 +20,7 @@ PAD = 255
 def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, sheet: Path) -> None:
     """Write a contact sheet of samples; the suffix of `sheet` selects the format.
 
-    Args:
-        chosen: Samples and their rows in the shards.
-        raw: Folder of photos, read anew, so that a mix-up of photos and cut-outs shows.
-        shards: Folder of shards.
-        sheet: Picture to write.
+    Photos are read anew, so that a mix-up of photos and cut-outs shows.
 
     Raises:
         DatasetError: If a photo is absent or another one than stage `index` read.
@@ -33,32 +29,17 @@ def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, she
     """
     if sheet.suffix.lower() not in Pillow.registered_extensions():
         raise ParamsError(f"{sheet}: unknown kind of picture; end the name in .png, .jpg or .webp")
-    reader = Shards(shards)
-    rows = [
-        row
-        for split, of_split in groupby(chosen, key=lambda indexed: indexed.sample.split)
-        for row in _rows(reader, split, tuple(of_split), raw)
-    ]
+    reader, rows = Shards(shards), list[SheetRow]()
+    for split, grouped in groupby(chosen, key=lambda indexed: indexed.sample.split):
+        of_split = tuple(grouped)
+        batch = reader.select(split, [indexed.row for indexed in of_split])
+        if batch.sample_ids != tuple(indexed.sample.sample_id for indexed in of_split):
+            raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
+        for row, sample in enumerate(indexed.sample for indexed in of_split):
+            rect = Rect(*batch.rects[row].tolist())
+            photo = letterbox(picture_of(sample, raw), size=reader.image_size, pad=PAD, rect=rect)
+            area = f"{sample.mask_share:.1%} of the photo" if sample.prompts is None else "from prompts"
+            caption = "   ".join((sample.sample_id, sample.category, area, *sample.flags))
+            rows.append(SheetRow(photo, batch.masks[row], batch.roi[row], batch.extra_roi[row], caption))
     sheet.parent.mkdir(parents=True, exist_ok=True)
     Pillow.fromarray(contact_sheet(rows)).save(sheet)
-
-
-def _rows(reader: Shards, split: str, chosen: Sequence[IndexedSample], raw: Path) -> list[SheetRow]:
-    size, batch = reader.image_size, reader.select(split, [indexed.row for indexed in chosen])
-    if batch.sample_ids != tuple(indexed.sample.sample_id for indexed in chosen):
-        raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
-    return [
-        SheetRow(
-            photo=letterbox(picture_of(indexed.sample, raw), size=size, pad=PAD, rect=Rect(*batch.rects[row].tolist())),
-            mask=batch.masks[row],
-            roi=batch.roi[row],
-            extra_roi=batch.extra_roi[row],
-            caption=_caption(indexed.sample),
-        )
-        for row, indexed in enumerate(chosen)
-    ]
-
-
-def _caption(sample: Sample) -> str:
-    area = f"{sample.mask_share:.1%} of the photo" if sample.prompts is None else "from prompts"
-    return "   ".join((sample.sample_id, sample.category, area, *sample.flags))

@@ -16,13 +16,6 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
 
     Runs are looked up by name; whatever else lies in the folders, for instance earlier variants, is not read.
 
-    Args:
-        variant: Name of the variant's run.
-        evaluations: Outputs of stage `evaluate`, a folder a run.
-        perturbations: Outputs of stage `perturb`.
-        runs: Outputs of stage `train`.
-        results: Folder to write to; other files in it stay.
-
     Raises:
         ManifestError: If a run's results are absent or damaged; says which stage to run.
         ParamsError: If `variant` is no run name.
@@ -37,22 +30,17 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
 
 
 def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) -> StudySummary:
-    """Return the results of some runs.
+    """Return the results of runs, in the order of the report.
 
-    Args:
-        files: Where they lie.
-        chosen: Runs in the order of the report.
-        variant: Name of the variant's run, whose results must be complete; None in a report of chosen
-            runs, for which stage `perturb` need not have run.
+    Those of the variant must be complete; it is None in a report of chosen runs, for which `perturb` need not have run.
 
     Raises:
         ManifestError: If a run's results are absent or damaged; says which stage to run.
         ParamsError: If no run is chosen.
     """
     if not chosen:
-        raise ParamsError(
-            f"{files.evaluations}: no run was evaluated; run for instance `dvc repro evaluate@vit+vit-all`"
-        )
+        example = "`dvc repro evaluate@vit+vit-all`"
+        raise ParamsError(f"{files.evaluations}: no run was evaluated; run for instance {example}")
     required, summaries = variant is not None, {}
     for run in progress(chosen, total=len(chosen), what="summary", unit="run"):
         perturbations = files.perturbation_metrics(run.name, required=required)

@@ -13,15 +13,7 @@ from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.sample_batch import FoodVisible, ViewName, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.evaluation.metrics import EpochRecord
-from pipeline.models.artifact import (
-    Calibration,
-    FinalMetrics,
-    RunCard,
-    RunConfig,
-    RunEnvironment,
-    build_run,
-    save_run,
-)
+from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunConfig, RunEnvironment, build_run, save_run
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.device import Precision, choose_precision, free_pixel_bytes, pick_device
 from pipeline.models.rvernet import RveRNet
@@ -68,18 +60,6 @@ def train(  # noqa: PLR0913 - every path and name of the stage
 
     An interrupted run goes on from its last checkpoint and ends, on a CPU, in the same bytes.
 
-    Args:
-        params: Section `train`.
-        run: Name of the run.
-        roi: Backbone of the ROI branch, or none.
-        extra_roi: Backbone of the extra-ROI branch, or none.
-        class_set: Categories of the run.
-        classes: Name of the class set.
-        shards: Cut-outs to train on.
-        weights: One folder per backbone.
-        output: Folder to write.
-        runtime: Device, memory, and interval between checkpoints.
-
     Raises:
         ModelError: If both branches are absent or a backbone cannot be built.
         ParamsError: If the class set does not fit the categories, or the device or its precision is not there.
@@ -91,10 +71,7 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     precision = choose_precision(params.precision, pick_device(runtime.device))
     if precision.device == "cuda" and precision.name == "fp32":
         note(f"train {run}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
-    cards: dict[ViewName, BackboneCard] = {
-        "roi": read_card(weights / roi),
-        "extra_roi": read_card(weights / extra_roi),
-    }
+    cards: dict[ViewName, BackboneCard] = {"roi": read_card(weights / roi), "extra_roi": read_card(weights / extra_roi)}
     backbones = {branch: card for branch, card in cards.items() if card.timm is not None}
     if not backbones:
         valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in {roi, extra_roi}))
@@ -133,14 +110,8 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
 ) -> None:
     """Train a run from its configuration and write its package; see `train`.
 
-    Args:
-        config: What to train.
-        class_map: Maps the targets of the shards to those of the run.
-        source: Shards that the configuration names.
-        weights: One folder per backbone.
-        output: Folder to write.
-        runtime: Device, memory, and interval between checkpoints.
-        teacher: Teacher on the run's device, where the configuration has a distillation.
+    `class_map` maps the targets of the shards to those of the run; `teacher` is on the run's device, where the
+    configuration has a distillation.
 
     Raises:
         TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
@@ -160,13 +131,22 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
         test_split = test_split.resident(trainer.device, free if resident is train_split else free - train_split.nbytes)
         data = RunData(resident, test_split, balance, class_map.positions(config.ambiguous))
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, trainer.parts, trainer.device)
-        evaluation, records = _fit(config, trainer, data, checkpoint, published, runtime)
+        state, curves = checkpoint.load(), LiveCurves(published, start_delay=runtime.live_after)
+        samples, epochs = len(data.train), config.train.epochs
+        done = state.epoch * samples + state.metrics.samples
+        if done:
+            note(f"train {config.run}: goes on after epoch {state.epoch} of {epochs}")
+        with progress_bar(epochs * samples, what=f"train {config.run}", unit="sample", done=done) as bar:
+            progress = ProgressCallback(bar, curves, samples=samples, epochs=epochs)
+            saving = CheckpointCallback(checkpoint, CheckpointTimer(runtime.checkpoint_minutes))
+            evaluation = fit(trainer, data, state, (progress, saving))
+        progress.finish(state)
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        card = _build_run_card(config, trainer.eval_model, data, evaluation, records[-1])
+        card = _build_run_card(config, trainer.eval_model, data, evaluation, state.records[-1])
         save_run(trainer.eval_model, card, finished)
-        write_history(records, finished / HISTORY)
+        write_history(state.records, finished / HISTORY)
         publish(finished, published)
 
 
@@ -174,7 +154,7 @@ def _load_data(
     config: RunConfig, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
 ) -> tuple[Split, Split]:
     """Read the train and the test split, in memory or beyond it in files below `folder`."""
-    allowed = runtime.memory_bytes() // local_world_size() or default_memory_budget()
+    allowed = int(runtime.memory_gigabytes * 1e9) // local_world_size() or default_memory_budget()
     budget = MemoryBudget(allowed, folder)
     source = source.paired(config.train.pairing, class_map.names)
     train_split, test_split = load_splits(source, class_map, views=frozenset(config.backbones), budget=budget)
@@ -209,27 +189,10 @@ def _read_pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
     return tensors
 
 
-def _fit(  # noqa: PLR0913, PLR0917 - what training needs
-    config: RunConfig, trainer: Trainer, data: RunData, checkpoint: Checkpoint, output: Path, runtime: RuntimeParams
-) -> tuple[EpochEvaluation, list[EpochRecord]]:
-    state, curves = checkpoint.load(), LiveCurves(output, start_delay=runtime.live_after)
-    samples, epochs = len(data.train), config.train.epochs
-    done = state.epoch * samples + state.metrics.samples
-    if done:
-        note(f"train {config.run}: goes on after epoch {state.epoch} of {epochs}")
-    with progress_bar(epochs * samples, what=f"train {config.run}", unit="sample", done=done) as bar:
-        progress = ProgressCallback(bar, curves, samples=samples, epochs=epochs)
-        saving = CheckpointCallback(checkpoint, CheckpointTimer(runtime.checkpoint_minutes))
-        evaluation = fit(trainer, data, state, (progress, saving))
-    progress.finish(state)
-    return evaluation, state.records
-
-
 def _build_run_card(
     config: RunConfig, model: RveRNet, data: RunData, evaluation: EpochEvaluation, record: EpochRecord
 ) -> RunCard:
-    test_split = data.test
-    bad = [test_split.sample_ids[row] for row in (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
+    bad = [data.test.sample_ids[row] for row in (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
     if bad:
         raise TrainingError(
             f"run {config.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
@@ -237,9 +200,9 @@ def _build_run_card(
         )
     food_visible = None
     if config.train.pairing != "exact" and "extra_roi" in config.backbones:
-        food_visible = FoodVisible(
-            train=share_visible(data.train.sample_ids), test=share_visible(test_split.sample_ids)
-        )
+        train, test = (share_visible(split.sample_ids) for split in (data.train, data.test))
+        food_visible = FoodVisible(train=train, test=test)
+    temperature = fit_temperature(evaluation.logits, data.test.targets)
     return RunCard(
         **dict(config),
         food_visible=food_visible,
@@ -250,9 +213,7 @@ def _build_run_card(
             macro_f1=record.test_macro_f1,
             ambiguous_f1=record.test_ambiguous_f1,
         ),
-        calibration=Calibration(
-            temperature=fit_temperature(evaluation.logits, test_split.targets), fitted_on="test split"
-        ),
+        calibration=Calibration(temperature=temperature, fitted_on="test split"),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         weights_sha256="",
     )

@@ -67,18 +67,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
 ) -> None:
     """Write `output/summary.json`: the change of the scores when the test cut-outs are exchanged.
 
-    Args:
-        params: Margins and seed.
-        evaluation: Section `evaluate`: batch size and threads.
-        source: Mask source whose cut-outs are compared with those of annotation.
-        trained_on: Mask source the runs were trained on.
-        runs: Folders of runs; the same one twice counts once.
-        samples: Sample table; samples without annotation are left out, since there is nothing to compare with.
-        weights: Output of stage `mask_weights` for the source.
-        shards: Outputs of stage `pair`, one folder a source.
-        output: Folder to write.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        mirror: URL below which shards are read that are not here.
+    Samples without annotation are left out, since there is nothing to compare with; a run given twice counts once.
 
     Raises:
         EvaluationError: If shards do not fit a run, or a logit is not finite.
