@@ -63,7 +63,8 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
         params = Path(folder, PARAMS)
         YAML(typ="safe", pure=True).dump(values, params)
         study = load_study(params)
-        resolved = DataResolver(Repo(folder, uninitialized=True), folder, deepcopy(_document(dvc_yaml.resolve()))).resolve()
+        document = deepcopy(_document(dvc_yaml.resolve()))
+        resolved = DataResolver(Repo(folder, uninitialized=True), folder, document).resolve()
     settings = {f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()}
     return Graph(
         stages={name: _stage(body) for name, body in resolved["stages"].items()},
