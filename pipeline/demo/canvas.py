@@ -3,19 +3,26 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
-from pipeline.arrays import LabelMap
+from pipeline.arrays import LabelMap, Mask
 
-Outline: TypeAlias = Float[np.ndarray, "_ 2"]
-"""Corners (x, y) of a closed polygon, or points along a path."""
+Outline: TypeAlias = Float[np.ndarray, "_ 2"]  # corners (x, y) of a closed polygon, or points along a path
+Field: TypeAlias = Float32[np.ndarray, "H W"]  # one number a pixel
+Pieces: TypeAlias = Int32[np.ndarray, "H W"]  # number of the topmost piece of a body, 0 outside of it
+Colours: TypeAlias = Float32[np.ndarray, "H W 3"]  # RGB, 0 dark to 1 bright
+Colour: TypeAlias = tuple[float, float, float]  # RGB, 0 dark to 1 bright
+
+AMBIENT = 0.45
+HIGHLIGHT_POWER = 24
+FRACTION_BITS = 4  # fraction of OpenCV's fixed-point coordinates
 
 
-def turned(points: Outline, angle: float, at: tuple[float, float] = (0.0, 0.0)) -> Outline:
+def turned(points: Outline, angle: float, at: Sequence[float] | np.ndarray = (0.0, 0.0)) -> Outline:
     """Rotate by `angle` radians, then move to `at`."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(at))
@@ -28,14 +35,10 @@ def disc(radius: float, *, corners: int = 28) -> Outline:
 
 
 def blob(rng: np.random.Generator, radius: float, *, wobble: float, waves: int = 5, stretch: float = 1.0) -> Outline:
-    """Return an organic closed outline.
+    """Return an organic closed outline of a mean radius in pixels.
 
-    Args:
-        rng: Source of the shape.
-        radius: Mean radius in pixels.
-        wobble: Relative size of the irregularity, 0 for an ellipse.
-        waves: Highest number of bulges around the outline.
-        stretch: Length over width.
+    `wobble` is the relative size of its irregularity, 0 for an ellipse, `waves` the highest number of bulges around it,
+    `stretch` length over width.
     """
     angles = np.linspace(0, 2 * np.pi, 16 + 6 * waves, endpoint=False)
     orders = np.arange(2, waves + 2)
@@ -49,18 +52,10 @@ def blob(rng: np.random.Generator, radius: float, *, wobble: float, waves: int =
 def rod(length: float, width: float, *, corner: float = 0.3) -> Outline:
     """Return a bar along x with clipped corners; `corner` is their share of the width, 0.5 at most."""
     x, y, cut = length / 2, width / 2, corner * width
-    return np.array(
-        [
-            (-x + cut, -y),
-            (x - cut, -y),
-            (x, -y + cut),
-            (x, y - cut),
-            (x - cut, y),
-            (-x + cut, y),
-            (-x, y - cut),
-            (-x, -y + cut),
-        ]
-    )
+    return np.array([
+        (-x + cut, -y), (x - cut, -y), (x, -y + cut), (x, y - cut),
+        (x - cut, y), (-x + cut, y), (-x, y - cut), (-x, -y + cut),
+    ])  # fmt: skip
 
 
 def arc(length: float, bend: float, *, points: int = 14) -> Outline:
@@ -88,21 +83,7 @@ def scattered(rng: np.random.Generator, count: int, radius: float) -> Outline:
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1) + rng.normal(0, radius / 14, (count, 2))
 
 
-Field: TypeAlias = Float32[np.ndarray, "H W"]
-"""One number a pixel."""
-Colours: TypeAlias = Float32[np.ndarray, "H W 3"]
-"""RGB, 0 dark to 1 bright."""
-Colour: TypeAlias = tuple[float, float, float]
-"""RGB, 0 dark to 1 bright."""
-
-AMBIENT = 0.45
-HIGHLIGHT_POWER = 24
-FRACTION_BITS = 4
-"""Fraction of OpenCV's fixed-point coordinates."""
-
-
-@dataclass(frozen=True, slots=True)
-class Light:
+class Light(NamedTuple):
     """One lamp far away: unit vector towards it; x to the right, y down, z out of the picture."""
 
     x: float
@@ -144,55 +125,34 @@ def dome(depth: Field, edge: float) -> Field:
 
 
 def relief(height: Field, light: Light) -> tuple[Field, Field]:
-    """Light a surface.
-
-    Args:
-        height: Height in pixels.
-        light: Lamp.
-
-    Returns:
-        Brightness, 1 on level ground, and highlight, 0 to 1.
-    """
+    """Return the brightness, 1 on level ground, and highlight, 0 to 1, of a surface of a height in pixels."""
     slope_x, slope_y = (cv2.Sobel(height, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
     length = np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
     facing = (light.z - slope_x * light.x - slope_y * light.y) / length
-    halfway = math.sqrt(2 + 2 * light.z)
-    mirror = (light.z + 1 - slope_x * light.x - slope_y * light.y) / (length * halfway)
+    mirror = (light.z + 1 - slope_x * light.x - slope_y * light.y) / (length * math.sqrt(2 + 2 * light.z))
     brightness = AMBIENT + (1 - AMBIENT) * np.clip(facing, 0, 1) / light.z
     highlight = cv2.pow(np.asarray(np.clip(mirror, 0, 1), np.float32), HIGHLIGHT_POWER)
     return np.asarray(brightness, np.float32), np.asarray(highlight, np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A round area of the table that a body may fill."""
+class Place(NamedTuple):
+    """A round area of the table that a body may fill, in pixels of the canvas before the camera's tilt."""
 
     x: float
-    """Pixels of the canvas."""
     y: float
-    """Pixels of the canvas."""
     radius: float
-    """Pixels, before the camera's tilt."""
 
 
-@dataclass(frozen=True, slots=True)
-class SurfaceMaterial:
+class SurfaceMaterial(NamedTuple):
     """Reflection of light by a surface; lengths are shares of the place's radius."""
 
-    edge: float = 0.1
-    """Width over which pieces round off."""
-    rise: float = 1.0
-    """Steepness of the rounding, 0 flat."""
-    bump: float = 0.0
-    """Height of surface roughness in pixels."""
-    grain: float = 0.06
-    """Size of roughness and spots."""
-    mottle: float = 0.06
-    """Relative variation of brightness over the surface."""
-    gloss: float = 0.1
-    """Strength of highlights."""
-    shadow: float = 0.1
-    """Length of the cast shadow."""
+    edge: float = 0.1  # width over which pieces round off
+    rise: float = 1.0  # steepness of the rounding, 0 flat
+    bump: float = 0.0  # height of surface roughness in pixels
+    grain: float = 0.06  # size of roughness and spots
+    mottle: float = 0.06  # relative variation of brightness over the surface
+    gloss: float = 0.1  # strength of highlights
+    shadow: float = 0.1  # length of the cast shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,37 +162,29 @@ class Canvas:
     pixels: Colours
     labels: LabelMap
     light: Light
-    tilt: float
-    """Height over width of a circle on the table: 1 from above, less from the side."""
+    tilt: float  # height over width of a circle on the table: 1 from above, less from the side
 
     def lay(self, sketch: "Sketch", material: SurfaceMaterial, rng: np.random.Generator, label: int) -> None:
         """Light a sketch and put it on top of everything, with its shadow; `label` 0 is background."""
-        sketch.crop(round(material.shadow * sketch.place.radius * 1.6) + 4)
-        height = _height(sketch, material, rng)
+        radius = sketch.place.radius
+        sketch.crop(round(material.shadow * radius * 1.6) + 4)
+        # Every visible piece is a dome, roughened.
+        domes = dome(_depth(sketch.ids), material.edge * radius) * np.float32(material.rise)
+        height = np.asarray(cv2.GaussianBlur(domes, (0, 0), 0.8 + 0.01 * radius), np.float32)
+        if material.bump:
+            height += np.float32(material.bump) * fractal(rng, height.shape, material.grain * radius, 2)
         brightness, highlight = relief(height, self.light)
-        mottle = 1 + np.float32(material.mottle) * fractal(
-            rng, height.shape, material.grain * sketch.place.radius * 2, 2
-        )
-        skin = (
-            sketch.albedo * (brightness * mottle)[..., np.newaxis]
-            + np.float32(material.gloss) * highlight[..., np.newaxis]
-        )
-        body = sketch.body
+        mottle = 1 + np.float32(material.mottle) * fractal(rng, height.shape, material.grain * radius * 2, 2)
+        gloss = np.float32(material.gloss) * highlight[..., np.newaxis]
+        skin = sketch.albedo * (brightness * mottle)[..., np.newaxis] + gloss
+        # The shadow takes its share of light from the ground beside the body.
+        body, length = sketch.body, material.shadow * radius
+        move = np.array([[1, 0, -self.light.x * length], [0, 1, -self.light.y * length]], np.float32)
+        cast, box = cv2.warpAffine(body.astype(np.float32), move, body.shape[::-1]), (2 * int(length / 2) + 3,) * 2
         window = self.pixels[sketch.rows, sketch.columns]
-        window *= self._shadow(body, material.shadow * sketch.place.radius)[..., np.newaxis]
+        window *= np.asarray(1 - 0.6 * cv2.blur(cv2.blur(cast, box), box), np.float32)[..., np.newaxis]
         np.copyto(window, np.clip(skin, 0, 1), where=body[..., np.newaxis])
         self.labels[sketch.rows, sketch.columns][body] = label
-
-    def _shadow(self, body: Bool[np.ndarray, "H W"], length: float) -> Field:
-        """Return the share of light that reaches the ground beside a body `length` pixels high."""
-        move = np.array([[1, 0, -self.light.x * length], [0, 1, -self.light.y * length]], np.float32)
-        cast = cv2.warpAffine(body.astype(np.float32), move, body.shape[::-1])
-        return np.asarray(1 - 0.6 * cv2.blur(cv2.blur(cast, *_box(length)), *_box(length)), np.float32)
-
-
-def _box(length: float) -> tuple[tuple[int, int]]:
-    side = 2 * int(length / 2) + 3
-    return ((side, side),)
 
 
 class Sketch:
@@ -248,11 +200,11 @@ class Sketch:
         self.columns = slice(left, max(left + 2, min(width, int(place.x + half))))
         shape = canvas.labels[self.rows, self.columns].shape
         self.albedo: Colours = np.zeros((*shape, 3), np.float32)
-        self.ids: Int32[np.ndarray, "H W"] = np.zeros(shape, np.int32)
+        self.ids: Pieces = np.zeros(shape, np.int32)
         self._pieces = 0
 
     @property
-    def body(self) -> Bool[np.ndarray, "H W"]:
+    def body(self) -> Mask:
         """Pixels of any piece."""
         return self.ids > 0
 
@@ -268,17 +220,12 @@ class Sketch:
     def piece(self, outline: Outline | Sequence[Outline], colour: Colour | np.ndarray) -> None:
         """Add a piece; a second outline is a hole. Coordinates are pixels about the place's centre."""
         self._pieces += 1
-        contours = self._contours(outline)
-        cv2.fillPoly(self.ids, contours, self._pieces, shift=FRACTION_BITS)
-        self.mark_contours(contours, colour)
+        cv2.fillPoly(self.ids, self._contours(outline), self._pieces, shift=FRACTION_BITS)
+        self.mark(outline, colour)
 
-    def mark(self, outline: Outline, colour: Colour | np.ndarray) -> None:
+    def mark(self, outline: Outline | Sequence[Outline], colour: Colour | np.ndarray) -> None:
         """Colour a part of the body without giving it a relief of its own."""
-        self.mark_contours(self._contours(outline), colour)
-
-    def mark_contours(self, contours: list[Int32[np.ndarray, "_ 1 2"]], colour: Colour | np.ndarray) -> None:
-        """Colour polygons given in the window's fixed-point coordinates."""
-        cv2.fillPoly(self.albedo, contours, tuple(float(c) for c in colour), shift=FRACTION_BITS)
+        cv2.fillPoly(self.albedo, self._contours(outline), tuple(map(float, colour)), shift=FRACTION_BITS)
 
     def _contours(self, outline: Outline | Sequence[Outline]) -> list[Int32[np.ndarray, "_ 1 2"]]:
         outlines = [outline] if isinstance(outline, np.ndarray) else outline
@@ -287,17 +234,7 @@ class Sketch:
         return [np.rint(points).astype(np.int32)[:, np.newaxis] for points in projected]
 
 
-def _height(sketch: Sketch, material: SurfaceMaterial, rng: np.random.Generator) -> Field:
-    """Return the height of a body: every visible piece a dome, roughened."""
-    radius = sketch.place.radius
-    domes = dome(_depth(sketch.ids), material.edge * radius) * np.float32(material.rise)
-    height = np.asarray(cv2.GaussianBlur(domes, (0, 0), 0.8 + 0.01 * radius), np.float32)
-    if material.bump:
-        height += np.float32(material.bump) * fractal(rng, height.shape, material.grain * radius, 2)
-    return height
-
-
-def _depth(ids: Int32[np.ndarray, "H W"]) -> Field:
+def _depth(ids: Pieces) -> Field:
     """Return the distance of every pixel to the outline of the piece it shows, in pixels."""
     inner = np.ones(ids.shape, np.uint8)
     inner[:-1] &= ids[:-1] == ids[1:]

@@ -1,7 +1,5 @@
 """Things beside the food, all background: cutlery, chopsticks, napkins, glasses, crumbs."""
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
@@ -68,12 +66,7 @@ def _spoon(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
     sketch.piece(turned(np.add(disc(0.17 * unit) * (1.5, 1), (0.6 * unit, 0)), angle), colour)
 
 
-CUTLERY: tuple[tuple[Callable[[Sketch, float, float, Colour], None], SurfaceMaterial, Colour], ...] = (
-    (_chopsticks, LACQUER, (0.45, 0.22, 0.12)),
-    (_knife, METAL, STEEL),
-    (_fork, METAL, STEEL),
-    (_spoon, METAL, STEEL),
-)
+CUTLERY = ((_chopsticks, LACQUER, (0.45, 0.22, 0.12)), *((each, METAL, STEEL) for each in (_knife, _fork, _spoon)))
 
 
 def lay_napkin(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:

@@ -15,13 +15,10 @@ from pipeline.runtime.errors import ArchiveError
 from pipeline.runtime.parallel import map_ordered
 
 ROOT = "FoodSeg103"
-FILE_TIME = 946_684_800
-"""2000-01-01 in Unix seconds, the time of all files, which ZIP entries record."""
-JPEG = (
-    cv2.IMWRITE_JPEG_QUALITY, 90,
-    # Full colour resolution, so that the colours of neighbours mix within 8-pixel blocks only.
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-)  # fmt: skip
+FILE_TIME = 946_684_800  # 2000-01-01 in Unix seconds, the time of all files, which ZIP entries record
+FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+"""Neighbours mix their colours within blocks of 8 pixels only."""
+JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, *FULL_COLOUR)
 
 
 def write_demo(params: DemoParams, folder: Path, *, workers: int) -> None:
@@ -30,16 +27,20 @@ def write_demo(params: DemoParams, folder: Path, *, workers: int) -> None:
     Stems count through train, then test, from 00000000; a scene depends only on (seed, split, position in the split).
     """
     root = folder / ROOT
-    photos = {"train": params.train_photos, "test": params.test_photos}
-    for split in SPLITS:
+    (root / "ImageSets").mkdir(parents=True, exist_ok=True)
+    jobs: list[tuple[str, int, int]] = []
+    for split, photos in zip(SPLITS, (params.train_photos, params.test_photos), strict=True):
         for kind in ("img_dir", "ann_dir"):
             (root / "Images" / kind / split).mkdir(parents=True, exist_ok=True)
-    positions = ((split, position) for split in SPLITS for position in range(photos[split]))
-    jobs = [(split, position, stem) for stem, (split, position) in enumerate(positions)]
+        first = len(jobs)
+        jobs += [(split, position, first + position) for position in range(photos)]
+        stems = "".join(f"{first + position:08d}\n" for position in range(photos))
+        (root / "ImageSets" / f"{split}.txt").write_text(stems, encoding="utf-8")
+    names = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *CATEGORIES)))
+    (root / "category_id.txt").write_text(names, encoding="utf-8")
     write = partial(_write_photo, root, params.seed)
     for _ in progress(map_ordered(write, jobs, workers=workers), total=len(jobs), what="demo", unit="photos"):
         pass
-    _write_lists(root, jobs)
 
 
 def _write_photo(root: Path, seed: int, job: tuple[str, int, int]) -> None:
@@ -51,16 +52,6 @@ def _write_photo(root: Path, seed: int, job: tuple[str, int, int]) -> None:
     _, label_map = cv2.imencode(".png", scene.label_map)
     (images / "img_dir" / split / f"{stem:08d}.jpg").write_bytes(photo.tobytes())
     (images / "ann_dir" / split / f"{stem:08d}.png").write_bytes(label_map.tobytes())
-
-
-def _write_lists(root: Path, jobs: list[tuple[str, int, int]]) -> None:
-    """Write the stems of each split and the category names, as the official archive spells them."""
-    (root / "ImageSets").mkdir(exist_ok=True)
-    for split in SPLITS:
-        stems = "".join(f"{stem:08d}\n" for each, _, stem in jobs if each == split)
-        (root / "ImageSets" / f"{split}.txt").write_text(stems, encoding="utf-8")
-    names = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *CATEGORIES)))
-    (root / "category_id.txt").write_text(names, encoding="utf-8")
 
 
 def pack_archive(folder: Path, archive: Path, *, password: str) -> None:

@@ -3,7 +3,6 @@
 Places are drawn before the foods, so that no place depends on the food.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,17 +21,14 @@ HELPINGS = {1: (0.0, 0.76), 2: (0.42, 0.64), 3: (0.47, 0.55), 4: (0.52, 0.47)}
 """Foods on a plate: their distance from its centre and their radius, as shares of its radius."""
 
 
-@dataclass(frozen=True, slots=True)
-class SceneLayout:
+class SceneLayout(NamedTuple):
     """Places of one photo, in canvas pixels."""
 
-    size: tuple[int, int]
-    """Width and height of the photo."""
+    size: tuple[int, int]  # width and height of the photo
     tilt: float
     plate: Place
     bowl: Place | None
-    dip: Place
-    """Where a dip dish stands if one is served; wholly inside the photo."""
+    dip: Place  # where a dip dish stands if one is served; wholly inside the photo
     napkin: Place
     glass: Place
     cutlery: tuple[Place, Place]
@@ -40,55 +36,35 @@ class SceneLayout:
 
 def lay_out(rng: np.random.Generator) -> SceneLayout:
     """Return the places of a random table."""
-    size, tilt = _photo_size(rng), float(rng.uniform(0.74, 1.0))
-    width, height = (side * SUPERSAMPLING for side in size)
+    side = int(rng.integers(220, 281))
+    sides = round(side * ASPECTS[int(rng.integers(len(ASPECTS)))]), side
+    size = sides if chance(rng, 0.65) else (sides[1], sides[0])
+    tilt = float(rng.uniform(0.74, 1.0))
+    width, height = (pixels * SUPERSAMPLING for pixels in size)
     short = float(min(width, height / tilt))
     radius = short * rng.uniform(0.43, 0.5)
-    roomy = max(width, height / tilt) > 1.22 * short
-    plate = _plate(rng, (width, height), tilt, radius, roomy=roomy)
-    bowl = _opposite(plate, (width, height), tilt, short) if roomy and chance(rng, 0.75) else None
-    left, right = plate.x - 1.14 * radius, plate.x + 1.14 * radius
-    return SceneLayout(
-        size=size,
-        tilt=tilt,
-        plate=plate,
-        bowl=bowl,
-        dip=_dip(rng, plate, (width, height), tilt),
-        napkin=Place(rng.choice((left, right)), rng.uniform(0.2, 0.8) * height, short * rng.uniform(0.3, 0.45)),
-        glass=Place(
-            rng.choice((0.05, 0.95)) * width, rng.choice((0.04, 0.3)) * height, short * rng.uniform(0.12, 0.17)
-        ),
-        cutlery=(Place(left, plate.y, 0.8 * radius), Place(right, plate.y, 0.8 * radius)),
-    )
-
-
-def _photo_size(rng: np.random.Generator) -> tuple[int, int]:
-    short = int(rng.integers(220, 281))
-    long = round(short * ASPECTS[int(rng.integers(len(ASPECTS)))])
-    return (long, short) if chance(rng, 0.65) else (short, long)
-
-
-def _plate(rng: np.random.Generator, size: tuple[int, int], tilt: float, radius: float, *, roomy: bool) -> Place:
-    """Return the main plate: near the middle, or towards one end where there is room for a bowl."""
-    width, height = size
+    roomy, wide = max(width, height / tilt) > 1.22 * short, width > height / tilt
+    # The plate is near the middle, or towards one end where there is room for a bowl at the other end.
     x, y = rng.uniform(0.46, 0.54) * width, rng.uniform(0.46, 0.54) * height
     end = rng.choice((-1, 1))
-    if roomy and width > height / tilt:
+    if roomy and wide:
         x = width / 2 + end * (width / 2 - 0.95 * radius)
     elif roomy:
         y = height / 2 + end * (height / 2 - 0.95 * radius * tilt)
-    return Place(x, y, radius)
-
-
-def _opposite(plate: Place, size: tuple[int, int], tilt: float, short: float) -> Place:
-    """Return a bowl at the end of the table that the plate leaves free."""
-    width, height = size
-    radius = 0.33 * short
-    if width > height / tilt:
-        away = np.sign(width / 2 - plate.x)
-        return Place(plate.x + away * (plate.radius + 0.9 * radius), height * 0.36, radius)
-    away = np.sign(height / 2 - plate.y)
-    return Place(width * 0.36, plate.y + away * (plate.radius + 0.9 * radius) * tilt, radius)
+    bowl = None
+    if roomy and chance(rng, 0.75):
+        small = 0.33 * short
+        if wide:
+            bowl = Place(x + np.sign(width / 2 - x) * (radius + 0.9 * small), height * 0.36, small)
+        else:
+            bowl = Place(width * 0.36, y + np.sign(height / 2 - y) * (radius + 0.9 * small) * tilt, small)
+    left, right, plate = x - 1.14 * radius, x + 1.14 * radius, Place(x, y, radius)
+    dip = _dip(rng, plate, (width, height), tilt)
+    napkin = Place(rng.choice((left, right)), rng.uniform(0.2, 0.8) * height, short * rng.uniform(0.3, 0.45))
+    glass_x, glass_y = rng.choice((0.05, 0.95)) * width, rng.choice((0.04, 0.3)) * height
+    glass = Place(glass_x, glass_y, short * rng.uniform(0.12, 0.17))
+    cutlery = Place(left, y, 0.8 * radius), Place(right, y, 0.8 * radius)
+    return SceneLayout(size, tilt, plate, bowl, dip, napkin, glass, cutlery)
 
 
 def _dip(rng: np.random.Generator, plate: Place, size: tuple[int, int], tilt: float) -> Place:
@@ -104,27 +80,20 @@ def _dip(rng: np.random.Generator, plate: Place, size: tuple[int, int], tilt: fl
 
 def spots(layout: SceneLayout, count: int, *, dip: bool, rng: np.random.Generator) -> list[Place]:
     """Return a place for each of `count` foods, those at the back first; the last may be in the bowl."""
-    plate, in_bowl = layout.plate, int(layout.bowl is not None and count > 1)
-    number = count - in_bowl
-    away = (
-        np.arctan2((plate.y - layout.dip.y) / layout.tilt, plate.x - layout.dip.x) if dip else rng.uniform(0, 2 * np.pi)
-    )
+    (x, y, radius), tilt = layout.plate, layout.tilt
+    bowl = layout.bowl if count > 1 else None
+    number = count if bowl is None else count - 1
+    away = np.arctan2((y - layout.dip.y) / tilt, x - layout.dip.x) if dip else rng.uniform(0, 2 * np.pi)
     span = 4.4 if dip else 2 * np.pi
     distance, share = HELPINGS[number]
     angles = away + (np.arange(number) - (number - 1) / 2) * span / number + rng.normal(0, 0.1, number)
-    offset = (distance or (0.2 if dip else 0.0)) * plate.radius
+    offset = (distance or (0.2 if dip else 0.0)) * radius
     places = [
-        Place(
-            plate.x + offset * np.cos(a),
-            plate.y + offset * np.sin(a) * layout.tilt,
-            plate.radius * share * rng.uniform(0.9, 1.1),
-        )
+        Place(x + offset * np.cos(a), y + offset * np.sin(a) * tilt, radius * share * rng.uniform(0.9, 1.1))
         for a in angles
     ]
     places.sort(key=lambda place: place.y)
-    if layout.bowl is not None and in_bowl:
-        places.append(Place(layout.bowl.x, layout.bowl.y, layout.bowl.radius * 0.88))
-    return places
+    return places if bowl is None else [*places, bowl._replace(radius=bowl.radius * 0.88)]
 
 
 class DemoScene(NamedTuple):
@@ -134,8 +103,7 @@ class DemoScene(NamedTuple):
     label_map: LabelMap
 
 
-@dataclass(frozen=True, slots=True)
-class Dice:
+class Dice(NamedTuple):
     """Independent random generators of the parts of a scene, so that the dip does not depend on the foods."""
 
     layout: np.random.Generator
@@ -153,30 +121,12 @@ class Dice:
 
 def render(menu: Menu, dice: Dice) -> DemoScene:
     """Draw a photo of a menu; every pixel of the label map names the topmost food."""
-    layout = lay_out(dice.layout)
-    canvas = _table(layout, dice.table)
-    serve(canvas, layout.plate, (PLATE, DEEP_PLATE)[int(dice.table.integers(2))], dice.table)
-    if layout.bowl is not None:
-        serve(canvas, layout.bowl, BOWL, dice.table)
-    places = spots(layout, len(menu.foods), dip=menu.dip is not None, rng=dice.foods)
-    for food, place in zip(menu.foods, places, strict=True):
-        sketch = Sketch(canvas, place)
-        food.paint(sketch, dice.foods)
-        canvas.lay(sketch, food.material, dice.foods, CATEGORY_IDS[food.name])
-    if menu.dip is not None:
-        sauce = fill_dish(canvas, layout.dip, VARIED if menu.dip == SAUCE else RED, dice.dip)
-        canvas.labels[sauce] = CATEGORY_IDS[menu.dip]
-    return DemoScene(
-        develop(canvas.pixels, layout.size, dice.camera), canvas.labels[::SUPERSAMPLING, ::SUPERSAMPLING].copy()
-    )
-
-
-def _table(layout: SceneLayout, rng: np.random.Generator) -> Canvas:
-    """Return a laid table without plates."""
+    layout, rng = lay_out(dice.layout), dice.table
     shape = (layout.size[1] * SUPERSAMPLING, layout.size[0] * SUPERSAMPLING)
     light = Light.from_angles(rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.2))
-    pixels = table_top(rng, shape, layout.tilt, float(min(shape)))
-    canvas = Canvas(pixels, np.zeros(shape, np.uint8), light, layout.tilt)
+    canvas = Canvas(
+        table_top(rng, shape, layout.tilt, float(min(shape))), np.zeros(shape, np.uint8), light, layout.tilt
+    )
     scatter_crumbs(canvas, rng)
     if chance(rng, 0.45):
         lay_napkin(canvas, layout.napkin, rng)
@@ -185,4 +135,16 @@ def _table(layout: SceneLayout, rng: np.random.Generator) -> Canvas:
     for place in layout.cutlery:
         if chance(rng, 0.6):
             lay_cutlery(canvas, place, rng)
-    return canvas
+    serve(canvas, layout.plate, (PLATE, DEEP_PLATE)[int(rng.integers(2))], rng)
+    if layout.bowl is not None:
+        serve(canvas, layout.bowl, BOWL, rng)
+    places = spots(layout, len(menu.foods), dip=menu.dip is not None, rng=dice.foods)
+    for food, place in zip(menu.foods, places, strict=True):
+        sketch = Sketch(canvas, place)
+        food.paint(sketch, dice.foods)
+        canvas.lay(sketch, food.material, dice.foods, CATEGORY_IDS[food.name])
+    if menu.dip is not None:
+        sauce = fill_dish(canvas, layout.dip, VARIED if menu.dip == SAUCE else RED, dice.dip)
+        canvas.labels[sauce] = CATEGORY_IDS[menu.dip]
+    labels = canvas.labels[::SUPERSAMPLING, ::SUPERSAMPLING].copy()
+    return DemoScene(develop(canvas.pixels, layout.size, dice.camera), labels)

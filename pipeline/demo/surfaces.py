@@ -1,24 +1,14 @@
 """Table tops: wood, cloth, slate, tiles, marble."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import cv2
 import numpy as np
 
 from pipeline.demo.canvas import Colour, Colours, Field, chance, fractal, noise
 from pipeline.demo.foods import varied
 
-Surface: TypeAlias = Callable[[np.random.Generator, tuple[int, int], float], Colours]
-"""Draws a table top of a shape; lengths scale with the third argument, the photo's short side in pixels."""
-
 WOODS: tuple[Colour, ...] = (
-    (0.55, 0.36, 0.2),
-    (0.72, 0.53, 0.34),
-    (0.36, 0.22, 0.14),
-    (0.8, 0.68, 0.5),
-    (0.5, 0.46, 0.42),
-)
+    (0.55, 0.36, 0.2), (0.72, 0.53, 0.34), (0.36, 0.22, 0.14), (0.8, 0.68, 0.5), (0.5, 0.46, 0.42),
+)  # fmt: skip
 CLOTHS: tuple[Colour, ...] = (
     (0.9, 0.88, 0.83), (0.75, 0.2, 0.18), (0.22, 0.32, 0.5), (0.6, 0.66, 0.55), (0.85, 0.75, 0.55), (0.45, 0.45, 0.48),
 )  # fmt: skip
@@ -88,7 +78,8 @@ def tiles(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Col
     return tinted(field, choose(rng, STONES + CLOTHS))
 
 
-SURFACES: tuple[Surface, ...] = (wood, wood, cloth, cloth, stone, tiles)
+SURFACES = (wood, wood, cloth, cloth, stone, tiles)
+"""Draw a table top of a shape; lengths scale with the third argument, the photo's short side in pixels."""
 
 
 def table_top(rng: np.random.Generator, shape: tuple[int, int], tilt: float, scale: float) -> Colours:

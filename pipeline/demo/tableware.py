@@ -1,6 +1,6 @@
 """Plates, bowls and dip dishes, lit from their height profile."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,8 +8,7 @@ import numpy as np
 from pipeline.demo.canvas import Canvas, Colour, Colours, Field, Light, Place, chance, noise, relief
 from pipeline.demo.surfaces import choose
 
-COARSE = 2
-"""Canvas pixels a drawn pixel: vessels are smooth, so that half the resolution shows no less."""
+COARSE = 2  # canvas pixels a drawn pixel: vessels are smooth, so that half the resolution shows no less
 
 GLAZES: tuple[Colour, ...] = (
     (0.93, 0.92, 0.9), (0.95, 0.94, 0.9), (0.9, 0.9, 0.92), (0.88, 0.83, 0.72), (0.35, 0.5, 0.62), (0.2, 0.21, 0.23),
@@ -17,14 +16,12 @@ GLAZES: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """Height of a round vessel from its centre (0) to its edge (1), both relative to its radius."""
 
     at: tuple[float, ...]
     height: tuple[float, ...]
-    band: float | None
-    """Where a coloured band may run, or None."""
+    band: float | None  # where a coloured band may run, or None
 
 
 PLATE = Profile((0.0, 0.66, 0.74, 0.95, 0.985, 1.0), (0.0, 0.0, 0.05, 0.1, 0.1, 0.06), band=0.9)
@@ -36,16 +33,18 @@ SAUCER = Profile((0.0, 0.74, 0.9, 0.97, 1.0), (0.0, 0.02, 0.08, 0.1, 0.06), band
 
 def serve(canvas: Canvas, place: Place, profile: Profile, rng: np.random.Generator) -> None:
     """Put a round vessel on the table, with its shadow; it is background."""
-    rows, columns = _window(canvas, place, 1.25 * place.radius)
-    x, y = _plane(canvas, place, rows, columns)
+    height, width = canvas.labels.shape
+    rows, columns = _span(place.y, 1.25 * place.radius, height), _span(place.x, 1.25 * place.radius, width)
+    # Coarse coordinates on the table about the place, in radii.
+    across = (np.arange(columns.start, columns.stop, COARSE) + 0.5 - place.x) / place.radius
+    down = (np.arange(rows.start, rows.stop, COARSE) + 0.5 - place.y) / (place.radius * canvas.tilt)
+    x, y = (axis.astype(np.float32) for axis in np.meshgrid(across, down))
     distance = np.hypot(x, y)
     cast = np.hypot(x + np.float32(0.09 * canvas.light.x), y + np.float32(0.09 * canvas.light.y))
     opaque = np.clip((1 - distance) * np.float32(place.radius / COARSE) + 0.5, 0, 1)
     lit = (1 - 0.55 * np.clip((1.08 - cast) / 0.18, 0, 1)) * (1 - opaque)
-    layer = np.dstack(
-        [_skin(canvas.light, place.radius / COARSE, profile, distance, rng) * opaque[..., np.newaxis], lit]
-    )
-    layer = cv2.resize(layer, None, fx=COARSE, fy=COARSE)
+    skin = _skin(canvas.light, place.radius / COARSE, profile, distance, rng)
+    layer = cv2.resize(np.dstack([skin * opaque[..., np.newaxis], lit]), None, fx=COARSE, fy=COARSE)
     window = canvas.pixels[rows, columns]
     window *= layer[..., 3:]
     window += layer[..., :3]
@@ -66,18 +65,7 @@ def _skin(light: Light, radius: float, profile: Profile, distance: Field, rng: n
     return np.asarray(np.clip(skin + 0.16 * (highlight * highlight)[..., np.newaxis], 0, 1), np.float32)
 
 
-def _plane(canvas: Canvas, place: Place, rows: slice, columns: slice) -> tuple[Field, Field]:
-    """Return coarse coordinates on the table about a place, in radii."""
-    y, x = (np.arange(side.start, side.stop, COARSE) + 0.5 for side in (rows, columns))
-    across, down = np.meshgrid((x - place.x) / place.radius, (y - place.y) / (place.radius * canvas.tilt))
-    return across.astype(np.float32), down.astype(np.float32)
-
-
-def _window(canvas: Canvas, place: Place, reach: float) -> tuple[slice, slice]:
-    """Return the rows and columns within reach of a place, an even number of each."""
-    return _span(place.y, reach, canvas.labels.shape[0]), _span(place.x, reach, canvas.labels.shape[1])
-
-
 def _span(centre: float, reach: float, side: int) -> slice:
+    """Return the rows or columns within reach of a place, an even number."""
     start = max(0, int(centre - reach)) // COARSE * COARSE
     return slice(start, max(start + COARSE, min(side, int(centre + reach) // COARSE * COARSE)))

@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +27,12 @@ from pipeline.runtime.escaping import markdown
 from pipeline.runtime.parallel import map_ordered
 from pipeline.runtime.stores import Place
 
-FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|\0', " "))
-"""Characters that a file system may not allow in a name."""
-VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}
-"""Folder by view."""
-QUALITY = 95
-"""JPEG quality, without chroma subsampling, so that less leaks across the edge of a mask."""
+FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|\0', " "))  # characters that a file system may not allow in a name
+VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}  # folder by view
+QUALITY = 95  # JPEG quality, without chroma subsampling, so that less leaks across the edge of a mask
 PICTURES = ("roi", "extra_roi", "mask")
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""Image type of `datasets`."""
-ROWS_PER_GROUP = 100
-"""Small row groups, so that a viewer fetches few pictures per page."""
+PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # image type of `datasets`
+ROWS_PER_GROUP = 100  # small row groups, so that a viewer fetches few pictures per page
 PNG_LEVEL = 6
 
 
@@ -61,22 +57,15 @@ class ShardPart(NamedTuple):
 
 
 def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
-    """Write one JPEG per sample and view; return the number of samples.
+    """Write one JPEG per sample and view, whose bytes do not depend on `workers`; return the number of samples.
 
     Every split and view has a folder for every category, also for empty ones, so that class indices by folder are the
     same in all splits.
-
-    Args:
-        shards: Folder of shards.
-        tree: Folder to write.
-        workers: Processes; no effect on the bytes.
     """
     reader = Shards(shards)
     names = folder_names(reader.categories)
-    for split in reader.splits:
-        for view in VIEWS.values():
-            for name in names:
-                (tree / split / view / name).mkdir(parents=True, exist_ok=True)
+    for split, view, name in product(reader.splits, VIEWS.values(), names):
+        (tree / split / view / name).mkdir(parents=True, exist_ok=True)
     return _write_all(reader, partial(_write_part, shards=shards, tree=tree, names=names), workers)
 
 
@@ -119,35 +108,38 @@ def card_text(header: ModelCardData | DatasetCardData, template: str, **values: 
 def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
     """Write `folder/data/<split>-<number>-of-<count>.parquet` and `folder/README.md`; return the number of samples.
 
-    Args:
-        shards: Folder of shards.
-        folder: Folder to write.
-        workers: Processes; no effect on the bytes.
+    The bytes do not depend on `workers`.
     """
     reader = Shards(shards)
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    rows = _write_all(reader, partial(_write_table_part, shards=shards, folder=folder / "data"), workers)
-    (folder / "README.md").write_text(_card(reader), encoding="utf-8")
-    return rows
+    samples = _write_all(reader, partial(_write_table_part, shards=shards, folder=folder / "data"), workers)
+    rows = {split: reader.rows(split) for split in reader.splits}
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in reader.splits]
+    header = DatasetCardData(
+        task_categories=["image-classification"],
+        tags=["food", "region-of-interest", "rvernet"],
+        pretty_name="ROI and extra-ROI cut-outs",
+        size_categories=[size_category(samples)],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    source, side, categories = reader.manifest.source, reader.image_size, reader.categories
+    card = card_text(header, "data_card.md.j2", rows=rows, source=source, side=side, categories=categories)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return samples
 
 
 def _schema(categories: Iterable[str]) -> pa.Schema:
     """Return the columns, described for Arrow and, as metadata, for `datasets`."""
-    text = {"dtype": "string", "_type": "Value"}
-    features = {
+    text = pa.string(), {"dtype": "string", "_type": "Value"}
+    columns: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
         "sample_id": text,
         "photo_id": text,
-        **{name: {"_type": "Image"} for name in PICTURES},
-        "label": {"names": list(categories), "_type": "ClassLabel"},
+        **dict.fromkeys(PICTURES, (PICTURE, {"_type": "Image"})),
+        "label": (pa.int64(), {"names": list(categories), "_type": "ClassLabel"}),
     }
-    columns = [
-        ("sample_id", pa.string()),
-        ("photo_id", pa.string()),
-        *((name, PICTURE) for name in PICTURES),
-        ("label", pa.int64()),
-    ]
-    info = {"info": {"features": features}}
-    return pa.schema(columns, metadata={"huggingface": json.dumps(info, ensure_ascii=False)})
+    info = {"info": {"features": {name: feature for name, (_, feature) in columns.items()}}}
+    schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()])
+    return schema.with_metadata({"huggingface": json.dumps(info, ensure_ascii=False)})
 
 
 def _write_table_part(part: ShardPart, *, shards: Place, folder: Path) -> int:
@@ -177,26 +169,6 @@ def _picture(pixels: np.ndarray, sample_id: str, name: str) -> dict[str, bytes |
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return {"bytes": buffer.getvalue(), "path": f"{sample_id.replace('/', '-')}-{name}.png"}
-
-
-def _card(reader: Shards) -> str:
-    rows = {split: reader.rows(split) for split in reader.splits}
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in reader.splits]
-    header = DatasetCardData(
-        task_categories=["image-classification"],
-        tags=["food", "region-of-interest", "rvernet"],
-        pretty_name="ROI and extra-ROI cut-outs",
-        size_categories=[size_category(sum(rows.values()))],
-        configs=[{"config_name": "default", "data_files": files}],
-    )
-    return card_text(
-        header,
-        "data_card.md.j2",
-        rows=rows,
-        source=reader.manifest.source,
-        side=reader.image_size,
-        categories=reader.categories,
-    )
 
 
 def size_category(rows: int) -> str:

@@ -20,94 +20,67 @@ from pipeline.models.card import RUN_CARD, WEIGHTS
 from pipeline.params.base import describe
 from pipeline.runtime.errors import ManifestError
 
-PREDICTIONS = "predictions.parquet"
-SEED = 0
 TASK = "image-classification"
-README, CONFIG, SUMMARY = "README.md", "config.json", "summary.json"
+README, CONFIG = "README.md", "config.json"
 
 
 class TestScore(NamedTuple):
-    """One row of the card's table."""
+    """One row of the card's table; its interval, in [0, 1], is by bootstrap over photos."""
 
     name: str
-    """Name in the text."""
-    metric: str
-    """Name of the metric on the hub."""
+    metric: str  # name on the hub
     interval: Interval
-    """In [0, 1]."""
-    method: str
-    """Method of the interval."""
 
 
 class TestScores(NamedTuple):
     """Scores of a run on its test split, with 95 % intervals."""
 
-    samples: int
-    """Test samples of the run's classes."""
-    photos: int
-    """Photos they come from."""
-    rows: tuple[TestScore, ...]
-    """Whole test split first."""
+    samples: int  # test samples of the run's classes
+    photos: int  # photos they come from
+    rows: tuple[TestScore, ...]  # whole test split first
 
 
 def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
     """Score the output of `evaluate`; None if the run was not evaluated."""
-    path = evaluation / PREDICTIONS
+    path = evaluation / "predictions.parquet"
     if not path.exists():
         return None
     table = read_predictions(path)
-    pair, bootstrap = table.pair(card.ambiguous), Bootstrap(SEED)
+    pair, bootstrap = table.pair(card.ambiguous), Bootstrap(seed=0)
     f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
     top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
-    rows = [
-        TestScore("top-1 accuracy", "accuracy", top1, "bootstrap over photos"),
-        TestScore("macro F1", "f1", f1.macro, "bootstrap over photos"),
-    ]
+    rows = [TestScore("top-1 accuracy", "accuracy", top1), TestScore("macro F1", "f1", f1.macro)]
     if f1.pair is not None:
-        name = f"F1 of {' and '.join(card.ambiguous)}"
-        rows.append(TestScore(name, "f1", f1.pair, "bootstrap over photos"))
+        rows.append(TestScore(f"F1 of {' and '.join(card.ambiguous)}", "f1", f1.pair))
     return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(rows))
 
 
 @dataclass(frozen=True, slots=True)
 class CardSources:
-    """Sources of a model card beside the run itself."""
+    """Sources of a model card beside the run itself; the outputs need not exist."""
 
-    evaluation: Path
-    """Output of `evaluate`; need not exist."""
-    index: Path
-    """Output of `index`; need not exist."""
-    licence: str
-    """Licence of the weights in the hub's spelling: `mit`, `apache-2.0`, `other`."""
+    evaluation: Path  # output of `evaluate`
+    index: Path  # output of `index`
+    licence: str  # of the weights in the hub's spelling: `mit`, `apache-2.0`, `other`
 
 
 def write_hub(run: Path, folder: Path, sources: CardSources) -> tuple[str, ...]:
-    """Write a folder to upload, which `load_run` reads too; return the names of its files.
-
-    Args:
-        run: Folder of the run.
-        folder: Folder to write.
-        sources: Sources of the model card beside the run itself.
-    """
+    """Write a folder to upload, which `load_run` reads too; return the names of its files."""
     card = open_run(run, device="cpu").card
     scores, sentences = read_scores(card, sources.evaluation), read_sentences(sources.index)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, RUN_CARD):
         shutil.copyfile(run / name, folder / name)
-    (folder / CONFIG).write_text(json.dumps(config_of(card), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / README).write_text(model_card(card, scores, sentences, sources.licence), encoding="utf-8")
-    return (WEIGHTS, RUN_CARD, CONFIG, README)
-
-
-def config_of(card: RunCard) -> dict[str, object]:
-    """Return `config.json`, where other tools look for labels."""
-    return {
+    config = {  # where other tools look for labels
         "model_type": "rvernet",
         "architectures": ["RveRNet"],
         "image_size": card.image_size,
         "id2label": {str(number): name for number, name in enumerate(card.class_names)},
         "label2id": {name: number for number, name in enumerate(card.class_names)},
     }
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / README).write_text(model_card(card, scores, sentences, sources.licence), encoding="utf-8")
+    return (WEIGHTS, RUN_CARD, CONFIG, README)
 
 
 def read_sentences(index: Path) -> tuple[str, ...]:
@@ -116,7 +89,7 @@ def read_sentences(index: Path) -> tuple[str, ...]:
     Raises:
         ManifestError: If the summary is damaged.
     """
-    path = index / SUMMARY
+    path = index / "summary.json"
     if not path.exists():
         return ()
     try:

@@ -19,13 +19,9 @@ from pipeline.inference.predictor import Run
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import ExportError
 
-TOLERANCE = 1e-4
-"""Largest difference of a logit, relative to the largest logit if that is above 1."""
-BATCHES = (1, 2, 5)
-"""Batch sizes that are compared; the model is traced with two samples."""
-SEED = 0
-OPSET = 20
-"""Version of ONNX operators, for onnxruntime 1.17 (2024) and later."""
+TOLERANCE = 1e-4  # largest difference of a logit, relative to the largest logit if that is above 1
+BATCHES = (1, 2, 5)  # batch sizes that are compared; the model is traced with two samples
+OPSET = 20  # version of ONNX operators, for onnxruntime 1.17 (2024) and later
 REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 PredictLogits: TypeAlias = Callable[[Sequence[Images]], Logits]
@@ -50,18 +46,13 @@ class Classifier(nn.Module):
 def random_views(run: Run, samples: int) -> tuple[Images, ...]:
     """Return the same noise on every call, for each view of a run and each sample."""
     side = run.card.image_size
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(0)
     return tuple(generator.integers(0, 256, (samples, side, side, 3), dtype=np.uint8) for _ in run.branches)
-
-
-def channels_first(views: Sequence[Images]) -> tuple[np.ndarray, ...]:
-    """Return views as (B, 3, S, S)."""
-    return tuple(np.ascontiguousarray(view.transpose(0, 3, 1, 2)) for view in views)
 
 
 def tensors(views: Sequence[Images]) -> tuple[Tensor, ...]:
     """Return views as tensors (B, 3, S, S)."""
-    return tuple(torch.from_numpy(view) for view in channels_first(views))
+    return tuple(torch.from_numpy(np.ascontiguousarray(view.transpose(0, 3, 1, 2))) for view in views)
 
 
 def describe(run: Run) -> dict[str, str]:
@@ -89,12 +80,9 @@ def renamed_when_done(path: Path) -> Iterator[Path]:
 
 
 def check_equality(run: Run, exported: PredictLogits, what: str) -> float:
-    """Compare an exported model with its run on noise, for several batch sizes; return the largest difference.
+    """Compare an exported model with its run, on the CPU, on noise for several batch sizes.
 
-    Args:
-        run: Run, on the CPU.
-        exported: Exported model.
-        what: File, for the error.
+    Returns the largest difference of a logit; the error names the file `what`.
 
     Raises:
         ExportError: If a logit differs by more than `TOLERANCE`.
@@ -111,25 +99,25 @@ def check_equality(run: Run, exported: PredictLogits, what: str) -> float:
     return worst
 
 
+def _traced(run: Run) -> tuple[nn.Module, tuple[Tensor, ...], tuple[tuple[dict[int, Any], ...]]]:
+    """Return the module to export, two samples to trace it with, and the free sizes of its inputs."""
+    batch = torch.export.Dim("batch", min=1)
+    model = Classifier(run.model, run.branches).eval()
+    return model, tensors(random_views(run, 2)), (tuple({0: batch} for _ in run.branches),)
+
+
 def write_exported_program(run: Run, path: Path) -> float:
-    """Write one .pt2 file with a free batch size; return its largest difference from the run.
+    """Write one .pt2 file with a free batch size; return its largest difference from the run, on the CPU.
 
     It loads without this project's code or timm: `torch.export.load(path).module()(roi, extra_roi)` takes the views of
     the run's branches, uint8 (B, 3, S, S), and returns logits. Metadata are in the file's extra files.
 
-    Args:
-        run: On the CPU.
-        path: File to write.
-
     Raises:
         ExportError: If PyTorch cannot export the model, or the file gives other logits.
     """
-    names, batch = run.branches, torch.export.Dim("batch", min=1)
-    shapes = (tuple({0: batch} for _ in names),)
+    model, views, shapes = _traced(run)
     try:
-        program = torch.export.export(
-            Classifier(run.model, names).eval(), tensors(random_views(run, 2)), dynamic_shapes=shapes
-        )
+        program = torch.export.export(model, views, dynamic_shapes=shapes)
     except (RuntimeError, ValueError) as error:
         text = str(error).strip().splitlines()[0]
         raise ExportError(f"run {run.name}: PyTorch cannot export it ({text})") from error
@@ -154,14 +142,10 @@ class ExportedProgram:
 
 
 def write_onnx(run: Run, path: Path) -> float:
-    """Write one .onnx file with a free batch size; return its largest difference from the run.
+    """Write one .onnx file with a free batch size; return its largest difference from the run, on the CPU.
 
     Inputs are the views of the run's branches, `roi` and `extra_roi`, uint8 (batch, 3, S, S) in [0, 255]; the output is
     `logits`, float32 (batch, K). Metadata are in the file.
-
-    Args:
-        run: On the CPU.
-        path: File to write.
 
     Raises:
         ExportError: If a package is absent, PyTorch cannot export the model, or the file gives other logits.
@@ -169,18 +153,17 @@ def write_onnx(run: Run, path: Path) -> float:
     missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
     if missing:
         raise ExportError(f"--format onnx needs {', '.join(missing)}; run `pip install -r requirements.txt`")
-    names = run.branches
-    batch = torch.export.Dim("batch", min=1)
+    model, views, shapes = _traced(run)
     try:
         with warnings.catch_warnings(action="ignore"):  # about the exporter itself
             program: Any = torch.onnx.export(
-                Classifier(run.model, names).eval(),
-                tensors(random_views(run, 2)),
+                model,
+                views,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(names),
+                input_names=list(run.branches),
                 output_names=["logits"],
-                dynamic_shapes=(tuple({0: batch} for _ in names),),
+                dynamic_shapes=shapes,
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -205,5 +188,6 @@ class OnnxFile:
     def __call__(self, views: Sequence[Images]) -> Logits:
         """Return logits of views, in the order of the inputs."""
         inputs = [entry.name for entry in self.session.get_inputs()]
-        (logits,) = self.session.run(["logits"], dict(zip(inputs, channels_first(views), strict=True)))
+        arrays = (view.numpy() for view in tensors(views))
+        (logits,) = self.session.run(["logits"], dict(zip(inputs, arrays, strict=True)))
         return np.asarray(logits)

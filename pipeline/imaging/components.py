@@ -14,27 +14,19 @@ from pipeline.imaging.drawing import edge
 
 EXTRA, MISSED = np.array([255, 0, 200], np.float32), np.array([0, 200, 255], np.float32)
 """Colour of pixels of the second mask only, magenta, and of the first only, cyan."""
-TINT = 0.55
-"""Opacity of the colour where the masks differ."""
-DIMMED = 0.35
-"""Brightness of pixels of neither mask."""
+TINT = 0.55  # opacity of the colour where the masks differ
+DIMMED = 0.35  # brightness of pixels of neither mask
 
 
 class LabelledRegion(NamedTuple):
-    """All pixels of one value; columns and rows are inclusive."""
+    """Pixels of one value: their number, at least 1, bounding box, inclusive, and number of 8-connected components."""
 
     area: int
-    """Number of pixels, at least 1."""
     x0: int
-    """Left column."""
     y0: int
-    """Top row."""
     x1: int
-    """Right column."""
     y1: int
-    """Bottom row."""
     components: int
-    """8-connected components."""
 
 
 def regions_by_value(label_map: LabelMap) -> dict[int, LabelledRegion]:
@@ -49,14 +41,8 @@ def region_of(mask: Mask) -> LabelledRegion:
     inside = np.ascontiguousarray(mask[top : top + height, left : left + width])
     # OpenCV counts the background as a component, even if it has no pixel.
     parts, _ = cv2.connectedComponents(inside.view(np.uint8), connectivity=8)
-    return LabelledRegion(
-        area=int(np.count_nonzero(inside)),
-        x0=left,
-        y0=top,
-        x1=left + width - 1,
-        y1=top + height - 1,
-        components=parts - 1,
-    )
+    area = int(np.count_nonzero(inside))
+    return LabelledRegion(area, left, top, left + width - 1, top + height - 1, components=parts - 1)
 
 
 def iou(mask: Mask, other: Mask) -> float:
@@ -68,10 +54,7 @@ def iou(mask: Mask, other: Mask) -> float:
 def boundary_iou(mask: Mask, other: Mask, *, width: float) -> float:
     """Return the IoU of the rims of two masks, which weighs errors of large and small masks alike.
 
-    Args:
-        mask: First mask.
-        other: Second mask.
-        width: Width of a rim as a share of the photo's diagonal; at least one pixel.
+    The width of a rim is a share of the photo's diagonal, but at least one pixel.
     """
     pixels = max(1, round(width * float(np.hypot(*mask.shape))))
     return iou(rim(mask, pixels), rim(other, pixels))

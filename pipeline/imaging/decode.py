@@ -4,7 +4,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -35,18 +35,15 @@ LABEL_MAP_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
 """Formats that keep category ids exactly; JPEG does not, and GIF writers reorder palettes."""
 LABEL_MAP_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"})
 """Pillow's modes of integer pixels."""
-MAX_PIXELS = 80_000_000
-"""Largest height x width that is decoded; less than Pillow's own limit."""
+MAX_PIXELS = 80_000_000  # largest height x width that is decoded; less than Pillow's own limit
 MAX_SIDE = 65_535
 """Longest side, that of JPEG; a run-length BMP may skip 255 rows beyond its end, which Pillow makes for longer ones."""
 MAX_SCANS = 100
 """Most scans of a progressive JPEG: ten bytes of a file can be a pass over all pixels. Ordinary files have ten."""
 MAX_READS, BYTES_PER_READ = 10_000, 1000
 """Most reads of a picture in memory, and bytes that allow one more; a file that needs more is made of tiny parts."""
-MAX_OVERLAP = 16_000_000
-"""Bytes that the values of one directory of TIFF or EXIF may reference more than once."""
-TILE_WIDTH, TILE_LENGTH = 322, 323
-"""Tags of TIFF; a tile is decoded whole even if the picture is smaller."""
+MAX_OVERLAP = 16_000_000  # bytes that the values of one directory of TIFF or EXIF may reference more than once
+TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF; a tile is decoded whole even if the picture is smaller
 
 ORIENTATION_TAG = 0x0112
 ORIENTATIONS = {
@@ -59,15 +56,11 @@ ORIENTATIONS = {
     8: Pillow.Transpose.ROTATE_90,
 }
 """Transposition that sets a picture upright, by EXIF orientation; 1 and unknown values need none."""
-SOFT_SHARE = 0.1
-"""A binary mask is soft if more than this share of its pixels is gray; an anti-aliased edge has fewer."""
-MAX_LISTED = 20
-"""Values or colours that a message names."""
-Colour: TypeAlias = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
+SOFT_SHARE = 0.1  # a binary mask is soft if more than this share of its pixels is gray; an anti-aliased edge has fewer
+MAX_LISTED = 20  # values or colours that a message names
+Colour: TypeAlias = tuple[int, int, int]  # red, green and blue, 0 to 255
 BLACK: Colour = (0, 0, 0)
-GRAY_STEPS = {"L;2": 85, "L;4": 17}
-"""Factor by which Pillow scales the values of 2 and 4 bit gray files."""
+GRAY_STEPS = {"L;2": 85, "L;4": 17}  # factor by which Pillow scales the values of 2 and 4 bit gray files
 
 DECODER_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError, MemoryError),
@@ -127,8 +120,7 @@ class _Directory(TiffImagePlugin.ImageFileDirectory_v2):
 # Pillow reads directories of JPEG and TIFF while it opens a file, before any other check is possible.
 TiffImagePlugin.ImageFileDirectory_v2 = _Directory  # type: ignore[misc]
 
-PictureFile: TypeAlias = Path | PictureBytes
-"""A picture file, on disk or in memory."""
+PictureFile: TypeAlias = Path | PictureBytes  # a picture file, on disk or in memory
 
 
 def read_photo(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -147,16 +139,14 @@ def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.I
         PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
     """
     with _opened(path, PHOTO_FORMATS, max_pixels) as file:
-        return _upright(_to_rgb(file), _orientation(file))
+        return _upright(_to_rgb(file), file)
 
 
 class BinaryMask(NamedTuple):
     """A mask of one food, decoded."""
 
-    mask: Mask
-    """True inside the food."""
-    soft: bool
-    """Whether many pixels are neither black nor white, so that the mask depends on the threshold."""
+    mask: Mask  # true inside the food
+    soft: bool  # whether many pixels are neither black nor white, so that the mask depends on the threshold
 
 
 def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> BinaryMask:
@@ -171,7 +161,7 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
     """
     with _opened(path, LABEL_MAP_FORMATS, max_pixels) as file:
         picture = file.convert("RGB") if file.mode == "P" else file
-        levels = _levels(_upright(picture, _orientation(file)), path)
+        levels = _levels(_upright(picture, file), path)
     found, counts = np.unique(levels[levels > 0], return_counts=True)
     if found.size <= 1:
         return BinaryMask(levels > 0, soft=False)
@@ -197,7 +187,7 @@ def read_label_map(path: PictureFile) -> LabelMap:
     """
     with _opened(path, LABEL_MAP_FORMATS) as file:
         step = GRAY_STEPS.get(str(file.tile[0].args), 1) if file.tile else 1
-        values = _opaque(_upright(file, _orientation(file)), path)
+        values = _opaque(_upright(file, file), path)
         palette = _palette(file)
     if not (values == values[..., :1]).all():
         raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
@@ -208,10 +198,8 @@ def read_label_map(path: PictureFile) -> LabelMap:
     if palette and palette[0] != BLACK:
         for number in np.unique(ids).tolist():
             if palette[number : number + 1] == (BLACK,):
-                raise PhotoError(
-                    f"{path}: entry {number} of the palette is black and entry 0, background, is not; "
-                    "write category ids as 8 bit gray"
-                )
+                what = f"entry {number} of the palette is black and entry 0, background, is not"
+                raise PhotoError(f"{path}: {what}; write category ids as 8 bit gray")
     return ids.astype(np.uint8)
 
 
@@ -250,52 +238,39 @@ def _refuse_oversized(file: ImageFile.ImageFile, path: PictureFile, max_pixels: 
     tags = getattr(file, "tag_v2", {})
     if tags.get(TILE_WIDTH, 1) * tags.get(TILE_LENGTH, 1) > max_pixels:
         raise PhotoError(f"{path}: has tiles of more than {max_pixels} pixels; write it without")
-    if isinstance(path, PictureBytes) and "progressive" in file.info:
-        scans = path.getvalue().count(b"\xff\xda")
-        if scans > MAX_SCANS:
-            raise PhotoError(f"{path}: a JPEG of {scans} scans; save it again")
+    scans = path.getvalue().count(b"\xff\xda") if isinstance(path, PictureBytes) and "progressive" in file.info else 0
+    if scans > MAX_SCANS:
+        raise PhotoError(f"{path}: a JPEG of {scans} scans; save it again")
 
 
 def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) -> str:
     """Return what is wrong with a file and what to do."""
     if isinstance(error, PermissionError):
         return "not readable by this user; give yourself the right to read it, or leave it out"
-    if isinstance(path, Path):
-        with path.open("rb") as file:
-            start = file.read(64).lstrip()
-    else:
-        start = path.getvalue()[:64].lstrip()
+    with nullcontext(BytesIO(path.getvalue())) if isinstance(path, PictureBytes) else path.open("rb") as file:
+        start = file.read(64).lstrip()
     if not start:
         return f"an empty file; {REPLACE}"
     if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not HEIF and formats == PHOTO_FORMATS:
         return f"HEIC, the format of iPhones; {HEIF_ADVICE}"
     if start.startswith(b"<"):
         return f"a web page or other markup instead of a picture; {REPLACE}"
-    if isinstance(error, UnidentifiedImageError):
-        found = _photo_format(path) if formats == LABEL_MAP_FORMATS else None
-        lossy = f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); export it as PNG"
-        return lossy if found else f"not one of the formats {', '.join(formats)}; {REPLACE}"
-    return f"damaged ({' '.join(str(error).split())}); {REPLACE}"
+    if not isinstance(error, UnidentifiedImageError):
+        return f"damaged ({' '.join(str(error).split())}); {REPLACE}"
+    found = None
+    if formats == LABEL_MAP_FORMATS:
+        if isinstance(path, PictureBytes):
+            path.seek(0)
+        with suppress(*DECODER_ERRORS), Pillow.open(path, formats=PHOTO_FORMATS) as photo:
+            found = photo.format
+    lossy = f"a {found} file, whose pixels need not be the values that were drawn (JPEG is lossy); export it as PNG"
+    return lossy if found else f"not one of the formats {', '.join(formats)}; {REPLACE}"
 
 
-def _photo_format(path: PictureFile) -> str | None:
-    """Return the name of the file's format if it is one of `PHOTO_FORMATS`."""
-    if isinstance(path, PictureBytes):
-        path.seek(0)
-    try:
-        with Pillow.open(path, formats=PHOTO_FORMATS) as file:
-            return file.format
-    except DECODER_ERRORS:
-        return None
-
-
-def _orientation(file: ImageFile.ImageFile) -> int:
+def _upright(picture: Pillow.Image, file: ImageFile.ImageFile) -> Pillow.Image:
+    """Set a picture upright by the EXIF orientation of its file."""
     orientation = file.getexif().get(ORIENTATION_TAG, 1)
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _upright(picture: Pillow.Image, orientation: int) -> Pillow.Image:
-    turn = ORIENTATIONS.get(orientation)
+    turn = ORIENTATIONS.get(orientation) if isinstance(orientation, int) else None
     return picture if turn is None else picture.transpose(turn)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
@@ -11,30 +12,22 @@ from pipeline.arrays import AnyImage, Image, Mask
 
 TITLES = ("photo", "mask", "ROI", "extra-ROI")
 PAPER, INK = (255, 255, 255), (32, 32, 32)
-TINT = np.array([255, 0, 200], np.float32)
-"""Magenta, a colour no food has."""
+TINT = np.array([255, 0, 200], np.float32)  # magenta, a colour no food has
 TINT_SHARE = 0.45
-GAP = 6
-"""Pixels between pictures."""
-LETTER = 13
-"""Height of a letter in pixels."""
+GAP = 6  # pixels between pictures
+LETTER = 13  # height of a letter in pixels
 LINE = LETTER + GAP
 
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """One sample; all pictures are squares of the same side."""
+    """One sample; all pictures are letterboxed into squares of the same side."""
 
     photo: Image
-    """Letterboxed photo."""
     mask: Mask
-    """Letterboxed mask."""
     roi: Image
-    """First cut-out."""
     extra_roi: Image
-    """Second cut-out."""
-    caption: str
-    """Text above the row, cut at its width."""
+    caption: str  # text above the row, cut at its width
 
 
 def overlay(photo: Image, mask: Mask) -> Image:
@@ -54,15 +47,9 @@ def edge(mask: Mask) -> Mask:
 
 
 def contact_sheet(rows: Sequence[SheetRow], *, columns: int = 2, tile: int = 160) -> Image:
-    """Lay samples out in reading order.
+    """Lay at least one sample out in reading order, `columns` beside each other, on a white sheet.
 
-    Args:
-        rows: At least one sample.
-        columns: Samples beside each other.
-        tile: Side of a picture on the sheet in pixels; smaller pictures are enlarged by nearest neighbour.
-
-    Returns:
-        White sheet with titles, captions and pictures.
+    Pictures of less than `tile` pixels are enlarged to it by nearest neighbour.
     """
     width, height = len(TITLES) * (tile + GAP) + GAP, tile + LINE + GAP
     lines = -(-len(rows) // columns)
@@ -75,8 +62,7 @@ def contact_sheet(rows: Sequence[SheetRow], *, columns: int = 2, tile: int = 160
         left, top = column * width + GAP, LINE + line * height
         _write(sheet, row.caption, (left, top), len(TITLES) * (tile + GAP) - GAP)
         for place, picture in enumerate((row.photo, overlay(row.photo, row.mask), row.roi, row.extra_roi)):
-            enlarged = picture.shape[0] <= tile
-            resample = Pillow.Resampling.NEAREST if enlarged else Pillow.Resampling.LANCZOS
+            resample = Pillow.Resampling.NEAREST if picture.shape[0] <= tile else Pillow.Resampling.LANCZOS
             resized = Pillow.fromarray(picture).resize((tile, tile), resample)
             sheet.paste(resized, (left + place * (tile + GAP), top + LINE))
     return np.asarray(sheet)
@@ -88,14 +74,11 @@ def _write(sheet: Pillow.Image, text: str, corner: tuple[int, int], width: int) 
     sheet.paste(strip, corner)
 
 
-@dataclass(frozen=True, slots=True)
-class SheetLine:
-    """One photo; pictures of any size, each with its title."""
+class SheetLine(NamedTuple):
+    """One photo: text above its pictures, which are of any size, each with its title, from left to right."""
 
     caption: str
-    """Text above the pictures."""
     pictures: Sequence[tuple[str, AnyImage]]
-    """Title and picture, from left to right."""
 
 
 def proposal_sheet(lines: Sequence[SheetLine], *, tile: int = 200) -> Image:

@@ -18,31 +18,20 @@ from pipeline.arrays import Image, Mask
 from pipeline.params.stages import Geometry
 
 # Distinct letters for each size: jaxtyping compares equal letters within a call.
-Square: TypeAlias = UInt8[np.ndarray, "S S 3"]
-"""Letterboxed picture."""
-SquareMask: TypeAlias = Bool[np.ndarray, "S S"]
-"""Letterboxed mask."""
-Fitted: TypeAlias = UInt8[np.ndarray, "h w 3"]
-"""Picture of the size of its rectangle."""
+Square: TypeAlias = UInt8[np.ndarray, "S S 3"]  # letterboxed picture
+SquareMask: TypeAlias = Bool[np.ndarray, "S S"]  # letterboxed mask
+Fitted: TypeAlias = UInt8[np.ndarray, "h w 3"]  # picture of the size of its rectangle
 
 
 class CutoutPair(NamedTuple):
-    """Two complementary views of a picture, which together hold every pixel once."""
+    """Two complementary views of a picture, inside and outside of a mask, which together hold every pixel once."""
 
     roi: Image
-    """Inside of the mask kept, outside filled."""
     extra_roi: Image
-    """Outside of the mask kept, inside filled."""
 
 
 def cut_out(photo: Pillow.Image, mask: Mask, *, fill: int) -> Pillow.Image:
-    """Fill everything outside of a mask, which gives the ROI; the inverted mask gives the extra-ROI.
-
-    Args:
-        photo: Picture to cut from, RGB.
-        mask: Pixels to keep, of the size of the photo.
-        fill: Gray level in [0, 255] of the hidden pixels.
-    """
+    """Fill everything outside of a mask with a gray level, which gives the ROI; the inverted mask, the extra-ROI."""
     # Five times as fast as `numpy.where`, which repeats the mask for every channel.
     cutout = Pillow.new("RGB", photo.size, (fill, fill, fill))
     cutout.paste(photo, mask=Pillow.fromarray(mask))
@@ -70,12 +59,12 @@ def letterbox_rect(height: int, width: int, *, size: int, geometry: Geometry = "
     pixel lies above or to the left. The `released` geometry rounds both sides down after a multiplication in floating
     point, so that the long side may be `size` - 1.
     """
-    longest = max(height, width)
+    longest, sides = max(height, width), (height, width)
     if geometry == "exact":
-        fitted_height, fitted_width = (max(1, side * size // longest) for side in (height, width))
+        rows, columns = (max(1, side * size // longest) for side in sides)
     else:
-        fitted_height, fitted_width = (max(1, int(side * (size / longest))) for side in (height, width))
-    return Rect((size - fitted_height + 1) // 2, (size - fitted_width + 1) // 2, fitted_height, fitted_width)
+        rows, columns = (max(1, int(side * (size / longest))) for side in sides)
+    return Rect((size - rows + 1) // 2, (size - columns + 1) // 2, rows, columns)
 
 
 def letterbox(photo: Pillow.Image, *, size: int, pad: int, rect: Rect | None = None) -> Square:
@@ -113,53 +102,20 @@ def letterbox_cutouts(  # noqa: PLR0913 - everything that defines a view
     the extra-ROI is the difference. Resizing both would clip the overshoot of bicubic at the edge of the mask, which
     breaks the sum by tens of gray levels. An ROI for which the difference would leave [0, 255] is clipped.
 
-    Args:
-        photo: Photo at full size, RGB.
-        boxed: The same photo letterboxed; its side is the side of the views.
-        mask: Region of interest at full size.
-        fill: Gray level in [0, 255] of the pixels a view hides.
-        pad: Gray level around the photo.
-        rect: Rectangle of the photo in `boxed`; None is that of `letterbox_rect`.
+    `boxed` is the photo letterboxed at `rect`, by default that of `letterbox_rect`; see `views_of` for the rest.
     """
     size = boxed.shape[0]
     rect = rect or letterbox_rect(photo.height, photo.width, size=size)
-    inside, extra_roi = rect.inside, boxed.copy()
-    kept = _within(_fit(cut_out(photo, mask, fill=fill), rect), boxed[inside], fill)
-    extra_roi[inside] -= kept - np.uint8(fill)  # modulo 256; the result is in [0, 255]
+    boxed_photo, extra_roi = boxed[rect.inside], boxed.copy()
+    highest = np.uint8(255 - fill)  # no intermediate exceeds 8 bits
+    kept = np.minimum(_fit(cut_out(photo, mask, fill=fill), rect), np.minimum(boxed_photo, highest) + np.uint8(fill))
+    kept = np.maximum(kept, np.maximum(boxed_photo, highest) - highest)
+    extra_roi[rect.inside] -= kept - np.uint8(fill)  # modulo 256; the result is in [0, 255]
     return CutoutPair(_framed(kept, rect, size=size, pad=pad), extra_roi)
-
-
-def letterbox_separately(  # noqa: PLR0913 - everything that defines a view
-    photo: Pillow.Image, mask: Mask, *, size: int, fill: int, pad: int, rect: Rect
-) -> CutoutPair:
-    """Cut a photo at full size, then letterbox each view, as the released code does.
-
-    Rounding and the overshoot of bicubic at the edge of the mask keep the views from adding up to the photo.
-
-    Args:
-        photo: Photo at full size, RGB.
-        mask: Region of interest at full size.
-        size: Side of the views in pixels.
-        fill: Gray level in [0, 255] of the pixels a view hides.
-        pad: Gray level around the photo.
-        rect: Rectangle of the photo in the views.
-    """
-    views = (cut_out(photo, kept, fill=fill) for kept in (mask, ~mask))
-    return CutoutPair(*(letterbox(view, size=size, pad=pad, rect=rect) for view in views))
 
 
 def _fit(photo: Pillow.Image, rect: Rect) -> Fitted:
     return np.asarray(photo.resize((rect.width, rect.height), Pillow.Resampling.BICUBIC))
-
-
-def _within(kept: Fitted, photo: Fitted, fill: int) -> Fitted:
-    """Clip an ROI so that the extra-ROI `photo` + `fill` - ROI is within [0, 255]; no intermediate exceeds 8 bits."""
-    highest = np.uint8(255 - fill)
-    above = np.minimum(photo, highest) + np.uint8(fill)
-    clipped: Fitted = np.minimum(kept, above)
-    if fill:
-        np.maximum(clipped, np.maximum(photo, highest) - highest, out=clipped)
-    return clipped
 
 
 def _framed(image: Fitted, rect: Rect, *, size: int, pad: int) -> Square:
@@ -169,16 +125,12 @@ def _framed(image: Fitted, rect: Rect, *, size: int, pad: int) -> Square:
 
 
 class Views(NamedTuple):
-    """Input of a model for one region of interest of a photo."""
+    """Input of a model for one region of interest of a photo, which is at a rectangle inside the squares."""
 
     rect: Rect
-    """Rectangle of the photo inside the squares."""
     mask: SquareMask
-    """Letterboxed mask."""
     roi: Square
-    """Inside of the mask."""
     extra_roi: Square
-    """Outside of the mask."""
 
 
 def views_of(  # noqa: PLR0913 - everything that defines a view
@@ -186,13 +138,16 @@ def views_of(  # noqa: PLR0913 - everything that defines a view
 ) -> Iterator[Views]:
     """Yield the views of each mask; the photo is resized once.
 
+    The `released` geometry rounds the photo's sides and resizes each view after cutting at full size, as the released
+    code does. Rounding and the overshoot of bicubic at the edge of the mask keep those views from adding up.
+
     Args:
         photo: Photo at full size, RGB.
         masks: Regions of interest in it.
         size: Side of the views in pixels.
         fill: Gray level in [0, 255] of the pixels a view hides.
         pad: Gray level around the photo.
-        geometry: `released` rounds the photo's sides and resizes each view as the released code does.
+        geometry: `exact` or `released`.
     """
     rect = letterbox_rect(photo.height, photo.width, size=size, geometry=geometry)
     boxed = letterbox(photo, size=size, pad=pad, rect=rect)
@@ -200,5 +155,6 @@ def views_of(  # noqa: PLR0913 - everything that defines a view
         if geometry == "exact":
             roi, extra_roi = letterbox_cutouts(photo, boxed, mask, fill=fill, pad=pad, rect=rect)
         else:
-            roi, extra_roi = letterbox_separately(photo, mask, size=size, fill=fill, pad=pad, rect=rect)
+            cutouts = (cut_out(photo, kept, fill=fill) for kept in (mask, ~mask))
+            roi, extra_roi = (letterbox(cutout, size=size, pad=pad, rect=rect) for cutout in cutouts)
         yield Views(rect, letterbox_mask(mask, size=size, rect=rect), roi, extra_roi)

@@ -16,13 +16,10 @@ from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import stage_lock
 
 T = TypeVar("T")
-
 SECONDS_BETWEEN_LOG_LINES = 30.0
-DELAY = 1.0
-"""Seconds before a bar appears."""
+DELAY = 1.0  # seconds before a bar appears
 LOG_LINE = "{desc}: {n_fmt} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
-ByteReport: TypeAlias = Callable[[int, int | None], None]
-"""Takes the bytes done and the bytes in all, None if unknown."""
+ByteReport: TypeAlias = Callable[[int, int | None], None]  # takes the bytes done and the bytes in all, None if unknown
 
 
 class _LogLines(tqdm):  # type: ignore[type-arg]
@@ -55,12 +52,6 @@ def _bar(**options: Any) -> "tqdm[Any]":
         return tqdm(delay=DELAY, dynamic_ncols=True, mininterval=0.1, maxinterval=1, leave=False, **options)
     interval = SECONDS_BETWEEN_LOG_LINES
     return _LogLines(delay=DELAY, mininterval=interval, maxinterval=2 * interval, bar_format=LOG_LINE, **options)
-
-
-def close_bars() -> None:
-    """Remove unfinished bars from the terminal, so that the next message starts on its own line."""
-    for bar in sorted(getattr(tqdm, "_instances", ()), key=lambda bar: -abs(bar.pos)):
-        bar.close()
 
 
 @contextmanager
@@ -119,6 +110,8 @@ def run_stage(main: Callable[[], None]) -> None:
 
 
 def _end(message: str, *, status: int = 1) -> NoReturn:
-    close_bars()
+    # Unfinished bars are removed from the terminal, so that the message starts on its own line.
+    for bar in sorted(getattr(tqdm, "_instances", ()), key=lambda bar: -abs(bar.pos)):
+        bar.close()
     print(message, file=sys.stderr)
     sys.exit(status)

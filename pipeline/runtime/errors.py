@@ -8,19 +8,16 @@ import os
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-URLS_VARIABLE = "RVERNET_URLS"
-"""Environment variable of whole URLs, separated by blanks; see `with_secrets`."""
-FILE_ERRNOS = frozenset(
-    {None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
-    | {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
-)
+URLS_VARIABLE = "RVERNET_URLS"  # environment variable of whole URLs, separated by blanks; see `with_secrets`
+FILE_ERRNOS = {None, errno.EINVAL, errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.EISDIR} | {
+    errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG,
+}  # fmt: skip
 """Error numbers that a file itself can cause. Decoders raise errors without one, or seek where a damaged file says."""
 
 # Repetitions are bounded: matching a line of 70,000 letters would take minutes otherwise.
 _NAME = r"[^=&;?#\s]{0,80}(?:key|sig|token|secret|pass|pwd|credential|auth|jwt|session)[^=&;?#\s]{0,80}"
 _QUERY = re.compile(rf"([?&;#]{_NAME}=)[^&;#\s'\"`)]+", re.IGNORECASE)
-_LOGIN = re.compile(r"[^\s/\\:@'\"`]{1,200}:[^\s/\\@]{0,1000}@(?=[\w\[])")
-"""`user:password@`, wherever it stands."""
+_LOGIN = re.compile(r"[^\s/\\:@'\"`]{1,200}:[^\s/\\@]{0,1000}@(?=[\w\[])")  # `user:password@`, wherever it stands
 _USER = re.compile(r"(?:https?|ftps?):[/\\]{0,9}[^/\\?#]{0,1000}@", re.IGNORECASE)
 """A user name in a web URL; in other schemes this part is not a user, for instance a container of Azure."""
 _PORT = re.compile(r"://[^/?#@\[\]]*:(?!\d*(?:[/?#]|$))")
@@ -156,11 +153,7 @@ class WorkerError(PipelineError):
 
 
 def raise_if_machine_error(place: object, error: BaseException) -> None:
-    """Raise if the machine and not the file at `place` caused an error of reading it.
-
-    Raises:
-        MachineError: If memory or file handles ran out, or the disk failed.
-    """
+    """Raise `MachineError` if memory, file handles or the disk, and not the file at `place`, caused an error."""
     machine_errno = isinstance(error, OSError) and error.errno not in FILE_ERRNOS
     if isinstance(error, MemoryError) or machine_errno or "out of memory" in str(error).lower():
         reason = " ".join(str(error).split()) or "not enough memory"

@@ -14,10 +14,8 @@ Cell = TypeVar("Cell")
 
 MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that start emphasis, code, links, HTML, cells, formulas, mentions and bare addresses."""
-LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-)
+COMMANDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | COMMANDS)
 FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
 """Start of a cell that spreadsheets read as a formula, escaped or not; a lone sign is none."""
 

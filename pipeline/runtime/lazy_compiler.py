@@ -56,9 +56,8 @@ class _Placeholder(ModuleType):
 
 
 class _Finder(MetaPathFinder):
-    def find_spec(self, name: str, path: object, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: object, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG002
         """Load the real package when one of its modules is imported."""
-        del path, target
         if not name.startswith(f"{PACKAGE}."):
             return None
         load_compiler()
@@ -69,8 +68,7 @@ class _Loaded(Loader):
     def __init__(self, module: ModuleType) -> None:
         self.module, self.spec = module, module.__spec__
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        del spec
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:

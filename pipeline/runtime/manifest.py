@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -13,8 +13,7 @@ from pipeline.runtime.errors import ManifestError, raise_if_machine_error
 from pipeline.runtime.stores import Place, RemoteFolder, open_local
 
 MANIFEST = "manifest.json"
-MAX_IMAGE_SIZE = 2048
-"""Largest side of a cut-out in pixels; see `pair.image_size`."""
+MAX_IMAGE_SIZE = 2048  # largest side of a cut-out in pixels; see `pair.image_size`
 
 
 class FileEntry(Section):
@@ -72,11 +71,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
-    """Read `folder/manifest.json`.
-
-    Raises:
-        ManifestError: If it is absent, damaged, or of another kind or version.
-    """
+    """Read `folder/manifest.json`; raise `ManifestError` if it is absent, damaged, or of another kind or version."""
     path = f"{folder}/{MANIFEST}"
     try:
         with open_local(folder, MANIFEST) as file:
@@ -84,9 +79,8 @@ def read_manifest(folder: Place, *, kind: str, schema_version: int) -> Manifest:
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; {_advice(folder, 'run `dvc repro` or `dvc pull`')}") from error
     except ValidationError as error:
-        raise ManifestError(
-            f"{path}: damaged ({describe(error)}); {_advice(folder, f'delete {folder} and run `dvc repro`')}"
-        ) from error
+        advice = _advice(folder, f"delete {folder} and run `dvc repro`")
+        raise ManifestError(f"{path}: damaged ({describe(error)}); {advice}") from error
     if (manifest.kind, manifest.schema_version) != (kind, schema_version):
         raise ManifestError(
             f"{path}: holds {manifest.kind} of version {manifest.schema_version}, this code reads {kind} of version "
@@ -108,15 +102,13 @@ def open_verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
     Raises:
         ManifestError: If the file is absent or its bytes differ from the manifest.
     """
-    advice = _advice(folder, "run `dvc checkout` or `dvc repro`")
-    absent = f"{folder}/{entry.name}: listed in the manifest but absent; {advice}"
     with ExitStack() as stack:
-        try:
+        path = None
+        with suppress(FileNotFoundError):
             path = stack.enter_context(open_local(folder, entry.name))
-        except FileNotFoundError as error:
-            raise ManifestError(absent) from error
-        if not path.is_file():
-            raise ManifestError(absent)
+        if path is None or not path.is_file():
+            advice = _advice(folder, "run `dvc checkout` or `dvc repro`")
+            raise ManifestError(f"{folder}/{entry.name}: listed in the manifest but absent; {advice}")
         if sha256_of(path) != entry.sha256:
             advice = _advice(folder, "run `dvc repro -f` for the stage that wrote it")
             raise ManifestError(f"{folder}/{entry.name}: bytes differ from the manifest; {advice}")

@@ -18,14 +18,10 @@ QUEUED_PER_WORKER = 4
 
 
 def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
-    """Yield `function(item)` for every item, in order, whatever the number of workers.
+    """Yield `function(item)` for every item, in order, whatever the number of workers; 1 is this process.
 
-    Items are drawn lazily: at most a few per worker are in flight, so memory does not grow with their number.
-
-    Args:
-        function: Picklable, that is, defined at the top of a module (or a `functools.partial` of one).
-        items: Inputs, picklable.
-        workers: Processes; 1 works in this process.
+    Items are drawn lazily: at most a few per worker are in flight, so memory does not grow with their number. The
+    function, defined at the top of a module or a `functools.partial` of one, and the items are picklable.
 
     Raises:
         WorkerError: If a worker process was killed.
@@ -57,8 +53,7 @@ def _exit_with_parent() -> None:
     """Exit when the parent process does; a killed parent cannot stop its workers."""
 
     def wait() -> None:
-        parent = parent_process()
-        if parent is not None:
+        if (parent := parent_process()) is not None:
             parent.join()
         os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: stateless tasks, or actors that keep what they opened, such as a model on a GPU.
+"""Work on a Ray cluster: actors that keep what they opened, such as a model on a GPU.
 
 Ray is optional and imported on demand. It places, retries and transports the work; this module bounds the items in
 flight, keeps their order, and turns Ray's errors into one line. See docs/scale.md.
@@ -23,15 +23,10 @@ from pipeline.runtime.vector_width import INSTRUCTION_SET
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-QUEUED_PER_CPU = 3
-"""Queued items for each item in work, so that a worker never waits for the driver."""
-MAX_LOSSES = 5
-"""Lost workers per item after which the item fails, since it may be what kills them."""
-TIMEOUT = 10.0
-"""Seconds to wait for the head of a cluster, and for results before the pool's size is checked again."""
+QUEUED_PER_ACTOR = 3  # queued items for each item in work, so that a worker never waits for the driver
+MAX_LOSSES = 5  # lost workers per item after which the item fails, since it may be what kills them
+TIMEOUT = 10.0  # seconds to wait for the head of a cluster, and for results before the pool's size is checked again
 CODE = Path(__file__).parents[1]
-USAGE_STATS = "RAY_USAGE_STATS_ENABLED"
-"""Environment variable; 0 turns Ray's telemetry off."""
 
 
 @runtime_checkable
@@ -46,35 +41,13 @@ class Cluster(Protocol):
 class RayCluster:
     """A Ray cluster that is running, or one started on this machine."""
 
-    address: str | None
-    """`auto` or `host:port` of a running cluster; None starts one on this machine."""
-    workers: int
-    """CPUs of a cluster started here; ignored for a running one."""
+    address: str | None  # `auto` or `host:port` of a running cluster; None starts one on this machine
+    workers: int  # CPUs of a cluster started here; ignored for a running one
 
     def map_ordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `function(item)` for every item, in order; machines may join and leave meanwhile.
-
-        Items are drawn lazily: a few per CPU of the cluster are in flight.
-
-        Args:
-            function: Picklable; must be idempotent, since it runs again for an item whose machine is lost.
-            items: Inputs, picklable.
-        """
+        """Yield `function(item)` for every item, in order, each on one core; see `ActorPool.map_ordered`."""
         with connect(self) as ray:
-            task = ray.remote(num_cpus=1, max_retries=MAX_LOSSES)(_call)
-            shared, home = ray.put(function), Path.cwd()
-            pending: deque[Any] = deque()
-            try:
-                for item in items:
-                    pending.append(task.remote(home, shared, item))
-                    cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
-                    while len(pending) >= (1 + QUEUED_PER_CPU) * cpus:
-                        yield _result(ray, pending.popleft())
-                while pending:
-                    yield _result(ray, pending.popleft())
-            finally:
-                for reference in pending:
-                    ray.cancel(reference, force=True)
+            yield from ActorPool(ray, Resources(cpus=1, gpus=0)).map_ordered(function, items)
 
 
 def cluster_of(runtime: RuntimeParams) -> RayCluster | None:
@@ -89,7 +62,7 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
     Raises:
         ParamsError: If Ray is not installed or no cluster answers.
     """
-    os.environ.setdefault(USAGE_STATS, "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
     try:
         import ray  # noqa: PLC0415 - optional, and a second of import
     except ImportError as error:
@@ -105,10 +78,12 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
         environment["py_executable"] = shlex.quote(sys.executable)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical", "runtime_env": environment}
     try:
-        probe_port(cluster.address)
         if cluster.address is None:
             ray.init(num_cpus=cluster.workers, include_dashboard=False, **options)
         else:
+            if cluster.address not in {"auto", "local"}:  # connect once, since Ray itself retries for minutes
+                host, _, port = cluster.address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
             ray.init(cluster.address, **options)
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -122,47 +97,20 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
         ray.shutdown()
 
 
-def probe_port(address: str | None) -> None:
-    """Connect to `host:port` once; Ray itself retries for minutes."""
-    if address not in {None, "auto", "local"}:
-        host, _, port = str(address).rpartition(":")
-        socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
-
-
-def _call(home: Path, function: Callable[[Item], Result], item: Item) -> Result:
-    """Process one item, in the driver's working folder if this machine has it."""
-    with suppress(OSError):
-        os.chdir(home)
-    return function(item)
-
-
 def _result(ray: ModuleType, reference: Any) -> Any:
-    """Wait for one result; errors of the function itself are raised as they were."""
-    try:
-        return outcome(ray, reference)
-    except ray.exceptions.RayTaskError:
-        raise
-    except ray.exceptions.RayError as error:
-        raise lost_too_often(error) from error
-
-
-def outcome(ray: ModuleType, reference: Any) -> Any:
-    """Wait for one result; raise errors of the function as they were, and Ray's own for a lost worker."""
+    """Wait for one result; raise errors of the function as they were, and `WorkerError` for a lost worker."""
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, Exception):
             raise error.cause from None
         raise
-
-
-def lost_too_often(error: Exception) -> WorkerError:
-    """Return the error of an item that lost its workers, with Ray's last reason."""
-    reason = str(error).strip().partition("\n")[0]
-    return WorkerError(
-        f"one piece of work lost its worker on the Ray cluster too often ({reason}); look at `ray status` and "
-        "at the machines' memory, then run the same command again to go on"
-    )
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise WorkerError(
+            f"one piece of work lost its worker on the Ray cluster too often ({reason}); look at `ray status` and "
+            "at the machines' memory, then run the same command again to go on"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +118,7 @@ class Resources:
     """Resources of one actor."""
 
     cpus: int
-    """Cores."""
-    gpus: int
-    """1, or 0 for work on a CPU."""
+    gpus: int  # 1, or 0 for work on a CPU
 
     def count(self, machines: Sequence[Mapping[str, float]]) -> int:
         """Return how many actors fit on machines of these resources."""
@@ -186,19 +132,15 @@ class Resources:
 def resources_for(device: str, threads: int, machines: Sequence[Mapping[str, float]]) -> Resources:
     """Return the resources of an actor: a GPU and a core if a GPU is wanted and present, else a core per thread.
 
-    Args:
-        device: `auto`, `cpu` or `cuda`.
-        threads: Threads of work on a CPU; machines with fewer cores stay idle unless all have fewer.
-        machines: Resources of each machine by name, `CPU` and `GPU` among them.
+    Machines, given by their resources `CPU` and `GPU`, with fewer cores than threads stay idle unless all have fewer.
 
     Raises:
         ParamsError: If the cluster has no such device.
     """
     gpu = Resources(cpus=1, gpus=1)
     if device not in {"auto", "cpu", "cuda"}:
-        raise ParamsError(
-            f"params.yaml: runtime.device: {device!r} is not known on a cluster; choose auto, cpu or cuda"
-        )
+        what = f"{device!r} is not known on a cluster; choose auto, cpu or cuda"
+        raise ParamsError(f"params.yaml: runtime.device: {what}")
     if device != "cpu" and gpu.count(machines):
         return gpu
     if device == "cuda":
@@ -237,12 +179,9 @@ class ActorPool:
     def map_ordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield `function(item)` for every item, in order; machines may join and leave meanwhile.
 
-        Items are drawn when an actor is free, a few per actor ahead of the next result.
-
-        Args:
-            function: Picklable; every actor keeps its own copy, with what that stores between calls. Must be
-                idempotent, since it runs again for an item whose actor is lost.
-            items: Inputs, picklable.
+        Items are drawn when an actor is free, a few per actor ahead of the next result. Every actor keeps its own copy
+        of the function, with what that stores between calls; it must be idempotent, since it runs again for an item
+        whose actor is lost. Function and items are picklable.
         """
         actor = self.ray.remote(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)(_Actor)
         shared, home = self.ray.put(function), Path.cwd()
@@ -266,8 +205,7 @@ class _Actor:
 class _ActorTask:
     number: int
     item: Any
-    losses: int = 0
-    """Actors lost by this item."""
+    losses: int = 0  # actors lost by this item
 
 
 class _Scheduler:
@@ -303,7 +241,7 @@ class _Scheduler:
     def _next_task(self) -> _ActorTask | None:
         if self.lost:
             return self.lost.popleft()
-        if self.exhausted or self.drawn - self.next_result >= (1 + QUEUED_PER_CPU) * self.pool.size():
+        if self.exhausted or self.drawn - self.next_result >= (1 + QUEUED_PER_ACTOR) * self.pool.size():
             return None
         drawn = next(self.items, None)
         if drawn is None:
@@ -320,27 +258,23 @@ class _Scheduler:
         for reference in done:
             actor, task = self.running.pop(reference)
             try:
-                value = outcome(self.pool.ray, reference)
-            except self.pool.ray.exceptions.RayTaskError:
-                raise
-            except self.pool.ray.exceptions.RayError as error:
+                value = _result(self.pool.ray, reference)
+            except WorkerError as error:
+                if error.__cause__ is None:  # of the function itself
+                    raise
                 self.pool.ray.kill(actor)
-                self._retry(task, error)
+                if task is None:
+                    self.failed_starts += 1
+                    too_often = self.failed_starts > MAX_LOSSES * self.pool.size()
+                else:
+                    task.losses += 1
+                    too_often = task.losses > MAX_LOSSES
+                    self.lost.append(task)
+                if too_often:
+                    raise
                 continue
             self.idle.append(actor)
             if task is None:
                 self.failed_starts = 0
             else:
                 self.finished[task.number] = value
-
-    def _retry(self, task: _ActorTask | None, error: Exception) -> None:
-        """Queue the task of a lost actor again."""
-        if task is None:
-            self.failed_starts += 1
-            if self.failed_starts > MAX_LOSSES * self.pool.size():
-                raise lost_too_often(error) from error
-            return
-        task.losses += 1
-        if task.losses > MAX_LOSSES:
-            raise lost_too_often(error) from error
-        self.lost.append(task)

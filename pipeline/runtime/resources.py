@@ -14,15 +14,12 @@ from tqdm import tqdm
 
 from pipeline.runtime.errors import PipelineError, SpaceError
 
-SMALL_OUTPUT = 100_000_000
-"""Bytes that no stage exceeds, except those that write photos, masks, shards or weights."""
+SMALL_OUTPUT = 100_000_000  # bytes that no stage exceeds, except those that write photos, masks, shards or weights
 MEMINFO = Path("/proc/meminfo")
 OWN_GROUPS = Path("/proc/self/cgroup")
 CGROUP = Path("/sys/fs/cgroup")
-UNLIMITED = 2**63
-"""Where the system states no limit, none is assumed."""
-LOCAL_WORLD_SIZE = "LOCAL_WORLD_SIZE"
-"""Environment variable of torchrun: number of processes of a run on this machine."""
+UNLIMITED = 2**63  # where the system states no limit, none is assumed
+LOCAL_WORLD_SIZE = "LOCAL_WORLD_SIZE"  # environment variable of torchrun: number of processes of a run on this machine
 
 
 def format_bytes(count: int) -> str:
@@ -31,11 +28,7 @@ def format_bytes(count: int) -> str:
 
 
 def ensure_space(folder: Path, needed: int) -> None:
-    """Check that `needed` bytes are free on the file system of an existing folder.
-
-    Raises:
-        SpaceError: If fewer bytes are free.
-    """
+    """Raise `SpaceError` if fewer than `needed` bytes are free on the file system of an existing folder."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SpaceError(
@@ -49,17 +42,14 @@ def is_disk_full(error: BaseException) -> bool:
 
     Some libraries wrap the system's error in text, so the message is searched too.
     """
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return True
-    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
 
 
 def full_disk_path(error: BaseException, folder: Path) -> Path:
     """Return the path whose file system is full: of all that a stage writes to, the one with the least free space.
 
-    Args:
-        error: Error of a write; the paths it names come first, the destination of a copy before its source.
-        folder: Folder that was written to.
+    The paths that the error names come first, the destination of a copy before its source, then the written folder.
     """
     named = [getattr(error, "filename2", None), getattr(error, "filename", None)]
     paths = [Path(name) for name in named if isinstance(name, str | os.PathLike)]
@@ -76,14 +66,9 @@ def _existing(path: Path) -> Path:
 
 @contextmanager
 def catch_disk_full(folder: Path | None = None, needed: int = SMALL_OUTPUT) -> Iterator[None]:
-    """Turn a full file system or an exhausted quota into one line.
+    """Turn a full file system or an exhausted quota into a `SpaceError`.
 
-    Args:
-        folder: Folder that the block writes; None for a stage whose outputs are small, wherever they are.
-        needed: Bytes that the block writes in all.
-
-    Raises:
-        SpaceError: If the block meets a full file system.
+    The block writes `needed` bytes in all into `folder`; None for a stage whose outputs are small, wherever they are.
     """
     try:
         yield
@@ -93,10 +78,8 @@ def catch_disk_full(folder: Path | None = None, needed: int = SMALL_OUTPUT) -> I
         path = full_disk_path(error, folder or Path.cwd())
         if folder is None:
             free = shutil.disk_usage(_existing(path)).free
-            what = (
-                f"{path.absolute()}: the file system is full, {format_bytes(free)} are free and up to "
-                f"{format_bytes(needed)} are needed; make room"
-            )
+            sizes = f"{format_bytes(free)} are free and up to {format_bytes(needed)} are needed"
+            what = f"{path.absolute()}: the file system is full, {sizes}; make room"
         elif _existing(path).stat().st_dev == _existing(folder).stat().st_dev:
             what = f"{folder}: the file system is full; {format_bytes(needed)} are needed here in all; make room"
         else:
@@ -117,12 +100,7 @@ def local_world_size() -> int:
 def available_bytes(meminfo: Path = MEMINFO, groups: Path = OWN_GROUPS, mounted: Path = CGROUP) -> int:
     """Return the free memory of this machine, or of the tightest control group of this process if that is less.
 
-    The page cache counts as free: the system drops it on demand.
-
-    Args:
-        meminfo: Memory of the machine, as in `/proc/meminfo`.
-        groups: Control groups of this process, as in `/proc/self/cgroup`.
-        mounted: Where control groups are mounted, version 2 or 1.
+    The page cache counts as free: the system drops it on demand. Control groups are of version 2 or 1.
     """
     try:
         lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
@@ -171,9 +149,7 @@ def keep_freed_memory() -> None:
     Measured on MobileNetV2 at 224 px, batch 50, two threads: zeroing fresh pages took as much CPU time as the
     arithmetic (6.0 of 11.9 s for two steps); with the heap kept, 0.3 s. No other C library has these switches.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, mmap_max, arena_max = -1, -4, -8  # names of malloc.h
-    libc = ctypes.CDLL(None)
-    for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
-        libc.mallopt(option, value)
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_max, arena_max = -1, -4, -8  # names of malloc.h
+        for option, value in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1)):
+            ctypes.CDLL(None).mallopt(option, value)

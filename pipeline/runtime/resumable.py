@@ -13,19 +13,14 @@ from filelock import FileLock, Timeout
 
 from pipeline.runtime.errors import BusyError
 
-DVC_STAGE = "DVC_STAGE"
-"""Environment variable with the stage that DVC runs."""
+DVC_STAGE = "DVC_STAGE"  # environment variable with the stage that DVC runs
 LOCK_HOLDER = "RVERNET_CLAIMED"
 """Environment variable by which a stage tells its child processes that it holds the lock."""
-DONE = "done"
-"""Marker file of work that is published but perhaps not yet recorded by DVC."""
-DVC_LOCK = Path("dvc.lock")
-"""DVC records a finished stage here, some time after its process has ended."""
-CODE_LISTS = Path("data/code")
-"""Import closures of all stages, written by stage `configure`."""
+DONE = "done"  # marker file of work that is published but perhaps not yet recorded by DVC
+DVC_LOCK = Path("dvc.lock")  # DVC records a finished stage here, some time after its process has ended
+CODE_LISTS = Path("data/code")  # import closures of all stages, written by stage `configure`
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("pipeline", "stages")
-"""Packages of this project."""
+PACKAGES = ("pipeline", "stages")  # packages of this project
 
 
 def resumable_root() -> Path:
@@ -37,12 +32,10 @@ def resumable_root() -> Path:
 def file_lock(path: Path, what: str) -> Iterator[None]:
     """Hold a lock while the block runs; the operating system releases it when the process ends or is killed.
 
-    Args:
-        path: Lock file; created if absent, never removed; holds process and host of the last holder.
-        what: Locked result, for the message.
+    The file is created if absent, never removed, and holds process and host of the last holder.
 
     Raises:
-        BusyError: If another process holds the lock; the message names it.
+        BusyError: If another process holds the lock of `what`; the message names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -75,18 +68,15 @@ def stage_lock() -> Iterator[None]:
 def resumable_dir(stage: str, *identity: str) -> Iterator[Path]:
     """Yield the folder in which `stage` keeps partial results until the work is done.
 
-    Its name is a hash of everything that defines the result, code included, so work of other parameters is never
-    resumed. It survives an exception or a kill, and is removed when the block ends without one; under DVC only after
-    DVC has recorded the stage, since a kill before that makes DVC delete the outputs and run the stage again.
-
-    Args:
-        stage: Name of the stage, the start of the folder's name.
-        identity: Hashes of settings and inputs that together define the result.
+    Its name ends with a hash of everything that defines the result, the hashes `identity` of settings and inputs and
+    the code, so work of other parameters is never resumed. It survives an exception or a kill, and is removed when the
+    block ends without one; under DVC only after DVC has recorded the stage, since a kill before that makes DVC delete
+    the outputs and run the stage again.
     """
     remove_recorded()
     key = hashlib.sha256("\n".join([*identity, code_sha256(stage)]).encode()).hexdigest()[:16]
     folder = resumable_root() / f"{stage}-{key}"
-    with file_lock(_lock(folder), str(folder)):
+    with file_lock(Path(f"{folder}.lock"), str(folder)):
         folder.mkdir(exist_ok=True)
         (folder / DONE).unlink(missing_ok=True)
         yield folder
@@ -111,10 +101,6 @@ def code_sha256(stage: str) -> str:
     return digest.hexdigest()
 
 
-def _lock(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.lock")
-
-
 def remove_recorded() -> None:
     """Remove finished work that DVC has recorded since, by the time of `dvc.lock`.
 
@@ -122,7 +108,7 @@ def remove_recorded() -> None:
     by then, because DVC was killed, counts as unfinished again.
     """
     for mark in sorted(resumable_root().glob(f"*/{DONE}")):
-        with suppress(BusyError), file_lock(_lock(mark.parent), str(mark.parent)):
+        with suppress(BusyError), file_lock(Path(f"{mark.parent}.lock"), str(mark.parent)):
             if not mark.exists():
                 continue
             if DVC_LOCK.exists() and DVC_LOCK.stat().st_mtime_ns > mark.stat().st_mtime_ns:
@@ -139,11 +125,11 @@ def publish(folder: Path, destination: Path) -> None:
     if destination.exists():
         shutil.rmtree(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(folder, destination, copy_function=_link)
 
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(source, target)
 
-def _link(source: str, destination: str) -> None:
-    try:
-        os.link(source, destination)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, destination)
+    shutil.copytree(folder, destination, copy_function=link)

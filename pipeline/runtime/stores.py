@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.runtime.errors import PipelineError, SourceError, without_secrets
+from pipeline.runtime.errors import PipelineError, SourceError, one_line, without_secrets
 from pipeline.runtime.resources import SMALL_OUTPUT, catch_disk_full, is_disk_full
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 DVC_LOCK = Path("dvc.lock")
-LIST_SUFFIX = ".dir"
-"""Suffix of a list's name, as in DVC's cache."""
+LIST_SUFFIX = ".dir"  # suffix of a list's name, as in DVC's cache
 ADVICE = "run `python -m pipeline mirror` where the data is"
 
 
@@ -33,8 +32,7 @@ ADVICE = "run `python -m pipeline mirror` where the data is"
 class RemoteFolder:
     """A folder on object storage."""
 
-    url: str
-    """Of any scheme of fsspec: `s3://bucket/shards`, `gs://`, `az://`, `memory://`."""
+    url: str  # of any scheme of fsspec: `s3://bucket/shards`, `gs://`, `az://`, `memory://`
     md5s: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
     """Expected hexadecimal MD5 by path; None if the reader checks files itself."""
 
@@ -69,8 +67,7 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-Place: TypeAlias = Path | RemoteFolder
-"""A folder on this machine or on object storage."""
+Place: TypeAlias = Path | RemoteFolder  # a folder on this machine or on object storage
 
 
 def place_of(folder: Path | str) -> Place:
@@ -105,10 +102,9 @@ def open_store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
 
 def store_error(url: str, error: Exception) -> SourceError:
     """Return the error of a store that failed."""
-    reason = " ".join(str(error).split()) or type(error).__name__
     return SourceError(
-        f"{without_secrets(url)}: {reason}; check the URL, the credentials and the network (S3 not by Amazon: set "
-        "AWS_ENDPOINT_URL), and run the same command again to go on"
+        f"{without_secrets(url)}: {one_line(error)}; check the URL, the credentials and the network (S3 not by Amazon: "
+        "set AWS_ENDPOINT_URL), and run the same command again to go on"
     )
 
 
@@ -121,15 +117,10 @@ def local_or_mirror(folder: Path, mirror: str | None) -> Place:
 
 
 def read_list(folder: Path, mirror: str, md5: str | None) -> dict[str, str]:
-    """Return the MD5 of every file of a mirrored folder by its path there.
-
-    Args:
-        folder: Path in the checkout.
-        mirror: URL of the mirror.
-        md5: Hash of the list, as in `dvc.lock`.
+    """Return the MD5 of every file of a mirrored folder, given by its path in the checkout, by its path there.
 
     Raises:
-        SourceError: If there is no such list, or another one.
+        SourceError: If there is no list of this MD5, which is that of `dvc.lock`.
     """
     copy = in_mirror(folder, mirror)
     try:
@@ -138,9 +129,8 @@ def read_list(folder: Path, mirror: str, md5: str | None) -> dict[str, str]:
     except FileNotFoundError as error:
         raise SourceError(f"{copy}: is not there as a whole; {ADVICE}") from error
     if md5_of_list(content) != md5:
-        raise SourceError(
-            f"{copy}: is another one than {DVC_LOCK} names; {ADVICE}, or take the commit it was made from"
-        )
+        advice = f"{ADVICE}, or take the commit it was made from"
+        raise SourceError(f"{copy}: is another one than {DVC_LOCK} names; {advice}")
     return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
 
 
@@ -155,15 +145,10 @@ def md5_of_list(content: bytes) -> str:
 
 
 def recorded_md5s() -> dict[str, str]:
-    """Return the MD5 of every output in `dvc.lock`, by path.
-
-    Raises:
-        SourceError: If it is absent or damaged.
-    """
+    """Return the MD5 of every output in `dvc.lock`, by path; raise `SourceError` if it is absent or damaged."""
     try:
         stages = YAML(typ="safe").load(DVC_LOCK)["stages"]
         return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
     except (OSError, YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(
-            f"{DVC_LOCK}: absent or damaged; take it from git: it says what a mirror must hold"
-        ) from error
+        advice = "take it from git: it says what a mirror must hold"
+        raise SourceError(f"{DVC_LOCK}: absent or damaged; {advice}") from error

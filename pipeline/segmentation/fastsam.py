@@ -24,17 +24,11 @@ from pipeline.segmentation.contained_ultralytics import SAFE_LOAD, FastSAM, Segm
 from pipeline.segmentation.mask_source import MaskPrediction
 from pipeline.segmentation.weights import FASTSAM_FILES
 
-PhotoMasks: TypeAlias = Bool[np.ndarray, "N H W"]
-"""Masks of one photo."""
-Boxes: TypeAlias = Float64[np.ndarray, "N 4"]
-"""x0, y0, x1, y1; inclusive."""
+PhotoMasks: TypeAlias = Bool[np.ndarray, "N H W"]  # masks of one photo
+Boxes: TypeAlias = Float64[np.ndarray, "N 4"]  # x0, y0, x1, y1; inclusive
 
-SEED = 0
-"""Of random weights."""
 NETWORKS: dict[FastSamArchitectureName, str] = {"s": "yolov8s-seg.yaml", "x": "yolov8x-seg.yaml"}
 """What FastSAM was trained as, with one class."""
-TINY_WIDTH = 1 / 32
-"""Channels of the stand-in, as a share of the widest network's."""
 DECODING = FastSamDecoding(
     image_size=1024, confidence=0.4, iou=0.9, max_masks=300, min_iou=0.5, photos_per_batch=8, threads=2
 )
@@ -44,12 +38,9 @@ DECODING = FastSamDecoding(
 class Candidates(NamedTuple):
     """Everything that was found in one photo."""
 
-    masks: PhotoMasks
-    """At the size of the photo, each with at least one pixel."""
-    boxes: Boxes
-    """Tight bounding boxes of the masks."""
-    confidences: Float64[np.ndarray, " N"]
-    """In [0, 1]."""
+    masks: PhotoMasks  # at the size of the photo, each with at least one pixel
+    boxes: Boxes  # tight bounding boxes of the masks
+    confidences: Float64[np.ndarray, " N"]  # in [0, 1]
 
     @classmethod
     def from_masks(cls, masks: PhotoMasks, confidences: Sequence[float]) -> "Candidates":
@@ -63,13 +54,8 @@ class Candidates(NamedTuple):
 def select_mask(candidates: Candidates, prompt: Prompt, *, min_iou: float) -> MaskPrediction:
     """Return the mask that fits a prompt best, or an empty one with score 0.
 
-    A box means the mask whose bounding box overlaps it most; a click the most confident mask under it; both together
-    the best overlap among the masks under the click.
-
-    Args:
-        candidates: All masks of the photo.
-        prompt: Click, box, or both.
-        min_iou: IoU of bounding box and prompted box in [0, 1] below which a mask does not fit.
+    A box means the mask whose bounding box overlaps it most, with an IoU of at least `min_iou` in [0, 1]; a click the
+    most confident mask under it; both together the best overlap among the masks under the click.
     """
     fits = np.ones(len(candidates.confidences), np.bool_)
     quality = candidates.confidences
@@ -82,9 +68,8 @@ def select_mask(candidates: Candidates, prompt: Prompt, *, min_iou: float) -> Ma
     if not fits.any():
         return MaskPrediction(np.zeros(candidates.masks.shape[1:], np.bool_), 0.0)
     # Of equal fits the more confident one, of equally confident ones the first.
-    best = min(
-        np.flatnonzero(fits).tolist(), key=lambda place: (-quality[place], -candidates.confidences[place], place)
-    )
+    order = np.lexsort((-candidates.confidences, -quality))
+    best = order[fits[order]][0]
     return MaskPrediction(candidates.masks[best], float(candidates.confidences[best]))
 
 
@@ -103,8 +88,8 @@ def write_random(architecture: FastSamArchitectureName, path: Path) -> None:
     """Write an untrained FastSAM, the same every time; it finds masks, which mean nothing."""
     description = yaml_model_load(NETWORKS.get(architecture, "yolov8n-seg.yaml"))
     if architecture == "tiny":
-        description["scales"]["n"][1] = TINY_WIDTH
-    with seeded(SEED, "fastsam", architecture):
+        description["scales"]["n"][1] = 1 / 32  # channels, as a share of the widest network's
+    with seeded(0, "fastsam", architecture):
         network = SegmentationModel(description, nc=1, verbose=False)
     for scores in network.model[-1].cv3:
         torch.nn.init.zeros_(scores[-1].bias)  # untrained, every place would otherwise be surely empty
@@ -120,9 +105,8 @@ def load_fastsam(path: Path) -> FastSAM:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; {download_hint()}")
     if path.suffix != ".pt":  # it would look for such a file in the network
-        raise WeightsError(
-            f"{path}: FastSAM's weights are a file with the ending .pt; rename it if it is, or {download_hint()}"
-        )
+        advice = f"rename it if it is, or {download_hint()}"
+        raise WeightsError(f"{path}: FastSAM's weights are a file with the ending .pt; {advice}")
     if not SAFE_LOAD:
         raise WeightsError("ultralytics was imported before it could be contained; start a new process")
     try:
@@ -148,16 +132,7 @@ class FastSam:
     name = "fastsam"
 
     def __init__(self, weights: Path, *, device: torch.device | str, decoding: FastSamDecoding = DECODING) -> None:
-        """Load weights.
-
-        Args:
-            weights: File that ultralytics wrote, .pt.
-            device: Where to run.
-            decoding: How masks are found and chosen.
-
-        Raises:
-            WeightsError: If the weights cannot be read or are those of another network.
-        """
+        """Load a .pt file that ultralytics wrote; errors are those of `load_fastsam`."""
         self.device, self.decoding = torch.device(device), decoding
         self.network = load_fastsam(weights)
         threads = torch.get_num_threads()

@@ -1,6 +1,6 @@
 """The interface of a mask source, one mask a sample from its predictions, and proposals where nobody has clicked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -16,23 +16,17 @@ from pipeline.segmentation.prompts import box_mask
 
 MIN_FILL = 0.03
 """Share of the prompted boxes that the predicted masks must fill; a food fills far more, so less counts as nothing."""
-GRID = 8
-"""Points in a row and in a column of the grid that proposals come from."""
-MAX_IOU = 0.7
-"""IoU above which two masks are one proposal."""
-MIN_SHARE, MAX_SHARE = 0.002, 0.9
-"""Share of the photo that a proposal covers."""
-COMPARED_SIDE = 128
-"""Pixels of the longer side at which proposals are compared."""
+GRID = 8  # points in a row and in a column of the grid that proposals come from
+MAX_IOU = 0.7  # IoU above which two masks are one proposal
+MIN_SHARE, MAX_SHARE = 0.002, 0.9  # share of the photo that a proposal covers
+COMPARED_SIDE = 128  # pixels of the longer side at which proposals are compared
 
 
 class MaskPrediction(NamedTuple):
     """Prediction of a source for one prompt."""
 
-    mask: Mask
-    """Region of interest at the size of the photo; all False where nothing fits."""
-    score: float
-    """Confidence in [0, 1]; 0 where nothing fits."""
+    mask: Mask  # region of interest at the size of the photo; all False where nothing fits
+    score: float  # confidence in [0, 1]; 0 where nothing fits
 
 
 @runtime_checkable
@@ -61,43 +55,34 @@ class PromptedPhoto(NamedTuple):
     """One photo and its prompts."""
 
     photo: Image
-    prompts: Mapping[str, Sequence[Prompt]]
-    """At least one prompt for each sample id."""
+    prompts: Mapping[str, Sequence[Prompt]]  # at least one prompt for each sample id
 
 
 class PromptedMask(NamedTuple):
     """The region of interest of one sample as a mask source sees it."""
 
-    mask: Mask
-    """Union of the predictions; where they fill less than `MIN_FILL` the fallback, which always has pixels."""
-    score: float
-    """Mean score of the predictions; 0 for the fallback."""
-    status: str
-    """`ok`, or `empty` for the fallback."""
+    mask: Mask  # union of the predictions; where they fill less than `MIN_FILL` the fallback, which always has pixels
+    score: float  # mean score of the predictions; 0 for the fallback
+    status: str  # `ok`, or `empty` for the fallback
 
 
 def prompted_mask(source: MaskSource, photo: Image, prompts: Sequence[Prompt], *, sample_id: str) -> PromptedMask:
-    """Return the mask of one sample.
+    """Return the mask of one sample; see `prompted_masks`."""
+    return prompted_masks(source, [PromptedPhoto(photo, {sample_id: prompts})])[sample_id]
+
+
+def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[str, PromptedMask]:
+    """Return the masks of all samples of some photos by sample id.
 
     Where the source finds nothing, or next to nothing of a box, the mask is that of `fallback_mask`.
 
     Raises:
         DatasetError: If a prompt lies outside the photo, or the source does not take it; the message names the sample.
     """
-    return prompted_masks(source, [PromptedPhoto(photo, {sample_id: prompts})])[sample_id]
-
-
-def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[str, PromptedMask]:
-    """Return the masks of all samples of some photos by sample id; see `prompted_mask`.
-
-    Raises:
-        DatasetError: As `prompted_mask`.
-    """
-    fallbacks = {
-        sample_id: fallback_mask(photo.photo, prompts, sample_id=sample_id)
-        for photo in photos
-        for sample_id, prompts in photo.prompts.items()
-    }
+    fallbacks = {}
+    for photo in photos:
+        for sample_id, prompts in photo.prompts.items():
+            fallbacks[sample_id] = fallback_mask(photo.photo, prompts, sample_id=sample_id)
     asked = [list(chain.from_iterable(photo.prompts.values())) for photo in photos]
     try:
         if isinstance(source, BatchSource):
@@ -110,7 +95,7 @@ def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[
     for photo, predictions in zip(photos, map(iter, predicted), strict=True):
         for sample_id, prompts in photo.prompts.items():
             own, fallback = [next(predictions) for _ in prompts], fallbacks[sample_id]
-            mask = _union(prediction.mask for prediction in own)
+            mask: Mask = np.logical_or.reduce([prediction.mask for prediction in own])
             if mask.any() and mask.sum() >= MIN_FILL * fallback.mask.sum():
                 masks[sample_id] = PromptedMask(mask, float(np.mean([prediction.score for prediction in own])), "ok")
             else:
@@ -119,33 +104,21 @@ def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[
 
 
 def fallback_mask(photo: Image, prompts: Sequence[Prompt], *, sample_id: str) -> PromptedMask:
-    """Return the boxes and clicked pixels themselves as a mask.
-
-    Raises:
-        DatasetError: If a prompt lies outside the photo; the message names the sample.
-    """
+    """Return the boxes and clicked pixels themselves as a mask; a `DatasetError` names the sample."""
     height, width = photo.shape[:2]
     try:
-        mask = _union(box_mask(prompt, height=height, width=width) for prompt in prompts)
+        mask = np.logical_or.reduce([box_mask(prompt, height=height, width=width) for prompt in prompts])
     except DatasetError as error:
         raise DatasetError(f"{sample_id}: {error}") from error
     return PromptedMask(mask, 0.0, "empty")
 
 
-def _union(masks: Iterable[Mask]) -> Mask:
-    union: Mask = np.logical_or.reduce(list(masks))
-    return union
-
-
 class Proposal(NamedTuple):
-    """One mask that could be the food."""
+    """One mask that could be the food, and its bounding box, the prompt that asks for it."""
 
-    mask: Mask
-    """At the size of the photo."""
-    score: float
-    """The source's confidence in [0, 1]."""
+    mask: Mask  # at the size of the photo
+    score: float  # the source's confidence in [0, 1]
     box: Prompt
-    """Its bounding box, the prompt that asks for it."""
 
 
 def propose(source: MaskSource, photo: Image, *, limit: int) -> list[Proposal]:

@@ -5,7 +5,7 @@ A source that predicts from prompts sees nothing else of the annotation.
 
 import hashlib
 import json
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,21 +16,11 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import PromptParams
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 
-NUM_COORDINATES = {"point": 2, "box": 4, "box_point": 6}
-"""By kind of prompt."""
-Crop: TypeAlias = Bool[np.ndarray, "h w"]
-"""A mask inside the bounding box of one part."""
-Box: TypeAlias = tuple[int, int, int, int]
-"""x0, y0, x1, y1; inclusive."""
+NUM_COORDINATES = {"point": 2, "box": 4, "box_point": 6}  # by kind of prompt
 
 
 def annotated_mask(label_map: LabelMap, value: int | None, *, sample_id: str) -> Mask:
-    """Return the pixels of one category.
-
-    Args:
-        label_map: Category ids of a photo, or a binary mask.
-        value: Id to look for; None takes every pixel but 0.
-        sample_id: Named in the error.
+    """Return the pixels of one category; without a `value` every pixel but 0.
 
     Raises:
         EmptyMaskError: If no pixel has the value.
@@ -76,20 +66,16 @@ def box_mask(prompt: Prompt, *, height: int, width: int) -> Mask:
 
 
 class MaskPart(NamedTuple):
-    """One 8-connected part of a mask."""
+    """One 8-connected part of a mask: its pixels inside its bounding box, which begins at column and row."""
 
     left: int
-    """Column at which `crop` begins."""
     top: int
-    """Row at which `crop` begins."""
-    crop: Crop
-    """Its pixels inside its bounding box."""
+    crop: Bool[np.ndarray, "h w"]
     area: int
-    """Its number of pixels."""
 
     @property
-    def box(self) -> Box:
-        """Return its bounding box."""
+    def box(self) -> tuple[int, int, int, int]:
+        """Return its bounding box x0, y0, x1, y1; inclusive."""
         height, width = self.crop.shape
         return self.left, self.top, self.left + width - 1, self.top + height - 1
 
@@ -97,22 +83,25 @@ class MaskPart(NamedTuple):
 def prompts_of(mask: Mask, params: PromptParams, *, sample_id: str) -> tuple[Prompt, ...]:
     """Return one prompt per part of a mask that has pixels, the largest part first.
 
-    Args:
-        mask: Region of interest as annotated.
-        params: Kind of prompt, which parts get one, and the jitter of boxes.
-        sample_id: Seeds the jitter together with `params.seed`, so that it does not depend on the order of the work.
+    Each edge of a box moves at random; the box stays inside the photo and keeps a pixel. Seed, sample and part define
+    the shift, so that it does not depend on the order of the work.
     """
     parts = parts_of(mask)
     min_area = max(params.min_area, params.min_share * sum(part.area for part in parts))
     prompts = []
     for number, part in enumerate(parts[: params.max_parts]):
-        if number == 0 or part.area >= min_area:
-            box, point = part.box, deepest_pixel(part)
-            if params.jitter:
-                size = (mask.shape[0], mask.shape[1])
-                box = jitter_box(box, size, params.jitter, f"{params.seed}/{sample_id}/{number}")
-            coordinates = {"box": box, "point": point, "box_point": (*box, *point)}[params.kind]
-            prompts.append(Prompt(params.kind, tuple(map(float, coordinates))))
+        if number > 0 and part.area < min_area:
+            continue
+        (height, width), (rows, columns) = part.crop.shape, mask.shape
+        box, point = part.box, deepest_pixel(part)
+        if params.jitter:  # its standard deviation is a share of the box's side
+            key = f"{params.seed}/{sample_id}/{number}"
+            rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
+            moved = np.array(box) + rng.normal(0, params.jitter, 4) * np.array([width, height] * 2)
+            x0, y0, x1, y1 = np.clip(moved.round(), 0, [columns - 1, rows - 1] * 2).astype(int).tolist()
+            box = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+        coordinates = {"box": box, "point": point, "box_point": (*box, *point)}[params.kind]
+        prompts.append(Prompt(params.kind, tuple(map(float, coordinates))))
     return tuple(prompts)
 
 
@@ -132,20 +121,3 @@ def deepest_pixel(part: MaskPart) -> tuple[int, int]:
     depth = cv2.distanceTransform(np.pad(part.crop, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     row, column = divmod(int(depth.argmax()), depth.shape[1])
     return part.left + column - 1, part.top + row - 1
-
-
-def jitter_box(box: Box, size: tuple[int, int], jitter: float, key: str) -> Box:
-    """Move each edge of a box at random; the box stays inside the photo and keeps a pixel.
-
-    Args:
-        box: Exact box.
-        size: Height and width of the photo.
-        jitter: Standard deviation of an edge, as a share of the box's side.
-        key: Same key, same shift.
-    """
-    height, width = size
-    sides = np.array([box[2] - box[0] + 1, box[3] - box[1] + 1] * 2)
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-    moved = np.array(box) + np.random.default_rng(seed).normal(0, jitter, 4) * sides
-    x0, y0, x1, y1 = np.clip(moved.round(), 0, [width - 1, height - 1] * 2).astype(int).tolist()
-    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)

@@ -4,7 +4,7 @@ Each source is imported only when it is opened, so that everything else works wi
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias, cast, get_args
@@ -16,33 +16,23 @@ from pipeline.runtime.stores import Place, open_local
 from pipeline.segmentation.mask_source import MaskSource
 from pipeline.segmentation.weights import read_card
 
-Decoding: TypeAlias = SamDecoding | FastSamDecoding
-"""How a source predicts from prompts."""
-Factory: TypeAlias = Callable[[Path, str | None, str, Decoding | None], MaskSource]
-"""Takes weights, architecture, device and decoding."""
+Decoding: TypeAlias = SamDecoding | FastSamDecoding  # how a source predicts from prompts
 
-PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (AGPL-3.0)"}
-"""Package of each source."""
+PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (AGPL-3.0)"}  # package of each source
 
 
 def create_source(folder: Path, *, device: str, decoding: Decoding | None = None) -> MaskSource:
-    """Return the source of a folder of `data/mask_weights`.
-
-    Args:
-        folder: Card and weights.
-        device: `cpu`, `cuda`, `cuda:1` or `mps`.
-        decoding: How it predicts; its own defaults where absent.
+    """Return the source of a folder of `data/mask_weights`; see `create_source_from_file`.
 
     Raises:
-        ParamsError: If the source needs a package that is not installed, or is annotation, which takes no prompts.
-        WeightsError: If card or weights are absent or damaged.
+        ParamsError: If the source is annotation, which takes no prompts.
+        WeightsError: If the card is absent or damaged.
     """
     card = read_card(folder)
     if card.stored is None:
         raise ParamsError(f"{folder}: {card.source} answers no prompts; choose {' or '.join(FACTORIES)}")
-    return create_source_from_file(
-        card.source, folder / card.stored, architecture=card.architecture, device=device, decoding=decoding
-    )
+    weights, architecture = folder / card.stored, card.architecture
+    return create_source_from_file(card.source, weights, architecture=architecture, device=device, decoding=decoding)
 
 
 def create_verified_source(
@@ -50,14 +40,10 @@ def create_verified_source(
 ) -> MaskSource:
     """Return the source of a folder of `data/mask_weights`, or of a copy on object storage; see `create_source`.
 
-    Args:
-        weights: Card and weights.
-        hashes: Hexadecimal SHA-256 by name of the files to fetch and verify.
-        device: As in `create_source`.
-        decoding: As in `create_source`.
+    `hashes` has the hexadecimal SHA-256 by name of the files to fetch and verify.
 
     Raises:
-        WeightsError: If the copy lacks a file or has another one; else as `create_source`.
+        WeightsError: If the copy lacks a file or has another one.
     """
     if isinstance(weights, Path):
         return create_source(weights, device=device, decoding=decoding)
@@ -77,14 +63,9 @@ def create_verified_source(
 def create_source_from_file(
     source: str, weights: Path, *, architecture: str | None, device: str, decoding: Decoding | None = None
 ) -> MaskSource:
-    """Return a source with the weights of a file.
+    """Return a source, `sam` or `fastsam`, with the weights of a file, decoding by its own defaults where absent.
 
-    Args:
-        source: `sam` or `fastsam`.
-        weights: Its weights.
-        architecture: Whose weights they are; FastSAM's file says it itself.
-        device: `cpu`, `cuda`, `cuda:1` or `mps`.
-        decoding: How it predicts; its own defaults where absent.
+    `architecture` is that of the weights; FastSAM's file says it itself. Devices are `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Raises:
         ParamsError: If there is no such source, or it needs a package that is not installed.
@@ -122,5 +103,4 @@ def _open_fastsam(weights: Path, _: str | None, device: str, decoding: Decoding 
     return fastsam.FastSam(weights, device=device, decoding=own)
 
 
-FACTORIES: dict[str, Factory] = {"sam": _open_sam, "fastsam": _open_fastsam}
-"""How each source is opened."""
+FACTORIES = {"sam": _open_sam, "fastsam": _open_fastsam}

@@ -6,10 +6,9 @@ Reference:
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import safetensors.torch
@@ -32,16 +31,11 @@ from pipeline.segmentation.mask_source import MaskPrediction
 from pipeline.segmentation.weights import SAM_FILES
 
 HALF_DTYPES = (torch.bfloat16, torch.float16)
-HEAD_DIM_MULTIPLE = 8
-"""The flash kernels take head dimensions that are multiples of it."""
+HEAD_DIM_MULTIPLE = 8  # the flash kernels take head dimensions that are multiples of it
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of RGB in [0, 255]: what SAM was trained with."""
-MASKS_PER_POINT = 3
-"""Whole, part and subpart."""
-SEED = 0
-"""Of random weights."""
 DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
-"""The default."""
+Device: TypeAlias = torch.device | str
 
 
 class FusedAttention(Attention):  # type: ignore[misc]
@@ -62,25 +56,22 @@ class FusedAttention(Attention):  # type: ignore[misc]
         return projected
 
 
+PlaceFeatures: TypeAlias = Float[Tensor, "B N P C"]  # of N heads for P = H x W places
+RowTerms: TypeAlias = Float[Tensor, "B N H W H"]
+ColumnTerms: TypeAlias = Float[Tensor, "B N H W W"]
+
+
 def attend_with_bias(
-    q: Float[Tensor, "B N P C"],
-    k: Float[Tensor, "B N P C"],
-    v: Float[Tensor, "B N P C"],
-    rows: Float[Tensor, "B N H W H"],
-    columns: Float[Tensor, "B N H W W"],
-) -> Float[Tensor, "B N P C"]:
+    q: PlaceFeatures, k: PlaceFeatures, v: PlaceFeatures, rows: RowTerms, columns: ColumnTerms
+) -> PlaceFeatures:
     """Attend with the sum of both position terms laid out for all pairs of the P = H x W places."""
     bias = (rows[..., :, None] + columns[..., None, :]).flatten(4).flatten(2, 3)
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
 def attend_in_product(
-    q: Float[Tensor, "B N P C"],
-    k: Float[Tensor, "B N P C"],
-    v: Float[Tensor, "B N P C"],
-    rows: Float[Tensor, "B N H W H"],
-    columns: Float[Tensor, "B N H W W"],
-) -> Float[Tensor, "B N P C"]:
+    q: PlaceFeatures, k: PlaceFeatures, v: PlaceFeatures, rows: RowTerms, columns: ColumnTerms
+) -> PlaceFeatures:
     """Attend with both position terms inside the product of queries and keys, without a P x P table.
 
     Keys are extended by one-hot codes of their row and column, queries by their terms of each row and column. With 4096
@@ -89,40 +80,27 @@ def attend_in_product(
     height, width, channels = rows.shape[-1], columns.shape[-1], q.shape[-1]
     padding = -(channels + height + width) % HEAD_DIM_MULTIPLE
     place = torch.arange(height * width, device=q.device)
-    row_of, column_of = (
-        functional.one_hot(at, side) for at, side in ((place // width, height), (place % width, width))
-    )
-    one_hot = functional.pad(torch.cat((row_of, column_of), dim=1), (0, padding)).to(k.dtype).expand(*k.shape[:3], -1)
+    codes = torch.cat((functional.one_hot(place // width, height), functional.one_hot(place % width, width)), dim=1)
+    one_hot = functional.pad(codes, (0, padding)).to(k.dtype).expand(*k.shape[:3], -1)
     terms = functional.pad(torch.cat((rows.flatten(2, 3), columns.flatten(2, 3)), dim=-1), (0, padding))
     wide_q, wide_k = torch.cat((q * channels**-0.5, terms), dim=-1), torch.cat((k, one_hot), dim=-1)
     wide_v = functional.pad(v, (0, wide_k.shape[-1] - channels))
     return functional.scaled_dot_product_attention(wide_q, wide_k, wide_v, scale=1.0)[..., :channels]
 
 
-@dataclass(frozen=True, slots=True)
-class SamArchitecture:
+class SamArchitecture(NamedTuple):
     """What distinguishes one SAM from another; the defaults are those of the official ones."""
 
-    embed_dim: int
-    """Width of the image encoder."""
+    embed_dim: int  # of the image encoder, as depth and heads
     depth: int
-    """Blocks of the image encoder."""
     heads: int
-    """Attention heads of a block."""
-    global_blocks: tuple[int, ...]
-    """Blocks that attend over the whole photo; the others attend within windows."""
-    image_size: int = 1024
-    """Side in pixels to which photos are fitted."""
-    window: int = 14
-    """Side of a window in patches."""
-    decoder_dim: int = 256
-    """Width of image features, prompts and decoder."""
-    decoder_mlp: int = 2048
-    """Hidden units of the decoder's blocks."""
+    global_blocks: tuple[int, ...]  # blocks that attend over the whole photo; the others attend within windows
+    image_size: int = 1024  # side in pixels to which photos are fitted
+    window: int = 14  # side of a window in patches
+    decoder_dim: int = 256  # width of image features, prompts and decoder
+    decoder_mlp: int = 2048  # hidden units of the decoder's blocks
     decoder_heads: int = 8
-    """Attention heads of the decoder."""
-    patch: int = 16
-    """Side of a patch in pixels."""
+    patch: int = 16  # side of a patch in pixels
 
 
 ARCHITECTURES: dict[SamArchitectureName, SamArchitecture] = {
@@ -135,13 +113,16 @@ ARCHITECTURES: dict[SamArchitectureName, SamArchitecture] = {
 
 def build_sam(architecture: SamArchitecture) -> SamModel:
     """Return a SAM in eval mode, initialised at random, whose encoder attends by fused kernels."""
-    side = architecture.image_size // architecture.patch
-    dim = architecture.decoder_dim
+    size, dim = architecture.image_size, architecture.decoder_dim
+    side = size // architecture.patch
+    attention = TwoWayTransformer(
+        depth=2, embedding_dim=dim, mlp_dim=architecture.decoder_mlp, num_heads=architecture.decoder_heads
+    )
     model = SamModel(
         image_encoder=ImageEncoderViT(
             depth=architecture.depth,
             embed_dim=architecture.embed_dim,
-            img_size=architecture.image_size,
+            img_size=size,
             mlp_ratio=4,
             norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
             num_heads=architecture.heads,
@@ -150,19 +131,12 @@ def build_sam(architecture: SamArchitecture) -> SamModel:
             use_rel_pos=True,
             global_attn_indexes=architecture.global_blocks,
             window_size=architecture.window,
-            out_chans=architecture.decoder_dim,
+            out_chans=dim,
         ),
-        prompt_encoder=PromptEncoder(
-            embed_dim=dim,
-            image_embedding_size=(side, side),
-            input_image_size=(architecture.image_size, architecture.image_size),
-            mask_in_chans=16,
-        ),
+        prompt_encoder=PromptEncoder(dim, (side, side), (size, size), mask_in_chans=16),
         mask_decoder=MaskDecoder(
-            num_multimask_outputs=MASKS_PER_POINT,
-            transformer=TwoWayTransformer(
-                depth=2, embedding_dim=dim, mlp_dim=architecture.decoder_mlp, num_heads=architecture.decoder_heads
-            ),
+            num_multimask_outputs=3,  # whole, part and subpart
+            transformer=attention,
             transformer_dim=dim,
             iou_head_depth=3,
             iou_head_hidden_dim=dim,
@@ -177,16 +151,12 @@ def build_sam(architecture: SamArchitecture) -> SamModel:
 
 def random_tensors(architecture: SamArchitectureName) -> dict[str, Tensor]:
     """Return the state dict of an untrained SAM, the same every time; its masks mean nothing."""
-    with seeded(SEED, "sam", architecture):
+    with seeded(0, "sam", architecture):
         return dict(build_sam(ARCHITECTURES[architecture]).state_dict())
 
 
 def load_sam(path: Path, architecture: SamArchitectureName) -> SamModel:
-    """Return a SAM with the weights of a .pth or .safetensors file, on the CPU.
-
-    Raises:
-        WeightsError: If the file is absent, damaged, wants to run code, or holds another network.
-    """
+    """Return a SAM with the weights of a .pth or .safetensors file, on the CPU; errors are those of reading it."""
     return with_tensors(read_sam_tensors(path, architecture), architecture, path)
 
 
@@ -197,11 +167,8 @@ def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str,
         WeightsError: If the file is absent, damaged, or holds other things than named tensors.
     """
     try:
-        tensors = (
-            safetensors.torch.load_file(path)
-            if path.suffix == ".safetensors"
-            else load_checkpoint_file(path, mmap=True)
-        )
+        safe = path.suffix == ".safetensors"
+        tensors = safetensors.torch.load_file(path) if safe else load_checkpoint_file(path, mmap=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; {download_hint(architecture)}") from error
     except READ_ERRORS as error:
@@ -219,11 +186,7 @@ def write_sam(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def with_tensors(tensors: dict[str, Tensor], architecture: SamArchitectureName, path: Path) -> SamModel:
-    """Return a SAM that holds these very tensors.
-
-    Raises:
-        WeightsError: If they are those of another network.
-    """
+    """Return a SAM that holds these very tensors; raise `WeightsError` if they are those of another network."""
     with torch.device("meta"):  # no time goes into random numbers that are replaced at once
         model = build_sam(ARCHITECTURES[architecture])
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
@@ -246,14 +209,11 @@ def download_hint(architecture: SamArchitectureName) -> str:
 
 
 class EncodedPhoto(NamedTuple):
-    """Input of the decoder."""
+    """Input of the decoder; sizes are height and width in pixels."""
 
     features: Float[Tensor, "1 C S S"]
-    """Image embedding."""
-    resized: tuple[int, int]
-    """Height and width in pixels of the photo inside the encoder's square."""
-    size: tuple[int, int]
-    """Height and width in pixels of the photo."""
+    resized: tuple[int, int]  # of the photo inside the encoder's square
+    size: tuple[int, int]  # of the photo
 
 
 class Sam:
@@ -262,28 +222,12 @@ class Sam:
     name = "sam"
 
     def __init__(
-        self,
-        weights: Path,
-        *,
-        architecture: SamArchitectureName,
-        device: torch.device | str,
-        decoding: SamDecoding = DECODING,
+        self, weights: Path, *, architecture: SamArchitectureName, device: Device, decoding: SamDecoding = DECODING
     ) -> None:
-        """Load weights.
-
-        Args:
-            weights: State dict, .pth or .safetensors.
-            architecture: Whose weights they are.
-            device: Where to run.
-            decoding: How many photos and prompts go together.
-
-        Raises:
-            WeightsError: If the weights cannot be read or are those of another network.
-        """
-        self.device = torch.device(device)
+        """Load a state dict, .pth or .safetensors; errors are those of `load_sam`."""
+        self.device, self.decoding = torch.device(device), decoding
         self.model = load_sam(weights, architecture).to(self.device)
         self.transform = ResizeLongestSide(self.model.image_encoder.img_size)
-        self.decoding = decoding
 
     def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return one prediction per prompt; the score is SAM's estimate of its mask's IoU."""

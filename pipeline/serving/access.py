@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 30_000_000
-"""Bytes of the largest request, which is an upload."""
+MAX_BODY = 30_000_000  # bytes of the largest request, which is an upload
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -30,31 +29,17 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """The browser loads nothing from other hosts and shows them nothing of the page."""
-NAME = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?", re.ASCII)
-"""Host header in lower case."""
-
-
-class RefusalError(Exception):
-    """A request is refused."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        """Store the HTTP status, and one line that says what is wrong and what to do."""
-        super().__init__(reason)
-        self.status = status
+NAME = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?", re.ASCII)  # host header in lower case
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """ASGI middleware that refuses requests that the page did not make."""
 
-    app: ASGIApp
-    """Handles the accepted requests."""
-    host: str
-    """Address at which the page listens."""
-    token: str | None = None
-    """Token that visitors need; None admits everybody."""
-    cookie: str = "rvernet-page"
-    """Name of the cookie that holds the token."""
+    app: ASGIApp  # handles the accepted requests
+    host: str  # address at which the page listens
+    token: str | None = None  # token that visitors need; None admits everybody
+    cookie: str = "rvernet-page"  # name of the cookie that holds the token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request or pass it on."""
@@ -72,24 +57,23 @@ class Access:
                     headers.append("Set-Cookie", f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict")
             await send(message)
 
-        try:
-            self._check(request)
-        except RefusalError as refusal:
-            await PlainTextResponse(f"{refusal}\n", refusal.status)(scope, receive, send_with_headers)
-        else:
-            await self.app(scope, receive, send_with_headers)
+        refusal = self._refusal(request)
+        app = self.app if refusal is None else PlainTextResponse(f"{refusal[1]}\n", refusal[0])
+        await app(scope, receive, send_with_headers)
 
-    def _check(self, request: Request) -> None:
-        headers = request.headers
-        if not self._is_own_name(headers):
-            raise RefusalError(400, "This page does not answer to that name; open the address that `serve` printed")
+    def _refusal(self, request: Request) -> tuple[int, str] | None:
+        """Return the HTTP status of a refused request and one line that says what is wrong and what to do."""
+        if not self._is_own_name(request.headers):
+            return 400, "This page does not answer to that name; open the address that `serve` printed"
         if not _is_own_request(request):
-            raise RefusalError(403, "Only the page itself may ask this")
-        if not self._knows_token(request):
-            raise RefusalError(401, "Open the address that `serve` printed, with its token")
-        length = headers.get("content-length", "0")
+            return 403, "Only the page itself may ask this"
+        given = request.cookies.get(self.cookie, "")
+        if self.token is not None and not (self._brings_token(request) or _equal(given, self.token)):
+            return 401, "Open the address that `serve` printed, with its token"
+        length = request.headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 18 or int(length) > MAX_BODY:  # noqa: PLR2004 - digits
-            raise RefusalError(413, f"More than {MAX_BODY // 10**6} MB; shrink the photo")
+            return 413, f"More than {MAX_BODY // 10**6} MB; shrink the photo"
+        return None
 
     def _is_own_name(self, headers: Headers) -> bool:
         """Tell whether the host name of the request is one of this computer."""
@@ -108,11 +92,6 @@ class Access:
     def _brings_token(self, request: Request) -> bool:
         given = request.query_params.get("token", "")
         return self.token is not None and request.scope["path"] == "/" and _equal(given, self.token)
-
-    def _knows_token(self, request: Request) -> bool:
-        if self.token is None or self._brings_token(request):
-            return True
-        return _equal(request.cookies.get(self.cookie, ""), self.token)
 
 
 def is_loopback(host: str) -> bool:

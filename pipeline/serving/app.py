@@ -1,16 +1,4 @@
-"""The page as a web application; it has exactly these routes.
-
-| route | what it does |
-|---|---|
-| `GET /`, `/page.js`, `/page.css` | the document |
-| `GET /samples/N/image.webp`, `POST /samples` | a sample; open it as the photo |
-| `POST /photos` | upload a photo; returns its random name |
-| `POST /photos/NAME/click`, `box`, `painting`, `heat` | mark a food and classify it; heat maps |
-| `GET /photos/NAME/VERSION/PICTURE/image.webp` | a picture of the session |
-| `DELETE /photos/NAME` | delete the session |
-
-No request names a file, and no file is written: uploads are decoded in memory.
-"""
+"""The page as a web application. No request names a file, and none is written: uploads are decoded in memory."""
 
 import asyncio
 import traceback
@@ -34,14 +22,10 @@ from pipeline.serving.handlers import PageController, Way
 from pipeline.serving.page import STATIC, document, pictures, sample_pictures, state, static_files
 from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore, explain, load_upload
 
-MAX_PAINTING, MAX_JSON = 8_000_000, 4_000
-"""Largest bodies in bytes of requests other than uploads."""
-MAX_BUFFERED = 240_000_000
-"""Bytes of all bodies that are being received or wait for the models."""
-SECONDS_TO_SEND = 120
-"""Time limit for receiving a body."""
-MAX_WAITING = 32
-"""Largest number of requests that wait for the models."""
+MAX_PAINTING, MAX_JSON = 8_000_000, 4_000  # largest bodies in bytes of requests other than uploads
+MAX_BUFFERED = 240_000_000  # bytes of all bodies that are being received or wait for the models
+SECONDS_TO_SEND = 120  # time limit for receiving a body
+MAX_WAITING = 32  # largest number of requests that wait for the models
 SECONDS_BETWEEN_SWEEPS = 60
 BYTES, JSON = "application/octet-stream", "application/json"
 """Media types of requests. Forms of other web sites cannot send them without a preflight request, which is refused."""
@@ -49,19 +33,19 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 Step = Callable[[MarkedPhoto], MarkedPhoto]
 
 
-class _Body(BaseModel):
-    """Body of a request: strict, nothing unknown."""
+class NoDetails(BaseModel):
+    """Body of `heat`, and the base of the other bodies: strict, nothing unknown."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-class SampleChoice(_Body):
+class SampleChoice(NoDetails):
     """Body of `POST /samples`."""
 
     number: int
 
 
-class ClickPlace(_Body):
+class ClickPlace(NoDetails):
     """Body of `click`: position as shares of width and height."""
 
     way: Way
@@ -69,7 +53,7 @@ class ClickPlace(_Body):
     y: float = Field(ge=0, le=1)
 
 
-class BoxEdges(_Body):
+class BoxEdges(NoDetails):
     """Body of `box`: edges in percent of the photo; null for an empty field."""
 
     left: float | None
@@ -78,18 +62,11 @@ class BoxEdges(_Body):
     bottom: float | None
 
 
-class NoDetails(_Body):
-    """Body of `heat`."""
-
-
 def make_app(controller: PageController, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
-    """Return the page as a web application.
+    """Return the page as a web application; without a token that visitors need it admits everybody.
 
-    Args:
-        controller: Runs, mask source and samples.
-        host: Address that will be listened at; loopback refuses other host names, against DNS rebinding.
-        token: Token that visitors need; None admits everybody.
-        port: Port that will be listened at, part of the cookie's name: browsers share cookies between ports.
+    If `host` is loopback, it refuses other host names, against DNS rebinding. The port is part of the cookie's name:
+    browsers share cookies between ports.
     """
     page = _Page(controller)
     routes = [
@@ -106,7 +83,7 @@ def make_app(controller: PageController, host: str, *, token: str | None = None,
         Route("/photos/{name}/{version}/{picture}/image.webp", page.show_picture),
     ]
     access = Middleware(Access, host=host, token=token, cookie=f"rvernet-page-{port}")
-    refusals = {SessionGoneError: _refuse, PipelineError: _refuse, MemoryError: _refuse}
+    refusals = {PipelineError: _refuse, MemoryError: _refuse}
     app = Starlette(routes=routes, middleware=[access], exception_handlers=refusals, lifespan=page.sweep)
     app.router.redirect_slashes = False
     return app
@@ -173,10 +150,8 @@ class _Page:
         return JSONResponse({})
 
     async def click(self, request: Request) -> Response:
-        place = await self._json_body(request, ClickPlace)
-        return await self._update_session(
-            request, lambda marked: self.controller.click(marked, place.way, place.x, place.y)
-        )
+        to = await self._json_body(request, ClickPlace)
+        return await self._update_session(request, lambda marked: self.controller.click(marked, to.way, to.x, to.y))
 
     async def type_box(self, request: Request) -> Response:
         box = await self._json_body(request, BoxEdges)

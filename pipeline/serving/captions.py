@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from pipeline.inference.pictures import BranchPicture
-from pipeline.inference.prediction import Guess
 from pipeline.inference.predictor import Run
 from pipeline.serving.handlers import Way
 from pipeline.serving.session import PAINTED, MarkedPhoto
@@ -13,35 +12,29 @@ PROMISE = (
     "Photos stay on this computer: they are held in its memory alone, never on its disk, and forgotten when the page "
     "ends, an hour after the last click, or when newer photos need the room."
 )
-WELCOME = "Drop a photo above, or take a sample."
-"""Hint before there is a photo."""
+WELCOME = "Drop a photo above, or take a sample."  # hint before there is a photo
 HINTS: dict[Way, str] = {
     "box": "Click one corner of a box around the food, then the opposite corner.",
     "click": "Click on the food.",
 }
 """Hint for a photo, by way of marking."""
-WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}
-"""Labels of the ways of marking."""
+WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}  # labels of the ways of marking
 OPPOSITE = "Now click the opposite corner."
 METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
 """Labels of mask sources."""
-VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}
-"""Labels of views."""
-ALONE = {"roi": "food alone", "extra_roi": "surroundings alone"}
-"""A run of one branch, within a sentence."""
-BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI"}
-"""Short labels of branches."""
+VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}  # labels of views
+ALONE = {"roi": "food alone", "extra_roi": "surroundings alone"}  # a run of one branch, within a sentence
+BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI"}  # short labels of branches
 
 
 def title(run: Run) -> str:
     """Return the title of a run's answer."""
-    sees = run.card.backbones
-    return "RveRNet: both views" if len(sees) > 1 else VIEWS[next(iter(sees))]
+    return "RveRNet: both views" if len(run.branches) > 1 else VIEWS[run.branches[0]]
 
 
 def short_title(run: Run) -> str:
     """Return the title of a run's heat map."""
-    return "RveRNet" if len(run.card.backbones) > 1 else "Alone"
+    return "RveRNet" if len(run.branches) > 1 else "Alone"
 
 
 def region_found(marked: MarkedPhoto) -> str:
@@ -59,15 +52,13 @@ def region_found(marked: MarkedPhoto) -> str:
 
 def difference(marked: MarkedPhoto) -> str:
     """Return how the answers of a run with one view and a run with both differ; empty for other runs."""
-    both = {len(answer.run.card.backbones): answer for answer in marked.answers}
+    both = {len(answer.run.branches): answer for answer in marked.answers}
     if sorted(both) != [1, 2]:
         return ""
     alone, joined = (both[number].prediction.top(1)[0] for number in (1, 2))
-    (view,) = both[1].run.card.backbones
-    said = f"{_guess(alone)} by the {ALONE[view]}, {_guess(joined)} by both views."
-    if alone.category != joined.category:
-        return f"The second view changes the answer: {said}"
-    return f"Both agree: {said}"
+    first, second = (f"{guess.category} ({guess.probability:.0%})" for guess in (alone, joined))
+    agreement = "Both agree" if alone.category == joined.category else "The second view changes the answer"
+    return f"{agreement}: {first} by the {ALONE[both[1].run.branches[0]]}, {second} by both views."
 
 
 def calibration(runs: Sequence[Run]) -> str:
@@ -85,7 +76,3 @@ def heat_shares(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
         for run, heat in maps
     )
     return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."
-
-
-def _guess(guess: Guess) -> str:
-    return f"{guess.category} ({guess.probability:.0%})"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias
 
 from pipeline.acquisition.source import note_ignored
 from pipeline.arrays import Image
@@ -19,23 +19,12 @@ from pipeline.inference.inputs import photos_in_folder
 from pipeline.inference.predictor import Run
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.mask_source import MaskSource
-from pipeline.serving.session import (
-    MarkedPhoto,
-    box_between,
-    corner_or_box,
-    mark,
-    paint,
-    predict,
-    start,
-)
+from pipeline.serving.session import MarkedPhoto, box_between, corner_or_box, mark, paint, predict, start
 
 SEED, SPLIT = 0, "test"
-DIPS = (KETCHUP, CHILI_PASTE, SAUCE)
-"""One sample each; two look alike and differ only in their surroundings."""
-MARGIN = 2
-"""Pixels between a sauce and the box around it."""
-MAX_SAMPLES = 6
-"""Largest number of samples from a folder."""
+DIPS = (KETCHUP, CHILI_PASTE, SAUCE)  # one sample each; two look alike and differ only in their surroundings
+MARGIN = 2  # pixels between a sauce and the box around it
+MAX_SAMPLES = 6  # largest number of samples from a folder
 
 
 class SamplePhoto(NamedTuple):
@@ -43,8 +32,7 @@ class SamplePhoto(NamedTuple):
 
     caption: str
     photo: Image
-    prompt: Prompt | None
-    """Initial box; None if the visitor marks the food."""
+    prompt: Prompt | None  # initial box; None if the visitor marks the food
 
 
 def drawn_samples() -> tuple[SamplePhoto, ...]:
@@ -54,13 +42,9 @@ def drawn_samples() -> tuple[SamplePhoto, ...]:
         position = next(number for number in count() if menu(SEED, SPLIT, number).dip == dip)
         scene = render(menu(SEED, SPLIT, position), Dice.of(SEED, SPLIT, position))
         region, (height, width) = regions_by_value(scene.label_map)[CATEGORY_IDS[dip]], scene.label_map.shape
-        corners = (
-            max(0, region.x0 - MARGIN),
-            max(0, region.y0 - MARGIN),
-            min(width - 1, region.x1 + MARGIN),
-            min(height - 1, region.y1 + MARGIN),
-        )
-        samples.append(SamplePhoto(dip, scene.photo, Prompt("box", tuple(map(float, corners)))))
+        x1, y1 = min(width - 1, region.x1 + MARGIN), min(height - 1, region.y1 + MARGIN)
+        box = box_between((max(0, region.x0 - MARGIN), max(0, region.y0 - MARGIN)), (x1, y1))
+        samples.append(SamplePhoto(dip, scene.photo, box))
     return tuple(samples)
 
 
@@ -72,11 +56,7 @@ def samples_from(folder: Path) -> tuple[SamplePhoto, ...]:
     return tuple(SamplePhoto(path.stem, read_photo(path), None) for path in named[:MAX_SAMPLES])
 
 
-Way: TypeAlias = Literal["box", "click"]
-"""Meaning of a click: a corner of a box, or the food itself."""
-Edge: TypeAlias = Literal["left", "top", "right", "bottom"]
-"""Edges of a box, in order."""
-PERCENT = 100
+Way: TypeAlias = Literal["box", "click"]  # meaning of a click: a corner of a box, or the food itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +73,7 @@ class PageController:
         return ("box",) if self.source.name == "grabcut" else ("click", "box")
 
     def take_sample(self, number: int) -> MarkedPhoto:
-        """Open a sample photo; if it has a box, classify it.
-
-        Raises:
-            DatasetError: If there is no such sample.
-        """
+        """Open a sample photo, classified if it has a box; raise `DatasetError` if there is no such sample."""
         if not 0 <= number < len(self.samples):
             raise DatasetError(f"There are {len(self.samples)} samples")
         sample = self.samples[number]
@@ -105,14 +81,7 @@ class PageController:
         return begun if sample.prompt is None else self._classify(begun, sample.prompt)
 
     def click(self, marked: MarkedPhoto, way: Way, x: float, y: float) -> MarkedPhoto:
-        """Handle a click on the photo: the food itself, or a corner of a box around it.
-
-        Args:
-            marked: State of the photo.
-            way: Meaning of the click.
-            x: Position in [0, 1] from left to right.
-            y: Position in [0, 1] from top to bottom.
-        """
+        """Handle a click on the photo, at shares in [0, 1] from its left and top: the food, or a corner of a box."""
         rows, columns = marked.shown.shape[:2]
         column, row = marked.at(x * columns, y * rows)
         if way == "click":
@@ -126,13 +95,14 @@ class PageController:
         Raises:
             DatasetError: If a number is missing or outside the photo, or the box has no inside.
         """
-        for name, edge in zip(get_args(Edge), edges, strict=True):
+        shares = []
+        for name, edge in zip(("left", "top", "right", "bottom"), edges, strict=True):
             if edge is None or not math.isfinite(edge):
                 raise DatasetError("Give all four numbers")
-            if not 0 <= edge <= PERCENT:
-                raise DatasetError(f"{name} is {edge:g}; the photo goes from 0 to {PERCENT} percent")
-        rows, columns = marked.shown.shape[:2]
-        left, top, right, bottom = (edge / PERCENT for edge in edges if edge is not None)
+            if not 0 <= edge <= 100:  # noqa: PLR2004 - percent
+                raise DatasetError(f"{name} is {edge:g}; the photo goes from 0 to 100 percent")
+            shares.append(edge / 100)
+        (left, top, right, bottom), (rows, columns) = shares, marked.shown.shape[:2]
         corners = marked.at(left * columns, top * rows), marked.at(right * columns, bottom * rows)
         return self._classify(marked, box_between(*corners))
 

@@ -13,14 +13,7 @@ from pipeline.serving import captions
 from pipeline.serving.handlers import PageController
 from pipeline.serving.session import MarkedPhoto, Session, draw
 
-STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
-"""Files beside the document, with their media types."""
-TOP = 5
-"""Categories shown per answer."""
-SAMPLE_SIDE = 240
-"""Longest side in pixels of a sample on the page."""
-QUALITY, EFFORT = 90, 2
-"""Of WebP: 0 to 100, and 0 (fast) to 6 (small)."""
+STATIC = {"page.js": "text/javascript", "page.css": "text/css"}  # files beside the document, with their media types
 
 
 def document(controller: PageController) -> str:
@@ -28,16 +21,12 @@ def document(controller: PageController) -> str:
     environment = Environment(loader=PackageLoader("pipeline.serving"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
         captions=captions,
-        tab=" or ".join(captions.WAYS[way] for way in controller.ways),
         ways=controller.ways,
-        samples=[sample.caption for sample in controller.samples],
-        answers=[captions.title(run) for run in controller.runs],
+        samples=controller.samples,
+        runs=controller.runs,
         heat=[
-            f"{captions.short_title(run)}: {captions.BRANCHES[branch]}"
-            for run in controller.runs
-            for branch in run.branches
+            f"{captions.short_title(run)}: {captions.BRANCHES[at]}" for run in controller.runs for at in run.branches
         ],
-        calibration=captions.calibration(controller.runs),
     )
 
 
@@ -48,7 +37,7 @@ def static_files() -> dict[str, bytes]:
 
 def sample_pictures(controller: PageController) -> dict[str, bytes]:
     """Return every sample as a small WebP file, by number."""
-    return {str(number): _webp(sample.photo, SAMPLE_SIDE) for number, sample in enumerate(controller.samples)}
+    return {str(number): _webp(sample.photo, longest=240) for number, sample in enumerate(controller.samples)}
 
 
 def pictures(marked: MarkedPhoto) -> dict[str, bytes]:
@@ -65,7 +54,7 @@ def state(name: str, session: Session) -> dict[str, Any]:
     """Return the state of the session called `name` as JSON values."""
     marked = session.marked
     height, width = marked.shown.shape[:2]
-    tops = [answer.prediction.top(TOP) for answer in marked.answers]
+    tops = [answer.prediction.top(5) for answer in marked.answers]
     return {
         "photo": name,
         "width": width,
@@ -84,5 +73,5 @@ def _webp(picture: Image, longest: int | None = None) -> bytes:
     if longest is not None:
         made.thumbnail((longest, longest))
     file = io.BytesIO()
-    made.save(file, "WEBP", quality=QUALITY, method=EFFORT)
+    made.save(file, "WEBP", quality=90, method=2)  # of 0 (fast) to 6 (small)
     return file.getvalue()

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import socket
 import sys
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -15,12 +14,8 @@ from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
 from pipeline.serving.handlers import PageController
 
-TOKEN_BYTES = 24
-"""Random bytes of the token in the address."""
-MAX_CONNECTIONS = 200
-"""Further requests are refused."""
-IDLE_SECONDS = 10
-"""Interval of checks of a connection; one without a request between two checks is closed."""
+MAX_CONNECTIONS = 200  # further requests are refused
+IDLE_SECONDS = 10  # interval of checks of a connection; one without a request between two checks is closed
 
 
 class IdleTimeoutProtocol(H11Protocol):
@@ -39,32 +34,15 @@ class IdleTimeoutProtocol(H11Protocol):
             self.loop.call_later(IDLE_SECONDS, self._check_idle, (now,))
 
 
-SETTINGS: dict[str, Any] = {
-    "http": IdleTimeoutProtocol,
-    "loop": "asyncio",
-    "ws": "none",
-    "log_level": "critical",  # the application reports errors itself
-    "access_log": False,
-    "proxy_headers": False,
-    "server_header": False,
-    "limit_concurrency": MAX_CONNECTIONS,
-    "timeout_graceful_shutdown": 1,
-}
-
-
 def serve(controller: PageController, *, host: str, port: int, everybody: bool = False) -> None:
     """Serve until interrupted; nothing is written to disk.
 
-    Args:
-        controller: Runs, mask source and samples.
-        host: Address to listen at; other addresses than loopback require the printed token.
-        port: Port; 0 takes a free one.
-        everybody: Whether to require no token.
+    Other addresses than loopback require the printed token, unless for `everybody`; port 0 takes a free one.
 
     Raises:
         ParamsError: If the address or port cannot be bound.
     """
-    token = None if everybody or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
+    token = None if everybody or is_loopback(host) else secrets.token_urlsafe(24)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         sock = socket.create_server((host, port), family=family)
@@ -81,8 +59,20 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
                 f"--host {host}: {who} may give photos to the models and see the answers, from any computer that "
                 "reaches this one; the connection is not encrypted"
             )
+        config = uvicorn.Config(
+            app,
+            http=IdleTimeoutProtocol,
+            loop="asyncio",
+            ws="none",
+            log_level="critical",  # the application reports errors itself
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
         try:
-            uvicorn.Server(uvicorn.Config(app, **SETTINGS)).run(sockets=[sock])
+            uvicorn.Server(config).run(sockets=[sock])
         except KeyboardInterrupt:
             note("ended; nothing was kept")
             raise

@@ -25,36 +25,25 @@ from pipeline.inference.regions import Region, drawn_region, prompted_regions
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
 
-MAX_PIXELS = 40_000_000
-"""Largest upload in pixels, so that several visitors fit in memory."""
-SHOWN_SIDE = 1024
-"""Longest side in pixels of the shown photo."""
+MAX_PIXELS = 40_000_000  # largest upload in pixels, so that several visitors fit in memory
+SHOWN_SIDE = 1024  # longest side in pixels of the shown photo
 MIN_VISIBLE_SHARE = 3e-4
 """Smallest share of a run's input that a food must cover: 15 pixels of 224 x 224. Below, the input is all black."""
-PNG = b"\x89PNG\r\n\x1a\n"
-"""Signature of the one format in which a painting is read."""
-MARK_COLOUR = (255, 214, 10)
-"""Colour of corners and boxes: yellow, as in the report."""
-PAINTED = "brush"
-"""Source of painted masks."""
+PNG = b"\x89PNG\r\n\x1a\n"  # signature of the one format in which a painting is read
+MARK_COLOUR = (255, 214, 10)  # colour of corners and boxes: yellow, as in the report
+PAINTED = "brush"  # source of painted masks
 MAX_SESSIONS = 32
-MAX_BYTES = 600_000_000
-"""Memory of all sessions: three of the largest photos, or 32 of an ordinary size."""
-SECONDS_KEPT = 3600
-"""A session expires when it is not used for this time."""
-NAME_BYTES = 32
-"""Random bytes of a session's name."""
+MAX_BYTES = 600_000_000  # memory of all sessions: three of the largest photos, or 32 of an ordinary size
+SECONDS_KEPT = 3600  # a session expires when it is not used for this time
 
-Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
-"""Photo at the size that the page shows."""
+Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]  # photo at the size that the page shows
 
 
 class RunAnswer(NamedTuple):
     """Answer of one run."""
 
     run: Run
-    batch: SampleBatch
-    """Input of the run: one sample."""
+    batch: SampleBatch  # input of the run: one sample
     prediction: Prediction
 
 
@@ -62,20 +51,13 @@ class RunAnswer(NamedTuple):
 class MarkedPhoto:
     """A photo, its marked region and the answers; every action returns a new one."""
 
-    photo: Image
-    """At full size, upright."""
-    shown: Shown
-    """At most `SHOWN_SIDE` pixels long."""
-    corner: tuple[int, int] | None = None
-    """First corner of an unfinished box, x and y in the photo."""
-    prompt: Prompt | None = None
-    """Box or click that marked the food; None if it is painted or not marked."""
-    region: Region | None = None
-    """Region of the food; None if not marked."""
-    answers: tuple[RunAnswer, ...] = ()
-    """Answer of each run."""
-    heat: tuple[tuple[Run, BranchPicture], ...] = ()
-    """Heat map of each branch of each run; empty until requested."""
+    photo: Image  # at full size, upright
+    shown: Shown  # at most `SHOWN_SIDE` pixels long
+    corner: tuple[int, int] | None = None  # first corner of an unfinished box, x and y in the photo
+    prompt: Prompt | None = None  # box or click that marked the food; None if it is painted or not marked
+    region: Region | None = None  # region of the food; None if not marked
+    answers: tuple[RunAnswer, ...] = ()  # answer of each run
+    heat: tuple[tuple[Run, BranchPicture], ...] = ()  # heat map of each branch of each run; empty until requested
 
     @property
     def scale(self) -> float:
@@ -90,12 +72,11 @@ class MarkedPhoto:
 
 def load_upload(upload: bytes) -> MarkedPhoto:
     """Decode an uploaded photo."""
-    file = PictureBytes(upload, "This file cannot be used")
-    return start(read_photo(file, max_pixels=MAX_PIXELS))
+    return start(read_photo(PictureBytes(upload, "This file cannot be used"), max_pixels=MAX_PIXELS))
 
 
 def start(photo: Image) -> MarkedPhoto:
-    """Return a marked in which nothing is marked yet."""
+    """Return the photo with nothing marked yet."""
     picture = Pillow.fromarray(photo)
     picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Pillow.Resampling.BICUBIC)
     return MarkedPhoto(photo, np.asarray(picture))
@@ -128,11 +109,7 @@ def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto
 
 
 def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
-    """Mark a painted food.
-
-    Args:
-        marked: State of the photo.
-        painting: PNG file of the shown photo's size, white where painted, black elsewhere.
+    """Mark a painted food, given as a PNG file of the shown photo's size, white where painted, black elsewhere.
 
     Raises:
         EmptyMaskError: If nothing is painted.
@@ -145,8 +122,7 @@ def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
     painted = read_binary_mask(file, max_pixels=rows * columns).mask
     if painted.shape != (rows, columns):
         raise PhotoError(f"{file}: send {columns} x {rows} pixels, as the photo is shown")
-    enlarged = Pillow.fromarray(painted.astype(np.uint8)).resize((width, height), Pillow.Resampling.NEAREST)
-    mask = np.asarray(enlarged) > 0
+    mask = np.asarray(Pillow.fromarray(painted).resize((width, height), Pillow.Resampling.NEAREST))
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
     region = drawn_region(PAINTED, mask, PAINTED)
@@ -172,28 +148,21 @@ def predict(marked: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
 
 
 def explain(marked: MarkedPhoto) -> MarkedPhoto:
-    """Make the heat map of each branch of each run.
-
-    Raises:
-        DatasetError: If nothing is classified yet.
-    """
+    """Make the heat map of each branch of each run; raise `DatasetError` if nothing is classified yet."""
     if not marked.answers:
         raise DatasetError("Mark a food first")
-    heat = tuple(
-        (answer.run, picture)
-        for answer in marked.answers
-        for picture in heat_pictures(answer.run, answer.batch, [answer.prediction])[0]
-    )
-    return replace(marked, heat=heat)
+    heat: list[tuple[Run, BranchPicture]] = []
+    for run, batch, prediction in marked.answers:
+        heat += [(run, picture) for picture in heat_pictures(run, batch, [prediction])[0]]
+    return replace(marked, heat=tuple(heat))
 
 
 def draw(marked: MarkedPhoto) -> Shown:
     """Return the shown photo with the food tinted, its box framed, or a first corner as a cross."""
     shown = marked.shown
     if marked.region is not None:
-        mask = Pillow.fromarray(marked.region.mask.astype(np.uint8) * 255)
-        small = mask.resize((shown.shape[1], shown.shape[0]), Pillow.Resampling.NEAREST)
-        shown = overlay(shown, np.asarray(small) > 0)
+        mask = Pillow.fromarray(marked.region.mask).resize(shown.shape[1::-1], Pillow.Resampling.NEAREST)
+        shown = overlay(shown, np.asarray(mask))
     picture = Pillow.fromarray(shown)
     pen, width = ImageDraw.Draw(picture), max(2, len(marked.shown) // 200)
     if marked.prompt is not None and marked.prompt.kind == "box":
@@ -214,12 +183,9 @@ class Session(NamedTuple):
     """One photo of one visitor."""
 
     marked: MarkedPhoto
-    pictures: dict[str, bytes]
-    """WebP files by name."""
-    version: int
-    """Number of actions so far; part of the pictures' URLs, so that browsers load the new ones."""
-    used: float
-    """Monotonic time of the last access, in seconds."""
+    pictures: dict[str, bytes]  # webP files by name
+    version: int  # number of actions so far; part of the pictures' URLs, so that browsers load the new ones
+    used: float  # monotonic time of the last access, in seconds
 
     @property
     def nbytes(self) -> int:
@@ -232,31 +198,24 @@ class Session(NamedTuple):
 class SessionStore:
     """Sessions by random name, bounded in number, memory and age; thread-safe."""
 
-    clock: Callable[[], float] = time.monotonic
-    """Returns seconds."""
-    _sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
-    """Least recently used first."""
+    clock: Callable[[], float] = time.monotonic  # returns seconds
+    _sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)  # least recently used first
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, marked: MarkedPhoto, pictures: dict[str, bytes]) -> str:
         """Store a new session, remove the oldest ones beyond the limits, and return its name."""
-        name = secrets.token_urlsafe(NAME_BYTES)
+        name = secrets.token_urlsafe(32)
         with self._lock:
             self._sessions[name] = Session(marked, pictures, 0, self.clock())
             self._evict()
         return name
 
     def get(self, name: str) -> Session:
-        """Return a session, which becomes the most recently used.
-
-        Raises:
-            SessionGoneError: If it is not stored.
-        """
+        """Return a session, which becomes the most recently used; raise `SessionGoneError` if it is not stored."""
         with self._lock:
-            session = self._sessions.pop(name, None)
-            if session is None:
+            if name not in self._sessions:
                 raise SessionGoneError("This photo is no longer here; choose it again")
-            self._sessions[name] = session._replace(used=self.clock())
+            self._sessions[name] = self._sessions.pop(name)._replace(used=self.clock())
             return self._sessions[name]
 
     def update(self, name: str, marked: MarkedPhoto, pictures: dict[str, bytes]) -> Session:
