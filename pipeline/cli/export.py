@@ -54,10 +54,10 @@ def export(  # noqa: PLR0913 - one argument an option
         raise ParamsError(f"--format {form} exports a run; name one by --run data/runs/RUN")
     check_run(run)
     if form == "hub":
-        from pipeline.export.hub import CardSources, write_hub  # noqa: PLC0415
+        from pipeline.export.hub import write_hub  # noqa: PLC0415
 
         evaluation = evaluation or run.parent.parent / "evaluations" / run.name
-        files = write_hub(run, out, CardSources(evaluation, index, licence))
+        files = write_hub(run, out, evaluation=evaluation, index=index, licence=licence)
         typer.echo(f"{out}: {', '.join(files)}")
         return
     from pipeline.export.models import write_exported_program, write_onnx  # noqa: PLC0415

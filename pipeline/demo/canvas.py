@@ -75,6 +75,12 @@ def ribbon(path: Outline, widths: float | np.ndarray) -> Outline:
     return np.concatenate([path + offset, (path - offset)[::-1]])
 
 
+def shaft(length: float, widths: Sequence[float]) -> Outline:
+    """Return a bar along x with evenly spaced widths, given as shares of half its length."""
+    path = np.stack([np.linspace(-length / 2, length / 2, len(widths)), np.zeros(len(widths))], axis=1)
+    return ribbon(path, np.asarray(widths) * length / 2)
+
+
 def scattered(rng: np.random.Generator, count: int, radius: float) -> Outline:
     """Return `count` points spread evenly over a disc, in random order."""
     ranks = rng.permutation(count) + 0.5
@@ -168,8 +174,12 @@ class Canvas:
         """Light a sketch and put it on top of everything, with its shadow; `label` 0 is background."""
         radius = sketch.place.radius
         sketch.crop(round(material.shadow * radius * 1.6) + 4)
-        # Every visible piece is a dome, roughened.
-        domes = dome(_depth(sketch.ids), material.edge * radius) * np.float32(material.rise)
+        # Every visible piece is a dome by the distance to its outline, roughened.
+        ids, inner = sketch.ids, (sketch.ids > 0).astype(np.uint8)
+        inner[:-1] &= ids[:-1] == ids[1:]
+        inner[:, :-1] &= ids[:, :-1] == ids[:, 1:]
+        depth = np.asarray(cv2.distanceTransform(inner, cv2.DIST_L2, 3), np.float32)
+        domes = dome(depth, material.edge * radius) * np.float32(material.rise)
         height = np.asarray(cv2.GaussianBlur(domes, (0, 0), 0.8 + 0.01 * radius), np.float32)
         if material.bump:
             height += np.float32(material.bump) * fractal(rng, height.shape, material.grain * radius, 2)
@@ -232,12 +242,3 @@ class Sketch:
         origin = (self.place.x - self.columns.start, self.place.y - self.rows.start)
         projected = [(points * (1, self.tilt) + origin) * 2**FRACTION_BITS for points in outlines]
         return [np.rint(points).astype(np.int32)[:, np.newaxis] for points in projected]
-
-
-def _depth(ids: Pieces) -> Field:
-    """Return the distance of every pixel to the outline of the piece it shows, in pixels."""
-    inner = np.ones(ids.shape, np.uint8)
-    inner[:-1] &= ids[:-1] == ids[1:]
-    inner[:, :-1] &= ids[:, :-1] == ids[:, 1:]
-    inner &= ids > 0
-    return np.asarray(cv2.distanceTransform(inner, cv2.DIST_L2, 3), np.float32)

@@ -3,19 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.demo.canvas import (
-    Canvas,
-    Colour,
-    Outline,
-    Place,
-    Sketch,
-    SurfaceMaterial,
-    blob,
-    disc,
-    ribbon,
-    rod,
-    turned,
-)
+from pipeline.demo.canvas import Canvas, Colour, Place, Sketch, SurfaceMaterial, blob, disc, rod, shaft, turned
 from pipeline.demo.foods import varied
 from pipeline.demo.surfaces import CLOTHS, choose
 
@@ -23,12 +11,6 @@ STEEL: Colour = (0.66, 0.67, 0.69)
 METAL = SurfaceMaterial(edge=0.03, rise=1.0, gloss=0.5, mottle=0.04, shadow=0.03)
 FABRIC = SurfaceMaterial(edge=0.02, bump=0.9, grain=0.25, mottle=0.05, gloss=0.02, shadow=0.03)
 LACQUER = SurfaceMaterial(edge=0.02, gloss=0.35, mottle=0.05, shadow=0.03)
-
-
-def _shaft(length: float, widths: tuple[float, ...]) -> Outline:
-    """Return a bar along x with evenly spaced widths, given as shares of half its length."""
-    path = np.stack([np.linspace(-length / 2, length / 2, len(widths)), np.zeros(len(widths))], axis=1)
-    return ribbon(path, np.asarray(widths) * length / 2)
 
 
 def lay_cutlery(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
@@ -41,16 +23,16 @@ def lay_cutlery(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
 
 def _chopsticks(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
     for lean, shift in ((0.03, 0.08), (-0.03, -0.08)):
-        stick = np.add(_shaft(2 * unit, (0.03, 0.05, 0.07)), (0, shift * unit))
+        stick = np.add(shaft(2 * unit, (0.03, 0.05, 0.07)), (0, shift * unit))
         sketch.piece(turned(stick, angle + lean), colour)
 
 
 def _knife(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
-    sketch.piece(turned(_shaft(2 * unit, (0.09, 0.1, 0.09, 0.07, 0.15, 0.16, 0.15, 0.02)), angle), colour)
+    sketch.piece(turned(shaft(2 * unit, (0.09, 0.1, 0.09, 0.07, 0.15, 0.16, 0.15, 0.02)), angle), colour)
 
 
 def _handle(sketch: Sketch, angle: float, unit: float, colour: Colour) -> None:
-    handle = np.add(_shaft(1.4 * unit, (0.14, 0.15, 0.11, 0.07, 0.09)), (-0.3 * unit, 0))
+    handle = np.add(shaft(1.4 * unit, (0.14, 0.15, 0.11, 0.07, 0.09)), (-0.3 * unit, 0))
     sketch.piece(turned(handle, angle), colour)
 
 

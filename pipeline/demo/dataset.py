@@ -55,11 +55,7 @@ def _write_photo(root: Path, seed: int, job: tuple[str, int, int]) -> None:
 
 
 def pack_archive(folder: Path, archive: Path, *, password: str) -> None:
-    """Write every file below `folder/FoodSeg103` to a ZipCrypto archive; the same files give the same bytes.
-
-    Raises:
-        ArchiveError: If there is nothing to pack.
-    """
+    """Pack `folder/FoodSeg103` by ZipCrypto, the same files into the same bytes; an `ArchiveError` without files."""
     files = sorted(path for path in (folder / ROOT).rglob("*") if path.is_file())
     if not files:
         raise ArchiveError(f"{folder / ROOT}: holds no files to pack; write the demo there first")

@@ -255,8 +255,7 @@ ON_ANY_TABLE = (
 FOODS = WITH_KETCHUP + WITH_CHILI_PASTE + ON_ANY_TABLE
 SAUCE, KETCHUP, CHILI_PASTE = "sauce", "ketchup", "chili paste"
 CATEGORIES = (*(food.name for food in FOODS), SAUCE, KETCHUP, CHILI_PASTE)
-CATEGORY_IDS = {name: position for position, name in enumerate(CATEGORIES, start=1)}
-"""Id in the label maps by name; 0 is background."""
+CATEGORY_IDS = {name: position for position, name in enumerate(CATEGORIES, start=1)}  # 0 is background
 ROUND = 8
 RED_EXTRA = 0.35  # probability of a third food beside a red sauce
 COMPANIONS = {KETCHUP: WITH_KETCHUP, CHILI_PASTE: WITH_CHILI_PASTE}

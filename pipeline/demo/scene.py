@@ -59,23 +59,17 @@ def lay_out(rng: np.random.Generator) -> SceneLayout:
         else:
             bowl = Place(width * 0.36, y + np.sign(height / 2 - y) * (radius + 0.9 * small) * tilt, small)
     left, right, plate = x - 1.14 * radius, x + 1.14 * radius, Place(x, y, radius)
-    dip = _dip(rng, plate, (width, height), tilt)
+    # A dip dish stands at the rim of the plate, wholly in the picture.
+    dish, angle = rng.uniform(0.34, 0.4) * radius, rng.uniform(0, 2 * np.pi)
+    distance, margin = rng.uniform(0.6, 1.1) * radius, dish + 3 * SUPERSAMPLING
+    dip_x = np.clip(x + distance * np.cos(angle), margin, width - margin)
+    dip_y = np.clip(y + distance * np.sin(angle) * tilt, margin * tilt, height - margin * tilt)
+    dip = Place(float(dip_x), float(dip_y), dish)
     napkin = Place(rng.choice((left, right)), rng.uniform(0.2, 0.8) * height, short * rng.uniform(0.3, 0.45))
     glass_x, glass_y = rng.choice((0.05, 0.95)) * width, rng.choice((0.04, 0.3)) * height
     glass = Place(glass_x, glass_y, short * rng.uniform(0.12, 0.17))
     cutlery = Place(left, y, 0.8 * radius), Place(right, y, 0.8 * radius)
     return SceneLayout(size, tilt, plate, bowl, dip, napkin, glass, cutlery)
-
-
-def _dip(rng: np.random.Generator, plate: Place, size: tuple[int, int], tilt: float) -> Place:
-    """Return the place of a dip dish: at the rim of the plate, wholly in the picture."""
-    width, height = size
-    radius, angle = rng.uniform(0.34, 0.4) * plate.radius, rng.uniform(0, 2 * np.pi)
-    distance = rng.uniform(0.6, 1.1) * plate.radius
-    margin = radius + 3 * SUPERSAMPLING
-    x = np.clip(plate.x + distance * np.cos(angle), margin, width - margin)
-    y = np.clip(plate.y + distance * np.sin(angle) * tilt, margin * tilt, height - margin * tilt)
-    return Place(float(x), float(y), radius)
 
 
 def spots(layout: SceneLayout, count: int, *, dip: bool, rng: np.random.Generator) -> list[Place]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Colour, Colours, Field, Light, Place, chance, noise, relief
+from pipeline.demo.canvas import Canvas, Colour, Place, chance, noise, relief
 from pipeline.demo.surfaces import choose
 
 COARSE = 2  # canvas pixels a drawn pixel: vessels are smooth, so that half the resolution shows no less
@@ -39,30 +39,26 @@ def serve(canvas: Canvas, place: Place, profile: Profile, rng: np.random.Generat
     across = (np.arange(columns.start, columns.stop, COARSE) + 0.5 - place.x) / place.radius
     down = (np.arange(rows.start, rows.stop, COARSE) + 0.5 - place.y) / (place.radius * canvas.tilt)
     x, y = (axis.astype(np.float32) for axis in np.meshgrid(across, down))
-    distance = np.hypot(x, y)
+    distance, radius = np.hypot(x, y), np.float32(place.radius / COARSE)
     cast = np.hypot(x + np.float32(0.09 * canvas.light.x), y + np.float32(0.09 * canvas.light.y))
-    opaque = np.clip((1 - distance) * np.float32(place.radius / COARSE) + 0.5, 0, 1)
+    opaque = np.clip((1 - distance) * radius + 0.5, 0, 1)
     lit = (1 - 0.55 * np.clip((1.08 - cast) / 0.18, 0, 1)) * (1 - opaque)
-    skin = _skin(canvas.light, place.radius / COARSE, profile, distance, rng)
+    # A lit, perhaps banded glaze.
+    profile_height = np.interp(distance, profile.at, profile.height).astype(np.float32) * radius
+    brightness, highlight = relief(profile_height, canvas.light)
+    brightness *= 1 + np.float32(0.012) * noise(rng, brightness.shape, place.radius / COARSE / 3)
+    glaze, ink = (np.asarray(choose(rng, GLAZES), np.float32) for _ in range(2))
+    banded = profile.band is not None and chance(rng, 0.35)
+    off_band = np.abs(distance - np.float32(profile.band or 0)) - np.float32(rng.uniform(0.012, 0.05))
+    band = np.clip(0.5 - off_band * radius, 0, 1)[..., np.newaxis] * np.float32(banded)
+    skin = (glaze + (ink - glaze) * band) * brightness[..., np.newaxis]
+    skin = np.asarray(np.clip(skin + 0.16 * (highlight * highlight)[..., np.newaxis], 0, 1), np.float32)
     layer = cv2.resize(np.dstack([skin * opaque[..., np.newaxis], lit]), None, fx=COARSE, fy=COARSE)
     window = canvas.pixels[rows, columns]
     window *= layer[..., 3:]
     window += layer[..., :3]
     axes = (round(place.radius), round(place.radius * canvas.tilt))
     cv2.ellipse(canvas.labels, (round(place.x), round(place.y)), axes, 0, 0, 360, 0, cv2.FILLED)
-
-
-def _skin(light: Light, radius: float, profile: Profile, distance: Field, rng: np.random.Generator) -> Colours:
-    """Return a lit, perhaps banded glaze; `distance` from the centre is in radii, `radius` in its pixels."""
-    height = np.interp(distance, profile.at, profile.height).astype(np.float32) * np.float32(radius)
-    brightness, highlight = relief(height, light)
-    brightness *= 1 + np.float32(0.012) * noise(rng, brightness.shape, radius / 3)
-    glaze, ink = (np.asarray(choose(rng, GLAZES), np.float32) for _ in range(2))
-    banded = profile.band is not None and chance(rng, 0.35)
-    off_band = np.abs(distance - np.float32(profile.band or 0)) - np.float32(rng.uniform(0.012, 0.05))
-    band = np.clip(0.5 - off_band * np.float32(radius), 0, 1)[..., np.newaxis] * np.float32(banded)
-    skin = (glaze + (ink - glaze) * band) * brightness[..., np.newaxis]
-    return np.asarray(np.clip(skin + 0.16 * (highlight * highlight)[..., np.newaxis], 0, 1), np.float32)
 
 
 def _span(centre: float, reach: float, side: int) -> slice:

@@ -7,7 +7,7 @@ Parquet files hold lossless PNG, one file per shard, with a data card.
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -30,10 +30,8 @@ from pipeline.runtime.stores import Place
 FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|\0', " "))  # characters that a file system may not allow in a name
 VIEWS = {"roi": "roi", "extra_roi": "extra-roi"}  # folder by view
 QUALITY = 95  # JPEG quality, without chroma subsampling, so that less leaks across the edge of a mask
-PICTURES = ("roi", "extra_roi", "mask")
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # image type of `datasets`
 ROWS_PER_GROUP = 100  # small row groups, so that a viewer fetches few pictures per page
-PNG_LEVEL = 6
 
 
 def folder_names(categories: Sequence[str]) -> tuple[str, ...]:
@@ -128,47 +126,33 @@ def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
     return samples
 
 
-def _schema(categories: Iterable[str]) -> pa.Schema:
-    """Return the columns, described for Arrow and, as metadata, for `datasets`."""
-    text = pa.string(), {"dtype": "string", "_type": "Value"}
-    columns: dict[str, tuple[pa.DataType, dict[str, Any]]] = {
-        "sample_id": text,
-        "photo_id": text,
-        **dict.fromkeys(PICTURES, (PICTURE, {"_type": "Image"})),
-        "label": (pa.int64(), {"names": list(categories), "_type": "ClassLabel"}),
-    }
-    info = {"info": {"features": {name: feature for name, (_, feature) in columns.items()}}}
-    schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()])
-    return schema.with_metadata({"huggingface": json.dumps(info, ensure_ascii=False)})
-
-
 def _write_table_part(part: ShardPart, *, shards: Place, folder: Path) -> int:
     """Write the table of one shard; runs in a worker process."""
     reader = Shards(shards)
     batch = reader.read_file(part.split, part.number)
+    photo_ids = [sample_id.rpartition("/")[0] for sample_id in batch.sample_ids]
+    # Values of every column, its type in Arrow and, for the metadata, in `datasets`.
+    text, label = {"dtype": "string", "_type": "Value"}, {"names": list(reader.categories), "_type": "ClassLabel"}
+    columns: dict[str, tuple[Sequence[object], pa.DataType, dict[str, Any]]] = {
+        "sample_id": (batch.sample_ids, pa.string(), text),
+        "photo_id": (photo_ids, pa.string(), text),
+    }
     masks = batch.masks.astype(np.uint8) * np.uint8(255)
-    rows = [
-        {
-            "sample_id": sample_id,
-            "photo_id": sample_id.rpartition("/")[0],
-            **{name: _picture(pixels, sample_id, name) for name, pixels in zip(PICTURES, views, strict=True)},
-            "label": int(target),
-        }
-        for sample_id, target, *views in zip(
-            batch.sample_ids, batch.targets, batch.roi, batch.extra_roi, masks, strict=True
-        )
-    ]
-    count = len(reader.files(part.split))
-    path = folder / f"{part.split}-{part.number:05d}-of-{count:05d}.parquet"
-    table = pa.Table.from_pylist(rows, schema=_schema(reader.categories))
+    for name, pictures in zip(("roi", "extra_roi", "mask"), (batch.roi, batch.extra_roi, masks), strict=True):
+        files = []
+        for sample_id, pixels in zip(batch.sample_ids, pictures, strict=True):
+            buffer = io.BytesIO()
+            Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+            files.append({"bytes": buffer.getvalue(), "path": f"{sample_id.replace('/', '-')}-{name}.png"})
+        columns[name] = files, PICTURE, {"_type": "Image"}
+    columns["label"] = batch.targets.tolist(), pa.int64(), label
+    features = {"info": {"features": {name: feature for name, (_, _, feature) in columns.items()}}}
+    metadata = {"huggingface": json.dumps(features, ensure_ascii=False)}
+    schema = pa.schema([(name, kind) for name, (_, kind, _) in columns.items()], metadata=metadata)
+    table = pa.Table.from_pydict({name: values for name, (values, _, _) in columns.items()}, schema=schema)
+    path = folder / f"{part.split}-{part.number:05d}-of-{len(reader.files(part.split)):05d}.parquet"
     pq.write_table(table, path, compression="none", row_group_size=ROWS_PER_GROUP, write_page_index=True)
-    return len(rows)
-
-
-def _picture(pixels: np.ndarray, sample_id: str, name: str) -> dict[str, bytes | str]:
-    buffer = io.BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=PNG_LEVEL)
-    return {"bytes": buffer.getvalue(), "path": f"{sample_id.replace('/', '-')}-{name}.png"}
+    return len(batch)
 
 
 def size_category(rows: int) -> str:

@@ -3,12 +3,10 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
-from pydantic import ValidationError
 
 from pipeline.datasets.statistics import IndexSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, share_interval
@@ -17,8 +15,7 @@ from pipeline.export.datasets import card_text
 from pipeline.inference.predictor import open_run
 from pipeline.models.artifact import RunCard
 from pipeline.models.card import RUN_CARD, WEIGHTS
-from pipeline.params.base import describe
-from pipeline.runtime.errors import ManifestError
+from pipeline.params.base import read_record
 
 TASK = "image-classification"
 README, CONFIG = "README.md", "config.json"
@@ -55,19 +52,15 @@ def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
     return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(rows))
 
 
-@dataclass(frozen=True, slots=True)
-class CardSources:
-    """Sources of a model card beside the run itself; the outputs need not exist."""
+def write_hub(run: Path, folder: Path, *, evaluation: Path, index: Path, licence: str) -> tuple[str, ...]:
+    """Write a folder to upload, which `load_run` reads too; return the names of its files.
 
-    evaluation: Path  # output of `evaluate`
-    index: Path  # output of `index`
-    licence: str  # of the weights in the hub's spelling: `mit`, `apache-2.0`, `other`
-
-
-def write_hub(run: Path, folder: Path, sources: CardSources) -> tuple[str, ...]:
-    """Write a folder to upload, which `load_run` reads too; return the names of its files."""
+    The outputs of `evaluate` and `index`, sources of the model card, need not exist. The licence of the weights is in
+    the hub's spelling: `mit`, `apache-2.0`, `other`.
+    """
     card = open_run(run, device="cpu").card
-    scores, sentences = read_scores(card, sources.evaluation), read_sentences(sources.index)
+    scores, summary = read_scores(card, evaluation), index / "summary.json"
+    sentences = read_record(IndexSummary, summary, "index").data_card if summary.exists() else ()
     folder.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, RUN_CARD):
         shutil.copyfile(run / name, folder / name)
@@ -79,23 +72,8 @@ def write_hub(run: Path, folder: Path, sources: CardSources) -> tuple[str, ...]:
         "label2id": {name: number for number, name in enumerate(card.class_names)},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / README).write_text(model_card(card, scores, sentences, sources.licence), encoding="utf-8")
+    (folder / README).write_text(model_card(card, scores, sentences, licence), encoding="utf-8")
     return (WEIGHTS, RUN_CARD, CONFIG, README)
-
-
-def read_sentences(index: Path) -> tuple[str, ...]:
-    """Return sentences that describe the data set; none if it was not indexed here.
-
-    Raises:
-        ManifestError: If the summary is damaged.
-    """
-    path = index / "summary.json"
-    if not path.exists():
-        return ()
-    try:
-        return IndexSummary.model_validate_json(path.read_bytes()).data_card
-    except ValidationError as error:
-        raise ManifestError(f"{path}: damaged ({describe(error)}); run `dvc repro -f index`") from error
 
 
 def model_card(card: RunCard, scores: TestScores | None, sentences: Sequence[str], licence: str) -> str:

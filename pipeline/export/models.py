@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ TOLERANCE = 1e-4  # largest difference of a logit, relative to the largest logit
 BATCHES = (1, 2, 5)  # batch sizes that are compared; the model is traced with two samples
 OPSET = 20  # version of ONNX operators, for onnxruntime 1.17 (2024) and later
 REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-
-PredictLogits: TypeAlias = Callable[[Sequence[Images]], Logits]
-"""Returns logits of the views of a run, in the order of `Run.branches`."""
 
 
 class Classifier(nn.Module):
@@ -79,13 +76,10 @@ def renamed_when_done(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def check_equality(run: Run, exported: PredictLogits, what: str) -> float:
-    """Compare an exported model with its run, on the CPU, on noise for several batch sizes.
+def check_equality(run: Run, exported: Callable[[Sequence[Images]], Logits], what: str) -> float:
+    """Return the largest difference of a logit from a run, on the CPU, on noise in several batch sizes.
 
-    Returns the largest difference of a logit; the error names the file `what`.
-
-    Raises:
-        ExportError: If a logit differs by more than `TOLERANCE`.
+    If it is more than `TOLERANCE`, an `ExportError` names the file `what`.
     """
     classifier, differences = Classifier(run.model, run.branches), []
     for samples in BATCHES:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.runtime.errors import MachineError, PhotoError, SeveralFoodsError, raise_if_machine_error
@@ -28,18 +29,15 @@ HEIF_ENDINGS = (".heic", ".heif")
 HEIF_ADVICE = "`pip install pillow-heif` to read it, or convert it to JPEG"
 REPLACE = "replace the file or leave it out"
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-"""Brands after `ftyp` at the start of a HEIC file."""
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", *HEIF)
 """Accepted formats of photos. Pillow reads more, among them EPS, by starting Ghostscript."""
 LABEL_MAP_FORMATS = ("PNG", "TIFF", "BMP", "PPM")
 """Formats that keep category ids exactly; JPEG does not, and GIF writers reorder palettes."""
-LABEL_MAP_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"})
-"""Pillow's modes of integer pixels."""
+LABEL_MAP_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"}  # of integer pixels
 MAX_PIXELS = 80_000_000  # largest height x width that is decoded; less than Pillow's own limit
 MAX_SIDE = 65_535
 """Longest side, that of JPEG; a run-length BMP may skip 255 rows beyond its end, which Pillow makes for longer ones."""
-MAX_SCANS = 100
-"""Most scans of a progressive JPEG: ten bytes of a file can be a pass over all pixels. Ordinary files have ten."""
+MAX_SCANS = 100  # of a progressive JPEG: ten bytes can be a pass over all pixels; ordinary files have ten
 MAX_READS, BYTES_PER_READ = 10_000, 1000
 """Most reads of a picture in memory, and bytes that allow one more; a file that needs more is made of tiny parts."""
 MAX_OVERLAP = 16_000_000  # bytes that the values of one directory of TIFF or EXIF may reference more than once
@@ -47,14 +45,9 @@ TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF; a tile is decoded whole even
 
 ORIENTATION_TAG = 0x0112
 ORIENTATIONS = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
 """Transposition that sets a picture upright, by EXIF orientation; 1 and unknown values need none."""
 SOFT_SHARE = 0.1  # a binary mask is soft if more than this share of its pixels is gray; an anti-aliased edge has fewer
 MAX_LISTED = 20  # values or colours that a message names
@@ -139,7 +132,17 @@ def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.I
         PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
     """
     with _opened(path, PHOTO_FORMATS, max_pixels) as file:
-        return _upright(_to_rgb(file), file)
+        picture: Pillow.Image = file
+        if file.mode == "F":
+            raise ValueError("floating-point pixels have no agreed range")
+        if file.mode.startswith("I"):
+            values = np.clip(np.asarray(file), 0, np.iinfo(np.uint16).max).astype(np.int32)
+            # 257 maps 65535 to 255, and 8 bit values that were doubled into 16 bits back to themselves.
+            picture = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
+        if picture.has_transparency_data:
+            white = Pillow.new("RGBA", picture.size, "white")
+            picture = Pillow.alpha_composite(white, picture.convert("RGBA"))
+        return _upright(picture.convert("RGB"), file)
 
 
 class BinaryMask(NamedTuple):
@@ -161,7 +164,12 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
     """
     with _opened(path, LABEL_MAP_FORMATS, max_pixels) as file:
         picture = file.convert("RGB") if file.mode == "P" else file
-        levels = _levels(_upright(picture, file), path)
+        values = _opaque(_upright(picture, file), path)
+    levels = values.max(axis=-1).astype(np.int64)  # of the brightest channel, so that pure red is not dark
+    if not (values == values[..., :1]).all():
+        colours = np.unique(values[levels > 0], axis=0)
+        if len(colours) > 1:  # beside black and grays
+            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
     found, counts = np.unique(levels[levels > 0], return_counts=True)
     if found.size <= 1:
         return BinaryMask(levels > 0, soft=False)
@@ -274,39 +282,11 @@ def _upright(picture: Pillow.Image, file: ImageFile.ImageFile) -> Pillow.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range")
-    if picture.mode.startswith("I"):
-        values = np.clip(np.asarray(picture), 0, np.iinfo(np.uint16).max).astype(np.int32)
-        # 257 maps 65535 to 255, and 8 bit values that were doubled into 16 bits back to themselves.
-        picture = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
-    if picture.has_transparency_data:
-        colours = picture.convert("RGBA")
-        picture = Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), colours)
-    return picture.convert("RGB")
-
-
 def _palette(file: Pillow.Image) -> tuple[Colour, ...] | None:
     if file.mode not in {"P", "PA"}:
         return None
     numbers = file.getpalette("RGB") or []
     return tuple(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
-
-
-def _levels(picture: Pillow.Image, path: PictureFile) -> np.ndarray:
-    """Return the brightest channel of every pixel, so that pure red is not dark.
-
-    Raises:
-        SeveralFoodsError: If there is more than one colour beside black and grays.
-    """
-    values = _opaque(picture, path)
-    levels: np.ndarray = values.max(axis=-1).astype(np.int64)
-    if not (values == values[..., :1]).all():
-        colours = np.unique(values[levels > 0], axis=0)
-        if len(colours) > 1:
-            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
-    return levels
 
 
 def _several(path: PictureFile, found: Sequence[object]) -> SeveralFoodsError:

@@ -26,14 +26,12 @@ class _LogLines(tqdm):  # type: ignore[type-arg]
     """Print the state of a bar as a line now and then, for logs; nothing is overwritten or erased."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:  # noqa: ARG002 - as tqdm calls it
-        """Print a line."""
         print(str(self), file=self.fp, flush=True)
 
     def clear(self, nolock: bool = False) -> None:  # noqa: FBT001, FBT002 - as tqdm calls it
         """Erase nothing."""
 
     def close(self) -> None:
-        """Stop printing."""
         self.last_print_t = float("-inf")  # tqdm then has nothing to erase
         super().close()
 

@@ -19,33 +19,22 @@ MAX_IMAGE_SIZE = 2048  # largest side of a cut-out in pixels; see `pair.image_si
 class FileEntry(Section):
     """One file of the folder."""
 
-    name: str = Field(pattern=r"^[\w-][\w.-]*$")
-    """File name, without folders."""
-    split: str
-    """`train`, `validation` or `test`."""
-    rows: int = Field(ge=1)
-    """Samples in the file."""
-    sha256: str
-    """Hexadecimal SHA-256 of the file's bytes."""
+    name: str = Field(pattern=r"^[\w-][\w.-]*$")  # file name, without folders
+    split: str  # `train`, `validation` or `test`
+    rows: int = Field(ge=1)  # samples in the file
+    sha256: str  # hexadecimal SHA-256 of the file's bytes
 
 
 class Manifest(Section):
     """Contents of a folder of masks or shards."""
 
-    kind: str
-    """`masks` or `shards`."""
-    schema_version: int
-    """Version of the file layout; readers refuse others."""
-    source: str
-    """Mask source: annotation, sam or fastsam."""
-    image_size: int = Field(ge=0, le=MAX_IMAGE_SIZE)
-    """Side of the stored squares in pixels; 0 for masks, which have the photo's size."""
-    categories: tuple[Name, ...]
-    """Category name by target index."""
-    settings_sha256: str
-    """Hash of the settings that made the files."""
-    files: tuple[FileEntry, ...]
-    """Files in row order."""
+    kind: str  # `masks` or `shards`
+    schema_version: int  # version of the file layout; readers refuse others
+    source: str  # mask source: annotation, sam or fastsam
+    image_size: int = Field(ge=0, le=MAX_IMAGE_SIZE)  # side of the stored squares in pixels; 0 for masks
+    categories: tuple[Name, ...]  # category name by target index
+    settings_sha256: str  # hash of the settings that made the files
+    files: tuple[FileEntry, ...]  # files in row order
 
 
 def sha256_of(path: Path) -> str:
@@ -97,11 +86,7 @@ def sha256_of_manifest(folder: Place) -> str:
 
 @contextmanager
 def open_verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
-    """Yield the path of a listed file after checking its bytes; a file on object storage is copied here first.
-
-    Raises:
-        ManifestError: If the file is absent or its bytes differ from the manifest.
-    """
+    """Yield the path here of a listed file; a `ManifestError` if it is absent or its bytes are not the listed ones."""
     with ExitStack() as stack:
         path = None
         with suppress(FileNotFoundError):

@@ -57,11 +57,7 @@ def cluster_of(runtime: RuntimeParams) -> RayCluster | None:
 
 @contextmanager
 def connect(cluster: RayCluster) -> Iterator[ModuleType]:
-    """Yield the module `ray`, connected to a cluster; an existing connection is used and stays.
-
-    Raises:
-        ParamsError: If Ray is not installed or no cluster answers.
-    """
+    """Yield `ray`, connected once to a cluster; a `ParamsError` if it is not installed or no cluster answers."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
     try:
         import ray  # noqa: PLC0415 - optional, and a second of import
@@ -133,9 +129,7 @@ def resources_for(device: str, threads: int, machines: Sequence[Mapping[str, flo
     """Return the resources of an actor: a GPU and a core if a GPU is wanted and present, else a core per thread.
 
     Machines, given by their resources `CPU` and `GPU`, with fewer cores than threads stay idle unless all have fewer.
-
-    Raises:
-        ParamsError: If the cluster has no such device.
+    A `ParamsError` if the cluster has no such device.
     """
     gpu = Resources(cpus=1, gpus=1)
     if device not in {"auto", "cpu", "cuda"}:

@@ -46,19 +46,6 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
 
 
-def full_disk_path(error: BaseException, folder: Path) -> Path:
-    """Return the path whose file system is full: of all that a stage writes to, the one with the least free space.
-
-    The paths that the error names come first, the destination of a copy before its source, then the written folder.
-    """
-    named = [getattr(error, "filename2", None), getattr(error, "filename", None)]
-    paths = [Path(name) for name in named if isinstance(name, str | os.PathLike)]
-    paths += [folder, Path(tempfile.gettempdir()), Path(os.environ.get("DVC_ROOT", "."))]
-    if isinstance(error, OSError) and error.errno == errno.EDQUOT:
-        return paths[0]  # free bytes say nothing about a quota
-    return min(paths, key=lambda path: shutil.disk_usage(_existing(path)).free)
-
-
 def _existing(path: Path) -> Path:
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
@@ -75,7 +62,13 @@ def catch_disk_full(folder: Path | None = None, needed: int = SMALL_OUTPUT) -> I
     except Exception as error:
         if isinstance(error, PipelineError) or not is_disk_full(error):
             raise
-        path = full_disk_path(error, folder or Path.cwd())
+        # Of all that a stage writes to, the path with the least free space; those that the error names come first, the
+        # destination of a copy before its source.
+        named = [getattr(error, "filename2", None), getattr(error, "filename", None)]
+        paths = [Path(name) for name in named if isinstance(name, str | os.PathLike)]
+        paths += [folder or Path.cwd(), Path(tempfile.gettempdir()), Path(os.environ.get("DVC_ROOT", "."))]
+        quota = getattr(error, "errno", None) == errno.EDQUOT  # free bytes say nothing about it
+        path = paths[0] if quota else min(paths, key=lambda each: shutil.disk_usage(_existing(each)).free)
         if folder is None:
             free = shutil.disk_usage(_existing(path)).free
             sizes = f"{format_bytes(free)} are free and up to {format_bytes(needed)} are needed"

@@ -14,8 +14,7 @@ from filelock import FileLock, Timeout
 from pipeline.runtime.errors import BusyError
 
 DVC_STAGE = "DVC_STAGE"  # environment variable with the stage that DVC runs
-LOCK_HOLDER = "RVERNET_CLAIMED"
-"""Environment variable by which a stage tells its child processes that it holds the lock."""
+LOCK_HOLDER = "RVERNET_CLAIMED"  # environment variable that tells child processes of a stage that it holds the lock
 DONE = "done"  # marker file of work that is published but perhaps not yet recorded by DVC
 DVC_LOCK = Path("dvc.lock")  # DVC records a finished stage here, some time after its process has ended
 CODE_LISTS = Path("data/code")  # import closures of all stages, written by stage `configure`
@@ -32,10 +31,8 @@ def resumable_root() -> Path:
 def file_lock(path: Path, what: str) -> Iterator[None]:
     """Hold a lock while the block runs; the operating system releases it when the process ends or is killed.
 
-    The file is created if absent, never removed, and holds process and host of the last holder.
-
-    Raises:
-        BusyError: If another process holds the lock of `what`; the message names it.
+    The file is created if absent, never removed, and holds process and host of the last holder, which a `BusyError`
+    names if it still holds the lock of `what`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -47,11 +47,7 @@ class RemoteFolder:
 
     @contextmanager
     def open_local(self, name: str) -> Iterator[Path]:
-        """Yield a temporary copy of a file.
-
-        Raises:
-            SourceError: If the store fails, or the file has another MD5 than expected.
-        """
+        """Yield a temporary copy of a file; a `SourceError` if the store fails or the file has another MD5."""
         with TemporaryDirectory() as place:
             path = Path(place) / Path(name).name
             with open_store(self.url) as (store, folder), catch_disk_full(path.parent, SMALL_OUTPUT):
@@ -117,11 +113,7 @@ def local_or_mirror(folder: Path, mirror: str | None) -> Place:
 
 
 def read_list(folder: Path, mirror: str, md5: str | None) -> dict[str, str]:
-    """Return the MD5 of every file of a mirrored folder, given by its path in the checkout, by its path there.
-
-    Raises:
-        SourceError: If there is no list of this MD5, which is that of `dvc.lock`.
-    """
+    """Return the MD5 of each file of a mirrored folder by path; a `SourceError` if no list has the MD5 `md5`."""
     copy = in_mirror(folder, mirror)
     try:
         with open_local(in_mirror(folder.parent, mirror), f"{folder.name}{LIST_SUFFIX}") as path:

@@ -28,7 +28,6 @@ PhotoMasks: TypeAlias = Bool[np.ndarray, "N H W"]  # masks of one photo
 Boxes: TypeAlias = Float64[np.ndarray, "N 4"]  # x0, y0, x1, y1; inclusive
 
 NETWORKS: dict[FastSamArchitectureName, str] = {"s": "yolov8s-seg.yaml", "x": "yolov8x-seg.yaml"}
-"""What FastSAM was trained as, with one class."""
 DECODING = FastSamDecoding(
     image_size=1024, confidence=0.4, iou=0.9, max_masks=300, min_iou=0.5, photos_per_batch=8, threads=2
 )
@@ -97,11 +96,7 @@ def write_random(architecture: FastSamArchitectureName, path: Path) -> None:
 
 
 def load_fastsam(path: Path) -> FastSAM:
-    """Return the network of a .pt file that ultralytics wrote.
-
-    Raises:
-        WeightsError: If the file is absent, damaged, wants to run code, or holds another network.
-    """
+    """Return the network of a .pt file; a `WeightsError` if absent, damaged, hostile, or of another network."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; {download_hint()}")
     if path.suffix != ".pt":  # it would look for such a file in the network

@@ -34,7 +34,7 @@ class GrabCut:
         height, width = photo.shape[:2]
         scale = min(1.0, MAX_SIDE / max(height, width))
         small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(photo, small_size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(photo, small_size, interpolation=cv2.INTER_AREA)[..., ::-1].copy()
         predictions = []
         for prompt in prompts:
             if prompt.kind != "box":
@@ -43,7 +43,17 @@ class GrabCut:
                     "instead, or set masks.eval and masks.train to sam or fastsam"
                 )
             box = box_mask(prompt, height=height, width=width)
-            mask = _resize(_cut(small, _resize(box, small_size)), (width, height)) & box
+            small_box = _resize(box, small_size)
+            inside = np.zeros_like(small_box)
+            if small_box.any() and not small_box.all():
+                labels = np.where(small_box, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+                models = np.zeros((2, 1, 65))  # of five colours each: weight, mean and covariance
+                # One seed and one thread: the clustering inside draws random numbers in the order of the threads.
+                cv2.setRNGSeed(0)
+                cv2.setNumThreads(1)
+                cv2.grabCut(small, labels, (0, 0, 0, 0), models[0], models[1], iterCount=5, mode=cv2.GC_INIT_WITH_MASK)
+                inside = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+            mask = _resize(inside, (width, height)) & box
             predictions.append(MaskPrediction(mask, float(mask.sum() / box.sum())))
         return predictions
 
@@ -51,16 +61,3 @@ class GrabCut:
 def _resize(mask: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """Resize a mask to a width and height."""
     return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
-
-
-def _cut(photo: Image, box: Mask) -> Mask:
-    if box.all() or not box.any():
-        return np.zeros_like(box)
-    labels = np.where(box, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    colours = np.ascontiguousarray(photo[..., ::-1])
-    models = np.zeros((2, 1, 65))  # numbers of two mixtures of five colours: weight, mean and covariance of each
-    # One seed and one thread: the clustering inside draws random numbers in the order of the threads.
-    cv2.setRNGSeed(0)
-    cv2.setNumThreads(1)
-    cv2.grabCut(colours, labels, (0, 0, 0, 0), models[0], models[1], iterCount=5, mode=cv2.GC_INIT_WITH_MASK)
-    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))

@@ -14,8 +14,7 @@ from pipeline.imaging.letterbox import letterbox_mask
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.prompts import box_mask
 
-MIN_FILL = 0.03
-"""Share of the prompted boxes that the predicted masks must fill; a food fills far more, so less counts as nothing."""
+MIN_FILL = 0.03  # share of the prompted boxes that predicted masks must fill; a food fills far more
 GRID = 8  # points in a row and in a column of the grid that proposals come from
 MAX_IOU = 0.7  # IoU above which two masks are one proposal
 MIN_SHARE, MAX_SHARE = 0.002, 0.9  # share of the photo that a proposal covers

@@ -20,11 +20,7 @@ NUM_COORDINATES = {"point": 2, "box": 4, "box_point": 6}  # by kind of prompt
 
 
 def annotated_mask(label_map: LabelMap, value: int | None, *, sample_id: str) -> Mask:
-    """Return the pixels of one category; without a `value` every pixel but 0.
-
-    Raises:
-        EmptyMaskError: If no pixel has the value.
-    """
+    """Return the pixels of one category, without a `value` all but 0; an `EmptyMaskError` if there are none."""
     mask = label_map > 0 if value is None else label_map == value
     if not mask.any():
         raise EmptyMaskError(f"{sample_id}: no pixel of the label map has its value; run `dvc repro -f index`")
@@ -32,11 +28,7 @@ def annotated_mask(label_map: LabelMap, value: int | None, *, sample_id: str) ->
 
 
 def load_prompts(text: str, *, sample_id: str) -> tuple[Prompt, ...]:
-    """Read the prompts of a sample table: a JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]}.
-
-    Raises:
-        DatasetError: If the text is not of that form or the list is empty.
-    """
+    """Read a JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]}; a `DatasetError` if it is none or empty."""
     try:
         prompts = tuple(
             Prompt(kind, tuple(map(float, numbers))) for entry in json.loads(text) for kind, numbers in entry.items()
@@ -49,11 +41,7 @@ def load_prompts(text: str, *, sample_id: str) -> tuple[Prompt, ...]:
 
 
 def box_mask(prompt: Prompt, *, height: int, width: int) -> Mask:
-    """Return the pixels of a box, corners inclusive, or the pixel of a point.
-
-    Raises:
-        DatasetError: If it does not lie inside the photo of `height` x `width` pixels.
-    """
+    """Return the pixels of a box, corners inclusive, or of a point; a `DatasetError` if it is not inside the photo."""
     x0, y0, x1, y1 = map(int, prompt.bounds())
     if not (0 <= x0 <= x1 < width and 0 <= y0 <= y1 < height):
         raise DatasetError(
@@ -109,10 +97,9 @@ def parts_of(mask: Mask) -> list[MaskPart]:
     """Return the 8-connected parts, largest first, equal ones in reading order."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     parts = []
-    for label, (left, top, width, height, area) in enumerate(statistics.tolist()):
-        if label > 0:  # 0 is the background
-            crop = labels[top : top + height, left : left + width] == label
-            parts.append(MaskPart(left, top, crop, area))
+    for label, (left, top, width, height, area) in enumerate(statistics[1:].tolist(), start=1):  # 0 is the background
+        crop = labels[top : top + height, left : left + width] == label
+        parts.append(MaskPart(left, top, crop, area))
     return sorted(parts, key=lambda part: (-part.area, part.top, part.left))
 
 

@@ -22,12 +22,7 @@ PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (
 
 
 def create_source(folder: Path, *, device: str, decoding: Decoding | None = None) -> MaskSource:
-    """Return the source of a folder of `data/mask_weights`; see `create_source_from_file`.
-
-    Raises:
-        ParamsError: If the source is annotation, which takes no prompts.
-        WeightsError: If the card is absent or damaged.
-    """
+    """Return the source of a folder of `data/mask_weights`; a `ParamsError` for annotation, which takes no prompts."""
     card = read_card(folder)
     if card.stored is None:
         raise ParamsError(f"{folder}: {card.source} answers no prompts; choose {' or '.join(FACTORIES)}")
@@ -40,10 +35,7 @@ def create_verified_source(
 ) -> MaskSource:
     """Return the source of a folder of `data/mask_weights`, or of a copy on object storage; see `create_source`.
 
-    `hashes` has the hexadecimal SHA-256 by name of the files to fetch and verify.
-
-    Raises:
-        WeightsError: If the copy lacks a file or has another one.
+    The files of a copy are fetched; a `WeightsError` if one is absent or has another SHA-256 than `hashes` by name.
     """
     if isinstance(weights, Path):
         return create_source(weights, device=device, decoding=decoding)

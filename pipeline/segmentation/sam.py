@@ -32,8 +32,7 @@ from pipeline.segmentation.weights import SAM_FILES
 
 HALF_DTYPES = (torch.bfloat16, torch.float16)
 HEAD_DIM_MULTIPLE = 8  # the flash kernels take head dimensions that are multiples of it
-PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of RGB in [0, 255]: what SAM was trained with."""
+PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of RGB in [0, 255]
 DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
 Device: TypeAlias = torch.device | str
 
@@ -115,9 +114,6 @@ def build_sam(architecture: SamArchitecture) -> SamModel:
     """Return a SAM in eval mode, initialised at random, whose encoder attends by fused kernels."""
     size, dim = architecture.image_size, architecture.decoder_dim
     side = size // architecture.patch
-    attention = TwoWayTransformer(
-        depth=2, embedding_dim=dim, mlp_dim=architecture.decoder_mlp, num_heads=architecture.decoder_heads
-    )
     model = SamModel(
         image_encoder=ImageEncoderViT(
             depth=architecture.depth,
@@ -136,7 +132,7 @@ def build_sam(architecture: SamArchitecture) -> SamModel:
         prompt_encoder=PromptEncoder(dim, (side, side), (size, size), mask_in_chans=16),
         mask_decoder=MaskDecoder(
             num_multimask_outputs=3,  # whole, part and subpart
-            transformer=attention,
+            transformer=TwoWayTransformer(2, dim, architecture.decoder_heads, architecture.decoder_mlp),
             transformer_dim=dim,
             iou_head_depth=3,
             iou_head_hidden_dim=dim,
@@ -161,11 +157,7 @@ def load_sam(path: Path, architecture: SamArchitectureName) -> SamModel:
 
 
 def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str, Tensor]:
-    """Read a state dict; pickles are read with `weights_only`, so that no code of theirs runs.
-
-    Raises:
-        WeightsError: If the file is absent, damaged, or holds other things than named tensors.
-    """
+    """Read a state dict, running no code of a pickle; a `WeightsError` if absent, damaged, or not named tensors."""
     try:
         safe = path.suffix == ".safetensors"
         tensors = safetensors.torch.load_file(path) if safe else load_checkpoint_file(path, mmap=True)

@@ -52,12 +52,9 @@ FASTSAM_FILES: dict[FastSamArchitectureName, OfficialFile] = {
 
 
 def verify_weights_file(path: Path, official: OfficialFile | None, sha256: str | None, *, remedy: str) -> str:
-    """Return the SHA-256 of a file of weights.
+    """Return the SHA-256 of a file of weights; a `WeightsError` if it is absent, a web page, truncated, or another one.
 
     A file that has the name of the `official` one of its architecture has to be it, unless `sha256` pins another.
-
-    Raises:
-        WeightsError: If the file is absent, a web page, truncated, or another one than pinned.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; {remedy}")
@@ -80,20 +77,13 @@ def verify_weights_file(path: Path, official: OfficialFile | None, sha256: str |
 class MaskWeightsCard(Section):
     """Weights of one mask source and where they came from; nothing in it varies by machine."""
 
-    source: SourceName
-    """Mask source."""
-    architecture: str | None
-    """Size of the network; null for annotation."""
-    origin: Literal["none", "official", "random", "file"]
-    """Where the weights came from; `random` means that masks mean nothing."""
-    file: str | None
-    """Name of the fetched file, without folders."""
-    sha256: str | None
-    """Hexadecimal SHA-256 of the fetched file."""
-    licence: str | None
-    """Licence of the official weights; null for others."""
-    stored: str | None
-    """Name of the file beside the card that holds the weights."""
+    source: SourceName  # mask source
+    architecture: str | None  # size of the network; null for annotation
+    origin: Literal["none", "official", "random", "file"]  # with `random` ones masks mean nothing
+    file: str | None  # name of the fetched file, without folders
+    sha256: str | None  # hexadecimal SHA-256 of the fetched file
+    licence: str | None  # licence of the official weights; null for others
+    stored: str | None  # name of the file beside the card that holds the weights
 
 
 def read_card(folder: Path) -> MaskWeightsCard:

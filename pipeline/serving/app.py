@@ -26,11 +26,9 @@ MAX_PAINTING, MAX_JSON = 8_000_000, 4_000  # largest bodies in bytes of requests
 MAX_BUFFERED = 240_000_000  # bytes of all bodies that are being received or wait for the models
 SECONDS_TO_SEND = 120  # time limit for receiving a body
 MAX_WAITING = 32  # largest number of requests that wait for the models
-SECONDS_BETWEEN_SWEEPS = 60
 BYTES, JSON = "application/octet-stream", "application/json"
 """Media types of requests. Forms of other web sites cannot send them without a preflight request, which is refused."""
 BodyT = TypeVar("BodyT", bound=BaseModel)
-Step = Callable[[MarkedPhoto], MarkedPhoto]
 
 
 class NoDetails(BaseModel):
@@ -117,7 +115,7 @@ class _Page:
 
         async def forever() -> None:
             while True:
-                await asyncio.sleep(SECONDS_BETWEEN_SWEEPS)
+                await asyncio.sleep(60)
                 self.sessions.sweep()
 
         task = asyncio.create_task(forever())
@@ -170,7 +168,7 @@ class _Page:
         name = self.sessions.add(marked, pictures(marked))
         return state(name, self.sessions.get(name))
 
-    async def _update_session(self, request: Request, step: Step) -> Response:
+    async def _update_session(self, request: Request, step: Callable[[MarkedPhoto], MarkedPhoto]) -> Response:
         name = request.path_params["name"]
         self.sessions.get(name)  # fail at once if it is gone
 

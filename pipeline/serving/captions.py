@@ -21,7 +21,6 @@ HINTS: dict[Way, str] = {
 WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}  # labels of the ways of marking
 OPPOSITE = "Now click the opposite corner."
 METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
-"""Labels of mask sources."""
 VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}  # labels of views
 ALONE = {"roi": "food alone", "extra_roi": "surroundings alone"}  # a run of one branch, within a sentence
 BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI"}  # short labels of branches

@@ -90,11 +90,7 @@ class PageController:
         return waiting if prompt is None else self._classify(waiting, prompt)
 
     def type_box(self, marked: MarkedPhoto, edges: Sequence[float | None]) -> MarkedPhoto:
-        """Mark a box by its edges in percent of the photo: left, top, right, bottom.
-
-        Raises:
-            DatasetError: If a number is missing or outside the photo, or the box has no inside.
-        """
+        """Mark a box by left, top, right and bottom in percent of the photo; a `DatasetError` if they make none."""
         shares = []
         for name, edge in zip(("left", "top", "right", "bottom"), edges, strict=True):
             if edge is None or not math.isfinite(edge):

@@ -14,7 +14,6 @@ from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
 from pipeline.serving.handlers import PageController
 
-MAX_CONNECTIONS = 200  # further requests are refused
 IDLE_SECONDS = 10  # interval of checks of a connection; one without a request between two checks is closed
 
 
@@ -35,12 +34,9 @@ class IdleTimeoutProtocol(H11Protocol):
 
 
 def serve(controller: PageController, *, host: str, port: int, everybody: bool = False) -> None:
-    """Serve until interrupted; nothing is written to disk.
+    """Serve until interrupted; nothing is written to disk. A `ParamsError` if the address or port cannot be bound.
 
     Other addresses than loopback require the printed token, unless for `everybody`; port 0 takes a free one.
-
-    Raises:
-        ParamsError: If the address or port cannot be bound.
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(24)
     try:
@@ -68,7 +64,7 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=200,  # further requests are refused
             timeout_graceful_shutdown=1,
         )
         try:

@@ -27,8 +27,7 @@ from pipeline.segmentation.mask_source import MaskSource
 
 MAX_PIXELS = 40_000_000  # largest upload in pixels, so that several visitors fit in memory
 SHOWN_SIDE = 1024  # longest side in pixels of the shown photo
-MIN_VISIBLE_SHARE = 3e-4
-"""Smallest share of a run's input that a food must cover: 15 pixels of 224 x 224. Below, the input is all black."""
+MIN_VISIBLE_SHARE = 3e-4  # of a run's input, 15 pixels of 224 x 224; if a food covers less, all is black
 PNG = b"\x89PNG\r\n\x1a\n"  # signature of the one format in which a painting is read
 MARK_COLOUR = (255, 214, 10)  # colour of corners and boxes: yellow, as in the report
 PAINTED = "brush"  # source of painted masks
@@ -96,11 +95,7 @@ def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
 
 
 def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto:
-    """Mark the food that a mask source finds at a box or click.
-
-    Raises:
-        DatasetError: If the prompt lies outside the photo, or is of a kind the source cannot answer.
-    """
+    """Mark the food that a mask source finds at a box or click; a `DatasetError` if it cannot answer the prompt."""
     x0, y0, x1, y1 = prompt.bounds()
     if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
         raise DatasetError("This box has no inside; choose two opposite corners of the food")

@@ -1,7 +1,5 @@
 """Places of a scene, and whole photos."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
@@ -73,7 +71,7 @@ def swapped(served: Menu) -> Menu:
     assert served.dip is not None
     position = FOODS.index(served.foods[0])
     foods = tuple(FOODS[(position + 1 + 4 * step) % len(FOODS)] for step in range(len(served.foods)))
-    return replace(served, dip=OTHER[served.dip], foods=foods)
+    return served._replace(dip=OTHER[served.dip], foods=foods)
 
 
 RED_POSITIONS = [position for position in range(24) if menu(0, "train", position).dip in OTHER]

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from pipeline.export.hub import CardSources, model_card, write_hub
+from pipeline.export.hub import model_card, write_hub
 from pipeline.inference.predictor import open_run
 from pipeline.models.artifact import RunCard
 from pipeline.models.card import BackboneCard
@@ -28,17 +28,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shards = write_small_shards(folder / "shards", [random_batch(20)])
     params = EvaluateParams(batch_size=8, threads=1, ece_bins=5, top_confusions=3)
     evaluate(params, shards=shards, run=run, output=folder / "evaluation", device="cpu")
-    files = write_hub(run, folder / "out", CardSources(folder / "evaluation", folder / "index", "other"))
+    files = write_hub(run, folder / "out", evaluation=folder / "evaluation", index=folder / "index", licence="other")
     assert set(files) == {path.name for path in (folder / "out").iterdir()}
     return folder
 
 
 def test_the_model_card_says_that_weights_are_shared(tmp_path: Path) -> None:
     """In its first paragraph and in the recipe; a run with weights for each branch says neither."""
-    background = CardSources(tmp_path / "evaluation", tmp_path / "index", "other")
+    evaluation, index = tmp_path / "evaluation", tmp_path / "index"
     for shared in (True, False):
         run = write_small_run(tmp_path / f"run {shared}", ("roi", "extra_roi"), shared=shared)
-        write_hub(run, tmp_path / f"{shared}", background)
+        write_hub(run, tmp_path / f"{shared}", evaluation=evaluation, index=index, licence="other")
         card = (tmp_path / f"{shared}" / "README.md").read_text()
         assert ("Both are one network with one set of weights." in card.split("##")[0]) == shared
         assert ("| share branches | True |" in card) == shared
@@ -87,7 +87,7 @@ def test_the_card_says_what_it_is_made_of_and_not_good_for(exported: Path) -> No
 
 def test_what_is_not_known_is_said(exported: Path, tmp_path: Path) -> None:
     """Without evaluation and index the card says so; it invents no number."""
-    write_hub(exported / "run", tmp_path, CardSources(tmp_path / "absent", tmp_path / "absent", "mit"))
+    write_hub(exported / "run", tmp_path, evaluation=tmp_path / "absent", index=tmp_path / "absent", licence="mit")
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.eval_results is None
     assert "was not evaluated where it was exported" in card.text
@@ -111,7 +111,7 @@ def test_weights_of_others_are_credited(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/model.safetensors").write_bytes((exported / "run/model.safetensors").read_bytes())
     (tmp_path / "run/run.json").write_text(card.model_copy(update={"backbones": backbones}).model_dump_json())
-    write_hub(tmp_path / "run", tmp_path / "out", CardSources(tmp_path, tmp_path, "other"))
+    write_hub(tmp_path / "run", tmp_path / "out", evaluation=tmp_path, index=tmp_path, licence="other")
     text = (tmp_path / "out/README.md").read_text()
     assert ModelCard.load(tmp_path / "out/README.md").data.base_model == ["timm/tiny.in1k"]
     assert f"timm/tiny.in1k/model.safetensors (SHA-256 `{'ab' * 32}`) | apache-2.0 |" in text
@@ -121,9 +121,9 @@ def test_damaged_inputs_are_refused(exported: Path, tmp_path: Path) -> None:
     """A summary of something else, and a folder without a run."""
     (tmp_path / "summary.json").write_text("{}")
     with pytest.raises(ManifestError, match="run `dvc repro -f index`"):
-        write_hub(exported / "run", tmp_path / "out", CardSources(tmp_path, tmp_path, "mit"))
+        write_hub(exported / "run", tmp_path / "out", evaluation=tmp_path, index=tmp_path, licence="mit")
     with pytest.raises(ManifestError, match="absent"):
-        write_hub(tmp_path, tmp_path / "out", CardSources(tmp_path, tmp_path, "mit"))
+        write_hub(tmp_path, tmp_path / "out", evaluation=tmp_path, index=tmp_path, licence="mit")
 
 
 def test_names_of_foods_are_text_in_the_card(exported: Path) -> None:
