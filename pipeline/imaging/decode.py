@@ -165,11 +165,11 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
     with _opened(path, LABEL_MAP_FORMATS, max_pixels) as file:
         picture = file.convert("RGB") if file.mode == "P" else file
         values = _opaque(_upright(picture, file), path)
-    levels = values.max(axis=-1).astype(np.int64)  # of the brightest channel, so that pure red is not dark
-    if not (values == values[..., :1]).all():
-        colours = np.unique(values[levels > 0], axis=0)
-        if len(colours) > 1:  # beside black and grays
-            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
+        levels = values.max(axis=-1).astype(np.int64)  # of the brightest channel, so that pure red is not dark
+        gray = (values == values[..., :1]).all()
+        colours: list[list[int]] = [] if gray else np.unique(values[levels > 0], axis=0).tolist()
+    if len(colours) > 1:  # beside black and grays
+        raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
     found, counts = np.unique(levels[levels > 0], return_counts=True)
     if found.size <= 1:
         return BinaryMask(levels > 0, soft=False)
