@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: actors that keep what they opened, such as a model on a GPU.
+"""Work on a Ray cluster: stateless tasks, or actors that keep what they opened, such as a model on a GPU.
 
 Ray is optional and imported on demand. It places, retries and transports the work; this module bounds the items in
 flight, keeps their order, and turns Ray's errors into one line. See docs/scale.md.
@@ -23,7 +23,7 @@ from pipeline.runtime.vector_width import INSTRUCTION_SET
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-QUEUED_PER_ACTOR = 3  # queued items for each item in work, so that a worker never waits for the driver
+QUEUED_PER_CPU = 3  # queued items for each item in work, so that a worker never waits for the driver
 MAX_LOSSES = 5  # lost workers per item after which the item fails, since it may be what kills them
 TIMEOUT = 10.0  # seconds to wait for the head of a cluster, and for results before the pool's size is checked again
 CODE = Path(__file__).parents[1]
@@ -45,9 +45,26 @@ class RayCluster:
     workers: int  # CPUs of a cluster started here; ignored for a running one
 
     def map_ordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `function(item)` for every item, in order, each on one core; see `ActorPool.map_ordered`."""
+        """Yield `function(item)` for every item, in order; machines may join and leave meanwhile.
+
+        Items are drawn lazily: a few per CPU of the cluster are in flight. The function, picklable as they are, must be
+        idempotent, since it runs again for an item whose machine is lost.
+        """
         with connect(self) as ray:
-            yield from ActorPool(ray, Resources(cpus=1, gpus=0)).map_ordered(function, items)
+            task = ray.remote(num_cpus=1, max_retries=MAX_LOSSES)(_call)
+            shared, home = ray.put(function), Path.cwd()
+            pending: deque[Any] = deque()
+            try:
+                for item in items:
+                    pending.append(task.remote(home, shared, item))
+                    cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
+                    while len(pending) >= (1 + QUEUED_PER_CPU) * cpus:
+                        yield _result(ray, pending.popleft())
+                while pending:
+                    yield _result(ray, pending.popleft())
+            finally:
+                for reference in pending:
+                    ray.cancel(reference, force=True)
 
 
 def cluster_of(runtime: RuntimeParams) -> RayCluster | None:
@@ -91,6 +108,13 @@ def connect(cluster: RayCluster) -> Iterator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _call(home: Path, function: Callable[[Item], Result], item: Item) -> Result:
+    """Process one item, in the driver's working folder if this machine has it."""
+    with suppress(OSError):
+        os.chdir(home)
+    return function(item)
 
 
 def _result(ray: ModuleType, reference: Any) -> Any:
@@ -174,8 +198,7 @@ class ActorPool:
         """Yield `function(item)` for every item, in order; machines may join and leave meanwhile.
 
         Items are drawn when an actor is free, a few per actor ahead of the next result. Every actor keeps its own copy
-        of the function, with what that stores between calls; it must be idempotent, since it runs again for an item
-        whose actor is lost. Function and items are picklable.
+        of the function, with what that stores between calls; it runs again for an item whose actor is lost.
         """
         actor = self.ray.remote(num_cpus=self.resources.cpus, num_gpus=self.resources.gpus)(_Actor)
         shared, home = self.ray.put(function), Path.cwd()
@@ -235,7 +258,7 @@ class _Scheduler:
     def _next_task(self) -> _ActorTask | None:
         if self.lost:
             return self.lost.popleft()
-        if self.exhausted or self.drawn - self.next_result >= (1 + QUEUED_PER_ACTOR) * self.pool.size():
+        if self.exhausted or self.drawn - self.next_result >= (1 + QUEUED_PER_CPU) * self.pool.size():
             return None
         drawn = next(self.items, None)
         if drawn is None:
