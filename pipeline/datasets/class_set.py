@@ -30,7 +30,7 @@ class ClassMap:
         return tuple(self.names.index(name) for name in categories if name in self.names)
 
 
-def find_pair(classes: Sequence[int], targets: Targets) -> tuple[int, int] | None:
+def ambiguous_pair(classes: Sequence[int], targets: Targets) -> tuple[int, int] | None:
     """Return the classes of the ambiguous pair if a set of samples has the pair, else None.
 
     Args:
@@ -109,7 +109,7 @@ def _ambiguous(class_sets: Mapping[str, ClassSetParams], categories: Sequence[Ca
     untested = [repr(name) for name in pair if tested.get(name) == 0]
     names = [category.name for category in categories]
     samples = np.array([target for target, category in enumerate(categories) if category.test], np.int64)
-    found = find_pair([names.index(name) for name in pair if name in tested], samples)
+    found = ambiguous_pair([names.index(name) for name in pair if name in tested], samples)
     if found and untested:
         yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."
     elif absent:

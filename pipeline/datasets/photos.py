@@ -16,11 +16,11 @@ from pipeline.runtime.stores import Place, RemoteFolder, open_local
 
 
 def read_photo_of(sample: Sample, raw: Place) -> Image:
-    """Decode a photo as `picture_of` does, into an array."""
-    return np.array(picture_of(sample, raw))
+    """Decode a photo as `decode_photo_of` does, into an array."""
+    return np.array(decode_photo_of(sample, raw))
 
 
-def picture_of(sample: Sample, raw: Place) -> Pillow.Image:
+def decode_photo_of(sample: Sample, raw: Place) -> Pillow.Image:
     """Decode a photo upright, in RGB; raise `DatasetError` if its bytes changed since stage `index`."""
     with verified_file(raw, sample.photo_path, sample.photo_sha256) as path:
         return read_picture(path)

@@ -53,14 +53,8 @@ def find_target_layer(backbone: nn.Module, pixels: Float[Tensor, "B 3 H W"]) -> 
     """Return the last layer whose features have positions and reach the output.
 
     Of a transformer or mixer that is the first norm layer of the last block: behind it positions mix once more, and a
-    model that reads its class token ignores the patches. Of any other model it is the output of `forward_features`.
-
-    Args:
-        backbone: timm model.
-        pixels: Normalised pictures to try it on.
-
-    Raises:
-        ModelError: If the model has no such layer.
+    model that reads its class token ignores the patches. Of any other model it is the output of `forward_features`. It
+    is tried on normalised pictures. ModelError is raised if the model has no such layer.
     """
     candidates = []
     blocks = getattr(backbone, "blocks", None)
@@ -115,12 +109,9 @@ def tap_activations(backbone: nn.Module, layer: TargetLayer, tap: ActivationTap)
 
 
 def tap_features(tap: ActivationTap, features: Any, backbone: nn.Module) -> Any:
-    """Pass features through the tap as (B, C, h, w) and return them in their own layout.
+    """Pass features, (B, C, h, w), (B, h, w, C) or (B, N, C), through the tap and return them in their own layout.
 
-    Args:
-        tap: Gets the features without prefix tokens; not called for features without positions.
-        features: (B, C, h, w), (B, h, w, C) or (B, N, C).
-        backbone: Model they come from, which gives their layout.
+    The tap gets them as (B, C, h, w) without prefix tokens; it is not called for features without positions.
     """
     match features:
         case Tensor(ndim=4):
@@ -159,14 +150,9 @@ class BranchHeat(NamedTuple):
 def grad_cam(
     model: RveRNet, batch: SampleBatch, explained: Targets, device: torch.device, method: Method = "grad_cam"
 ) -> dict[ViewName, BranchHeat]:
-    """Return for each branch which positions raised the logit of a class; samples do not mix.
+    """Return for each branch which positions raised the logit of the class to explain; samples do not mix.
 
-    Args:
-        model: Run in eval mode, on `device`.
-        batch: Samples, at least one.
-        explained: Class to explain, by sample.
-        device: Where the model is.
-        method: How gradients weigh features.
+    The model is in eval mode on the device; the batch has at least one sample.
 
     Raises:
         EvaluationError: If a map is not finite.

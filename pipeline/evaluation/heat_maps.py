@@ -37,7 +37,6 @@ class HeatMap:
     """`<split>/<photo stem>/<category id>`."""
     branch: ViewName
     truth: str
-    """Category of the sample."""
     prediction: str
     probability: float
     """Softmax of the prediction, in (0, 1]."""
@@ -81,11 +80,7 @@ def write_heat_maps(maps: Sequence[HeatMap], path: Path, *, run: str) -> None:
 
 
 def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
-    """Read a table.
-
-    Raises:
-        ManifestError: If it is absent, damaged or of another version.
-    """
+    """Read a table; ManifestError if it is absent, damaged or of another version."""
     stage = f"explain@{path.parent.name}"
     try:
         table = read_sound(path)

@@ -57,7 +57,6 @@ class AgreementGroup(Section):
     by: str
     """`all`, `split`, `area`, `parts`, `status` or `category`."""
     name: str
-    """Value that the samples share."""
     samples: int
     median_iou: float
     """At the size of the photo; so is the mean."""
@@ -92,7 +91,6 @@ class AgreementSummary(Section):
     groups: tuple[AgreementGroup, ...]
     """All samples first."""
     shown: tuple[ShownSample, ...]
-    """Samples with pictures."""
 
 
 def measure_agreement(mask: Mask, other: Mask, params: AgreementParams) -> tuple[float, float, float]:
@@ -154,14 +152,12 @@ class RunTransfer(Section):
     macro_f1_change: StoredInterval
     """Likewise."""
     ignorable: bool
-    """Whether both intervals lie within the margins."""
 
 
 class TransferSummary(Section):
     """`summary.json` of stage `transfer`."""
 
     source: str
-    """Mask source that the runs were evaluated on."""
     weights: str
     """Where its weights came from; with `random` the result says nothing about the paper."""
     trained_on: str

@@ -39,14 +39,11 @@ CONVENTIONS = {
 
 
 class ClassCounts(NamedTuple):
-    """What precision, recall and F1 of K classes are made of."""
+    """True positives, targets and predictions of K classes, which precision, recall and F1 are made of."""
 
     hits: Int64[np.ndarray, " K"]
-    """True positives."""
     support: Int64[np.ndarray, " K"]
-    """Samples whose target is the class."""
     predicted: Int64[np.ndarray, " K"]
-    """Samples whose prediction is the class."""
 
 
 class ClassScores(NamedTuple):

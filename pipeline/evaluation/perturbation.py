@@ -66,9 +66,8 @@ class Translocation:
     """Paste the rectangle elsewhere on a gray canvas."""
 
     right: int
-    """Shift in pixels, negative to the left."""
+    """In pixels, negative to the left; `down` negative upwards."""
     down: int
-    """Shift in pixels, negative upwards."""
     origin: Literal["corner", "center"]
     """Shift from the canvas's top left corner, as released, or from the letterbox: a true shift."""
 
@@ -123,14 +122,9 @@ def paste(placed: Placed, canvas: Pixels) -> None:
 def perturb_canvases(
     perturbation: Perturbation, canvases: Canvases, batch: SampleBatch, *, branch: ViewName, background: int
 ) -> Canvases:
-    """Perturb every sample's rectangle; each result depends on that sample and branch alone.
+    """Perturb the rectangle of every sample's canvas; each result depends on that sample and branch alone.
 
-    Args:
-        perturbation: What to do.
-        canvases: Letterboxed pictures or regions of the batch's samples; not changed.
-        batch: Where the photos lie, and their identity, which seeds the permutations.
-        branch: View the canvases belong to.
-        background: Value in [0, 255] around the photo.
+    The identity of a sample seeds its permutations. `background` in [0, 255] is the value around the photo.
     """
     moved = np.full_like(canvases, background)
     for canvas, target, place, sample_id in zip(canvases, moved, batch.rects.tolist(), batch.sample_ids, strict=True):
@@ -154,7 +148,6 @@ def kept_shares(before: Int64[np.ndarray, "N 2"], after: Int64[np.ndarray, "N 2"
 
 
 Target: TypeAlias = Literal["roi", "extra_roi", "both"]
-"""Perturbed views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,20 +287,15 @@ def perturbation_metrics(
 
 def describe_perturbation(spec: PerturbationSpec) -> dict[str, object]:
     """Return the settings of a perturbation as metrics.json names them."""
-    perturbation = spec.roi or spec.extra_roi
-    permuted = perturbation if isinstance(perturbation, Permutation) else None
-    shifted = perturbation if isinstance(perturbation, Translocation) else None
-    dx, dy = spec.key.offset or (None, None)
-    return {
-        "kind": spec.key.kind,
-        "target": spec.key.target,
-        "seed": permuted.number if permuted else None,
-        "patch_size": permuted.patch_size if permuted else None,
-        "dx": dx,
-        "dy": dy,
-        "origin": shifted.origin if shifted else None,
-        "pixels": [shifted.right, shifted.down] if shifted else None,
-    }
+    settings = dict.fromkeys(("kind", "target", "seed", "patch_size", "dx", "dy", "origin", "pixels"))
+    named: dict[str, object] = settings | {"kind": spec.key.kind, "target": spec.key.target}
+    match spec.roi or spec.extra_roi:
+        case Permutation(patch_size, _, number):
+            named |= {"seed": number, "patch_size": patch_size}
+        case Translocation(right, down, origin):
+            dx, dy = spec.offset or (None, None)
+            named |= {"dx": dx, "dy": dy, "origin": origin, "pixels": [right, down]}
+    return named
 
 
 def write_perturbed_predictions(

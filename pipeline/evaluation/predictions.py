@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Logits, Targets
-from pipeline.datasets.class_set import find_pair
+from pipeline.datasets.class_set import ambiguous_pair
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
 from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation.metrics import Predictions
@@ -41,7 +41,7 @@ class PredictionTable:
     def pair(self, ambiguous: Sequence[str]) -> tuple[int, int] | None:
         """Return the classes of the ambiguous pair; None where the run lacks one, or has samples of neither."""
         known = [self.class_names.index(name) for name in ambiguous if name in self.class_names]
-        return find_pair(known, self.targets)
+        return ambiguous_pair(known, self.targets)
 
     def select(self, sample_ids: Collection[str]) -> "PredictionTable":
         """Return the rows of some samples, in the order they have."""

@@ -49,7 +49,6 @@ class SeedDifference(Section):
     difference: StoredInterval
     """Mean over the seeds with its 95 % interval over seeds and photos, in [-1, 1]."""
     deviation: float
-    """Standard deviation of the differences over the seeds."""
     by_seed: tuple[float, ...]
     """In the order of the seeds."""
 
@@ -62,7 +61,6 @@ class Repetitions(Section):
     photos: int
     """Test photos, which are resampled."""
     samples: int
-    """Test samples."""
     spreads: tuple[ScoreSpread, ...]
     """By run, and by score within."""
     contrasts: tuple[SeedDifference, ...]
@@ -82,14 +80,9 @@ def compare_seeds(
 ) -> Repetitions:
     """Compare runs that were trained under the same seeds, at least two.
 
-    Args:
-        seeds: In the order of the tables.
-        tables: Predictions by run, one table a seed; runs of several class sets may be among them.
-        ambiguous: Names of the ambiguous pair.
-        bootstrap: How photos are resampled; its seed is also that of the draws for the seeds.
-
-    Raises:
-        EvaluationError: If the tables of a run, or of runs of one class set, hold different samples or none.
+    A run has one table a seed; runs of several class sets may be among them. The seed of the bootstrap is also that of
+    the draws for the seeds. EvaluationError is raised if the tables of a run, or of runs of one class set, hold
+    different samples or none.
     """
     spreads, contrasts, scored = list[ScoreSpread](), list[SeedDifference](), {}
     for run, listed in tables.items():

@@ -133,7 +133,7 @@ class Views(NamedTuple):
     extra_roi: Square
 
 
-def views_of(  # noqa: PLR0913 - everything that defines a view
+def cut_views(  # noqa: PLR0913 - everything that defines a view
     photo: Pillow.Image, masks: Iterable[Mask], *, size: int, fill: int, pad: int, geometry: Geometry
 ) -> Iterator[Views]:
     """Yield the views of each mask; the photo is resized once.

@@ -19,24 +19,18 @@ class PhotoAnswer(Section):
     """One category with its probability."""
 
     category: str
-    """Category name."""
     probability: float
     """In [0, 1]."""
 
 
 class FoodRecord(Section):
-    """Prediction of one region of a photo."""
+    """Prediction of one region of a photo; the first fields are those of `Region`."""
 
     region: str
-    """Prompt or mask that the region came from."""
     found_by: str
-    """Mask source, or `mask file`."""
     score: float
-    """Confidence of the mask source in [0, 1]."""
     status: str
-    """`ok`; `tiny`, a mask of few pixels; or `empty` if nothing was found and the box or pixel itself is taken."""
     remark: str
-    """Caveat, for instance that the box was cut at the border; empty if none."""
     area_share: float
     """Share of the photo that the region covers, in [0, 1]."""
     top: tuple[PhotoAnswer, ...]
@@ -51,7 +45,6 @@ class PhotoRecord(Section):
     photo: str
     """Path or URL as given."""
     run: str
-    """Name of the run."""
     temperature: float
     """Calibration: the logits are divided by this."""
     foods: tuple[FoodRecord, ...]
@@ -80,44 +73,40 @@ def food_record(region: Region, prediction: Prediction, *, top: int, pictures: d
 def format_records(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterator[str]:
     """Yield lines of output, each as soon as its photo is done.
 
-    Args:
-        records: One record per photo.
-        kind: `json` is a list of objects, closed even if an error ends the work; `csv` has one line per food, or one
-            for a refused photo.
-        top: Number of categories per food, for the columns of the CSV.
+    `json` is a list of objects, closed even if an error ends the work; `csv` has one line per food, with columns for
+    `top` categories, or one for a refused photo.
     """
     match kind:
         case "text":
-            yield from (printable(line) for record in records for line in _text(record))
+            yield from map(printable, _text(records))
         case "json":
             yield from _json(records)
         case "csv":
             yield from _csv(records, top)
 
 
-def _text(record: PhotoRecord) -> Iterator[str]:
-    if record.error is not None:
-        return
-    for food in record.foods:
-        facts = f"{food.area_share:.1%} of the photo, mask by {food.found_by}, score {food.score:.2f}"
-        yield f"{record.photo}: {food.region} ({'; '.join(filter(None, (facts, food.remark)))})"
-        yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
-        if food.pictures:
-            yield f"  pictures: {' '.join(food.pictures.values())}"
-    if not record.foods:
-        yield f"{record.photo}: no food found"
+def _text(records: Iterator[PhotoRecord]) -> Iterator[str]:
+    for record in records:
+        for food in record.foods:
+            facts = f"{food.area_share:.1%} of the photo, mask by {food.found_by}, score {food.score:.2f}"
+            yield f"{record.photo}: {food.region} ({'; '.join(filter(None, (facts, food.remark)))})"
+            yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
+            if food.pictures:
+                yield f"  pictures: {' '.join(food.pictures.values())}"
+        if not record.foods and record.error is None:
+            yield f"{record.photo}: no food found"
 
 
 def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
-    before = "["
+    before, end = "[", "[]"
     try:
         for record in records:
             yield before + printable_json(record.model_dump(mode="json"))
-            before = ","
+            before, end = ",", "]"
     except (Exception, KeyboardInterrupt):
-        yield "[]" if before == "[" else "]"  # the records so far stay readable
+        yield end  # the records so far stay readable
         raise
-    yield "[]" if before == "[" else "]"
+    yield end
 
 
 COLUMNS = ("photo", "region", "found_by", "score", "status", "remark", "area_share")
@@ -129,11 +118,9 @@ def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
     for record in records:
         ending: list[str | float] = [record.run, record.temperature, record.error or ""]
         for food in record.foods:
-            guesses: list[str | float] = []
-            for answer in food.top:
-                guesses += [answer.category, answer.probability]
-            facts: list[str | float] = [food.region, food.found_by, food.score, food.status, food.remark]
-            yield _line([record.photo, *facts, food.area_share, *guesses, *[""] * (2 * top - len(guesses)), *ending])
+            facts = [getattr(food, name) for name in COLUMNS[1:]]
+            guesses = [cell for answer in food.top for cell in (answer.category, answer.probability)]
+            yield _line([record.photo, *facts, *guesses, *[""] * (2 * top - len(guesses)), *ending])
         if not record.foods:
             yield _line([record.photo, *[""] * (len(COLUMNS) - 1 + 2 * top), *ending])
 

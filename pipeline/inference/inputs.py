@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os.path import abspath, commonpath, exists, isdir
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import TemporaryDirectory
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from PIL import Image as Pillow
@@ -51,11 +51,7 @@ class Readable(Protocol):
 
 
 def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:
-    """Return the photos that files, folders and URLs name, each once; folders as `photos_in_folder` does.
-
-    Args:
-        named: Files, folders and http(s) URLs as typed.
-        without: Files and folders to skip inside the named folders: masks, outputs.
+    """Return the photos that files, folders and http(s) URLs name, each once; folders as `photos_in_folder` does.
 
     Raises:
         ParamsError: If a folder holds no photo, a URL is of another scheme, or a name is empty.
@@ -63,9 +59,8 @@ def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[
     found: dict[str, PhotoSource] = {}
     for text in named:
         if not text:  # an unset variable of a shell; as a path it would be the current folder
-            raise ParamsError(
-                "an empty name of a photo; name a photo, a folder of photos (. is this one), or an http(s) URL"
-            )
+            advice = "name a photo, a folder of photos (. is this one), or an http(s) URL"
+            raise ParamsError(f"an empty name of a photo; {advice}")
         if is_http_url(text):
             found.setdefault(text, PhotoUrl(text))
             continue
@@ -100,15 +95,9 @@ def stem_of(source: PhotoSource) -> str:
 def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Return the photos of a folder and its subfolders, sorted.
 
-    Masks beside photos, `<stem>.mask.png`, hidden files and files of the Finder are skipped; other files that are no
-    photos are named on the standard error.
-
-    Args:
-        folder: Folder to search.
-        without: Files and folders below it to skip.
-
-    Raises:
-        ParamsError: If the folder is absent, or holds no file with the ending of a photo.
+    Masks beside photos, `<stem>.mask.png`, hidden files, files of the Finder and what lies in `without` are skipped;
+    other files that are no photos are named on the standard error. ParamsError is raised if the folder is absent, or
+    holds no file with the ending of a photo.
     """
     if not folder.is_dir():
         raise ParamsError(f"{folder}: no such folder; give one that holds photos")
@@ -132,11 +121,6 @@ def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Pat
     return tuple(photos)
 
 
-def visible_files(folder: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden files and files of the Finder and Windows."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not is_clutter(path.relative_to(folder)))
-
-
 def is_mask_beside(path: Path) -> bool:
     """Tell by its name whether a file is the mask of a photo beside it."""
     return path.name.lower().endswith(MASK_ENDING)
@@ -148,48 +132,45 @@ def open_photo(source: PhotoSource, piped: Readable) -> Image:
     Raises:
         PhotoError: If it is absent, damaged, no picture, too large, cannot be fetched, or its name is not UTF-8.
     """
-    if isinstance(source, PhotoUrl):
-        return _download(source)
-    if not is_utf8(source):
-        raise PhotoError(f"{source}: its name is not UTF-8; rename the file")
-    return read_photo(source) if source != STANDARD_INPUT else _read_piped(piped)
-
-
-def _download(source: PhotoUrl) -> Image:
-    from pipeline.acquisition.transfer import TransferPolicy, fetch  # noqa: PLC0415 - most photos need no network
-
+    if isinstance(source, Path) and source != STANDARD_INPUT:
+        if not is_utf8(source):
+            raise PhotoError(f"{source}: its name is not UTF-8; rename the file")
+        return read_photo(source)
     with TemporaryDirectory(prefix="photo-") as folder:
-        policy = TransferPolicy(
-            attempts=3,
-            timeout=30.0,
-            max_bytes=MAX_BYTES,
-            pinned=False,
-            local_copy="download it yourself and give the file",
-            bound="a photo",
-            kept=False,
-        )
-        try:
-            file = fetch(source.url, Path(folder), policy=policy, report=lambda *_: None)
-        except SourceError as error:
-            raise PhotoError(str(error)) from error
+        file = _fetch(source, Path(folder)) if isinstance(source, PhotoUrl) else _store_piped(piped, Path(folder))
         try:
             return read_photo(file)
         except PhotoError as error:
-            raise PhotoError(str(error).replace(str(file), str(source))) from error
+            name = "standard input" if source == STANDARD_INPUT else str(source)
+            raise PhotoError(str(error).replace(str(file), name)) from error
 
 
-def _read_piped(piped: Readable) -> Image:
-    data = piped.read(MAX_BYTES + 1)
+def _fetch(source: PhotoUrl, folder: Path) -> Path:
+    from pipeline.acquisition.transfer import TransferPolicy, fetch  # noqa: PLC0415 - most photos need no network
+
+    policy = TransferPolicy(
+        attempts=3,
+        timeout=30.0,
+        max_bytes=MAX_BYTES,
+        pinned=False,
+        local_copy="download it yourself and give the file",
+        bound="a photo",
+        kept=False,
+    )
+    try:
+        return fetch(source.url, folder, policy=policy, report=lambda *_: None)
+    except SourceError as error:
+        raise PhotoError(str(error)) from error
+
+
+def _store_piped(piped: Readable, folder: Path) -> Path:
+    """Return a file with the bytes of a pipe, in which decoders cannot seek."""
+    data, file = piped.read(MAX_BYTES + 1), folder / "photo"
     if len(data) > MAX_BYTES:
         raise PhotoError(f"standard input: more than {MAX_BYTES} bytes; shrink the picture")
-    with NamedTemporaryFile(prefix="photo-") as file:  # decoders seek, which a pipe cannot
-        with catch_disk_full(Path(file.name), len(data)):
-            file.write(data)
-            file.flush()
-        try:
-            return read_photo(Path(file.name))
-        except PhotoError as error:
-            raise PhotoError(str(error).replace(file.name, "standard input")) from error
+    with catch_disk_full(file, len(data)):
+        file.write_bytes(data)
+    return file
 
 
 def short_names(photos: Sequence[PhotoSource]) -> Iterator[str]:
@@ -197,7 +178,7 @@ def short_names(photos: Sequence[PhotoSource]) -> Iterator[str]:
 
     Names also differ on file systems that ignore case and Unicode form.
     """
-    stems = [stem_of(photo) for photo in photos]
+    stems = list(map(stem_of, photos))
     times = Counter(map(folded, stems))
     taken = set(times)
     for number, stem in enumerate(stems, start=1):

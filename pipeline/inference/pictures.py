@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
@@ -19,10 +18,6 @@ from pipeline.inference.regions import Region
 
 SHOWN_SIDE = 320
 """Smallest side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors."""
-
-# Lower-case axes: jaxtyping compares equal letters within a call.
-Shown: TypeAlias = UInt8[np.ndarray, "s s 3"]
-"""Square picture at the size that is shown."""
 
 
 class BranchPicture(NamedTuple):
@@ -46,14 +41,7 @@ def explaining_pictures(photo: Image, region: Region, prediction: Prediction) ->
 def heat_pictures(
     run: Run, batch: SampleBatch, predictions: Sequence[Prediction], method: Method = "hires_cam"
 ) -> tuple[tuple[BranchPicture, ...], ...]:
-    """Return, for each sample, a heat map of the first guess for each branch of a run.
-
-    Args:
-        run: Run that made the predictions.
-        batch: Its input.
-        predictions: Its output.
-        method: How gradients weight features.
-    """
+    """Return, for each sample, a heat map of the first guess for each branch of the run that made the predictions."""
     guesses = np.array([int(prediction.logits.argmax()) for prediction in predictions], np.int64)
     found = grad_cam(run.model, batch, guesses, run.device, method)
     views: dict[ViewName, np.ndarray] = {"roi": batch.roi, "extra_roi": batch.extra_roi}
@@ -61,7 +49,7 @@ def heat_pictures(
         tuple(
             BranchPicture(
                 branch,
-                blend_heat(enlarge(views[branch][row]), _enlarged(batch.masks[row]), heat.heat[row]),
+                blend_heat(enlarge(views[branch][row]), enlarge(batch.masks[row]), heat.heat[row]),
                 share_inside(heat.heat[row], batch.masks[row]),
             )
             for branch, heat in found.items()
@@ -70,12 +58,8 @@ def heat_pictures(
     )
 
 
-def enlarge(view: Image) -> Shown:
-    """Return a picture enlarged by a whole factor without smoothing."""
-    return _enlarged(view)
-
-
-def _enlarged(pixels: np.ndarray) -> np.ndarray:
+def enlarge(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture or mask enlarged by a whole factor without smoothing."""
     factor = max(1, -(-SHOWN_SIDE // len(pixels)))
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 

@@ -9,7 +9,6 @@ from jaxtyping import Float32, Float64
 from pipeline.imaging.letterbox import Square, SquareMask
 
 LogitRow: TypeAlias = Float32[np.ndarray, " K"]
-"""Unnormalised scores of one sample."""
 Probabilities: TypeAlias = Float64[np.ndarray, " K"]
 """In [0, 1]; they sum to 1."""
 
@@ -18,7 +17,6 @@ class Guess(NamedTuple):
     """One category with its probability."""
 
     category: str
-    """Category name."""
     probability: float
     """In [0, 1]."""
 
@@ -34,11 +32,9 @@ class Prediction:
     temperature: float
     """Divides the logits before the softmax, so that probabilities are calibrated."""
     mask: SquareMask
-    """Letterboxed region of interest."""
     roi: Square
     """Cut-out of the region; black outside, gray padding."""
     extra_roi: Square
-    """Cut-out of everything else."""
 
     @property
     def probabilities(self) -> Probabilities:
@@ -47,8 +43,7 @@ class Prediction:
 
     def top(self, count: int = 5) -> tuple[Guess, ...]:
         """Return the most probable categories, best first; of equal ones the lower index first."""
-        probabilities = self.probabilities
-        best = np.argsort(-self.logits, kind="stable")[:count]
+        probabilities, best = self.probabilities, np.argsort(-self.logits, kind="stable")[:count]
         return tuple(Guess(self.class_names[i], float(probabilities[i])) for i in best)
 
 

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from pipeline.arrays import Image, Logits
 from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
 from pipeline.evaluation.session import predict_classes, predict_logits
-from pipeline.imaging.letterbox import views_of
+from pipeline.imaging.letterbox import cut_views
 from pipeline.inference.prediction import Prediction
 from pipeline.models.artifact import RunCard, load_run
 from pipeline.models.device import pick_device
@@ -22,8 +22,6 @@ from pipeline.runtime.errors import DatasetError, EmptyMaskError
 
 AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
 """Mask whose size is not yet checked."""
-UNKNOWN = -1
-"""Target of a sample of unknown category."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +55,7 @@ class Run:
         return self.card.calibration.temperature
 
     def views(self, photo: Image, masks: Sequence[AnyMask], *, names: Sequence[str] | None = None) -> SampleBatch:
-        """Cut regions out of a photo as stage `pair` does, one sample per mask.
-
-        Args:
-            photo: Photo at full size.
-            masks: Regions of interest at the size of the photo.
-            names: Sample ids for error messages; numbers if absent.
+        """Cut regions out of a photo as stage `pair` does, one sample per mask; `names` stand in error messages.
 
         Raises:
             DatasetError: If a mask is empty or has another size than the photo.
@@ -75,30 +68,22 @@ class Run:
             if not mask.any():
                 raise EmptyMaskError(f"{sample_id}: no pixel of the mask is set; mark the food")
         batch = SampleBatch.empty(ids, size=self.card.image_size)
-        batch.targets[:] = UNKNOWN
+        batch.targets[:] = -1  # unknown
         size, settings = self.card.image_size, self.card.preprocessing
         picture = Pillow.fromarray(photo)
-        cut = views_of(picture, masks, size=size, fill=settings.fill, pad=settings.pad, geometry=settings.geometry)
+        cut = cut_views(picture, masks, size=size, fill=settings.fill, pad=settings.pad, geometry=settings.geometry)
         for row, views in enumerate(cut):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
         return batch
 
     def logits(self, batch: SampleBatch) -> Logits:
-        """Return unnormalised scores of cut-outs, for instance of a shard.
-
-        Raises:
-            EvaluationError: If a logit is not finite.
-        """
+        """Return unnormalised scores of cut-outs, for instance of a shard; EvaluationError if a logit is not finite."""
         logits = predict_logits(self.model, batch, self.device)
         predict_classes(logits, batch.sample_ids)
         return logits
 
     def predict(self, photo: Image, masks: Sequence[AnyMask]) -> tuple[Prediction, ...]:
-        """Classify regions of one photo.
-
-        Args:
-            photo: RGB at full size.
-            masks: Regions of interest at the size of the photo, True inside; may be empty.
+        """Classify regions of one RGB photo; the masks, of its size, are True inside, and there may be none.
 
         Raises:
             DatasetError: If a mask is empty or has another size than the photo.
@@ -107,11 +92,7 @@ class Run:
         return self.predict_batch(self.views(photo, masks))
 
     def predict_batch(self, batch: SampleBatch) -> tuple[Prediction, ...]:
-        """Classify cut-outs, for instance of a shard or from `views`.
-
-        Raises:
-            EvaluationError: If a logit is not finite.
-        """
+        """Classify cut-outs, for instance of a shard or from `views`; EvaluationError if a logit is not finite."""
         if not len(batch):
             return ()
         rows = zip(self.logits(batch), batch.masks, batch.roi, batch.extra_roi, strict=True)
@@ -119,11 +100,7 @@ class Run:
 
 
 def open_run(folder: Path, *, device: str = "auto") -> Run:
-    """Load a run; nothing is unpickled.
-
-    Args:
-        folder: Folder with `run.json` and `model.safetensors`.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+    """Load `run.json` and `model.safetensors`, of which nothing is unpickled; device `auto`, `cpu`, `cuda` or `mps`.
 
     Raises:
         ManifestError: If a file is absent or damaged.

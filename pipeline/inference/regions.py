@@ -10,27 +10,17 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from pipeline.arrays import Image, Mask
+from pipeline.datasets.layout import is_clutter
 from pipeline.datasets.prompts import Prompt, clip_to_photo, format_prompt
 from pipeline.imaging.decode import read_binary_mask, read_label_map
-from pipeline.inference.inputs import (
-    MASK_ENDING,
-    STANDARD_INPUT,
-    PhotoSource,
-    PhotoUrl,
-    is_mask_beside,
-    stem_of,
-    visible_files,
-)
-from pipeline.params.masks import FastSamArchitectureName, SamArchitectureName
+from pipeline.inference.inputs import MASK_ENDING, STANDARD_INPUT, PhotoSource, PhotoUrl, is_mask_beside, stem_of
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, ParamsError, SeveralFoodsError, counted
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, prompted_masks, propose
 from pipeline.segmentation.registry import create_source, create_source_from_file
-from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, OfficialFile, verify_weights_file
+from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, verify_weights_file
 
-DRAWN = "mask file"
-"""Source of drawn masks."""
 TINY_AREA = 100
 """Pixels of the photo below which a region gets a remark; as `index.tiny_area`."""
 MAX_PROPOSALS = 40
@@ -97,10 +87,8 @@ class PromptedRegions:
 def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
     """Return the region of each prompt; where the source finds none, the box or pixel itself.
 
-    A box that reaches a little over the border is cut there, with a remark.
-
-    Raises:
-        DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
+    A box that reaches a little over the border is cut there, with a remark. DatasetError is raised if a prompt lies
+    outside the photo, or is of a kind the source cannot answer.
     """
     height, width = photo.shape[:2]
     try:
@@ -111,44 +99,36 @@ def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]
     masks = prompted_masks(source, [PromptedPhoto(photo, keyed)]).values()
     regions = []
     for given, prompt, found in zip(prompts, inside, masks, strict=True):
-        tiny = _tiny_remark(found.mask)
-        itself = "the box itself is taken" if prompt.box else "the pixel itself is taken"
+        tiny, itself = _tiny_remark(found.mask), "box" if prompt.box else "pixel"
         remarks = (
             f"cut at the border from {format_prompt(given)}" if prompt != given else "",
-            f"{source.name} found nothing there, {itself}" if found.status == "empty" else "",
+            f"{source.name} found nothing there, the {itself} itself is taken" if found.status == "empty" else "",
             tiny,
         )
-        remark = "; ".join(filter(None, remarks))
-        status = "tiny" if tiny and found.status == "ok" else found.status
+        remark, status = "; ".join(filter(None, remarks)), "tiny" if tiny and found.status == "ok" else found.status
         regions.append(Region(format_prompt(prompt), found.mask, source.name, found.score, status, remark))
     return tuple(regions)
 
 
 class MaskPairs(NamedTuple):
-    """Masks of a folder, matched with photos."""
+    """Masks of a folder by photo, and why a photo has none."""
 
     masks: dict[PhotoSource, Path]
-    """Mask by photo."""
     refusals: dict[PhotoSource, str]
-    """Why a photo has none, by photo."""
 
 
 def pair_masks(photos: Sequence[PhotoSource], folder: Path, *, base: Path) -> MaskPairs:
     """Find the mask of each photo in a folder of masks.
 
-    A mask lies at the photo's relative path, `day1/a.mask.png` or `day1/a.png` for `day1/a.jpg`; otherwise it is the
-    only one with the photo's stem and matches no other photo. Case of suffixes and Unicode form are ignored.
-
-    Args:
-        photos: Photos as given.
-        folder: Folder of PNG masks.
-        base: Common parent folder of all photos that are files; paths are relative to it.
+    A mask, a PNG, lies at the photo's path relative to `base`, `day1/a.mask.png` or `day1/a.png` for `day1/a.jpg`;
+    otherwise it is the only one with the photo's stem and matches no other photo. Case of suffixes and Unicode form are
+    ignored. `base` is the common parent folder of all photos that are files.
     """
     masks_at: defaultdict[tuple[str, ...], list[Path]] = defaultdict(list)
     masks_of: defaultdict[str, list[Path]] = defaultdict(list)
     known = {photo.resolve() for photo in photos if isinstance(photo, Path)}
-    for file in visible_files(folder):
-        if file.suffix.lower() == ".png":
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() == ".png" and file.is_file() and not is_clutter(file.relative_to(folder)):
             place = _place(file, folder)
             masks_at[place].append(file)
             if file.resolve() not in known:
@@ -168,13 +148,11 @@ def pair_masks(photos: Sequence[PhotoSource], folder: Path, *, base: Path) -> Ma
         if not masks:
             pairs.refusals[photo] = f"{photo}: no mask {expected.relative_to(folder)} in {folder}"
         elif len(masks) > 1:
-            pairs.refusals[photo] = (
-                f"{photo}: may have several masks, {', '.join(map(str, masks[:3]))}; keep {expected} alone"
-            )
+            several = ", ".join(map(str, masks[:3]))
+            pairs.refusals[photo] = f"{photo}: may have several masks, {several}; keep {expected} alone"
         elif rivals:
-            pairs.refusals[photo] = (
-                f"{photo}: {rivals[0]} may have the same mask, {masks[0]}; add {expected} for this one"
-            )
+            claim = f"{rivals[0]} may have the same mask, {masks[0]}"
+            pairs.refusals[photo] = f"{photo}: {claim}; add {expected} for this one"
         else:
             pairs.masks[photo] = masks[0]
     return pairs
@@ -229,16 +207,13 @@ class DrawnRegions:
         if shape != photo.shape[:2]:
             (height, width), (rows, columns) = shape, photo.shape[:2]
             raise DatasetError(f"{file}: mask of {width} x {height} pixels, photo {path} has {columns} x {rows}")
-        return tuple(drawn_region(label, mask, DRAWN) for label, mask in found)
+        return tuple(drawn_region(label, mask, "mask file") for label, mask in found)
 
 
 def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> list[tuple[str, Mask]]:
     """Return name and mask of the foods in a mask file; at least one, and none is empty.
 
-    Args:
-        file: Binary mask or label map.
-        value: Id to take from a label map.
-        every: Take all ids of a label map, in ascending order.
+    The file is a binary mask, or with `value` or `every` a label map, of which one id or all are taken, ascending.
 
     Raises:
         DatasetError: If no pixel has the value.
@@ -279,58 +254,34 @@ MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam"]
 
 
 def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> MaskSource:
-    """Return the mask source called `method`.
+    """Return the mask source called `method`, on `auto`, `cpu`, `cuda` or `mps`.
 
-    Args:
-        method: Name of the source.
-        weights: Published file, or folder written by stage `mask_weights`; for sam and fastsam only.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-
-    Raises:
-        ParamsError: If weights are missing or not wanted, a package is absent, or the device is not there.
+    Its weights are a published file, or a folder written by stage `mask_weights`; for sam and fastsam only. ParamsError
+    is raised if weights are missing or not wanted, a package is absent, or the device is not there.
     """
     if method == "grabcut":
         if weights is not None:
             raise ParamsError("--mask-weights: grabcut needs none; add --masks sam or --masks fastsam")
         return GrabCut()
+    names = " or ".join(file.name for file in (SAM_FILES if method == "sam" else FASTSAM_FILES).values())
     if weights is None:
-        raise ParamsError(
-            f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {_file_names(method)}"
-        )
+        raise ParamsError(f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {names}")
     if not weights.is_dir():
-        verify_weights_file(weights, official_of(weights), None, remedy=f"fetch {_file_names(method)}")
+        published = {file.name: file for files in (SAM_FILES, FASTSAM_FILES) for file in files.values()}
+        verify_weights_file(weights, published.get(weights.name), None, remedy=f"fetch {names}")
     from pipeline.models.device import pick_device  # noqa: PLC0415 - torch takes seconds; grabcut needs none
 
     torch_device = str(pick_device(device, "device"))
     if weights.is_dir():
         source = create_source(weights, device=torch_device)
     else:
-        architecture = _architecture(weights) if method == "sam" else None
+        architecture = next((name for name in SAM_FILES if name in weights.name), None) if method == "sam" else None
+        if method == "sam" and architecture is None:
+            known = ", ".join(SAM_FILES)
+            raise ParamsError(f"--mask-weights {weights}: the name says no architecture; keep one of {known} in it")
         source = create_source_from_file(method, weights, architecture=architecture, device=torch_device)
     if source.name != method:
         raise ParamsError(
             f"--mask-weights {weights}: weights of {source.name}, not of {method}; add --masks {source.name}"
         )
     return source
-
-
-def _architecture(weights: Path) -> SamArchitectureName:
-    """Return the architecture in a file's name; all published files have one."""
-    for name in SAM_FILES:
-        if name in weights.name:
-            return name
-    raise ParamsError(
-        f"--mask-weights {weights}: the name says no architecture; keep one of {', '.join(SAM_FILES)} in it"
-    )
-
-
-def official_of(weights: Path) -> OfficialFile | None:
-    """Return the published file of this name, if there is one."""
-    files = [*SAM_FILES.values(), *FASTSAM_FILES.values()]
-    return next((file for file in files if file.name == weights.name), None)
-
-
-def _file_names(method: MaskMethod) -> str:
-    files: dict[SamArchitectureName, OfficialFile] | dict[FastSamArchitectureName, OfficialFile]
-    files = SAM_FILES if method == "sam" else FASTSAM_FILES
-    return " or ".join(file.name for file in files.values())

@@ -19,7 +19,7 @@ from pipeline.models.state_dicts import write_tensors
 from pipeline.params.base import Name, Section, read_record
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import DistillationKind
-from pipeline.runtime.errors import ManifestError, ModelError, raise_if_machine_error
+from pipeline.runtime.errors import ManifestError, ModelError, one_line, raise_if_machine_error
 from pipeline.runtime.manifest import sha256_of
 
 
@@ -35,31 +35,25 @@ class RunEnvironment(Section):
 
 
 class Distillation(Section):
-    """Teacher of a run, and kind of distillation."""
+    """Teacher of a run with the hash of its trained weights, and kind of distillation."""
 
     teacher: BackboneCard
-    """Backbone of the teacher."""
     teacher_sha256: str
-    """Hash of the teacher's trained weights."""
     kind: DistillationKind
     """`hard` uses its decision, `soft` its probabilities."""
     alpha: float
     """Weight of the teacher's loss in [0, 1]."""
     temperature: float
-    """Divisor of the logits in soft distillation."""
 
 
 class RunConfig(Section):
     """Configuration of a run: everything that is known before the first step."""
 
     run: str
-    """Name of the run, `<roi>+<extra_roi>-<classes>`."""
+    """`<roi>+<extra_roi>-<classes>`, of backbones or none, and a class set."""
     roi: str
-    """Backbone of the ROI branch, or none."""
     extra_roi: str
-    """Backbone of the extra-ROI branch, or none."""
     classes: str
-    """Class set."""
     class_names: tuple[Name, ...]
     """Category name by logit."""
     ambiguous: tuple[str, ...]
@@ -67,13 +61,10 @@ class RunConfig(Section):
     image_size: int
     """Side of the pictures in pixels."""
     preprocessing: Preprocessing
-    """How cut-outs were made."""
     backbones: dict[ViewName, BackboneCard]
     """Backbone by branch with its weights' hash and licence, without absent ones."""
     train: TrainParams
-    """Recipe."""
     made_with: RunEnvironment
-    """Device, precision and versions."""
     shards_sha256: str
     """Hash of the manifest of the shards trained on."""
     distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
@@ -95,7 +86,6 @@ class FinalMetrics(Section):
     loss: float
     """Mean cross-entropy in nats."""
     top1: float
-    """Share of right predictions."""
     macro_f1: float
     """Over classes that occur in targets or predictions."""
     ambiguous_f1: float | None
@@ -108,7 +98,6 @@ class Calibration(Section):
     temperature: float = Field(gt=0)
     """Divisor of the logits before softmax; above 1 for an overconfident run."""
     fitted_on: Literal["test split"]
-    """Samples that the temperature was fitted on."""
 
 
 class RunCard(RunConfig):
@@ -117,11 +106,9 @@ class RunCard(RunConfig):
     food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
     """Samples whose food is visible in their extra-ROI; left out of the file where views are paired exactly."""
     epochs_done: int
-    """Epoch of the weights: always the last."""
+    """Epoch of the weights, of the metrics and of the calibration: always the last."""
     metrics: FinalMetrics
-    """After that epoch."""
     calibration: Calibration
-    """Fitted after that epoch."""
     parameters: int | None = Field(default=None, exclude_if=lambda number: number is None)
     """Parameters of the model, frozen ones included; those of a shared branch once. Runs of earlier versions lack the
     field."""
@@ -130,11 +117,7 @@ class RunCard(RunConfig):
 
 
 def build_run(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor] | None]) -> RveRNet:
-    """Build the model of a card.
-
-    Args:
-        card: What to build.
-        tensors: Pre-trained state dict by branch; None, or an absent key, leaves a random initialisation.
+    """Build the model of a card; a branch without a pre-trained state dict keeps a random initialisation.
 
     Raises:
         ModelError: If a backbone cannot be built, or both are absent.
@@ -190,17 +173,14 @@ def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, OSError, SafetensorError) as error:
         raise_if_machine_error(path, error)
-        text = " ".join(str(error).split())
-        raise ManifestError(f"{path}: does not fit the model ({text}); {how_to_fix(folder, again=True)}") from error
+        raise ManifestError(
+            f"{path}: does not fit the model ({one_line(error)}); {how_to_fix(folder, again=True)}"
+        ) from error
     return model.to(device).eval(), card
 
 
 def read_run_card(folder: Path) -> RunCard:
-    """Read `folder/run.json`.
-
-    Raises:
-        ManifestError: If it is absent or damaged.
-    """
+    """Read `folder/run.json`; ManifestError if it is absent or damaged."""
     path = folder / RUN_CARD
     if not path.is_file():
         raise run_not_found(folder)

@@ -32,26 +32,11 @@ from pipeline.models.state_dicts import classifier_names
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import ModelError, one_line
 
-HEAD_STD = 0.02
-"""Standard deviation of a new classifier's weights, truncated at 2, as DeiT's own."""
-CLASSIFIER_STD = 0.01
-POSITION_STD = 0.02
-BIAS_STD = 1e-6
 MAX_PIXEL = 255.0
-CLOSE_MATCHES = 5
 TIMM_ERRORS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 """What timm's models raise on options and picture sizes they cannot take, beside the RuntimeError of a shape."""
-LOADING_OPTIONS = frozenset(
-    {
-        "pretrained",
-        "pretrained_cfg",
-        "pretrained_cfg_overlay",
-        "checkpoint_path",
-        "cache_dir",
-        "device",
-        "dtype",
-        "self",
-    }
+LOADING_OPTIONS = frozenset(("self", "device", "dtype", "cache_dir", "checkpoint_path")) | frozenset(
+    ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay")
 )
 """Arguments of timm's functions that concern files, the network or a device, not the architecture."""
 RESERVED_OPTIONS = frozenset({"num_classes", "img_size"})
@@ -75,7 +60,7 @@ def reset_head(model: VisionTransformerDistilled) -> None:
     model.head_dist = nn.Identity()
     if model.num_classes:
         model.head = nn.Linear(model.embed_dim, model.num_classes)
-        nn.init.trunc_normal_(model.head.weight, std=HEAD_STD)
+        nn.init.trunc_normal_(model.head.weight, std=0.02)  # as DeiT's own
         nn.init.zeros_(model.head.bias)
 
 
@@ -85,43 +70,19 @@ def init_as_torchvision(model: nn.Module, timm_id: str) -> None:
     Raises:
         ModelError: If torchvision has no such architecture.
     """
-    check_torchvision_init(timm_id)
-    match model:
-        case EfficientNet():
-            _init_mobilenetv2(model)
-        case VisionTransformer():
-            _init_vit(model)
-        case _:
-            raise _unknown(timm_id)
-
-
-def check_torchvision_init(timm_id: str) -> None:
-    """Raise unless torchvision's initialisation of an architecture is known.
-
-    Raises:
-        ModelError: If it is not.
-    """
-    if not timm_id.removeprefix("demo_").startswith(("mobilenetv2", "vit")):
-        raise _unknown(timm_id)
-
-
-def _unknown(timm_id: str) -> ModelError:
-    return ModelError(
-        f"torchvision's initialisation of {timm_id!r} is not known here, only those of mobilenetv2 and vit; "
-        "set backbones.<name>.init to timm"
-    )
-
-
-def _init_mobilenetv2(model: EfficientNet) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out")
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=CLASSIFIER_STD)
-            nn.init.zeros_(module.bias)
+    check_torchvision_init(timm_id, known=isinstance(model, EfficientNet | VisionTransformer))
+    if isinstance(model, EfficientNet):
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)
+    elif isinstance(model, VisionTransformer):
+        _init_vit(model)
 
 
 def _init_vit(model: VisionTransformer) -> None:
@@ -131,7 +92,7 @@ def _init_vit(model: VisionTransformer) -> None:
     if model.cls_token is not None:
         nn.init.zeros_(model.cls_token)
     if model.pos_embed is not None:
-        nn.init.normal_(model.pos_embed, std=POSITION_STD)
+        nn.init.normal_(model.pos_embed, std=0.02)
     for block in cast("list[Any]", model.blocks):
         nn.init.xavier_uniform_(block.attn.qkv.weight)
         nn.init.zeros_(block.attn.qkv.bias)
@@ -139,10 +100,19 @@ def _init_vit(model: VisionTransformer) -> None:
         nn.init.zeros_(block.attn.proj.bias)
         for layer in (block.mlp.fc1, block.mlp.fc2):
             nn.init.xavier_uniform_(layer.weight)
-            nn.init.normal_(layer.bias, std=BIAS_STD)
+            nn.init.normal_(layer.bias, std=1e-6)
     if isinstance(model.head, nn.Linear):
         nn.init.zeros_(model.head.weight)
         nn.init.zeros_(model.head.bias)
+
+
+def check_torchvision_init(timm_id: str, *, known: bool = True) -> None:
+    """Raise `ModelError` unless torchvision's initialisation of an architecture is known."""
+    if not (known and timm_id.removeprefix("demo_").startswith(("mobilenetv2", "vit"))):
+        raise ModelError(
+            f"torchvision's initialisation of {timm_id!r} is not known here, only those of mobilenetv2 and vit; "
+            "set backbones.<name>.init to timm"
+        )
 
 
 class Branch(nn.Module):
@@ -154,14 +124,7 @@ class Branch(nn.Module):
     def __init__(
         self, backbone: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...], num_features: int
     ) -> None:
-        """Join a backbone and its normalisation.
-
-        Args:
-            backbone: Maps (B, 3, H, W) to (B, num_features).
-            mean: Per channel, in units of [0, 1].
-            std: Per channel, in units of [0, 1].
-            num_features: Width D of the output.
-        """
+        """Join a backbone (B, 3, H, W) -> (B, num_features) and mean and deviation by channel, in units of [0, 1]."""
         super().__init__()
         self.layout = _memory_format(backbone)
         self.backbone, self.num_features = backbone.to(memory_format=self.layout), num_features
@@ -217,15 +180,11 @@ def _memory_format(backbone: nn.Module) -> torch.memory_format:
 
 
 def check_timm_id(timm_id: str) -> None:
-    """Raise unless timm knows the model.
-
-    Raises:
-        ModelError: If the architecture or the tag after the dot is unknown; the message names close ones.
-    """
+    """Raise `ModelError`, which names close ones, unless timm knows the architecture and the tag after the dot."""
     architecture, _, tag = timm_id.partition(".")
     if timm.is_model(architecture) and (not tag or timm_id in timm.list_pretrained(f"{architecture}.*")):
         return
-    close = difflib.get_close_matches(timm_id, timm.list_pretrained() + timm.list_models(), n=CLOSE_MATCHES)
+    close = difflib.get_close_matches(timm_id, timm.list_pretrained() + timm.list_models(), n=5)
     hint = (
         f"did you mean {', '.join(close)}?" if close else "`python -c 'import timm; print(timm.list_models())'` lists"
     )
@@ -237,28 +196,23 @@ def create_timm_model(
 ) -> nn.Module:
     """Build a timm model and load tensors by timm's own rules, which resample position embeddings of other sizes.
 
-    Args:
-        timm_id: timm model id.
-        options: Keyword arguments of the architecture; timm's others, some of which read files, are refused.
-        tensors: State dict in any layout timm reads; None leaves the random initialisation.
-        headless: Whether neither the model nor the tensors have a classifier.
+    Options are keyword arguments of the architecture; timm's others, some of which read files, are refused. If
+    `headless`, neither the model nor the tensors have a classifier. Without tensors the initialisation is random.
 
     Raises:
         ModelError: If timm does not know the model or refuses an option.
         RuntimeError: If the tensors do not fit.
     """
     check_timm_id(timm_id)
-    if options.keys() - RESERVED_OPTIONS and (
-        unknown := sorted(options.keys() - RESERVED_OPTIONS - architecture_options(timm_id))
-    ):
+    given = options.keys() - RESERVED_OPTIONS
+    if given and (unknown := sorted(given - architecture_options(timm_id))):
         raise ModelError(f"timm model {timm_id!r} has no option {unknown[0]!r}; correct the options of its backbone")
+    # With as many classes as the model timm wants every tensor.
+    no_classes = {"num_classes": 0} if headless else {}
     source: dict[str, Any] = {}
     if tensors is not None:
-        source["pretrained_cfg_overlay"] = {"state_dict": tensors, "custom_load": False}
-        if headless:  # with as many classes as the model timm wants every tensor
-            source["pretrained_cfg_overlay"]["num_classes"] = 0
-    if headless:
-        options = {**options, "num_classes": 0}
+        source["pretrained_cfg_overlay"] = {"state_dict": tensors, "custom_load": False, **no_classes}
+    options = {**options, **no_classes}
     try:
         model: nn.Module = timm.create_model(timm_id, pretrained=tensors is not None, **source, **options)
     except TIMM_ERRORS as error:
@@ -289,15 +243,8 @@ def build_backbone(
 
     Of a distilled DeiT, `pooled` features are the mean of the class and the distillation token, and `logits` the mean
     of both heads, as timm has it; `deit_distilled_head: released` takes the class token alone, and a new layer on it.
-
-    Args:
-        card: Which model; not the absent one.
-        params: `features`, `normalize` and `deit_distilled_head` are used.
-        image_size: Side of the pictures in pixels.
-        tensors: State dict with timm's names; None keeps the random initialisation.
-
-    Raises:
-        ModelError: If the model cannot be built, has no classifier to give logits, or cannot take the size.
+    The tensors have timm's names; None keeps the random initialisation. ModelError is raised if the model cannot be
+    built, has no classifier to give logits, or cannot take the size.
     """
     options = card.options | ({"num_classes": 0} if params.features == "pooled" else {})
     try:
@@ -324,13 +271,8 @@ def build_backbone(
         for layer in model.modules():
             if isinstance(layer, nn.LayerNorm):
                 layer.eps = card.layer_norm_eps
-    identity = params.normalize == "none"
-    return Branch(
-        model,
-        mean=(0.0, 0.0, 0.0) if identity else card.mean,
-        std=(1.0, 1.0, 1.0) if identity else card.std,
-        num_features=_count_features(model, card, image_size),
-    )
+    mean, std = ((0.0,) * 3, (1.0,) * 3) if params.normalize == "none" else (card.mean, card.std)
+    return Branch(model, mean=mean, std=std, num_features=_count_features(model, card, image_size))
 
 
 def _create_for_size(

@@ -22,15 +22,14 @@ class BackboneCard(Section):
     """One backbone with the provenance of its weights."""
 
     name: str
-    """Name in section `backbones`."""
+    """As in section `backbones`."""
     timm: str | None
     """timm model id; null for the absent branch."""
     options: dict[str, bool | int | float | str | tuple[int, ...]]
     """Keyword arguments for `timm.create_model`."""
     mean: tuple[float, float, float]
-    """Mean of the pixels the backbone expects, RGB, in [0, 1]."""
+    """Of the pixels the backbone expects, RGB, in units of [0, 1]; so is `std`."""
     std: tuple[float, float, float]
-    """Standard deviation of the pixels, RGB, in units of [0, 1]."""
     input_size: int
     """Side in pixels of the pictures the weights were trained on; 0 for the absent branch."""
     init: Init = "timm"
@@ -42,7 +41,6 @@ class BackboneCard(Section):
     file: str | None
     """Name of the source file, without folders; on the hub `<repository>/<file>`, of a download its URL."""
     revision: str | None
-    """Commit of the hub repository."""
     sha256: str | None
     """Hexadecimal SHA-256 of the source file."""
     stored_sha256: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
@@ -51,11 +49,7 @@ class BackboneCard(Section):
     """Licence as timm or torchvision states it; null where unknown, as of any other file."""
 
     def timm_id(self) -> str:
-        """Return the timm model id.
-
-        Raises:
-            ModelError: If this is the absent branch.
-        """
+        """Return the timm model id; ModelError if this is the absent branch."""
         if self.timm is None:
             raise ModelError(f"backbone {self.name!r} is the absent branch; it has no model")
         return self.timm
@@ -78,26 +72,13 @@ NAME_A_RUN = f"name the folder of a finished run, which holds {RUN_CARD} and {WE
 
 
 def check_run(folder: Path, option: str = "--run") -> None:
-    """Raise unless a folder holds a finished run.
-
-    Args:
-        folder: As typed.
-        option: What named it, for the message.
-
-    Raises:
-        ManifestError: If it holds none, for instance because it holds several in folders of their own.
-    """
+    """Raise `ManifestError` unless a folder holds a finished run itself; `option` named the folder."""
     if not ((folder / RUN_CARD).is_file() and (folder / WEIGHTS).is_file()):
         raise run_not_found(folder, f"{option} ")
 
 
 def run_not_found(folder: Path, named: str = "") -> ManifestError:
-    """Return the error for a folder that holds no finished run.
-
-    Args:
-        folder: The folder.
-        named: Prefix of the message.
-    """
+    """Return the error for a folder that holds no finished run; `named` is the prefix of its message."""
     if runs := _runs_in(folder):
         held = f"a folder of {counted(len(runs), 'run')}, not a run; name one, for instance {folder / runs[0]}"
         return ManifestError(f"{named}{folder}: {held}")

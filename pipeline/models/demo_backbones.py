@@ -21,21 +21,9 @@ IMAGE_SIZE = 64
 INVERTED_RESIDUALS = [["ds_r1_k3_s2_c16"], ["ir_r2_k3_s2_e4_c32"], ["ir_r1_k3_s1_e4_c64"]]
 """MobileNetV2 blocks in timm's notation: repeats, kernel, stride, expansion, channels."""
 
-ATTENTION: dict[str, Any] = {
-    "img_size": IMAGE_SIZE,
-    "patch_size": 8,
-    "embed_dim": 64,
-    "depth": 2,
-    "num_heads": 2,
-    "mlp_ratio": 2.0,
-}
-MIXING: dict[str, Any] = {
-    "img_size": IMAGE_SIZE,
-    "patch_size": 8,
-    "embed_dim": 64,
-    "num_blocks": 3,
-    "mlp_ratio": (0.5, 2.0),
-}
+PATCHES: dict[str, Any] = {"img_size": IMAGE_SIZE, "patch_size": 8, "embed_dim": 64}
+ATTENTION: dict[str, Any] = PATCHES | {"depth": 2, "num_heads": 2, "mlp_ratio": 2.0}
+MIXING: dict[str, Any] = PATCHES | {"num_blocks": 3, "mlp_ratio": (0.5, 2.0)}
 
 
 def _describe(first_conv: str, classifier: str | tuple[str, ...]) -> dict[str, Any]:

@@ -23,12 +23,7 @@ defer_compiler()
 
 
 def set_deterministic(threads: int, seed: int) -> None:
-    """Make all computation in this process repeatable.
-
-    Args:
-        threads: CPU threads; they split sums, so their number affects the result.
-        seed: Seed of the global generators.
-    """
+    """Make all computation in this process repeatable; CPU threads split sums, so their number affects the result."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     # Unlike `use_deterministic_algorithms` it does not import the compiler; `Trainer` configures that.
@@ -60,14 +55,10 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
 
 def pick_device(name: str, asked: str = "params.yaml: runtime.device") -> torch.device:
-    """Return the device called `name`; `auto` takes a GPU where there is one.
-
-    Args:
-        name: `auto`, `cpu`, `cuda` or `mps`.
-        asked: Where the user named it, for the message.
+    """Return the device called `name`: `cpu`, `cuda`, `mps`, or `auto`, which takes a GPU where there is one.
 
     Raises:
-        ParamsError: If this machine has no such device.
+        ParamsError: If this machine has no such device; the message says where the user `asked` for it.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     usable = [kind for kind, there in present.items() if there]
@@ -84,21 +75,19 @@ def free_pixel_bytes(device: torch.device) -> int:
 
 
 Name: TypeAlias = Literal["fp32", "bf16", "fp16"]
-TYPES: dict[Name, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision(NamedTuple):
     """Precision of the forward pass; weights, gradients and updates are fp32."""
 
     name: Name
-    """Of the forward pass."""
     device: str
     """Kind of device: cpu, cuda or mps."""
 
     def autocast(self) -> torch.autocast:
         """Return a context in which matrix products and convolutions run in this precision."""
-        reduced = self.name != "fp32"
-        return torch.autocast(self.device, TYPES[self.name] if reduced else None, enabled=reduced)
+        reduced = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name)
+        return torch.autocast(self.device, reduced, enabled=reduced is not None)
 
     def scaler(self) -> GradScaler:
         """Return the gradient scaler of fp16; disabled for other precisions."""
@@ -109,9 +98,7 @@ def choose_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torc
     """Return the precision called `name`.
 
     `auto`, which only settings of earlier versions hold, is bf16 on a GPU that computes in it, and fp32 elsewhere.
-
-    Raises:
-        ParamsError: If the GPU does not compute in bf16.
+    ParamsError is raised if the GPU does not compute in bf16.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "auto":

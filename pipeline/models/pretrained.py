@@ -26,39 +26,28 @@ class HubFile(NamedTuple):
     """A file of the hub on this machine."""
 
     path: Path
-    """Where it lies; its folder is named after the commit."""
+    """Its folder is named after the commit."""
     repository: str
-    """Repository id, for instance `timm/mobilenetv2_100.ra_in1k`."""
+    """For instance `timm/mobilenetv2_100.ra_in1k`."""
     commit: str
-    """Commit the revision stood for."""
 
 
 def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
     """Download the weights of a timm model, or find them in the hub's cache on this machine.
 
-    A commit that is cached needs no connection. A broken download goes on where it stopped.
-
-    Raises:
-        WeightsError: If timm lists no weights for the model, the hub has no such revision or file, the transfer
-            breaks, or there is no connection and no cached copy.
+    A commit that is cached needs no connection. A broken download goes on where it stopped. WeightsError is raised if
+    timm lists no weights for the model, the hub has no such revision or file, the transfer breaks, or there is no
+    connection and no cached copy.
     """
     entry = timm.get_pretrained_cfg(timm_id)
     if entry is None or not entry.hf_hub_id:
         raise WeightsError(f"timm lists no weights on the hub for {timm_id!r}; set weights to a path or to none")
-    names = (entry.hf_hub_filename,) if entry.hf_hub_filename else FILE_NAMES
-    return _cached(entry.hf_hub_id, names, revision) or _fetched(entry.hf_hub_id, names, revision)
-
-
-def _cached(repository: str, names: tuple[str, ...], revision: str) -> HubFile | None:
+    repository, names = entry.hf_hub_id, (entry.hf_hub_filename,) if entry.hf_hub_filename else FILE_NAMES
     if COMMIT.fullmatch(revision):
         for name in names:
             found = try_to_load_from_cache(repository, name, revision=revision)
             if isinstance(found, str):
                 return HubFile(Path(found), repository, revision)
-    return None
-
-
-def _fetched(repository: str, names: tuple[str, ...], revision: str) -> HubFile:
     offline = not _reachable()
     for name in names:
         try:
@@ -121,14 +110,11 @@ def is_torchvision(weights: str) -> bool:
 def find_torchvision_file(timm_id: str, weights: str) -> TorchvisionFile:
     """Return the file for a timm model; nothing is downloaded.
 
-    Args:
-        timm_id: timm model id.
-        weights: `torchvision`, or `torchvision:<entry>`, for instance `torchvision:IMAGENET1K_V2`.
-
-    Raises:
-        WeightsError: If torchvision has no such model or entry, or its layers are not timm's.
+    `weights` is `torchvision`, or `torchvision:<entry>`, for instance `torchvision:IMAGENET1K_V2`. WeightsError is
+    raised if torchvision has no such model or entry, or its layers are not timm's.
     """
-    from torchvision.models import get_model_weights  # noqa: PLC0415 - costs a second, needed for one source
+    # It costs a second, and is needed for one source.
+    from torchvision.models import get_model, get_model_weights  # noqa: PLC0415
 
     architecture = timm_id.partition(".")[0]
     name = ARCHITECTURES.get(architecture, architecture)
@@ -138,20 +124,13 @@ def find_torchvision_file(timm_id: str, weights: str) -> TorchvisionFile:
         raise WeightsError(
             f"torchvision has no weights for {timm_id!r}; set weights to hub, a URL or a path"
         ) from error
-    _check_layers(architecture, name)
-    entry = weights.partition(":")[2] or DEFAULT_ENTRY
-    if entry not in entries.__members__:
-        raise WeightsError(f"torchvision has no weights {entry!r} of {name}; choose {', '.join(entries.__members__)}")
-    return TorchvisionFile(entries[entry].url, entries[entry].meta.get("license", LICENCE))
-
-
-def _check_layers(architecture: str, name: str) -> None:
-    """Compare the layers of both libraries before anything is downloaded, on models without memory."""
-    from torchvision.models import get_model  # noqa: PLC0415 - as above
-
-    with torch.device("meta"):
+    with torch.device("meta"):  # the layers are compared before anything is downloaded, on models without memory
         theirs, ours = get_model(name).state_dict(), timm.create_model(architecture)
     if different := describe_mismatch(to_timm_names(theirs, ours), ours):
         raise WeightsError(
             f"torchvision's {name} has other layers than timm's {architecture} ({different}); set weights to hub"
         )
+    entry = weights.partition(":")[2] or DEFAULT_ENTRY
+    if entry not in entries.__members__:
+        raise WeightsError(f"torchvision has no weights {entry!r} of {name}; choose {', '.join(entries.__members__)}")
+    return TorchvisionFile(entries[entry].url, entries[entry].meta.get("license", LICENCE))

@@ -58,15 +58,8 @@ class RveRNet(nn.Module):
 def join_branches(roi: Branch | None, extra_roi: Branch | None, *, num_classes: int, hidden: int, seed: int) -> RveRNet:
     """Give branches the head of the paper: Linear-ReLU-Linear on two, one Linear on a lone branch.
 
-    Args:
-        roi: Branch of the region of interest.
-        extra_roi: Branch of everything else.
-        num_classes: K.
-        hidden: Units between the two linear layers; 640 in the paper.
-        seed: Seed of the head's initialisation.
-
-    Raises:
-        ModelError: If both branches are absent.
+    `hidden` are the units between the two linear layers, 640 in the paper; `seed` is that of the head's initialisation.
+    ModelError is raised if both branches are absent.
     """
     widths = [branch.num_features for branch in (roi, extra_roi) if branch is not None]
     if not widths:
@@ -92,15 +85,9 @@ def build_student(
 ) -> RveRNet:
     """Build a student on the ROI; its heads are its own two.
 
-    Args:
-        card: Backbone with a distillation token.
-        params: Normalisation is used; features are fixed here.
-        image_size: Side of the pictures in pixels.
-        num_classes: K.
-        tensors: Pre-trained state dict of any number of classes, whose heads are drawn anew; None for random weights.
-
-    Raises:
-        ModelError: If the backbone cannot be built, or has no distillation token; see `check_student`.
+    Of `params` normalisation is used; features are fixed here. `tensors` are a pre-trained state dict of any number of
+    classes, whose heads are drawn anew; None for random weights. ModelError is raised if the backbone cannot be built,
+    or has no distillation token; see `check_student`.
     """
     classifier = card.model_copy(update={"options": card.options | {"num_classes": num_classes}})
     both = params.model_copy(update={"features": "logits", "deit_distilled_head": "average"})
@@ -120,15 +107,7 @@ def split_heads(logits: Float[Tensor, "B C"]) -> tuple[Float[Tensor, "B K"], Flo
 
 
 def check_student(card: BackboneCard, others: Iterable[BackboneCard]) -> None:
-    """Raise unless a backbone can be a student, before anything is trained.
-
-    Args:
-        card: Backbone of the student.
-        others: Backbones to choose from.
-
-    Raises:
-        ModelError: If it has no distillation token; the message names those of the others that have.
-    """
+    """Raise `ModelError`, which names those of the others that could, unless a backbone has a distillation token."""
     if not _has_token(card):
         valid = ", ".join(sorted(other.name for other in others if _has_token(other))) or "none of `backbones`"
         raise ModelError(

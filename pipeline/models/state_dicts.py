@@ -8,7 +8,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.runtime.errors import WeightsError, raise_if_machine_error
+from pipeline.runtime.errors import WeightsError, one_line, raise_if_machine_error
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 MAX_LISTED = 5
@@ -29,14 +29,7 @@ READ_ERRORS = (
 """Errors of readers of tensors on damaged files and files of another kind."""
 ZIP_START = b"PK\x03\x04"
 STATE_DICT_KEYS = (
-    "state_dict_ema",
-    "model_ema",
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "network",
-    "net",
+    *("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model_state", "model", "network", "net"),
 )
 """Keys of a model's state dict in checkpoints of training programs; averages first."""
 WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "backbone.")
@@ -97,9 +90,7 @@ def load_checkpoint_file(path: Path, *, mmap: bool = False) -> Any:
 
     The checksums of the file are compared first, which torch does not do. Files of torch before 1.6 have none.
 
-    Args:
-        path: File to read.
-        mmap: Whether tensors stay on disk until they are used.
+    With `mmap` tensors stay on disk until they are used.
 
     Raises:
         Exception: One of `READ_ERRORS`.
@@ -124,33 +115,30 @@ def load_checkpoint_file(path: Path, *, mmap: bool = False) -> Any:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict, also one nested in a checkpoint of a training program; no code of the file runs.
 
-    Prefixes of wrappers (`module.`, `model.`, ...) are removed.
-
-    Raises:
-        WeightsError: If the file is absent, of another kind, damaged, a pickle that wants more than tensors, or holds
-            numbers that are not finite.
+    Prefixes of wrappers (`module.`, `model.`, ...) are removed. WeightsError is raised if the file is absent, of
+    another kind, damaged, a pickle that wants more than tensors, or holds numbers that are not finite.
     """
     if not path.name.lower().endswith(SUFFIXES):
         raise WeightsError(f"{path}: unknown kind of weights; give one of {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
+    load: Callable[[Path], Any]
+    load = safetensors.torch.load_file if path.suffix.lower() == ".safetensors" else load_checkpoint_file
     try:
-        held = (
-            safetensors.torch.load_file(path) if path.suffix.lower() == ".safetensors" else load_checkpoint_file(path)
-        )
+        held = load(path)
     except READ_ERRORS as error:
         raise_if_machine_error(path, error)
-        text = " ".join(str(error).split())
-        raise WeightsError(
-            f"{path}: not a readable state dict: {text}; save plain tensors, best as safetensors"
-        ) from error
+        advice = "save plain tensors, best as safetensors"
+        raise WeightsError(f"{path}: not a readable state dict: {one_line(error)}; {advice}") from error
     tensors = _state_dict_in(held)
     if tensors is None:
         raise WeightsError(f"{path}: holds other things than named tensors; save `model.state_dict()`")
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise WeightsError(f"{path}: {name!a} holds numbers that are not finite; the training it is from diverged")
-    return _unwrapped(tensors)
+    while prefix := next((p for p in WRAPPER_PREFIXES if all(name.startswith(p) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _state_dict_in(held: object) -> dict[str, Tensor] | None:
@@ -161,13 +149,6 @@ def _state_dict_in(held: object) -> dict[str, Tensor] | None:
         return dict(held)
     nested = (_state_dict_in(held.get(key)) for key in STATE_DICT_KEYS)
     return next((tensors for tensors in nested if tensors is not None), None)
-
-
-def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in WRAPPER_PREFIXES:
-        if all(name.startswith(prefix) for name in tensors):
-            return _unwrapped({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})
-    return tensors
 
 
 def is_from_torchvision(names: Collection[str]) -> bool:
@@ -189,29 +170,24 @@ def to_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Ten
     Known are torchvision's MobileNetV2 and vision transformer, and Hugging Face's ViT and DeiT, with one classifier or
     with DeiT's two. Other tensors pass unchanged.
     """
-    if _is_vit(tensors):
-        return {_renamed(name, TORCHVISION_VIT): tensor for name, tensor in tensors.items()}
-    if any(HUGGING_FACE_PATCHES.match(name) for name in tensors):
-        return _with_fused_attention({_renamed(name, HUGGING_FACE_VIT): tensor for name, tensor in tensors.items()})
     if _is_mobilenetv2(tensors):
         return _in_order_of(tensors, model)
-    return tensors
+    rules = TORCHVISION_VIT if _is_vit(tensors) else HUGGING_FACE_VIT
+    if rules is HUGGING_FACE_VIT and not any(HUGGING_FACE_PATCHES.match(name) for name in tensors):
+        return tensors
+    renamed = {_renamed(name, rules): tensor for name, tensor in tensors.items()}
+    # Query, key and value of each block as one tensor, in this order; incomplete ones stay as they are.
+    for query in [name for name in renamed if ".attn.q." in name]:
+        parts = [query.replace(".attn.q.", f".attn.{part}.") for part in "qkv"]
+        if all(part in renamed for part in parts):
+            renamed[query.replace(".attn.q.", ".attn.qkv.")] = torch.cat([renamed.pop(part) for part in parts])
+    return renamed
 
 
 def _renamed(name: str, rules: tuple[tuple[str, str], ...]) -> str:
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
-
-
-def _with_fused_attention(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return query, key and value of each block as one tensor, in this order; incomplete ones stay as they are."""
-    fused = dict(tensors)
-    for query in [name for name in tensors if ".attn.q." in name]:
-        parts = [query.replace(".attn.q.", f".attn.{part}.") for part in "qkv"]
-        if all(part in fused for part in parts):
-            fused[query.replace(".attn.q.", ".attn.qkv.")] = torch.cat([fused.pop(part) for part in parts])
-    return fused
 
 
 def _in_order_of(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -261,5 +237,4 @@ def describe_mismatch(tensors: dict[str, Tensor], model: nn.Module) -> str:
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = sorted(names)
-    return ", ".join(shown[:MAX_LISTED]) + (", ..." if len(shown) > MAX_LISTED else "")
+    return ", ".join(sorted(names)[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")

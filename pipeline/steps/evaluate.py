@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from pipeline.arrays import Targets
-from pipeline.datasets.class_set import find_pair
+from pipeline.datasets.class_set import ambiguous_pair
 from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.bootstrap import Bootstrap, share_interval
@@ -64,7 +64,7 @@ def describe_pair(
 
     Samples are those of the whole test set; `pair` has the targets of the ambiguous categories that the run has.
     """
-    among, found = np.isin(targets, pair), find_pair(pair, targets)
+    among, found = np.isin(targets, pair), ambiguous_pair(pair, targets)
     if found is None:
         numbers = dict.fromkeys(("ambiguous_f1", "ambiguous_top1", "ambiguous_top1_interval"))
         return numbers | {"ambiguous_samples": int(among.sum())}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pipeline.datasets.index import read_categories, read_samples
 from pipeline.datasets.masks import MaskRows, Masks
-from pipeline.datasets.photos import picture_of
+from pipeline.datasets.photos import decode_photo_of
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
-from pipeline.imaging.letterbox import views_of
+from pipeline.imaging.letterbox import cut_views
 from pipeline.params.stages import PairParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError
@@ -90,10 +90,10 @@ def _write_file(
         raise DatasetError(f"{masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`")
     row = 0
     for of_photo in group_by_photo(planned.samples):
-        photo = picture_of(of_photo[0], raw)
+        photo = decode_photo_of(of_photo[0], raw)
         batch.targets[row : row + len(of_photo)] = [sample.target for sample in of_photo]
         full = (mask.full() for mask in stored[row : row + len(of_photo)])
-        for views in views_of(
+        for views in cut_views(
             photo, full, size=params.image_size, fill=params.fill, pad=params.pad, geometry=params.geometry
         ):
             batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from pipeline.datasets.index import IndexedSample
-from pipeline.datasets.photos import picture_of
+from pipeline.datasets.photos import decode_photo_of
 from pipeline.datasets.shards import Shards
 from pipeline.imaging.drawing import SheetRow, contact_sheet
 from pipeline.imaging.letterbox import Rect, letterbox
@@ -37,7 +37,7 @@ def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, she
             raise ManifestError(f"{reader.folder}: made from another sample table; run `dvc repro pair`")
         for row, sample in enumerate(indexed.sample for indexed in of_split):
             rect = Rect(*batch.rects[row].tolist())
-            photo = letterbox(picture_of(sample, raw), size=reader.image_size, pad=PAD, rect=rect)
+            photo = letterbox(decode_photo_of(sample, raw), size=reader.image_size, pad=PAD, rect=rect)
             area = f"{sample.mask_share:.1%} of the photo" if sample.prompts is None else "from prompts"
             caption = "   ".join((sample.sample_id, sample.category, area, *sample.flags))
             rows.append(SheetRow(photo, batch.masks[row], batch.roi[row], batch.extra_roi[row], caption))

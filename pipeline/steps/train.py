@@ -26,7 +26,7 @@ from pipeline.runtime.resources import default_memory_budget, format_bytes, loca
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
 from pipeline.training.callbacks import HISTORY, CheckpointCallback, LiveCurves, ProgressCallback
-from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, write_history
+from pipeline.training.checkpoint import Checkpoint, write_history
 from pipeline.training.dataset import MemoryBudget, Split, load_splits
 from pipeline.training.distributed import current_context, work_dir
 from pipeline.training.losses import (
@@ -138,7 +138,7 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
             note(f"train {config.run}: goes on after epoch {state.epoch} of {epochs}")
         with progress_bar(epochs * samples, what=f"train {config.run}", unit="sample", done=done) as bar:
             progress = ProgressCallback(bar, curves, samples=samples, epochs=epochs)
-            saving = CheckpointCallback(checkpoint, CheckpointTimer(runtime.checkpoint_minutes))
+            saving = CheckpointCallback(checkpoint, runtime.checkpoint_minutes)
             evaluation = fit(trainer, data, state, (progress, saving))
         progress.finish(state)
         finished = folder / "finished"

@@ -6,13 +6,14 @@ DVCLive lies in the run's output only until the run is done, so it may hold rate
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.evaluation.metrics import EpochRecord
 from pipeline.runtime.console import note
-from pipeline.training.checkpoint import Checkpoint, CheckpointTimer, TrainerState, write_history
+from pipeline.training.checkpoint import Checkpoint, TrainerState, write_history
 
 if TYPE_CHECKING:
     from dvclive.live import Live
@@ -37,15 +38,17 @@ class Callback:
 
 
 class CheckpointCallback(Callback):
-    """Saves a checkpoint at the end of every epoch, and within one when it is due."""
+    """Saves a checkpoint at the end of every epoch, and within one when as many minutes have passed."""
 
-    def __init__(self, checkpoint: Checkpoint, timer: CheckpointTimer) -> None:
-        """Take the checkpoint, and the timer that says when one is due."""
-        self.checkpoint, self.timer = checkpoint, timer
+    def __init__(self, checkpoint: Checkpoint, minutes: float) -> None:
+        """Start the clock; with 0 minutes a checkpoint is due after every step."""
+        self.checkpoint, self.seconds, self.last = checkpoint, 60 * minutes, time.monotonic()
 
     def on_step_end(self, state: TrainerState) -> None:
         """Save when due."""
-        if self.timer.due():
+        now = time.monotonic()
+        if now - self.last >= self.seconds:
+            self.last = now
             self.checkpoint.save(state)
 
     def on_train_epoch_end(self, state: TrainerState) -> None:
@@ -57,12 +60,7 @@ class LiveCurves:
     """Writes the epochs done so far to a folder, from which `dvc plots show` and editors draw them."""
 
     def __init__(self, folder: Path, *, start_delay: float) -> None:
-        """Start the clock.
-
-        Args:
-            folder: Output of the run.
-            start_delay: Seconds before DVCLive is started.
-        """
+        """Start the clock; DVCLive follows after `start_delay` seconds."""
         self.folder, self.start_delay, self.started = folder, start_delay, time.monotonic()
         self.live: Live | None = None
         self.num_logged = 0
@@ -74,7 +72,15 @@ class LiveCurves:
         write_history(records, partial)
         partial.replace(self.folder / HISTORY)  # a reader never meets half a file
         if time.monotonic() - self.started >= self.start_delay:
-            self.live, self.start_delay = _start_dvclive(self.folder / DVCLIVE), inf  # once
+            self.start_delay = inf  # once
+            # It takes a second to import, which short runs are spared, and may be absent.
+            with suppress(ImportError):
+                from dvclive.live import Live  # noqa: PLC0415
+
+                try:  # by default it rewrites dvc.yaml and saves experiments
+                    self.live = Live(dir=str(self.folder / DVCLIVE), dvcyaml=None, save_dvc_exp=False)
+                except Exception as error:  # noqa: BLE001 - of git, DVC or the disk: no reason to stop a run
+                    note(f"no live curves: {error}")
         if self.live is None:
             return
         for record in records[self.num_logged :]:
@@ -95,31 +101,11 @@ class LiveCurves:
             self.live.end()  # type: ignore[no-untyped-call]
 
 
-def _start_dvclive(folder: Path) -> "Live | None":
-    try:
-        from dvclive.live import Live  # noqa: PLC0415 - takes a second, which short runs are spared; may be absent
-    except ImportError:
-        return None
-    try:
-        # By default it rewrites dvc.yaml and saves experiments.
-        return Live(dir=str(folder), dvcyaml=None, save_dvc_exp=False)
-    except Exception as error:  # noqa: BLE001 - of git, DVC or the disk: no reason to stop a run
-        note(f"no live curves: {error}")
-        return None
-
-
 class ProgressCallback(Callback):
     """Moves the progress bar and updates the live curves."""
 
     def __init__(self, bar: "tqdm[Any]", curves: LiveCurves, *, samples: int, epochs: int) -> None:
-        """Take a bar that counts samples over all epochs.
-
-        Args:
-            bar: Stands where the run stands.
-            curves: Updated after every epoch.
-            samples: Samples per epoch.
-            epochs: Epochs of the run.
-        """
+        """Take a bar that counts samples over all epochs, and the samples of one."""
         self.bar, self.curves, self.samples, self.epochs = bar, curves, samples, epochs
 
     @property

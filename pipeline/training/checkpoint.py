@@ -2,14 +2,15 @@
 
 import csv
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from pipeline.evaluation.metrics import EpochRecord
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
@@ -30,30 +31,13 @@ class RunningMetrics(NamedTuple):
     """Sums over the steps of an epoch so far, measured while the weights move."""
 
     steps: int = 0
-    """Optimiser steps taken."""
     samples: int = 0
-    """Samples seen."""
     num_correct: int = 0
-    """Correct predictions."""
     loss: float = 0.0
-    """Sum of the losses."""
     normalizer: float = 0.0
     """What the sum of the losses is divided by."""
     rate: float = 0.0
     """Learning rate of the last step."""
-
-    def after_step(
-        self, *, samples: int, num_correct: int, loss: float, normalizer: float, rate: float
-    ) -> "RunningMetrics":
-        """Return the metrics with one step more; each argument is of that step."""
-        return RunningMetrics(
-            self.steps + 1,
-            self.samples + samples,
-            self.num_correct + num_correct,
-            self.loss + loss,
-            self.normalizer + normalizer,
-            rate,
-        )
 
     @property
     def mean_loss(self) -> float:
@@ -75,27 +59,10 @@ class TrainerState:
     metrics: RunningMetrics = field(default_factory=RunningMetrics)
     """Steps of the current epoch."""
     records: list[EpochRecord] = field(default_factory=list)
-    """One per epoch done."""
-
-    def close_epoch(self, record: EpochRecord) -> None:
-        """Go on to the next epoch."""
-        self.records.append(record)
-        self.epoch, self.metrics = self.epoch + 1, RunningMetrics()
 
 
 FORMAT = 2
 """Raise it when a checkpoint holds other things, or when the same state leads to other weights."""
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """Model, optimiser, scaler or moving average: what a step changes."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return tensors and numbers."""
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Restore them."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +70,9 @@ class Checkpoint:
     """The checkpoint of one run."""
 
     path: Path
-    """File."""
     identity: str
     """Everything that defines the run; a checkpoint of another run is refused."""
-    parts: Mapping[str, Stateful]
+    parts: Mapping[str, nn.Module | Optimizer | GradScaler]
     """What is saved and loaded, by name."""
     device: torch.device
     """Whose generator is saved beside the CPU's."""
@@ -149,14 +115,17 @@ class Checkpoint:
     def load(self) -> TrainerState:
         """Restore rank 0's file, generators included, on all ranks; without a file, return the state of a new run.
 
-        Only tensors and numbers are unpickled, after the checksums of all bytes have been verified.
-
-        Raises:
-            TrainingError: If the file is damaged, or of another run or version of this code.
+        Only tensors and numbers are unpickled, after the checksums of all bytes have been verified. TrainingError is
+        raised if the file is damaged, or of another run or version of this code.
         """
         context = current_context()
         try:
-            state = context.broadcast(self._read() if context.is_main and self.path.is_file() else None)
+            state: Any = None
+            if context.is_main and self.path.is_file():
+                state = load_checkpoint_file(self.path)
+                if state["format"] != FORMAT or state["identity"] != self.identity:
+                    raise ValueError("of another run, or of another version of this code")
+            state = context.broadcast(state)
             if state is None:
                 return TrainerState()
             for name, part in self.parts.items():
@@ -168,32 +137,9 @@ class Checkpoint:
             return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records)
         except READ_ERRORS as error:
             raise_if_machine_error(self.path, error)
-            raise self._unusable(one_line(error)) from error
-
-    def _read(self) -> dict[str, Any]:
-        state: dict[str, Any] = load_checkpoint_file(self.path)
-        if state["format"] != FORMAT or state["identity"] != self.identity:
-            raise self._unusable("of another run, or of another version of this code")
-        return state
-
-    def _unusable(self, why: str) -> TrainingError:
-        return TrainingError(f"{self.path}: unusable checkpoint ({why}); delete {self.path.parent} to start anew")
-
-
-class CheckpointTimer:
-    """Tells when a checkpoint is due; how often one is written does not change what is trained."""
-
-    def __init__(self, minutes: float) -> None:
-        """Start the clock; with 0 minutes one is always due."""
-        self.seconds, self.last = 60 * minutes, time.monotonic()
-
-    def due(self) -> bool:
-        """Return whether the time is over; if so, restart the clock."""
-        now = time.monotonic()
-        if now - self.last < self.seconds:
-            return False
-        self.last = now
-        return True
+            raise TrainingError(
+                f"{self.path}: unusable checkpoint ({one_line(error)}); delete {self.path.parent} to start anew"
+            ) from error
 
 
 def _size(state: object) -> int:

@@ -4,8 +4,9 @@ The arrays are in memory, in memory-mapped files where they exceed a budget, or 
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,8 +27,6 @@ from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.resources import catch_disk_full, ensure_space
 
-MIN_BATCH = 2
-"""Batch normalisation has no variance over one sample."""
 CHUNK = 2**26
 """Bytes written at once where the system cannot allocate a file."""
 
@@ -42,16 +41,13 @@ class MicroBatch(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some samples of a split, on the device of the model."""
+    """Some samples of a split, on the device of the model; a view is None where no branch looks at it."""
 
     rows: Int64[Tensor, " B"]
     """Rows of the split, on the CPU."""
     targets: Int64[Tensor, " B"]
-    """The run's targets."""
     roi: UInt8[Tensor, "B 3 S S"] | None
-    """ROI views; None where no branch looks at them."""
     extra_roi: UInt8[Tensor, "B 3 S S"] | None
-    """Extra-ROI views; None where no branch looks at them."""
 
 
 class EpochPlan(NamedTuple):
@@ -60,7 +56,6 @@ class EpochPlan(NamedTuple):
     steps: tuple[tuple[MicroBatch, ...], ...]
     """Micro-batches by optimiser step; the samples of a step are the global batch, on however many devices."""
     samples: int
-    """Samples in all."""
 
 
 def plan_epoch(
@@ -68,11 +63,7 @@ def plan_epoch(
 ) -> EpochPlan:
     """Draw order and flips, each from its own generator; they depend on (seed, epoch) alone.
 
-    Args:
-        targets: The split's.
-        params: Seed, batch size, passes, flips.
-        epoch: From 0.
-        weights: How often a sample of each class is drawn, in any unit, with replacement; None draws every one once.
+    `weights` tell how often a sample of each class is drawn, in any unit, with replacement; None draws every one once.
     """
     samples = len(targets)
     generator = make_generator(params.seed, "order", epoch)
@@ -93,12 +84,9 @@ def plan_epoch(
 
 
 def split_batches(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Tensor, " B"]]:
-    """Cut an order into batches; no sample is dropped.
-
-    The last batch may be smaller; a lone last sample joins the batch before it.
-    """
+    """Cut an order into batches, the last of which may be smaller; a lone last sample joins the batch before it."""
     batches = list(torch.split(order, batch_size))
-    if len(batches) > 1 and len(batches[-1]) < MIN_BATCH:
+    if len(batches) > 1 and len(batches[-1]) == 1:  # batch normalisation has no variance over one sample
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
@@ -106,11 +94,7 @@ def split_batches(order: Int64[Tensor, " N"], batch_size: int) -> list[Int64[Ten
 def draw_flips(samples: int, *, probability: float, joint: bool, generator: torch.Generator) -> Bool[Tensor, "N 2"]:
     """Decide for every sample whether its ROI (column 0) and its extra-ROI (column 1) are flipped left to right.
 
-    Args:
-        samples: N.
-        probability: Of a flip.
-        joint: Both or neither; false decides for each view alone, as the released code does.
-        generator: Source of randomness.
+    `joint` flips both or neither; otherwise each view is decided alone, as in the released code.
     """
     flips = torch.rand(samples, 2, generator=generator) < probability
     return flips[:, :1].expand(samples, 2) if joint else flips
@@ -128,11 +112,7 @@ class MemoryBudget:
     """Bytes that went to files."""
 
     def empty(self, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
-        """Return an uninitialised array.
-
-        Raises:
-            SpaceError: If it goes to a file and the disk has no room for it.
-        """
+        """Return an uninitialised array; SpaceError if it goes to a file and the disk has no room for it."""
         size = prod(shape)
         if size <= self.left:
             self.left -= size
@@ -148,10 +128,8 @@ class MemoryBudget:
 def allocate(file: BinaryIO, size: int) -> None:
     """Reserve `size` bytes on disk for an empty file.
 
-    Writing to a mapped sparse file on a full disk would kill the process without a message (SIGBUS).
-
-    Raises:
-        OSError: If the disk has no room for it.
+    Writing to a mapped sparse file on a full disk would kill the process without a message (SIGBUS). OSError is raised
+    if the disk has no room for it.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
@@ -162,16 +140,14 @@ def allocate(file: BinaryIO, size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Samples of a run's classes; row i of everything is sample i."""
+    """Samples of a run's classes; row i of everything is sample i, and a view is None where no branch looks at it."""
 
     sample_ids: tuple[str, ...]
     """`<split>/<photo stem>/<category id>`."""
     targets: Int64[Tensor, " N"]
     """The run's targets, on the CPU."""
     roi: UInt8[Tensor, "N S S 3"] | None
-    """ROI views; None where no branch looks at them."""
     extra_roi: UInt8[Tensor, "N S S 3"] | None
-    """Extra-ROI views; None where no branch looks at them."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -185,15 +161,13 @@ class Split:
     def stream(self, micro_batches: Iterable[MicroBatch], device: torch.device) -> Iterator[Batch]:
         """Yield the samples of every micro-batch, in order, on a device."""
         for rows, flips in micro_batches:
-            views: list[Tensor | None] = []
+            views: list[Tensor | None] = [None, None]
             for column, view in enumerate((self.roi, self.extra_roi)):
-                if view is None:
-                    views.append(None)
-                    continue
-                images = _send(view.index_select(0, rows.to(view.device)), device)
-                if flips is not None:
-                    images = hflip(images, flips[:, column].to(device))
-                views.append(images.permute(0, 3, 1, 2))  # channels last in memory, as the models want them
+                if view is not None:
+                    images = _send(view.index_select(0, rows.to(view.device)), device)
+                    if flips is not None:
+                        images = hflip(images, flips[:, column].to(device))
+                    views[column] = images.permute(0, 3, 1, 2)  # channels last in memory, as the models want them
             yield Batch(rows, _send(self.targets[rows], device), *views)
 
     def resident(self, device: torch.device, allowed: int) -> "Split":
@@ -219,14 +193,9 @@ def _send(tensor: Tensor, device: torch.device) -> Tensor:
 def load_split(
     shards: Shards, name: str, classes: ClassMap, *, views: frozenset[ViewName], budget: MemoryBudget | None = None
 ) -> Split:
-    """Read the samples of a split whose category the run has.
+    """Read the samples of a split whose category the run has, and of them only `views`.
 
-    Args:
-        shards: Where to read.
-        name: `train`, `validation` or `test`.
-        classes: Which categories the run has.
-        views: Which of `roi` and `extra_roi` to keep.
-        budget: Where pixels may go; the batches are the same. None keeps all in memory.
+    The budget says where pixels may go; the batches are the same. None keeps all in memory.
 
     Raises:
         DatasetError: If no sample is left.
@@ -234,13 +203,10 @@ def load_split(
         SpaceError: If neither memory nor disk has room for the pixels.
     """
     shape = (shards.rows(name), shards.image_size, shards.image_size, 3)
-    pixels = {
-        view: np.empty(shape, np.uint8) if budget is None else budget.empty(shape)
-        for view in VIEW_NAMES
-        if view in views
-    }
-    ids: list[str] = []
-    targets: list[np.ndarray] = []
+    empty: Callable[[tuple[int, ...]], np.ndarray]
+    empty = partial(np.empty, dtype=np.uint8) if budget is None else budget.empty
+    pixels = {view: empty(shape) for view in VIEW_NAMES if view in views}
+    ids, targets = list[str](), list[np.ndarray]()
     for batch in shards.batches(name):
         mapped = classes.index[batch.targets]
         kept = np.flatnonzero(mapped != EXCLUDED)

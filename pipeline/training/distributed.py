@@ -29,8 +29,6 @@ from pipeline.training.losses import NonFiniteLossError
 
 LOCAL_RANK = "LOCAL_RANK"
 """Variable in which torchrun numbers the processes of a machine."""
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2)."""
 
 Value = TypeVar("Value")
 
@@ -41,7 +39,6 @@ class DistributedContext(NamedTuple):
     rank: int
     """From 0; rank 0 keeps checkpoints and writes the run."""
     world_size: int
-    """Number of processes; 1 for a run of one process."""
 
     @property
     def is_main(self) -> bool:
@@ -148,11 +145,11 @@ def launch(devices: int) -> None:
 def process_group(settings: RuntimeParams) -> Iterator[None]:
     """Join the process group while the block runs; ranks above 0 print only their own errors."""
     if LOCK_HOLDER in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the launcher
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the launcher
     # Of dimensions of size 1, such as a class token has; their strides mean nothing.
     warnings.filterwarnings("ignore", "Grad strides do not match")
-    backend = "gloo"
-    if pick_device(settings.device).type == "cuda":
+    gpu = pick_device(settings.device).type == "cuda"
+    if gpu:
         local, present = int(os.environ[LOCAL_RANK]), torch.cuda.device_count()
         if local >= present:
             raise ParamsError(
@@ -160,8 +157,7 @@ def process_group(settings: RuntimeParams) -> Iterator[None]:
                 "set runtime.device to cpu"
             )
         torch.cuda.set_device(local)
-        backend = "nccl"
-    distributed.init_process_group(backend)
+    distributed.init_process_group("nccl" if gpu else "gloo")
     context = current_context()
     try:
         with nullcontext() if context.is_main else redirect_stderr(Path(os.devnull).open("w", encoding="utf-8")):

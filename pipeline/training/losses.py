@@ -6,7 +6,7 @@ Reference:
 """
 
 import math
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float, Int64
@@ -37,17 +37,6 @@ class LossOutput(NamedTuple):
     losses: Float[Tensor, " B"]
     """By sample, in fp32 or fp64; the loss of a step is their sum over its normalizer."""
     logits: Float[Tensor, "B K"]
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """A loss that may look at more than logits, as distillation does."""
-
-    def __call__(self, model: RveRNet, batch: Batch) -> LossOutput:
-        """Run a model on a batch."""
-
-    def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
-        """Return what the sum of these samples' losses is divided by."""
 
 
 class CrossEntropy:
@@ -124,6 +113,9 @@ class DistillationLoss:
     def normalizer(self, targets: Int64[Tensor, " B"]) -> float:
         """Return the sum of the targets' class weights."""
         return self.cross_entropy.normalizer(targets)
+
+
+Objective: TypeAlias = CrossEntropy | DistillationLoss
 
 
 def soft_distillation_loss(

@@ -1,19 +1,15 @@
 """Optimiser, parameter groups and learning-rate schedules of a recipe."""
 
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import optim
 
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 
-SGD_MOMENTUM = 0.9
 FUSED = True
 """One call per step for all tensors takes a fifth of the time of torch's default on a CPU."""
-
-Groups: TypeAlias = list[dict[str, Any]]
-"""Parameter groups as torch's optimisers take them; `lr_scale` is a factor on the schedule's rate."""
 
 
 def make_optimizer(model: RveRNet, params: TrainParams) -> optim.Optimizer:
@@ -25,11 +21,11 @@ def make_optimizer(model: RveRNet, params: TrainParams) -> optim.Optimizer:
         case "adamw":
             return optim.AdamW(groups, rate, weight_decay=0.0, fused=FUSED)  # of groups that state none
         case "sgd":
-            return optim.SGD(groups, rate, momentum=SGD_MOMENTUM, fused=FUSED)
+            return optim.SGD(groups, rate, momentum=0.9, fused=FUSED)
 
 
-def parameter_groups(model: RveRNet, params: TrainParams) -> Groups:
-    """Group parameters by weight decay and rate, by timm's own rules.
+def parameter_groups(model: RveRNet, params: TrainParams) -> list[dict[str, Any]]:
+    """Group parameters by weight decay and rate, by timm's own rules; `lr_scale` is a factor on the schedule's rate.
 
     Biases, norms and whatever the backbone's family exempts (tokens, position embeddings) are not decayed. With layer
     decay each branch is counted from its own last layer, so branches of different depth end at the full rate alike.
@@ -41,22 +37,15 @@ def parameter_groups(model: RveRNet, params: TrainParams) -> Groups:
 
     branches = {"roi": model.roi, "extra_roi": None if model.extra_roi is model.roi else model.extra_roi}
     backbones = {name: branch.backbone for name, branch in branches.items() if branch is not None}
-    exempt: dict[str, set[str]] = {
-        name: set(getattr(backbone, "no_weight_decay", set)()) for name, backbone in backbones.items()
-    }
-    groups: Groups = []
+    exempt = {name: set(getattr(backbone, "no_weight_decay", set)()) for name, backbone in backbones.items()}
+    decay, groups = params.weight_decay, list[dict[str, Any]]()
     if params.layer_decay == 1:
         names = {f"{branch}.backbone.{name}" for branch, listed in exempt.items() for name in listed}
-        groups += param_groups_weight_decay(model, params.weight_decay, no_weight_decay_list=names)
+        groups += param_groups_weight_decay(model, decay, no_weight_decay_list=names)
         return groups
     for name, backbone in backbones.items():
-        groups += param_groups_layer_decay(
-            backbone,
-            weight_decay=params.weight_decay,
-            no_weight_decay_list=exempt[name],
-            layer_decay=params.layer_decay,
-        )
-    groups += param_groups_weight_decay(model.head, params.weight_decay)
+        groups += param_groups_layer_decay(backbone, decay, exempt[name], layer_decay=params.layer_decay)
+    groups += param_groups_weight_decay(model.head, decay)
     return groups
 
 
@@ -66,23 +55,15 @@ def set_rate(optimizer: optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("lr_scale", 1.0)
 
 
-RELEASED_WARMUP = 0.1
-"""Warm-up of the released code: a share of all optimiser steps."""
-
-
 def released_schedule(epoch: int, *, peak: float, total_steps: int) -> float:
     """Return the rate the released code used throughout `epoch` (from 0).
 
     Its warm-up and half cosine are counted in optimiser steps, but the scheduler is stepped once per epoch. On the
     paper's 18,320 samples, with batches of 50 and a peak of 4e-3, the rate rises from 0 to 1.0565e-4 in 30 epochs; the
-    cosine begins only where an epoch has fewer than ten steps.
-
-    Args:
-        epoch: Stands where an optimiser step was meant.
-        peak: Rate at the end of the warm-up.
-        total_steps: Optimiser steps of all epochs, at least 1; steps of incomplete batches are not counted.
+    cosine begins only where an epoch has fewer than ten steps. `total_steps`, at least 1, are those of all epochs
+    without incomplete batches.
     """
-    warmup = RELEASED_WARMUP * total_steps
+    warmup = 0.1 * total_steps
     if epoch < warmup:
         return peak * epoch / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (total_steps - warmup)))
@@ -100,15 +81,7 @@ def warmup_cosine(step: int, *, peak: float, warmup_steps: float, total_steps: i
 
 
 def learning_rate(params: TrainParams, *, epoch: int, step: int, steps_per_epoch: int, samples: int) -> float:
-    """Return the rate of one optimiser step.
-
-    Args:
-        params: Schedule, peak and warm-up.
-        epoch: Epoch, from 0.
-        step: Step within the epoch, from 0.
-        steps_per_epoch: Optimiser steps of every epoch.
-        samples: Samples of every epoch.
-    """
+    """Return the rate of one optimiser step, `step` of an epoch of so many steps and samples; both counts from 0."""
     match params.schedule:
         case "released":
             complete = max(1, samples // params.batch_size)  # one, where all samples are fewer than a batch

@@ -8,14 +8,14 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from timm.layers.norm_act import convert_sync_batchnorm
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.datasets.class_set import find_pair
+from pipeline.datasets.class_set import ambiguous_pair
 from pipeline.evaluation.metrics import EpochRecord, macro_f1, pair_f1, top1
 from pipeline.models.device import Precision, derive_seed
 from pipeline.models.rvernet import RveRNet
@@ -36,9 +36,7 @@ class StepMetrics(NamedTuple):
     """Sums over the samples of an optimiser step, before it moves the weights."""
 
     loss: float
-    """Sum of the losses."""
     num_correct: int
-    """Correct predictions."""
 
 
 class _DistributedObjective(nn.Module):
@@ -125,11 +123,7 @@ class Trainer:
         The gradient is that of the whole batch within rounding, however it is split. What a layer computes over a
         batch (batch statistics, dropout masks) it computes over each micro-batch.
 
-        Args:
-            micro_batches: Samples of the step.
-            normalizer: What the objective divides the sum of their losses by.
-            rate: Learning rate.
-            global_step: Steps of the run before this one.
+        `normalizer` is what the objective divides the sum of the losses by; `global_step` counts from 0.
 
         Raises:
             NonFiniteLossError: If a loss is not finite; the weights have not moved.
@@ -191,21 +185,9 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
     """Take the remaining optimiser steps of an epoch.
 
     Order, flips and dropout depend on (seed, epoch) alone. An interrupted epoch goes on from `done`, with the states of
-    the generators at that time, and draws what an uninterrupted one would.
-
-    Args:
-        trainer: Moves with every step.
-        split: Train samples.
-        plan: What to draw, from `plan_epoch`.
-        epoch: From 0.
-        done: Metrics of the steps that are done.
-        on_step: Called with the metrics after every step.
-
-    Returns:
-        The metrics after the last step.
-
-    Raises:
-        TrainingError: If a loss is not finite; the message names the samples.
+    the generators at that time, and draws what an uninterrupted one would. `on_step` is called with the metrics after
+    every step; those after the last one are returned. TrainingError is raised if a loss is not finite; the message
+    names the samples.
     """
     trainer.train_mode()
     params, context = trainer.params, trainer.context
@@ -235,8 +217,13 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
                 f"epoch {epoch + 1}: the loss of {counted(len(error.rows), 'sample')} is not finite: {names}{more}; "
                 "look at them with `python -m pipeline show`, or lower train.learning_rate"
             ) from error
-        done = done.after_step(
-            samples=len(rows), num_correct=sums.num_correct, loss=sums.loss, normalizer=normalizer, rate=rate
+        done = RunningMetrics(
+            steps=done.steps + 1,
+            samples=done.samples + len(rows),
+            num_correct=done.num_correct + sums.num_correct,
+            loss=done.loss + sums.loss,
+            normalizer=done.normalizer + normalizer,
+            rate=rate,
         )
         on_step(done)
     return done
@@ -248,12 +235,7 @@ class EpochEvaluation(NamedTuple):
     loss: float
     """Mean cross-entropy in nats."""
     logits: Float[Tensor, "N K"]
-    """By sample, on the CPU."""
-
-    @property
-    def predictions(self) -> Int64[Tensor, " N"]:
-        """Class of the highest logit by sample."""
-        return self.logits.argmax(1)
+    """On the CPU."""
 
 
 @torch.no_grad()
@@ -281,26 +263,18 @@ class RunData:
     """Samples and class statistics of a run."""
 
     train: Split
-    """Samples to train on."""
     test: Split
-    """Samples to evaluate after every epoch."""
+    """Evaluated after every epoch."""
     class_weights: ClassWeights
-    """Weight of each class, where the recipe balances them."""
     ambiguous: tuple[int, ...]
     """Targets of the ambiguous categories that the run has."""
 
 
 def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequence[Callback]) -> EpochEvaluation:
-    """Train from `state` to the end of the last epoch.
+    """Train from `state` to the end of the last epoch; return the evaluation after it.
 
-    The evaluation after the last epoch is in fp32, as a loaded run computes; earlier ones are in the precision of
-    training.
-
-    Returns:
-        The evaluation after the last epoch.
-
-    Raises:
-        TrainingError: If a loss is not finite; the message names the samples.
+    That evaluation is in fp32, as a loaded run computes; earlier ones are in the precision of training. TrainingError
+    is raised if a loss is not finite; the message names the samples.
     """
     params, precision = trainer.params, trainer.precision
     sampling = data.class_weights if params.balance == "sampler" else None
@@ -318,8 +292,8 @@ def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequenc
         if epoch == params.epochs - 1:
             precision = Precision("fp32", trainer.device.type)
         evaluation = evaluate_epoch(trainer.eval_model, data.test, batch_size=params.batch_size, precision=precision)
-        targets, predictions = data.test.targets.numpy(), evaluation.predictions.numpy()
-        pair = find_pair(data.ambiguous, targets)
+        targets, predictions = data.test.targets.numpy(), evaluation.logits.argmax(1).numpy()
+        pair = ambiguous_pair(data.ambiguous, targets)
         record = EpochRecord(
             epoch=epoch + 1,
             learning_rate=state.metrics.rate,
@@ -330,7 +304,8 @@ def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequenc
             test_macro_f1=macro_f1(targets, predictions),
             test_ambiguous_f1=None if pair is None else pair_f1(targets, predictions, pair),
         )
-        state.close_epoch(record)
+        state.records.append(record)
+        state.epoch, state.metrics = epoch + 1, RunningMetrics()
         for callback in callbacks:
             callback.on_epoch_end(state)
     return evaluation

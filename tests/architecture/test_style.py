@@ -23,7 +23,7 @@ judged -> eval_model or evaluated
 passes -> micro_batches
 Course -> RunData
 Witness Watch -> Callback
-Pace -> CheckpointTimer
+Pace -> CheckpointCallback
 Progress -> TrainerState
 Tally -> RunningMetrics
 hits -> num_correct

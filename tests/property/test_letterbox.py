@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from pipeline.imaging.letterbox import letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect, views_of
+from pipeline.imaging.letterbox import cut_views, letterbox, letterbox_cutouts, letterbox_mask, letterbox_rect
 from tests.strategies import image_and_mask
 
 SIDES = st.integers(1, 5000)
@@ -46,7 +46,7 @@ def test_the_released_views_are_the_two_masked_pictures_resized_one_by_one(
     """Each is the letterbox of a photo in which the other's pixels are `fill`, bit for bit."""
     image, mask = pair
     rect = letterbox_rect(*mask.shape, size=size, geometry="released")
-    (views,) = views_of(Pillow.fromarray(image), [mask], size=size, fill=fill, pad=pad, geometry="released")
+    (views,) = cut_views(Pillow.fromarray(image), [mask], size=size, fill=fill, pad=pad, geometry="released")
     for view, kept in ((views.roi, mask), (views.extra_roi, ~mask)):
         masked = np.where(kept[..., np.newaxis], image, np.uint8(fill))
         np.testing.assert_array_equal(view, letterbox(Pillow.fromarray(masked), size=size, pad=pad, rect=rect))

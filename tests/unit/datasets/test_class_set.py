@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets.class_set import EXCLUDED, check_class_sets, find_pair, select_classes
+from pipeline.datasets.class_set import EXCLUDED, ambiguous_pair, check_class_sets, select_classes
 from pipeline.datasets.statistics import CategoryCount
 from pipeline.params.model import ClassSetParams
 from pipeline.runtime.errors import ParamsError
@@ -110,7 +110,7 @@ def test_samples_have_the_pair_if_both_classes_exist_and_either_has_a_sample(
     classes: tuple[int, ...], targets: list[int], expected: tuple[int, int] | None
 ) -> None:
     """In the order asked for."""
-    assert find_pair(classes, np.array(targets, np.int64)) == expected
+    assert ambiguous_pair(classes, np.array(targets, np.int64)) == expected
 
 
 def test_a_class_set_that_leaves_one_trained_category_is_refused() -> None:

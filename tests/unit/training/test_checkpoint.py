@@ -10,9 +10,9 @@ from pipeline.evaluation.metrics import EpochRecord
 from pipeline.models.artifact import build_run
 from pipeline.models.device import Precision
 from pipeline.runtime.errors import TrainingError
+from pipeline.training.callbacks import CheckpointCallback
 from pipeline.training.checkpoint import (
     Checkpoint,
-    CheckpointTimer,
     RunningMetrics,
     TrainerState,
     write_history,
@@ -130,11 +130,16 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
         checkpoint(made, tmp_path).load()
 
 
-def test_checkpoints_are_due_by_the_clock_alone() -> None:
+def test_checkpoints_are_due_by_the_clock_alone(tmp_path: Path) -> None:
     """0 minutes make every step due; a long time none."""
-    always, never = CheckpointTimer(0.0), CheckpointTimer(1e9)
-    assert [always.due(), always.due()] == [True, True]
-    assert not never.due()
+    saved = checkpoint(make_trainer(), tmp_path)
+    CheckpointCallback(saved, 1e9).on_step_end(PROGRESS)
+    assert not saved.path.exists()
+    always = CheckpointCallback(saved, 0.0)
+    for _ in range(2):
+        always.on_step_end(PROGRESS)
+        assert saved.path.exists()
+        saved.path.unlink()
 
 
 def test_the_history_is_a_table_with_one_row_an_epoch(tmp_path: Path) -> None:
