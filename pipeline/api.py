@@ -144,20 +144,16 @@ class ShardDataset(IterableDataset[ShardSample]):
         order = self._order(len(self.shards.files(self.split)), "files")
         for number in order[first::step]:
             batch = self.shards.read_file(self.split, int(number))
-            yield from _samples(batch, self._order(len(batch), f"file {number}"))
+            roi, extra_roi = to_tensor(batch.roi), to_tensor(batch.extra_roi)
+            for row in self._order(len(batch), f"file {number}").tolist():
+                mask = torch.from_numpy(batch.masks[row])
+                yield ShardSample(batch.sample_ids[row], int(batch.targets[row]), roi[row], extra_roi[row], mask)
 
     def _order(self, length: int, what: str) -> np.ndarray:
         if self.shuffle_seed is None:
             return np.arange(length)
         words = [self.shuffle_seed, self.epoch, *what.encode()]
         return np.random.default_rng(words).permutation(length)
-
-
-def _samples(batch: SampleBatch, order: np.ndarray) -> Iterator[ShardSample]:
-    views = to_tensor(batch.roi), to_tensor(batch.extra_roi)
-    for row in order.tolist():
-        mask = torch.from_numpy(batch.masks[row])
-        yield ShardSample(batch.sample_ids[row], int(batch.targets[row]), views[0][row], views[1][row], mask)
 
 
 __all__ = [

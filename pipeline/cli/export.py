@@ -20,8 +20,7 @@ def export(  # noqa: PLR0913 - one argument an option
     out: Annotated[Path, typer.Option(help="File (onnx, pt2) or folder (hub, folders, hf) to write.")],
     *,
     form: Annotated[
-        ExportFormat,
-        typer.Option("--format", help="Of a run: onnx, pt2 (torch.export), hub. Of shards: folders, hf."),
+        ExportFormat, typer.Option("--format", help="Of a run: onnx, pt2 (torch.export), hub. Of shards: folders, hf.")
     ],
     run: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Run for onnx, pt2, hub: data/runs/vit+vit-all.")

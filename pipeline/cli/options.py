@@ -2,12 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
+import typer
+
+from pipeline.inference.regions import MaskMethod
 from pipeline.runtime.errors import ParamsError
 
-Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
-"""Option `--device`; auto takes a GPU if there is one."""
+DeviceOption: TypeAlias = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where models run.")]
+MaskMethodOption: TypeAlias = Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")]
+MaskWeightsOption: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Weights of sam or fastsam: data/mask_weights/sam, or a published file.")
+]
 
 
 def check_output(folder: Path) -> None:

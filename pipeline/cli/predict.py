@@ -9,13 +9,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import Device, check_output
+from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption, check_output
 from pipeline.datasets.prompts import Prompt
 from pipeline.inference.formats import Format, PhotoRecord, format_records
 from pipeline.inference.inputs import common_folder, list_photos, may_exist
 from pipeline.inference.regions import (
     DrawnRegions,
-    MaskMethod,
     MaskPairs,
     PromptedRegions,
     ProposedRegions,
@@ -123,17 +122,15 @@ def predict(  # noqa: PLR0913 - one argument an option
     ] = None,
     value: Annotated[int | None, typer.Option(help="The food in a mask of several, by its pixel value.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every value of --mask, or all that --masks finds.")] = False,
-    masks: Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")] = "grabcut",
-    mask_weights: Annotated[
-        Path | None, typer.Option(help="Weights of sam or fastsam: data/mask_weights/sam, or a published file.")
-    ] = None,
+    masks: MaskMethodOption = "grabcut",
+    mask_weights: MaskWeightsOption = None,
     top: Annotated[int, typer.Option(min=1, help="Categories to list.")] = 5,
     form: Annotated[Format, typer.Option("--format", help="How answers are printed.")] = "text",
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write overlay, mask, ROI and extra-ROI of every food here.")
     ] = None,
     heat: Annotated[bool, typer.Option("--heat", help="Write where each branch looked, too.")] = False,
-    device: Annotated[Device, typer.Option(help="Where models run.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Say what the foods of photos are, by a click, a box or a mask on each.
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import Device
-from pipeline.inference.regions import MaskMethod, open_mask_source
+from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption
+from pipeline.inference.regions import open_mask_source
 from pipeline.models.card import check_run
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.runtime.errors import ParamsError
@@ -19,10 +19,8 @@ def serve(  # noqa: PLR0913 - one argument an option
     beside: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Run to compare it with; its ROI-only sibling if absent.")
     ] = None,
-    masks: Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")] = "grabcut",
-    mask_weights: Annotated[
-        Path | None, typer.Option(help="Weights of sam or fastsam: data/mask_weights/sam, or a published file.")
-    ] = None,
+    masks: MaskMethodOption = "grabcut",
+    mask_weights: MaskWeightsOption = None,
     samples: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Photos to offer; drawn plates if absent.")
     ] = None,
@@ -33,7 +31,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     everybody: Annotated[
         bool, typer.Option("--open", help="With --host: let everybody in who reaches it, without a token.")
     ] = False,
-    device: Annotated[Device, typer.Option(help="Where models run.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Open a page in the browser: drop a photo, mark a food, see what it is with and without its surroundings.
 

@@ -1,42 +1,34 @@
 """Errors of every run: calibration, confusion matrices and scores by category, as numbers and charts."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from markupsafe import Markup, escape
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
-from pipeline.evaluation.metrics import (
-    Reliability,
-    confidences_of,
-    confusion,
-    count_classes,
-    expected_calibration_error,
-    reliability,
-    score_classes,
-    top_confusions,
-)
+from pipeline.evaluation import metrics
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.reporting.figures.charts import PANEL
 from pipeline.reporting.figures.style import BLUE, GRAY, chart_style, finish_inline
-from pipeline.reporting.results import ClassScore
 from pipeline.reporting.summary import StudySummary
 from pipeline.runtime.console import progress
 
-PLACES = 6
 LARGE, SMALL, MANY = 17, 10, 40
 """Pixels per category in a confusion matrix, up to `MANY` categories and above."""
-LETTER = 0.62
-"""Width of a letter over its size, slightly above that of sans-serif fonts."""
-MATRIX_TEXT = "Confusion matrix of {title}, targets in rows, answers in columns, {right:.0%} on the diagonal{worst}"
 STEPS = 10
 """Colours of the scale of F1; the style sheet has one class each."""
+COLOURS = colormaps["cividis_r"]
+"""Of the matrix, from 0.12 for few to 1 for all of a row."""
+SCALE_COLOURS = tuple(
+    f"rgb({r}, {g}, {b})" for r, g, b, _ in np.asarray(COLOURS(np.linspace(0.12, 1, STEPS), bytes=True)).tolist()
+)
+"""Of the matrix in the page's legend, as CSS."""
 
 Matrix = Int64[np.ndarray, "K K"]
 
@@ -70,7 +62,7 @@ class ErrorAnalysis(NamedTuple):
     """In class order."""
     confused: tuple[ConfusedPair, ...]
     """Largest first."""
-    calibration: Reliability
+    calibration: metrics.Reliability
     """By bin of calibrated confidence."""
     matrix: Matrix
     """Samples by (target, prediction)."""
@@ -83,54 +75,43 @@ class ErrorAnalysis(NamedTuple):
     @property
     def ece(self) -> float:
         """Expected calibration error in [0, 1]."""
-        return expected_calibration_error(self.calibration)
+        return metrics.expected_calibration_error(self.calibration)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything but the matrix, rounded to six places; bins without samples are left out."""
 
         def rounded(record: CategoryScore | ConfusedPair) -> dict[str, Any]:
-            return {n: round(v, PLACES) if isinstance(v, float) else v for n, v in record._asdict().items()}
+            return {n: round(v, 6) if isinstance(v, float) else v for n, v in record._asdict().items()}
 
-        columns = [np.asarray(column).round(PLACES).tolist() for column in self.calibration]
-        bins = enumerate(zip(*columns, strict=True))
+        columns = [np.asarray(column).round(6).tolist() for column in self.calibration]
+        filled = [
+            {"bin": place, "samples": samples, "confidence": confidence, "accuracy": accuracy}
+            for place, (samples, confidence, accuracy) in enumerate(zip(*columns, strict=True))
+            if samples
+        ]
         return {
-            "reliability": {
-                "bins": len(self.calibration.samples),
-                "filled": [
-                    {"bin": place, "samples": samples, "confidence": confidence, "accuracy": accuracy}
-                    for place, (samples, confidence, accuracy) in bins
-                    if samples
-                ],
-            },
+            "reliability": {"bins": len(self.calibration.samples), "filled": filled},
             "per_class": [rounded(score) for score in self.categories],
             "top_confusions": [rounded(pair) for pair in self.confused],
         }
 
 
 def analyse_errors(table: PredictionTable, *, temperature: float, bins: int, limit: int) -> ErrorAnalysis:
-    """Analyse the predictions of a run.
-
-    Args:
-        table: Predictions with logits.
-        temperature: Divisor of the run's logits before the softmax.
-        bins: Bins of confidence.
-        limit: Confused pairs to list.
-    """
-    counts = count_classes(table.targets, table.predictions, len(table.class_names))
-    columns = (counts.support, counts.predicted, *score_classes(counts))
-    scores = zip(table.class_names, *(column.tolist() for column in columns), strict=True)
-    cells = confusion(table.targets, table.predictions)
-    matrix = np.zeros((len(table.class_names),) * 2, np.int64)
+    """Analyse the predictions of a run, with bins of confidence after calibration and `limit` confused pairs."""
+    names = table.class_names
+    counts = metrics.count_classes(table.targets, table.predictions, len(names))
+    columns = (column.tolist() for column in (counts.support, counts.predicted, *metrics.score_classes(counts)))
+    cells = metrics.confusion(table.targets, table.predictions)
+    matrix = np.zeros((len(names),) * 2, np.int64)
     matrix[cells.target, cells.prediction] = cells.samples
-    top, names = zip(*(column.tolist() for column in top_confusions(cells, limit)), strict=True), table.class_names
+    top = zip(*(column.tolist() for column in metrics.top_confusions(cells, limit)), strict=True)
     return ErrorAnalysis(
-        categories=tuple(CategoryScore(*score) for score in scores),
-        confused=tuple(
-            ConfusedPair(names[target], names[prediction], samples, samples / int(counts.support[target]))
-            for target, prediction, samples in top
+        tuple(CategoryScore(*score) for score in zip(names, *columns, strict=True)),
+        tuple(ConfusedPair(names[t], names[p], count, count / int(counts.support[t])) for t, p, count in top),
+        metrics.reliability(
+            metrics.confidences_of(table.logits, temperature), table.targets == table.predictions, bins
         ),
-        calibration=reliability(confidences_of(table.logits, temperature), table.targets == table.predictions, bins),
-        matrix=matrix,
+        matrix,
     )
 
 
@@ -139,9 +120,6 @@ def seriate(confusions: Matrix) -> tuple[int, ...]:
 
     Clusters are joined by the largest mean confusion between their members, and reversed so that the ends that are
     confused most meet. Integers and first-of-equals ties make it the same on every machine.
-
-    Args:
-        confusions: Samples by (target, prediction), of one run or summed over several.
     """
     similar = confusions + confusions.T
     np.fill_diagonal(similar, 0)
@@ -179,13 +157,7 @@ def error_charts(results: StudySummary, analyses: Mapping[str, ErrorAnalysis]) -
 
 
 def reliability_panel(analysis: ErrorAnalysis, *, name: str, title: str) -> Markup:
-    """Draw accuracy by confidence above the share of samples by confidence.
-
-    Args:
-        analysis: Of one run.
-        name: Prefix of the element ids.
-        title: The run.
-    """
+    """Draw accuracy by confidence above the share of samples by confidence; `name` is the prefix of element ids."""
     samples, confidence, accuracy = analysis.calibration
     filled = samples > 0
     with chart_style():
@@ -202,111 +174,75 @@ def reliability_panel(analysis: ErrorAnalysis, *, name: str, title: str) -> Mark
         for axes in (above, below):
             axes.grid(visible=True)
         figure.align_ylabels()
-        text = f"Reliability of {title}: expected calibration error {analysis.ece:.3f}, " + "; ".join(
-            f"confidence {c:.2f} accuracy {a:.2f}" for c, a in zip(confidence[filled], accuracy[filled], strict=True)
-        )
+        points = zip(confidence[filled], accuracy[filled], strict=True)
+        values = "; ".join(f"confidence {c:.2f} accuracy {a:.2f}" for c, a in points)
+        text = f"Reliability of {title}: expected calibration error {analysis.ece:.3f}, {values}"
         return finish_inline(figure, name, text)
 
 
 def confusion_chart(analysis: ErrorAnalysis, order: Sequence[str], *, title: str) -> Markup:
     """Draw the confusion matrix as shares of each row, dark for much; empty cells stay empty.
 
-    Args:
-        analysis: Of one run.
-        order: Categories from top to bottom and left to right; those the run lacks are skipped.
-        title: The run.
+    Categories stand in `order` from top to bottom and left to right; those the run lacks are skipped.
     """
     names = [name for name in order if name in analysis.names]
-    places = [analysis.names.index(name) for name in names]
-    matrix = analysis.matrix[np.ix_(places, places)]
+    rows = [analysis.names.index(name) for name in names]
+    matrix = analysis.matrix[np.ix_(rows, rows)]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    pixels: UInt8[np.ndarray, "K K 4"] = np.asarray(COLOURS(0.12 + 0.88 * shares, bytes=True), np.uint8).copy()
+    pixels[shares == 0] = 0  # transparent
+    buffer = BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     cell = LARGE if len(names) <= MANY else SMALL
-    letter = 0.78 * cell
-    margin = round(LETTER * letter * max(map(len, names))) + 6
-    extent = cell * len(names)
+    letter, extent = 0.78 * cell, cell * len(names)
+    margin = round(0.62 * letter * max(map(len, names))) + 6  # slightly above the width of a sans-serif letter
     side = margin + extent
     # A frame and a hairline every five categories guide the eye along row and column.
     places = [margin + cell * k for k in [*range(0, len(names), 5), len(names)]]
     lines = "".join(f"M{margin} {p}H{side}M{p} {margin}V{side}" for p in places)
     worst = "; ".join(f"{p.category} as {p.predicted} {p.samples}" for p in analysis.confused[:3])
     right = int(analysis.matrix.trace()) / max(int(analysis.matrix.sum()), 1)
-    text = MATRIX_TEXT.format(title=title, right=right, worst=f"; most confused: {worst}" if worst else "")
+    text = f"Confusion matrix of {title}, targets in rows, answers in columns, {right:.0%} on the diagonal"
+    text += f"; most confused: {worst}" if worst else ""
     parts = [
         f'<svg role="img" aria-label="{escape(text)}" class="matrix" font-size="{letter:.1f}"',
         f' viewBox="0 0 {side} {side}" width="{side}" height="{side}">',
         f'<rect x="{margin}" y="{margin}" width="{extent}" height="{extent}" fill="#fff"/>',
         f'<path d="{lines}" fill="none" stroke="var(--line)"/>',
-        f'<image href="{_picture(shares)}" x="{margin}" y="{margin}" width="{extent}" height="{extent}"/>',
-        *(_labels(name, margin, margin + cell * k + cell / 2, letter) for k, name in enumerate(names)),
-        "</svg>",
+        f'<image href="{uri}" x="{margin}" y="{margin}" width="{extent}" height="{extent}"/>',
     ]
-    return Markup("".join(parts))  # noqa: S704 - names are escaped where they enter
-
-
-def _labels(name: str, margin: int, place: float, letter: float) -> str:
-    text, near, middle = escape(name), margin - 4, place + 0.35 * letter
-    return (
-        f'<text x="{near}" y="{middle:.1f}" text-anchor="end">{text}</text>'
-        f'<text transform="translate({middle:.1f} {near}) rotate(-90)">{text}</text>'
-    )
-
-
-def _picture(shares: Float64[np.ndarray, "K K"]) -> str:
-    """Return one pixel a cell as a PNG; cells without samples are transparent."""
-    colours = colormaps["cividis_r"](0.12 + 0.88 * shares, bytes=True)
-    pixels: UInt8[np.ndarray, "K K 4"] = np.asarray(colours, np.uint8).copy()
-    pixels[shares == 0] = 0
-    buffer = BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def scale_colours(steps: int) -> tuple[str, ...]:
-    """Return the colours of the matrix from few to all of a row, as CSS."""
-    colours = colormaps["cividis_r"](np.linspace(0.12, 1, steps), bytes=True)
-    return tuple(f"rgb({r}, {g}, {b})" for r, g, b, _ in np.asarray(colours).tolist())
-
-
-class CategoryCell(NamedTuple):
-    """One category under one run."""
-
-    f1: float | None
-    """In [0, 1]; None where the run does not know the category, or it occurs nowhere."""
-    step: int
-    """Colour, from 0 to STEPS - 1."""
+    for k, name in enumerate(names):
+        label, near, middle = escape(name), margin - 4, margin + cell * k + cell / 2 + 0.35 * letter
+        parts.append(f'<text x="{near}" y="{middle:.1f}" text-anchor="end">{label}</text>')
+        parts.append(f'<text transform="translate({middle:.1f} {near}) rotate(-90)">{label}</text>')
+    return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - names are escaped where they enter
 
 
 class CategoryRow(NamedTuple):
-    """One category."""
+    """One category with its test samples."""
 
     category: str
     samples: int
-    """Test samples."""
     ambiguous: bool
-    """Whether it belongs to the ambiguous pair."""
-    cells: tuple[CategoryCell, ...]
-    """By run."""
+    f1: tuple[float | None, ...]
+    """By run, in [0, 1]; None where the run does not know the category, or it occurs nowhere."""
+
+
+def step_of(f1: float) -> int:
+    """Return the colour of a score on the scale, from 0 to STEPS - 1."""
+    return min(int(f1 * STEPS), STEPS - 1)
 
 
 def f1_matrix(
-    scores: Mapping[str, Mapping[str, ClassScore]], categories: Sequence[str], ambiguous: Sequence[str]
+    scores: Mapping[str, Iterable[CategoryScore]], categories: Sequence[str], ambiguous: Sequence[str]
 ) -> tuple[CategoryRow, ...]:
-    """Arrange scores by category (rows) and run (cells).
-
-    Args:
-        scores: Scores of each run, by category.
-        categories: Rows from top to bottom; the ambiguous pair is moved to the top.
-        ambiguous: Names of the pair.
-    """
+    """Arrange scores by category (rows, the ambiguous pair on top) and run."""
+    by_run = [{score.category: score for score in listed} for listed in scores.values()]
     rows = []
     for name in sorted(categories, key=lambda name: name not in ambiguous):
-        found = [per_class.get(name) for per_class in scores.values()]
-        cells = tuple(
-            CategoryCell(score.f1, min(int(score.f1 * STEPS), STEPS - 1))
-            if score is not None and score.samples
-            else CategoryCell(None, 0)
-            for score in found
-        )
+        found = [by_category.get(name) for by_category in by_run]
+        f1 = tuple(score.f1 if score is not None and score.samples else None for score in found)
         samples = max((score.samples for score in found if score), default=0)
-        rows.append(CategoryRow(name, samples, name in ambiguous, cells))
+        rows.append(CategoryRow(name, samples, name in ambiguous, f1))
     return tuple(rows)

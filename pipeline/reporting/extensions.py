@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from pipeline.evaluation.bootstrap import Bootstrap, Scores, compare_students
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.evaluation.repetitions import Repetitions, ScoreSpread, SeedDifference
+from pipeline.evaluation.repetitions import Repetitions
 from pipeline.params.base import Section, read_record
 from pipeline.params.stages import DistillationSummary
 from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
@@ -24,11 +24,8 @@ from pipeline.reporting.results import RunFiles, Stored
 
 SUMMARY, PREDICTIONS, CARD = "summary.json", "predictions.parquet", "run.json"
 TEACHER, STUDENT, UNDISTILLED = "teacher", "student", "undistilled"
-PICTURES = "pictures"
 TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}
 """Scores as the page names them."""
-WIDTH, ROW_HEIGHT, PANEL_HEIGHT, FRAME_HEIGHT = 4.8, 0.2, 0.35, 0.45
-"""Inches of a chart of seeds."""
 
 SummaryT = TypeVar("SummaryT", bound=Section)
 
@@ -40,33 +37,31 @@ def _read_summary(schema: type[SummaryT], folder: Path | None, stage: str) -> Su
     return read_record(schema, folder / SUMMARY, f"{stage}@{folder.name}")
 
 
+class SeedRow(NamedTuple):
+    """One line of a table and a chart of seeds; numbers are shares, or differences of shares."""
+
+    title: str
+    """Of the score."""
+    label: str
+    by_seed: tuple[float, ...]
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    """Ends of the band around the mean."""
+
+
 class SeedResults(NamedTuple):
     """Repetitions with their charts."""
 
     repetitions: Repetitions
+    spreads: tuple[SeedRow, ...]
+    """Every run by seed; the band is one standard deviation to either side."""
+    contrasts: tuple[SeedRow, ...]
+    """Differences by seed, with 95 % intervals; none for a single run, or runs of different class sets."""
     spread: Markup
-    """Every run by seed."""
     contrast: Markup | None
-    """Differences by seed; None for a single run, or runs of different class sets."""
-
-    def label(self, run: str) -> str:
-        """Return the label of a run, with its class set unless that is `all`."""
-        return label_of(run)
-
-    def title(self, entry: ScoreSpread | SeedDifference) -> str:
-        """Return the title of a score."""
-        return TITLES[entry.score]
-
-
-class SeedRow(NamedTuple):
-    """One line of a chart of seeds, in [-1, 1]."""
-
-    score: str
-    label: str
-    by_seed: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
+    """Their charts."""
 
 
 def read_seed_results(path: Path | None) -> SeedResults | None:
@@ -80,19 +75,17 @@ def read_seed_results(path: Path | None) -> SeedResults | None:
     found = read_record(Repetitions, path, "repeats")
     if not found.seeds:
         return None
-    spreads = [
-        SeedRow(s.score, label_of(s.run), s.by_seed, s.mean, s.mean - s.deviation, s.mean + s.deviation)
-        for s in found.spreads
-    ]
-    contrasts = []
+    spreads, contrasts = [], []
+    for s in found.spreads:
+        ends = (s.mean - s.deviation, s.mean + s.deviation)
+        spreads.append(SeedRow(TITLES[s.score], label_of(s.run), s.by_seed, s.mean, s.deviation, *ends))
     for c in found.contrasts:
         label, mean = f"({label_of(c.other)}) \N{MINUS SIGN} ({label_of(c.run)})", c.difference
-        contrasts.append(SeedRow(c.score, label, c.by_seed, mean.value, mean.low, mean.high))
+        contrasts.append(SeedRow(TITLES[c.score], label, c.by_seed, mean.value, c.deviation, mean.low, mean.high))
     spread = seed_chart(spreads, name="seeds-spread", axis="per cent", colour=BLUE, zero=False)
-    if not contrasts:
-        return SeedResults(found, spread, None)
     axis = "difference, percentage points"
-    return SeedResults(found, spread, seed_chart(contrasts, name="seeds-contrast", axis=axis, colour=ORANGE, zero=True))
+    contrast = seed_chart(contrasts, name="seeds-contrast", axis=axis, colour=ORANGE, zero=True) if contrasts else None
+    return SeedResults(found, tuple(spreads), tuple(contrasts), spread, contrast)
 
 
 def label_of(run: str) -> str:
@@ -104,20 +97,14 @@ def label_of(run: str) -> str:
 def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, zero: bool) -> Markup:
     """Draw a panel per score with a line per row: a dot per seed, the mean, and a band from `low` to `high`.
 
-    Args:
-        rows: Rows of one score may be interleaved with those of another.
-        name: Prefix of the element ids.
-        axis: Label of the x axis, in per cent or points.
-        colour: Of dots and bands.
-        zero: Whether to mark zero.
+    The x axis is in per cent or points; `zero` marks zero. Rows of several scores may be interleaved.
     """
-    by_score = {score: [row for row in rows if row.score == score] for score in dict.fromkeys(r.score for r in rows)}
-    height = FRAME_HEIGHT + PANEL_HEIGHT * len(by_score) + ROW_HEIGHT * len(rows)
+    by_score = {title: [row for row in rows if row.title == title] for title in dict.fromkeys(r.title for r in rows)}
     with chart_style():
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(4.8, 0.45 + 0.35 * len(by_score) + 0.2 * len(rows)), layout="constrained")
         panels = figure.subplots(len(by_score), sharex=True, squeeze=False)[:, 0]
-        for axes, (score, listed) in zip(panels, by_score.items(), strict=True):
-            axes.set_title(TITLES[score], loc="left")
+        for axes, (title, listed) in zip(panels, by_score.items(), strict=True):
+            axes.set_title(title, loc="left")
             axes.set_yticks(range(len(listed)), [row.label for row in listed])
             axes.set_ylim(len(listed) - 0.4, -0.6)
             axes.grid(visible=True, axis="x")
@@ -131,9 +118,8 @@ def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, ze
                 axes.axvline(0, color=INK, linewidth=1)
         panels[-1].set_xlabel(axis)
         panels[-1].xaxis.set_major_locator(MaxNLocator(6))
-        values = "; ".join(
-            f"{TITLES[score]}, {row.label} {100 * row.mean:.1f}" for score, listed in by_score.items() for row in listed
-        )
+        sorted_rows = (row for listed in by_score.values() for row in listed)
+        values = "; ".join(f"{row.title}, {row.label} {100 * row.mean:.1f}" for row in sorted_rows)
         return finish_inline(figure, name, f"Dot chart by seed, {axis}: {values}")
 
 
@@ -150,16 +136,11 @@ class MaskResults(NamedTuple):
         """Whether there are masks of another source."""
         return bool(self.agreement and self.agreement.samples)
 
-    @property
-    def random(self) -> bool:
-        """Whether the segmentation weights are random, so that no number is meaningful."""
-        return bool(self.agreement and self.agreement.weights == "random")
-
     def groups(self, *, categories: bool) -> tuple[AgreementGroup, ...]:
         """Return the groups by category, lowest IoU first, or all others."""
         found = self.agreement.groups if self.agreement else ()
-        chosen = tuple(group for group in found if (group.by == "category") == categories)
-        return tuple(sorted(chosen, key=lambda group: group.iou.value)) if categories else chosen
+        chosen = [group for group in found if (group.by == "category") == categories]
+        return tuple(sorted(chosen, key=lambda group: group.iou.value if categories else 0))
 
     def label(self, run: str) -> str:
         """Return the label of a run."""
@@ -176,8 +157,7 @@ def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResu
     pictures = []
     if found is not None and agreement is not None:
         for sample in found.shown:
-            with Pillow.open(agreement / PICTURES / sample.file) as file:
-                pixels = np.asarray(file.convert("RGB"))
+            pixels = np.asarray(Pillow.open(agreement / "pictures" / sample.file).convert("RGB"))
             description = f"{sample.category} of {sample.sample_id}: annotation against the other mask"
             pictures.append((sample, picture(pixels, description)))
     return MaskResults(found, _read_summary(TransferSummary, transfer, "transfer"), tuple(pictures))
@@ -193,7 +173,8 @@ class StudentRecord(Stored):
 class DistillationResults(NamedTuple):
     """Teacher, student, and the same backbone without a teacher where the study has that run."""
 
-    summary: DistillationSummary
+    student_backbone: str
+    """Backbone of the run that would show what the teacher is worth."""
     how: Mapping[str, JsonValue]
     """Kind, alpha and temperature."""
     samples: int
@@ -205,33 +186,19 @@ class DistillationResults(NamedTuple):
     gains: Mapping[str, Scores]
     """Student minus the other, by the other's part."""
 
-    @property
-    def student_backbone(self) -> str:
-        """Backbone of the run that would show what the teacher is worth."""
-        return GridRun.parse(self.summary.undistilled).roi if self.summary.undistilled else ""
-
     def as_json(self) -> dict[str, Any]:
         """Return the entry of the report's `results.json`."""
-        numbers = {
-            key: {
-                part: {score: interval._asdict() for score, interval in found.items()} for part, found in parts.items()
-            }
-            for key, parts in (("scores", self.scores), ("student_gains", self.gains))
-        }
-        return {"runs": self.runs, "how": self.how, "samples": self.samples, **numbers}
+        scores, gains = (
+            {part: {score: interval._asdict() for score, interval in found.items()} for part, found in parts.items()}
+            for parts in (self.scores, self.gains)
+        )
+        return {"runs": self.runs, "how": self.how, "samples": self.samples, "scores": scores, "student_gains": gains}
 
 
 def read_distillation_results(
     folder: Path | None, files: RunFiles, evaluated: Sequence[str], ambiguous: Sequence[str], bootstrap: Bootstrap
 ) -> DistillationResults | None:
-    """Read the output of stage `distill`; None where it did not run, or no teacher is set.
-
-    Args:
-        folder: Output of the stage for one teacher.
-        files: Where the study's runs lie.
-        evaluated: Names of the runs that were evaluated.
-        ambiguous: Names of the ambiguous pair.
-        bootstrap: How photos are resampled.
+    """Read the output of stage `distill` for one teacher; None where it did not run, or no teacher is set.
 
     Raises:
         EvaluationError: If the runs were evaluated on different samples.
@@ -240,14 +207,13 @@ def read_distillation_results(
     summary = _read_summary(DistillationSummary, folder, "distill")
     if folder is None or summary is None or summary.teacher is None or summary.student is None:
         return None
-    tables = {TEACHER: read_predictions(folder / TEACHER / PREDICTIONS)}
-    runs = {TEACHER: summary.teacher}
-    if summary.undistilled in evaluated and summary.undistilled is not None:
+    tables, runs = {TEACHER: read_predictions(folder / TEACHER / PREDICTIONS)}, {TEACHER: summary.teacher}
+    if summary.undistilled is not None and summary.undistilled in evaluated:
         tables[UNDISTILLED], runs[UNDISTILLED] = files.predictions(summary.undistilled), summary.undistilled
     tables[STUDENT], runs[STUDENT] = read_predictions(folder / STUDENT / PREDICTIONS), summary.student
     scores, changes = compare_students(tables, ambiguous, bootstrap)
     return DistillationResults(
-        summary=summary,
+        student_backbone=GridRun.parse(summary.undistilled).roi if summary.undistilled else "",
         how=read_record(StudentRecord, folder / STUDENT / CARD, f"distill@{folder.name}").distillation,
         samples=len(tables[STUDENT].sample_ids),
         runs=runs,

@@ -9,7 +9,7 @@ from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired_differences, share_interval
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.run_name import ABSENT
-from pipeline.reporting.grid import ALL, KINDS, PAPER_NAMES, PROPOSED, GridRun
+from pipeline.reporting.grid import ALL, KINDS, PROPOSED, GridRun, name_of
 from pipeline.reporting.results import RunFiles
 from pipeline.reporting.summary import Ends, StudySummary
 from pipeline.runtime.console import progress
@@ -42,10 +42,9 @@ class CorrectCount(NamedTuple):
 
 
 class PairedRuns(NamedTuple):
-    """The predictions of two runs for the same samples."""
+    """The predictions of an ROI-only and a two-branch run for the same samples."""
 
     runs: tuple[GridRun, GridRun]
-    """ROI only, two branches."""
     single: PredictionTable
     double: PredictionTable
     temperatures: tuple[float, float]
@@ -66,6 +65,12 @@ class RunComparison(NamedTuple):
     preference: Ends
     """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
 
+    @property
+    def winner(self) -> int:
+        """Return 1 where two branches are clearly ahead, -1 where they are behind, 0 where the intervals overlap."""
+        single, double = self.single_correct.interval, self.double_correct.interval
+        return int(double[0] > single[1]) - int(single[0] > double[1])
+
 
 class Finding(NamedTuple):
     """The main finding."""
@@ -80,36 +85,27 @@ class Finding(NamedTuple):
 
 def pairings(runs: Collection[GridRun]) -> tuple[tuple[GridRun, GridRun], ...]:
     """Return (ROI only, two branches) for every backbone that was trained both ways, the proposed one first."""
-    doubles = [run for run in runs if run.roi == run.extra_roi and run.classes == ALL]
-    doubles.sort(key=lambda run: run != PROPOSED)
+    doubles = sorted(
+        (run for run in runs if run.roi == run.extra_roi and run.classes == ALL), key=lambda run: run != PROPOSED
+    )
     both = ((GridRun(run.roi, ABSENT, ALL), run) for run in doubles)
     return tuple((single, double) for single, double in both if single in runs)
 
 
 def read_paired_runs(files: RunFiles, runs: Collection[GridRun]) -> tuple[PairedRuns, ...]:
     """Read the predictions of every pairing of `runs`."""
-    return tuple(
-        PairedRuns(
-            pair,
-            files.predictions(pair[0].name),
-            files.predictions(pair[1].name),
-            (files.record(pair[0].name).calibration.temperature, files.record(pair[1].name).calibration.temperature),
-        )
-        for pair in pairings(runs)
-    )
+    found = []
+    for pair in pairings(runs):
+        single, double = (files.predictions(run.name) for run in pair)
+        first, second = (files.record(run.name).calibration.temperature for run in pair)
+        found.append(PairedRuns(pair, single, double, (first, second)))
+    return tuple(found)
 
 
 def compare(
     runs: tuple[GridRun, GridRun], single: Correctness, double: Correctness, bootstrap: Bootstrap
 ) -> RunComparison:
-    """Compare two runs sample by sample.
-
-    Args:
-        runs: ROI-only run and two-branch run.
-        single: Correctness of the first.
-        double: Correctness of the second, for the same samples.
-        bootstrap: How to resample photos.
-    """
+    """Compare an ROI-only with a two-branch run, sample by sample."""
 
     def count(correctness: Correctness) -> CorrectCount:
         correct = np.array(list(correctness.values()), np.bool_)
@@ -126,12 +122,6 @@ def compare(
     )
 
 
-def compare_pair(pair: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> RunComparison:
-    """Compare two runs on the ambiguous pair, or on all samples where there is no pair."""
-    single, double = (correctness_of(table, ambiguous) for table in (pair.single, pair.double))
-    return compare(pair.runs, single, double, Bootstrap(seed))
-
-
 def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctness:
     """Return which samples of the ambiguous pair are predicted correctly; of all samples where there is no pair."""
     pair = table.pair(ambiguous)
@@ -139,31 +129,17 @@ def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctn
     return {table.sample_ids[row]: bool(table.predictions[row] == table.targets[row]) for row in rows}
 
 
-def f1_gain(pair: PairedRuns, ambiguous: tuple[str, ...], seed: int) -> Interval:
-    """Return F1 of two branches minus F1 of ROI only, on the pair or on all, with its interval over photos.
-
-    Raises:
-        EvaluationError: If the runs were evaluated on different samples.
-    """
-    classes = pair.double.pair(ambiguous)
-    found = paired_differences(pair.single, pair.double, classes, Bootstrap(seed))
-    return found["ambiguous_f1" if classes else "macro_f1"]
-
-
 def conclusion(comparison: RunComparison) -> tuple[str, str]:
     """Return what the counts allow to say, in short, and why."""
-    single, double = comparison.single_correct, comparison.double_correct
     low, high = comparison.preference
-    if double.interval[0] > single.interval[1]:
-        return "The surroundings help", "The intervals do not overlap."
-    if single.interval[0] > double.interval[1]:
-        return "The surroundings hurt", "The intervals do not overlap."
-    split = f"{len(comparison.only_double)} to {len(comparison.only_single)}"
+    if comparison.winner:
+        return f"The surroundings {'help' if comparison.winner > 0 else 'hurt'}", "The intervals do not overlap."
+    split = f"{OVERLAP} {len(comparison.only_double)} to {len(comparison.only_single)}"
     if low > EVEN:
-        return "The surroundings help a little", f"{OVERLAP} {split} in favour of two branches."
+        return "The surroundings help a little", f"{split} in favour of two branches."
     if high < EVEN:
-        return "The surroundings hurt a little", f"{OVERLAP} {split} against two branches."
-    return "No effect of the surroundings is shown", f"{OVERLAP} {split}, which chance explains."
+        return "The surroundings hurt a little", f"{split} against two branches."
+    return "No effect of the surroundings is shown", f"{split}, which chance explains."
 
 
 def count_text(count: CorrectCount) -> str:
@@ -174,13 +150,12 @@ def count_text(count: CorrectCount) -> str:
 
 def backbones_text(comparisons: Sequence[RunComparison]) -> str:
     """Return how many backbones go which way; differences count only where the intervals are apart."""
-    ahead = sum(c.double_correct.interval[0] > c.single_correct.interval[1] for c in comparisons)
-    behind = sum(c.single_correct.interval[0] > c.double_correct.interval[1] for c in comparisons)
     if len(comparisons) == 1:
         return "One backbone was trained both ways; whether others behave alike was not run."
+    winners = [comparison.winner for comparison in comparisons]
     return (
-        f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {ahead}, clearly "
-        f"behind for {behind}, and undecided for {len(comparisons) - ahead - behind}."
+        f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {winners.count(1)}, "
+        f"clearly behind for {winners.count(-1)}, and undecided for {winners.count(0)}."
     )
 
 
@@ -200,23 +175,23 @@ def ranges_text(summary: StudySummary) -> str:
 
 
 def build_finding(pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], seed: int) -> Finding:
-    """Compare paired runs and put the main finding into words.
+    """Compare paired runs on the ambiguous pair, or on all samples where there is none, and say what they show.
 
-    Args:
-        pairs: The proposed backbone first; none where no backbone was trained both ways.
-        summary: All runs.
-        ambiguous: Names of the pair; empty where the data set has none.
-        seed: Seed of the bootstrap.
+    Raises:
+        EvaluationError: If paired runs were evaluated on different samples.
     """
     comparisons, f1_differences = [], []
     for pair in progress(pairs, total=len(pairs), what="comparisons", unit="backbone"):
-        comparisons.append(compare_pair(pair, ambiguous, seed))
-        f1_differences.append(f1_gain(pair, ambiguous, seed))
+        single, double = (correctness_of(table, ambiguous) for table in (pair.single, pair.double))
+        comparisons.append(compare(pair.runs, single, double, Bootstrap(seed)))
+        classes = pair.double.pair(ambiguous)
+        differences = paired_differences(pair.single, pair.double, classes, Bootstrap(seed))
+        f1_differences.append(differences["ambiguous_f1" if classes else "macro_f1"])
     scope = f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
     if not comparisons:
         return Finding(scope, (NO_COMPARISON, NO_COMPARISON_HINT, ranges_text(summary)), (), ())
     first = comparisons[0]
-    backbone = PAPER_NAMES.get(first.double.roi, first.double.roi)
+    backbone = name_of(first.double.roi)
     short, reason = conclusion(first)
     counts = (
         f"On {scope}, {backbone} that sees the ROI alone is right in {count_text(first.single_correct)}; "

@@ -12,40 +12,24 @@ from markupsafe import Markup
 
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
-from pipeline.reporting.error_analysis import STEPS, CategoryRow, ErrorAnalysis, scale_colours
+from pipeline.reporting.error_analysis import SCALE_COLOURS, STEPS, CategoryRow, ErrorAnalysis, step_of
 from pipeline.reporting.extensions import DistillationResults, MaskResults, SeedResults
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.finding import Finding
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.paper.checks import PaperCheck
-from pipeline.reporting.paper.published import Paper
+from pipeline.reporting.paper.published import FORMATS, Paper, ReportTable, TableCell
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.samples import Examples, SampleCard
 from pipeline.reporting.summary import RunSummary, StudySummary
-from pipeline.reporting.tables import (
-    DASH,
-    INTERVALS,
-    MINUS,
-    PLACES,
-    ReportTable,
-    TableCell,
-    difference_text,
-    interval_text,
-    paper_text,
-    value_text,
-)
+from pipeline.reporting.tables import DASH, MINUS, PLACES, difference_text, interval_text, paper_text, value_text
 from pipeline.runtime.errors import without_secrets
 from pipeline.runtime.manifest import Manifest
-
-SCHEMA_VERSION = 1
-"""Of `results.json`."""
-HIDDEN = frozenset({"password"})
-"""Settings whose value is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything the page shows."""
+    """Everything the page shows; mappings are by name of the run unless another key is named."""
 
     dataset: str
     """Source of the photos: `demo`, an address or a path."""
@@ -63,30 +47,25 @@ class Page:
     ambiguous: tuple[str, ...]
     """Names of the ambiguous pair that the data set has."""
     samples: tuple[SampleCard, ...]
-    charts: Mapping[str, Markup]
-    curves: Mapping[str, Markup]
-    """Learning curves by run."""
-    f1_rows: tuple[CategoryRow, ...]
-    """Cells by run in the order of `groups`."""
     examples: tuple[Examples, ...]
+    charts: Mapping[str, Markup]
+    """By the score they show."""
+    curves: Mapping[str, Markup]
+    f1_rows: tuple[CategoryRow, ...]
+    """Scores by run in the order of `groups`."""
     records: Mapping[str, RunRecord]
-    """Run cards by run."""
     shards: Manifest
     settings: Sequence[tuple[str, Mapping[str, str]]]
     """Name of each settings file and its values by dotted key."""
     paper: Paper
-    """The printed numbers."""
     tables: Sequence[ReportTable]
-    """Tables 2 to 12, ours beside the paper's."""
     f1: Mapping[str, Mapping[str, Interval]]
     """Macro F1 and F1 of the pair with intervals, by score and by name of the run."""
     checks: Sequence[PaperCheck]
     error_analyses: Mapping[str, ErrorAnalysis]
-    """By run."""
     error_charts: Mapping[str, tuple[Markup, Markup]]
-    """Reliability panel and confusion matrix by run."""
+    """Reliability panel and confusion matrix."""
     figures: Sequence[PaperFigure]
-    """Figures 3 to 10."""
     masks: MaskResults
     seeds: SeedResults | None
     distillation: DistillationResults | None
@@ -94,29 +73,15 @@ class Page:
 
 def render(page: Page) -> str:
     """Return the page as HTML; same values, same text."""
+    loader = PackageLoader("pipeline.reporting")
     environment = Environment(
-        loader=PackageLoader("pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "percent": percent,
-        "score": score,
-        "points": points,
-        "chance": chance,
-        "grouped": "{:,}".format,
-        "value": value_text,
-        "interval": lambda cell: interval_text(cell, cell.ours),
-        "paper": paper_text,
-        "difference": difference_text,
-    }
+    environment.filters |= FILTERS
     values = {field.name: getattr(page, field.name) for field in fields(page)}
     offsets = next((result.translocations for result in page.summary.runs.values() if result.translocations), ())
-    return environment.get_template("page.html.j2").render(
-        **values, offsets=offsets, f1_steps=STEPS, colours=scale_colours(STEPS)
-    )
+    template = environment.get_template("page.html.j2")
+    return template.render(**values, offsets=offsets, f1_steps=STEPS, colours=SCALE_COLOURS)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -134,9 +99,24 @@ def chance(probability: float) -> str:
     return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"  # noqa: PLR2004
 
 
-def points(change: float | None, digits: int = 1) -> str:
+def points(change: float | None) -> str:
     """Return a difference of shares in percentage points with its sign; a dash where there is none."""
-    return DASH if change is None else f"{100 * change:+.{digits}f}".replace("-", MINUS)
+    return DASH if change is None else f"{100 * change:+.1f}".replace("-", MINUS)
+
+
+FILTERS = {
+    "percent": percent,
+    "score": score,
+    "points": points,
+    "chance": chance,
+    "step": step_of,
+    "grouped": "{:,}".format,
+    "value": value_text,
+    "interval": interval_text,
+    "paper": paper_text,
+    "difference": difference_text,
+}
+"""Filters of the templates."""
 
 
 def read_settings(folder: Path) -> tuple[tuple[str, dict[str, str]], ...]:
@@ -148,9 +128,9 @@ def read_settings(folder: Path) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def flatten(value: object, key: str = "") -> dict[str, str]:
-    """Return nested settings as text by dotted key, which starts with `key`."""
+    """Return nested settings as text by dotted key, which starts with `key`; passwords are hidden."""
     if not isinstance(value, dict) or not value:
-        return {key: "hidden" if key.rpartition(".")[2] in HIDDEN and value else plain(value)}
+        return {key: "hidden" if key.rpartition(".")[2] == "password" and value else plain(value)}
     return {
         dotted: text
         for name, entry in value.items()
@@ -176,15 +156,10 @@ def place_name(source: str) -> str:
 
 
 def results_text(page: Page, bootstrap: Bootstrap) -> str:
-    """Return the text of `results.json`: every number with its interval and provenance.
-
-    Args:
-        page: Contents of the report.
-        bootstrap: How intervals were computed.
-    """
-    shards, summary = page.shards, page.summary
+    """Return the text of `results.json`: every number with its interval and provenance."""
+    shards, summary, masks = page.shards, page.summary, page.masks
     values: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "provenance": {
             "dataset": page.dataset,
             "mask_source": shards.source,
@@ -196,7 +171,7 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
         "conventions": summary.conventions,
         "intervals": {
             "confidence": bootstrap.confidence,
-            "methods": INTERVALS,
+            "methods": {score: form.interval for score, form in FORMATS.items()},
             "resamples": bootstrap.resamples,
             "seed": bootstrap.seed,
         },
@@ -225,7 +200,6 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
             for check in page.checks
         },
     }
-    masks = page.masks
     if masks.compared:
         parts = {"agreement": masks.agreement, "transfer": masks.transfer}
         values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
@@ -249,7 +223,7 @@ def _cell(cell: TableCell) -> dict[str, Any]:
         "ours": None if cell.ours is None else round(cell.ours.value, PLACES),
         "interval": _ends(cell.ours),
         "difference": cell.difference,
-        "samples": cell.samples if cell.key.measure.score == "count" else None,
+        "samples": (cell.paper_samples, cell.our_samples) if cell.key.measure.score == "count" else None,
         "status": cell.status or cell.deviation,
     }
 

@@ -22,9 +22,8 @@ LONGEST = 300
 """Pixels of the longer side of a photo."""
 SQUARE = 160
 """Side in pixels of cut-outs in a figure."""
-QUALITY = 80
-"""WebP quality of photos; cut-outs up to `LOSSLESS_SIDE` are stored losslessly."""
 LOSSLESS_SIDE = 96
+"""Pixels of the longer side up to which a picture is stored losslessly."""
 DIMMED = 0.3
 """Brightness outside the region of interest."""
 OUTLINE = np.array([255, 214, 10], np.uint8)
@@ -52,7 +51,7 @@ def picture(image: Image, description: str) -> Picture:
     """Encode an image; same pixels, same bytes for one version of Pillow."""
     height, width = image.shape[:2]
     buffer = BytesIO()
-    options = {"lossless": True} if max(height, width) <= LOSSLESS_SIDE else {"quality": QUALITY}
+    options = {"lossless": True} if max(height, width) <= LOSSLESS_SIDE else {"quality": 80}
     Pillow.fromarray(image).save(buffer, format="WEBP", method=6, **options)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(uri, width, height, description)
@@ -69,12 +68,9 @@ def shrink(image: Image, longest: int) -> Shown:
 
 
 def fit_mask(mask: Mask, rect: tuple[int, int, int, int], size: tuple[int, int]) -> ShownMask:
-    """Lay a letterboxed mask over the photo it belongs to.
+    """Lay a letterboxed mask over the photo it belongs to, `size` high and wide as it is shown.
 
-    Args:
-        mask: Square mask of a shard.
-        rect: Rectangle of the photo inside it: top, left, height, width.
-        size: Height and width of the photo as shown.
+    `rect` is the rectangle of the photo inside the mask: top, left, height, width.
     """
     top, left, height, width = rect
     part = Pillow.fromarray(mask[top : top + height, left : left + width].astype(np.uint8) * 255)
@@ -110,12 +106,7 @@ class SamplePictures(NamedTuple):
 
 
 def read_pictures(sample_ids: Sequence[str], inputs: ReportInputs, *, what: str) -> dict[str, SamplePictures]:
-    """Read the pictures of some test samples; none where the report is made without photos.
-
-    Args:
-        sample_ids: Samples to read.
-        inputs: Where photos and cut-outs lie.
-        what: Name of the progress bar.
+    """Read the pictures of some test samples; none without photos. `what` is the name of the progress bar.
 
     Raises:
         DatasetError: If a photo is absent or not the one that stage `index` read.

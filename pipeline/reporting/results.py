@@ -5,10 +5,10 @@ Errors name the stage to run.
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -23,7 +23,6 @@ from pipeline.models.card import BackboneCard
 from pipeline.params.base import dvc_command, read_record
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.runtime.errors import ManifestError
-from pipeline.runtime.escaping import from_spreadsheet
 
 
 class Stored(BaseModel):
@@ -32,49 +31,35 @@ class Stored(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
 
 
-T = TypeVar("T")
-
-
 class EvaluationMetrics(Stored):
-    """`metrics.json` of stage `evaluate`; rates, F1 and errors in [0, 1]."""
+    """`metrics.json` of stage `evaluate`: rates, F1 and errors in [0, 1]; `conventions` says what each one means.
+
+    What belongs to the ambiguous pair is None without it; intervals are absent in files of earlier versions.
+    """
 
     samples: int
-    """Test samples."""
     top1: float
-    """Share of right predictions."""
     top1_interval: tuple[float, float] | None = None
-    """95 % interval over photos; None in files of earlier versions."""
     macro_f1: float
-    """Mean F1 over classes that occur in targets or predictions, as in the paper."""
     macro_f1_all: float
-    """Mean F1 over all classes of the run."""
     ambiguous_f1: float | None
-    """Mean F1 of the ambiguous pair; None without the pair."""
     ambiguous_samples: int
-    """Test samples of the ambiguous pair."""
     ambiguous_top1: float | None
-    """Share of right predictions among them."""
     ambiguous_top1_interval: tuple[float, float] | None = None
-    """95 % interval over photos; None without the pair and in files of earlier versions."""
     ece: float
-    """Expected calibration error of calibrated probabilities."""
     majority_rate: float
-    """Share of the most frequent class."""
     epoch: int
-    """Epoch whose weights were evaluated."""
     conventions: dict[str, str]
-    """What each number means, by its name."""
 
 
 class PerturbationEntry(Stored):
     """One perturbed pass over the test split."""
 
     kind: Literal["permutation", "translocation"]
-    """Patches shuffled, or the picture moved."""
     target: Target
     """Branch whose input is perturbed."""
     seed: int | None
-    """Seed of a permutation."""
+    """Of a permutation."""
     patch_size: int | None = None
     """Side of a permutation's patches in pixels; None in files of earlier versions."""
     origin: str | None = None
@@ -82,13 +67,10 @@ class PerturbationEntry(Stored):
     pixels: tuple[int, int] | None = None
     """How far it moves, right and down."""
     dx: int | None
-    """Columns of a translocation, in pixels of the paper's 224."""
     dy: int | None
-    """Rows of a translocation, in pixels of the paper's 224."""
+    """Columns and rows of a translocation, in pixels of the paper's 224."""
     top1: float
-    """Share of right predictions."""
     macro_f1: float
-    """Mean F1 over classes that occur."""
     change_top1: float
     """Difference to the plain pass; negative is worse."""
     photo_kept: float | None
@@ -106,7 +88,6 @@ class PerturbationMetrics(Stored):
     """`metrics.json` of stage `perturb`."""
 
     entries: tuple[PerturbationEntry, ...]
-    """One per perturbed pass."""
     conventions: dict[str, str]
     """What each number means, by its name."""
 
@@ -128,17 +109,15 @@ class RunRecord(Stored):
     image_size: int
     """Side of the inputs in pixels."""
     backbones: dict[str, BackboneCard]
-    """Card of each branch's backbone."""
+    """By branch."""
     train: dict[str, JsonValue]
     """Recipe."""
     food_visible: FoodVisible | None = None
     """Samples that see their own food in their extra-ROI, where views are paired by photo."""
     shards_sha256: str
-    """Hash of the shard manifest that the run was trained on."""
+    """Of the shard manifest that the run was trained on."""
     weights_sha256: str
-    """Hash of the trained weights."""
     epochs_done: int
-    """Passes over the train split."""
     calibration: StoredCalibration
     """Fitted after the last of them."""
     parameters: int | None = None
@@ -151,56 +130,25 @@ class RunRecord(Stored):
         return bool(self.train.get("share_branches")) and len(names) > len(set(names))
 
 
-class ClassScore(NamedTuple):
-    """What the report shows of one row of `per_class.csv`."""
-
-    f1: float
-    """In [0, 1]."""
-    samples: int
-    """Test samples of the category."""
-
-
 def read_history(path: Path, stage: str) -> tuple[EpochRecord, ...]:
     """Read the epochs of a run; empty cells become NaN.
 
     Raises:
         ManifestError: If the file is absent, has no epochs, or lacks a column.
     """
-
-    def parse(row: dict[str, str]) -> EpochRecord:
-        values = {name: math.nan if row[name] == "" else float(row[name]) for name in EpochRecord._fields[1:]}
-        return EpochRecord(int(row["epoch"]), **values)
-
-    return _read_rows(path, stage, parse, what="epoch")
-
-
-def read_class_scores(path: Path, stage: str) -> dict[str, ClassScore]:
-    """Read the F1 of a run by category.
-
-    Raises:
-        ManifestError: If the file is absent, has no category, or lacks a column.
-    """
-
-    def parse(row: dict[str, str]) -> tuple[str, ClassScore]:
-        return from_spreadsheet(row["category"]), ClassScore(float(row["f1"]), int(row["support"]))
-
-    return dict(_read_rows(path, stage, parse, what="category"))
-
-
-def _read_rows(path: Path, stage: str, parse: Callable[[dict[str, str]], T], what: str) -> tuple[T, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = tuple(parse(row) for row in csv.DictReader(file))
+            cells = [[row[name] for name in EpochRecord._fields] for row in csv.DictReader(file)]
+        epochs = [EpochRecord(int(first), *(math.nan if c == "" else float(c) for c in rest)) for first, *rest in cells]
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ManifestError(f"{path}: damaged ({error!r}); run {dvc_command(stage, again=True)}") from error
-    if not rows:
-        raise ManifestError(f"{path}: holds no {what}; run {dvc_command(stage, again=True)}")
-    return rows
+    if not epochs:
+        raise ManifestError(f"{path}: holds no epoch; run {dvc_command(stage, again=True)}")
+    return tuple(epochs)
 
 
-NOT_PERTURBED = PerturbationMetrics(entries=(), conventions={})
 PAPER_PATCH, PAPER_SIDE = 16, 224
 """Supplement B: patches and pictures in pixels. Its offsets, of pictures of that side, start from the corner, dy up."""
 
@@ -238,11 +186,9 @@ class RunFiles:
     """Folders with one folder a run; every method raises ManifestError for an absent or damaged file."""
 
     runs: Path
-    """Outputs of stage `train`."""
     evaluations: Path
-    """Outputs of stage `evaluate`."""
     perturbations: Path
-    """Outputs of stage `perturb`."""
+    """Outputs of stages `train`, `evaluate` and `perturb`."""
 
     def record(self, run: str) -> RunRecord:
         """Read `run.json` of stage `train`."""
@@ -260,28 +206,17 @@ class RunFiles:
         """Read `predictions.parquet` of stage `evaluate`."""
         return read_predictions(self.evaluations / run / "predictions.parquet")
 
-    def class_scores(self, run: str) -> dict[str, ClassScore]:
-        """Read `per_class.csv` of stage `evaluate`."""
-        return read_class_scores(self.evaluations / run / "per_class.csv", f"evaluate@{run}")
-
     def perturbation_metrics(self, run: str, *, required: bool = True) -> PerturbationMetrics:
         """Read `metrics.json` of stage `perturb`; unless `required`, no entries for a run without it."""
         path = self.perturbations / run / "metrics.json"
         if not required and not path.exists():
-            return NOT_PERTURBED
+            return PerturbationMetrics(entries=(), conventions={})
         return read_record(PerturbationMetrics, path, f"perturb@{run}")
 
     def run_predictions(
         self, run: str, table: PredictionTable, ambiguous: Sequence[str], *, perturbed: bool
     ) -> RunPredictions:
-        """Join the predictions of a run without and with perturbations.
-
-        Args:
-            run: Name of the run.
-            table: Its predictions.
-            ambiguous: Names of the pair.
-            perturbed: Whether stage `perturb` was run for it.
-        """
+        """Join the predictions of a run without and, where stage `perturb` was run for it, with perturbations."""
         entries = self.perturbation_metrics(run).entries if perturbed else ()
         found: dict[PerturbationKey, PerturbedPredictions] = {}
         if entries:
@@ -308,26 +243,17 @@ class ReportInputs:
     """Outputs of earlier stages that the report shows."""
 
     index: Path
-    """Output of stage `index`."""
     raw: Path | None
     """Output of stage `download`; None leaves out everything that shows a photo."""
     shards: Shards
-    """Output of stage `pair`."""
     files: RunFiles
-    """Outputs of the stages of runs."""
     explanations: Path
-    """Outputs of stage `explain`."""
     settings: Path
     """Output of stage `configure`."""
 
 
 def describe_deviation(entry: PerturbationEntry, side: int) -> str:
-    """Return how a perturbation differs from the paper's of that key; empty where it does not.
-
-    Args:
-        entry: What was done.
-        side: Of the pictures in pixels.
-    """
+    """Return how a perturbation of pictures of so many pixels a side differs from the paper's; empty if it does not."""
     if entry.dx is None or entry.dy is None:
         if entry.patch_size is None:
             return "patches of unknown size"

@@ -20,8 +20,6 @@ from pipeline.reporting.results import ReportInputs
 
 SAMPLES_OF_PAIR = 2
 """Samples of each ambiguous category on the contact sheet."""
-GAINED, LOST = 6, 4
-"""Examples shown of samples that only two branches predict correctly, and that only the ROI-only run does."""
 TOP = 3
 """Most probable categories listed per run."""
 
@@ -32,15 +30,9 @@ def rank(sample_id: str, seed: int) -> bytes:
 
 
 def choose_samples(samples: Iterable[Sample], ambiguous: Collection[str], count: int, seed: int) -> tuple[Sample, ...]:
-    """Choose the contact sheet: the ambiguous pair first, then as many categories as possible.
+    """Choose the contact sheet: two samples of each ambiguous category, then as many categories as possible.
 
-    Memory is bounded by the number of categories.
-
-    Args:
-        samples: Candidates in any order.
-        ambiguous: Names of the pair; two samples of each are always among the chosen.
-        count: Samples in all, unless the pair needs more.
-        seed: Seed of the choice.
+    Memory is bounded by the number of categories. `count` is the number in all, unless the pair needs more.
     """
     best: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -58,14 +50,7 @@ def categories_of(table: PredictionTable) -> dict[str, str]:
 
 
 def choose_ids(sample_ids: Iterable[str], category_of: Mapping[str, str], count: int, seed: int) -> tuple[str, ...]:
-    """Choose up to `count` samples, taking the categories in turn.
-
-    Args:
-        sample_ids: Candidates.
-        category_of: Category name by sample_id.
-        count: Largest number of samples.
-        seed: Seed of the choice.
-    """
+    """Choose up to `count` samples, taking the categories in turn."""
     queues: dict[str, list[str]] = defaultdict(list)
     for sample_id in sorted(sample_ids, key=lambda i: rank(i, seed)):
         queues[category_of[sample_id]].append(sample_id)
@@ -73,22 +58,13 @@ def choose_ids(sample_ids: Iterable[str], category_of: Mapping[str, str], count:
     return tuple(sample_id for _, _, sample_id in sorted(turns)[:count])
 
 
-class RankedClass(NamedTuple):
-    """One of the most probable categories."""
-
-    category: str
-    probability: float
-    """Softmax, in [0, 1]."""
-
-
 class SamplePrediction(NamedTuple):
-    """What one run predicts for a sample."""
+    """What the run of a label predicts for a sample."""
 
     run: str
-    """Label of the run."""
     correct: bool
-    top: tuple[RankedClass, ...]
-    """Most probable first."""
+    top: tuple[tuple[str, float], ...]
+    """Most probable categories with their probability in [0, 1]."""
 
 
 class SampleCard(NamedTuple):
@@ -130,17 +106,13 @@ def sample_card(shown: SamplePictures, ambiguous: Sequence[str]) -> SampleCard:
 
 
 def sample_prediction(run: str, target: int, logits: Logits, class_names: Sequence[str]) -> SamplePrediction:
-    """Return the most probable categories of one sample.
+    """Return what the run of a label predicts for one sample of true class `target`.
 
-    Args:
-        run: Label of the run.
-        target: True class.
-        logits: Scores of the sample, a single row, divided by the run's temperature.
-        class_names: Category by class.
+    `logits` are a single row, divided by the run's temperature.
     """
     odds = np.exp(logits[0].astype(np.float64) - logits.max())
     order = np.argsort(-odds, kind="stable")[:TOP]
-    top = tuple(RankedClass(class_names[k], float(odds[k] / odds.sum())) for k in order)
+    top = tuple((class_names[k], float(odds[k] / odds.sum())) for k in order)
     return SamplePrediction(run, int(order[0]) == target, top)
 
 
@@ -155,20 +127,11 @@ def paired_predictions(pair: PairedRuns, sample_id: str) -> tuple[SamplePredicti
 
 
 def show_samples(
-    params: ReportParams,
-    finding: Finding,
-    pairs: Sequence[PairedRuns],
-    inputs: ReportInputs,
-    ambiguous: tuple[str, ...],
+    params: ReportParams, finding: Finding, pairs: Sequence[PairedRuns], inputs: ReportInputs, ambiguous: Sequence[str]
 ) -> tuple[tuple[SampleCard, ...], tuple[Examples, ...]]:
-    """Return the contact sheet, and examples of both directions of the first comparison.
+    """Return the contact sheet, and examples of both directions of the first comparison; nothing without photos.
 
-    Args:
-        params: Number of samples and seed of the choice.
-        finding: Comparisons.
-        pairs: Predictions behind them; none where no backbone was trained both ways.
-        inputs: Where photos and cut-outs lie; without photos nothing is shown.
-        ambiguous: Names of the ambiguous pair.
+    `pairs` are the predictions behind the comparisons; none where no backbone was trained both ways.
     """
     if inputs.raw is None:
         return (), ()
@@ -178,8 +141,8 @@ def show_samples(
     if pairs:
         first, category_of = finding.comparisons[0], categories_of(pairs[0].double)
         for title, ids, limit in (
-            ("Right with the surroundings, wrong without", first.only_double, GAINED),
-            ("Wrong with the surroundings, right without", first.only_single, LOST),
+            ("Right with the surroundings, wrong without", first.only_double, 6),
+            ("Wrong with the surroundings, right without", first.only_single, 4),
         ):
             groups.append((title, choose_ids(ids, category_of, limit, params.seed), len(ids)))
     shown = tuple(dict.fromkeys([*sheet, *(sample_id for _, ids, _ in groups for sample_id in ids)]))

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from pipeline.evaluation.metrics import EpochRecord
+from pipeline.evaluation.perturbation import Target
 from pipeline.params.base import Section
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import EvaluationMetrics, PerturbationMetrics
@@ -17,39 +18,27 @@ Ends: TypeAlias = tuple[float, float]
 
 
 class PermutationScores(Section):
-    """Accuracy with shuffled patches, over all seeds."""
+    """Accuracy with the patches of a branch's input shuffled: mean over the seeds, worst and best seed."""
 
-    target: str
-    """Branch whose input is shuffled: roi, extra_roi or both."""
+    target: Target
     seeds: int
-    """Independent permutations."""
     top1: float
-    """Mean over the seeds."""
     lowest_top1: float
-    """Worst seed."""
     highest_top1: float
-    """Best seed."""
     change_top1: float
     """Mean difference to the plain pass; negative is worse."""
 
 
 class TranslocationScores(Section):
-    """Accuracy with a moved picture."""
+    """Accuracy with a moved picture; see `PerturbationEntry`."""
 
-    target: str
-    """Branch whose input is moved."""
+    target: Target
     dx: int
-    """Columns, in pixels of the paper's 224."""
     dy: int
-    """Rows, in pixels of the paper's 224."""
     top1: float
-    """Share of right predictions."""
     change_top1: float
-    """Difference to the plain pass; negative is worse."""
     photo_kept: float | None
-    """Share of the photo's pixels that are still in the picture."""
     roi_kept: float | None
-    """The same for the pixels of the ROI; None where it was not moved."""
 
 
 class RunSummary(Section):
@@ -62,16 +51,13 @@ class RunSummary(Section):
     samples: int
     top1: float
     top1_interval: Ends | None
-    """95 % interval over photos; None for a run that an earlier version evaluated."""
     macro_f1: float
     macro_f1_all: float
     ambiguous_f1: float | None
     ambiguous_samples: int
     ambiguous_top1: float | None
     ambiguous_top1_interval: Ends | None
-    """95 % interval over photos."""
     ece: float
-    """Of calibrated probabilities."""
     majority_rate: float
     train_loss: float
     """Mean cross-entropy of the last epoch."""
@@ -97,25 +83,25 @@ class StudySummary(Section):
 
 
 def summarise_run(
-    run: GridRun,
-    metrics: EvaluationMetrics,
-    perturbations: PerturbationMetrics,
-    history: Sequence[EpochRecord],
+    run: GridRun, metrics: EvaluationMetrics, perturbations: PerturbationMetrics, history: Sequence[EpochRecord]
 ) -> RunSummary:
     """Join the results of stages `evaluate`, `perturb` and `train` (at least one epoch) for one run."""
     permutations = []
-    for target in ("roi", "extra_roi", "both"):
+    for target in get_args(Target):
         entries = [e for e in perturbations.entries if e.kind == "permutation" and e.target == target]
         if entries:
+            top1, change = (round(fmean(getattr(e, n) for e in entries), DIGITS) for n in ("top1", "change_top1"))
+            lowest, highest = min(e.top1 for e in entries), max(e.top1 for e in entries)
             scores = PermutationScores(
                 target=target,
                 seeds=len(entries),
-                top1=round(fmean(e.top1 for e in entries), DIGITS),
-                lowest_top1=min(e.top1 for e in entries),
-                highest_top1=max(e.top1 for e in entries),
-                change_top1=round(fmean(e.change_top1 for e in entries), DIGITS),
+                top1=top1,
+                lowest_top1=lowest,
+                highest_top1=highest,
+                change_top1=change,
             )
             permutations.append(scores)
+    moves = (entry for entry in perturbations.entries if entry.kind == "translocation")
     fields = set(TranslocationScores.model_fields)
     names = EvaluationMetrics.model_fields.keys() & RunSummary.model_fields.keys()
     return RunSummary(
@@ -123,11 +109,7 @@ def summarise_run(
         **{name: getattr(metrics, name) for name in names},
         train_loss=round(history[-1].train_loss, DIGITS),
         permutations=tuple(permutations),
-        translocations=tuple(
-            TranslocationScores.model_validate(entry.model_dump(include=fields))
-            for entry in perturbations.entries
-            if entry.kind == "translocation"
-        ),
+        translocations=tuple(TranslocationScores.model_validate(move.model_dump(include=fields)) for move in moves),
     )
 
 
@@ -140,12 +122,7 @@ def variant_row(variant: GridRun, summary: RunSummary) -> dict[str, str | float 
     moved = [t.change_top1 for t in summary.translocations if (t.dx, t.dy) != (0, 0)]
     return {
         "run": variant.name,
-        "top1": summary.top1,
-        "macro_f1": summary.macro_f1,
-        "ambiguous_f1": summary.ambiguous_f1,
-        "ece": summary.ece,
-        "permutation_roi": permuted.get("roi"),
-        "permutation_extra_roi": permuted.get("extra_roi"),
-        "permutation_both": permuted.get("both"),
+        **{name: getattr(summary, name) for name in ("top1", "macro_f1", "ambiguous_f1", "ece")},
+        **{f"permutation_{target}": permuted.get(target) for target in ("roi", "extra_roi", "both")},
         "translocation": round(fmean(moved), DIGITS) if moved else None,
     }

@@ -4,41 +4,21 @@ import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, mean_intervals, share_interval
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.paper.published import (
-    AMBIGUOUS,
-    DIGITS,
-    MACRO,
-    SCALE,
-    UNIT,
-    Paper,
-    PaperCell,
-    ResultKey,
-    Score,
-    mean_over,
-)
+from pipeline.reporting.paper import published
+from pipeline.reporting.paper.published import Paper, ReportTable, ResultKey, TableCell, TableRow, mean_over
 from pipeline.reporting.results import RunPredictions
 from pipeline.runtime.errors import EvaluationError
 from pipeline.runtime.escaping import latex, markdown, spreadsheet
 
-INTERVALS = {
-    "macro_f1": "percentile bootstrap over photos",
-    "ambiguous_f1": "percentile bootstrap over photos",
-    "top1": "percentile bootstrap over photos",
-    "change": "percentile bootstrap over photos, paired: with and without the disturbance on the same resamples",
-    "count": "percentile bootstrap over the photos of that class, times its samples",
-}
-"""How the 95 % interval of a score is computed."""
 NOT_RUN = "not run"
 NO_PAIR = "no such pair"
 """The run was evaluated, but its data have no ambiguous pair."""
 PLACES = 6
-INTERVAL_DIGITS: dict[Score, int] = {"macro_f1": 3, "ambiguous_f1": 3, "top1": 1, "change": 1, "count": 1}
 CSV_HEAD = (
     "row", "column", "runs", "score", "detail", "paper", "ours", "low", "high", "difference", "paper_samples",
     "our_samples", "status",
@@ -51,47 +31,30 @@ def estimate(
 ) -> dict[ResultKey, Interval]:
     """Return value and interval, in the paper's unit, of every key whose runs were all evaluated.
 
-    Args:
-        keys: What to estimate.
-        predictions: Predictions by run.
-        bootstrap: How to resample photos.
-
     Raises:
         EvaluationError: If runs that are averaged were evaluated on different samples.
     """
     wanted = [key for key in dict.fromkeys(keys) if all(run in predictions for run in key.runs)]
-    found: dict[ResultKey, Interval] = {}
+    found = _changes([key for key in wanted if key.measure.score == "change"], predictions, bootstrap)
     for run in dict.fromkeys(key.runs[0] for key in wanted if key.measure.score in {"macro_f1", "ambiguous_f1"}):
         one = predictions[run]
         macro, pair = f1_intervals(one.targets, one.predictions, one.photo_ids, one.pair, bootstrap)
-        found[ResultKey((run,), MACRO)] = macro
+        found[ResultKey((run,), published.MACRO)] = macro
         if pair is not None:
-            found[ResultKey((run,), AMBIGUOUS)] = pair
-    found |= _changes([key for key in wanted if key.measure.score == "change"], predictions, bootstrap)
+            found[ResultKey((run,), published.AMBIGUOUS)] = pair
     for key in wanted:
-        if key.measure.score in {"top1", "count"}:
-            interval = _share(key, predictions[key.runs[0]], bootstrap)
-            if interval is not None:
-                found[key] = interval
-    return {key: _scaled(found[key], SCALE[key.measure.score]) for key in wanted if key in found}
-
-
-def _scaled(interval: Interval, scale: float) -> Interval:
-    return Interval(*(scale * value for value in interval))
-
-
-def _share(key: ResultKey, one: RunPredictions, bootstrap: Bootstrap) -> Interval | None:
-    """Return the accuracy, or the number of samples in a cell of the pair's confusion matrix."""
-    cell = key.measure.cell
-    if cell is None:
-        predictions = one.under(key.measure.perturbation)
-        return None if predictions is None else share_interval(predictions == one.targets, one.photo_ids, bootstrap)
-    if one.pair is None:
-        return None
-    target, prediction = (one.pair[place] for place in cell)
-    rows = np.flatnonzero(one.targets == target)
-    photo_ids = [one.photo_ids[row] for row in rows]
-    return _scaled(share_interval(one.predictions[rows] == prediction, photo_ids, bootstrap), float(len(rows)))
+        one, cell = predictions[key.runs[0]], key.measure.cell
+        if key.measure.score == "top1":
+            predicted = one.under(key.measure.perturbation)
+            if predicted is not None:
+                found[key] = share_interval(predicted == one.targets, one.photo_ids, bootstrap)
+        elif cell is not None and one.pair is not None:  # a cell of the pair's confusion matrix
+            rows = np.flatnonzero(one.targets == one.pair[cell.target])
+            photo_ids = [one.photo_ids[row] for row in rows]
+            share = share_interval(one.predictions[rows] == one.pair[cell.prediction], photo_ids, bootstrap)
+            found[key] = Interval(*(float(len(rows)) * value for value in share))
+    scale_of = {key: published.FORMATS[key.measure.score].scale for key in wanted if key in found}
+    return {key: Interval(*(scale * value for value in found[key])) for key, scale in scale_of.items()}
 
 
 def _changes(
@@ -124,82 +87,11 @@ def _changes(
 
 def f1_by_run(predictions: Mapping[GridRun, RunPredictions], bootstrap: Bootstrap) -> dict[str, dict[str, Interval]]:
     """Return macro F1 and F1 of the pair with their intervals, by score and by name of the run."""
-    keys = {
-        measure.score: {run.name: ResultKey((run,), measure) for run in predictions} for measure in (MACRO, AMBIGUOUS)
-    }
-    found = estimate([key for by_run in keys.values() for key in by_run.values()], predictions, bootstrap)
-    return {score: {run: found[key] for run, key in by_run.items() if key in found} for score, by_run in keys.items()}
-
-
-class TableCell(NamedTuple):
-    """A number of the paper beside ours."""
-
-    key: ResultKey
-    paper: float
-    """As printed."""
-    ours: Interval | None
-    """In the same unit; None where `status` says why."""
-    status: str
-    """Empty where there is a number of ours."""
-    samples: tuple[int | None, int | None]
-    """Of a count: samples behind the paper's and behind ours."""
-    deviation: str = ""
-    """How our perturbation of the input differs from the paper's; empty where it does not."""
-
-    @property
-    def comparable(self) -> bool:
-        """Whether ours has the paper's total of samples and the paper's perturbation."""
-        return self.ours is not None and self.samples[0] == self.samples[1] and not self.deviation
-
-    @property
-    def difference(self) -> float | None:
-        """Ours minus the paper's, both rounded, in the table's unit; None where they are not comparable."""
-        if self.ours is None or not self.comparable:
-            return None
-        return round(round(self.ours.value, self.digits) - self.paper, self.digits)
-
-    @property
-    def digits(self) -> int:
-        """Decimals the paper prints."""
-        return DIGITS[self.key.measure.score]
-
-
-class TableRow(NamedTuple):
-    """One row of a table."""
-
-    label: str
-    cells: tuple[TableCell, ...]
-
-
-class ReportTable(NamedTuple):
-    """A table of the paper with our numbers."""
-
-    number: int
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
-    issues: tuple[str, ...]
-    """What is odd about the printed table."""
-
-    @property
-    def cells(self) -> tuple[TableCell, ...]:
-        """All cells, row by row."""
-        return tuple(cell for row in self.rows for cell in row.cells)
-
-    @property
-    def deviations(self) -> tuple[str, ...]:
-        """How our perturbations differ from the paper's, each way once."""
-        return tuple(dict.fromkeys(cell.deviation for cell in self.cells if cell.ours and cell.deviation))
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Units of the columns, each once."""
-        return tuple(dict.fromkeys(UNIT[cell.key.measure.score] for cell in self.cells))
-
-    @property
-    def intervals(self) -> tuple[str, ...]:
-        """How the intervals are computed, each way once."""
-        return tuple(dict.fromkeys(INTERVALS[cell.key.measure.score] for cell in self.cells))
+    keys = [ResultKey((run,), measure) for measure in (published.MACRO, published.AMBIGUOUS) for run in predictions]
+    by_score: dict[str, dict[str, Interval]] = {published.MACRO.score: {}, published.AMBIGUOUS.score: {}}
+    for key, interval in estimate(keys, predictions, bootstrap).items():
+        by_score[key.measure.score][key.runs[0].name] = interval
+    return by_score
 
 
 def paper_tables(
@@ -209,22 +101,17 @@ def paper_tables(
     keys = keys_of(paper)
     ours = estimate(keys, predictions, bootstrap)
     samples = {key: samples for key in keys if (samples := samples_of(key, predictions)) is not None}
-    deviations = {key: text for key in keys if (text := deviation_of(key, predictions))}
+    deviations = {}
+    for key in keys:
+        perturbed = (predictions[run].perturbed for run in key.runs if run in predictions)
+        found = (by_key.get(key.measure.perturbation) for by_key in perturbed if key.measure.perturbation)
+        deviations[key] = next((one.deviation for one in found if one and one.deviation), "")
     return fill_tables(paper, ours, samples, predictions.keys(), deviations)
 
 
 def keys_of(paper: Paper) -> list[ResultKey]:
     """Return the keys of the cells of all tables."""
     return [cell.key for table in paper.tables.values() for cell in table.cells]
-
-
-def deviation_of(key: ResultKey, predictions: Mapping[GridRun, RunPredictions]) -> str:
-    """Return how our perturbation differs from the paper's of that key; empty where it does not, or there is none."""
-    perturbation = key.measure.perturbation
-    if perturbation is None:
-        return ""
-    found = (predictions[run].perturbed.get(perturbation) for run in key.runs if run in predictions)
-    return next((one.deviation for one in found if one and one.deviation), "")
 
 
 def samples_of(key: ResultKey, predictions: Mapping[GridRun, RunPredictions]) -> int | None:
@@ -244,29 +131,18 @@ def fill_tables(
 ) -> tuple[ReportTable, ...]:
     """Put our numbers beside the paper's; a cell whose run was not evaluated says so and stays empty.
 
-    Args:
-        paper: The printed tables.
-        ours: Our estimates.
-        samples: Samples behind our counts.
-        evaluated: Runs that were evaluated.
-        deviations: How our perturbations differ from the paper's, where they do.
+    `samples` are those behind our counts; `deviations` say how our perturbations differ from the paper's.
     """
 
-    def cell(printed: PaperCell) -> TableCell:
-        key, found = printed.key, ours.get(printed.key)
+    def fill(cell: TableCell) -> TableCell:
+        key, found = cell.key, ours.get(cell.key)
         about_pair = key.measure.score in {"ambiguous_f1", "count"}
         reason = NO_PAIR if about_pair and all(run in evaluated for run in key.runs) else NOT_RUN
-        counted = (printed.samples, samples.get(key))
-        return TableCell(key, printed.value, found, "" if found else reason, counted, deviations.get(key, ""))
+        status, deviation = "" if found else reason, deviations.get(key, "")
+        return cell._replace(ours=found, our_samples=samples.get(key), status=status, deviation=deviation)
 
     return tuple(
-        ReportTable(
-            table.number,
-            table.caption,
-            table.columns,
-            tuple(TableRow(row.label, tuple(map(cell, row.cells))) for row in table.rows),
-            table.issues,
-        )
+        table._replace(rows=tuple(TableRow(row.label, tuple(map(fill, row.cells))) for row in table.rows))
         for table in paper.tables.values()
     )
 
@@ -275,9 +151,8 @@ def write_tables(tables: Iterable[ReportTable], folder: Path) -> None:
     """Write `table-NN.csv`, `.md` and `.tex` of every table; same tables, same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        stem = f"table-{table.number:02d}"
         for ending, text in (("csv", as_csv(table)), ("md", as_markdown(table)), ("tex", as_latex(table))):
-            (folder / f"{stem}.{ending}").write_text(text, encoding="utf-8")
+            (folder / f"table-{table.number:02d}.{ending}").write_text(text, encoding="utf-8")
 
 
 def as_csv(table: ReportTable) -> str:
@@ -289,7 +164,7 @@ def as_csv(table: ReportTable) -> str:
         for head, cell in zip(table.columns, row.cells, strict=True):
             runs, measure = " ".join(run.name for run in cell.key.runs), cell.key.measure
             ours = (None, None, None) if cell.ours is None else tuple(round(value, PLACES) for value in cell.ours)
-            numbers = (cell.paper, *ours, cell.difference, *cell.samples)
+            numbers = (cell.paper, *ours, cell.difference, cell.paper_samples, cell.our_samples)
             fields = (runs, measure.score, measure.detail, *numbers, cell.status or cell.deviation)
             writer.writerow(map(spreadsheet, (row.label, head, *fields)))
     return buffer.getvalue()
@@ -312,57 +187,54 @@ def cell_text(cell: TableCell) -> str:
 
 def our_text(cell: TableCell) -> str:
     """Return our number with its interval in the paper's rounding, or why there is none."""
-    return cell.status if cell.ours is None else f"{value_text(cell)} [{interval_text(cell, cell.ours)}]"
+    return f"{value_text(cell)} [{interval_text(cell)}]" if cell.ours else cell.status
 
 
 def value_text(cell: TableCell) -> str:
     """Return our number in the paper's rounding, a count with its total, or why there is none."""
-    if cell.ours is None:
-        return cell.status
-    return _signed(cell.ours.value, cell.digits, cell) + _total(cell.samples[1])
+    return _number(cell, cell.ours.value, cell.our_samples) if cell.ours else cell.status
 
 
-def interval_text(cell: TableCell, interval: Interval) -> str:
-    """Return both ends with fewer decimals than the value."""
-    digits = INTERVAL_DIGITS[cell.key.measure.score]
-    return ", ".join(_signed(value, digits, cell) for value in interval[1:])
+def interval_text(cell: TableCell) -> str:
+    """Return both ends of our interval with fewer decimals than the value."""
+    ends = cell.ours[1:] if cell.ours else ()
+    return ", ".join(_number(cell, end, digits=cell.format.end_digits) for end in ends)
 
 
 def paper_text(cell: TableCell) -> str:
     """Return the paper's number as printed, a count with its total."""
-    return _signed(cell.paper, cell.digits, cell) + _total(cell.samples[0])
+    return _number(cell, cell.paper, cell.paper_samples)
 
 
 def difference_text(cell: TableCell) -> str:
     """Return ours minus the paper's with its sign; empty where there is none."""
-    return "" if cell.difference is None else f"{cell.difference:+.{cell.digits}f}".replace("-", MINUS)
+    return "" if cell.difference is None else f"{cell.difference:+.{cell.format.digits}f}".replace("-", MINUS)
 
 
-def _signed(value: float, digits: int, cell: TableCell) -> str:
-    sign = "+" if cell.key.measure.score == "change" else ""
-    return f"{value:{sign}.{digits}f}".replace("-", MINUS)
-
-
-def _total(samples: int | None) -> str:
-    return "" if samples is None else f" of {samples}"
+def _number(cell: TableCell, value: float, total: int | None = None, digits: int | None = None) -> str:
+    sign, digits = "+" if cell.key.measure.score == "change" else "", cell.format.digits if digits is None else digits
+    return f"{value:{sign}.{digits}f}".replace("-", MINUS) + ("" if total is None else f" of {total}")
 
 
 def as_latex(table: ReportTable) -> str:
     """Return a `table` environment for package booktabs; two lines per row, ours above the paper's."""
-    heads = " & ".join(("", *map(_escaped, table.columns)))
+
+    def escaped(text: str) -> str:
+        return latex(text).replace(MINUS, "$-$").replace(DASH, "--")
+
     lines = []
     for row in table.rows:
-        ours, paper = (" & ".join(_escaped(text(cell)) for cell in row.cells) for text in (our_text, paper_text))
-        lines += [rf"{_escaped(row.label)} & {ours} \\", rf"\quad paper & {paper} \\"]
+        ours, paper = (" & ".join(escaped(text(cell)) for cell in row.cells) for text in (our_text, paper_text))
+        lines += [rf"{escaped(row.label)} & {ours} \\", rf"\quad paper & {paper} \\"]
     return "\n".join(
         (
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escaped(table.caption)}. Above: ours, with 95\,\% interval; below: the paper's.}}",
+            rf"\caption{{{escaped(table.caption)}. Above: ours, with 95\,\% interval; below: the paper's.}}",
             rf"\label{{tab:rvernet-{table.number}}}",
             rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
             r"\toprule",
-            rf"{heads} \\",
+            rf"{' & '.join(('', *map(escaped, table.columns)))} \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -371,7 +243,3 @@ def as_latex(table: ReportTable) -> str:
             "",
         )
     )
-
-
-def _escaped(text: str) -> str:
-    return latex(text).replace(MINUS, "$-$").replace(DASH, "--")

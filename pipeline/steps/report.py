@@ -79,7 +79,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     ece = charts.bar_panel(results, "ece", "expected calibration error, %")
     by_photo = any(record.food_visible for record in records.values())  # figures pair views as training did
     paired = replace(inputs, shards=inputs.shards.paired("by_photo" if by_photo else "exact", categories))
-    scores = {result.run.name: files.class_scores(result.run.name) for result in grouped}
+    scores = {result.run.name: errors[result.run.name].categories for result in grouped}
     page = Page(
         photos=raw is not None,
         dataset=place_name(load_settings(DownloadParams, settings / "download.json").source),

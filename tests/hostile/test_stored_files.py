@@ -24,7 +24,7 @@ from pipeline.params.base import load_settings, read_record
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import load_runtime
 from pipeline.params.study import load_study
-from pipeline.reporting.results import EvaluationMetrics, read_class_scores, read_history
+from pipeline.reporting.results import EvaluationMetrics, read_history
 from pipeline.runtime.errors import ManifestError, PipelineError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.segmentation.sam import random_tensors, read_sam_tensors
@@ -170,10 +170,6 @@ FILES = {
     "params-runtime": Stored(text("params.yaml", "runtime: {workers: 1, device: cpu}\n"), load_runtime, text=True),
     "metrics": Stored(text("metrics.json", METRICS), lambda path: read_record(EvaluationMetrics, path, "evaluate")),
     "history": Stored(history, lambda path: read_history(path, "train"), text=True),
-    "class-scores": Stored(
-        text("per_class.csv", "category,f1,support\nbread,1.0,3\n"),
-        lambda path: read_class_scores(path, "evaluate"), text=True,
-    ),
     "categories": Stored(
         text("category_id.txt", "1 bread\n2 rice\n"), lambda path: load_category_names(path.parent), text=True
     ),

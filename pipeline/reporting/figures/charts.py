@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle, groupby
+from itertools import cycle, groupby, pairwise
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -23,85 +23,60 @@ from pipeline.reporting.figures.style import (
     ORANGE,
     PURPLE,
     WIDTH,
-    FigureText,
-    PaperFigure,
     chart_style,
-    finish,
     finish_inline,
 )
-from pipeline.reporting.grid import KINDS, PAPER_NAMES, GridRun, Kind
+from pipeline.reporting.grid import KINDS, GridRun, Kind, name_of
+from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.summary import Ends, RunSummary, StudySummary
 
 PANEL = (2.3, 2.4)
 """Inches of a panel of the page."""
 COLOURS = (ORANGE, GREEN, BLUE, PURPLE, GRAY)
-MARKERS = ("s", "^", "o", "D", "v")
 DASHES: dict[Kind, tuple[float, Sequence[float]]] = {
     "two branches": (0, (1, 0)),
     "ROI only": (0, (4, 1.5)),
     "extra-ROI only": (0, (1, 1.5)),
 }
 """Line by kind of run."""
-KIND_COLOUR: dict[Kind, str] = {
-    "two branches": BLUE,
-    "ROI only": ORANGE,
-    "extra-ROI only": GREEN,
-    "without sauce": PURPLE,
-    "other class set": GRAY,
-}
-SERIES_STYLE = ((ORANGE, "o"), (GREEN, "s"), (BLUE, "D"), (PURPLE, "^"), (GRAY, "v"))
-TARGET_NAME = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
+KIND_COLOUR = dict(zip(KINDS, (BLUE, ORANGE, GREEN, PURPLE, GRAY), strict=True))
 COIN = 0.5
 """Accuracy of a coin toss on two classes."""
-ROW_HEIGHT, FRAME_HEIGHT = 0.165, 0.75
 GAP = 1.2
 """Rows between groups."""
 CHART_WIDTH = 4.2
 """Inches of a chart with one panel, in the page."""
 SMALL = 40
 """Per cent up to which a single panel's axis ends at its longest bar instead of 100."""
-DATA_WIDTH, DATA_ROW_HEIGHT, DATA_FRAME_HEIGHT = 4.2, 0.2, 0.6
 
 
-def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]], text: FigureText) -> PaperFigure:
-    """Draw one line per run: colour and marker for the backbone, dashes for the branches.
-
-    Args:
-        histories: Runs whose branches share one backbone.
-        text: Title, caption and alternative text.
-    """
+def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]]) -> Figure:
+    """Draw one line per run whose branches share one backbone: its colour and marker, the branches' dashes."""
     backbones = list(dict.fromkeys(backbone_of(run) for run in histories))
-    with chart_style():
-        figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
-        whole, pair = figure.subplots(1, 2, sharex=True)
-        for axes, column, title in (
-            (whole, "test_macro_f1", "macro F1, whole test split"),
-            (pair, "test_ambiguous_f1", "F1, ambiguous pair"),
-        ):
-            drawn = []
-            for run, epochs in histories.items():
-                number, every = backbones.index(backbone_of(run)), max(1, len(epochs) // 5)
-                style = {
-                    "color": COLOURS[number % len(COLOURS)],
-                    "linestyle": DASHES[run.kind],
-                    "marker": MARKERS[number % len(MARKERS)],
-                    "markersize": 3.2,
-                    "markevery": (number % every, every),
-                }
-                drawn.append(_draw_line(axes, epochs, column, **style))
-            if not any(drawn):
-                axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center")
-            axes.set(xlabel="epoch", ylabel=title, ylim=(0, 1))
-            axes.grid(visible=True)
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        handles = [
-            Line2D([], [], color=COLOURS[n % len(COLOURS)], marker=MARKERS[n % len(MARKERS)], markersize=4, linewidth=0,
-                   label=PAPER_NAMES.get(name, name))
-            for n, name in enumerate(backbones)
-        ]  # fmt: skip
-        handles += [Line2D([], [], color=INK, linestyle=dashes, label=kind) for kind, dashes in DASHES.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=max(len(backbones), len(DASHES)))
-        return finish(figure, text)
+    styles: list[dict[str, Any]] = [{"color": c, "marker": m} for c, m in zip(COLOURS, "s^oDv", strict=True)]
+    style_of = dict(zip(backbones, cycle(styles), strict=False))
+    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
+    whole, pair = figure.subplots(1, 2, sharex=True)
+    for axes, column, title in (
+        (whole, "test_macro_f1", "macro F1, whole test split"),
+        (pair, "test_ambiguous_f1", "F1, ambiguous pair"),
+    ):
+        drawn = []
+        for run, epochs in histories.items():
+            number, every = backbones.index(backbone_of(run)), max(1, len(epochs) // 5)
+            style = style_of[backbone_of(run)] | {"linestyle": DASHES[run.kind], "markevery": (number % every, every)}
+            drawn.append(_draw_line(axes, epochs, column, markersize=3.2, **style))
+        if not any(drawn):
+            axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center")
+        axes.set(xlabel="epoch", ylabel=title, ylim=(0, 1))
+        axes.grid(visible=True)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    handles = [
+        Line2D([], [], markersize=4, linewidth=0, label=name_of(name), **style) for name, style in style_of.items()
+    ]
+    handles += [Line2D([], [], color=INK, linestyle=dashes, label=kind) for kind, dashes in DASHES.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(len(backbones), len(DASHES)))
+    return figure
 
 
 def backbone_of(run: GridRun) -> str:
@@ -119,13 +94,9 @@ def _draw_line(axes: Axes, epochs: Sequence[EpochRecord], column: str, **style: 
 
 
 def curve_panel(epochs: Sequence[EpochRecord], *, name: str, title: str, highest_loss: float) -> Markup:
-    """Draw F1 (whole set and ambiguous pair) above the losses of train and test, by epoch.
+    """Draw F1 (whole set and ambiguous pair) above the losses of train and test, by epoch, of which there is one.
 
-    Args:
-        epochs: At least one.
-        name: Prefix of the element ids.
-        title: The run.
-        highest_loss: Upper end of the loss axis, the same for all runs.
+    `name` is the prefix of the element ids; `highest_loss` is the upper end of the loss axis, the same for all runs.
     """
     last = epochs[-1]
     with chart_style():
@@ -158,11 +129,10 @@ def highest_loss(histories: Sequence[Sequence[EpochRecord]]) -> float:
 
 
 class ChartRow(NamedTuple):
-    """One run of a chart."""
+    """One run of a chart; runs of a kind are consecutive."""
 
     label: str
     kind: Kind
-    """Group; rows of a group are consecutive."""
 
 
 class BarValue(NamedTuple):
@@ -181,18 +151,16 @@ class ChangeValue(NamedTuple):
     """Entry of the legend."""
     value: float
     low: float
-    """Worst of several seeds; equal to `value` for one."""
     high: float
-    """Best of several seeds."""
+    """Worst and best of several seeds; equal to `value` for one."""
 
 
 class BarPanel(NamedTuple):
-    """One column of bars."""
+    """One column of bars, the same runs in every panel."""
 
     axis: str
     """Label of the x axis."""
     values: tuple[BarValue, ...]
-    """One per run, the same runs in every panel."""
     reference: float | None
     """Level to compare with, in [0, 1]."""
 
@@ -208,14 +176,7 @@ def row_of(run: GridRun, variant: str | None) -> ChartRow:
 
 
 def bar_panel(summary: StudySummary, column: str, axis: str, reference: float | None = None) -> BarPanel:
-    """Return one number of all runs, with its interval where the summary has one.
-
-    Args:
-        summary: At least one run.
-        column: Field of the runs' results.
-        axis: Label of the x axis.
-        reference: Level to compare with, in [0, 1].
-    """
+    """Return one field of all runs' results, with its interval where the summary has one."""
     shares = (
         BarValue(row_of(r.run, summary.variant), getattr(r, column), getattr(r, f"{column}_interval", None))
         for r in by_kind(summary)
@@ -230,7 +191,7 @@ def permutation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
         for entry in result.permutations:
             spread = (entry.lowest_top1 - entry.top1, entry.highest_top1 - entry.top1)
             low, high = (entry.change_top1 + difference for difference in spread)
-            yield ChangeValue(row, TARGET_NAME[entry.target], entry.change_top1, low, high)
+            yield ChangeValue(row, TARGETS[entry.target], entry.change_top1, low, high)
 
 
 def translocation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
@@ -241,26 +202,20 @@ def translocation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
             yield ChangeValue(row, f"({entry.dx}, {entry.dy})", *[entry.change_top1] * 3)
 
 
-def bar_figure(panels: Sequence[BarPanel], text: FigureText) -> PaperFigure:
-    """Draw bars with intervals: runs from top to bottom, one panel per number."""
-    with chart_style():
-        return finish(_draw_bars(panels, WIDTH), text)
-
-
 def bar_chart(panel: BarPanel, name: str) -> Markup:
     """Draw one panel of bars for the page; `name` is the prefix of the element ids."""
     values = "; ".join(f"{s.row.label} {100 * s.value:.1f}" for s in panel.values if s.value is not None)
     with chart_style():
-        return finish_inline(_draw_bars([panel], CHART_WIDTH), name, f"Bar chart, {panel.axis}: {values}")
+        return finish_inline(bar_figure([panel], CHART_WIDTH), name, f"Bar chart, {panel.axis}: {values}")
 
 
-def _draw_bars(panels: Sequence[BarPanel], width: float) -> Figure:
+def bar_figure(panels: Sequence[BarPanel], width: float = WIDTH) -> Figure:
+    """Draw bars with intervals: runs from top to bottom, one panel per number."""
     rows = [share.row for share in panels[0].values]
     places = places_of(rows)
     figure = Figure(figsize=(width, _height(places)), layout="constrained")
-    for number, (axes, panel) in enumerate(
-        zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)
-    ):
+    all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for number, (axes, panel) in enumerate(zip(all_axes, panels, strict=True)):
         for place, bar in zip(places, panel.values, strict=True):
             if bar.value is None:
                 axes.text(1, place, "does not apply", color=MUTED, fontsize=6, va="center")
@@ -282,50 +237,38 @@ def _draw_bars(panels: Sequence[BarPanel], width: float) -> Figure:
     return figure
 
 
-def change_figure(panels: Sequence[Sequence[ChangeValue]], axis: str, text: FigureText) -> PaperFigure:
-    """Draw differences to the unperturbed pass as markers, with the range over seeds; one panel per group of changes.
-
-    Args:
-        panels: Changes by panel; several per run, runs from top to bottom.
-        axis: Label of the x axis.
-        text: Title, caption and alternative text.
-    """
-    rows = list(dict.fromkeys(change.row for panel in panels for change in panel))
+def change_figure(changes: Sequence[ChangeValue], axis: str) -> Figure:
+    """Draw differences to the unperturbed pass as markers, with the range over seeds; runs from top to bottom."""
+    rows = list(dict.fromkeys(change.row for change in changes))
     places = places_of(rows)
     place_of = dict(zip(rows, places, strict=True))
-    with chart_style():
-        figure = Figure(figsize=(WIDTH, _height(places) + 0.1), layout="constrained")
-        for number, (axes, changes) in enumerate(
-            zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True)
-        ):
-            names = list(dict.fromkeys(change.series for change in changes))
-            for name, (colour, marker) in zip(names, cycle(SERIES_STYLE), strict=False):
-                own = [change for change in changes if change.series == name]
-                y = [place_of[change.row] for change in own]
-                axes.hlines(
-                    y, [100 * c.low for c in own], [100 * c.high for c in own], color=colour, linewidth=2.2, alpha=0.45
-                )
-                axes.plot([100 * c.value for c in own], y, marker, color=colour, markersize=3.6, label=name)
-            axes.axvline(0, color=INK, linewidth=0.8)
-            axes.set_xlabel(axis)
-            axes.xaxis.set_major_locator(MaxNLocator(6))
-            axes.grid(visible=True, axis="x")
-            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handletextpad=0.1, columnspacing=1)
-            _name_rows(axes, rows, places, named=number == 0)
-        return finish(figure, text)
+    figure = Figure(figsize=(WIDTH, _height(places) + 0.1), layout="constrained")
+    axes = figure.subplots()
+    names = dict.fromkeys(change.series for change in changes)
+    for name, (colour, marker) in zip(names, cycle(zip(COLOURS, "osD^v", strict=True)), strict=False):
+        own = [change for change in changes if change.series == name]
+        y, low, high = [place_of[c.row] for c in own], [100 * c.low for c in own], [100 * c.high for c in own]
+        axes.hlines(y, low, high, color=colour, linewidth=2.2, alpha=0.45)
+        axes.plot([100 * c.value for c in own], y, marker, color=colour, markersize=3.6, label=name)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel(axis)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.grid(visible=True, axis="x")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handletextpad=0.1, columnspacing=1)
+    _name_rows(axes, rows, places, named=True)
+    return figure
 
 
 def places_of(rows: Sequence[ChartRow]) -> list[float]:
     """Return the y position of every row, with room above each group for its name."""
-    places: list[float] = []
-    for position, row in enumerate(rows):
-        new_group = position > 0 and row.kind != rows[position - 1].kind
-        places.append((places[-1] + 1 if places else 0.0) + (GAP if new_group else 0.0))
+    places = [0.0]
+    for before, row in pairwise(rows):
+        places.append(places[-1] + 1 + (GAP if row.kind != before.kind else 0.0))
     return places
 
 
 def _height(places: Sequence[float]) -> float:
-    return (places[-1] + 2) * ROW_HEIGHT + FRAME_HEIGHT
+    return (places[-1] + 2) * 0.165 + 0.75
 
 
 def _name_rows(axes: Axes, rows: Sequence[ChartRow], places: Sequence[float], *, named: bool) -> None:
@@ -341,17 +284,11 @@ def _name_rows(axes: Axes, rows: Sequence[ChartRow], places: Sequence[float], *,
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
-    """Draw train and test samples of every category, most frequent first; the ambiguous pair is in bold.
-
-    Args:
-        categories: In any order.
-        ambiguous: Names of the pair.
-        name: Prefix of the element ids.
-    """
+    """Draw train and test samples of every category, most frequent first; the ambiguous pair is in bold."""
     ordered = sorted(categories, key=lambda c: (-c.train - c.test, c.target))
     places = range(len(ordered))
     with chart_style():
-        figure = Figure(figsize=(DATA_WIDTH, len(ordered) * DATA_ROW_HEIGHT + DATA_FRAME_HEIGHT), layout="constrained")
+        figure = Figure(figsize=(CHART_WIDTH, 0.2 * len(ordered) + 0.6), layout="constrained")
         axes = figure.subplots()
         axes.barh([p - 0.2 for p in places], [c.train for c in ordered], height=0.36, color=BLUE, label="train")
         axes.barh([p + 0.2 for p in places], [c.test for c in ordered], height=0.36, color=ORANGE, label="test")

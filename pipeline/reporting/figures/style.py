@@ -25,17 +25,10 @@ INK, MUTED, LINE = "#111827", "#4B5563", "#D1D5DB"
 WIDTH = 7.0
 """Inches: two columns of a journal page."""
 DPI = 200
-CSS_VARIABLE = {
-    INK: "ink",
-    MUTED: "muted",
-    LINE: "line",
-    BLUE: "blue",
-    ORANGE: "orange",
-    GREEN: "green",
-    PURPLE: "purple",
-    GRAY: "gray",
-    "#FFFFFF": "surface",
-}
+CSS_VARIABLE = dict(
+    zip((INK, MUTED, LINE, BLUE, ORANGE, GREEN, PURPLE, GRAY, "#FFFFFF"),
+        ("ink", "muted", "line", "blue", "orange", "green", "purple", "gray", "surface"), strict=True)
+)  # fmt: skip
 """Variable of the page's style sheet by colour."""
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rvernet",
@@ -66,19 +59,15 @@ STYLE: dict[Any, Any] = {
 }
 """Built on matplotlib's defaults alone, so a user's matplotlibrc changes nothing."""
 
-
-REWRITES = tuple(
-    (re.compile(pattern, re.DOTALL), replacement)
-    for pattern, replacement in (
-        (r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*|<!--.*?-->\s*", ""),
-        (r"<g id=\"[^\"]*\"", "<g"),  # nothing refers to groups
-        (r"<g\s*/>\s*", ""),
-        (r"\bid=\"([^\"]+)\"", r'id="{name}-\1"'),  # ids must be unique in the whole page
-        (r"(url\(|href=\")#", r"\1#{name}-"),
-        (r"font: ([^;]*?)(\d+(?:\.\d+)?)px [^;]*;", r"font-size: \2px;"),
-        (r"font-family: [^;]*;\s*", ""),  # the page's font
-        (r"\s*\n\s*", "\n"),
-    )
+REWRITES = (
+    (r"(?s)<metadata>.*?</metadata>\s*|<style.*?</style>\s*|<!--.*?-->\s*", ""),
+    (r"<g id=\"[^\"]*\"", "<g"),  # nothing refers to groups
+    (r"<g\s*/>\s*", ""),
+    (r"\bid=\"([^\"]+)\"", r'id="{name}-\1"'),  # ids must be unique in the whole page
+    (r"(url\(|href=\")#", r"\1#{name}-"),
+    (r"font: ([^;]*?)(\d+(?:\.\d+)?)px [^;]*;", r"font-size: \2px;"),
+    (r"font-family: [^;]*;\s*", ""),  # the page's font
+    (r"\s*\n\s*", "\n"),
 )
 """Removes from matplotlib's SVG what a part of a page must not have."""
 TEXT = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")
@@ -88,16 +77,12 @@ PLACEHOLDER = "\0"
 
 
 class PaperFigure(NamedTuple):
-    """One figure of the paper, drawn from our runs."""
+    """One figure of the paper, drawn from our runs; its texts are those of `FigureText`."""
 
     name: str
-    """Stem of its files, for instance `figure_3`."""
     title: str
-    """For instance `Figure 3`."""
     caption: str
-    """What is shown, with counts."""
     description: str
-    """Alternative text."""
     svg: bytes
     png: bytes
     """At 200 dots an inch."""
@@ -114,12 +99,16 @@ class PaperFigure(NamedTuple):
 
 
 class FigureText(NamedTuple):
-    """Name, title, caption and alternative text of a figure."""
+    """What is said of a figure."""
 
     name: str
+    """Stem of its files, for instance `figure_3`."""
     title: str
+    """For instance `Figure 3`."""
     caption: str
+    """What is shown, with counts."""
     description: str
+    """Alternative text."""
 
 
 @contextmanager
@@ -154,19 +143,16 @@ def _svg(figure: Figure) -> bytes:
 
 
 def inline_svg(svg: bytes, name: str, description: str) -> Markup:
-    """Return a chart as an `<svg>` element that follows the page's style sheet.
+    """Return a file that matplotlib wrote in `chart_style` as an `<svg>` element that follows the page's style sheet.
 
-    Args:
-        svg: File that matplotlib wrote in `chart_style`.
-        name: Prefix of the element ids; unique in the page.
-        description: Alternative text.
+    `name` is the prefix of the element ids, unique in the page.
     """
     text = svg.decode()
     # Texts are taken out while tags are rewritten: a category may be named like a part of one.
     texts = [found[1] for found in TEXT.finditer(text)]
     text = TEXT.sub(PLACEHOLDER, text[text.index("<svg") :])
     for pattern, replacement in REWRITES:
-        text = pattern.sub(replacement.format(name=name), text)
+        text = re.sub(pattern, replacement.format(name=name), text)
     for colour, variable in CSS_VARIABLE.items():
         text = text.replace(colour.lower(), f"var(--{variable})")
     text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
@@ -174,16 +160,11 @@ def inline_svg(svg: bytes, name: str, description: str) -> Markup:
     return Markup("".join(part for pair in zip(parts, [*texts, ""], strict=True) for part in pair))  # noqa: S704
 
 
-def show_picture(axes: Axes, image: Image, *, below: str = "", colour: str = INK) -> None:
+def show_picture(axes: Axes, image: Image, below: str = "") -> None:
     """Fill axes with a picture and write lines under it."""
     axes.imshow(image, interpolation="none", aspect="equal")
     axes.set(xticks=(), yticks=())
     for spine in axes.spines.values():
         spine.set_visible(False)
     if below:
-        axes.set_xlabel(below, fontsize=6.5, color=colour, labelpad=2)
-
-
-def blank(axes: Axes) -> None:
-    """Leave axes empty."""
-    axes.set_axis_off()
+        axes.set_xlabel(below, fontsize=6.5, color=INK, labelpad=2)

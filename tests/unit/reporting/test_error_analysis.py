@@ -6,8 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.reporting.error_analysis import STEPS, ErrorAnalysis, analyse_errors, confusion_chart, f1_matrix, seriate
-from pipeline.reporting.results import ClassScore
+from pipeline.reporting.error_analysis import (
+    STEPS,
+    CategoryScore,
+    ErrorAnalysis,
+    analyse_errors,
+    confusion_chart,
+    f1_matrix,
+    seriate,
+    step_of,
+)
 
 NAMES = ("egg", "ketchup", "<rice>")
 
@@ -75,9 +83,14 @@ def test_the_matrix_is_labelled_and_escaped() -> None:
     assert "most confused: ketchup as egg 2" in chart
 
 
+def category_score(name: str, samples: int, f1: float) -> CategoryScore:
+    """Return the scores of a category under a run."""
+    return CategoryScore(name, samples, samples, f1, f1, f1)
+
+
 def test_the_pair_is_on_top_and_the_rest_in_order() -> None:
     """The rows the study is about come first."""
-    rows = f1_matrix({"a": {}}, ["rice", "ketchup", "egg", "chili paste"], ["chili paste", "ketchup"])
+    rows = f1_matrix({"a": ()}, ["rice", "ketchup", "egg", "chili paste"], ["chili paste", "ketchup"])
     assert [row.category for row in rows] == ["ketchup", "chili paste", "rice", "egg"]
     assert [row.ambiguous for row in rows] == [True, True, False, False]
 
@@ -85,13 +98,13 @@ def test_the_pair_is_on_top_and_the_rest_in_order() -> None:
 @pytest.mark.parametrize(("f1", "step"), [(0.0, 0), (0.0999, 0), (0.1, 1), (0.95, 9), (1.0, STEPS - 1)])
 def test_a_score_falls_into_its_tenth(f1: float, step: int) -> None:
     """The best score has no colour beyond the last."""
-    ((cell,),) = (row.cells for row in f1_matrix({"a": {"rice": ClassScore(f1, 4)}}, ["rice"], []))
-    assert cell == (f1, step)
+    assert f1_matrix({"a": [category_score("rice", 4, f1)]}, ["rice"], [])[0].f1 == (f1,)
+    assert step_of(f1) == step
 
 
 def test_what_a_run_does_not_know_stays_empty() -> None:
     """Neither a missing category nor one without test samples is a zero."""
-    scores = {"a": {"sauce": ClassScore(0.5, 3)}, "b": {}, "c": {"sauce": ClassScore(0.0, 0)}}
+    scores = {"a": [category_score("sauce", 3, 0.5)], "b": (), "c": [category_score("sauce", 0, 0.0)]}
     (row,) = f1_matrix(scores, ["sauce"], [])
-    assert [cell.f1 for cell in row.cells] == [0.5, None, None]
+    assert row.f1 == (0.5, None, None)
     assert row.samples == 3

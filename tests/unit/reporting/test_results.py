@@ -15,7 +15,6 @@ from pipeline.reporting.results import (
     PerturbationEntry,
     PerturbationMetrics,
     describe_deviation,
-    read_class_scores,
     read_history,
 )
 from pipeline.runtime.errors import ManifestError
@@ -66,13 +65,6 @@ def test_a_history_without_epochs_or_columns_is_refused(tmp_path: Path, text: st
     path.write_text(text)
     with pytest.raises(ManifestError, match=r"run `dvc repro -f train@x`"):
         read_history(path, "train@x")
-
-
-def test_class_scores_come_by_category_name(tmp_path: Path) -> None:
-    """Commas and quotes in a name survive, because the csv module reads what it wrote."""
-    path = tmp_path / "per_class.csv"
-    path.write_text('target,category,support,f1\n0,"a, ""b""",3,0.5\n')
-    assert read_class_scores(path, "evaluate@x") == {'a, "b"': (0.5, 3)}
 
 
 RELEASED = PerturbParams(

@@ -77,7 +77,7 @@ def test_a_prediction_lists_the_most_probable_categories() -> None:
     """Probabilities are the softmax, even of large logits; the first decides whether it is correct."""
     logits = np.array([[1000.0, 1001.0, 0.0, 999.0]], np.float32)
     found = sample_prediction("A", 1, logits, ("rice", "egg", "ham", "tea"))
-    assert [entry.category for entry in found.top] == ["egg", "rice", "tea"]
-    np.testing.assert_allclose([entry.probability for entry in found.top], [0.6652, 0.2447, 0.09], atol=1e-4)
+    assert [category for category, _ in found.top] == ["egg", "rice", "tea"]
+    np.testing.assert_allclose([probability for _, probability in found.top], [0.6652, 0.2447, 0.09], atol=1e-4)
     assert found.correct
     assert not sample_prediction("A", 0, logits, ("rice", "egg", "ham", "tea")).correct

@@ -290,7 +290,7 @@ def test_a_summary_of_another_variant_is_refused(built: StudyFolder, page: str, 
     [
         ("index/summary.json", "dvc repro index"),
         ("runs/vit+none-all/run.json", r"dvc repro train@vit\+none-all"),
-        ("evaluations/vit+none-all/per_class.csv", r"dvc repro evaluate@vit\+none-all"),
+        ("runs/vit+none-all/history.csv", r"dvc repro train@vit\+none-all"),
         ("shards/annotation/manifest.json", "dvc repro"),
     ],
 )

@@ -21,7 +21,7 @@ from pipeline.reporting.figures.charts import (
     curve_panel,
     highest_loss,
 )
-from pipeline.reporting.figures.style import FigureText
+from pipeline.reporting.figures.style import FigureText, chart_style, finish
 
 ROWS = (ChartRow("A + B", "two branches"), ChartRow("A & <C>", "ROI only"), ChartRow("D", "ROI only"))
 SHARES = (BarValue(ROWS[0], 0.9, (0.8, 0.95)), BarValue(ROWS[1], 0.5, None), BarValue(ROWS[2], None, None))
@@ -37,7 +37,8 @@ def changes() -> Markup:
     """Draw two series."""
     values = [ChangeValue(row, series, -0.1, -0.2, 0.0) for row in ROWS for series in ("ROI", "both")]
     text = FigureText("figure_9", "Figure 9", "Caption.", "Dot chart of what permutation costs")
-    drawing = change_figure([values], "points", text).drawing
+    with chart_style():
+        drawing = finish(change_figure(values, "points"), text).drawing
     assert drawing is not None
     return drawing
 
