@@ -1,4 +1,4 @@
-"""Extract the official files of a ZIP or tar whose content is not trusted.
+"""Extract the data set of a ZIP or tar whose content is not trusted.
 
 The table of contents is checked before a byte is extracted. ZipCrypto is decrypted at native speed.
 """
@@ -16,10 +16,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from pipeline.acquisition.source import abbreviate, is_official, missing_parts, note_ignored, top_folders
-from pipeline.datasets.layout import is_clutter
+from pipeline.acquisition.source import note_ignored
+from pipeline.datasets.formats import find_data_set
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import ArchiveError, counted
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
@@ -169,7 +169,7 @@ def use_native_decryption() -> bool:
 def extract_archive(
     archive: Path, folder: Path, *, password: str | None, limits: ArchiveLimits, report: ByteReport
 ) -> None:
-    """Extract the official files of an archive, without the folder they may all lie in.
+    """Extract the data set of an archive, without the folders it may lie in.
 
     Files that an earlier, interrupted call extracted are kept after their bytes have been checked.
 
@@ -240,23 +240,17 @@ def _diagnosis(archive: Path, error: Exception) -> str:
 
 
 def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """Return the official entries by their path below the common top folder."""
+    """Return the entries of the data set by their path below its top folder."""
     files = [entry for entry in entries if not entry.is_dir()]
     if not files:
         raise ArchiveError("an archive without any file; fetch it anew, or correct dataset or download.source")
-    names = [entry.filename for entry in files]
-    tops = top_folders(names)
-    if len(tops) != 1:
-        held = f"{len(tops)} folders `Images`" if tops else "no folder `Images`"
-        found = abbreviate([name for name in names if not is_clutter(PurePosixPath(name))])
-        raise ArchiveError(f"not in the official layout: it holds {held} ({found}); see docs/data.md")
-    top = tops[0]
-    named = {entry.filename.removeprefix(top): entry for entry in files if entry.filename.startswith(top)}
-    wanted = {name: named[name] for name in sorted(named) if is_official(name)}
-    if missing := missing_parts(wanted):
-        raise ArchiveError(f"not in the official layout: {', '.join(missing)} absent or empty; see docs/data.md")
-    official = {entry.filename for entry in wanted.values()}
-    note_ignored([entry.filename for entry in files if entry.filename not in official])
+    named = {entry.filename: entry for entry in files}
+    try:
+        found = find_data_set(named)
+    except ValueError as error:
+        raise ArchiveError(str(error)) from error
+    wanted = {name: named.pop(found.top + name) for name in found.files}
+    note_ignored(named)
     return wanted
 
 
@@ -301,7 +295,7 @@ def _is_tar(archive: Path) -> bool:
 
 
 def _extract_tar(archive: Path, folder: Path, limits: ArchiveLimits, report: ByteReport) -> None:
-    """Extract the official files of a tar; the same bounds hold, and links and special files are refused."""
+    """Extract the data set of a tar; the same bounds hold, and links and special files are refused."""
     try:
         with tarfile.open(archive) as opened:
             entries = [_as_entry(member, folder) for member in _members(opened, limits)]

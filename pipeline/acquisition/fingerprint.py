@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.acquisition.source import data_set_root, hash_file, hash_listing, local_path, official_files
+from pipeline.acquisition.source import find_in_folder, hash_file, hash_listing, local_path
 from pipeline.datasets.layout import SPLITS, is_clutter, is_utf8
 from pipeline.runtime.console import byte_progress
 from pipeline.runtime.errors import SourceError
@@ -23,7 +23,7 @@ WHOLE = ""
 
 
 def data_set_files(source: str) -> dict[str, Path]:
-    """Return the files of a data set by name: an archive, or the official files of a folder; none if it is not there.
+    """Return the files of a data set by name: an archive, or those in a folder; none if it is not there.
 
     Args:
         source: Path or file:// URL.
@@ -32,8 +32,8 @@ def data_set_files(source: str) -> dict[str, Path]:
         path = local_path(source)
         if not path.is_dir():
             return {WHOLE: path}
-        root = data_set_root(path)
-        return {name: root / name for name in official_files(root)}
+        found = find_in_folder(path)
+        return {name: path / found.top / name for name in found.files}
     return {}
 
 

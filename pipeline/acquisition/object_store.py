@@ -1,4 +1,4 @@
-"""Fetch an archive, or a folder in the official layout, from object storage; an interrupted fetch is resumed.
+"""Fetch an archive, or the data set in a folder, from object storage; an interrupted fetch is resumed.
 
 fsspec reads credentials and endpoints where each store's own tools do, so none are settings here.
 """
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.acquisition.source import abbreviate, is_official, top_folders
 from pipeline.acquisition.transfer import CHUNK
+from pipeline.datasets.formats import find_data_set
 from pipeline.runtime.console import ByteReport
 from pipeline.runtime.errors import SourceError, without_secrets
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
@@ -89,7 +89,7 @@ def _changed(url: str) -> SourceError:
 
 
 def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) -> Path:
-    """Fetch the official files of a data set into `folder`; return it.
+    """Fetch the files of a data set into `folder`; return it.
 
     Raises:
         SourceError: If there is no data set, or more than one, or it is larger than `max_bytes`.
@@ -97,7 +97,7 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
     """
     with _store(url) as (store, path):
         store.invalidate_cache()
-        found = _official(url, store.find(path, detail=True), path)
+        found = _data_set(url, store.find(path, detail=True), path)
         total, done = sum(int(entry["size"]) for entry in found.values()), 0
         _check_size(url, total, max_bytes)
         folder.mkdir(exist_ok=True)
@@ -109,7 +109,7 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
                 done += int(entry["size"])
                 report(done, total)
         store.invalidate_cache()
-        now = _official(url, store.find(path, detail=True), path)
+        now = _data_set(url, store.find(path, detail=True), path)
         if {name: _version(entry) for name, entry in now.items()} != {n: _version(e) for n, e in found.items()}:
             raise _changed(url)
         return folder
@@ -128,19 +128,15 @@ def _fetch_version(store: "AbstractFileSystem", entry: dict[str, Any], to: Path,
     state.write_text(version, encoding="utf-8")
 
 
-def _official(url: str, found: dict[str, dict[str, Any]], path: str) -> dict[str, dict[str, Any]]:
-    """Return the official objects by their path in the data set; no other name is written to this machine."""
+def _data_set(url: str, found: dict[str, dict[str, Any]], path: str) -> dict[str, dict[str, Any]]:
+    """Return the objects of the data set by their path in it; no other name is written to this machine."""
     prefix = path.rstrip("/") + "/"
     names = {key.removeprefix(prefix): entry for key, entry in found.items() if key.startswith(prefix)}
-    tops = top_folders(names)
-    if len(tops) != 1:
-        named = abbreviate(names) or "nothing"
-        raise SourceError(
-            f"{without_secrets(url)}: holds {len(tops)} data sets in the official layout, not one ({named}); see "
-            "docs/data.md"
-        )
-    below = {name.removeprefix(tops[0]): entry for name, entry in names.items() if name.startswith(tops[0])}
-    return {n: e for n, e in sorted(below.items()) if is_official(n) and ".." not in PurePosixPath(n).parts}
+    try:
+        data_set = find_data_set([name for name in names if ".." not in PurePosixPath(name).parts])
+    except ValueError as error:
+        raise SourceError(f"{without_secrets(url)}: {error}") from error
+    return {name: names[data_set.top + name] for name in data_set.files}
 
 
 def _check_size(url: str, size: int, max_bytes: int) -> None:

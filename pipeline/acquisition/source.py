@@ -1,4 +1,4 @@
-"""Data sources: what `download.source` names, the official layout on disk, hashes, and copies of folders."""
+"""Data sources: what `download.source` names, hashes, copies of folders, and lists in one normal form."""
 
 import hashlib
 import os
@@ -6,11 +6,20 @@ import re
 import shlex
 import shutil
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from pipeline.datasets.layout import is_clutter, is_utf8
+from pipeline.datasets.formats import FoundDataSet, find_data_set
+from pipeline.datasets.layout import (
+    CATEGORY_FILE,
+    LISTS,
+    is_clutter,
+    is_utf8,
+    parse_category_names,
+    parse_split_list,
+    read_listing,
+)
 from pipeline.params.base import Section
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import SourceError, counted, without_secrets
@@ -22,21 +31,6 @@ STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdf
 BLOCK = 1 << 20
 SHOWN = 3
 """Paths that a message lists before it counts the rest."""
-PARTS = (
-    "Images/img_dir/train",
-    "Images/img_dir/test",
-    "Images/ann_dir/train",
-    "Images/ann_dir/test",
-    "ImageSets/train.txt",
-    "ImageSets/test.txt",
-    "category_id.txt",
-)
-"""Required files, and folders that must hold at least one file."""
-
-_OFFICIAL = re.compile(
-    r"Images/(img_dir|ann_dir)/(train|test)/(?!\.|Thumbs\.db$|desktop\.ini$)[^/]+"
-    r"|ImageSets/(train|test)\.txt|category_id\.txt|Read[Mm]e\.txt"
-)
 
 
 def is_http_url(source: str) -> bool:
@@ -134,31 +128,13 @@ def verify_sha256(found: str, expected: str | None, what: str) -> None:
         )
 
 
-def is_official(path: str) -> bool:
-    """Tell whether a file at `path`, below the common top folder, is part of the data set."""
-    return _OFFICIAL.fullmatch(path) is not None
-
-
-def top_folders(paths: Iterable[str]) -> list[str]:
-    """Return every prefix ("" or "<folder>/") that holds an `Images` folder, sorted; clutter has none."""
-    tops = set[str]()
-    for parts in (path.split("/") for path in paths if not is_clutter(PurePosixPath(path))):
-        tops |= {"/".join([*parts[:depth], ""]) for depth in (0, 1) if parts[depth:-1][:1] == ["Images"]}
-    return sorted(tops)
-
-
-def missing_parts(paths: Collection[str]) -> list[str]:
-    """Return the parts of the official layout that are absent or empty."""
-    return [part for part in PARTS if not any(p == part or p.startswith(f"{part}/") for p in paths)]
-
-
 def abbreviate(paths: Collection[str]) -> str:
     """Return the first few of many paths, and how many more there are."""
     first = ", ".join(ascii(path) for path in sorted(paths)[:SHOWN])
     return first + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
 
 
-def note_ignored(paths: Collection[str], why: str = "outside the official layout") -> None:
+def note_ignored(paths: Collection[str], why: str = "outside the data set") -> None:
     """Print which files are left out; of clutter of macOS and Windows only the number."""
     clutter = [path for path in paths if is_clutter(PurePosixPath(path))]
     if clutter:
@@ -166,23 +142,6 @@ def note_ignored(paths: Collection[str], why: str = "outside the official layout
         note(f"ignored {files} of macOS or Windows, or hidden (__MACOSX, ._*, .DS_Store, Thumbs.db)")
     if others := sorted(set(paths) - set(clutter)):
         note(f"ignored {counted(len(others), 'file')} {why}: {abbreviate(others)}")
-
-
-def official_files(folder: Path) -> Iterator[str]:
-    """Yield the official files below a folder on disk, sorted by part; links are followed inside the folder.
-
-    Raises:
-        SourceError: If one is a link that leads out of the folder, or has a name that is not UTF-8.
-    """
-    inside = folder.resolve()
-    for part in sorted({(folder / part).parent if Path(part).suffix else folder / part for part in PARTS}):
-        if part.is_dir():
-            names = sorted(path.relative_to(folder).as_posix() for path in part.iterdir() if path.is_file())
-            for name in filter(is_official, names):
-                if not is_utf8(PurePosixPath(name)):
-                    raise SourceError(f"{str(folder / name)!a}: its name is not UTF-8; rename the file")
-                refuse_outside_links(folder / name, inside)
-                yield name
 
 
 def refuse_outside_links(path: Path, folder: Path) -> None:
@@ -203,39 +162,55 @@ def refuse_outside_links(path: Path, folder: Path) -> None:
         )
 
 
-def data_set_root(folder: Path) -> Path:
-    """Return the folder that holds `Images`: the given one, or its only child that does.
+def find_in_folder(folder: Path) -> FoundDataSet:
+    """Find the data set in a folder; links are followed inside the folder.
 
     Raises:
-        SourceError: If there is none, or more than one.
+        SourceError: If there is none, or more than one, or one of its files is a link that leads out of the folder or
+            has a name that is not UTF-8.
     """
-    if (folder / "Images").is_dir():
-        return folder
-    found = sorted(path.parent for path in folder.glob("*/Images") if path.is_dir())
-    inner = [path for path in found if not is_clutter(PurePath(path.name))]
-    if len(inner) != 1:
-        raise SourceError(f"{folder}: holds {len(inner)} data sets in the official layout, not one; see docs/data.md")
-    return inner[0]
+    try:
+        found = find_data_set(list(_files_below(folder)))
+    except ValueError as error:
+        raise SourceError(f"{folder}: {error}") from error
+    for name in found.files:
+        path = folder / found.top / name
+        if not is_utf8(PurePosixPath(name)):
+            raise SourceError(f"{str(path)!a}: its name is not UTF-8; rename the file")
+        refuse_outside_links(path, folder.resolve())
+    return found
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """Yield the relative paths of all files; folders behind links are walked once, those outside refused."""
+    walked = {folder.resolve()}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        below = Path(place).relative_to(folder)
+        yield from ((below / name).as_posix() for name in names if Path(place, name).is_file())
+        for name in [name for name in folders if Path(place, name).is_symlink()]:
+            if is_clutter(below / name) or Path(place, name).resolve() in walked:
+                folders.remove(name)
+            else:
+                refuse_outside_links(Path(place, name), folder.resolve())
+                walked.add(Path(place, name).resolve())
 
 
 def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
-    """Copy the official files of an extracted data set; its SHA-256 is that of its `sha256sum` listing.
+    """Copy the files of a data set; its SHA-256 is that of its `sha256sum` listing.
 
     Args:
-        source: Folder in the official layout, with or without its top folder.
+        source: Folder that holds the data set, perhaps below needless folders.
         folder: Destination.
         report: Gets the copied bytes.
 
     Raises:
-        SourceError: If the source is not in the official layout, or a link leads out of it.
+        SourceError: If there is no data set of a known format, or a link leads out of it.
         SpaceError: If the disk has no room for the files.
     """
-    root = data_set_root(source)
-    sizes = {name: (root / name).stat().st_size for name in official_files(root)}
-    if missing := missing_parts(sizes):
-        raise SourceError(f"{root}: not in the official layout: {', '.join(missing)} absent or empty; see docs/data.md")
-    present = (Path(place, name).relative_to(root) for place, _, names in os.walk(root) for name in names)
-    note_ignored({path.as_posix() for path in present} - sizes.keys())
+    found = find_in_folder(source)
+    root = source / found.top
+    note_ignored(set(_files_below(source)) - {found.top + name for name in found.files})
+    sizes = {name: (root / name).stat().st_size for name in found.files}
     folder.mkdir(parents=True, exist_ok=True)
     total, done, hashes = sum(sizes.values()), 0, []
     ensure_space(folder, total)
@@ -247,3 +222,26 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
             done += size
             report(done, total)
     return SourceRecord(sha256=hash_listing(hashes), bytes=total, name=root.name)
+
+
+def normalise_lists(folder: Path) -> None:
+    """Write `category_id.txt` and the lists in ImageSets in one form, so that equal contents are equal bytes.
+
+    Lines are `id name` in the order of ids with folded names, and sorted stems, each ended by a line feed. A category
+    file that cannot be parsed stays as it is, for stage `index` to refuse.
+
+    Raises:
+        DatasetError: If one is not UTF-8.
+    """
+    for path in sorted([*folder.glob(f"{LISTS}/*.txt"), *folder.glob(CATEGORY_FILE)]):
+        text = read_listing(path)
+        if path.name == CATEGORY_FILE:
+            try:
+                names = parse_category_names(text)
+            except ValueError:
+                continue
+            lines = [f"{number} {names[number]}" for number in sorted(names)]
+        else:
+            lines = sorted(parse_split_list(text))
+        path.unlink()  # it may be linked from elsewhere
+        path.write_bytes("".join(f"{line}\n" for line in lines).encode())

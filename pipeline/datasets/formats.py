@@ -31,7 +31,7 @@ EXPECTED = (
 
 _OFFICIAL = re.compile(
     r"Images/(img_dir|ann_dir)/(train|test)/(?!\.|Thumbs\.db$|desktop\.ini$)[^/]+"
-    r"|ImageSets/(train|test)\.txt|category_id\.txt|Read[Mm]e\.txt"
+    r"|ImageSets/(train|test)\.txt|category_id\.txt"
 )
 _SPLIT = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|testing)(?![a-z])", re.IGNORECASE)
 _MARKS: dict[Format, re.Pattern[str]] = {

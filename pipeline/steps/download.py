@@ -1,4 +1,4 @@
-"""Bring a data set in the official layout to data/raw: generated, fetched, unpacked or copied."""
+"""Bring a data set to data/raw: generated, fetched, unpacked or copied."""
 
 import shutil
 from pathlib import Path
@@ -14,12 +14,13 @@ from pipeline.acquisition.source import (
     is_http_url,
     is_store_url,
     local_path,
+    normalise_lists,
     note_ignored,
     remote_name,
     verify_sha256,
 )
 from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.datasets.layout import find_listed
+from pipeline.datasets.layout import LISTS, find_listed
 from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.demo.dataset import pack_archive, write_demo
 from pipeline.params.stages import DownloadParams
@@ -35,7 +36,7 @@ DEMO_PHOTO_BYTES = 120_000
 
 
 def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -> None:
-    """Write the official files and `extra/` to `raw`, and where they came from to `record`.
+    """Write the files of the data set and `extra/` to `raw`, and where they came from to `record`.
 
     What is in `raw` does not depend on where it came from.
 
@@ -60,13 +61,15 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
         shutil.rmtree(files / "extra", ignore_errors=True)  # an interrupted run may have had other extra categories
         if extra.is_dir():
             extra.rename(files / "extra")
+        normalise_lists(files)
         with catch_disk_full(raw, source.bytes):  # if data/ is on another file system, publishing copies
             publish(files, raw)
         record.unlink(missing_ok=True)  # an old one may be a link into DVC's cache
         source.write(record)
-    found = find_listed(raw)
-    unused = [each.file for each in found if isinstance(each, Problem) and each.kind is ProblemKind.NOT_LISTED]
-    note_ignored(unused, "that no list in ImageSets names")
+    if (raw / LISTS).is_dir():
+        found = find_listed(raw)
+        unused = [each.file for each in found if isinstance(each, Problem) and each.kind is ProblemKind.NOT_LISTED]
+        note_ignored(unused, "that no list in ImageSets names")
 
 
 def _is_folder(source: str) -> bool:

@@ -2,24 +2,21 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline.acquisition.source import (
-    PARTS,
     abbreviate,
     copy_folder,
-    data_set_root,
     hash_file,
     hash_listing,
     is_http_url,
-    is_official,
     is_store_url,
     local_path,
-    missing_parts,
+    normalise_lists,
     remote_name,
-    top_folders,
     verify_sha256,
 )
 from pipeline.runtime.errors import SourceError, SpaceError
@@ -99,44 +96,6 @@ def test_a_wrong_hash_names_both() -> None:
         verify_sha256("a" * 64, "b" * 64, "x.zip")
 
 
-@pytest.mark.parametrize(
-    ("path", "official"),
-    [
-        ("category_id.txt", True),
-        ("Readme.txt", True),
-        ("ImageSets/train.txt", True),
-        ("ImageSets/val.txt", False),
-        ("Images/img_dir/train/00000001.jpg", True),
-        ("Images/ann_dir/test/two words.png", True),
-        ("Images/img_dir/val/00000001.jpg", False),
-        ("Images/img_dir/train/deeper/00000001.jpg", False),
-        ("Images/img_dir/train/.DS_Store", False),
-        ("Images/img_dir/train/Thumbs.db", False),
-        ("other/category_id.txt", False),
-    ],
-)
-def test_a_path_is_official_or_not(path: str, official: bool) -> None:
-    """Photos, label maps, lists and names are; clutter is not."""
-    assert is_official(path) is official
-
-
-def test_missing_parts_are_named_in_order() -> None:
-    """An empty folder is a missing one."""
-    assert missing_parts([]) == list(PARTS)
-    whole = [f"{part}/1" if part.startswith("Images") else part for part in PARTS]
-    assert missing_parts([part for part in whole if "Sets" not in part]) == [
-        "ImageSets/train.txt",
-        "ImageSets/test.txt",
-    ]
-
-
-def test_the_top_is_where_images_lies() -> None:
-    """At most one level down; a file of that name does not count."""
-    assert top_folders(["Images/a"]) == [""]
-    assert top_folders(["F/Images/a", "F/b", "__MACOSX/F/Images/a"]) == ["F/"]
-    assert top_folders(["Images", "a/Images", "a/b/Images/c"]) == []
-
-
 def test_a_summary_is_short_and_safe_to_print() -> None:
     """Three names and a count."""
     assert abbreviate(["b", "a"]) == "'a', 'b'"
@@ -210,7 +169,7 @@ def test_what_is_left_out_is_named(source: Path, tmp_path: Path, capsys: pytest.
     copy_folder(source, tmp_path / "out", silent)
     said = capsys.readouterr().err
     assert "ignored 4 files of macOS or Windows" in said
-    assert "ignored 1 file outside the official layout: 'notes.md'" in said
+    assert "ignored 1 file outside the data set: 'FoodSeg103/notes.md'" in said
     assert not list((tmp_path / "out").rglob("._*"))
 
 
@@ -224,19 +183,47 @@ def test_a_name_that_is_not_utf_8_is_refused_in_one_line(source: Path, tmp_path:
 def test_a_missing_part_is_named(source: Path, tmp_path: Path) -> None:
     """Before anything is copied."""
     (source / "FoodSeg103/ImageSets/test.txt").unlink()
-    with pytest.raises(SourceError, match=r"ImageSets/test\.txt absent or empty; see docs/data\.md"):
+    with pytest.raises(SourceError, match=r"data: not in the official layout: ImageSets/test\.txt absent or empty"):
         copy_folder(source, tmp_path / "out", silent)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_must_hold_one_data_set(source: Path, tmp_path: Path) -> None:
-    """Not none, not two."""
+    """Not none, not two; one needless folder above the official one does no harm."""
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="holds 0 data sets"):
-        data_set_root(tmp_path / "empty")
-    (source / "other/Images").mkdir(parents=True)
-    with pytest.raises(SourceError, match="holds 2 data sets"):
-        data_set_root(source)
+    with pytest.raises(SourceError, match=r"empty: found no file; expected the official layout .*docs/data\.md"):
+        copy_folder(tmp_path / "empty", tmp_path / "out", silent)
+    (tmp_path / "kaggle").mkdir()
+    source.rename(tmp_path / "kaggle/archive")
+    copy_folder(tmp_path / "kaggle", tmp_path / "out", silent)
+    shutil.copytree(tmp_path / "kaggle/archive/FoodSeg103", tmp_path / "kaggle/archive/other")
+    with pytest.raises(SourceError, match=r"holds 2 data sets, archive/FoodSeg103/, archive/other/; give the path"):
+        copy_folder(tmp_path / "kaggle", tmp_path / "out", silent)
+
+
+def test_links_in_a_circle_end(source: Path, tmp_path: Path, official: dict[str, bytes]) -> None:
+    """They add no file."""
+    (source / "FoodSeg103/again").symlink_to(source)
+    copy_folder(source, tmp_path / "out", silent)
+    assert sum(path.is_file() for path in (tmp_path / "out").rglob("*")) == len(official)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "normal"),
+    [
+        ("category_id.txt", "\ufeff2\tEgg  Tart\r\n0 background\r\n\r\n1 candy", "0 background\n1 candy\n2 egg tart\n"),
+        ("ImageSets/train.txt", "00000009.jpg\r\n00000001 \n00000009\n", "00000001\n00000009\n00000009\n"),
+        ("category_id.txt", "no id\n", "no id\n"),
+    ],
+)
+def test_lists_have_one_form(tmp_path: Path, name: str, written: str, normal: str) -> None:
+    """Of any system's line ends, order, case and suffixes; what is wrong with a list stays to be told."""
+    (tmp_path / "ImageSets").mkdir()
+    (tmp_path / name).write_bytes(written.encode())
+    normalise_lists(tmp_path)
+    assert (tmp_path / name).read_bytes().decode() == normal
+    normalise_lists(tmp_path)
+    assert (tmp_path / name).read_bytes().decode() == normal
 
 
 def test_room_is_asked_for(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

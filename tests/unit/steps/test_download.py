@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -116,6 +117,28 @@ def test_a_folder_gives_the_same_photos(archive: Path, tmp_path: Path, checkout:
     assert json.loads(RECORD.read_bytes())["name"] == "FoodSeg103"
     assert files == OFFICIAL
     assert leftovers(checkout) == []
+
+
+def test_every_way_of_packing_gives_the_same_bytes(archive: Path, tmp_path: Path) -> None:
+    """A tar with a needless folder, and a folder with lists as Windows programs save them, in another order."""
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(tmp_path / "kaggle/archive")
+    shutil.make_archive(str(tmp_path / "Food"), "gztar", tmp_path / "kaggle")
+    names = tmp_path / "kaggle/archive/FoodSeg103/category_id.txt"
+    names.write_bytes(b"\xef\xbb\xbf1\tCandy\r\n0\tbackground\r\n")
+    (names.parent / "Readme.txt").write_bytes(b"read me")
+    (names.parent / "ImageSets/train.txt").write_bytes(b"00000001.jpg\r\n")
+    assert run(archive) == run(tmp_path / "Food.tar.gz") == run(tmp_path / "kaggle") == OFFICIAL
+
+
+def test_a_data_set_in_coco_arrives_as_it_is(tmp_path: Path) -> None:
+    """Stage `index` reads it; what belongs to it is told by the same rule for all formats."""
+    files = {"annotations/train.json": b"{}", "images/1.jpg": b"photo 1", "notes.md": b"mine"}
+    for name, body in files.items():
+        (tmp_path / "coco" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "coco" / name).write_bytes(body)
+    del files["notes.md"]
+    assert run(tmp_path / "coco") == files
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
