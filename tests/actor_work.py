@@ -32,9 +32,11 @@ def die(_: int) -> int:
 
 
 def die_at_first(folder: Path, item: int) -> int:
-    """Take the actor along the first time that an item comes."""
+    """Take the actor along the first time that one of two items comes, and refuse item 3."""
+    if item == 3:
+        refuse(item)
     mark = folder / str(item)
-    if not mark.exists():
+    if item < 2 and not mark.exists():
         mark.touch()
         die(item)
     return -item
