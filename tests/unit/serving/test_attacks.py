@@ -27,6 +27,11 @@ pytestmark = pytest.mark.slow
 OWNERS = "a line that only its owner may read"
 FOREIGN = ("http://evil.example", "http://127.0.0.1:1", "http://localhost:1", "null")
 MEGABYTE = 2**20
+PROXIES = {
+    "ALL_PROXY": "socks5://127.0.0.1:9", "all_proxy": "socks5h://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "nonsense", "https_proxy": "nonsense",
+}  # fmt: skip
+"""Of a kind each: the page asks nobody, so that they change nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(run: Path, temporary: Path, log: Path) -> Iterator[Served]:
-    """Serve a page under the guard; it has written nothing at the end."""
-    allowed = guarded(log, "127.0.0.1") | {"TMPDIR": str(temporary)}
+    """Serve a page under the guard, with proxies in its environment; it has written nothing at the end."""
+    allowed = guarded(log, "127.0.0.1") | {"TMPDIR": str(temporary)} | PROXIES
     with served(run, env=allowed) as page:
         yield page
     assert list(temporary.iterdir()) == []
@@ -173,7 +178,7 @@ def test_no_method_beyond_those_of_the_page_is_answered(page: Served) -> None:
 
 
 def test_the_page_connects_nowhere(page: Served, log: Path) -> None:
-    """No host is looked up or asked, whoever names one where; the guard writes down even what fails."""
+    """No host is looked up or asked, no proxy either, whoever names one; the guard writes down even what fails."""
     for url in ("http://attacker.example/x.png", "https://127.0.0.2/x.png", "ftp://attacker.example/x"):
         for _ in everything_said(page, url):
             pass
@@ -491,10 +496,28 @@ def test_a_page_of_another_site_leads_to_nothing_but_the_document(page: Served) 
     assert page.ask("GET", "/page.js", headers={"Referer": f"{page.address}/"}).status == 200
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - what is tested
-def test_others_need_the_token(run: Path, host: str) -> None:
+def ended(page: Served, how: signal.Signals, folder: Path, *, cookie: str = "") -> None:
+    """End a page while somebody is connected and the models are at work: it says so in a line and leaves nothing."""
+    key = f"Cookie: {cookie}\r\n"
+    name = json.loads(page.ask("POST", "/photos", png(200, 300, colour=None), BYTES | {"Cookie": cookie}).body)["photo"]
+    where = urlsplit(page.address)
+    with socket.create_connection((str(where.hostname), where.port or 0), timeout=60) as tab:
+        tab.sendall(f"GET /photos/{name}/0/shown/image.webp HTTP/1.1\r\nHost: localhost\r\n{key}\r\n".encode())
+        assert tab.recv(100).startswith(b"HTTP/1.1 200")
+        body = b'{"left": 10, "top": 10, "right": 90, "bottom": 90}'
+        with socket.create_connection((str(where.hostname), where.port or 0), timeout=60) as busy:
+            head = f"POST /photos/{name}/box HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{key}"
+            busy.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            page.process.send_signal(how)
+            _, printed = page.process.communicate(timeout=30)
+    assert printed == ("ended; nothing was kept\n" if how is signal.SIGINT else "")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("host", "how"), [("0.0.0.0", signal.SIGINT), ("::", signal.SIGTERM)])  # noqa: S104 - tested
+def test_others_need_the_token(run: Path, tmp_path: Path, host: str, how: signal.Signals) -> None:
     """It is printed with what it allows; a wrong one, or none, opens nothing."""
-    with served(run, "--host", host) as page:
+    with served(run, "--host", host, env={"TMPDIR": str(tmp_path)}) as page:
         address = next(line for line in page.printed if "token=" in line).split()[0]
         token = address.partition("token=")[2]
         assert len(token) >= 32
@@ -511,35 +534,24 @@ def test_others_need_the_token(run: Path, host: str) -> None:
         key = {"Cookie": f'other="x; {cookie.partition(";")[0]}'}
         assert page.ask("GET", "/page.js", headers=key).status == 200
         assert page.ask("POST", "/photos", png(9, 9), BYTES | key | {"Origin": "http://evil.example"}).status == 403
+        ended(page, how, tmp_path, cookie=cookie.partition(";")[0])
 
 
-def test_open_says_what_others_may(run: Path) -> None:
+def test_open_says_what_others_may(run: Path, tmp_path: Path) -> None:
     """Everybody gets in; another name of this computer, and another site, still does not."""
-    with served(run, "--host", "0.0.0.0", "--open") as page:  # noqa: S104
+    with served(run, "--host", "0.0.0.0", "--open", env={"TMPDIR": str(tmp_path)}) as page:  # noqa: S104
         assert "everybody" in page.printed[-1]
         page.address = page.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         assert page.ask("GET", "/").status == 200
         assert page.ask("GET", "/", headers={"Host": "evil.example"}).status == 400
         assert page.ask("GET", "/page.js", headers={"Sec-Fetch-Site": "cross-site"}).status == 403
+        ended(page, signal.SIGHUP, tmp_path)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_the_page_ends_in_a_line_and_leaves_nothing(run: Path, tmp_path: Path, how: signal.Signals) -> None:
-    """Also while somebody is connected and the models are at work."""
+def test_a_page_that_is_killed_leaves_nothing(run: Path, tmp_path: Path) -> None:
+    """As one that is ended by any other signal above."""
     with served(run, env={"TMPDIR": str(tmp_path)}) as page:
-        name = page.take(png(200, 300, colour=None))["photo"]
-        where = urlsplit(page.address)
-        with socket.create_connection((str(where.hostname), where.port or 0), timeout=60) as tab:
-            tab.sendall(f"GET /photos/{name}/0/shown/image.webp HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            assert tab.recv(100).startswith(b"HTTP/1.1 200")
-            body = b'{"left": 10, "top": 10, "right": 90, "bottom": 90}'
-            with socket.create_connection((str(where.hostname), where.port or 0), timeout=60) as busy:
-                head = f"POST /photos/{name}/box HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                busy.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-                page.process.send_signal(how)
-                _, printed = page.process.communicate(timeout=30)
-    assert printed == ("ended; nothing was kept\n" if how is signal.SIGINT else "")
-    assert list(tmp_path.iterdir()) == []
+        ended(page, signal.SIGKILL, tmp_path)
 
 
 def test_a_failed_start_leaves_nothing(run: Path, tmp_path: Path) -> None:
@@ -553,13 +565,3 @@ def test_a_failed_start_leaves_nothing(run: Path, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert f"--port {port}" in done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks5h://127.0.0.1:9", "http://127.0.0.1:9", "nonsense"])
-def test_a_proxy_in_the_environment_changes_nothing(run: Path, tmp_path: Path, proxy: str) -> None:
-    """The page asks nobody, so that it needs no proxy either."""
-    names = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "http_proxy", "https_proxy")
-    with served(run, env=guarded(tmp_path / "log", "127.0.0.1") | dict.fromkeys(names, proxy)) as page:
-        assert page.ask("GET", "/").status == 200
-        assert page.take(png(30, 40))["photo"]
-    assert noted(tmp_path / "log", "refused") == []
