@@ -3,7 +3,7 @@
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8, UInt16
 
 Image: TypeAlias = UInt8[np.ndarray, "H W 3"]
 """RGB, values in [0, 255]."""
@@ -11,8 +11,8 @@ AnyImage: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
 """One of several RGB pictures whose sizes may differ, values in [0, 255]."""
 Mask: TypeAlias = Bool[np.ndarray, "H W"]
 """True inside the region of interest."""
-LabelMap: TypeAlias = UInt8[np.ndarray, "H W"]
-"""Category id of every pixel, 0 is background."""
+LabelMap: TypeAlias = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]
+"""Category id of every pixel, 0 is background; 16 bits if an id is over 255."""
 Images: TypeAlias = UInt8[np.ndarray, "N S S 3"]
 """Square RGB pictures, values in [0, 255]."""
 Masks: TypeAlias = Bool[np.ndarray, "N S S"]

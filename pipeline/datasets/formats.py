@@ -1,16 +1,24 @@
 """Formats of data sets, told apart by the paths of their files: the official layout, COCO, YOLO and labelme."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, TypeAlias
 
-from pipeline.datasets.layout import EXTRA, is_clutter, is_picture
+from pipeline.datasets.layout import EXTRA, UNPRINTABLE, PhotoFiles, is_clutter, is_picture, stem_of
+from pipeline.datasets.objects import AnnotatedObject
+from pipeline.datasets.problems import Problem, ProblemKind
+from pipeline.datasets.splits import Drawable, draw_photos
+from pipeline.params.stages import IndexParams, TestSplit
+from pipeline.runtime.errors import DatasetError, counted
 
 Format: TypeAlias = Literal["official", "coco", "yolo", "labelme"]
 """How photos and their annotation are stored."""
 MAX_DEPTH = 2
 """Needless folders above a data set."""
+TEST_SPLITS: tuple[TestSplit, ...] = ("test", "val")
+"""Splits to test on, the first that a data set has."""
 MAX_SHOWN = 5
 """Suffixes that a message names."""
 PARTS = (
@@ -62,6 +70,102 @@ class FoundDataSet(NamedTuple):
     """Folders above it, to be left out: "", "<folder>/" or "<folder>/<folder>/"; "" for labelme."""
     files: tuple[str, ...]
     """Its files, sorted, as paths below `top`; all others are ignored."""
+
+
+class AnnotatedPhoto(NamedTuple):
+    """A photo with its objects."""
+
+    path: str
+    """Path below data/raw."""
+    annotation_path: str
+    """Path below data/raw of the file that names its objects."""
+    split: str | None
+    """`train`, `val` or `test`; None where nothing says it."""
+    size: tuple[int, int] | None
+    """Height and width by its annotation, `RELATIVE` if coordinates are; None if the annotation does not say it."""
+    objects: tuple[AnnotatedObject, ...]
+    """At least one."""
+
+    @property
+    def original(self) -> str:
+        """Return the path without the mark and number of Roboflow's augmented copies, which stay in one split."""
+        return self.path.partition(".rf.")[0]
+
+
+class AnnotatedSet(NamedTuple):
+    """A data set whose annotation is objects."""
+
+    names: dict[int, str]
+    """Folded name of each category by id."""
+    photos: list[AnnotatedPhoto]
+    """In any order."""
+    problems: list[Problem]
+    """What was left out, and why."""
+
+    def add(self, photo: AnnotatedPhoto) -> None:
+        """Add a photo, or the problem that prevents its use; it may have no object."""
+        if not photo.path.isprintable():
+            self.problems.append(Problem(ProblemKind.NAME_UNUSABLE, photo.path, UNPRINTABLE))
+        elif photo.objects:
+            self.photos.append(photo)
+        else:
+            detail = f"{photo.annotation_path} has no usable object of it"
+            self.problems.append(Problem(ProblemKind.PHOTO_WITHOUT_OBJECTS, photo.path, detail))
+
+
+def assign_splits(photos: Sequence[AnnotatedPhoto], params: IndexParams) -> tuple[list[PhotoFiles], list[str]]:
+    """Return photos with ids and splits, and sentences on where the splits come from.
+
+    Photos of no split are trained on. `test` is the test split, or `val` where `test` is absent or `params.test` says
+    so; `val` is else the validation split. Without any of them beside photos to train on, a share of all is drawn.
+
+    Raises:
+        DatasetError: If there is no such test split, or nothing is left to train on.
+    """
+    by_split: defaultdict[str, list[AnnotatedPhoto]] = defaultdict(list)
+    for photo in photos:
+        by_split[photo.split or "train"].append(photo)
+    has = ", ".join(f"{split} ({counted(len(found), 'photo')})" for split, found in sorted(by_split.items()))
+    test = params.test
+    if test == "auto":
+        test = next((name for name in TEST_SPLITS if name in by_split and "train" in by_split), "draw")
+    if test == "draw":
+        drawable = [Drawable(p.path, p.original, frozenset(each.category_id for each in p.objects)) for p in photos]
+        drawn = draw_photos(drawable, params.test_share, params.seed)
+        chosen = {"train": [p for p in photos if p.path not in drawn], "test": [p for p in photos if p.path in drawn]}
+        sentence = (
+            f"No test split was given: {len(drawn):,} of {counted(len(photos), 'photo')} were drawn for it, stratified "
+            f"by category (index.test_share {params.test_share:g}, index.seed {params.seed})."
+        )
+    elif not by_split[test] or not by_split["train"]:
+        raise DatasetError(f"index.test is {test}, but the splits are {has}; set it to auto, val, test or draw")
+    else:
+        chosen = {"train": by_split["train"], "test": by_split[test]}
+        sentence = f"Its splits are {has}: {test} is the test split"
+        if test == "test" and by_split["val"]:
+            chosen["validation"] = by_split["val"]
+            sentence += ", val the validation split (index.test: val would test on it)"
+        elif by_split["test"] and test == "val":
+            sentence += ", test is not used (index.test: test would test on it)"
+        sentence += "."
+    return [files for split, found in chosen.items() for files in _files_of(split, found)], [sentence]
+
+
+def _files_of(split: str, photos: Sequence[AnnotatedPhoto]) -> Iterator[PhotoFiles]:
+    """Yield the photos of a split, with ids of their stems, or of their paths where stems are not unique."""
+    stems = Counter(stem_of(PurePosixPath(photo.path).name) for photo in photos)
+    for photo in photos:
+        stem = stem_of(PurePosixPath(photo.path).name)
+        yield PhotoFiles(
+            photo_id=f"{split}/{stem if stems[stem] == 1 else stem_of(photo.path).replace('/', '-')}",
+            split=split,
+            photo_path=photo.path,
+            annotation_path=photo.annotation_path,
+            category=None,
+            prompts=(),
+            objects=photo.objects,
+            annotated_size=photo.size,
+        )
 
 
 def find_data_set(paths: Collection[str]) -> FoundDataSet:
@@ -125,7 +229,7 @@ def _belongs(path: str, name: Format) -> bool:
     """Tell whether a file below the top folder is part of a data set of this format."""
     if name == "official":
         return _OFFICIAL.fullmatch(path) is not None
-    if path.startswith(f"{EXTRA}/") or path == "source.json":  # data/raw has its own
+    if path.startswith(f"{EXTRA}/"):  # data/raw has its own
         return False
     if name == "yolo":
         return is_picture(path) or bool(_YOLO_LABELS.fullmatch(path) or _MARKS[name].match(path))

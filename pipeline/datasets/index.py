@@ -45,9 +45,9 @@ class Sample:
     photo_path: str
     """Path of the photo below data/raw, with forward slashes."""
     label_map_path: str | None
-    """Path below data/raw of the label map or mask; None if prompts replace it."""
+    """Path below data/raw of the label map, mask or file of objects; None if prompts replace it."""
     mask_value: int | None
-    """Value of the sample in the label map; None for the binary mask of an extra category."""
+    """Value of the sample in the label map; None for the binary mask of an extra category and for objects."""
     photo_height: int
     """Pixels, after EXIF rotation."""
     photo_width: int
@@ -55,7 +55,7 @@ class Sample:
     photo_sha256: str
     """Hash of the photo file."""
     label_map_sha256: str | None
-    """Hash of the file of the label map or mask; None if prompts replace it."""
+    """Hash of the file of the label map or mask; None if prompts or `rle` replace it."""
     category: str
     """Category name."""
     category_id: int
@@ -81,6 +81,8 @@ class Sample:
     flags: tuple[str, ...]
     """Of `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`, `clipped` (a box slightly exceeded
     the photo), `duplicate_photo`, `duplicate_across_splits`; see `pipeline.datasets.scan` and `.statistics`."""
+    rle: bytes | None = None
+    """Mask of the upright photo in COCO's compressed RLE, if objects annotate it; they may overlap in a photo."""
 
 
 SCHEMA = pa.schema(
@@ -97,23 +99,27 @@ SCHEMA = pa.schema(
         ("flags", pa.list_(pa.string())),
     ]
 )
+SCHEMA_OF_OBJECTS = SCHEMA.append(pa.field("rle", pa.binary()))
+"""Columns of data sets whose annotation is objects."""
 
 
-def write_samples(samples: Iterable[Sample], categories: Iterable[Category], path: Path) -> int:
+def write_samples(
+    samples: Iterable[Sample], categories: Iterable[Category], path: Path, columns: pa.Schema = SCHEMA
+) -> int:
     """Stream samples into a Parquet file in the given order; return their number.
 
     The bytes depend only on the samples, their order and the version of pyarrow.
     """
     metadata = {"schema_version": str(SCHEMA_VERSION), "categories": json.dumps([asdict(c) for c in categories])}
     rows = 0
-    schema = SCHEMA.with_metadata(metadata)
+    schema = columns.with_metadata(metadata)
     # Page checksums let readers notice a flipped bit; compression alone lets some pass.
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         rest = iter(samples)
         while group := list(islice(rest, ROWS_PER_GROUP)):
             writer.write_table(
                 pa.Table.from_pylist(
-                    [{name: getattr(sample, name) for name in SCHEMA.names} for sample in group], schema=schema
+                    [{name: getattr(sample, name) for name in schema.names} for sample in group], schema=schema
                 )
             )
             rows += len(group)
@@ -127,7 +133,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
         ManifestError: If the file is absent, damaged, or of another schema version.
     """
     with _open(path) as file:
-        if not file.schema_arrow.equals(SCHEMA):
+        if file.schema_arrow not in (SCHEMA, SCHEMA_OF_OBJECTS):
             raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f index`")
         rows = 0
         for row in _rows(file, path):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from pipeline.datasets.index import Category
+from pipeline.datasets.objects import AnnotatedObject
 from pipeline.datasets.problems import FIXES, Problem, ProblemKind
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.runtime.errors import DatasetError
@@ -19,8 +20,8 @@ from pipeline.runtime.errors import DatasetError
 CATEGORY_FILE = "category_id.txt"
 BACKGROUND = 0
 """Value of label maps that is no food, whatever name the file gives it."""
-LARGEST_ID = 255
-"""Label maps hold one byte a pixel."""
+LARGEST_ID = 65_535
+"""Label maps hold one or two bytes a pixel."""
 SPLITS = ("train", "test")
 PHOTOS, LABEL_MAPS, LISTS, EXTRA = "Images/img_dir", "Images/ann_dir", "ImageSets", "extra"
 PROMPTS = "prompts.csv"
@@ -86,7 +87,7 @@ def parse_category_names(text: str) -> dict[int, str]:
         if not line:
             continue
         match = _LINE.fullmatch(line)
-        if match is None or len(match[1]) > len("0255") or int(match[1]) > LARGEST_ID:
+        if match is None or len(match[1]) > len("065535") or int(match[1]) > LARGEST_ID:
             raise ValueError(f"line {number}: {line!r} is no id from 0 to {LARGEST_ID} and a name")
         category_id, name = int(match[1]), fold_name(match[2])
         if not name.isprintable():
@@ -99,12 +100,15 @@ def parse_category_names(text: str) -> dict[int, str]:
     return names
 
 
-def number_categories(names: dict[int, str], extra: Iterable[str]) -> tuple[Category, ...]:
+def number_categories(
+    names: dict[int, str], extra: Iterable[str], *, background: int | None = BACKGROUND
+) -> tuple[Category, ...]:
     """Join the categories of the file with extra ones and number the targets.
 
     Args:
-        names: Folded name by id; id 0 is background and gets no target.
+        names: Folded name by id.
         extra: Folded names; those absent from `names` get the ids after the highest, in sorted order.
+        background: Id that gets no target, if any.
 
     Returns:
         Categories in target order, which is the order of ids.
@@ -113,11 +117,11 @@ def number_categories(names: dict[int, str], extra: Iterable[str]) -> tuple[Cate
         DatasetError: If an extra category has the background's name or none, or one that cannot be printed.
     """
     extra = set(extra)
-    if refused := extra & {"", names.get(BACKGROUND, "background")}:
+    if refused := extra & {"", names.get(BACKGROUND, "background") if background == BACKGROUND else "background"}:
         raise DatasetError(f"extra category {refused.pop()!r}: background is no food; rename it in download.extra")
     if unprintable := sorted(name for name in extra if not name.isprintable()):
         raise DatasetError(f"extra category {unprintable[0]!a} has characters that cannot be printed; rename it")
-    foods = {i: name for i, name in names.items() if i != BACKGROUND}
+    foods = {i: name for i, name in names.items() if i != background}
     new = sorted(extra - set(foods.values()))
     foods |= dict(enumerate(new, start=max(names) + 1))
     return tuple(Category(id=i, name=foods[i], target=target) for target, i in enumerate(sorted(foods)))
@@ -139,6 +143,10 @@ class PhotoFiles:
     """Folded name of the extra category, whose mask is binary; None if a label map names the categories."""
     prompts: tuple[Prompt, ...]
     """Clicks and boxes; empty if there is a mask."""
+    objects: tuple[AnnotatedObject, ...] = ()
+    """Objects of all categories; empty if there is a label map or mask."""
+    annotated_size: tuple[int, int] | None = None
+    """Height and width of the photo by its annotation, or `RELATIVE`; None if the annotation does not say it."""
 
 
 def is_clutter(path: PurePath) -> bool:

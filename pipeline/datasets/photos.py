@@ -1,4 +1,4 @@
-"""Photos and label maps of samples, from data/raw or its mirror on object storage, with their hashes verified."""
+"""Photos and annotated masks of samples, from data/raw or its mirror on object storage, with their hashes verified."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image, LabelMap
+from pipeline.arrays import Image, LabelMap, Mask
 from pipeline.datasets.index import Sample
-from pipeline.imaging.decode import read_binary_mask, read_label_map, read_picture
-from pipeline.runtime.errors import DatasetError
+from pipeline.datasets.objects import decode_rle
+from pipeline.imaging.decode import fit_to_photo, read_binary_mask, read_label_map, read_picture
+from pipeline.runtime.errors import DatasetError, EmptyMaskError, ManifestError
 from pipeline.runtime.manifest import sha256_of
 from pipeline.runtime.stores import Place, RemoteFolder, open_local
 
@@ -54,12 +55,40 @@ def _changed(raw: Place, name: str, what: str) -> DatasetError:
     return DatasetError(f"{raw}/{name}: {what}; run {commands}: they bring back what was damaged or changed")
 
 
-def read_label_maps(samples: Sequence[Sample], raw: Place) -> dict[str, LabelMap]:
-    """Return the label maps of a photo's samples by path below `raw`, each read once; binary masks as 0 and 1."""
-    by_path = {sample.label_map_path: sample for sample in samples if sample.label_map_path is not None}
-    label_maps: dict[str, LabelMap] = {}
-    for name, sample in sorted(by_path.items()):
-        with verified_file(raw, name, sample.label_map_sha256) as path:
-            binary = sample.mask_value is None
-            label_maps[name] = read_binary_mask(path).mask.view(np.uint8) if binary else read_label_map(path)
-    return label_maps
+def read_masks(samples: Sequence[Sample], raw: Place) -> dict[str, Mask]:
+    """Return the annotated masks of a photo's samples by sample id; samples with prompts instead have none.
+
+    Raises:
+        DatasetError: If a label map is absent, or another one than stage `index` read.
+        EmptyMaskError: If a mask has no pixel.
+        ManifestError: If a mask in the sample table is damaged.
+    """
+    masks: dict[str, Mask] = {}
+    label_map, read = np.zeros((0, 0), np.uint8), ""
+    for sample in samples:
+        if sample.rle is not None:
+            try:
+                masks[sample.sample_id] = decode_rle(sample.rle, (sample.photo_height, sample.photo_width))
+            except ValueError as error:
+                raise ManifestError(f"{sample.sample_id}: {error}; run `dvc repro -f index`") from error
+        elif sample.label_map_path is not None:
+            if read != sample.label_map_path:
+                label_map, read = _read_label_map(sample, sample.label_map_path, raw), sample.label_map_path
+            mask = label_map > 0 if sample.mask_value is None else label_map == sample.mask_value
+            if not mask.any():
+                missing = "no pixel of the label map has its value; run `dvc repro -f index`"
+                raise EmptyMaskError(f"{sample.sample_id}: {missing}")
+            masks[sample.sample_id] = mask
+    return masks
+
+
+def _read_label_map(sample: Sample, name: str, raw: Place) -> LabelMap:
+    """Decode the label map or binary mask of a sample, upright like its photo."""
+    with verified_file(raw, name, sample.label_map_sha256) as path:
+        binary = sample.mask_value is None
+        label_map = read_binary_mask(path).mask.view(np.uint8) if binary else read_label_map(path)
+    size = (sample.photo_height, sample.photo_width)
+    if label_map.shape == size:
+        return label_map
+    with verified_file(raw, sample.photo_path, sample.photo_sha256) as path:
+        return fit_to_photo(label_map, path, size)

@@ -30,6 +30,11 @@ class ProblemKind(StrEnum):
     PROMPT_OUTSIDE = "prompt_outside"
     PHOTO_ID_TWICE = "photo_id_twice"
     NOT_LISTED = "not_listed"
+    EXIF_IGNORED = "exif_ignored"
+    OBJECT_UNUSABLE = "object_unusable"
+    OBJECT_WITHOUT_MASK = "object_without_mask"
+    CROWD = "crowd"
+    PHOTO_WITHOUT_OBJECTS = "photo_without_objects"
 
 
 FIXES: dict[ProblemKind, str] = {
@@ -51,6 +56,11 @@ FIXES: dict[ProblemKind, str] = {
     ProblemKind.PROMPT_OUTSIDE: "give pixels of the upright photo, counted from 0",
     ProblemKind.PHOTO_ID_TWICE: "rename one of the photos",
     ProblemKind.NOT_LISTED: "add it to a list in ImageSets or in its extra category, or delete it",
+    ProblemKind.EXIF_IGNORED: "nothing: the mask was turned along with its photo",
+    ProblemKind.OBJECT_UNUSABLE: "mend or remove the object in its annotation file",
+    ProblemKind.OBJECT_WITHOUT_MASK: "outline the object, if it is to be a sample",
+    ProblemKind.CROWD: "outline its objects one by one, if they are to be samples",
+    ProblemKind.PHOTO_WITHOUT_OBJECTS: "outline an object, if the photo is to be used",
 }
 """Advice by kind."""
 
@@ -60,8 +70,10 @@ SELF_EXPLAINED = frozenset(
 )
 """Kinds whose details include the advice."""
 
-NOTES = frozenset({ProblemKind.NOT_LISTED})
-"""Kinds that never stop the stage, because they affect no listed photo."""
+HARMLESS = frozenset({ProblemKind.NOT_LISTED, ProblemKind.EXIF_IGNORED})
+"""Kinds that cost no sample."""
+NOTES = HARMLESS | {ProblemKind.OBJECT_WITHOUT_MASK, ProblemKind.CROWD, ProblemKind.PHOTO_WITHOUT_OBJECTS}
+"""Kinds that never stop the stage: they are usual in their format."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,19 +1,22 @@
 """Scan photos: decode each once with its annotation, and return a sample for every food in it."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pipeline.arrays import LabelMap
 from pipeline.datasets.index import Category, Sample
 from pipeline.datasets.layout import BACKGROUND, PhotoFiles
+from pipeline.datasets.objects import RELATIVE, AnnotatedObject, encode_rle, mask_of
 from pipeline.datasets.problems import FIXES, Problem, ProblemKind
 from pipeline.datasets.prompts import bounding_box, clip_to_photo, prompts_json
 from pipeline.imaging.components import LabelledRegion, region_of, regions_by_value
-from pipeline.imaging.decode import Colour, read_binary_mask, read_label_map, read_palette, read_photo
+from pipeline.imaging.decode import Colour, fit_to_photo, read_binary_mask, read_label_map, read_palette, read_photo
 from pipeline.runtime.errors import DatasetError, PhotoError, SeveralFoodsError
 from pipeline.runtime.manifest import sha256_of
 
@@ -68,11 +71,22 @@ class ScannedPhoto:
     """One usable photo."""
 
     samples: tuple[Sample, ...]
-    """Its samples in ascending category id, at least one; without the flags that depend on other photos."""
+    """Its samples in ascending category id; without the flags that depend on other photos. None only with problems."""
     annotation_sha256: str | None
     """Hash of the annotation's pixels, whatever its file format; None if prompts replace it."""
     palette: UsedPalette | None = None
     """Colours of the ids in its label map; None without a palette."""
+    problems: tuple[Problem, ...] = ()
+    """What of the photo was left out, and how its annotation was read."""
+
+
+class _Region(NamedTuple):
+    """What becomes one sample."""
+
+    category: Category
+    region: LabelledRegion
+    object_id: int | None = None
+    rle: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,8 @@ class Scanner:
     """Masks of fewer pixels get the flag `tiny`."""
     void: tuple[int, ...]
     """Values of label maps that count as background."""
+    unit: Literal["category", "object"] = "category"
+    """What a sample is where objects annotate a photo."""
 
     def scan_all(self, photos: Sequence[PhotoFiles]) -> list[ScannedPhoto | Problem]:
         """Scan several photos in one task."""
@@ -100,6 +116,8 @@ class Scanner:
                 return self._prompted(files, height, width)
         except PhotoError as error:
             return self._unreadable(ProblemKind.PHOTO_UNREADABLE, files.photo_path, error)
+        if files.objects:
+            return self._outlined(files, height, width)
         return self._annotated(files, self.raw / files.annotation_path, height, width)
 
     def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
@@ -119,24 +137,59 @@ class Scanner:
         except PhotoError as error:
             kind = ProblemKind.LABEL_MAP_UNREADABLE if files.category is None else ProblemKind.MASK_UNREADABLE
             return self._unreadable(kind, name, error)
+        drawn = label_map.shape
+        label_map = fit_to_photo(label_map, self.raw / files.photo_path, (height, width))
         if label_map.shape != (height, width):
-            detail = f"{label_map.shape[1]} x {label_map.shape[0]} pixels, but the upright photo has {width} x {height}"
+            detail = f"{drawn[1]} x {drawn[0]} pixels, but the upright photo has {width} x {height}"
             return Problem(ProblemKind.SIZE_MISMATCH, name, detail)
         if files.category is not None:
-            regions = [(self._named(files.category), region_of(label_map != BACKGROUND))] if label_map.any() else []
+            named, mask = self._named(files.category), label_map > BACKGROUND
+            regions = [_Region(named, region_of(mask))] if mask.any() else []
         else:
             by_id = {category.id: category for category in self.categories}
             by_value = regions_by_value(label_map)
             if unknown := sorted(by_value.keys() - by_id.keys()):
                 return Problem(ProblemKind.UNKNOWN_CATEGORY, name, f"unknown ids {', '.join(map(str, unknown))}")
-            regions = [(by_id[value], region) for value, region in by_value.items()]
+            regions = [_Region(by_id[value], region) for value, region in by_value.items()]
         if not regions:
             return Problem(ProblemKind.LABEL_MAP_EMPTY, name, "no pixel but background")
         return ScannedPhoto(
             samples=self._samples(files, height, width, regions, flags=("soft_mask",) * soft),
             annotation_sha256=sha256(f"{files.category} {label_map.shape}".encode() + label_map.tobytes()).hexdigest(),
             palette=palette,
+            problems=_turned(name, files.photo_path, drawn, (height, width)),
         )
+
+    def _outlined(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
+        """Return the samples of a photo that objects annotate; those of one category may be one sample."""
+        photo, name, size = self.raw / files.photo_path, str(files.annotation_path), (height, width)
+        relative = files.annotated_size == RELATIVE
+        drawn = size if relative or files.annotated_size is None else files.annotated_size
+        if drawn not in {size, size[::-1]} or fit_to_photo(np.zeros(drawn, np.uint8), photo, size).shape != size:
+            detail = f"is for {drawn[1]} x {drawn[0]} pixels, but the upright photo has {width} x {height}"
+            return Problem(ProblemKind.SIZE_MISMATCH, files.photo_path, f"{name} {detail}")
+        groups: defaultdict[tuple[int, int | None], list[AnnotatedObject]] = defaultdict(list)
+        for each in files.objects:
+            groups[each.category_id, each.id if self.unit == "object" else None].append(each)
+        by_id = {category.id: category for category in self.categories}
+        regions, problems = list[_Region](), list[Problem]()
+        for (category_id, object_id), objects in sorted(groups.items()):
+            try:
+                mask = mask_of(objects, drawn, size if relative else RELATIVE)
+            except ValueError as error:
+                problems.append(Problem(ProblemKind.OBJECT_UNUSABLE, files.photo_path, f"{name}, {error}"))
+                continue
+            if drawn != size:
+                mask = fit_to_photo(mask.view(np.uint8), photo, size).view(np.bool_)
+            if mask.any():
+                regions.append(_Region(by_id[category_id], region_of(mask), object_id, encode_rle(mask)))
+            else:
+                which = f"{name}, annotation {objects[0].id}: its {by_id[category_id].name} has no pixel"
+                problems.append(Problem(ProblemKind.OBJECT_WITHOUT_MASK, files.photo_path, which))
+        problems += _turned(name, files.photo_path, drawn, size) if regions else ()
+        masks = b"".join(f"{region.category.id} ".encode() + (region.rle or b"") + b"\n" for region in regions)
+        samples = self._samples(files, height, width, regions, flags=())
+        return ScannedPhoto(samples, sha256(masks).hexdigest(), problems=tuple(problems))
 
     def _prompted(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
         try:
@@ -146,8 +199,8 @@ class Scanner:
         flags = ("prompted", "clipped") if prompts != files.prompts else ("prompted",)
         x0, y0, x1, y1 = bounding_box(prompts)
         region = LabelledRegion(area=0, x0=x0, y0=y0, x1=x1, y1=y1, components=0)
-        named = self._named(str(files.category))
-        samples = self._samples(replace(files, prompts=prompts), height, width, [(named, region)], flags=flags)
+        regions = [_Region(self._named(str(files.category)), region)]
+        samples = self._samples(replace(files, prompts=prompts), height, width, regions, flags=flags)
         return ScannedPhoto(samples, annotation_sha256=None)
 
     def _named(self, name: str) -> Category:
@@ -158,21 +211,21 @@ class Scanner:
         files: PhotoFiles,
         height: int,
         width: int,
-        regions: Sequence[tuple[Category, LabelledRegion]],
+        regions: Sequence[_Region],
         *,
         flags: tuple[str, ...],
     ) -> tuple[Sample, ...]:
         annotation = files.annotation_path
         photo_sha256 = sha256_of(self.raw / files.photo_path)
-        annotation_sha256 = None if annotation is None else sha256_of(self.raw / annotation)
+        annotation_sha256 = None if annotation is None or files.objects else sha256_of(self.raw / annotation)
         return tuple(
             Sample(
-                sample_id=f"{files.photo_id}/{category.id}",
+                sample_id=f"{files.photo_id}/{category.id}" + (f"-{object_id}" if object_id is not None else ""),
                 photo_id=files.photo_id,
                 split=files.split,
                 photo_path=files.photo_path,
                 label_map_path=annotation,
-                mask_value=category.id if files.category is None else None,
+                mask_value=category.id if files.category is None and rle is None else None,
                 photo_height=height,
                 photo_width=width,
                 photo_sha256=photo_sha256,
@@ -189,9 +242,16 @@ class Scanner:
                 components=region.components,
                 prompts=prompts_json(files.prompts) if files.prompts else None,
                 flags=(*(() if files.prompts else region_flags(region, height, width, self.tiny_area)), *flags),
+                rle=rle,
             )
-            for category, region in regions
+            for category, region, object_id, rle in regions
         )
+
+
+def _turned(name: str, photo: str, drawn: tuple[int, ...], size: tuple[int, int]) -> tuple[Problem, ...]:
+    """Return the note on an annotation that had to be turned."""
+    detail = f"fits {photo} only without its EXIF rotation"
+    return (Problem(ProblemKind.EXIF_IGNORED, name, detail),) if drawn != size else ()
 
 
 def _used_palette(path: str, colours: Sequence[Colour] | None, label_map: LabelMap) -> UsedPalette | None:

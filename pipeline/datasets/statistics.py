@@ -10,7 +10,7 @@ from statistics import median
 from pydantic import Field, JsonValue
 
 from pipeline.datasets.index import Category, Sample
-from pipeline.datasets.problems import FIXES, NOTES, Problem
+from pipeline.datasets.problems import FIXES, HARMLESS, Problem, ProblemKind
 from pipeline.datasets.scan import ScannedPhoto
 from pipeline.datasets.splits import SPLITS
 from pipeline.params.base import Section
@@ -399,7 +399,7 @@ class DatasetStats:
         for kind, group in groupby(problems, key=lambda problem: problem.kind):
             found = tuple(ProblemExample(file=printable(p.file), detail=printable(p.detail)) for p in group)
             groups[kind.value] = ProblemGroup(
-                count=len(found), mend=FIXES[kind], left_out=kind not in NOTES, findings=found
+                count=len(found), mend=FIXES[kind], left_out=kind not in HARMLESS, findings=found
             )
         duplicates = self.duplicates.summarise()
         return IndexSummary(
@@ -494,6 +494,11 @@ def _problem_sentences(duplicates: DuplicateSummary, problems: Mapping[str, Prob
     else:
         yield "No two photos have the same bytes."
     kinds = [f"{group.count:,} {kind}" for kind, group in problems.items() if group.left_out]
-    notes = sum(group.count for group in problems.values() if not group.left_out)
-    unused = f" {counted(notes, 'file is', 'files are')} not listed and not used." if notes else ""
-    yield (f"Left out for problems: {', '.join(kinds)}." if kinds else "Nothing was left out for problems.") + unused
+    yield (f"Left out for problems: {', '.join(kinds)}." if kinds else "Nothing was left out for problems.") + (
+        f" {counted(group.count, 'file is', 'files are')} not listed and not used."
+        if (group := problems.get(ProblemKind.NOT_LISTED))
+        else ""
+    )
+    if group := problems.get(ProblemKind.EXIF_IGNORED):
+        masks = counted(group.count, "annotation was drawn on its photo", "annotations were drawn on their photos")
+        yield f"{masks} as stored, without the EXIF rotation, and turned along with it."

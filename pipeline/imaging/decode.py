@@ -190,8 +190,8 @@ def read_label_map(path: PictureFile) -> LabelMap:
     Gray files hold ids as values, palette files as indices; colour files pass if their channels are equal.
 
     Raises:
-        PhotoError: If the file is absent, damaged, lossy, in colour, partly transparent, holds an id over 255, or has a
-            palette whose black, which is background everywhere else, is not entry 0.
+        PhotoError: If the file is absent, damaged, lossy, in colour, partly transparent, holds an id over 65535, or
+            has a palette whose black, which is background everywhere else, is not entry 0.
     """
     with _opened(path, LABEL_MAP_FORMATS) as file:
         step = GRAY_STEPS.get(str(file.tile[0].args), 1) if file.tile else 1
@@ -200,15 +200,29 @@ def read_label_map(path: PictureFile) -> LabelMap:
     if not (values == values[..., :1]).all():
         raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
     ids = values[..., 0].astype(np.int64)
-    if ids.min() < 0 or ids.max() > np.iinfo(np.uint8).max:
-        raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 255, write it as 8 bit gray")
+    if ids.min() < 0 or ids.max() > np.iinfo(np.uint16).max:
+        raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 65535, write it as 8 or 16 bit gray")
     ids //= step
     if palette and palette[0] != BLACK:
         for number in np.unique(ids).tolist():
             if palette[number : number + 1] == (BLACK,):
                 what = f"entry {number} of the palette is black and entry 0, background, is not"
                 raise PhotoError(f"{path}: {what}; write category ids as 8 bit gray")
-    return ids.astype(np.uint8)
+    return ids.astype(np.uint8 if ids.max() <= np.iinfo(np.uint8).max else np.uint16)
+
+
+def fit_to_photo(label_map: LabelMap, photo: PictureFile, size: tuple[int, int]) -> np.ndarray:
+    """Turn a label map that was drawn on the photo as stored, without its EXIF rotation; return any other as it is.
+
+    Args:
+        label_map: Label map of any size.
+        photo: Its photo.
+        size: Height and width of the upright photo.
+    """
+    if label_map.shape == size or label_map.shape != size[::-1]:
+        return label_map
+    with _opened(photo, PHOTO_FORMATS) as file:
+        return np.array(_upright(Pillow.fromarray(label_map), file))
 
 
 def read_palette(path: Path) -> tuple[Colour, ...] | None:

@@ -13,6 +13,10 @@ DistillationKind: TypeAlias = Literal["hard", "soft"]
 """`hard`: the teacher's decision is a label; `soft`: its probabilities are, at a temperature."""
 VOID = 255
 """Value by which most data sets mark pixels that no annotator decided."""
+TEST_SHARE = 0.3
+"""Share of a drawn test split, that of FoodSeg103's."""
+TestSplit: TypeAlias = Literal["auto", "val", "test", "draw"]
+"""Test split of data sets whose annotation is objects; `auto` is test, or val without test, or drawn without both."""
 
 
 class DemoParams(Section):
@@ -55,17 +59,23 @@ class IndexParams(Section):
     validation: float = Field(default=0.0, ge=0, lt=1)
     """Share of the train photos that become the split `validation`; a data set that has one keeps its own."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the draw."""
+    """Seed of the draws."""
 
     on_error: Literal["fail", "skip_empty", "skip"]
     """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json, `skip_empty` leaves
     out photos whose label map marks no food and stops at damage."""
     tiny_area: int = Field(ge=0)
     """Masks of fewer pixels get the flag `tiny`; they stay samples, as in the paper."""
-    void: tuple[Annotated[int, Field(ge=1, le=255)], ...] = Field(
+    void: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
         default=(VOID,), exclude_if=lambda value: value == (VOID,)
     )
     """Values of label maps that annotators left undecided: no food, and no reason to leave a photo out."""
+    unit: Literal["category", "object"] = Field(default="category", exclude_if=lambda value: value == "category")
+    """What a sample is in data sets whose annotation is objects: a category in a photo, or a single object."""
+    test: TestSplit = Field(default="auto", exclude_if=lambda value: value == "auto")
+    """See `TestSplit`."""
+    test_share: float = Field(default=TEST_SHARE, gt=0, lt=1, exclude_if=lambda value: value == TEST_SHARE)
+    """Share of photos that are drawn for a test split."""
 
 
 class SegmentParams(Section):

@@ -1,4 +1,4 @@
-"""Annotated masks, and prompts from them as a user would give them: one for every large enough connected part.
+"""Prompts from annotated masks as a user would give them: one for every large enough connected part.
 
 A source that predicts from prompts sees nothing else of the annotation.
 """
@@ -11,20 +11,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
-from pipeline.arrays import LabelMap, Mask
+from pipeline.arrays import Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import PromptParams
-from pipeline.runtime.errors import DatasetError, EmptyMaskError
+from pipeline.runtime.errors import DatasetError
 
 NUM_COORDINATES = {"point": 2, "box": 4, "box_point": 6}  # by kind of prompt
-
-
-def annotated_mask(label_map: LabelMap, value: int | None, *, sample_id: str) -> Mask:
-    """Return the pixels of one category, without a `value` all but 0; an `EmptyMaskError` if there are none."""
-    mask = label_map > 0 if value is None else label_map == value
-    if not mask.any():
-        raise EmptyMaskError(f"{sample_id}: no pixel of the label map has its value; run `dvc repro -f index`")
-    return mask
 
 
 def load_prompts(text: str, *, sample_id: str) -> tuple[Prompt, ...]:

@@ -1,15 +1,19 @@
 """Write the sample table, one row a (photo, category), and the data set's statistics."""
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from pipeline.datasets.class_set import check_class_sets
-from pipeline.datasets.index import Sample, read_samples, write_samples
+from pipeline.datasets.coco import read_coco
+from pipeline.datasets.formats import AnnotatedSet, Format, assign_splits, find_data_set
+from pipeline.datasets.index import SCHEMA, SCHEMA_OF_OBJECTS, Sample, read_samples, write_samples
 from pipeline.datasets.layout import (
+    BACKGROUND,
     CATEGORY_FILE,
     PhotoFiles,
     extra_folders,
@@ -19,6 +23,7 @@ from pipeline.datasets.layout import (
     load_category_names,
     number_categories,
 )
+from pipeline.datasets.polygon_files import read_labelme, read_yolo
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
 from pipeline.datasets.splits import SPLITS, Drawable, draw_photos
@@ -31,6 +36,12 @@ from pipeline.runtime.parallel import map_ordered
 
 UNFINISHED = "unfinished-"
 """Prefix of the temporary folder of rows without flags."""
+READERS: dict[Format, Callable[[Path, Sequence[str]], AnnotatedSet]] = {
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "labelme": read_labelme,
+}
+"""Readers of data sets whose annotation is objects."""
 PHOTOS_PER_TASK = 32
 """About 0.1 s of work, so that communication between processes costs nothing."""
 
@@ -51,14 +62,13 @@ def build_index(
             void, no sample is left, or `params.on_error` is `fail` and a photo cannot be used.
         ParamsError: If a class set leaves fewer than two categories to train on.
     """
-    names = load_category_names(raw)
-    categories = number_categories(names, (fold_name(folder.name) for folder in extra_folders(raw)))
     problems = ProblemLog(params.on_error, raw)
-    photos = _usable_files(raw, problems)
+    data_set, names, found, split_notes = _find_photos(params, raw)
+    photos = _usable_files([*found, *find_extra(raw)], problems)
     has_own = any(files.split == "validation" for files in photos)
-    if both := sorted(names.keys() & set(params.void)):
-        raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
-    scanner = Scanner(raw, categories, params.tiny_area, params.void)
+    extra = (fold_name(folder.name) for folder in extra_folders(raw))
+    categories = number_categories(names, extra, background=None if data_set in READERS else BACKGROUND)
+    scanner = Scanner(raw, categories, params.tiny_area, params.void, params.unit)
     stats = DatasetStats(categories, frozenset(names))
     index.mkdir(parents=True, exist_ok=True)
     for stale in index.glob(f"{UNFINISHED}*"):  # of a scan that was killed; DVC removes only what it knows
@@ -67,15 +77,16 @@ def build_index(
         unflagged = Path(folder) / "samples.parquet"
         scanned = _scan(scanner, photos, workers)
         trained: list[Drawable] = []
-        write_samples(_usable_samples(scanned, stats, problems, trained), categories, unflagged)
-        validation = draw_photos(trained, 0 if has_own else params.validation, params.seed)
-        samples = _with_validation(unflagged, validation)
-        rows = write_samples(stats.add_flags(samples), categories, index / "samples.parquet")
+        columns = SCHEMA_OF_OBJECTS if data_set in READERS else SCHEMA
+        write_samples(_usable_samples(scanned, stats, problems, trained), categories, unflagged, columns)
+        validation = draw_photos(trained, 0.0 if has_own else params.validation, params.seed)
+        samples = stats.add_flags(_with_validation(unflagged, validation))
+        rows = write_samples(samples, categories, index / "samples.parquet", columns)
     if not rows:
-        reasons = [problem.message(raw) for problem in problems] or ["the lists in ImageSets are empty"]
+        reasons = [problem.message(raw) for problem in problems] or ["no photo is listed"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
     summary = stats.summarise(params, problems)
-    notes = check_class_sets(class_sets or {}, summary.categories)
+    notes = (*split_notes, *check_class_sets(class_sets or {}, summary.categories))
     for sentence in (*notes, *_lost_samples(summary, index)):
         note(f"index: {sentence}")
     summary.model_copy(update={"data_card": (*summary.data_card, *notes)}).write(index / "summary.json")
@@ -91,9 +102,40 @@ def _lost_samples(summary: IndexSummary, index: Path) -> Iterator[str]:
             yield f"Left out for {kind}: {group.count}, first {first.file} ({first.detail}). All are in {path}."
 
 
-def _usable_files(raw: Path, problems: ProblemLog) -> list[PhotoFiles]:
-    """Return the photos of data/raw in row order; of photos with the same id, the first."""
-    found = [*find_listed(raw), *find_extra(raw)]
+class _Found(NamedTuple):
+    """What data/raw holds."""
+
+    data_set: Format
+    names: dict[int, str]
+    photos: list[PhotoFiles | Problem]
+    sentences: list[str]
+
+
+def _find_photos(params: IndexParams, raw: Path) -> _Found:
+    """Return the format of data/raw, category names by id, photos with problems, and sentences on the splits.
+
+    Raises:
+        DatasetError: If the annotation is malformed, or `params` ask for what the data set has not.
+    """
+    paths = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
+    try:
+        data_set, _, files = find_data_set(paths)
+    except ValueError:
+        data_set, files = "official", ()  # whose reader says what is absent
+    if data_set == "official":
+        names = load_category_names(raw)
+        if both := sorted(names.keys() & set(params.void)):
+            raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
+        if params.unit == "object":
+            raise DatasetError(f"{raw}: label maps do not tell objects of a category apart; set index.unit to category")
+        return _Found(data_set, names, list(find_listed(raw)), [])
+    annotated = READERS[data_set](raw, files)
+    photos, sentences = assign_splits(annotated.photos, params)
+    return _Found(data_set, annotated.names, [*photos, *annotated.problems], sentences)
+
+
+def _usable_files(found: Sequence[PhotoFiles | Problem], problems: ProblemLog) -> list[PhotoFiles]:
+    """Return the photos in row order; of photos with the same id, the first."""
     problems.extend(item for item in found if isinstance(item, Problem))
     photos: dict[str, PhotoFiles] = {}
     for files in sorted(
@@ -123,6 +165,9 @@ def _usable_samples(
         if isinstance(result, Problem):
             problems.add(result)
         else:
+            problems.extend(result.problems)
+            if not result.samples:
+                continue
             stats.duplicates.add(result)
             first = result.samples[0]
             if first.split == "train":

@@ -12,7 +12,7 @@ from tqdm import tqdm  # noqa: TC002 - the types are checked while tests run
 
 from pipeline.datasets.index import read_categories, read_samples
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_file, write_mask_file
-from pipeline.datasets.photos import read_label_maps, read_photo_of
+from pipeline.datasets.photos import read_masks, read_photo_of
 from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.models.device import pick_device, set_deterministic
@@ -28,7 +28,7 @@ from pipeline.runtime.resumable import publish, resumable_dir
 from pipeline.runtime.stores import Place, in_mirror
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, fallback_mask, prompted_mask, prompted_masks
-from pipeline.segmentation.prompts import annotated_mask, load_prompts, prompts_of
+from pipeline.segmentation.prompts import load_prompts, prompts_of
 from pipeline.segmentation.registry import create_verified_source
 from pipeline.segmentation.weights import CARD, read_card
 
@@ -80,15 +80,12 @@ class _Segmenter:
         photos: list[PromptedPhoto] = []
         prompts: dict[str, tuple[Prompt, ...]] = {}
         for samples in group_by_photo(unit.samples):
-            label_maps = read_label_maps(samples, self.raw)
-            asked: dict[str, tuple[Prompt, ...]] = {}
-            for sample in samples:
-                name, place = sample.sample_id, sample.label_map_path
-                if place is None:
-                    asked[name] = load_prompts(sample.prompts or "[]", sample_id=name)
+            annotated, asked = read_masks(samples, self.raw), dict[str, tuple[Prompt, ...]]()
+            for name, sample in ((sample.sample_id, sample) for sample in samples):
+                if name in annotated:
+                    asked[name] = prompts_of(annotated[name], self.params.prompts, sample_id=name)
                 else:
-                    mask = annotated_mask(label_maps[place], sample.mask_value, sample_id=name)
-                    asked[name] = prompts_of(mask, self.params.prompts, sample_id=name)
+                    asked[name] = load_prompts(sample.prompts or "[]", sample_id=name)
             photos.append(PromptedPhoto(read_photo_of(samples[0], self.raw), asked))
             prompts |= asked
         masks = []
@@ -224,13 +221,12 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
 def _write_file(planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Place) -> None:
     masks = []
     for samples in group_by_photo(planned.samples):
-        label_maps = read_label_maps(samples, raw)
+        annotated = read_masks(samples, raw)
         for sample in samples:
             name = sample.sample_id
-            if sample.label_map_path is not None:
-                mask = annotated_mask(label_maps[sample.label_map_path], sample.mask_value, sample_id=name)
+            if name in annotated:
                 status = "tiny" if "tiny" in sample.flags else "ok"
-                masks.append(StoredMask.of(mask, sample_id=name, score=1.0, status=status, prompts=None))
+                masks.append(StoredMask.of(annotated[name], sample_id=name, score=1.0, status=status, prompts=None))
                 continue
             source, prompts = GrabCut(), load_prompts(sample.prompts or "[]", sample_id=name)
             photo = read_photo_of(sample, raw)

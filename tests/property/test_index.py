@@ -37,12 +37,12 @@ NAMES = st.text(st.characters(exclude_categories=("C",)), min_size=1).map(fold_n
 
 @given(st.text())
 def test_the_category_parser_answers_or_refuses(text: str) -> None:
-    """Any text gives ids from 0 to 255 with distinct folded names, or a ValueError."""
+    """Any text gives ids from 0 to 65535 with distinct folded names, or a ValueError."""
     try:
         names = parse_category_names(text)
     except ValueError:
         return
-    assert all(0 <= i <= 255 for i in names)
+    assert all(0 <= i <= 65_535 for i in names)
     assert len(set(names.values())) == len(names)
     assert all(name == fold_name(name) and name for name in names.values())
 

@@ -38,8 +38,8 @@ def test_each_format_is_found_below_needless_folders(name: str, paths: list[str]
 
 
 def test_own_files_of_data_raw_belong_to_no_data_set() -> None:
-    """Stage `download` writes source.json and extra/ beside the files of a data set."""
-    own = ["source.json", "extra/ketchup/train/1.jpg"]
+    """Stage `download` writes extra/ beside the files of a data set."""
+    own = ["extra/ketchup/train/1.jpg", "extra/ketchup/train/annotations.json"]
     assert find_data_set([*COCO_2017, *own]).files == tuple(sorted(COCO_2017))
 
 

@@ -199,7 +199,7 @@ def test_the_official_spelling_is_folded() -> None:
     [
         ("0 background\n1 rice\n1 bread", "line 3: id 1"),
         ("0 background\n1 rice\n2 Rice ", "line 3: id 2 or name 'rice' comes twice"),
-        ("0 background\n256 rice", "line 2: '256 rice'"),
+        ("0 background\n65536 rice", "line 2: '65536 rice'"),
         ("0 background\n-1 rice", "line 2: '-1 rice'"),
         ("0 background\nrice", "line 2: 'rice'"),
         ("0 background\n7", "line 2: '7'"),

@@ -1,5 +1,6 @@
 """Photos of samples, held to what stage `index` read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 from PIL import Image as Pillow
 
 from pipeline.datasets.index import IndexedSample, read_samples
-from pipeline.datasets.photos import read_photo_of
+from pipeline.datasets.photos import read_masks, read_photo_of
 from pipeline.imaging.decode import read_photo
 from pipeline.params.stages import IndexParams, PairParams, SegmentParams
-from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.errors import DatasetError, EmptyMaskError, ManifestError
 from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
@@ -67,3 +68,16 @@ def test_a_contact_sheet_shows_no_damaged_photo(data: RawFolder) -> None:
     flip_bit(data.photo("test", "test"))
     with pytest.raises(DatasetError, match="test.png: is another one than stage `index` read"):
         write_sheet(chosen, raw=data.path, shards=folder / "shards", sheet=folder / "sheet.png")
+
+
+def test_the_mask_of_a_sample_is_the_pixels_of_its_id(data: RawFolder) -> None:
+    """Exactly these, also as an extra category's binary mask; without such a pixel the sample is named."""
+    samples = [s for s in read_samples(data.path.parent / "index/samples.parquet") if s.split == "test"]
+    masks = read_masks(samples, data.path)
+    assert list(masks) == ["test/test/1", "test/test/2"]
+    for value in (1, 2):
+        np.testing.assert_array_equal(masks[f"test/test/{value}"], labels_of(1, 2) == value)
+    with pytest.raises(EmptyMaskError, match="test/test/1: no pixel"):
+        read_masks([replace(samples[0], mask_value=3)], data.path)
+    with pytest.raises(ManifestError, match="test/test/1: its counts are no compressed RLE; run `dvc repro -f index`"):
+        read_masks([replace(samples[0], rle=b"~")], data.path)

@@ -179,7 +179,7 @@ def test_gray_of_few_bits_keeps_its_ids(tmp_path: Path, depth: int, packed: byte
 
 @pytest.mark.parametrize("ids", [RAMP.astype(np.uint16), np.stack([RAMP] * 3, axis=-1)])
 def test_wide_and_equal_channels_are_ids_too(tmp_path: Path, ids: np.ndarray) -> None:
-    """16 bit gray below 256 and RGB with equal channels hold ids without doubt."""
+    """16 bit gray and RGB with equal channels hold ids without doubt."""
     Pillow.fromarray(ids).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), RAMP, strict=True)
 
@@ -189,7 +189,7 @@ def test_wide_and_equal_channels_are_ids_too(tmp_path: Path, ids: np.ndarray) ->
     [
         (COLOURS, "label map in colour"),
         (np.dstack([RAMP, RAMP, RAMP, RAMP]), "transparent pixels"),
-        (RAMP.astype(np.uint16) * 30, "holds the id 690"),
+        (RAMP.astype(np.int32) * 3000, "holds the id 69000"),
         (RAMP.astype(np.float32), "pixels of mode F are no whole numbers"),
     ],
 )

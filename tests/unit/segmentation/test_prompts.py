@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.params.masks import PromptParams
-from pipeline.runtime.errors import EmptyMaskError
-from pipeline.segmentation.prompts import annotated_mask, deepest_pixel, parts_of, prompts_of
+from pipeline.segmentation.prompts import deepest_pixel, parts_of, prompts_of
 from tests.strategies import image_and_mask
 
 PARAMS = PromptParams(kind="box_point", min_area=0, min_share=0.0, max_parts=16, jitter=0.0, seed=0)
@@ -112,20 +111,3 @@ def test_each_kind_of_prompt_has_its_coordinates(kind: str, numbers: int) -> Non
     params = PARAMS.model_copy(update={"kind": kind})
     prompts = prompts_of(with_squares(5, 5), params, sample_id="a")
     assert [(prompt.kind, len(prompt.coordinates)) for prompt in prompts] == [(kind, numbers)] * 2
-
-
-def test_a_category_is_the_pixels_of_its_id() -> None:
-    """Exactly the pixels of the id, and no other."""
-    assert annotated_mask(LABELS, 2, sample_id="test/a/2").tolist() == [[False, False, True], [True, True, False]]
-
-
-def test_a_binary_mask_is_all_but_zero() -> None:
-    """Extra categories come with a mask instead of a label map; 1 and 255 mean the same."""
-    np.testing.assert_array_equal(annotated_mask(LABELS, None, sample_id="test/a/2"), LABELS > 0)
-
-
-@pytest.mark.parametrize(("labels", "value"), [(LABELS, 3), (LABELS * 0, None)])
-def test_a_category_that_is_not_there_is_refused(labels: np.ndarray, value: int | None) -> None:
-    """The sample is named."""
-    with pytest.raises(EmptyMaskError, match="test/a/3: no pixel"):
-        annotated_mask(labels, value, sample_id="test/a/3")

@@ -380,7 +380,7 @@ def test_all_problems_of_a_kind_are_listed(raw: RawFolder) -> None:
 def test_a_data_set_without_any_sample_is_refused(tmp_path: Path) -> None:
     """Even with `skip`; the message gives the first reason."""
     raw = RawFolder(tmp_path / "raw")
-    with pytest.raises(DatasetError, match=r"no usable sample.*ImageSets are empty"):
+    with pytest.raises(DatasetError, match=r"no usable sample.*no photo is listed"):
         indexed(raw, SKIP)
     raw.add("train", "a", labels_of())
     with pytest.raises(DatasetError, match=r"no usable sample.*ann_dir/train/a\.png: no pixel but background"):
