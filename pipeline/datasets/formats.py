@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from pipeline.datasets.layout import EXTRA, UNPRINTABLE, PhotoFiles, is_clutter, is_picture, stem_of
 from pipeline.datasets.objects import AnnotatedObject
 from pipeline.datasets.problems import Problem, ProblemKind
-from pipeline.datasets.splits import Drawable, draw_photos
+from pipeline.datasets.splits import COPY_MARK, Drawable, draw_photos
 from pipeline.params.stages import IndexParams, TestSplit
 from pipeline.runtime.errors import DatasetError, counted
 
@@ -86,11 +86,6 @@ class AnnotatedPhoto(NamedTuple):
     objects: tuple[AnnotatedObject, ...]
     """At least one."""
 
-    @property
-    def original(self) -> str:
-        """Return the path without the mark and number of Roboflow's augmented copies, which stay in one split."""
-        return self.path.partition(".rf.")[0]
-
 
 class AnnotatedSet(NamedTuple):
     """A data set whose annotation is objects."""
@@ -130,7 +125,10 @@ def assign_splits(photos: Sequence[AnnotatedPhoto], params: IndexParams) -> tupl
     if test == "auto":
         test = next((name for name in TEST_SPLITS if name in by_split and "train" in by_split), "draw")
     if test == "draw":
-        drawable = [Drawable(p.path, p.original, frozenset(each.category_id for each in p.objects)) for p in photos]
+        drawable = [
+            Drawable(p.path, p.path.partition(COPY_MARK)[0], frozenset(each.category_id for each in p.objects))
+            for p in photos
+        ]
         drawn = draw_photos(drawable, params.test_share, params.seed)
         chosen = {"train": [p for p in photos if p.path not in drawn], "test": [p for p in photos if p.path in drawn]}
         sentence = (

@@ -37,7 +37,7 @@ class Sample:
     """One (photo, category), the unit of training and test of section 4.1."""
 
     sample_id: str
-    """`<photo id>/<category id>`."""
+    """`<photo id>/<category id>`, with `-<number of the annotation>` where each object is a sample."""
     photo_id: str
     """`<train or test>/<photo stem>`, by the data set's own lists: photos of the validation split keep `train`."""
     split: str

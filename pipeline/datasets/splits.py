@@ -13,6 +13,9 @@ from math import ceil, floor
 SPLITS = ("train", "validation", "test")
 """In the order of rows. Photos of validation come from train, unless the data set has a validation split itself."""
 
+COPY_MARK = ".rf."
+"""Ends the name of the original in names of Roboflow's augmented copies, which stay in one split."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawable:
@@ -21,7 +24,7 @@ class Drawable:
     photo_id: str
     """`<split>/<photo stem>`."""
     content: str
-    """Equal for photos of the same bytes, which stay together."""
+    """Equal for photos of the same bytes and for augmented copies, which stay together."""
     categories: frozenset[int]
     """Category ids of its samples, at least one."""
 

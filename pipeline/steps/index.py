@@ -26,7 +26,7 @@ from pipeline.datasets.layout import (
 from pipeline.datasets.polygon_files import read_labelme, read_yolo
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
-from pipeline.datasets.splits import SPLITS, Drawable, draw_photos
+from pipeline.datasets.splits import COPY_MARK, SPLITS, Drawable, draw_photos
 from pipeline.datasets.statistics import DatasetStats, IndexSummary, listed
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import IndexParams
@@ -172,7 +172,8 @@ def _usable_samples(
             first = result.samples[0]
             if first.split == "train":
                 foods = frozenset(sample.category_id for sample in result.samples)
-                trained.append(Drawable(first.photo_id, first.photo_sha256, foods))
+                original, mark, _ = first.photo_path.partition(COPY_MARK)
+                trained.append(Drawable(first.photo_id, original if mark else first.photo_sha256, foods))
             if result.palette is not None:
                 palettes.add(result.palette)
             yield from result.samples

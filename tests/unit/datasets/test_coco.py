@@ -171,6 +171,11 @@ def test_without_a_split_one_is_drawn_by_photo(coco: CocoFolder) -> None:
     )
     assert again == {f"test/{name}" for name in test} != other
     assert len(more) == 24
+    originals = {split: set[str]() for split in ("train", "validation", "test")}
+    for sample in indexed(coco.path, validation=0.4)[0]:
+        originals[sample.split].add(sample.photo_id.partition("/")[2].partition("_jpg")[0])
+    assert sum(map(len, originals.values())) == len(set[str]().union(*originals.values())) == 21
+    assert originals["validation"]
 
 
 def test_photos_are_found_where_they_lie(coco: CocoFolder) -> None:
