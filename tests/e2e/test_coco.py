@@ -51,6 +51,6 @@ def test_a_coco_folder_becomes_a_report(copy: Checkout) -> None:
     assert sum(sample.split == "test" for sample in samples) == 12
     card = json.loads((copy.folder / "data/index/summary.json").read_text())["data_card"]
     assert any("val is the test split" in sentence for sentence in card)
-    copy.call("python", "-m", "pipeline", "report", "meals")
+    copy.call("python", "-m", "pipeline", "report", "--out", "meals")
     page = (copy.folder / "meals/index.html").read_text()
-    assert all(text in page for text in ("my meals", "val is the test split", "sauce", *RUNS))
+    assert all(text in page for text in ("my meals", "val is the test split", "sauce"))
