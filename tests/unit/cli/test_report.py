@@ -20,11 +20,7 @@ THREE = ("mobilenetv2+mobilenetv2-all", "mobilenetv2+none-all", "none+mobilenetv
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     """Return a study of three runs, one of them never perturbed."""
-    study = build_study(tmp_path_factory.mktemp("study"))
-    for folder in (study.runs, study.evaluations, study.perturbations):
-        for run in folder.iterdir():
-            if run.name not in THREE:
-                shutil.rmtree(run)
+    study = build_study(tmp_path_factory.mktemp("study"), runs=THREE)
     shutil.rmtree(study.perturbations / THREE[1])
     return study
 
@@ -37,6 +33,14 @@ def report(study: StudyFolder, out: Path, *arguments: str) -> str:
     return (out / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def whole(three: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the report on all three."""
+    out = tmp_path_factory.mktemp("whole")
+    report(three, out)
+    return out
+
+
 def cells(out: Path, number: int) -> dict[tuple[str, ...], tuple[str, float | None]]:
     """Return status and our number of a table's first column, by runs."""
     tables = json.loads((out / "results.json").read_text(encoding="utf-8"))["tables"]
@@ -44,27 +48,24 @@ def cells(out: Path, number: int) -> dict[tuple[str, ...], tuple[str, float | No
     return {tuple(cell["runs"]): (cell["status"], cell["ours"]) for cell in first}
 
 
-def test_all_runs_that_were_made_are_reported(three: StudyFolder, tmp_path: Path) -> None:
+def test_all_runs_that_were_made_are_reported(three: StudyFolder, whole: Path) -> None:
     """Their cells have numbers that `evaluate` knows; all others say that the run was not made."""
-    page = report(three, tmp_path)
-    assert "3 classifiers" in page
+    assert "3 classifiers" in (whole / "index.html").read_text(encoding="utf-8")
     metrics = json.loads((three.evaluations / THREE[0] / "metrics.json").read_text())
-    found = cells(tmp_path, 4)
+    found = cells(whole, 4)
     assert found[THREE[0],] == ("", pytest.approx(metrics["macro_f1"], abs=1e-6))
     assert {status for runs, (status, _) in found.items() if runs[0] not in THREE} == {"not run"}
     assert all(ours is None for status, ours in found.values() if status)
 
 
-def test_a_group_needs_all_its_runs(three: StudyFolder, tmp_path: Path) -> None:
+def test_a_group_needs_all_its_runs(whole: Path) -> None:
     """MobileNetV2 on the ROI is a mean of two runs in Table 5; one of them was not made."""
-    report(three, tmp_path)
-    assert cells(tmp_path, 5) == dict.fromkeys(cells(tmp_path, 5), ("not run", None))
+    assert cells(whole, 5) == dict.fromkeys(cells(whole, 5), ("not run", None))
 
 
-def test_a_run_that_was_not_perturbed_has_its_plain_numbers(three: StudyFolder, tmp_path: Path) -> None:
+def test_a_run_that_was_not_perturbed_has_its_plain_numbers(whole: Path) -> None:
     """Table 10: plain top-1 is there, permuted top-1 is not."""
-    report(three, tmp_path)
-    tables = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["tables"]
+    tables = json.loads((whole / "results.json").read_text(encoding="utf-8"))["tables"]
     row = next(row for row in tables["10"]["rows"] if row["cells"][0]["runs"] == [THREE[1]])
     assert [cell["status"] for cell in row["cells"]] == ["", "not run", "not run"]
 
@@ -110,20 +111,20 @@ def test_runs_outside_the_paper_come_last() -> None:
     )
 
 
-def test_without_photos_neither_photos_nor_shards_are_read(three: StudyFolder, tmp_path: Path) -> None:
+def test_without_photos_neither_photos_nor_shards_are_read(three: StudyFolder, whole: Path, tmp_path: Path) -> None:
     """The same numbers; the page says what is left out."""
-    whole = report(three, tmp_path / "whole")
+    page = (whole / "index.html").read_text(encoding="utf-8")
     manifest = three.shards / "annotation/manifest.json"
     away = tmp_path / "data"
     shutil.copytree(three.path / "data", away, ignore=shutil.ignore_patterns("raw", "*-*.parquet", "samples.parquet"))
     assert (away / manifest.relative_to(three.path / "data")).is_file()
     bare = report(StudyFolder(tmp_path), tmp_path / "bare", "--no-photos")
-    first, second = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "bare"))
+    first, second = (json.loads((out / "results.json").read_text()) for out in (whole, tmp_path / "bare"))
     assert first == second
     assert "Made without photos" in bare
-    assert "Made without photos" not in whole
+    assert "Made without photos" not in page
     assert [name for name in ("examples", "samples") if f'<section id="{name}"' in bare] == []
-    assert [name for name in ("examples", "samples") if f'<section id="{name}"' in whole] == ["examples", "samples"]
+    assert [name for name in ("examples", "samples") if f'<section id="{name}"' in page] == ["examples", "samples"]
     drawn = {path.stem for path in (tmp_path / "bare/figures").glob("*.svg")}
     assert drawn
-    assert drawn < {path.stem for path in (tmp_path / "whole/figures").glob("*.svg")}
+    assert drawn < {path.stem for path in (whole / "figures").glob("*.svg")}

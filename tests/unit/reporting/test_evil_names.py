@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.datasets.layout import fold_name
 from tests.unit.reporting import study as studies
-from tests.unit.reporting.study import ROOT, StudyFolder, build_study
-from tests.unit.steps.test_report import write
+from tests.unit.reporting.study import FEW, ROOT, StudyFolder, build_study
+from tests.unit.steps.test_report import write_few
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +42,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         params.write_text(re.sub(r"(?m)^ambiguous: .*$", lambda _: f"ambiguous: {json.dumps(EVIL[2:])}", lines))
         patch.setattr(studies, "ROOT", folder)
         categories = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *EVIL)))
-        made: StudyFolder = build_study(folder / "study", categories=categories)
-        write(made, folder / "report")
+        made: StudyFolder = build_study(folder / "study", categories=categories, runs=FEW)
+        write_few(made, folder / "report")
         yield folder / "report"
 
 
