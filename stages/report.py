@@ -30,6 +30,7 @@ def main() -> None:
         transfer=Path("data/transfer") / options.source,
         repetitions=Path("data/repetitions.json"),
         distilled=Path("data/distilled") / options.teacher,
+        probes=Path("data/probes"),
     )
 
 

@@ -29,6 +29,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "classes": ("no_sauce",),
     "seeds": ([1],),
     "distill.teacher": ("mobilenetv2",),
+    "probe.backbones": (["mobilenetv2", "vit"],),
 }
 """Values of the parameters that name something; `roi=vit` makes a run of the grid."""
 NAMED = ("backbones", "class_sets")

@@ -2,20 +2,22 @@
 
 `python -m tools.trained_pairing OUT` trains with the settings, shards and weights of this checkout's data/ and prints
 top-1 and the gains over the ROI alone, with intervals over photos. Every run is kept in OUT, in a folder named after
-its recipe, shards and weights, so an interrupted comparison goes on where it was. `tools/frozen_pairing.py` asks the
-same of a frozen backbone, in minutes.
+its recipe, shards and weights, so an interrupted comparison goes on where it was.
 """
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from pipeline.datasets.sample_batch import extra_roi_rows, photo_id_of
 from pipeline.datasets.shards import Shards
+from pipeline.evaluation.bootstrap import Bootstrap, mean_intervals
 from pipeline.evaluation.predictions import PredictionTable, read_predictions
 from pipeline.models.card import CARD
 from pipeline.models.device import set_deterministic
@@ -27,7 +29,6 @@ from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.manifest import settings_sha256, sha256_of, sha256_of_manifest
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
-from tools.frozen_pairing import percent
 
 DATA = Path("data")
 
@@ -88,6 +89,13 @@ def _food_visible(shards: Shards, sample_ids: list[str]) -> np.ndarray:
         rows = extra_roi_rows(batch.sample_ids, batch.targets, shards.categories, shards.categories)
         visible |= dict(zip(batch.sample_ids, (rows != np.arange(len(rows))).tolist(), strict=True))
     return np.array([visible[sample_id] for sample_id in sample_ids])
+
+
+def percent(values: Float64[np.ndarray, " N"], photos: Sequence[str], chosen: Bool[np.ndarray, " N"]) -> str:
+    """Return the mean of the chosen samples' values in per cent, with its 95 % interval over photos."""
+    kept = [photo for photo, keep in zip(photos, chosen, strict=True) if keep]
+    (found,) = mean_intervals(values[chosen][:, np.newaxis], kept, Bootstrap(seed=0))
+    return f"{100 * found.value:6.2f} ({100 * found.low:.2f} to {100 * found.high:.2f})"
 
 
 def main() -> None:

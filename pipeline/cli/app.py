@@ -121,6 +121,7 @@ def report(  # noqa: PLR0913 - one argument an option
         transfer=data / "transfer" / source,
         repetitions=data / "repetitions.json",
         distilled=data / "distilled" / teacher,
+        probes=data / "probes",
     )
     typer.echo(f"{out / 'index.html'}: {counted(len(chosen), 'run')}")
 

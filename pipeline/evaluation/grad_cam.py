@@ -9,7 +9,6 @@ Reference:
     Selvaraju et al., arXiv 1610.02391; Draelos and Carin, arXiv 2011.08891.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -25,11 +24,9 @@ from pipeline.arrays import Targets
 from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.session import branches_of
 from pipeline.models.device import to_tensor
+from pipeline.models.feature_map import grid_of
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import EvaluationError, ModelError
-
-MOST_PREFIX_TOKENS = 8
-"""Upper bound of class, distillation and register tokens, where timm does not give their number."""
 
 
 class TargetLayer(NamedTuple):
@@ -122,18 +119,6 @@ def tap_features(tap: ActivationTap, features: Any, backbone: nn.Module) -> Any:
             seen = tap(features[:, prefix:].transpose(1, 2).unflatten(2, grid))  # type: ignore[no-untyped-call]
             return torch.cat([features[:, :prefix], seen.flatten(2).transpose(1, 2)], dim=1)
     return features
-
-
-def grid_of(backbone: nn.Module, tokens: int) -> tuple[int, int] | None:
-    """Return rows and columns of the patches among tokens; None if they are no grid behind a few prefix tokens."""
-    known = getattr(getattr(backbone, "patch_embed", None), "grid_size", None)
-    if known is not None and tokens - math.prod(known) == getattr(backbone, "num_prefix_tokens", 0):
-        return int(known[0]), int(known[1])
-    for prefix in range(min(MOST_PREFIX_TOKENS, tokens - 1) + 1):
-        side = math.isqrt(tokens - prefix)
-        if side * side == tokens - prefix:
-            return side, side
-    return None
 
 
 Method: TypeAlias = Literal["grad_cam", "hires_cam"]

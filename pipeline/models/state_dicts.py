@@ -17,7 +17,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from pipeline.models.card import BackboneCard
 from pipeline.runtime.errors import WeightsError, one_line, raise_if_machine_error
+from pipeline.runtime.manifest import sha256_of
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 MAX_LISTED = 5
@@ -71,6 +73,28 @@ HUGGING_FACE_VIT = (
 )
 """Names of ViT and DeiT in files of Hugging Face's transformers, or in its models since version 5, and timm's; timm
 holds query, key and value in one tensor."""
+
+EFFICIENTNET_PYTORCH = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+"""Names of the package efficientnet_pytorch and its relatives outside of blocks, and timm's."""
+EXPANDING_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_se_reduce": "se.conv_reduce",
+    "_se_expand": "se.conv_expand",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+"""Likewise, of a block that first expands its channels."""
+PLAIN_BLOCK = EXPANDING_BLOCK | {"_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+"""Likewise, of a block that does not."""
 
 HUGGING_FACE_PATCHES = re.compile(r"^((vit|deit)\.)?embeddings\.patch_embeddings\.projection\.weight$")
 """Name that only its ViT and DeiT have."""
@@ -151,6 +175,23 @@ def _state_dict_in(held: object) -> dict[str, Tensor] | None:
     return next((tensors for tensors in nested if tensors is not None), None)
 
 
+def read_stored_tensors(path: Path, card: BackboneCard) -> dict[str, Tensor]:
+    """Read what stage `weights` stored for a backbone.
+
+    Raises:
+        WeightsError: If the file is absent, damaged or not the one that the card names.
+    """
+    stage = f"weights@{path.parent.name}"
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise_if_machine_error(path, error)
+        raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
+    if card.stored_sha256 not in {None, sha256_of(path)}:
+        raise WeightsError(f"{path}: not the weights that {card.name}'s card names; run `dvc repro {stage}`")
+    return tensors
+
+
 def is_from_torchvision(names: Collection[str]) -> bool:
     """Tell whether names are those of torchvision's MobileNetV2 or vision transformer."""
     return _is_vit(names) or _is_mobilenetv2(names)
@@ -167,11 +208,13 @@ def _is_mobilenetv2(names: Collection[str]) -> bool:
 def to_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors under timm's names if they are of another library.
 
-    Known are torchvision's MobileNetV2 and vision transformer, and Hugging Face's ViT and DeiT, with one classifier or
-    with DeiT's two. Other tensors pass unchanged.
+    Known are torchvision's MobileNetV2 and vision transformer, Hugging Face's ViT and DeiT, with one classifier or
+    with DeiT's two, and efficientnet_pytorch's EfficientNet and Lite. Other tensors pass unchanged.
     """
     if _is_mobilenetv2(tensors):
         return _in_order_of(tensors, model)
+    if "_conv_stem.weight" in tensors:
+        return _from_efficientnet_pytorch(tensors, model)
     rules = TORCHVISION_VIT if _is_vit(tensors) else HUGGING_FACE_VIT
     if rules is HUGGING_FACE_VIT and not any(HUGGING_FACE_PATCHES.match(name) for name in tensors):
         return tensors
@@ -201,6 +244,23 @@ def _in_order_of(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tens
     if len(pairs) != len(order) or set(tensors) - set(order) or absent - {"classifier.1.weight", "classifier.1.bias"}:
         return tensors
     return {ours: tensors[theirs] for ours, theirs in pairs if theirs in tensors}
+
+
+def _from_efficientnet_pytorch(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Rename tensors of efficientnet_pytorch, which numbers blocks through, where timm numbers them within a stage."""
+    found = [re.match(r"blocks\.\d+\.\d+", name) for name in model.state_dict()]
+    blocks = list(dict.fromkeys(block[0] for block in found if block))
+    renamed = {}
+    for name, tensor in tensors.items():
+        place, names, rest = "", EFFICIENTNET_PYTORCH, name
+        if block := re.match(r"_blocks\.(\d+)\.", name):
+            if int(block[1]) >= len(blocks):
+                return tensors  # of a deeper model
+            names = EXPANDING_BLOCK if f"{block[0]}_expand_conv.weight" in tensors else PLAIN_BLOCK
+            place, rest = f"{blocks[int(block[1])]}.", name.removeprefix(block[0])
+        layer, _, parameter = rest.partition(".")
+        renamed[f"{place}{names.get(layer, layer)}.{parameter}"] = tensor
+    return renamed
 
 
 def classifier_names(model: nn.Module) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.params.base import ReadsOutside, Section
 
@@ -105,6 +105,27 @@ class PairParams(Section):
     """Photos whose samples share one shard, the unit of work."""
 
 
+def _is_folds(number: int) -> int:
+    if number == 1:
+        raise ValueError("1 is given, which leaves no photo to train on; allowed is 0, or 2 or more")
+    return number
+
+
+class ProbeParams(Section):
+    """Section `probe`: classifiers on the features of frozen backbones."""
+
+    backbones: tuple[str, ...] = Field(default=(), min_length=1, exclude=True)
+    """Backbones to probe, each by a stage of its own, whose settings do not hold the others."""
+    folds: Annotated[int, Field(ge=0), AfterValidator(_is_folds)]
+    """Folds over all photos, so that each is tested once; 0 trains and tests on the data set's own split."""
+    batch_size: int = Field(ge=1)
+    """Pictures per forward pass; no effect on the numbers beyond rounding."""
+    threads: int = Field(ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    seed: int = Field(ge=0)
+    """Seed of folds, resamples and random weights; copied from the top-level `seed`."""
+
+
 class EvaluateParams(Section):
     """Section `evaluate`."""
 
@@ -165,6 +186,8 @@ class ReportParams(Section):
 
     samples: int = Field(ge=1)
     """Samples on the contact sheet."""
+    probed: tuple[str, ...] = ()
+    """Backbones whose frozen features the page shows; copied from `probe.backbones`."""
     seed: int = Field(ge=0)
     """Seed of the choice of samples; copied from the top-level `seed`."""
 

@@ -38,6 +38,7 @@ from pipeline.params.stages import (
     IndexParams,
     PairParams,
     PerturbParams,
+    ProbeParams,
     RepeatParams,
     RepetitionPlan,
     ReportParams,
@@ -125,7 +126,7 @@ def among(name: str, valid: tuple[str, ...]) -> str:
     return f"not one of {', '.join(valid)}" + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
-SEEDED = ("train", "perturb", "explain", "agreement", "transfer", "report")
+SEEDED = ("train", "probe", "perturb", "explain", "agreement", "transfer", "report")
 """Sections into which the seed is copied."""
 
 
@@ -159,6 +160,7 @@ class Study(Section):
     train: TrainParams
     repeat: RepeatParams
     distill: DistillParams
+    probe: ProbeParams
     evaluate: EvaluateParams
     perturb: PerturbParams
     explain: ExplainParams
@@ -255,6 +257,7 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     if values["train"]["precision"] == "auto":  # by what params.yaml says, so that it is the same on every machine
         values["train"]["precision"] = "bf16" if values["runtime"].get("device") == "cuda" else "fp32"
     values["perturb"] |= {"pad": values["pair"]["pad"]}
+    values["report"] |= {"probed": values["probe"].get("backbones", ())}
     values["agreement"] |= {name: values["pair"][name] for name in ("image_size", "geometry")}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
     for entry in filter(lambda entry: isinstance(entry, dict), values["class_sets"].values()):
@@ -277,12 +280,14 @@ def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]
     if not there and dataset not in known:
         yield "dataset", f"dataset {dataset!r} is {among(dataset, datasets)}, nor an existing path, nor a URL"
     backbones = tuple(study.backbones)
+    models = tuple(name for name in backbones if name != ABSENT)
     for key, name, valid in (
         ("roi", study.roi, backbones),
         ("extra_roi", study.extra_roi, backbones),
         ("classes", study.classes, tuple(study.class_sets)),
         ("distill.teacher", study.distill.teacher, backbones),
-        ("distill.student", study.distill.student, tuple(name for name in backbones if name != ABSENT)),
+        ("distill.student", study.distill.student, models),
+        *(("probe.backbones", name, models) for name in study.probe.backbones),
     ):
         if name not in valid:
             yield key, f"{key} {name!r} is {among(name, valid)}"
@@ -296,7 +301,11 @@ def _contradictions(study: Study) -> Iterator[tuple[Key | str, str]]:
         if (backbone.timm is None) != (name == ABSENT):
             problem = f"backbones.{name}.timm: only `none` has no timm model, and it has none"
             yield ("backbones", name, "timm"), problem
-    for key, listed in (("seeds", study.seeds), ("repeat.runs", study.repeat.runs)):
+    for key, listed in (
+        ("seeds", study.seeds),
+        ("repeat.runs", study.repeat.runs),
+        ("probe.backbones", study.probe.backbones),
+    ):
         if twice := [entry for place, entry in enumerate(listed) if entry in listed[:place]]:
             yield key, f"{key} has {twice[0]} twice; name each once"
     if study.seed in study.seeds:

@@ -19,6 +19,7 @@ from pipeline.reporting.finding import Finding
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.paper.checks import PaperCheck
 from pipeline.reporting.paper.published import FORMATS, Paper, ReportTable, TableCell
+from pipeline.reporting.probes import ProbeResults
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.samples import Examples, SampleCard
 from pipeline.reporting.summary import RunSummary, StudySummary
@@ -39,6 +40,8 @@ class Page:
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
     """Runs by kind, as tables show them."""
     finding: Finding
+    probes: tuple[ProbeResults, ...]
+    """By backbone; none where stage `probe` did not run."""
     data: DataSummary
     source: Mapping[str, str | int]
     """What `data/source.json` records, empty if there is none."""
@@ -200,6 +203,8 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
             for check in page.checks
         },
     }
+    if page.probes:
+        values["probes"] = {probe.summary.backbone: probe.summary.model_dump(mode="json") for probe in page.probes}
     if masks.compared:
         parts = {"agreement": masks.agreement, "transfer": masks.transfer}
         values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}

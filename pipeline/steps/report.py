@@ -21,6 +21,7 @@ from pipeline.reporting.grid import GridRun
 from pipeline.reporting.page import Page, place_name, read_settings, render, results_text
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.published import read_paper
+from pipeline.reporting.probes import read_probe_results
 from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions
 from pipeline.reporting.samples import show_samples
 from pipeline.reporting.summary import StudySummary
@@ -48,6 +49,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     transfer: Path | None = None,
     repetitions: Path | None = None,
     distilled: Path | None = None,
+    probes: Path | None = None,
 ) -> None:
     """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
 
@@ -86,6 +88,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         summary=results,
         groups=tuple((kind, tuple(group)) for kind, group in groupby(grouped, lambda result: result.run.kind)),
         finding=finding,
+        probes=read_probe_results(probes, params.probed),
         data=data,
         source=came_from.model_dump(exclude_none=True) if came_from else {},
         data_card=(

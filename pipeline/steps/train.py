@@ -3,11 +3,8 @@
 import shutil
 from pathlib import Path
 
-import safetensors.torch
 import timm
 import torch
-from safetensors import SafetensorError
-from torch import Tensor
 
 from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.sample_batch import FoodVisible, ViewName, share_visible
@@ -17,11 +14,12 @@ from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunConf
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.device import Precision, choose_precision, free_pixel_bytes, pick_device
 from pipeline.models.rvernet import RveRNet
+from pipeline.models.state_dicts import read_stored_tensors
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import note, progress_bar
-from pipeline.runtime.errors import ModelError, TrainingError, WeightsError, counted, raise_if_machine_error
-from pipeline.runtime.manifest import sha256_of, sha256_of_manifest
+from pipeline.runtime.errors import ModelError, TrainingError, counted
+from pipeline.runtime.manifest import sha256_of_manifest
 from pipeline.runtime.resources import default_memory_budget, format_bytes, local_world_size
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
@@ -167,7 +165,7 @@ def _load_data(
 def _make_trainer(config: RunConfig, balance: ClassWeights, weights: Path, teacher: RveRNet | None) -> Trainer:
     precision = Precision(config.made_with.precision, config.made_with.device)
     tensors = {
-        branch: None if backbone.source == "none" else _read_pretrained(weights / backbone.name / WEIGHTS, backbone)
+        branch: None if backbone.source == "none" else read_stored_tensors(weights / backbone.name / WEIGHTS, backbone)
         for branch, backbone in config.backbones.items()
     }
     model = build_run(config, tensors).to(precision.device)
@@ -175,18 +173,6 @@ def _make_trainer(config: RunConfig, balance: ClassWeights, weights: Path, teach
     if config.distillation is not None and teacher is not None:
         objective = DistillationLoss(make_objective(config.train, balance), teacher, config.distillation)
     return Trainer(model, config.train, objective, precision)
-
-
-def _read_pretrained(path: Path, backbone: BackboneCard) -> dict[str, Tensor]:
-    stage = f"weights@{path.parent.name}"
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise_if_machine_error(path, error)
-        raise WeightsError(f"{path}: absent or damaged ({error}); run `dvc repro -f {stage}`") from error
-    if backbone.stored_sha256 not in {None, sha256_of(path)}:
-        raise WeightsError(f"{path}: not the weights that {backbone.name}'s card names; run `dvc repro {stage}`")
-    return tensors
 
 
 def _build_run_card(

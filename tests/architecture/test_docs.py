@@ -112,7 +112,7 @@ def test_parameters_exist(page: str) -> None:
     assert set(wild) - known - {"train.epoch"} - FILES == set()
 
 
-FILES = {"train.txt", "index.html", "masks.md", "runtime.errors"}
+FILES = {"train.txt", "probe.json", "index.html", "masks.md", "runtime.errors"}
 """Files and modules whose names look like parameters."""
 
 

@@ -149,7 +149,7 @@ def test_runs_are_trained_on_one_source_and_evaluated_on_another() -> None:
     """Other masks for evaluation train nothing."""
     assert "data/shards/${masks.train}" in data_deps("train")
     assert not any("masks.eval" in text for text in (*data_deps("train"), STAGES["train"]["cmd"]))
-    for stage in ("evaluate", "perturb", "explain"):
+    for stage in ("evaluate", "perturb", "explain", "probe"):
         assert "data/shards/${masks.eval}" in data_deps(stage)
 
 

@@ -19,7 +19,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.models.artifact import load_run
 from pipeline.models.card import CARD, RUN_CARD, read_card, write_card
-from pipeline.models.state_dicts import read_tensors
+from pipeline.models.state_dicts import read_stored_tensors, read_tensors
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import load_runtime
@@ -28,7 +28,6 @@ from pipeline.reporting.results import EvaluationMetrics, read_history
 from pipeline.runtime.errors import ManifestError, PipelineError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
 from pipeline.segmentation.sam import random_tensors, read_sam_tensors
-from pipeline.steps.train import _read_pretrained
 from pipeline.training.checkpoint import write_history
 from tests.small_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
 from tests.unit.datasets.test_index import CATEGORIES, SAMPLE
@@ -132,7 +131,7 @@ def read_masks(path: Path) -> None:
 
 def read_pretrained(path: Path) -> dict[str, torch.Tensor]:
     """Read weights as a run does that starts from them."""
-    return _read_pretrained(path, backbone_card("tiny"))
+    return read_stored_tensors(path, backbone_card("tiny"))
 
 
 METRICS = (

@@ -140,6 +140,11 @@ def test_the_file_of_this_version_needs_no_note(root: Path) -> None:
         ({"backbones__none": {"timm": "resnet18"}}, "backbones.none.timm"),
         ({"seed": -1}, "seed"),
         ({"runtime__device": "tpu"}, "runtime.device"),
+        ({"probe__folds": 1}, "probe.folds.*leaves no photo to train on; allowed is 0, or 2 or more"),
+        ({"probe__backbones": ["mobilnetv2"]}, "probe.backbones .*did you mean 'mobilenetv2'"),
+        ({"probe__backbones": ["none"]}, "probe.backbones 'none' is not one of"),
+        ({"probe__backbones": ["vit", "vit"]}, "probe.backbones has vit twice"),
+        ({"probe__backbones": []}, "probe.backbones: .*a list of 1 or more"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(

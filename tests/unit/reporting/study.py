@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import ViewName
 from pipeline.datasets.shards import Shards
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.metrics import CONVENTIONS, EpochRecord
 from pipeline.evaluation.perturbation import (
     KeptShares,
@@ -19,6 +20,7 @@ from pipeline.evaluation.perturbation import (
     write_perturbed_predictions,
 )
 from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
+from pipeline.evaluation.probe import FEATURE_SETS, HeldOut, ProbeSummary, score_rows
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import IndexParams, PairParams, PerturbParams, SegmentParams
 from pipeline.reporting.grid import ABSENT, GridRun, runs_with
@@ -184,3 +186,29 @@ def _history(*, has_pair: bool) -> str:
 
 def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def made_up_probe(right_alone: int, right_both: int, *, weights: str | None = "0" * 64) -> ProbeSummary:
+    """Return made-up results in which ROI alone and both views answer the first so many of 300 samples."""
+    photos = np.repeat(np.arange(100), 3)
+    targets = np.arange(len(photos)) % 5
+    rows = np.random.default_rng(0).permutation(len(photos))
+    found = {}
+    for names in FEATURE_SETS:
+        wrong = targets.copy()
+        right = right_both if names == ("roi", "extra_roi") else right_alone
+        wrong[rows[right:]] += 1
+        found[names] = HeldOut(wrong % 5, (0.1,), 8)
+    return ProbeSummary(
+        backbone="tiny",
+        timm="test_vit",
+        weights=weights,
+        source="annotation",
+        image_size=32,
+        folds=5,
+        photos=100,
+        samples=300,
+        majority_rate=0.2,
+        nothing_outside=0,
+        rows=score_rows(found, targets, photos, Bootstrap(0)),
+    )

@@ -27,7 +27,7 @@ def result_of(root: Path, code: str) -> str:
     return done.stdout
 
 
-STAGES = ["train", "evaluate", "perturb", "explain", "weights"]
+STAGES = ["train", "evaluate", "perturb", "explain", "weights", "probe"]
 
 
 def test_nothing_starts_with_the_compiler(root: Path) -> None:

@@ -52,7 +52,7 @@ def test_another_data_sets_value_changes_nothing_on_the_demo(root: Path, tmp_pat
 
 def test_the_seed_reaches_training_and_what_draws_by_it_only(root: Path, tmp_path: Path) -> None:
     """Photos, masks and shards do not depend on the seed."""
-    drawing = ("train", "perturb", "explain", "agreement", "transfer", "report")
+    drawing = ("train", "probe", "perturb", "explain", "agreement", "transfer", "report")
     assert changed_files(root, tmp_path, seed=1) == {f"{stage}.json" for stage in drawing}
 
 
@@ -116,6 +116,12 @@ def test_seeds_and_teachers_are_nobody_elses_settings(root: Path, tmp_path: Path
     """Asking for more trains nothing that is there again."""
     assert changed_files(root, tmp_path, seeds=[1, 2], repeat__runs=["vit+vit-all"]) == set()
     assert changed_files(root, tmp_path, distill__teacher="mobilenetv2") == {"distill.json"}
+
+
+def test_one_more_backbone_probes_no_other_again(root: Path, tmp_path: Path) -> None:
+    """The graph has a stage for each, with settings of all; the report shows one more."""
+    assert changed_files(root, tmp_path, probe__backbones=["mobilenetv2", "vit"]) == {"report.json"}
+    assert changed_files(root, tmp_path, probe__folds=0) == {"probe.json"}
 
 
 def test_only_runs_can_be_repeated(root: Path, tmp_path: Path) -> None:

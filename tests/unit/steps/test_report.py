@@ -21,7 +21,7 @@ from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ManifestError
 from pipeline.steps.report import write_report
 from pipeline.steps.summary import collect, summarise
-from tests.unit.reporting.study import CATEGORIES, FEW, ROOT, VARIANT, StudyFolder, build_study
+from tests.unit.reporting.study import CATEGORIES, FEW, ROOT, VARIANT, StudyFolder, build_study, made_up_probe
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def write_page(
 ) -> str:
     """Run report alone; return the page."""
     write_report(
-        ReportParams(samples=samples, seed=0),
+        ReportParams(samples=samples, probed=("vit", "tiny"), seed=0),
         variant=variant,
         summary=study.results / "summary.json",
         index=study.index,
@@ -329,7 +329,13 @@ def beyond(built: StudyFolder, page: str, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("beyond")
     write_repetitions(built, folder / "repetitions.json")
     write_distillation(built, folder / "distilled/mobilenetv2")
-    places = {"repetitions": folder / "repetitions.json", "distilled": folder / "distilled/mobilenetv2"}
+    (folder / "probes/tiny").mkdir(parents=True)
+    made_up_probe(150, 190).write(folder / "probes/tiny/probe.json")
+    places = {
+        "repetitions": folder / "repetitions.json",
+        "distilled": folder / "distilled/mobilenetv2",
+        "probes": folder / "probes",
+    }
     text = write_page(built, folder / "report", **places)
     return text, json.loads((folder / "report/results.json").read_text(encoding="utf-8"))
 
@@ -338,6 +344,19 @@ def section(page: str, name: str) -> str:
     """Return one section of a page."""
     start = page.index(f'<section id="{name}"')
     return page[start : page.index("</section>", start)]
+
+
+def test_frozen_features_come_right_after_the_finding(beyond: tuple[str, dict[str, object]]) -> None:
+    """What there is to gain: a verdict, a chart, every classifier with its gain; the same in results.json."""
+    page, results = beyond
+    assert page.index('<section id="finding"') < page.index('<section id="probe"') < page.index('<section id="paper"')
+    text, stored = section(page, "probe"), results["probes"]
+    assert isinstance(stored, dict)
+    assert "The surroundings help: beside the ROI the extra-ROI adds +13.3 points" in text
+    assert text.count("<svg") == 1
+    for row in stored["tiny"]["rows"]:
+        assert f">{100 * row['top1']['value']:.1f} <small>" in text
+    outline(page)
 
 
 def test_seeds_have_a_section_with_every_number(beyond: tuple[str, dict[str, object]]) -> None:

@@ -13,12 +13,12 @@ def test_no_shard_photo_or_heat_map_is_pulled() -> None:
     deps = (
         "data/code/report.json", "pipeline/reporting/templates", "results/summary.json", "data/raw", "data/index",
         "data/shards/sam", "data/explanations/vit+none-all", "data/runs/vit+none-all", "data/settings",
-        "data/repetitions.json", "data/evaluations/vit+none-all", "data/distilled/none",
+        "data/repetitions.json", "data/evaluations/vit+none-all", "data/distilled/none", "data/probes",
     )  # fmt: skip
     assert list(report_inputs(deps)) == [
         "data/index/summary.json", "data/shards/sam/manifest.json", "data/runs/vit+none-all/run.json",
         "data/runs/vit+none-all/history.csv", "data/settings", "data/repetitions.json",
-        "data/evaluations/vit+none-all", "data/distilled/none/summary.json",
+        "data/evaluations/vit+none-all", "data/distilled/none/summary.json", "data/probes",
     ]  # fmt: skip
 
 

@@ -1,0 +1,332 @@
+"""What features of a frozen backbone tell about foods: a ridge classifier on each view and on views together.
+
+Every photo is tested by a classifier that never saw it, nor chose its strength with it. Strengths are chosen by leaving
+out one photo at a time, which for a ridge needs no fit of its own: the error of left-out samples follows from the fit
+of all (Cook and Weisberg, Residuals and Influence in Regression, section 2.2).
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from pipeline.arrays import Targets
+from pipeline.evaluation.bootstrap import (
+    Bootstrap,
+    StoredInterval,
+    percentile_intervals,
+    score_resamples,
+    share_interval,
+)
+from pipeline.evaluation.metrics import DIGITS, Predictions
+from pipeline.params.base import Section, read_record
+from pipeline.runtime.errors import EvaluationError
+
+SUMMARY, PREDICTIONS = "probe.json", "predictions.parquet"
+STRENGTHS = tuple(10 ** (tenth / 10) for tenth in (10, 5, 0, -5, -10, -15, -20, -25))
+"""Ridge strengths to choose from, as shares of the mean squared length of a sample's centred features."""
+REFERENCE = ("roi",)
+"""Views that all others are compared with."""
+OTHER = "other_extra_roi"
+"""The extra-ROI of another photo: as many features, without the sample's surroundings."""
+Views: TypeAlias = tuple[str, ...]
+"""Views whose features one classifier has, side by side."""
+FEATURE_SETS: tuple[Views, ...] = (
+    ("roi",),
+    ("extra_roi",),
+    ("whole",),
+    ("context",),
+    ("inside",),
+    ("outside",),
+    ("roi", "extra_roi"),
+    ("roi", "whole"),
+    ("roi", "context"),
+    ("inside", "outside"),
+    ("roi", OTHER),
+)
+"""One classifier each."""
+FEWEST_PHOTOS = 4
+"""A strength is chosen by leaving out one of the photos that a classifier is fitted on, which are two at least."""
+
+Features: TypeAlias = Float32[np.ndarray, "N D"]
+Photos: TypeAlias = Int64[np.ndarray, " N"]
+"""Number of each sample's photo, from 0; equal photos are one."""
+
+
+class Ridge(NamedTuple):
+    """A ridge classifier: the class of the highest score."""
+
+    strength: float
+    """One of `STRENGTHS`."""
+    weights: Float64[np.ndarray, "D K"]
+    """Of features, towards one-hot targets."""
+    intercept: Float64[np.ndarray, " K"]
+    """Scores of zero features."""
+
+    def scores(self, features: Float64[np.ndarray, "M D"]) -> Float64[np.ndarray, "M K"]:
+        """Return a score by class; without any information it is the class's share of the training samples."""
+        scores: Float64[np.ndarray, "M K"] = features @ self.weights + self.intercept
+        return scores
+
+
+def fit_ridge(features: Float64[np.ndarray, "N D"], targets: Targets, photos: Photos, *, classes: int) -> Ridge:
+    """Fit a ridge classifier whose strength answers the most samples of left-out photos; of equal ones the strongest.
+
+    One eigendecomposition of the smaller of both Gram matrices serves all strengths. Memory: three arrays of the size
+    of the features.
+
+    Args:
+        features: Of at least two photos.
+        targets: Class of each sample.
+        photos: Photo of each sample.
+        classes: K.
+    """
+    mean, onehot = features.mean(axis=0), np.eye(classes)[targets]
+    prior, centred = onehot.mean(axis=0), features - mean
+    variances, directions = _eigen(centred)
+    projected = centred @ directions
+    moments = projected.T @ (onehot - prior)
+    sizes, order = np.bincount(photos)[photos], np.argsort(photos, kind="stable")
+    blocks = {int(size): order[sizes[order] == size] for size in np.unique(sizes)}  # rows of photos of as many samples
+    shrinkages = 1 / (variances + np.outer(STRENGTHS, [variances.sum() / len(features)]))
+    errors = onehot - prior - np.stack([projected @ (row[:, np.newaxis] * moments) for row in shrinkages])
+    num_correct = np.zeros(len(STRENGTHS), np.int64)
+    for size, rows in blocks.items():
+        of_photos = projected[rows].reshape(len(rows) // size, size, len(variances))
+        leverages = np.empty((len(STRENGTHS), len(of_photos), size, size))
+        for one, other in combinations_with_replacement(range(size), 2):
+            products = (of_photos[:, one] * of_photos[:, other]) @ shrinkages.T + 1 / len(features)
+            leverages[:, :, one, other] = leverages[:, :, other, one] = products.T
+        of_blocks = errors[:, rows].reshape(len(STRENGTHS), len(of_photos), size, classes)
+        left_out = np.linalg.solve(np.eye(size) - leverages, of_blocks).reshape(len(STRENGTHS), len(rows), classes)
+        num_correct += ((onehot[rows] - left_out).argmax(axis=2) == targets[rows]).sum(axis=1)
+    best = int(num_correct.argmax())
+    weights = directions @ (shrinkages[best][:, np.newaxis] * moments)
+    return Ridge(STRENGTHS[best], weights, prior - mean @ weights)
+
+
+def _eigen(centred: Float64[np.ndarray, "N D"]) -> tuple[Float64[np.ndarray, " R"], Float64[np.ndarray, "D R"]]:
+    """Return eigenvalues above rounding and eigenvectors of `centred.T @ centred`, from the smaller Gram matrix."""
+    tall = centred.shape[0] >= centred.shape[1]
+    values, vectors = np.linalg.eigh(centred.T @ centred if tall else centred @ centred.T)
+    kept = values > max(values.max(initial=0) * max(centred.shape) * np.finfo(np.float64).eps, 0)
+    values, vectors = values[kept], vectors[:, kept]
+    return values, vectors if tall else centred.T @ vectors / np.sqrt(values)
+
+
+def assign_folds(photos: Photos, splits: Sequence[str], *, folds: int, seed: int) -> Int64[np.ndarray, " N"]:
+    """Return the fold that tests each sample, from 0; all samples of a photo are in one.
+
+    Args:
+        photos: Photo of each sample, numbered by what it shows, not by its place.
+        splits: Split of each sample.
+        folds: Number of folds; 0 tests the test split alone, -1 is the fold of what is only trained on.
+        seed: Seed of the assignment.
+
+    Raises:
+        EvaluationError: If there are too few photos.
+    """
+    total = int(photos.max(initial=-1)) + 1
+    if not folds:
+        fold: Int64[np.ndarray, " N"] = np.where(np.asarray(splits) == "test", 0, -1)
+        train, test = (len(np.unique(photos[fold == number])) for number in (-1, 0))
+        if train < FEWEST_PHOTOS // 2 or not test:
+            raise EvaluationError(f"probe.folds 0 needs photos of both splits, here {train} and {test}; set it to 5")
+        return fold
+    if total < max(folds, FEWEST_PHOTOS):
+        raise EvaluationError(
+            f"probe.folds {folds} needs {max(folds, FEWEST_PHOTOS)} photos, here are {total}; lower it"
+        )
+    dealt: Int64[np.ndarray, " N"] = (np.random.default_rng(seed).permutation(total) % folds)[photos]
+    return dealt
+
+
+def other_rows(photos: Photos, targets: Targets, seed: int) -> Int64[np.ndarray, " N"]:
+    """Return for each sample a row of another photo; no order of the rows changes which sample that is.
+
+    Args:
+        photos: Photo of each sample; at least two.
+        targets: Class of each sample, of which a photo has one each.
+        seed: Seed of the ring of photos, in which each gets the next one's samples.
+    """
+    rows = np.lexsort((targets, photos))
+    starts = np.searchsorted(photos[rows], np.arange(int(photos.max()) + 2))
+    ring = np.random.default_rng(seed).permutation(len(starts) - 1)
+    following = np.empty_like(ring)
+    following[ring] = np.roll(ring, -1)
+    next_photo = following[photos[rows]]
+    position = np.arange(len(rows)) - starts[photos[rows]]
+    sizes = np.diff(starts)
+    others = np.empty_like(rows)
+    others[rows] = rows[starts[next_photo] + position % sizes[next_photo]]
+    return others
+
+
+class HeldOut(NamedTuple):
+    """Predictions for samples that the classifiers did not see."""
+
+    predictions: Predictions
+    """By sample; -1 for one that is never tested."""
+    strengths: tuple[float, ...]
+    """Chosen strength by fold."""
+    features: int
+    """Number of features."""
+
+
+def predict_held_out(
+    features: Features, targets: Targets, photos: Photos, fold: Int64[np.ndarray, " N"], *, classes: int
+) -> HeldOut:
+    """Predict each fold by a classifier fitted on all others.
+
+    Args:
+        features: Of each sample.
+        targets: Class of each sample.
+        photos: Photo of each sample.
+        fold: See `assign_folds`.
+        classes: K.
+    """
+    predictions, strengths = np.full(len(targets), -1, np.int64), []
+    for number in range(int(fold.max()) + 1):
+        tested = fold == number
+        fitted = ~np.isin(photos, photos[tested])  # not by fold: a photo may be twice in the data set, in both splits
+        ridge = fit_ridge(features[fitted].astype(np.float64), targets[fitted], photos[fitted], classes=classes)
+        predictions[tested] = ridge.scores(features[tested].astype(np.float64)).argmax(axis=1)
+        strengths.append(round(ridge.strength, DIGITS))
+    return HeldOut(predictions, tuple(strengths), features.shape[1])
+
+
+def probe_views(
+    views: Mapping[str, Features], targets: Targets, photos: Photos, fold: Int64[np.ndarray, " N"], *, seed: int
+) -> dict[Views, HeldOut]:
+    """Return the predictions of each of `FEATURE_SETS`.
+
+    Args:
+        views: Features by view, without `OTHER`.
+        targets: Class of each sample.
+        photos: Photo of each sample.
+        fold: See `assign_folds`.
+        seed: Of the extra-ROIs of other photos.
+    """
+    classes = int(targets.max()) + 1
+    known = {**views, OTHER: views["extra_roi"][other_rows(photos, targets, seed)]}
+    return {
+        names: predict_held_out(
+            np.concatenate([known[name] for name in names], axis=1), targets, photos, fold, classes=classes
+        )
+        for names in FEATURE_SETS
+    }
+
+
+class ProbeRow(Section):
+    """One classifier; scores in [0, 1], intervals of 95 % over photos."""
+
+    views: Views
+    """Views whose features it has."""
+    features: int
+    """Number of features."""
+    strengths: tuple[float, ...]
+    """Chosen ridge strength by fold."""
+    top1: StoredInterval
+    """Share of right predictions."""
+    macro_f1: StoredInterval
+    """Mean F1 over classes that occur in targets or predictions."""
+    gain_top1: StoredInterval | None
+    """Top-1 minus that of the ROI alone, on the same resampled photos; None for the ROI itself."""
+    gain_macro_f1: StoredInterval | None
+    """Likewise, of macro F1."""
+    p_top1: float | None
+    """Two-sided p of the gain in top-1 by the resamples, times what Holm's procedure asks of all rows together."""
+    p_macro_f1: float | None
+    """Likewise, of macro F1."""
+
+
+class ProbeSummary(Section):
+    """`probe.json`: what the features of one frozen backbone tell."""
+
+    backbone: str
+    """Name in section `backbones`."""
+    timm: str
+    """timm model id."""
+    weights: str | None
+    """SHA-256 of the weights; None for random ones."""
+    source: str
+    """Mask source of the shards."""
+    image_size: int
+    """Side of all views in pixels."""
+    folds: int
+    """Folds over all photos; 0 is the data set's own split."""
+    photos: int
+    """Photos tested; equal ones count once."""
+    samples: int
+    """Samples tested."""
+    majority_rate: float
+    """Share of the most frequent class: what always answering it would score."""
+    nothing_outside: int
+    """Samples whose mask covers the whole photo: their features outside are zeros."""
+    rows: tuple[ProbeRow, ...]
+    """One a classifier, in the order of `FEATURE_SETS`."""
+
+
+def score_rows(
+    found: Mapping[Views, HeldOut], targets: Targets, photos: Photos, bootstrap: Bootstrap
+) -> tuple[ProbeRow, ...]:
+    """Return the scores of every classifier, each compared with the ROI alone.
+
+    Args:
+        found: Predictions by views.
+        targets: Class of each sample.
+        photos: Photo of each sample, the unit that is resampled.
+        bootstrap: How to resample.
+    """
+    tested = found[REFERENCE].predictions >= 0
+    true, photo_ids = targets[tested], [f"{photo:09d}" for photo in photos[tested].tolist()]
+    scored = {
+        name: score_resamples(true, held.predictions[tested], photo_ids, None, bootstrap)
+        for name, held in found.items()
+    }
+    plain, resampled = scored[REFERENCE]
+    gains, p_values = {}, {}
+    for name, (values, draws) in scored.items():
+        if name != REFERENCE:
+            gains[name] = percentile_intervals(values - plain, draws - resampled, bootstrap)
+            p_values[name] = _two_sided(draws - resampled)
+    adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))), strict=True))
+    return tuple(
+        ProbeRow(
+            views=name,
+            features=held.features,
+            strengths=held.strengths,
+            top1=StoredInterval.of(share_interval(held.predictions[tested] == true, photo_ids, bootstrap)),
+            macro_f1=StoredInterval.of(percentile_intervals(*scored[name], bootstrap)[1]),
+            gain_top1=StoredInterval.of(gains[name][0]) if name in gains else None,
+            gain_macro_f1=StoredInterval.of(gains[name][1]) if name in gains else None,
+            p_top1=round(float(adjusted[name][0]), DIGITS) if name in gains else None,
+            p_macro_f1=round(float(adjusted[name][1]), DIGITS) if name in gains else None,
+        )
+        for name, held in found.items()
+    )
+
+
+def _two_sided(draws: Float64[np.ndarray, "R M"]) -> Float64[np.ndarray, " M"]:
+    """Return p of each column's difference: twice the share of resamples beyond zero, never 0."""
+    beyond = np.minimum((draws <= 0).sum(axis=0), (draws >= 0).sum(axis=0))
+    p_values: Float64[np.ndarray, " M"] = np.minimum(2 * (beyond + 1) / (len(draws) + 1), 1)
+    return p_values
+
+
+def holm(p_values: Float64[np.ndarray, "C M"]) -> Float64[np.ndarray, "C M"]:
+    """Return p adjusted for C comparisons, column by column, by Holm's procedure."""
+    order = p_values.argsort(axis=0, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)[:, np.newaxis]
+    stepped = np.maximum.accumulate(np.take_along_axis(p_values, order, axis=0) * factors, axis=0)
+    adjusted = np.empty_like(p_values)
+    np.put_along_axis(adjusted, order, np.minimum(stepped, 1), axis=0)
+    return adjusted
+
+
+def read_probe(folder: Path) -> ProbeSummary:
+    """Read `folder/probe.json`; a ManifestError if it is absent or damaged."""
+    return read_record(ProbeSummary, folder / SUMMARY, f"probe@{folder.name}")

@@ -1,0 +1,52 @@
+"""Feature maps of timm's backbones, and their means over a region.
+
+Layouts are found by what timm's models have in common: `output_fmt`, `num_prefix_tokens`, `patch_embed.grid_size`.
+"""
+
+import math
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.runtime.errors import ModelError
+
+MOST_PREFIX_TOKENS = 8
+"""Upper bound of class, distillation and register tokens, where timm does not give their number."""
+
+
+def grid_of(backbone: nn.Module, tokens: int) -> tuple[int, int] | None:
+    """Return rows and columns of the patches among tokens; None if they are no grid behind a few prefix tokens."""
+    known = getattr(getattr(backbone, "patch_embed", None), "grid_size", None)
+    if known is not None and tokens - math.prod(known) == getattr(backbone, "num_prefix_tokens", 0):
+        return int(known[0]), int(known[1])
+    for prefix in range(min(MOST_PREFIX_TOKENS, tokens - 1) + 1):
+        side = math.isqrt(tokens - prefix)
+        if side * side == tokens - prefix:
+            return side, side
+    return None
+
+
+def to_feature_map(features: Any, backbone: nn.Module) -> Float[Tensor, "B D h w"]:
+    """Return what `backbone.forward_features` gave as a map, without class, distillation and register tokens.
+
+    Raises:
+        ModelError: If the features have no positions.
+    """
+    match features:
+        case Tensor(ndim=4):
+            channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
+            return features.movedim(3, 1) if channels_last else features
+        case Tensor(ndim=3) if grid := grid_of(backbone, features.shape[1]):
+            prefix = features.shape[1] - math.prod(grid)
+            cells: Tensor = features[:, prefix:].transpose(1, 2).unflatten(2, grid)  # type: ignore[no-untyped-call]
+            return cells
+    raise ModelError(f"{type(backbone).__name__} gives no feature map to pool inside a mask; choose another backbone")
+
+
+def mask_pool(features: Float[Tensor, "B D h w"], masks: Bool[Tensor, "B S S"]) -> Float[Tensor, "B D"]:
+    """Return the mean of each map over its mask: a cell counts by its share of masked pixels; zeros without any."""
+    cells = functional.adaptive_avg_pool2d(masks[:, None].to(features.dtype), (features.shape[2], features.shape[3]))
+    shares = cells / cells.sum(dim=(2, 3), keepdim=True).clamp(min=1 / masks[0].numel())  # an empty mask stays zeros
+    return (features * shares).sum(dim=(2, 3))
