@@ -10,6 +10,7 @@ import platform
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow a shared machine up to 20 times
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's spin too: stage probe took ten times as long
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # but not for their first microseconds; docs/decisions/threads.md
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products on a GPU need
 INSTRUCTION_SET = {
