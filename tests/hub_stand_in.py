@@ -1,11 +1,16 @@
-"""A stand-in of the Hugging Face hub on loopback: one file of one repository, lying on a content network as there."""
+"""A stand-in of the Hugging Face hub on loopback, whose files lie on a content network as there.
+
+It has one file of a model repository, or the files of a data set with its commits.
+"""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import parse_qs
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 """What revision `v1` stands for."""
@@ -24,6 +29,14 @@ class Hub:
     """Bytes after which the next answers end, one an answer."""
     short: int = 0
     """Bytes that are missing although the answer is complete."""
+    dataset: str = ""
+    """Repository of a data set."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Its files by path."""
+    commit: str = COMMIT
+    """Its only commit."""
+    refusal: tuple[int, str] | None = None
+    """Status and error code of every answer about the data set."""
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Method, path and Range of every request."""
     hub_port: int = 0
@@ -39,6 +52,9 @@ class Hub:
         if handler.path == "/":
             _answer(handler, 200, {})
             return
+        if self.dataset and f"datasets/{self.dataset}/" in handler.path:
+            self._describe_dataset(handler)
+            return
         *repository, _, revision, name = handler.path.strip("/").split("/")
         if "/".join(repository) != REPOSITORY:
             _answer(handler, 404, {"X-Error-Code": "RepoNotFound"})
@@ -47,13 +63,38 @@ class Hub:
         elif name != self.name:
             _answer(handler, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         else:
-            self._point_to_file(handler)
+            self._point_to_file(handler, self.payload)
 
-    def _point_to_file(self, handler: BaseHTTPRequestHandler) -> None:
-        size, etag = str(len(self.payload)), f'"{hashlib.sha256(self.payload).hexdigest()}"'
-        known = {"X-Repo-Commit": COMMIT, "X-Linked-Etag": etag, "X-Linked-Size": size, "ETag": etag}
+    def _describe_dataset(self, handler: BaseHTTPRequestHandler) -> None:
+        kind, _, rest = handler.path.partition(f"datasets/{self.dataset}/")
+        action, _, place = rest.partition("/")
+        revision, _, name = place.partition("/")
+        if self.refusal:
+            _answer(handler, self.refusal[0], {"X-Error-Code": self.refusal[1]})
+        elif kind == "/api/" and action == "commits":
+            commit = {"id": self.commit, "authors": [], "date": "2024-01-01T00:00:00.000Z", "title": "", "message": ""}
+            _answer(handler, 200, {}, json.dumps([commit]).encode())
+        elif revision != self.commit:
+            _answer(handler, 404, {"X-Error-Code": "RevisionNotFound"})
+        elif kind == "/api/":
+            wanted = parse_qs(handler.rfile.read(int(handler.headers["Content-Length"])).decode())["paths"]
+            found = [
+                {"type": "file", "path": name, "size": len(body), "oid": "0" * 40, "lfs": _lfs(body)}
+                for name, body in self.files.items()
+                if name in wanted
+            ]
+            _answer(handler, 200, {}, json.dumps(found).encode())
+        elif name not in self.files:
+            _answer(handler, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self.commit})
+        else:
+            self._point_to_file(handler, self.files[name], name)
+
+    def _point_to_file(self, handler: BaseHTTPRequestHandler, payload: bytes, name: str = "") -> None:
+        size, etag = str(len(payload)), f'"{hashlib.sha256(payload).hexdigest()}"'
+        known = {"X-Repo-Commit": self.commit, "X-Linked-Etag": etag, "X-Linked-Size": size, "ETag": etag}
         if self.redirect:
-            _answer(handler, 302, known | {"Location": f"http://127.0.0.1:{self.network_port}/blob?signature=secret"})
+            blob = f"http://127.0.0.1:{self.network_port}/blob/{name}?signature=secret"
+            _answer(handler, 302, known | {"Location": blob})
         elif handler.command == "HEAD":
             _answer(handler, 200, known | {"Content-Length": size})
         else:
@@ -61,20 +102,26 @@ class Hub:
 
     def send(self, handler: BaseHTTPRequestHandler) -> None:
         """Send the file, or the rest of it."""
+        payload = self.files.get(handler.path.partition("?")[0].removeprefix("/blob/"), self.payload)
         wanted = handler.headers.get("Range")
         start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
-        body = self.payload[start : len(self.payload) - self.short]
-        ranged = {"Content-Range": f"bytes {start}-{len(self.payload) - 1}/{len(self.payload)}"} if wanted else {}
+        body = payload[start : len(payload) - self.short]
+        ranged = {"Content-Range": f"bytes {start}-{len(payload) - 1}/{len(payload)}"} if wanted else {}
         _answer(handler, 206 if wanted else 200, ranged | {"Content-Length": str(len(body))})
         handler.wfile.write(body[: self.cut_after.pop(0)] if self.cut_after else body)
         handler.close_connection = True
 
 
-def _answer(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:
+def _lfs(body: bytes) -> dict[str, str | int]:
+    return {"oid": hashlib.sha256(body).hexdigest(), "size": len(body), "pointerSize": 134}
+
+
+def _answer(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes = b"") -> None:
     handler.send_response(status)
-    for name, value in ({"Content-Length": "0"} | headers).items():
+    for name, value in ({"Content-Length": str(len(body))} | headers).items():
         handler.send_header(name, value)
     handler.end_headers()
+    handler.wfile.write(body)
 
 
 @contextmanager
@@ -88,6 +135,9 @@ def serving_hub() -> Iterator[Hub]:
             hub.send(self) if self.server is network else hub.describe(self)
 
         def do_GET(self) -> None:
+            self.do_HEAD()
+
+        def do_POST(self) -> None:
             self.do_HEAD()
 
         def log_message(self, *_: object) -> None:

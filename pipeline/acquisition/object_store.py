@@ -61,7 +61,7 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
             part.unlink(missing_ok=True)
             state.write_text(known, encoding="utf-8")
         have = part.stat().st_size if part.exists() else 0
-        ensure_space(folder, found["size"] - have)
+        ensure_space(folder, 2 * found["size"] - have)  # it is extracted beside
         with (
             catch_disk_full(folder, found["size"]),
             store.open(path, "rb", cache_type="readahead") as source,
@@ -102,7 +102,7 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
         _check_size(url, total, max_bytes)
         folder.mkdir(exist_ok=True)
         versions = folder.with_name(f"{folder.name}.versions")
-        ensure_space(folder, total - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+        ensure_space(folder, 2 * total - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
         with catch_disk_full(folder, total):
             for name, entry in found.items():
                 _fetch_version(store, entry, folder / name, versions / name)

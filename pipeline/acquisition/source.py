@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from pydantic import Field
+
 from pipeline.datasets.formats import FoundDataSet, find_data_set
 from pipeline.datasets.layout import (
     CATEGORY_FILE,
@@ -26,8 +28,12 @@ from pipeline.runtime.errors import SourceError, counted, without_secrets
 from pipeline.runtime.resources import catch_disk_full, ensure_space
 
 DEMO = "demo"
+FOODSEG103, OFFICIAL, HUB = "foodseg103", "official", "hub"
+"""`foodseg103` comes from its authors, and where that fails from the hub; `foodseg103@hub` chooses."""
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})
 """Schemes of object storage, read by fsspec if the store's own package is installed."""
+NAMED = (DEMO, FOODSEG103, f"{FOODSEG103}@{OFFICIAL}", f"{FOODSEG103}@{HUB}")
+"""Sources that are no place."""
 BLOCK = 1 << 20
 SHOWN = 3
 """Paths that a message lists before it counts the rest."""
@@ -42,6 +48,11 @@ def is_store_url(source: str) -> bool:
     """Tell whether a source lies on object storage."""
     scheme, separator, _ = source.partition("://")
     return bool(separator) and scheme.lower() in STORES
+
+
+def is_local(source: str) -> bool:
+    """Tell whether a source is a path or file:// URL of this machine."""
+    return source not in NAMED and not is_http_url(source) and not is_store_url(source)
 
 
 def remote_name(url: str) -> str:
@@ -87,11 +98,17 @@ class SourceRecord(Section):
     bytes: int
     """Size of the archive, or of the files of a folder."""
     name: str
-    """File name of the archive, or name of the folder, without what lies above it."""
+    """File name of the archive, name of the folder without what lies above it, or repository on the hub."""
+    revision: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Commit on the hub."""
+    instead_of: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Where it was asked for first, and why it did not come from there."""
 
     def sentence(self) -> str:
         """Return the record for the data card."""
-        return f"The data set came from {self.name} (bytes {self.bytes:,}, sha256 {self.sha256})."
+        place = f"{self.name} on the Hugging Face hub, commit {self.revision}" if self.revision else self.name
+        instead = f", instead of {self.instead_of}" if self.instead_of else ""
+        return f"The data set came from {place}{instead} (bytes {self.bytes:,}, sha256 {self.sha256})."
 
 
 def hash_file(path: Path, report: ByteReport) -> str:

@@ -1,7 +1,4 @@
-"""Fetch one file over HTTP, resuming where a broken transfer stopped.
-
-A redirect to another host is followed only if the SHA-256 of the file is pinned.
-"""
+"""Fetch one file over HTTP, resuming where a broken transfer stopped; redirects to other hosts need HTTPS."""
 
 import http.client
 import random
@@ -27,6 +24,7 @@ CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
 QUICK_ATTEMPTS = 3
 """Attempts while no host has answered, so that a machine without network fails within seconds."""
+MOST_REDIRECTS = 10
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between attempts; each wait after an attempt without new bytes is twice the one before."""
 CERTIFICATE = (
@@ -127,26 +125,30 @@ def refuse(response: requests.Response, url: str) -> None:
 
 
 def may_follow(before: str, after: str, *, pinned: bool) -> bool:
-    """Tell whether a redirect is followed: within one scheme, host and port, or from HTTP to HTTPS of the same host.
+    """Tell whether a redirect is followed: to HTTPS anywhere, else within one scheme, host and port.
 
     Args:
         before: URL that was requested.
         after: Target of the redirect.
-        pinned: Whether the SHA-256 of the file is known, so that any host may send it.
+        pinned: Whether the SHA-256 of the file is known, so that what HTTP sends may go on at any host over HTTP.
     """
-    parts = (urlsplit(before), urlsplit(after))
-    here, there = ((url.scheme, url.hostname, url.port or PORTS.get(url.scheme)) for url in parts)
-    upgraded = here == ("http", there[1], PORTS["http"]) and there == ("https", here[1], PORTS["https"])
-    return pinned or here == there or upgraded
+    here, there = (_origin(url) for url in (before, after))
+    return there[0] == "https" or here == there or (pinned and here[0] == there[0] == "http")
 
 
-class SameHostSession(requests.Session):
-    """HTTP session that follows the redirects `may_follow` allows."""
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
+
+
+class RedirectedSession(requests.Session):
+    """HTTP session that follows the redirects `may_follow` allows; logins stay with the host they are for."""
 
     def __init__(self, *, pinned: bool) -> None:
         """Start a session; `pinned` tells whether the SHA-256 of the file is known."""
         super().__init__()
-        self.pinned = pinned
+        self.pinned, self.max_redirects = pinned, MOST_REDIRECTS
+        self.told = set[str]()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return the target of a redirect, None for other responses; raise `SourceError` if it is not allowed."""
@@ -156,9 +158,13 @@ class SameHostSession(requests.Session):
         after = urljoin(resp.url, target)
         if not may_follow(resp.url, after, pinned=self.pinned):
             raise SourceError(
-                f"{without_secrets(resp.url)}: sends us on to {without_secrets(after)}; pin the whole SHA-256 of what "
-                "should come to follow it, or give the other URL if you trust it"
+                f"{without_secrets(resp.url)}: sends us on to {without_secrets(after)}, without HTTPS; give that URL "
+                "if you trust it, or one of another host"
             )
+        scheme, host, _ = _origin(after)
+        if host != _origin(resp.url)[1] and f"{scheme}://{host}" not in self.told:
+            self.told.add(f"{scheme}://{host}")
+            note(f"{_origin(resp.url)[1]} sends us on to {scheme}://{host}")
         return target
 
 
@@ -178,6 +184,8 @@ class TransferPolicy:
     """Alternative that messages suggest."""
     bound: str = "download.max_gigabytes"
     """Setting of `max_bytes`, for messages."""
+    copies: int = 1
+    """How often the file's bytes lie on the disk in the end: twice, if it is an archive that is then extracted."""
     kept: bool = True
     """Whether received bytes outlive a failure, so that the next call resumes."""
 
@@ -272,7 +280,7 @@ class _Transfer:
             self.part.write_bytes(b"")
             self.state.write_text(validators_of(response).model_dump_json(), encoding="utf-8")
         have, total = self.have, self.known().total
-        ensure_space(self.folder, (total or have) - have)
+        ensure_space(self.folder, (total or have) * self.policy.copies - have)
         self.report(have, total)
         self.check_size(total or have)
         with catch_disk_full(self.folder, total or have), self.part.open("ab") as file:
@@ -323,7 +331,7 @@ def fetch(
         SourceError: If the file cannot be fetched; the message says why and what to do.
         SpaceError: If the disk has no room for it.
     """
-    transfer = _Transfer(url, folder, policy, report, SameHostSession(pinned=policy.pinned))
+    transfer = _Transfer(url, folder, policy, report, RedirectedSession(pinned=policy.pinned))
     failures, most = 0, transfer.have
     with transfer.session:
         while True:

@@ -4,22 +4,18 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
 import timm
 import torch
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RevisionNotFoundError
 
 from pipeline.models.state_dicts import describe_mismatch, to_timm_names
 from pipeline.runtime.errors import WeightsError, one_line
+from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
 
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Names timm's repositories use, the safe one first."""
-HUB_TIMEOUT = 10.0
-"""Seconds without an answer after which the hub is unreachable."""
 COMMIT = re.compile("[0-9a-f]{40}")
-TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
-"""Base of the errors of whichever HTTP library this version of the hub's own is built on."""
 
 
 class HubFile(NamedTuple):
@@ -48,7 +44,7 @@ def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
             found = try_to_load_from_cache(repository, name, revision=revision)
             if isinstance(found, str):
                 return HubFile(Path(found), repository, revision)
-    offline = not _reachable()
+    offline = not hub_answers()
     for name in names:
         try:
             path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=offline))
@@ -68,17 +64,6 @@ def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
             raise WeightsError(f"hub repository {repository}: {one_line(error)}; run again to go on") from error
         return HubFile(path, repository, path.parent.name)
     raise WeightsError(f"hub repository {repository} at {revision!r} has none of {', '.join(names)}")
-
-
-def _reachable() -> bool:
-    """Ask once: the library retries for 23 seconds and prints every try."""
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        requests.head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
-    except requests.RequestException:
-        return False
-    return True
 
 
 PREFIX = "torchvision"

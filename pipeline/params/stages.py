@@ -34,7 +34,7 @@ class DownloadParams(ReadsOutside):
     """Section `download`: where photos come from and what may not be exceeded."""
 
     source: str
-    """`demo`, or an archive or a folder in the official layout: its path, or an http(s)://, file:// or s3:// URL."""
+    """`demo`, `foodseg103`, or an archive or a folder: its path, or an http(s)://, file:// or s3:// URL."""
     sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
     """Expected SHA-256 of the archive; null records and prints it instead."""
     password: str | None

@@ -71,10 +71,13 @@ def choose(value: Any, preferred: tuple[object, ...]) -> Any:
 def chosen(values: dict[str, Any]) -> Any:
     """Return the values of the file's own recipe and data set; the recipe's entry wins.
 
+    What holds for a data set `name` holds for `name@place`, too.
+
     Raises:
         KeyError: If there is no recipe or data set.
     """
-    return choose(values, (values["recipe"], values["dataset"]))
+    dataset = str(values["dataset"])
+    return choose(values, (values["recipe"], dataset, dataset.partition("@")[0]))
 
 
 def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Page:
     probes: tuple[ProbeResults, ...]
     """By backbone; none where stage `probe` did not run."""
     data: DataSummary
-    source: Mapping[str, str | int]
+    source: Mapping[str, str | int | None]
     """What `data/source.json` records, empty if there is none."""
     data_card: Sequence[str]
     """The data set in sentences, where it came from first."""

@@ -17,7 +17,7 @@ import grimp
 from pydantic import ValidationError
 
 from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
-from pipeline.acquisition.source import DEMO, is_http_url, is_store_url
+from pipeline.acquisition.source import is_http_url, is_local
 from pipeline.params.base import ReadsOutside, Section, refusal
 from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_by_source, weights_by_source
 from pipeline.params.model import BackboneParams
@@ -129,7 +129,7 @@ def _with_contents(
     paths: dict[str, tuple[str, Lister]] = {
         f"extra.{category}": (path, extra_files) for category, path in extra.items()
     }
-    if not (source == DEMO or is_http_url(source) or is_store_url(source)):
+    if is_local(source):
         paths["source"] = (source, data_set_files)
     changed = {"download": hashed(study.download, "download", paths), "backbones": backbones}
     return study.model_copy(update=changed | {"masks": study.masks.model_copy(update=masks)}), found

@@ -8,10 +8,14 @@ from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_store_folder
 from pipeline.acquisition.source import (
     DEMO,
+    FOODSEG103,
+    HUB,
+    OFFICIAL,
     SourceRecord,
     copy_folder,
     hash_file,
     is_http_url,
+    is_local,
     is_store_url,
     local_path,
     normalise_lists,
@@ -31,6 +35,13 @@ from pipeline.runtime.resources import catch_disk_full, ensure_space, format_byt
 from pipeline.runtime.resumable import publish, resumable_dir
 
 GIGABYTE = 10**9
+OFFICIAL_URL = "https://research.larc.smu.edu.sg/downloads/datarepo/FoodSeg103.zip"
+"""The authors' server, which has failed for most people since October 2024."""
+BRIEF_TIMEOUT = 20.0
+"""Seconds without a byte after which the copy on the hub is taken."""
+ON_HUB, BY_AUTHORS, BY_PATH = (
+    f"dvc exp run -S dataset={source}" for source in ("foodseg103@hub", "foodseg103@official", "/path/FoodSeg103.zip")
+)
 DEMO_PHOTO_BYTES = 120_000
 """Bytes of a generated photo and its label map, three times (drawn, packed, extracted); measured."""
 
@@ -57,7 +68,7 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
     with resumable_dir("download", params.source, params.sha256 or "", demo) as folder:
         extra = folder / "extra"
         copy_extra(params.extra, extra)  # first, so that its errors come before a download of gigabytes
-        files, source = (_copy_files if _is_folder(params.source) else _extract_files)(params, folder, workers)
+        files, source = _bring(params, folder, workers)
         shutil.rmtree(files / "extra", ignore_errors=True)  # an interrupted run may have had other extra categories
         if extra.is_dir():
             extra.rename(files / "extra")
@@ -72,10 +83,49 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
         note_ignored(unused, "that no list in ImageSets names")
 
 
-def _is_folder(source: str) -> bool:
-    if is_store_url(source):
-        return is_store_folder(source)
-    return source != DEMO and not is_http_url(source) and local_path(source).is_dir()
+def _bring(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
+    """Return a new folder of the data set's files, and their record."""
+    name, _, place = params.source.partition("@")
+    if name == FOODSEG103:
+        return _fetch_foodseg103(params, place, folder, workers)
+    stored = is_store_url(params.source) and is_store_folder(params.source)
+    if stored or (is_local(params.source) and local_path(params.source).is_dir()):
+        return _copy_files(params, folder, workers)
+    return _extract_files(params, folder, workers)
+
+
+def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
+    """Fetch FoodSeg103 from its authors, going on with what came earlier, or else its copy on the hub.
+
+    Args:
+        params: Section `download`; a pinned hash is that of the authors' archive, so the hub is no substitute then.
+        place: `official` or `hub` for one of them alone, empty for both.
+        folder: For unfinished work.
+        workers: Not used.
+    """
+    from pipeline.acquisition.hub import HUB_COPY, fetch_from_hub  # noqa: PLC0415 - other sources need no hub
+
+    failure = None
+    if place != HUB:
+        only = place == OFFICIAL or params.sha256 is not None
+        brief = {} if only else {"attempts": 1, "timeout": min(params.timeout, BRIEF_TIMEOUT)}
+        try:
+            return _extract_files(params.model_copy(update={"source": OFFICIAL_URL} | brief), folder, workers)
+        except SourceError as error:
+            if only:
+                unpin = " without download.sha256, the archive's" if params.sha256 else ""
+                raise SourceError(f"{error}; or take the copy on the hub{unpin}: {ON_HUB}") from error
+            failure = str(error).partition("; ")[0]
+            note(f"{failure}; taking the copy {HUB_COPY.repository} on the Hugging Face hub instead")
+    try:
+        record = fetch_from_hub(HUB_COPY, folder / "files")
+    except SourceError as error:
+        also = f" ({failure})" if failure else f", or its authors' server: {BY_AUTHORS}"
+        raise SourceError(f"{error}; or give the path of an archive or folder: {BY_PATH}{also}") from error
+    record = record.model_copy(update={"instead_of": failure})
+    _print_record(record, params)
+    verify_sha256(record.sha256, params.sha256, record.name)
+    return folder / "files", record
 
 
 def _copy_files(params: DownloadParams, folder: Path, _workers: int) -> tuple[Path, SourceRecord]:
@@ -98,7 +148,7 @@ def _copy_files(params: DownloadParams, folder: Path, _workers: int) -> tuple[Pa
 
 def _extract_files(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
     """Get and extract an archive; return the folder of its files and its record."""
-    fetched = is_http_url(params.source) or is_store_url(params.source)
+    fetched = params.source != DEMO and not is_local(params.source)
     if params.source == DEMO:
         archive, name = _pack_demo(params, folder, workers), "demo.zip"
     elif fetched:
@@ -141,7 +191,9 @@ def _fetch_archive(params: DownloadParams, folder: Path) -> Path:
         if is_store_url(params.source):
             return fetch_object(params.source, folder, max_bytes=max_bytes, report=report)
         pinned = params.sha256 is not None
-        policy = TransferPolicy(attempts=params.attempts, timeout=params.timeout, max_bytes=max_bytes, pinned=pinned)
+        policy = TransferPolicy(
+            attempts=params.attempts, timeout=params.timeout, max_bytes=max_bytes, pinned=pinned, copies=2
+        )
         return fetch(params.source, folder, policy=policy, report=report)
 
 

@@ -1,12 +1,14 @@
 """Write the report of a study: one offline page, its numbers, tables and figures."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.acquisition.source import SourceRecord
+from pipeline.acquisition.source import FOODSEG103, SourceRecord
+from pipeline.datasets.foodseg103 import CATEGORIES, compare_with_release
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap
@@ -72,6 +74,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     bootstrap, paper = Bootstrap(params.seed), read_paper()
     tables, f1 = paper_tables(paper, predictions, bootstrap), f1_by_run(predictions, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
+    dataset = load_settings(DownloadParams, settings / "download.json").source
     came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
     pairs = read_paired_runs(files, predictions)
     finding = build_finding(pairs, results, ambiguous, params.seed)
@@ -84,17 +87,14 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     scores = {result.run.name: errors[result.run.name].categories for result in grouped}
     page = Page(
         photos=raw is not None,
-        dataset=place_name(load_settings(DownloadParams, settings / "download.json").source),
+        dataset=place_name(dataset),
         summary=results,
         groups=tuple((kind, tuple(group)) for kind, group in groupby(grouped, lambda result: result.run.kind)),
         finding=finding,
         probes=read_probe_results(probes, params.probed),
         data=data,
         source=came_from.model_dump(exclude_none=True) if came_from else {},
-        data_card=(
-            came_from.sentence() if came_from else "Where the data set came from is not recorded.",
-            *data.data_card,
-        ),
+        data_card=tuple(_data_card(data, came_from, dataset)),
         ambiguous=ambiguous,
         samples=samples,
         charts={
@@ -124,6 +124,21 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     write_figures(page.figures, report / "figures")
     (report / "results.json").write_text(text, encoding="utf-8")
     (report / "index.html").write_text(render(page), encoding="utf-8")
+
+
+def _data_card(data: DataSummary, came_from: SourceRecord | None, dataset: str) -> Iterator[str]:
+    """Yield the data set in sentences: its source, whether FoodSeg103 is complete, and what stage `index` says."""
+    yield came_from.sentence() if came_from else "Where the data set came from is not recorded."
+    names = tuple(category.name for category in data.categories if not category.extra)
+    if dataset.partition("@")[0] == FOODSEG103 or names == CATEGORIES[1:]:
+        counts = {}
+        for split, parts in (("train", ("train", "validation")), ("test", ("test",))):
+            found = [data.splits[part] for part in parts if part in data.splits]
+            # Photos of extra categories show one food each.
+            extra = sum(getattr(category, part) for category in data.categories if category.extra for part in parts)
+            counts[split] = (sum(part.photos for part in found) - extra, sum(part.samples for part in found) - extra)
+        yield compare_with_release(counts, names)
+    yield from data.data_card
 
 
 def _load_results(

@@ -239,6 +239,15 @@ def test_room_is_asked_for_before_the_first_byte(host: Any, tmp_path: Path, monk
         bring(host, tmp_path)
 
 
+def test_room_is_asked_for_what_is_extracted_too(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that half a disk too little is told before the transfer begins."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 150_000})())
+    assert bring(host, tmp_path) == host.content
+    (tmp_path / "transfer.part").unlink()
+    with pytest.raises(SpaceError, match=r"205kB are needed here"):
+        bring(host, tmp_path, copies=2)
+
+
 def test_a_disk_that_fills_up_is_one_line(host: Any, tmp_path: Path) -> None:
     """/dev/full gives what a full file system gives; it is not tried again."""
     (tmp_path / "transfer.part").symlink_to("/dev/full")
@@ -264,47 +273,65 @@ def test_a_redirect_within_the_host_is_followed(host: Any, tmp_path: Path, reply
     assert bring(host, tmp_path) == host.content
 
 
-def test_a_redirect_to_another_host_needs_a_pinned_hash(host: Any, tmp_path: Path, reply: Any) -> None:
-    """The user named one host; another one may send anything, unless the hash is known."""
-    elsewhere = host.url.replace("127.0.0.1", "localhost")
-    host.script = [reply(location=elsewhere), reply()]
-    with pytest.raises(SourceError, match=r"sends us on to http://localhost:\d+/\S+; pin the whole SHA-256"):
+def test_a_redirect_to_another_host_is_followed_over_https(
+    host: Any, tmp_path: Path, reply: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As releases of GitHub, Zenodo and the hub are; told once, and the login stays with the host that it is for."""
+    pem = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    with serving(certificate=pem) as other:
+        other.script = [reply(cut_after=1000), reply()]
+        host.script = [reply(location=f"{other.url}?signature=secret")]
+        url = host.url.replace("http://127.0.0.1", "http://me:password@localhost")
+        assert bring(host, tmp_path, url=url) == other.content
+        assert "Authorization" in host.asked[0]
+        assert [asked.get("Range") for asked in other.asked] == [None, "bytes=1000-"]
+        assert not any("Authorization" in asked for asked in other.asked)
+    said = capsys.readouterr().err
+    assert said.count("localhost sends us on to https://127.0.0.1\n") == 1
+    assert "secret" not in said
+
+
+def test_redirects_end(host: Any, tmp_path: Path, reply: Any) -> None:
+    """Two hosts may send us to each other for ever."""
+    host.script = [reply(location=host.url)]
+    with pytest.raises(SourceError, match="Exceeded 10 redirects"):
         bring(host, tmp_path)
-    assert len(host.asked) == 1
-    host.script = [reply(location=elsewhere), reply()]
+    assert len(host.asked) == 11
+
+
+def test_over_http_a_redirect_to_another_host_needs_a_pinned_hash(host: Any, tmp_path: Path, reply: Any) -> None:
+    """Anybody on the way may have written it. Another port is another host: another user's program may listen there."""
+    for elsewhere in (host.url.replace("127.0.0.1", "localhost"), host.url.replace(str(host.port), "9")):
+        host.asked.clear()
+        host.script = [reply(location=elsewhere), reply()]
+        with pytest.raises(SourceError, match=r"sends us on to http://\w+\S+, without HTTPS; give that URL"):
+            bring(host, tmp_path)
+        assert len(host.asked) == 1
+    host.script = [reply(location=host.url.replace("127.0.0.1", "localhost")), reply()]
     assert bring(host, tmp_path, pinned=True) == host.content
 
 
-def test_another_port_is_another_host(host: Any, tmp_path: Path, reply: Any) -> None:
-    """Another program may listen there, of another user."""
-    with serving() as other:
-        host.script = [reply(location=other.url)]
-        with pytest.raises(SourceError, match=f"sends us on to http://127.0.0.1:{other.port}/"):
-            bring(host, tmp_path)
-        assert other.asked == []
-
-
 @pytest.mark.parametrize(
-    ("before", "after", "followed"),
+    ("before", "after", "followed", "pinned"),
     [
-        ("http://a.org/x", "http://a.org/y", True),
-        ("http://a.org/x", "http://A.org:80/y", True),
-        ("http://a.org/x", "https://a.org/x", True),
-        ("https://a.org/x", "https://a.org:443/y", True),
-        ("https://a.org/x", "http://a.org/x", False),
-        ("http://a.org/x", "https://b.org/x", False),
-        ("http://a.org:8000/x", "https://a.org/x", False),
-        ("http://a.org/x", "https://a.org:8443/x", False),
-        ("https://a.org/x", "https://a.org:8443/x", False),
-        ("https://a.org/x", "https://a.org.evil.net/x", False),
-        ("https://a.org/x", "https://a.org@evil.net/x", False),
-        ("https://a.org/x", "ftp://a.org/x", False),
+        ("http://a.org/x", "http://a.org/y", True, True),
+        ("http://a.org/x", "http://A.org:80/y", True, True),
+        ("http://a.org/x", "https://a.org/x", True, True),
+        ("https://a.org/x", "https://a.org:443/y", True, True),
+        ("https://github.com/x", "https://objects.githubusercontent.com/y", True, True),
+        ("http://a.org/x", "https://b.org:8443/x", True, True),
+        ("http://a.org/x", "http://b.org/x", False, True),
+        ("https://a.org/x", "http://a.org/x", False, False),
+        ("https://a.org/x", "http://b.org/x", False, False),
+        ("https://a.org/x", "ftp://a.org/x", False, False),
+        ("http://a.org/x", "file:///etc/passwd", False, False),
     ],
 )
-def test_a_redirect_stays_with_scheme_host_and_port(before: str, after: str, followed: bool) -> None:
-    """Or turns to HTTPS on the same host's usual port."""
+def test_a_redirect_stays_or_goes_to_https(before: str, after: str, followed: bool, pinned: bool) -> None:
+    """Never from HTTPS to anything else."""
     assert may_follow(before, after, pinned=False) == followed
-    assert may_follow(before, after, pinned=True)
+    assert may_follow(before, after, pinned=True) == pinned
 
 
 def test_a_handshake_that_breaks_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

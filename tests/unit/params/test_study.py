@@ -37,9 +37,22 @@ def test_the_committed_parameters_are_valid(root: Path) -> None:
 def test_the_real_data_set_gets_the_papers_values(root: Path, tmp_path: Path) -> None:
     """One value switches image size, backbones, epochs and source."""
     study = load_study(edited(root, tmp_path, dataset="foodseg103"))
+    assert study.download.source == "foodseg103"
     assert (study.pair.image_size, study.train.epochs, study.perturb.patch_size) == (224, 30, 16)
     assert study.backbones["vit"].timm == "vit_base_patch16_224.augreg_in1k"
-    assert study.download.source.startswith("https://")
+
+
+@pytest.mark.parametrize("dataset", ["foodseg103@official", "foodseg103@hub"])
+def test_where_a_data_set_comes_from_changes_no_other_value(root: Path, tmp_path: Path, dataset: str) -> None:
+    """What is chosen for `foodseg103` holds for it from any place."""
+    changes = {"train__epochs": {"default": 30, "foodseg103": 7}, "ambiguous": ["rice", "soup"]}
+    plain = load_study(edited(root, tmp_path, dataset="foodseg103", **changes))
+    study = load_study(edited(root, tmp_path, dataset=dataset, **changes))
+    assert (study.train.epochs, study.download.source) == (7, dataset)
+    source = {"download": plain.download, "dataset": plain.dataset}
+    assert study.model_copy(update=source) == plain
+    with pytest.raises(ParamsError, match=r"dataset 'foodseg103@hbu' is not one of .*did you mean 'foodseg103@hub'"):
+        load_study(edited(root, tmp_path, dataset="foodseg103@hbu"))
 
 
 def test_a_path_is_a_data_set_with_the_papers_values(root: Path, tmp_path: Path) -> None:

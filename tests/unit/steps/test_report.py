@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.acquisition.source import SourceRecord
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
@@ -226,9 +227,25 @@ def test_the_page_says_where_the_data_set_came_from(small: StudyFolder, page: st
     told = write_page(small, tmp_path / "report", variant=None, source=source)
     assert "<li>The data set came from a.zip (bytes 1,234, sha256 ab).</li>" in told
     assert "<dt>archive, name</dt><dd><code>a.zip</code></dd>" in told
+    record = SourceRecord(name="A/B", bytes=1, sha256="ab", revision="34e", instead_of="https://host/a.zip: HTTP 502")
+    record.write(source)
+    assert (
+        "<li>The data set came from A/B on the Hugging Face hub, commit 34e, instead of https://host/a.zip: HTTP 502 "
+        "(bytes 1, sha256 ab).</li>"
+    ) in write_page(built, tmp_path / "again", source=source)
     source.write_text("[]")
     with pytest.raises(ManifestError, match=r"source\.json: damaged .*; run `dvc repro"):
         write_page(small, tmp_path / "report", variant=None, source=source)
+
+
+def test_the_page_says_what_foodseg103_lacks(built: StudyFolder, page: str, tmp_path: Path) -> None:
+    """Where the data set is to be FoodSeg103, and nowhere else."""
+    assert "official release" not in page
+    study = StudyFolder(shutil.copytree(built.path, tmp_path / "study"))
+    settings = study.settings / "download.json"
+    settings.write_text(settings.read_text().replace('"source": "demo"', '"source": "foodseg103@hub"'))
+    told = write_page(study, tmp_path / "report")
+    assert "<li>This is not the official release of FoodSeg103 as a whole: train lacks 4,979 of 4,983 photos; " in told
 
 
 def test_what_differs_says_how_many_samples_see_their_own_food(small: StudyFolder, page: str, tmp_path: Path) -> None:
