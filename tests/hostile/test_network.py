@@ -44,6 +44,17 @@ def web(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+def write_settings(folder: Path, source: str) -> None:
+    """Write what stage `download` reads."""
+    params = DownloadParams(
+        source=source, sha256=None, password=None, max_gigabytes=1.0, max_files=100, attempts=1, timeout=2.0, extra={},
+        demo=DemoParams(train_photos=1, test_photos=1, seed=0),
+    )  # fmt: skip
+    (folder / "data/settings").mkdir(parents=True)
+    (folder / "data/settings/download.json").write_text(params.model_dump_json())
+    (folder / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -63,19 +74,27 @@ def test_the_guard_sees_and_stops_every_way_out(attempt: str, tmp_path: Path, ro
 
 def test_a_download_connects_to_its_host_alone(web: str, tmp_path: Path, root: Path) -> None:
     """The stage itself, in its own process."""
-    params = DownloadParams(
-        source=web, sha256=None, password=None, max_gigabytes=1.0, max_files=100, attempts=1, timeout=2.0, extra={},
-        demo=DemoParams(train_photos=1, test_photos=1, seed=0),
-    )  # fmt: skip
-    (tmp_path / "data/settings").mkdir(parents=True)
-    (tmp_path / "data/settings/download.json").write_text(params.model_dump_json())
-    (tmp_path / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
+    write_settings(tmp_path, web)
     log = tmp_path / "log"
     done = run(["-m", "stages.download"], tmp_path, log, root, "127.0.0.1")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "data/source.json").is_file()
     assert {line.split()[-1] for line in noted(log, "allowed")} == {"127.0.0.1"}
     assert not noted(log, "refused")
+
+
+def test_foodseg103_is_looked_for_at_its_authors_and_on_the_hub_alone(tmp_path: Path, root: Path) -> None:
+    """Both are out of reach here; one line says so, and what else to try."""
+    write_settings(tmp_path, "foodseg103")
+    log = tmp_path / "log"
+    done = run(["-m", "stages.download"], tmp_path, log, root)
+    assert done.returncode == 1, done.stderr
+    first, last = done.stderr.splitlines()
+    assert first.endswith("; taking the copy EduardoPacheco/FoodSeg103 on the Hugging Face hub instead")
+    assert "cannot be reached" in last
+    assert "dvc exp run -S dataset=/path/FoodSeg103.zip" in last
+    hosts = {line.split()[1] for line in noted(log, "refused")}
+    assert hosts == {"research.larc.smu.edu.sg", "huggingface.co"}
 
 
 def test_weights_of_the_hub_connect_to_the_hub_alone(tmp_path: Path, root: Path) -> None:
