@@ -232,19 +232,19 @@ def test_the_page_says_where_the_data_set_came_from(small: StudyFolder, page: st
     assert (
         "<li>The data set came from A/B on the Hugging Face hub, commit 34e, instead of https://host/a.zip: HTTP 502 "
         "(bytes 1, sha256 ab).</li>"
-    ) in write_page(built, tmp_path / "again", source=source)
+    ) in write_page(small, tmp_path / "again", variant=None, source=source)
     source.write_text("[]")
     with pytest.raises(ManifestError, match=r"source\.json: damaged .*; run `dvc repro"):
         write_page(small, tmp_path / "report", variant=None, source=source)
 
 
-def test_the_page_says_what_foodseg103_lacks(built: StudyFolder, page: str, tmp_path: Path) -> None:
+def test_the_page_says_what_foodseg103_lacks(small: StudyFolder, page: str, tmp_path: Path) -> None:
     """Where the data set is to be FoodSeg103, and nowhere else."""
     assert "official release" not in page
-    study = StudyFolder(shutil.copytree(built.path, tmp_path / "study"))
+    study = StudyFolder(shutil.copytree(small.path, tmp_path / "study"))
     settings = study.settings / "download.json"
     settings.write_text(settings.read_text().replace('"source": "demo"', '"source": "foodseg103@hub"'))
-    told = write_page(study, tmp_path / "report")
+    told = write_page(study, tmp_path / "report", variant=None)
     assert "<li>This is not the official release of FoodSeg103 as a whole: train lacks 4,979 of 4,983 photos; " in told
 
 
