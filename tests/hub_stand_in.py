@@ -49,8 +49,8 @@ class Hub:
 
     def describe(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer what the hub itself answers: metadata, errors, and where the file lies."""
-        if handler.path == "/":
-            _answer(handler, 200, {})
+        if handler.path.count("/") < 3:  # whether it is there, and what the library asks of its own accord
+            _answer(handler, 200 if handler.path == "/" else 404, {})
             return
         if self.dataset and f"datasets/{self.dataset}/" in handler.path:
             self._describe_dataset(handler)

@@ -123,7 +123,8 @@ def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path, workers:
         also = f" ({failure})" if failure else f", or its authors' server: {BY_AUTHORS}"
         raise SourceError(f"{error}; or give the path of an archive or folder: {BY_PATH}{also}") from error
     record = record.model_copy(update={"instead_of": failure})
-    _print_record(record, params)
+    size = format_bytes(record.bytes)
+    note(f"{record.name} at commit {record.revision}: {size}, SHA-256 of the files' listing {record.sha256}")
     verify_sha256(record.sha256, params.sha256, record.name)
     return folder / "files", record
 
