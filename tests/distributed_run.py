@@ -16,6 +16,7 @@ import torch
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import run_stage
+from pipeline.runtime.lazy_compiler import load_compiler
 from pipeline.training.callbacks import CheckpointCallback
 from pipeline.training.launch import run_distributed
 from tests.training_data import train_as_told
@@ -90,6 +91,7 @@ def main(folder: Path) -> None:
     """Train every run that `test_ranks` compares."""
     os.environ["DVC_ROOT"] = str(folder)
     importlib.import_module("pandas")  # pyarrow would, in every fork
+    load_compiler()  # DistributedDataParallel would, too
     for world in (1, 3):
         together(folder, f"by {world}", world=world)
         together(folder, f"shared by {world}", world=world, share_branches=True)

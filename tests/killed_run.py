@@ -1,10 +1,12 @@
 """`python -m tests.killed_run FOLDER SEED [LIVES]`: train a run once undisturbed, and once killed again and again.
 
 FOLDER holds `shards`, `weights` and `params.json`; it gets `whole` and `killed`, whose bytes must be equal. Every life
-is a fork, so that torch is imported once; it ends by SIGKILL between two steps, in the middle of writing a checkpoint,
-or between an epoch's last step and its test, as a generator decides. Prints how each life ended.
+is a fork, so that torch and what training imports on demand are imported once; it ends by SIGKILL between two steps, in
+the middle of writing a checkpoint, or between an epoch's last step and its test, as a generator decides. Prints how
+each life ended.
 """
 
+import importlib
 import os
 import random
 import signal
@@ -81,6 +83,8 @@ def live(life: Callable[[], None]) -> bool:
 def main(folder: Path, seed: int, lives: int = LIVES) -> None:
     """Train both runs; the last life is not cut short."""
     os.environ["DVC_ROOT"] = str(folder)
+    for module in ("pandas", "timm.optim"):  # of pyarrow, and of parameter groups
+        importlib.import_module(module)
     generator = random.Random(seed)  # noqa: S311 - to choose deaths
     live(lambda: train_in(folder, "whole", NEVER))
     for number in range(lives):

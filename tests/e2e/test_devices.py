@@ -26,18 +26,31 @@ Losses: TypeAlias = dict[str, list[float]]
 CLASSES = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
 
 
+def lay_out(folder: Path) -> Path:
+    """Write what stages read, for two processes."""
+    write_shards_of(folder / "data/shards/annotation", {"train": [random_batch(12)], "test": [random_batch(7, seed=1)]})
+    write_cards(folder / "data/weights")
+    (folder / "data/settings/classes").mkdir(parents=True)
+    (folder / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
+    (folder / "data/settings/train.json").write_text(TRAIN.model_dump_json())
+    (folder / "data/settings/classes/all.json").write_text(CLASSES.model_dump_json())
+    (folder / "params.yaml").write_text("runtime: {workers: 1, device: cpu, devices: 2}\n")
+    return folder
+
+
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """Lay out what stage `train` reads, for two processes."""
-    write_shards_of(
-        tmp_path / "data/shards/annotation", {"train": [random_batch(12)], "test": [random_batch(7, seed=1)]}
-    )
-    write_cards(tmp_path / "data/weights")
-    (tmp_path / "data/settings/classes").mkdir(parents=True)
-    (tmp_path / "data/settings/train.json").write_text(TRAIN.model_dump_json())
-    (tmp_path / "data/settings/classes/all.json").write_text(CLASSES.model_dump_json())
-    (tmp_path / "params.yaml").write_text("runtime: {workers: 1, device: cpu, devices: 2}\n")
-    return tmp_path
+    """Return a folder in which nothing was trained."""
+    return lay_out(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """Return a folder in which two processes have trained a run."""
+    folder = lay_out(tmp_path_factory.mktemp("trained"))
+    done = train(folder, root)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def run_stage(workplace: Path, root: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,22 +86,18 @@ def losses(history: Path) -> list[float]:
     return [float(row[name]) for row in csv.DictReader(history.open()) for name in ("train_loss", "test_loss")]
 
 
-def test_a_stage_trains_on_as_many_devices_as_params_say(workplace: Path, root: Path) -> None:
+def test_a_stage_trains_on_as_many_devices_as_params_say(trained: Path) -> None:
     """The claim of the stage is held once for all of them."""
-    done = train(workplace, root)
-    assert done.returncode == 0, done.stderr
-    _, card = load_run(workplace / "data/runs" / RUN, "cpu")
+    _, card = load_run(trained / "data/runs" / RUN, "cpu")
     assert card.epochs_done == TRAIN.epochs
     assert card.train.devices == 2
 
 
-def test_a_run_is_repeated_on_as_many_devices_and_judged_by_one_process(workplace: Path, root: Path) -> None:
+def test_a_run_is_repeated_on_as_many_devices_and_judged_by_one_process(trained: Path, root: Path) -> None:
     """Losses are those of one process, within what sums rounded otherwise make of them."""
-    (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
-    assert train(workplace, root).returncode == 0
     arguments = ["--run", RUN, "--seed", "1", "--train", "annotation", "--source", "annotation"]
     places = ["--weights", "data/weights"]
-    two, one = losses_of_one_and_two(workplace, root, "repeat", arguments + places, "data/repeats")
+    two, one = losses_of_one_and_two(trained, root, "repeat", arguments + places, "data/repeats")
     assert list(one) == list(two) == [f"{RUN}-1"]
     assert two[f"{RUN}-1"] == pytest.approx(one[f"{RUN}-1"], rel=TOLERANCE)
 
@@ -96,7 +105,6 @@ def test_a_run_is_repeated_on_as_many_devices_and_judged_by_one_process(workplac
 def test_a_teacher_and_its_student_are_trained_on_as_many_devices(workplace: Path, root: Path) -> None:
     """The processes that did not write the teacher are taught by it all the same."""
     write_student(workplace / "data/weights")
-    (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
     lesson = DistillParams(teacher="tiny", student="student", kind="soft", alpha=0.5, temperature=3.0)
     (workplace / "data/settings/distill.json").write_text(lesson.model_dump_json())
     arguments = ["--teacher", "tiny", "--classes", "all", "--train", "annotation", "--source", "annotation"]
@@ -110,7 +118,6 @@ def test_where_nobody_teaches_one_process_says_so(workplace: Path, root: Path) -
     """No process is started for nothing."""
     lesson = DistillParams(teacher="none", student="student", kind="soft", alpha=0.5, temperature=3.0)
     (workplace / "data/settings/distill.json").write_text(lesson.model_dump_json())
-    (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
     arguments = ["--teacher", "none", "--classes", "all", "--train", "annotation", "--source", "annotation"]
     without_launcher = "import sys; sys.modules['pipeline.training.distributed'] = None\n"
     code = f"{without_launcher}import runpy; sys.argv[0] = 'x'; runpy.run_module('stages.distill', run_name='__main__')"
