@@ -45,7 +45,7 @@ repro: .venv/.installed  ## Install, run the whole graph to data/report/index.ht
 test: .venv/.installed-dev  ## Install, run every test
 	python -m pytest
 
-fast: .venv/.installed-dev  ## Tests that start no graph, cluster, server or torch of their own: three minutes
+fast: .venv/.installed-dev  ## Tests that start no graph, cluster, server or torch of their own and draw no report: three minutes
 	python -m pytest -m "not e2e and not slow"
 
 check: .venv/.installed-dev  ## Linter, formatter, types, import layers, fast tests

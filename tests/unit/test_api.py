@@ -50,6 +50,7 @@ def test_the_examples_of_the_module_hold(names: dict[str, Path]) -> None:
     run_examples(str(api.__doc__), {**public, **names}, "pipeline.api")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/use.md"])
 def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: Path) -> None:
     """In a new process, in a checkout whose graph has run; the photo is the demo's, for which the box was chosen."""

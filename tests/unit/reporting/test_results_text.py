@@ -9,6 +9,8 @@ from pipeline.reporting.paper.published import read_paper
 from tests.unit.reporting.study import VARIANT, StudyFolder, build_study
 from tests.unit.steps.test_report import write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:

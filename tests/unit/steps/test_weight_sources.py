@@ -228,6 +228,7 @@ def test_a_hub_file_with_another_hash_is_refused(hub: Hub, tmp_path: Path) -> No
         fetch(tmp_path, "hub", revision="v1", sha256="0" * 64)
 
 
+@pytest.mark.slow
 def test_the_stage_takes_its_hub_from_the_environment(root: Path, tmp_path: Path, payload: bytes) -> None:
     """In a process of its own, as in the graph; then again without any hub, from the cache; then without either."""
     settings = tmp_path / "data/settings/backbones/tiny.json"

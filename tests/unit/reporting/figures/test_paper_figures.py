@@ -22,6 +22,8 @@ from pipeline.reporting.summary import StudySummary
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import AMBIGUOUS, VARIANT, StudyFolder, build_study
 
+pytestmark = pytest.mark.slow
+
 FIGURES = [
     "figure_3",
     *(f"figure_4_{name}" for name in ("mobilenetv2", "vit", "deit_distilled", "mixer", "variant")),
