@@ -50,7 +50,7 @@ def test_data_stages_give_the_same_bytes_elsewhere(study: Checkout, tmp_path: Pa
     """Another path, worker count, time zone, language and hash seed: the same hashes."""
     other = checkout(tmp_path / "elsewhere é", TZ="Asia/Seoul", LANG="C", LC_ALL="C", PYTHONHASHSEED="7")
     params = other.folder / "params.yaml"
-    params.write_text(params.read_text().replace("workers: 1 ", "workers: 3 "))
+    params.write_text(params.read_text().replace("workers: 0 ", "workers: 3 "))
     other.call("dvc", "repro", "pair@annotation")
     assert {stage: other.lock()[stage] for stage in DATA_STAGES} == {s: study.lock()[s] for s in DATA_STAGES}
 

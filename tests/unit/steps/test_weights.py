@@ -74,14 +74,19 @@ def test_real_torchvision_weights_give_torchvisions_logits(tmp_path: Path, share
     torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-5, rtol=0)
 
 
+def torchvisions_vit() -> torchvision.models.VisionTransformer:
+    """Return torchvision's ViT in the size of timm's `vit_tiny_patch16_224`."""
+    return torchvision.models.VisionTransformer(224, 16, 12, num_heads=3, hidden_dim=192, mlp_dim=768)
+
+
 def test_torchvisions_names_bring_torchvisions_normalisation(tmp_path: Path) -> None:
     """Weights of timm's ViT want mean 0.5, torchvision's the ImageNet mean; a file's names tell whose it is."""
-    torch.save(torchvision.models.vit_b_32().state_dict(), tmp_path / "theirs.pth")
-    params = {"timm": "vit_base_patch32_224", "weights": str(tmp_path / "theirs.pth")}
+    torch.save(torchvisions_vit().state_dict(), tmp_path / "theirs.pth")
+    params = {"timm": "vit_tiny_patch16_224", "weights": str(tmp_path / "theirs.pth")}
     fetch_weights(BackboneParams.model_validate(params), name="vit", weights=tmp_path)
     card = read_card(tmp_path / "vit")
     assert (card.mean, card.std, card.licence) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), None)
-    assert timm.get_pretrained_cfg("vit_base_patch32_224").mean == (0.5, 0.5, 0.5)
+    assert timm.get_pretrained_cfg("vit_tiny_patch16_224").mean == (0.5, 0.5, 0.5)
 
 
 def test_the_initialisation_is_part_of_the_card(tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_torchvisions_files_may_lack_their_classifier(tmp_path: Path) -> None:
     """Its names are known by the first layers."""
     for timm_id, theirs, head in (
         ("mobilenetv2_100", torchvision.models.mobilenet_v2(), "classifier."),
-        ("vit_base_patch32_224", torchvision.models.vit_b_32(), "heads."),
+        ("vit_tiny_patch16_224", torchvisions_vit(), "heads."),
     ):
         kept = {name: tensor for name, tensor in theirs.state_dict().items() if not name.startswith(head)}
         torch.save(kept, tmp_path / "w.pth")
