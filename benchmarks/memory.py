@@ -16,7 +16,7 @@ from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.datasets.shards import Shards
 from pipeline.models.device import set_deterministic
 from pipeline.params.study import load_study
-from pipeline.training.dataset import MemoryBudget, load_splits, plan_epoch
+from pipeline.training.dataset import MemoryBudget, load_split, plan_epoch
 
 BOTH = frozenset(VIEW_NAMES)
 
@@ -46,14 +46,16 @@ def _probe(root: Path, scratch: Path, memory: int) -> int:
 
 
 def main() -> None:
-    """Load both splits, run one epoch over each, print the highest memory meanwhile."""
+    """Load all splits, run one epoch over each, print the highest memory meanwhile."""
     root, scratch, memory = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     params = load_study(root / "params.yaml").train
     set_deterministic(1, seed=0)
     with memory_watched() as peak:
         shards = Shards(root / "shards")
         classes = select_classes(shards.categories, ())
-        for split in load_splits(shards, classes, views=BOTH, budget=MemoryBudget(memory, scratch)):
+        budget = MemoryBudget(memory, scratch)
+        splits = [load_split(shards, name, classes, views=BOTH, budget=budget) for name in shards.splits]
+        for split in splits:
             plan = plan_epoch(split.targets, params, epoch=0, weights=None)
             for batch in split.stream((each for step in plan.steps for each in step), torch.device("cpu")):
                 del batch  # before the next one is gathered, as a training step does

@@ -28,6 +28,7 @@ def main() -> None:
         weights=Path("data/weights"),
         output=Path("data/distilled") / options.teacher,
         runtime=runtime,
+        ambiguous=Path("data/ambiguous.json"),
     )
 
 

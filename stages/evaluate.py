@@ -23,6 +23,7 @@ def main() -> None:
         run=Path("data/runs") / options.run,
         output=Path("data/evaluations") / options.run,
         device=runtime.device,
+        ambiguous=Path("data/ambiguous.json"),
     )
 
 

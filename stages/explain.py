@@ -24,6 +24,7 @@ def main() -> None:
         run=Path("data/runs") / options.run,
         output=Path("data/explanations") / options.run,
         device=runtime.device,
+        ambiguous=Path("data/ambiguous.json"),
     )
 
 

@@ -24,6 +24,7 @@ def main() -> None:
         weights=options.weights,
         output=Path("data/repeats") / f"{options.run}-{options.seed}",
         runtime=runtime,
+        ambiguous=Path("data/ambiguous.json"),
     )
 
 

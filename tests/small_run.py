@@ -11,6 +11,7 @@ import torch
 
 from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Preprocessing, shard_metadata, write_shard
+from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.imaging.letterbox import letterbox_rect
 from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunEnvironment, build_run, save_run
 from pipeline.models.card import BackboneCard
@@ -150,8 +151,8 @@ def run_card(
         made_with=RunEnvironment(device="cpu", precision="fp32", versions={"torch": "2.15.0"}),
         shards_sha256="0" * 64,
         epochs_done=3,
-        metrics=FinalMetrics(loss=1.0, top1=0.5, macro_f1=0.25, ambiguous_f1=None),
-        calibration=Calibration(temperature=1.5, fitted_on="test split"),
+        metrics=FinalMetrics(measured_on="validation split", loss=1.0, top1=0.5, macro_f1=0.25),
+        calibration=Calibration(temperature=1.5, fitted_on="validation split"),
         weights_sha256="",
     )
 
@@ -177,6 +178,9 @@ def run_stage_in(folder: Path, root: Path, stage: str, params: Section) -> None:
     """Lay out small shards and a run as the graph does, and run a stage on them as the graph would."""
     write_small_shards(folder / "data/shards/annotation", [random_batch(6)])
     write_small_run(folder / "data/runs/tiny+none-all", ("roi",))
+    AmbiguousPair(names=("ketchup", "chili paste"), chosen="given", basis="as given").write(
+        folder / "data/ambiguous.json"
+    )
     settings = folder / "data/settings"
     settings.mkdir()
     (settings / f"{stage}.json").write_text(params.model_dump_json())

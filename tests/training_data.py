@@ -59,8 +59,9 @@ def write_cards(weights: Path) -> Path:
 
 
 def write_workplace(folder: Path) -> None:
-    """Write shards of 13 train and 11 test samples, and cards of backbones."""
-    write_shards_of(folder / "shards", {"train": [random_batch(13)], "test": [random_batch(11, seed=1)]})
+    """Write shards of 13 train, 7 validation and 11 test samples, and cards of backbones."""
+    splits = {"train": [random_batch(13)], "validation": [random_batch(7, seed=2)], "test": [random_batch(11, seed=1)]}
+    write_shards_of(folder / "shards", splits)
     write_cards(folder / "weights")
 
 

@@ -27,6 +27,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "roi": ("deit", "vit"),
     "extra_roi": ("none",),
     "classes": ("no_sauce",),
+    "ambiguous": ("auto",),
     "seeds": ([1],),
     "distill.teacher": ("mobilenetv2",),
     "probe.backbones": (["mobilenetv2", "vit"],),

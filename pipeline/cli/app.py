@@ -122,6 +122,7 @@ def report(  # noqa: PLR0913 - one argument an option
         repetitions=data / "repetitions.json",
         distilled=data / "distilled" / teacher,
         probes=data / "probes",
+        ambiguous=data / "ambiguous.json",
     )
     typer.echo(f"{out / 'index.html'}: {counted(len(chosen), 'run')}")
 

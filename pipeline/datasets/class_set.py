@@ -66,8 +66,7 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
         categories: Every category of the data set, with its numbers of samples.
 
     Returns:
-        One sentence for each name that is no category, class sets that are equal, and an ambiguous pair that is
-        incomplete or has no test samples.
+        One sentence for each name that is no category, and for class sets that are equal.
 
     Raises:
         ParamsError: If a class set leaves fewer than two categories with samples to train on.
@@ -82,7 +81,7 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
                 f"({', '.join(left) or 'none'}); a classifier needs two: add photos of other foods to the train "
                 f"split, or take names out of class_sets.{name}.exclude in params.yaml"
             )
-    return (*_unknown_names(class_sets, names), *_equal_sets(class_sets, names), *_ambiguous(class_sets, categories))
+    return (*_unknown_names(class_sets, names), *_equal_sets(class_sets, names))
 
 
 def _unknown_names(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
@@ -100,20 +99,3 @@ def _equal_sets(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]
         first = first_with.setdefault(left, name)
         if first != name:
             yield f"Class sets {first!r} and {name!r} are equal here: runs of one repeat runs of the other."
-
-
-def _ambiguous(class_sets: Mapping[str, ClassSetParams], categories: Sequence[CategoryCount]) -> Iterator[str]:
-    tested = {category.name: category.test for category in categories}
-    pair = next((class_set.ambiguous for class_set in class_sets.values()), ())
-    absent = [repr(name) for name in pair if name not in tested]
-    untested = [repr(name) for name in pair if tested.get(name) == 0]
-    names = [category.name for category in categories]
-    samples = np.array([target for target, category in enumerate(categories) if category.test], np.int64)
-    found = ambiguous_pair([names.index(name) for name in pair if name in tested], samples)
-    if found and untested:
-        yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."
-    elif absent:
-        missing = " and no ".join(absent)
-        yield f"Of the ambiguous pair, this data set has no category {missing}: F1 of the pair is left out."
-    elif pair and not found:
-        yield f"The ambiguous pair, {' and '.join(untested)}, has no test samples: F1 of the pair is left out."

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Int64
+from pydantic import Field
 
 from pipeline.arrays import Images, Masks, Targets
 from pipeline.params.base import Section
@@ -88,8 +89,8 @@ class FoodVisible(Section):
 
     train: float
     """Of the train split."""
-    test: float
-    """Of the test split."""
+    test: float | None = Field(default=None, exclude_if=lambda share: share is None)
+    """Of the test split, in runs of earlier versions; training no longer reads it."""
 
 
 def photo_id_of(sample_id: str) -> str:

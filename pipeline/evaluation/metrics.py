@@ -31,7 +31,7 @@ CONVENTIONS = {
     "ambiguous_top1_interval": "Likewise.",
     "ece": "Expected calibration error of the top-1 confidence (softmax maximum of the logits over the run's "
     "temperature, as `predict` gives it) in equal-width bins (a, b]: mean of |accuracy - mean confidence| weighted by "
-    "samples; confidence 0 belongs to the first bin. The temperature was fitted on the test split, which flatters it.",
+    "samples; confidence 0 belongs to the first bin. What the temperature was fitted on is in run.json.",
     "ece_uncalibrated": "The same without the temperature.",
     "majority_rate": "Share of the most frequent target of the test set: what always answering it would score.",
 }
@@ -81,13 +81,17 @@ class EpochRecord(NamedTuple):
     train_loss: float
     """While the weights moved, on flipped samples; so is `train_top1`."""
     train_top1: float
-    test_loss: float
-    """After the epoch; so are the others."""
-    test_top1: float
-    test_macro_f1: float
+    test_loss: float | None = None
+    """After the epoch, as all that follow; those of the test split are None without test curves."""
+    test_top1: float | None = None
+    test_macro_f1: float | None = None
     """Over classes that occur in targets or predictions."""
-    test_ambiguous_f1: float | None
-    """Mean over the ambiguous pair; None, in a file that was read NaN, if the run does not have both."""
+    test_ambiguous_f1: float | None = None
+    """Mean over a given ambiguous pair; None if the run does not have both."""
+    validation_loss: float | None = None
+    """None, as what follows, without a validation split."""
+    validation_top1: float | None = None
+    validation_macro_f1: float | None = None
 
 
 def count_classes(targets: Targets, predictions: Predictions, classes: int = 0) -> ClassCounts:

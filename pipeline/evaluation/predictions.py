@@ -1,4 +1,4 @@
-"""The table `predictions.parquet`: predictions and logits of a run for every test sample."""
+"""The tables `predictions.parquet` and `validation.parquet`: predictions and logits of a run for every sample."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -19,6 +19,8 @@ from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
 """Of this table, and of the predictions under perturbations."""
+VALIDATION = "validation.parquet"
+"""In the package of a run: predictions of the validation split by the weights that are kept."""
 ROWS_PER_GROUP = 4096
 
 T = TypeVar("T")

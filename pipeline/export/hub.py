@@ -16,6 +16,7 @@ from pipeline.inference.predictor import open_run
 from pipeline.models.artifact import RunCard
 from pipeline.models.card import RUN_CARD, WEIGHTS
 from pipeline.params.base import read_record
+from pipeline.reporting.results import EvaluationMetrics
 
 TASK = "image-classification"
 README, CONFIG = "README.md", "config.json"
@@ -35,6 +36,7 @@ class TestScores(NamedTuple):
     samples: int  # test samples of the run's classes
     photos: int  # photos they come from
     rows: tuple[TestScore, ...]  # whole test split first
+    pair: tuple[str, ...]  # names of the ambiguous pair
 
 
 def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
@@ -43,13 +45,15 @@ def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
     if not path.exists():
         return None
     table = read_predictions(path)
-    pair, bootstrap = table.pair(card.ambiguous), Bootstrap(seed=0)
+    metrics = read_record(EvaluationMetrics, evaluation / "metrics.json", f"evaluate@{card.run}")
+    names = metrics.ambiguous or card.ambiguous  # runs of earlier versions have the pair in their cards
+    pair, bootstrap = table.pair(names), Bootstrap(seed=0)
     f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
     top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
     rows = [TestScore("top-1 accuracy", "accuracy", top1), TestScore("macro F1", "f1", f1.macro)]
     if f1.pair is not None:
-        rows.append(TestScore(f"F1 of {' and '.join(card.ambiguous)}", "f1", f1.pair))
-    return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(rows))
+        rows.append(TestScore(f"F1 of {' and '.join(names)}", "f1", f1.pair))
+    return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(rows), tuple(names))
 
 
 def write_hub(run: Path, folder: Path, *, evaluation: Path, index: Path, licence: str) -> tuple[str, ...]:

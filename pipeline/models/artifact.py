@@ -56,8 +56,8 @@ class RunConfig(Section):
     classes: str
     class_names: tuple[Name, ...]
     """Category name by logit."""
-    ambiguous: tuple[str, ...]
-    """Names of the ambiguous pair that are among `class_names`."""
+    ambiguous: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    """Names of a given pair that are among `class_names`, where test curves show its F1."""
     image_size: int
     """Side of the pictures in pixels."""
     preprocessing: Preprocessing
@@ -81,23 +81,28 @@ class RunConfig(Section):
 
 
 class FinalMetrics(Section):
-    """Scores of the saved weights on the test split; fractions in [0, 1]."""
+    """Scores of the saved weights; fractions in [0, 1]."""
+
+    measured_on: Literal["validation split", "test split"] = "test split"
+    """Samples of the scores; the test split in runs of earlier versions, which do not say so."""
 
     loss: float
     """Mean cross-entropy in nats."""
     top1: float
     macro_f1: float
     """Over classes that occur in targets or predictions."""
-    ambiguous_f1: float | None
-    """Mean over the ambiguous pair; None if the run does not have both."""
+    ambiguous_f1: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Mean over the ambiguous pair, in runs of earlier versions."""
 
 
 class Calibration(Section):
     """Temperature scaling of the logits."""
 
     temperature: float = Field(gt=0)
-    """Divisor of the logits before softmax; above 1 for an overconfident run."""
-    fitted_on: Literal["test split"]
+    """Divisor of the logits before softmax; above 1 for an overconfident run, 1 where it was not fitted."""
+    fitted_on: Literal["validation split", "test split"] | None
+    """Samples that the temperature was fitted on: the test split in runs of earlier versions; None without a validation
+    split."""
 
 
 class RunCard(RunConfig):
@@ -106,8 +111,9 @@ class RunCard(RunConfig):
     food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
     """Samples whose food is visible in their extra-ROI; left out of the file where views are paired exactly."""
     epochs_done: int
-    """Epoch of the weights, of the metrics and of the calibration: always the last."""
-    metrics: FinalMetrics
+    """Epoch of the weights, see `train.select`."""
+    metrics: FinalMetrics | None
+    """After that epoch; None without a validation split."""
     calibration: Calibration
     parameters: int | None = Field(default=None, exclude_if=lambda number: number is None)
     """Parameters of the model, frozen ones included; those of a shared branch once. Runs of earlier versions lack the

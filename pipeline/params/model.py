@@ -38,12 +38,12 @@ class BackboneParams(ReadsOutside):
 
 
 class ClassSetParams(Section):
-    """One entry of section `class_sets`, with the categories the paper calls ambiguous."""
+    """One entry of section `class_sets`."""
 
     exclude: tuple[Name, ...]
     """Category names left out of training and test."""
-    ambiguous: tuple[Name, ...]
-    """Category names of the ambiguous pair; those absent from the data set are ignored."""
+    ambiguous: tuple[Name, ...] = ()
+    """Category names of a given pair whose F1 test curves show, none without such curves; absent ones are ignored."""
 
 
 def load_class_sets(settings: Path) -> dict[str, ClassSetParams]:
@@ -117,6 +117,12 @@ class TrainParams(Section):
     """Whether torch.compile fuses the model's kernels, for minutes of compiling first."""
     threads: int = Field(ge=1)
     """CPU threads of training; part of the result, since sums are split among them."""
+    select: Literal["last", "best_validation"] = Field(default="last", exclude_if=lambda value: value == "last")
+    """Epoch whose weights are kept: the last, or the one of the highest top-1 on the validation split, the earliest of
+    equals."""
+    test_curves: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether the history has the scores on the test split after every epoch; no choice sees them. Without it training
+    does not read the test split."""
     seed: int = Field(ge=0)
     """Seed of initialisation, order and flips; copied from the top-level `seed`."""
     devices: int = Field(default=1, ge=1)

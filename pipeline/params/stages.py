@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from pipeline.params.base import ReadsOutside, Section
+from pipeline.params.base import Name, ReadsOutside, Section
 
 Geometry: TypeAlias = Literal["exact", "released"]
 """How a photo is fitted into the square, and whether its two views then add up to it."""
@@ -76,6 +76,15 @@ class IndexParams(Section):
     """See `TestSplit`."""
     test_share: float = Field(default=TEST_SHARE, gt=0, lt=1, exclude_if=lambda value: value == TEST_SHARE)
     """Share of photos that are drawn for a test split."""
+
+
+class AmbiguousParams(Section):
+    """Section `ambiguous`: the pair of categories that evaluation and report speak of."""
+
+    names: tuple[Name, ...]
+    """Two categories as given, or none."""
+    auto: bool
+    """Whether stage `ambiguous` finds the pair in the validation split."""
 
 
 class SegmentParams(Section):
@@ -206,8 +215,6 @@ class RepetitionPlan(Section):
     """The runs' own seed, then those of their repetitions; none where no repetition is asked for."""
     runs: tuple[str, ...]
     """Runs that are repeated; none without seeds."""
-    ambiguous: tuple[str, ...]
-    """Names of the ambiguous pair; none without seeds."""
 
 
 class DistillParams(Section):

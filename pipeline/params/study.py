@@ -30,6 +30,7 @@ from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, NAME, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import (
+    AmbiguousParams,
     DemoParams,
     DistillParams,
     DownloadParams,
@@ -129,6 +130,7 @@ def among(name: str, valid: tuple[str, ...]) -> str:
     return f"not one of {', '.join(valid)}" + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
+AUTO = "auto"
 SEEDED = ("train", "probe", "perturb", "explain", "agreement", "transfer", "report")
 """Sections into which the seed is copied."""
 
@@ -150,8 +152,8 @@ class Study(Section):
     """Seed of everything random but the demo's scenes and the jitter of prompts."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...]
     """Seeds of repetitions; each trains all of `repeat.runs` once more."""
-    ambiguous: tuple[str, ...]
-    """Categories of the ambiguous pair."""
+    ambiguous: AmbiguousParams
+    """`auto`, two categories, or none."""
     runtime: RuntimeParams
     demo: DemoParams
     download: DownloadParams
@@ -180,8 +182,8 @@ class Study(Section):
     def repetitions(self) -> RepetitionPlan:
         """What is to be repeated; empty without `seeds`."""
         if not self.seeds:
-            return RepetitionPlan(seeds=(), runs=(), ambiguous=())
-        return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs, ambiguous=self.ambiguous)
+            return RepetitionPlan(seeds=(), runs=())
+        return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs)
 
 
 def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[str], None] = lambda _: None) -> Study:
@@ -209,7 +211,11 @@ def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[st
         raise refusal_of_schema(error, path) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ParamsError(f"{path}: {error}; {take_back(path)}") from error
-    for key, problem in (*_wrong_names(study, names, (*names, *recorded)), *_contradictions(study)):
+    for key, problem in (
+        *_wrong_names(study, names, (*names, *recorded)),
+        *_contradictions(study),
+        *_lacks_validation(study),
+    ):
         raise refusal(key, problem, path)
     return study
 
@@ -263,11 +269,20 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     values["report"] |= {"probed": values["probe"].get("backbones", ())}
     values["agreement"] |= {name: values["pair"][name] for name in ("image_size", "geometry")}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
+    values["ambiguous"] = _ambiguous(values["ambiguous"], path)
     for entry in filter(lambda entry: isinstance(entry, dict), values["class_sets"].values()):
-        entry["ambiguous"] = values["ambiguous"]
+        entry["ambiguous"] = values["ambiguous"]["names"] if values["train"].get("test_curves") else []
     download = values["download"]
     values["download"] = download | {"source": download["source"] or values["dataset"], "demo": values["demo"]}
     return values
+
+
+def _ambiguous(given: Any, path: Path) -> dict[str, Any]:
+    names = [] if given == AUTO else given
+    if not (isinstance(names, list) and len(names) in {0, 2} and all(isinstance(name, str) for name in names)):
+        problem = f"ambiguous: {given!r} is given, allowed is auto, a list of two categories, or []"
+        raise refusal("ambiguous", problem, path)
+    return {"names": names, "auto": given == AUTO}
 
 
 def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[Key | str, str]]:
@@ -316,3 +331,13 @@ def _contradictions(study: Study) -> Iterator[tuple[Key | str, str]]:
     if study.distill.teacher != ABSENT and study.train.freeze in {"roi", "both"}:
         problem = f"train.freeze {study.train.freeze!r} leaves a student nothing to learn; set it to none, or "
         yield "train.freeze", f"{problem}distill.teacher to none"
+
+
+def _lacks_validation(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield key and problem of values that ask for a choice in the validation split where there is none."""
+    if not study.index.validation:
+        fix = "is chosen in the validation split, of which there is none: set index.validation, for instance to 0.1, or"
+        if study.ambiguous.auto:
+            yield "ambiguous", f"ambiguous: auto {fix} ambiguous to two categories or []"
+        if study.train.select == "best_validation":
+            yield "train.select", f"train.select: best_validation {fix} train.select to last"

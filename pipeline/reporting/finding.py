@@ -1,5 +1,6 @@
 """The main finding: one backbone alone on the ROI against the same backbone in both branches, sample by sample."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -19,6 +20,8 @@ Correctness: TypeAlias = Mapping[str, bool]
 """Whether a run predicts a sample correctly, by sample_id."""
 
 EVEN = 0.5
+LEVEL = 0.05
+"""Of any error among all comparisons."""
 NO_COMPARISON = "Not run: whether the surroundings help"
 NO_COMPARISON_HINT = (
     "That takes one backbone trained twice, on the ROI alone and in both branches, for instance the runs "
@@ -64,6 +67,8 @@ class RunComparison(NamedTuple):
     """Samples that only the ROI-only run predicts correctly."""
     preference: Ends
     """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
+    p_value: float
+    """Two-sided sign-flip test over photos of no difference in correct predictions."""
 
     @property
     def winner(self) -> int:
@@ -119,7 +124,34 @@ def compare(
         only_double=tuple(i for i, correct in double.items() if correct and not single[i]),
         only_single=tuple(i for i, correct in double.items() if single[i] and not correct),
         preference=count({i: correct for i, correct in double.items() if correct != single[i]}).interval,
+        p_value=_sign_flip_test(single, double, bootstrap),
     )
+
+
+def _sign_flip_test(single: Correctness, double: Correctness, bootstrap: Bootstrap) -> float:
+    """Return the p-value of the net number of samples that only two branches get right, photos swapping runs at random.
+
+    Photos whose samples cancel do not count; there are as many draws as resamples of the bootstrap.
+    """
+    net: Counter[str] = Counter()
+    for sample_id, correct in double.items():
+        net[photo_id_of(sample_id)] += int(correct) - int(single[sample_id])
+    gains = np.array([gain for gain in net.values() if gain], np.int64)
+    signs = np.random.default_rng(bootstrap.seed).choice((-1, 1), size=(bootstrap.resamples, len(gains)))
+    return float((1 + np.sum(np.abs(signs @ gains) >= abs(gains.sum()))) / (1 + bootstrap.resamples))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Return p-values adjusted for their number, so that any error among them is as rare as their level says.
+
+    Reference:
+        Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    adjusted, highest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return tuple(adjusted)
 
 
 def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctness:
@@ -149,13 +181,18 @@ def count_text(count: CorrectCount) -> str:
 
 
 def backbones_text(comparisons: Sequence[RunComparison]) -> str:
-    """Return how many backbones go which way; differences count only where the intervals are apart."""
+    """Return how many backbones go which way, at a level of 5 % for all comparisons together."""
     if len(comparisons) == 1:
         return "One backbone was trained both ways; whether others behave alike was not run."
-    winners = [comparison.winner for comparison in comparisons]
+    adjusted = holm([comparison.p_value for comparison in comparisons])
+    winners = [
+        0 if p_value > LEVEL else 1 if len(comparison.only_double) > len(comparison.only_single) else -1
+        for comparison, p_value in zip(comparisons, adjusted, strict=True)
+    ]
     return (
         f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {winners.count(1)}, "
-        f"clearly behind for {winners.count(-1)}, and undecided for {winners.count(0)}."
+        f"clearly behind for {winners.count(-1)}, and undecided for {winners.count(0)} (sign-flip test over photos, "
+        f"Holm's correction for {len(comparisons)} comparisons, 5 %)."
     )
 
 

@@ -49,11 +49,17 @@ class Page:
     """The data set in sentences, where it came from first."""
     ambiguous: tuple[str, ...]
     """Names of the ambiguous pair that the data set has."""
+    pair_basis: str
+    """How the pair was chosen, or why there is none; empty where that is not recorded."""
     samples: tuple[SampleCard, ...]
     examples: tuple[Examples, ...]
     charts: Mapping[str, Markup]
     """By the score they show."""
     curves: Mapping[str, Markup]
+    curve_split: str
+    """What the curves show beside train."""
+    visible: tuple[float, ...]
+    """Shares in [0, 1] of test samples that see their own food, of the runs whose views are paired by photo; sorted."""
     f1_rows: tuple[CategoryRow, ...]
     """Scores by run in the order of `groups`."""
     records: Mapping[str, RunRecord]

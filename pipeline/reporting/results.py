@@ -4,7 +4,6 @@ Errors name the stage to run.
 """
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,8 @@ class EvaluationMetrics(Stored):
     ece: float
     majority_rate: float
     epoch: int
+    ambiguous: tuple[str, ...] = ()
+    """Names of the ambiguous pair; absent in files of earlier versions."""
     conventions: dict[str, str]
 
 
@@ -97,6 +98,8 @@ class StoredCalibration(Stored):
 
     temperature: float
     """What logits are divided by before the softmax."""
+    fitted_on: str | None
+    """Samples that it was fitted on; None where it was not fitted."""
 
 
 class RunRecord(Stored):
@@ -104,8 +107,8 @@ class RunRecord(Stored):
 
     class_names: tuple[str, ...]
     """Category by model output."""
-    ambiguous: tuple[str, ...]
-    """Names of the ambiguous pair that the data set has."""
+    ambiguous: tuple[str, ...] = ()
+    """Names of the ambiguous pair that the data set has, in runs of earlier versions and where test curves show it."""
     image_size: int
     """Side of the inputs in pixels."""
     backbones: dict[str, BackboneCard]
@@ -131,15 +134,26 @@ class RunRecord(Stored):
 
 
 def read_history(path: Path, stage: str) -> tuple[EpochRecord, ...]:
-    """Read the epochs of a run; empty cells become NaN.
+    """Read the epochs of a run; empty cells, and columns of splits that were not evaluated, become None.
 
     Raises:
         ManifestError: If the file is absent, has no epochs, or lacks a column.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            cells = [[row[name] for name in EpochRecord._fields] for row in csv.DictReader(file)]
-        epochs = [EpochRecord(int(first), *(math.nan if c == "" else float(c) for c in rest)) for first, *rest in cells]
+            rows = list(csv.DictReader(file))
+        always, sometimes = (
+            [name for name in EpochRecord._fields[1:] if (name in EpochRecord._field_defaults) == has_default]
+            for has_default in (False, True)
+        )
+        epochs = [
+            EpochRecord(
+                int(row["epoch"]),
+                **{name: float(row[name]) for name in always},
+                **{name: float(row[name]) for name in sometimes if row.get(name)},
+            )
+            for row in rows
+        ]
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:

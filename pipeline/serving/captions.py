@@ -62,8 +62,15 @@ def difference(marked: MarkedPhoto) -> str:
 
 def calibration(runs: Sequence[Run]) -> str:
     """Return how the probabilities are calibrated."""
-    numbers = ", ".join(f"{run.temperature:.2f} for {run.name}" for run in runs)
-    return f"Probabilities are calibrated on the test split (temperature {numbers})."
+    places = dict.fromkeys(run.card.calibration.fitted_on for run in runs)
+    fitted = {place: [run for run in runs if run.card.calibration.fitted_on == place] for place in places}
+    sentences = []
+    for place, found in fitted.items():
+        numbers = ", ".join(f"{run.temperature:.2f} for {run.name}" for run in found)
+        how = f"calibrated on the {place} (temperature {numbers})" if place else "not calibrated"
+        whose = f" of {', '.join(run.name for run in found)}" if len(fitted) > 1 else ""
+        sentences.append(f"Probabilities{whose} are {how}.")
+    return " ".join(sentences)
 
 
 def heat_shares(maps: Sequence[tuple[Run, BranchPicture]]) -> str:

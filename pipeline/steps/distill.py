@@ -23,6 +23,7 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
     weights: Path,
     output: Path,
     runtime: RuntimeParams,
+    ambiguous: Path | None = None,
 ) -> None:
     """Write `output/summary.json` and, with a teacher, the packages `teacher` and `student` with their evaluation.
 
@@ -47,6 +48,7 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
             teacher=output / TEACHER,
             student=output / STUDENT,
             runtime=runtime,
+            ambiguous=ambiguous,
         )
     if summary is not None:  # else of another process than the first
         output.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,7 @@ def run_distillation(  # noqa: PLR0913 - as stage `distill`
     teacher: Path,
     student: Path,
     runtime: RuntimeParams,
+    ambiguous: Path | None,
 ) -> DistillationSummary | None:
     """Write the packages of a teacher and its student, each with what stage `evaluate` writes beside it; see `distill`.
 
@@ -74,7 +75,8 @@ def run_distillation(  # noqa: PLR0913 - as stage `distill`
         return None
     set_deterministic(evaluation.threads, seed=0)
     for folder in (teacher, student):
-        evaluate(evaluation, shards=eval_shards, run=folder, output=folder, device=runtime.device)
+        device = runtime.device
+        evaluate(evaluation, shards=eval_shards, run=folder, output=folder, device=device, ambiguous=ambiguous)
     undistilled = RunName(params.student, ABSENT, classes).name
     return DistillationSummary(teacher=named, student=config.run, undistilled=undistilled)
 

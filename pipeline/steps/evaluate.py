@@ -12,6 +12,7 @@ from pipeline.arrays import Targets
 from pipeline.datasets.class_set import ambiguous_pair
 from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation import metrics
+from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.bootstrap import Bootstrap, share_interval
 from pipeline.evaluation.predictions import PredictionWriter
 from pipeline.evaluation.session import open_session, predict_classes, predict_logits
@@ -103,12 +104,15 @@ def _cells(cells: metrics.Confusion) -> Iterable[tuple[int, int, int]]:
     return zip(*(column.tolist() for column in cells), strict=True)
 
 
-def evaluate(params: EvaluateParams, *, shards: Place, run: Path, output: Path, device: str) -> None:
+def evaluate(  # noqa: PLR0913 - one argument for each thing that the stage depends on
+    params: EvaluateParams, *, shards: Place, run: Path, output: Path, device: str, ambiguous: Path | None = None
+) -> None:
     """Predict the test split with one run, and write predictions and metrics.
 
     `output` gets `predictions.parquet`, `metrics.json`, `per_class.csv`, `confusion.csv` and `top_confusions.csv`.
 
-    The mask source of the shards may differ from that of the run.
+    The mask source of the shards may differ from that of the run. `ambiguous` is the file of the ambiguous pair; the
+    pair is that of the run's card where it is None.
 
     Raises:
         EvaluationError: If the shards do not fit the run, have no test sample of its classes, or a logit is not finite.
@@ -132,11 +136,13 @@ def evaluate(params: EvaluateParams, *, shards: Place, run: Path, output: Path, 
             parts.append((batch.targets, found, np.stack(calibrated, axis=1), photos))
     targets, predictions, confidences, photo_names = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     photo_ids = photo_names.tolist()
-    classes, pair = len(card.class_names), session.classes.positions(card.ambiguous)
+    names = pair_names(ambiguous, card.ambiguous)
+    classes, pair = len(card.class_names), session.classes.positions(names)
     write_tables(targets, predictions, card.class_names, output, limit=params.top_confusions)
     described = {
         **{name: getattr(card, name) for name in ("run", "roi", "extra_roi", "classes")},
         "epoch": card.epochs_done,
+        "ambiguous": names,
         **describe_run(targets, predictions, confidences, photo_ids, classes=classes, ece_bins=params.ece_bins),
         **describe_pair(targets, predictions, photo_ids, pair),
         "conventions": metrics.CONVENTIONS,

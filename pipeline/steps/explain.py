@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.datasets.index import IndexedSample, Sample, number_rows, read_samples
 from pipeline.datasets.sample_batch import ViewName
+from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.grad_cam import grad_cam
 from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, format_summary, share_inside, write_heat_maps
 from pipeline.evaluation.metrics import confidences_of
@@ -52,9 +53,16 @@ def _rank(sample_id: str, seed: int) -> bytes:
 
 
 def explain(  # noqa: PLR0913 - one argument for each thing that the stage depends on
-    params: ExplainParams, *, samples: Path, shards: Place, run: Path, output: Path, device: str
+    params: ExplainParams,
+    *,
+    samples: Path,
+    shards: Place,
+    run: Path,
+    output: Path,
+    device: str,
+    ambiguous: Path | None = None,
 ) -> None:
-    """Write `heat_maps.parquet` and `summary.json` of one run.
+    """Write `heat_maps.parquet` and `summary.json` of one run; see `evaluate` for `ambiguous`.
 
     Raises:
         EvaluationError: If the shards do not fit the run, or a logit or map is not finite.
@@ -67,7 +75,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
     chosen = choose_samples(
         (sample for sample in read_samples(samples) if sample.split == SPLIT),
         names=names,
-        ambiguous=card.ambiguous,
+        ambiguous=[name for name in pair_names(ambiguous, card.ambiguous) if name in names],
         count=params.samples,
         seed=params.seed,
     )

@@ -26,6 +26,7 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     weights: Path,
     output: Path,
     runtime: RuntimeParams,
+    ambiguous: Path | None = None,
 ) -> None:
     """Write the package of a repetition and, beside it, what stage `evaluate` writes.
 
@@ -48,4 +49,4 @@ def repeat(  # noqa: PLR0913 - every path and name of the stage
     run_training(config, fit_classes(card, source), source, weights=weights, output=output, runtime=runtime)
     if current_context().is_main:
         set_deterministic(evaluation.threads, seed=0)
-        evaluate(evaluation, shards=eval_shards, run=output, output=output, device=runtime.device)
+        evaluate(evaluation, shards=eval_shards, run=output, output=output, device=runtime.device, ambiguous=ambiguous)

@@ -3,6 +3,7 @@
 from itertools import product
 from pathlib import Path
 
+from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
@@ -14,7 +15,7 @@ PLAN = "plan.json"
 PREDICTIONS = "predictions.parquet"
 
 
-def collect_repetitions(*, repeats: Path, evaluations: Path, output: Path) -> None:
+def collect_repetitions(*, repeats: Path, evaluations: Path, ambiguous: Path, output: Path) -> None:
     """Write `output`, the scores of every repeated run under every seed; empty without seeds.
 
     Folders of `repeats` that the plan does not name are not read.
@@ -34,4 +35,4 @@ def collect_repetitions(*, repeats: Path, evaluations: Path, output: Path) -> No
         if not path.exists():
             raise ManifestError(f"{path}: absent; run `dvc repro repeat@{path.parent.name}`")
         tables[run].append(read_predictions(path))
-    compare_seeds(plan.seeds, tables, plan.ambiguous, Bootstrap(own)).write(output)
+    compare_seeds(plan.seeds, tables, pair_names(ambiguous, ()), Bootstrap(own)).write(output)

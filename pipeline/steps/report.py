@@ -1,6 +1,6 @@
 """Write the report of a study: one offline page, its numbers, tables and figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -9,9 +9,12 @@ from markupsafe import Markup
 
 from pipeline.acquisition.source import FOODSEG103, SourceRecord
 from pipeline.datasets.foodseg103 import CATEGORIES, compare_with_release
+from pipeline.datasets.sample_batch import share_visible
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.statistics import IndexSummary as DataSummary
+from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.metrics import EpochRecord
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
 from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
@@ -52,6 +55,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     repetitions: Path | None = None,
     distilled: Path | None = None,
     probes: Path | None = None,
+    ambiguous: Path | None = None,
 ) -> None:
     """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
 
@@ -68,21 +72,26 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     inputs = ReportInputs(index, raw, Shards(shards), files, explanations, settings)
     masks, seeds = read_mask_results(agreement, transfer), read_seed_results(repetitions)
     records = {run: files.record(run) for run in results.runs}
+    histories = {run: files.history(run) for run in results.runs}
+    chosen = read_record(AmbiguousPair, ambiguous, "ambiguous") if ambiguous and ambiguous.is_file() else None
     evaluated_on_pair = (run for run, result in results.runs.items() if result.ambiguous_f1 is not None)
-    ambiguous = next((records[run].ambiguous for run in evaluated_on_pair), ())
-    predictions, errors = _load_results(results, inputs, ambiguous)
+    # as evaluated; runs of earlier versions say it in their cards
+    pair = next((files.metrics(run).ambiguous or records[run].ambiguous for run in evaluated_on_pair), ())
+    predictions, errors = _load_results(results, inputs, pair)
     bootstrap, paper = Bootstrap(params.seed), read_paper()
     tables, f1 = paper_tables(paper, predictions, bootstrap), f1_by_run(predictions, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
     dataset = load_settings(DownloadParams, settings / "download.json").source
     came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
     pairs = read_paired_runs(files, predictions)
-    finding = build_finding(pairs, results, ambiguous, params.seed)
-    samples, examples = show_samples(params, finding, pairs, inputs, ambiguous)
+    finding = build_finding(pairs, results, pair, params.seed)
+    samples, examples = show_samples(params, finding, pairs, inputs, pair)
     grouped, categories = charts.by_kind(results), inputs.shards.categories
-    pair = charts.bar_panel(results, "ambiguous_top1", "ambiguous pair, right answers, %", charts.COIN)
+    of_pair = charts.bar_panel(results, "ambiguous_top1", "ambiguous pair, right answers, %", charts.COIN)
     ece = charts.bar_panel(results, "ece", "expected calibration error, %")
-    by_photo = any(record.food_visible for record in records.values())  # figures pair views as training did
+    by_photo = [result.run for name, result in results.runs.items() if records[name].food_visible]
+    visible = {share_visible(predictions[run].sample_ids) for run in by_photo}
+    # figures pair views as training did
     paired = replace(inputs, shards=inputs.shards.paired("by_photo" if by_photo else "exact", categories))
     scores = {result.run.name: errors[result.run.name].categories for result in grouped}
     page = Page(
@@ -95,15 +104,18 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         data=data,
         source=came_from.model_dump(exclude_none=True) if came_from else {},
         data_card=tuple(_data_card(data, came_from, dataset)),
-        ambiguous=ambiguous,
+        ambiguous=pair,
+        pair_basis=chosen.basis if chosen else "",
         samples=samples,
         charts={
-            "ambiguous_top1": charts.bar_chart(pair, "ambiguous_top1"),
+            "ambiguous_top1": charts.bar_chart(of_pair, "ambiguous_top1"),
             "ece": charts.bar_chart(ece, "ece"),
-            "counts": charts.counts_chart(data.categories, ambiguous, name="counts"),
+            "counts": charts.counts_chart(data.categories, pair, name="counts"),
         },
-        curves=_curves(results, files),
-        f1_rows=f1_matrix(scores, categories, ambiguous),
+        curves=_curves(results, histories),
+        visible=tuple(sorted(visible)),
+        curve_split=charts.curve_split(*histories.values()),
+        f1_rows=f1_matrix(scores, categories, pair),
         examples=examples,
         records=records,
         shards=inputs.shards.manifest,
@@ -114,10 +126,10 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         checks=check_paper(paper),
         error_analyses=errors,
         error_charts=error_charts(results, errors),
-        figures=draw_figures(results, paired, ambiguous=ambiguous, seed=params.seed),
+        figures=draw_figures(results, paired, ambiguous=pair, seed=params.seed),
         masks=masks,
         seeds=seeds,
-        distillation=read_distillation_results(distilled, files, tuple(results.runs), ambiguous, bootstrap),
+        distillation=read_distillation_results(distilled, files, tuple(results.runs), pair, bootstrap),
     )
     text = results_text(page, bootstrap)
     write_tables(page.tables, report / "tables")
@@ -156,8 +168,7 @@ def _load_results(
     return predictions, errors
 
 
-def _curves(results: StudySummary, files: RunFiles) -> dict[str, Markup]:
-    histories = {run: files.history(run) for run in results.runs}
+def _curves(results: StudySummary, histories: Mapping[str, Sequence[EpochRecord]]) -> dict[str, Markup]:
     highest = charts.highest_loss(tuple(histories.values()))
     bar = progress(results.runs.items(), total=len(results.runs), what="learning curves", unit="run")
     return {

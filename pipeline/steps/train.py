@@ -1,6 +1,7 @@
 """Train one run: RveRNet with two backbones, or one backbone alone on one view."""
 
 import shutil
+from contextlib import closing, suppress
 from pathlib import Path
 
 import timm
@@ -9,7 +10,7 @@ import torch
 from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.sample_batch import FoodVisible, ViewName, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
-from pipeline.evaluation.metrics import EpochRecord
+from pipeline.evaluation.predictions import VALIDATION, PredictionWriter
 from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunConfig, RunEnvironment, build_run, save_run
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.device import Precision, choose_precision, free_pixel_bytes, pick_device
@@ -18,14 +19,14 @@ from pipeline.models.state_dicts import read_stored_tensors
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import note, progress_bar
-from pipeline.runtime.errors import ModelError, TrainingError, counted
+from pipeline.runtime.errors import DatasetError, ModelError, TrainingError, counted
 from pipeline.runtime.manifest import sha256_of_manifest
 from pipeline.runtime.resources import default_memory_budget, format_bytes, local_world_size
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
 from pipeline.training.callbacks import HISTORY, CheckpointCallback, LiveCurves, ProgressCallback
-from pipeline.training.checkpoint import Checkpoint, write_history
-from pipeline.training.dataset import MemoryBudget, Split, load_splits
+from pipeline.training.checkpoint import Checkpoint, TrainerState, write_history
+from pipeline.training.dataset import MemoryBudget, Split, load_split
 from pipeline.training.distributed import current_context, work_dir
 from pipeline.training.losses import (
     ClassWeights,
@@ -54,7 +55,9 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     output: Path,
     runtime: RuntimeParams,
 ) -> None:
-    """Write the package of one run (`model.safetensors`, `run.json`) and its `history.csv`.
+    """Write the package of one run (`model.safetensors`, `run.json`), its `history.csv` and `validation.parquet`.
+
+    The test split is read for test curves alone; without a validation split there is no `validation.parquet`.
 
     An interrupted run goes on from its last checkpoint and ends, on a CPU, in the same bytes.
 
@@ -120,14 +123,16 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
     identity = config.model_dump_json(exclude={"train": {"devices"}})  # resumable with another number of processes
     with work_dir("train", identity, output, context) as (folder, published):
         shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are of this run
-        train_split, test_split = _load_data(config, class_map, source, folder, runtime)
-        balance = class_weights(train_split.targets, len(class_map.names), config.train.balance_beta)
+        splits = _load_data(config, class_map, source, folder, runtime)
+        balance = class_weights(splits["train"].targets, len(class_map.names), config.train.balance_beta)
         trainer = _make_trainer(config, balance, weights, teacher)
-        # After the model, which comes first in a GPU's memory; then train samples, then test samples.
+        # After the model, which comes first in a GPU's memory; then split by split.
         free = free_pixel_bytes(trainer.device)
-        resident = train_split.resident(trainer.device, free)
-        test_split = test_split.resident(trainer.device, free if resident is train_split else free - train_split.nbytes)
-        data = RunData(resident, test_split, balance, class_map.positions(config.ambiguous))
+        for name, split in splits.items():
+            splits[name] = split.resident(trainer.device, free)
+            free -= 0 if splits[name] is split else split.nbytes
+        pair = class_map.positions(config.ambiguous)
+        data = RunData(splits["train"], splits.get("validation"), splits.get("test"), balance, pair)
         checkpoint = Checkpoint(folder / CHECKPOINT, identity, trainer.parts, trainer.device)
         state, curves = checkpoint.load(), LiveCurves(published, start_delay=runtime.live_after)
         samples, epochs = len(data.train), config.train.epochs
@@ -142,24 +147,36 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
         finished = folder / "finished"
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
-        card = _build_run_card(config, trainer.eval_model, data, evaluation, state.records[-1])
+        card = _build_run_card(config, trainer.eval_model, data, evaluation, state)
         save_run(trainer.eval_model, card, finished)
         write_history(state.records, finished / HISTORY)
+        if data.validation is not None and evaluation is not None:
+            writer = PredictionWriter(finished / VALIDATION, run=config.run, class_names=config.class_names)
+            with closing(writer):
+                found, logits = evaluation.logits.argmax(1).numpy(), evaluation.logits.numpy()
+                writer.write(data.validation.sample_ids, data.validation.targets.numpy(), found, logits)
         publish(finished, published)
 
 
 def _load_data(
     config: RunConfig, class_map: ClassMap, source: Shards, folder: Path, runtime: RuntimeParams
-) -> tuple[Split, Split]:
-    """Read the train and the test split, in memory or beyond it in files below `folder`."""
+) -> dict[str, Split]:
+    """Read train, validation and, for test curves, test, in memory or beyond it in files below `folder`.
+
+    Validation and test are left out where they have no sample of the run's classes.
+    """
     allowed = int(runtime.memory_gigabytes * 1e9) // local_world_size() or default_memory_budget()
     budget = MemoryBudget(allowed, folder)
     source = source.paired(config.train.pairing, class_map.names)
-    train_split, test_split = load_splits(source, class_map, views=frozenset(config.backbones), budget=budget)
+    views = frozenset(config.backbones)
+    splits = {"train": load_split(source, "train", class_map, views=views, budget=budget)}
+    for name in ("validation", "test") if config.train.test_curves else ("validation",):
+        with suppress(DatasetError):  # raised for that alone
+            splits[name] = load_split(source, name, class_map, views=views, budget=budget)
     if budget.in_files:
         beyond = f"{format_bytes(budget.in_files)} of pixels lie in a file"
         note(f"train {config.run}: {beyond}, {format_bytes(allowed)} of memory are for them")
-    return train_split, test_split
+    return splits
 
 
 def _make_trainer(config: RunConfig, balance: ClassWeights, weights: Path, teacher: RveRNet | None) -> Trainer:
@@ -176,30 +193,29 @@ def _make_trainer(config: RunConfig, balance: ClassWeights, weights: Path, teach
 
 
 def _build_run_card(
-    config: RunConfig, model: RveRNet, data: RunData, evaluation: EpochEvaluation, record: EpochRecord
+    config: RunConfig, model: RveRNet, data: RunData, evaluation: EpochEvaluation | None, state: TrainerState
 ) -> RunCard:
-    bad = [data.test.sample_ids[row] for row in (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()]
-    if bad:
-        raise TrainingError(
-            f"run {config.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
-            f"first {bad[0]}; lower train.learning_rate"
-        )
+    metrics, calibration = None, Calibration(temperature=1.0, fitted_on=None)
+    if data.validation is not None and evaluation is not None:
+        bad = (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()
+        if bad:
+            raise TrainingError(
+                f"run {config.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
+                f"first {data.validation.sample_ids[bad[0]]}; lower train.learning_rate"
+            )
+        loss, top1, macro_f1 = evaluation.scores(data.validation)
+        metrics = FinalMetrics(measured_on="validation split", loss=loss, top1=top1, macro_f1=macro_f1)
+        temperature = fit_temperature(evaluation.logits, data.validation.targets)
+        calibration = Calibration(temperature=temperature, fitted_on="validation split")
     food_visible = None
     if config.train.pairing != "exact" and "extra_roi" in config.backbones:
-        train, test = (share_visible(split.sample_ids) for split in (data.train, data.test))
-        food_visible = FoodVisible(train=train, test=test)
-    temperature = fit_temperature(evaluation.logits, data.test.targets)
+        food_visible = FoodVisible(train=share_visible(data.train.sample_ids))
     return RunCard(
         **dict(config),
         food_visible=food_visible,
-        epochs_done=record.epoch,
-        metrics=FinalMetrics(
-            loss=record.test_loss,
-            top1=record.test_top1,
-            macro_f1=record.test_macro_f1,
-            ambiguous_f1=record.test_ambiguous_f1,
-        ),
-        calibration=Calibration(temperature=temperature, fitted_on="test split"),
+        epochs_done=state.best.epoch if state.best else state.epoch,
+        metrics=metrics,
+        calibration=calibration,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         weights_sha256="",
     )

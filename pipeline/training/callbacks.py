@@ -90,7 +90,7 @@ class LiveCurves:
             self.live.step = values.pop("epoch")
             for name, value in values.items():
                 if value is not None:
-                    metric = name.replace("_", "/", 1) if name.startswith(("train_", "test_")) else name
+                    metric = name.replace("_", "/", 1) if name.startswith(("train_", "test_", "validation_")) else name
                     self.live.log_metric(metric, value)
             self.live.next_step()  # type: ignore[no-untyped-call]
         self.num_logged = len(records)
@@ -123,16 +123,23 @@ class ProgressCallback(Callback):
         speed, record = self.samples_per_second, state.records[-1]
         left = (self.samples * self.epochs - self.bar.n) / max(speed, MIN_SECONDS)
         self.curves.update(state.records, samples_per_second=speed, seconds_left=left)
-        self.bar.set_postfix_str(
-            f"epoch {record.epoch}/{self.epochs}, loss {record.train_loss:.3f}, "
-            f"test top-1 {record.test_top1:.3f}, macro F1 {record.test_macro_f1:.3f}"
-        )
+        self.bar.set_postfix_str(f"epoch {record.epoch}/{self.epochs}, loss {record.train_loss:.3f}, {_scores(record)}")
 
     def finish(self, state: TrainerState) -> None:
         """Close the curves and print one line in place of the bar, which must be closed."""
         self.curves.close()
         record, seconds = state.records[-1], self.bar.format_dict["elapsed"]
+        kept = f", weights of epoch {state.best.epoch}" if state.best else ""
         note(
-            f"{self.bar.desc}: test top-1 {record.test_top1:.3f}, macro F1 {record.test_macro_f1:.3f} after epoch "
-            f"{record.epoch}; {seconds:.0f} s, {self.samples_per_second:.0f} samples/s"
+            f"{self.bar.desc}: {_scores(record)} after epoch {record.epoch}{kept}; {seconds:.0f} s, "
+            f"{self.samples_per_second:.0f} samples/s"
         )
+
+
+def _scores(record: EpochRecord) -> str:
+    """Return the scores of an epoch in words: on validation, else while training; on test for test curves."""
+    top1, f1 = record.validation_top1, record.validation_macro_f1
+    first = f"train top-1 {record.train_top1:.3f}"
+    if top1 is not None and f1 is not None:
+        first = f"validation top-1 {top1:.3f}, macro F1 {f1:.3f}"
+    return first if record.test_top1 is None else f"{first}, test top-1 {record.test_top1:.3f}"

@@ -20,11 +20,14 @@ from pipeline.training.distributed import current_context
 
 
 def write_history(records: Sequence[EpochRecord], path: Path) -> None:
-    """Write the records, in order; an absent value is an empty cell."""
+    """Write the records, in order; an absent value is an empty cell, and columns of the test split are left out."""
+    tested = any(record.test_loss is not None for record in records)
+    names = [name for name in EpochRecord._fields if tested or not name.startswith("test_")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(EpochRecord._fields)
-        writer.writerows(["" if value is None else f"{value:.6g}" for value in record] for record in records)
+        writer.writerow(names)
+        rows = ([getattr(record, name) for name in names] for record in records)
+        writer.writerows(["" if value is None else f"{value:.6g}" for value in row] for row in rows)
 
 
 class RunningMetrics(NamedTuple):
@@ -50,6 +53,17 @@ class RunningMetrics(NamedTuple):
         return self.num_correct / self.samples
 
 
+class BestEpoch(NamedTuple):
+    """The epoch of the highest top-1 on the validation split so far; the earliest of equals."""
+
+    epoch: int
+    """From 1."""
+    top1: float
+    """In [0, 1]."""
+    weights: dict[str, Tensor]
+    """State dict of the evaluated model, on the CPU."""
+
+
 @dataclass
 class TrainerState:
     """Where a run stands, between any two optimiser steps. Order, flips and rates are functions of it."""
@@ -59,6 +73,8 @@ class TrainerState:
     metrics: RunningMetrics = field(default_factory=RunningMetrics)
     """Steps of the current epoch."""
     records: list[EpochRecord] = field(default_factory=list)
+    best: BestEpoch | None = None
+    """None where the last epoch is kept."""
 
 
 FORMAT = 2
@@ -96,6 +112,7 @@ class Checkpoint:
             "epoch": state.epoch,
             "tally": tuple(state.metrics),
             "records": [tuple(record) for record in state.records],
+            "best": state.best and tuple(state.best),
         }
         partial = self.path.with_suffix(".partial")
         try:
@@ -134,7 +151,8 @@ class Checkpoint:
             if self.device.type != "cpu":
                 torch.get_device_module(self.device).set_rng_state(state["generators"][self.device.type])
             records = [EpochRecord(*record) for record in state["records"]]
-            return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records)
+            best = state.get("best")  # checkpoints of earlier versions lack it
+            return TrainerState(state["epoch"], RunningMetrics(*state["tally"]), records, best and BestEpoch(*best))
         except READ_ERRORS as error:
             raise_if_machine_error(self.path, error)
             raise TrainingError(

@@ -19,7 +19,6 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
-from pipeline.datasets.layout import SPLITS
 from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
 from pipeline.datasets.shards import Shards
 from pipeline.models.device import make_generator
@@ -217,14 +216,6 @@ def load_split(
         del batch  # or it would stay in memory while the next one is read
     if not ids:
         raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
+    pa.default_memory_pool().release_unused()  # Arrow would keep it for as long as the run trains
     roi, extra_roi = (torch.from_numpy(pixels[view][: len(ids)]) if view in views else None for view in VIEW_NAMES)
     return Split(tuple(ids), torch.from_numpy(np.concatenate(targets)), roi, extra_roi)
-
-
-def load_splits(
-    shards: Shards, classes: ClassMap, *, views: frozenset[ViewName], budget: MemoryBudget | None = None
-) -> tuple[Split, ...]:
-    """Read the train and the test split, see `load_split`, and free the memory of the reader."""
-    splits = tuple(load_split(shards, name, classes, views=views, budget=budget) for name in SPLITS)
-    pa.default_memory_pool().release_unused()  # Arrow would keep it for as long as the run trains
-    return splits

@@ -22,7 +22,7 @@ from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError, counted
 from pipeline.training.callbacks import Callback
-from pipeline.training.checkpoint import RunningMetrics, TrainerState
+from pipeline.training.checkpoint import BestEpoch, RunningMetrics, TrainerState
 from pipeline.training.dataset import Batch, EpochPlan, MicroBatch, Split, plan_epoch
 from pipeline.training.distributed import current_context
 from pipeline.training.losses import ClassWeights, LossOutput, NonFiniteLossError, Objective
@@ -230,12 +230,17 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
 
 
 class EpochEvaluation(NamedTuple):
-    """The test split as predicted after an epoch."""
+    """A split as predicted after an epoch."""
 
     loss: float
     """Mean cross-entropy in nats."""
     logits: Float[Tensor, "N K"]
     """On the CPU."""
+
+    def scores(self, split: Split) -> tuple[float, float, float]:
+        """Return loss, top-1 and macro F1 on the split."""
+        targets, predictions = split.targets.numpy(), self.logits.argmax(1).numpy()
+        return self.loss, top1(targets, predictions), macro_f1(targets, predictions)
 
 
 @torch.no_grad()
@@ -263,18 +268,21 @@ class RunData:
     """Samples and class statistics of a run."""
 
     train: Split
-    test: Split
-    """Evaluated after every epoch."""
+    validation: Split | None
+    """Chooses and calibrates; None without a validation split."""
+    test: Split | None
+    """For test curves; None without."""
     class_weights: ClassWeights
     ambiguous: tuple[int, ...]
     """Targets of the ambiguous categories that the run has."""
 
 
-def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequence[Callback]) -> EpochEvaluation:
-    """Train from `state` to the end of the last epoch; return the evaluation after it.
+def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequence[Callback]) -> EpochEvaluation | None:
+    """Train from `state` to the end of the last epoch, and leave the weights of the selected one in `eval_model`.
 
-    That evaluation is in fp32, as a loaded run computes; earlier ones are in the precision of training. TrainingError
-    is raised if a loss is not finite; the message names the samples.
+    Return the validation split as these weights predict it, None without one: in fp32, as a loaded run computes;
+    evaluations before the last epoch are in the precision of training. TrainingError is raised if a loss is not finite;
+    the message names the samples.
     """
     params, precision = trainer.params, trainer.precision
     sampling = data.class_weights if params.balance == "sampler" else None
@@ -291,21 +299,36 @@ def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequenc
             callback.on_train_epoch_end(state)
         if epoch == params.epochs - 1:
             precision = Precision("fp32", trainer.device.type)
-        evaluation = evaluate_epoch(trainer.eval_model, data.test, batch_size=params.batch_size, precision=precision)
-        targets, predictions = data.test.targets.numpy(), evaluation.logits.argmax(1).numpy()
-        pair = ambiguous_pair(data.ambiguous, targets)
-        record = EpochRecord(
-            epoch=epoch + 1,
-            learning_rate=state.metrics.rate,
-            train_loss=state.metrics.mean_loss,
-            train_top1=state.metrics.top1,
-            test_loss=evaluation.loss,
-            test_top1=top1(targets, predictions),
-            test_macro_f1=macro_f1(targets, predictions),
-            test_ambiguous_f1=None if pair is None else pair_f1(targets, predictions, pair),
-        )
+        record, validation = _evaluate_splits(trainer, data, state, precision)
+        accuracy = record.validation_top1 if params.select == "best_validation" else None
+        if accuracy is not None and (state.best is None or accuracy > state.best.top1):
+            tensors = {name: each.cpu().clone() for name, each in trainer.eval_model.state_dict().items()}
+            state.best = BestEpoch(record.epoch, accuracy, tensors)
         state.records.append(record)
         state.epoch, state.metrics = epoch + 1, RunningMetrics()
         for callback in callbacks:
             callback.on_epoch_end(state)
-    return evaluation
+    if data.validation is not None and state.best is not None and state.best.epoch < params.epochs:
+        trainer.eval_model.load_state_dict(state.best.weights)
+        return evaluate_epoch(trainer.eval_model, data.validation, batch_size=params.batch_size, precision=precision)
+    return validation
+
+
+def _evaluate_splits(
+    trainer: Trainer, data: RunData, state: TrainerState, precision: Precision
+) -> tuple[EpochRecord, EpochEvaluation | None]:
+    """Return the record of the epoch that ends, and the validation split as predicted; None without one."""
+    size, running = trainer.params.batch_size, state.metrics
+    record, validation = EpochRecord(state.epoch + 1, running.rate, running.mean_loss, running.top1), None
+    if data.validation is not None:
+        validation = evaluate_epoch(trainer.eval_model, data.validation, batch_size=size, precision=precision)
+        loss, accuracy, f1 = validation.scores(data.validation)
+        record = record._replace(validation_loss=loss, validation_top1=accuracy, validation_macro_f1=f1)
+    if data.test is not None:
+        test = evaluate_epoch(trainer.eval_model, data.test, batch_size=size, precision=precision)
+        loss, accuracy, f1 = test.scores(data.test)
+        targets = data.test.targets.numpy()
+        pair = ambiguous_pair(data.ambiguous, targets)
+        of_pair = None if pair is None else pair_f1(targets, test.logits.argmax(1).numpy(), pair)
+        record = record._replace(test_loss=loss, test_top1=accuracy, test_macro_f1=f1, test_ambiguous_f1=of_pair)
+    return record, validation

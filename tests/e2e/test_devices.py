@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
+from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import DistillParams
@@ -28,7 +29,9 @@ CLASSES = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
 
 def lay_out(folder: Path) -> Path:
     """Write what stages read, for two processes."""
-    write_shards_of(folder / "data/shards/annotation", {"train": [random_batch(12)], "test": [random_batch(7, seed=1)]})
+    parts = {"train": random_batch(12), "validation": random_batch(7, seed=2), "test": random_batch(7, seed=1)}
+    write_shards_of(folder / "data/shards/annotation", {split: [batch] for split, batch in parts.items()})
+    AmbiguousPair(names=CLASSES.ambiguous, chosen="given", basis="as given").write(folder / "data/ambiguous.json")
     write_cards(folder / "data/weights")
     (folder / "data/settings/classes").mkdir(parents=True)
     (folder / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
@@ -82,8 +85,8 @@ def losses_of_one_and_two(workplace: Path, root: Path, stage: str, arguments: li
 
 
 def losses(history: Path) -> list[float]:
-    """Return train and test loss of every epoch."""
-    return [float(row[name]) for row in csv.DictReader(history.open()) for name in ("train_loss", "test_loss")]
+    """Return train and validation loss of every epoch."""
+    return [float(row[name]) for row in csv.DictReader(history.open()) for name in ("train_loss", "validation_loss")]
 
 
 def test_a_stage_trains_on_as_many_devices_as_params_say(trained: Path) -> None:

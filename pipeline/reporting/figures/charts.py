@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, groupby, pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -55,12 +55,12 @@ def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]]) -> Figure:
     backbones = list(dict.fromkeys(backbone_of(run) for run in histories))
     styles: list[dict[str, Any]] = [{"color": c, "marker": m} for c, m in zip(COLOURS, "s^oDv", strict=True)]
     style_of = dict(zip(backbones, cycle(styles), strict=False))
+    split = curve_split(*histories.values())
+    panels = [(f"{split}_macro_f1", f"macro F1, whole {split} split")]
+    if split == "test":
+        panels.append(("test_ambiguous_f1", "F1, ambiguous pair"))
     figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
-    whole, pair = figure.subplots(1, 2, sharex=True)
-    for axes, column, title in (
-        (whole, "test_macro_f1", "macro F1, whole test split"),
-        (pair, "test_ambiguous_f1", "F1, ambiguous pair"),
-    ):
+    for axes, (column, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         drawn = []
         for run, epochs in histories.items():
             number, every = backbones.index(backbone_of(run)), max(1, len(epochs) // 5)
@@ -84,47 +84,54 @@ def backbone_of(run: GridRun) -> str:
     return run.extra_roi if run.roi == ABSENT else run.roi
 
 
+def curve_split(*histories: Sequence[EpochRecord]) -> Literal["validation", "test"]:
+    """Return the split that learning curves show: test where all runs have test curves, else validation."""
+    return "test" if all(epochs[-1].test_loss is not None for epochs in histories) else "validation"
+
+
 def _draw_line(axes: Axes, epochs: Sequence[EpochRecord], column: str, **style: Any) -> bool:
-    """Draw a line unless all values are NaN; return whether it was drawn."""
-    values = [getattr(epoch, column) for epoch in epochs]
-    if all(map(math.isnan, values)):
-        return False
-    axes.plot([epoch.epoch for epoch in epochs], values, linewidth=1.3, **style)
-    return True
+    """Draw a line of the epochs that have a value; return whether there is one."""
+    values = [(epoch.epoch, getattr(epoch, column)) for epoch in epochs if getattr(epoch, column) is not None]
+    if values:
+        axes.plot(*zip(*values, strict=True), linewidth=1.3, **style)
+    return bool(values)
 
 
 def curve_panel(epochs: Sequence[EpochRecord], *, name: str, title: str, highest_loss: float) -> Markup:
-    """Draw F1 (whole set and ambiguous pair) above the losses of train and test, by epoch, of which there is one.
+    """Draw F1 above the losses of train and of the split that `curve_split` names, by epoch, of which there is one.
 
     `name` is the prefix of the element ids; `highest_loss` is the upper end of the loss axis, the same for all runs.
     """
-    last = epochs[-1]
+    last, split = epochs[-1], curve_split(epochs)
     with chart_style():
         figure = Figure(figsize=PANEL, layout="constrained")
         above, below = figure.subplots(2, sharex=True)
-        _draw_line(above, epochs, "test_macro_f1", color=BLUE)
-        _draw_line(above, epochs, "test_ambiguous_f1", color=ORANGE, linestyle="--")
+        _draw_line(above, epochs, f"{split}_macro_f1", color=BLUE)
+        if split == "test":
+            _draw_line(above, epochs, "test_ambiguous_f1", color=ORANGE, linestyle="--")
         above.set(ylim=(0, 1.03), ylabel="F1", yticks=(0, 0.5, 1))
         _draw_line(below, epochs, "train_loss", color=GRAY)
-        _draw_line(below, epochs, "test_loss", color=PURPLE, linestyle="--")
+        _draw_line(below, epochs, f"{split}_loss", color=PURPLE, linestyle="--")
         for axes in (above, below):
             axes.grid(visible=True)
         below.set(ylim=(0, highest_loss), ylabel="loss", xlabel="epoch", xlim=(min(1, last.epoch - 1), last.epoch))
         below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         figure.align_ylabels()
-        f1 = last.test_ambiguous_f1
-        pair = "" if f1 is None or math.isnan(f1) else f", F1 of the ambiguous pair {f1:.2f}"
-        text = (
-            f"Learning curves of {title}: after epoch {last.epoch} macro F1 {last.test_macro_f1:.2f}{pair}, "
-            f"train loss {last.train_loss:.2f}, test loss {last.test_loss:.2f}"
-        )
-        return finish_inline(figure, name, text)
+        shown = {
+            f"macro F1 on the {split} split": getattr(last, f"{split}_macro_f1"),
+            "F1 of the ambiguous pair": last.test_ambiguous_f1 if split == "test" else None,
+            "train loss": last.train_loss,
+            f"{split} loss": getattr(last, f"{split}_loss"),
+        }
+        said = ", ".join(f"{what} {value:.2f}" for what, value in shown.items() if value is not None)
+        return finish_inline(figure, name, f"Learning curves of {title}: after epoch {last.epoch} {said}")
 
 
 def highest_loss(histories: Sequence[Sequence[EpochRecord]]) -> float:
     """Return the upper end of a loss axis that shows every run but cuts off rare explosions."""
-    losses = sorted(loss for epochs in histories for e in epochs for loss in (e.train_loss, e.test_loss))
-    finite = [loss for loss in losses if math.isfinite(loss)]
+    columns = ("train_loss", "validation_loss", "test_loss")
+    losses = (getattr(e, column) for epochs in histories for e in epochs for column in columns)
+    finite = sorted(loss for loss in losses if loss is not None and math.isfinite(loss))
     return 1.05 * finite[int(0.99 * (len(finite) - 1))] if finite else 1.0
 
 

@@ -3,7 +3,6 @@
 Drafts are computed first, from numbers alone; they say which samples they show, so that only those photos are read.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -175,22 +174,29 @@ def _heat_draft(
 
 def _epochs(by_run: Mapping[GridRun, Sequence[EpochRecord]]) -> Iterator[FigureDraft]:
     """Draft Figure 6: the runs of Table 4 and those like them of other backbones."""
-    histories, finals = {}, []
+    histories = {}
     for run, epochs in by_run.items():
         if run.kind not in charts.DASHES or not (run.roi == run.extra_roi or ABSENT in run):
             continue  # branches of two backbones
-        histories[run], f1 = epochs, epochs[-1].test_ambiguous_f1
-        pair = "no samples" if f1 is None or math.isnan(f1) else f"{f1:.2f}"
-        finals.append(f"{classifier(run)} {epochs[-1].test_macro_f1:.2f} and {pair}")
+        histories[run] = epochs
     if not histories:
         return
-    caption = (
-        "F1 on the test split after each epoch, for all categories (left) and for the ambiguous pair (right): one "
-        "backbone on the ROI, on the extra-ROI, and on both."
-    )
-    description = f"Line charts; after the last epoch macro F1 and F1 of pair: {'; '.join(finals)}"
+    split = charts.curve_split(*histories.values())
+    finals = [f"{classifier(run)} {_said(getattr(e[-1], f'{split}_macro_f1'))}" for run, e in histories.items()]
+    description = f"Line charts; after the last epoch macro F1: {'; '.join(finals)}"
+    if split == "test":
+        pair = [f"{classifier(run)} {_said(epochs[-1].test_ambiguous_f1)}" for run, epochs in histories.items()]
+        description += f"; F1 of the pair: {'; '.join(pair)}"
+        shown = "F1 on the test split after each epoch, for all categories (left) and for the ambiguous pair (right)"
+    else:
+        shown = "Macro F1 on the validation split after each epoch; the paper's is of test (train.test_curves)"
+    caption = f"{shown}: one backbone on the ROI, on the extra-ROI, and on both."
     text = FigureText("figure_6", "Figure 6", caption, description)
     yield FigureDraft(text, (), lambda _: charts.epoch_figure(histories))
+
+
+def _said(f1: float | None) -> str:
+    return "no samples" if f1 is None else f"{f1:.2f}"
 
 
 def _perturbed_samples(

@@ -82,27 +82,6 @@ def test_a_name_that_is_no_category_is_said_with_a_close_one_and_what_it_means()
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (counts(bread=2, rice=1), "no category 'ketchup' and no 'chili paste': F1 of the pair is left out"),
-        (counts(bread=2, ketchup=1), "no category 'chili paste': F1 of the pair is left out"),
-        (
-            counts(bread=2, ketchup=0, chili_paste=1),
-            "'ketchup' has no test samples: F1 of the pair speaks of the other",
-        ),
-        (
-            counts(bread=2, ketchup=0, chili_paste=0),
-            "'ketchup' and 'chili paste', has no test samples: F1 of the pair is",
-        ),
-    ],
-)
-def test_an_ambiguous_pair_that_cannot_be_tested_is_said(found: tuple[CategoryCount, ...], said: str) -> None:
-    """In one sentence, with what it means for the results."""
-    (sentence,) = check_class_sets({"all": class_set(), "other": class_set("bread")}, (*found, *counts(rye=1, oat=1)))
-    assert said in sentence
-
-
-@pytest.mark.parametrize(
     ("classes", "targets", "expected"),
     [((4, 2), [0, 2], (4, 2)), ((4, 2), [2, 4, 4], (4, 2)), ((4, 2), [0, 1], None), ((2,), [2], None), ((), [], None)],
 )

@@ -78,7 +78,7 @@ def test_the_card_says_what_it_is_made_of_and_not_good_for(exported: Path) -> No
         ", ".join(CATEGORIES),
         "| optimizer | adam |",
         "## Limits",
-        "fitted on the test split",
+        "fitted on the validation split",
         "gray level 125",
     ):
         assert word in text
@@ -139,7 +139,7 @@ def test_names_of_foods_are_text_in_the_card(exported: Path) -> None:
     lines = ["".join(child.content for child in token.children or ()) for token in tokens if token.type == "inline"]
     assert any(", ".join(evil) in line for line in lines)
     assert f"Most samples: {evil[2]}." in lines
-    assert any(line.startswith("<img src=x onerror=evil()> and [a](http://b.c) are the pair") for line in lines)
+    assert any(line.startswith("<img src=x onerror=evil()> and [a](http://b.c) are the ambiguous") for line in lines)
 
 
 def test_a_run_whose_names_drive_a_terminal_is_refused(exported: Path, tmp_path: Path) -> None:

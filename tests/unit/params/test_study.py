@@ -287,7 +287,7 @@ def test_an_absent_file_says_where_to_stand(tmp_path: Path) -> None:
 def test_repetitions_are_asked_for_by_seeds(root: Path, tmp_path: Path) -> None:
     """The runs' own seed comes first; without seeds nothing is asked for, whatever runs are named."""
     asked = load_study(edited(root, tmp_path, seeds=[3, 1], repeat__runs=["vit+none-all"])).repetitions
-    assert (asked.seeds, asked.runs, asked.ambiguous) == ((0, 3, 1), ("vit+none-all",), ("ketchup", "chili paste"))
+    assert (asked.seeds, asked.runs) == ((0, 3, 1), ("vit+none-all",))
     silent = load_study(edited(root, tmp_path, seed=5, repeat__runs=["vit+none-all"])).repetitions
     assert silent == load_study(root / "params.yaml").repetitions
     assert (silent.seeds, silent.runs) == ((), ())
@@ -343,3 +343,38 @@ def test_an_empty_data_set_is_not_the_working_folder(root: Path, tmp_path: Path,
     """As an unset shell variable gives it."""
     with pytest.raises(ParamsError, match="nor an existing path"):
         load_study(edited(root, tmp_path, dataset=dataset))
+
+
+def test_the_ambiguous_pair_is_given_for_known_data_and_found_for_others(root: Path, tmp_path: Path) -> None:
+    """One value replaces the choice; training knows a given pair only where it draws test curves."""
+    found = load_study(edited(root, tmp_path, dataset=str(tmp_path)))
+    assert (found.ambiguous.names, found.ambiguous.auto) == ((), True)
+    given = load_study(edited(root, tmp_path, dataset="foodseg103"))
+    assert (given.ambiguous.names, given.ambiguous.auto) == (("ketchup", "chili paste"), False)
+    assert {entry.ambiguous for entry in given.class_sets.values()} == {()}
+    curves = load_study(edited(root, tmp_path, ambiguous=["a", "b"], train__test_curves=True))
+    assert {entry.ambiguous for entry in curves.class_sets.values()} == {("a", "b")}
+    assert load_study(edited(root, tmp_path, ambiguous=[])).ambiguous.names == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"ambiguous": "ketchup"},
+            "ambiguous: 'ketchup' is given, allowed is auto, a list of two",
+        ),
+        ({"ambiguous": ["ketchup"]}, "allowed is auto, a list of two categories"),
+        ({"ambiguous": "auto", "index__validation": 0}, "ambiguous: auto is chosen in the validation split, of which"),
+        (
+            {"train__select": "best_validation", "index__validation": 0},
+            "train.select: best_validation is chosen in the validation split, of which there is none: set index.valid",
+        ),
+    ],
+)
+def test_a_choice_on_validation_needs_a_validation_split(
+    root: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    """Refused before any work, with what to do."""
+    with pytest.raises(ParamsError, match=message):
+        load_study(edited(root, tmp_path, **changes))

@@ -180,7 +180,8 @@ def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str,
 
 
 def _history(*, has_pair: bool) -> str:
-    rows = [(e, 1e-3, 2 / e, 0.4, 2.2 / e, 0.4, 0.3 * e, 0.35 * e if has_pair else "") for e in (1, 2)]
+    pair = [0.35 * e if has_pair else "" for e in (1, 2)]
+    rows = [(e, 1e-3, 2 / e, 0.4, 2.2 / e, 0.4, 0.3 * e, pair[e - 1], 2.1 / e, 0.4, 0.3 * e) for e in (1, 2)]
     return "\n".join(",".join(map(str, row)) for row in (EpochRecord._fields, *rows)) + "\n"
 
 

@@ -39,7 +39,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(studies, "AMBIGUOUS", EVIL[2:])
         params = folder / "params.yaml"
         lines = (ROOT / "params.yaml").read_text(encoding="utf-8")
-        params.write_text(re.sub(r"(?m)^ambiguous: .*$", lambda _: f"ambiguous: {json.dumps(EVIL[2:])}", lines))
+        params.write_text(
+            re.sub(r"(?m)^ambiguous:.*\n(?: +.*\n)+", lambda _: f"ambiguous: {json.dumps(EVIL[2:])}\n", lines)
+        )
         patch.setattr(studies, "ROOT", folder)
         categories = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *EVIL)))
         made: StudyFolder = build_study(folder / "study", categories=categories, runs=FEW)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.reporting.finding import RunComparison, backbones_text, compare, conclusion, count_text, pairings
+from pipeline.reporting.finding import RunComparison, backbones_text, compare, conclusion, count_text, holm, pairings
 from pipeline.reporting.grid import PAPER_RUNS, GridRun
 
 RUNS = (GridRun("vit", "none", "all"), GridRun("vit", "vit", "all"))
@@ -65,6 +65,24 @@ def test_backbones_are_counted_by_what_their_intervals_say() -> None:
     text = backbones_text([comparison(40, 35, 2, 3), comparison(40, 2, 35, 3), comparison(40, 6, 5, 29)])
     assert "Of 3 backbones" in text
     assert "ahead for 1, clearly behind for 1, and undecided for 1" in text
+
+
+def test_many_comparisons_are_held_to_one_level() -> None:
+    """Holm's adjustment by hand; a difference that one comparison shows is undecided among twenty."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
+    assert holm([0.6, 0.9]) == (1.0, 1.0)
+    lopsided, even = comparison(50, 12, 2, 16), comparison(40, 6, 5, 29)
+    assert lopsided.p_value < 0.05 < even.p_value
+    assert "ahead for 1, clearly behind for 0, and undecided for 1" in backbones_text([lopsided, even])
+    many = backbones_text([lopsided, *[even] * 19])
+    assert "ahead for 0, clearly behind for 0, and undecided for 20 (" in many
+    assert "Holm's correction for 20 comparisons" in many
+
+
+def test_a_photo_is_one_flip() -> None:
+    """Twelve samples of one photo that all go one way show nothing; of twelve photos they do."""
+    assert comparison(0, 12, 0, 0, per_photo=12).p_value == 1
+    assert comparison(0, 12, 0, 0).p_value < 0.01
 
 
 def test_the_papers_proposal_comes_first() -> None:

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.repetitions import Repetitions
 from pipeline.models.artifact import load_run
 from pipeline.models.backbone import create_timm_model
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.slow
 
 CPU = RuntimeParams(workers=1, device="cpu")
 JUDGING = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
+PAIR = AmbiguousPair(names=("ketchup", "chili paste"), chosen="given", basis="as given")
 EGGLESS = ClassSetParams(exclude=("bread",), ambiguous=("ketchup", "chili paste"))
 RUN = "tiny+none-no_bread"
 RECIPE = TRAIN.model_copy(update={"epochs": 2})
@@ -146,13 +148,12 @@ def test_other_shards_are_refused(workplace: Path) -> None:
 
 def ask_for(folder: Path, *seeds: int) -> Repetitions:
     """Collect repetitions under those seeds, beside seed 0."""
-    plan = RepetitionPlan(
-        seeds=(0, *seeds) if seeds else (), runs=(RUN,) if seeds else (), ambiguous=("ketchup", "chili paste")
-    )
+    plan = RepetitionPlan(seeds=(0, *seeds) if seeds else (), runs=(RUN,) if seeds else ())
+    PAIR.write(folder / "ambiguous.json")
     (folder / "repeats").mkdir(exist_ok=True)
     (folder / "repeats/plan.json").write_text(plan.model_dump_json())
     places = {"repeats": folder / "repeats", "evaluations": folder / "evaluations"}
-    collect_repetitions(**places, output=folder / "repetitions.json")
+    collect_repetitions(**places, ambiguous=folder / "ambiguous.json", output=folder / "repetitions.json")
     return Repetitions.model_validate_json((folder / "repetitions.json").read_bytes())
 
 
@@ -182,6 +183,7 @@ def test_the_stages_work_as_the_graph_asks(workplace: Path, root: Path) -> None:
     evaluate(JUDGING, shards=workplace / "shards", run=own, output=workplace / "data/evaluations" / RUN, device="cpu")
     (workplace / "data/settings").mkdir()
     (workplace / "data/settings/evaluate.json").write_text(JUDGING.model_dump_json())
+    PAIR.write(workplace / "data/ambiguous.json")
     (workplace / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
     (workplace / "data/shards").mkdir()
     (workplace / "shards").rename(workplace / "data/shards/annotation")
@@ -189,7 +191,7 @@ def test_the_stages_work_as_the_graph_asks(workplace: Path, root: Path) -> None:
     command = [sys.executable, "-m", "stages.repeat", "--run", RUN, "--seed", "1", "--train", "annotation"]
     command += ["--source", "annotation", "--weights", "weights"]
     subprocess.run(command, cwd=workplace, env=env, check=True)  # noqa: S603
-    plan = RepetitionPlan(seeds=(0, 1), runs=(RUN,), ambiguous=())
+    plan = RepetitionPlan(seeds=(0, 1), runs=(RUN,))
     (workplace / "data/repeats/plan.json").write_text(plan.model_dump_json())
     code = "import sys, stages.repeats; stages.repeats.main(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=workplace, env=env, check=True)  # noqa: S603

@@ -15,6 +15,7 @@ import torch
 import pipeline.steps.train as step
 from pipeline.datasets.sample_batch import FoodVisible
 from pipeline.datasets.shards import Preprocessing
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
 from pipeline.export.hub import read_scores
 from pipeline.models.artifact import RunEnvironment, load_run
@@ -22,7 +23,7 @@ from pipeline.models.card import write_card
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams
-from pipeline.runtime.errors import ModelError, ParamsError, TrainingError
+from pipeline.runtime.errors import ManifestError, ModelError, ParamsError, TrainingError
 from pipeline.runtime.resumable import resumable_root
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.train import train
@@ -38,19 +39,21 @@ JUDGING = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
 ALL = ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste"))
 EVERYTHING = {
     "accumulate": 2, "balance": "sampler", "clip_norm": 0.5, "ema_decay": 0.9, "label_smoothing": 0.1,
-    "layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.05,
+    "layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.05, "select": "best_validation", "test_curves": True,
 }  # fmt: skip
-FILES = ("model.safetensors", "run.json", "history.csv")
+FILES = ("model.safetensors", "run.json", "history.csv", "validation.parquet")
+VALIDATION_SAMPLES = random_batch(9, seed=2)
 
 
 @pytest.fixture(autouse=True)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder with one thread, shards of 13 train and 7 test samples, and backbones."""
+    """Work in an empty folder with one thread, shards of 13 train, 9 validation and 7 test samples, and backbones."""
     torch.set_num_threads(1)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     train_batch = random_batch(13)
     parts = [select(train_batch, range(6)), select(train_batch, range(6, 13))]
-    write_shards_of(tmp_path / "shards", {"train": parts, "test": [random_batch(7, seed=1)]})
+    splits = {"train": parts, "validation": [VALIDATION_SAMPLES], "test": [random_batch(7, seed=1)]}
+    write_shards_of(tmp_path / "shards", splits)
     write_cards(tmp_path / "weights")
     return tmp_path
 
@@ -83,8 +86,10 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert card.made_with == RunEnvironment(device="cpu", precision="fp32", versions=step.VERSIONS)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert all(0 <= float(row["test_ambiguous_f1"]) <= 1 for row in rows)
-    assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["test_macro_f1"]
+    assert not any(name.startswith("test_") for name in rows[0])
+    assert card.metrics is not None
+    assert card.metrics.measured_on == "validation split"
+    assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["validation_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert not [path for path in resumable_root().iterdir() if path.is_dir()]
 
@@ -96,10 +101,10 @@ def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path)
     write_shards_of(workplace / "others", {"train": [random_batch(8)], "test": [without]})
     folder = workplace / "run"
     names = {"class_set": ALL, "classes": "all", "run": "tiny+none-all", "roi": "tiny", "extra_roi": "none"}
-    train(PARAMS, shards=workplace / "others", weights=workplace / "weights", output=folder, runtime=CPU, **names)
+    curves = PARAMS.model_copy(update={"test_curves": True})
+    train(curves, shards=workplace / "others", weights=workplace / "weights", output=folder, runtime=CPU, **names)
     card = load_run(folder, "cpu")[1]
     assert card.ambiguous == ("ketchup", "chili paste")
-    assert card.metrics.ambiguous_f1 is None
     assert {row["test_ambiguous_f1"] for row in csv.DictReader((folder / "history.csv").open())} == {""}
     evaluate(JUDGING, shards=workplace / "others", run=folder, output=workplace / "evaluation", device="cpu")
     assert json.loads((workplace / "evaluation/metrics.json").read_text())["ambiguous_f1"] is None
@@ -109,10 +114,10 @@ def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path)
 
 
 def test_a_run_paired_by_photo_says_how_many_samples_see_their_own_food(workplace: Path) -> None:
-    """Of 13 train samples of 7 photos 6 do, of 7 test samples of 4 photos 3; a run of exact pairs says nothing."""
+    """Of 13 train samples of 7 photos 6 do; a run of exact pairs says nothing."""
     by_photo = PARAMS.model_copy(update={"pairing": "by_photo"})
     card = load_run(train_in(workplace, "paired", params=by_photo), "cpu")[1]
-    assert card.food_visible == FoodVisible(train=1 - 7 / 13, test=1 - 4 / 7)
+    assert card.food_visible == FoodVisible(train=1 - 7 / 13)
     assert card.train.pairing == "by_photo"
     exact = train_in(workplace, "exact")
     assert not {"food_visible", "pairing"} & set(flat(json.loads((exact / "run.json").read_text())))
@@ -128,12 +133,68 @@ def flat(record: dict[str, Any]) -> list[str]:
 
 
 def test_the_temperature_is_that_of_the_packages_own_logits(workplace: Path) -> None:
-    """Whoever loads the package and predicts the test split finds the same one."""
-    model, card = load_run(train_in(workplace, "run"), "cpu")
-    batch = random_batch(7, seed=1)
-    logits = torch.from_numpy(predict_logits(model, batch, torch.device("cpu")))
-    assert card.calibration.fitted_on == "test split"
-    assert card.calibration.temperature == pytest.approx(fit_temperature(logits, torch.from_numpy(batch.targets)), 1e-3)
+    """Whoever loads the package and predicts the validation split finds it; the package holds these logits."""
+    folder = train_in(workplace, "run")
+    model, card = load_run(folder, "cpu")
+    logits = torch.from_numpy(predict_logits(model, VALIDATION_SAMPLES, torch.device("cpu")))
+    targets = torch.from_numpy(VALIDATION_SAMPLES.targets)
+    assert card.calibration.fitted_on == "validation split"
+    assert card.calibration.temperature == pytest.approx(fit_temperature(logits, targets), 1e-3)
+    table = read_predictions(folder / "validation.parquet")
+    assert table.sample_ids == VALIDATION_SAMPLES.sample_ids
+    np.testing.assert_allclose(table.logits, logits, atol=1e-5)
+    assert fit_temperature(torch.tensor(table.logits), targets) == card.calibration.temperature
+
+
+def test_training_does_not_read_the_test_split(workplace: Path) -> None:
+    """Without its files a run has the same bytes; only test curves ask for them."""
+    before = train_in(workplace, "before")
+    for path in (workplace / "shards").glob("test-*"):
+        path.unlink()
+    after = train_in(workplace, "after")
+    assert {name: (after / name).read_bytes() for name in FILES} == {n: (before / n).read_bytes() for n in FILES}
+    with pytest.raises(ManifestError, match="test-00000.parquet: listed in the manifest but absent"):
+        train_in(workplace, "curves", params=PARAMS.model_copy(update={"test_curves": True}))
+
+
+def test_test_curves_change_nothing_but_the_history(workplace: Path) -> None:
+    """Weights, temperature and validation predictions are those without, and the pair that was given has its curve."""
+    plain = train_in(workplace, "plain")
+    curves = train_in(workplace, "curves", params=PARAMS.model_copy(update={"test_curves": True}))
+    for name in ("model.safetensors", "validation.parquet"):
+        assert (plain / name).read_bytes() == (curves / name).read_bytes()
+    assert load_run(plain, "cpu")[1].calibration == load_run(curves, "cpu")[1].calibration
+    rows = list(csv.DictReader((curves / "history.csv").open()))
+    assert all(0 <= float(row["test_ambiguous_f1"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_the_best_epoch_on_validation_is_kept_where_asked(workplace: Path, average: float) -> None:
+    """The earliest of the highest top-1; its weights, predictions and scores are one thing."""
+    params = PARAMS.model_copy(update={"select": "best_validation", "epochs": 6, "ema_decay": average})
+    folder = train_in(workplace, "run", params=params)
+    model, card = load_run(folder, "cpu")
+    scores = [float(row["validation_top1"]) for row in csv.DictReader((folder / "history.csv").open())]
+    assert card.epochs_done == 1 + scores.index(max(scores)) < 6
+    assert card.metrics is not None
+    assert card.metrics.top1 == pytest.approx(max(scores), abs=1e-6)
+    logits = predict_logits(model, VALIDATION_SAMPLES, torch.device("cpu"))
+    np.testing.assert_allclose(read_predictions(folder / "validation.parquet").logits, logits, atol=1e-5)
+    last = train_in(workplace, "last", params=params.model_copy(update={"select": "last"}))
+    assert (last / "model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
+    assert load_run(last, "cpu")[1].epochs_done == 6
+
+
+def test_without_a_validation_split_nothing_is_fitted(workplace: Path) -> None:
+    """Temperature 1, no scores and no predictions; the history has the train part alone."""
+    write_shards_of(workplace / "others", {"train": [random_batch(8)], "test": [random_batch(7, seed=1)]})
+    names = {"class_set": ALL, "classes": "all", "run": "tiny+none-all", "roi": "tiny", "extra_roi": "none"}
+    folder = workplace / "run"
+    train(PARAMS, shards=workplace / "others", weights=workplace / "weights", output=folder, runtime=CPU, **names)
+    card = load_run(folder, "cpu")[1]
+    assert (card.calibration.temperature, card.calibration.fitted_on, card.metrics) == (1.0, None, None)
+    assert not (folder / "validation.parquet").exists()
+    assert {row["validation_top1"] for row in csv.DictReader((folder / "history.csv").open())} == {""}
 
 
 def test_kills_at_any_step_end_in_the_same_bytes(workplace: Path, root: Path) -> None:
@@ -242,9 +303,9 @@ def test_the_average_of_the_weights_is_what_is_tested_and_saved(workplace: Path)
     averaged = train_in(workplace, "averaged", params=PARAMS.model_copy(update={"ema_decay": 0.9}))
     assert (plain / "model.safetensors").read_bytes() != (averaged / "model.safetensors").read_bytes()
     model, card = load_run(averaged, "cpu")
-    batch = random_batch(7, seed=1)
-    logits = torch.from_numpy(predict_logits(model, batch, torch.device("cpu")))
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets))
+    logits = torch.from_numpy(predict_logits(model, VALIDATION_SAMPLES, torch.device("cpu")))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(VALIDATION_SAMPLES.targets))
+    assert card.metrics is not None
     assert card.metrics.loss == pytest.approx(float(loss), rel=1e-4)
 
 
@@ -252,9 +313,9 @@ def test_a_run_in_bf16_says_so_and_is_judged_in_fp32(workplace: Path) -> None:
     """So that the package's own metrics are those of whoever loads it."""
     model, card = load_run(train_in(workplace, "run", params=PARAMS.model_copy(update={"precision": "bf16"})), "cpu")
     assert card.made_with.precision == "bf16"
-    batch = random_batch(7, seed=1)
-    logits = torch.from_numpy(predict_logits(model, batch, torch.device("cpu")))
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.targets))
+    logits = torch.from_numpy(predict_logits(model, VALIDATION_SAMPLES, torch.device("cpu")))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(VALIDATION_SAMPLES.targets))
+    assert card.metrics is not None
     assert card.metrics.loss == pytest.approx(float(loss), rel=1e-5)
 
 
@@ -269,7 +330,8 @@ def test_one_branch_alone_can_be_trained(workplace: Path, roi: str, extra_roi: s
 def test_a_class_set_shrinks_the_model(workplace: Path) -> None:
     """Without one of the pair, its F1 is absent from the history."""
     class_set = ClassSetParams(exclude=("ketchup",), ambiguous=ALL.ambiguous)
-    folder = train_in(workplace, "run", class_set=class_set, classes="no_ketchup")
+    curves = PARAMS.model_copy(update={"test_curves": True})
+    folder = train_in(workplace, "run", class_set=class_set, classes="no_ketchup", params=curves)
     model, card = load_run(folder, "cpu")
     assert card.ambiguous == ("chili paste",)
     assert model.head[2].out_features == 3

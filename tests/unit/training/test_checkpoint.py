@@ -1,5 +1,6 @@
 """Checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.models.device import Precision
 from pipeline.runtime.errors import TrainingError
 from pipeline.training.callbacks import CheckpointCallback
 from pipeline.training.checkpoint import (
+    BestEpoch,
     Checkpoint,
     RunningMetrics,
     TrainerState,
@@ -142,11 +144,29 @@ def test_checkpoints_are_due_by_the_clock_alone(tmp_path: Path) -> None:
         saved.path.unlink()
 
 
+def test_the_best_epoch_is_kept_with_its_weights(tmp_path: Path) -> None:
+    """They come back tensor by tensor."""
+    made = make_trainer()
+    best = BestEpoch(1, 0.5, {name: tensor.clone() for name, tensor in made.eval_model.state_dict().items()})
+    checkpoint(made, tmp_path).save(replace(PROGRESS, best=best))
+    loaded = checkpoint(made, tmp_path).load().best
+    assert loaded is not None
+    assert loaded[:2] == best[:2]
+    assert loaded.weights.keys() == best.weights.keys()
+    assert all(torch.equal(loaded.weights[name], tensor) for name, tensor in best.weights.items())
+
+
 def test_the_history_is_a_table_with_one_row_an_epoch(tmp_path: Path) -> None:
-    """An absent pair leaves its cell empty."""
+    """Absent values leave their cells empty; without test curves there are no columns of them."""
     write_history([RECORD, RECORD._replace(epoch=2, test_ambiguous_f1=0.125)], tmp_path / "history.csv")
+    curves = "test_loss,test_top1,test_macro_f1,test_ambiguous_f1"
     assert (tmp_path / "history.csv").read_text().splitlines() == [
-        "epoch,learning_rate,train_loss,train_top1,test_loss,test_top1,test_macro_f1,test_ambiguous_f1",
-        "1,0.001,2.5,0.25,2,0.5,0.4,",
-        "2,0.001,2.5,0.25,2,0.5,0.4,0.125",
+        f"epoch,learning_rate,train_loss,train_top1,{curves},validation_loss,validation_top1,validation_macro_f1",
+        "1,0.001,2.5,0.25,2,0.5,0.4,,,,",
+        "2,0.001,2.5,0.25,2,0.5,0.4,0.125,,,",
+    ]
+    write_history([EpochRecord(1, 1e-3, 2.5, 0.25, validation_loss=2.0)], tmp_path / "history.csv")
+    assert (tmp_path / "history.csv").read_text().splitlines() == [
+        "epoch,learning_rate,train_loss,train_top1,validation_loss,validation_top1,validation_macro_f1",
+        "1,0.001,2.5,0.25,2,,",
     ]

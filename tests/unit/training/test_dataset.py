@@ -20,7 +20,6 @@ from pipeline.training.dataset import (
     Split,
     allocate,
     load_split,
-    load_splits,
     plan_epoch,
 )
 from tests.small_run import CATEGORIES, SIDE, TRAIN, random_batch, select
@@ -151,7 +150,8 @@ def test_memory_stays_within_the_budget_whatever_the_size_of_the_set(tmp_path: P
     parts = [random_batch(10, seed=seed) for seed in range(copies)]
     shards = Shards(write_shards_of(tmp_path / "shards", {"train": parts, "test": parts}))
     budget = MemoryBudget(VIEW_BYTES * 5 // 2, tmp_path)
-    splits = load_splits(shards, select_classes(CATEGORIES, ()), views=BOTH, budget=budget)
+    classes = select_classes(CATEGORIES, ())
+    splits = [load_split(shards, name, classes, views=BOTH, budget=budget) for name in ("train", "test")]
     total = sum(split.nbytes for split in splits)
     assert total == 4 * copies * VIEW_BYTES
     assert budget.left >= 0

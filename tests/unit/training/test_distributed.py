@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path,
     folder = tmp_path_factory.mktemp("ranked")
     batch = random_batch(12)
     parts = [select(batch, range(6)), select(batch, range(6, 12))]
-    write_shards_of(folder / "shards", {"train": parts, "test": [random_batch(7, seed=1)]})
+    write_shards_of(folder / "shards", {"train": parts, "validation": [random_batch(7, seed=1)]})
     write_cards(folder / "weights")
     changes = {"schedule": "constant", "batch_size": 5, "learning_rate": 1e-3, "accumulate": 1}
     (folder / "params.json").write_text(TRAIN.model_copy(update=changes).model_dump_json())

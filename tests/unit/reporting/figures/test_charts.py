@@ -19,6 +19,7 @@ from pipeline.reporting.figures.charts import (
     change_figure,
     counts_chart,
     curve_panel,
+    curve_split,
     highest_loss,
 )
 from pipeline.reporting.figures.style import FigureText, chart_style, finish
@@ -94,16 +95,26 @@ def test_names_cannot_break_out_of_the_chart() -> None:
 
 
 def test_a_run_without_the_pair_has_no_curve_for_it() -> None:
-    """NaN is not drawn, and not described."""
-    without = [epoch._replace(test_ambiguous_f1=math.nan) for epoch in EPOCHS]
+    """It is not drawn, and not described."""
+    without = [epoch._replace(test_ambiguous_f1=None) for epoch in EPOCHS]
     assert "ambiguous" not in curve_panel(without, name="curve0", title="A", highest_loss=3.0)
+
+
+def test_curves_are_of_the_test_split_where_all_runs_have_test_curves() -> None:
+    """Else of validation; a run without either has its train loss."""
+    bare = [EpochRecord(e, 1e-3, 2 / e, 0.1) for e in (1, 2)]
+    plain = [epoch._replace(validation_loss=2.5, validation_macro_f1=0.25) for epoch in bare]
+    assert (curve_split(EPOCHS), curve_split(plain), curve_split(EPOCHS, plain)) == ("test", "validation", "validation")
+    text = curve_panel(plain, name="curve0", title="A", highest_loss=3.0)
+    assert "after epoch 2 macro F1 on the validation split 0.25, train loss 1.00, validation loss 2.50" in text
+    assert "after epoch 2 train loss 1.00" in curve_panel(bare, name="curve0", title="A", highest_loss=3.0)
 
 
 def test_one_exploded_run_does_not_flatten_the_others() -> None:
     """The loss axis covers all but the rarest values, and survives infinity."""
     wild = [EPOCHS[0]._replace(test_loss=1e9), EPOCHS[1]._replace(train_loss=math.inf)]
     assert highest_loss([EPOCHS] * 40 + [wild]) < 3
-    assert highest_loss([[EPOCHS[0]._replace(train_loss=math.nan, test_loss=math.nan)]]) == 1
+    assert highest_loss([[EPOCHS[0]._replace(train_loss=math.nan, test_loss=None)]]) == 1
 
 
 @pytest.mark.filterwarnings("error")
