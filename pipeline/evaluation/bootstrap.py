@@ -224,3 +224,17 @@ def _draws(photos: int, bootstrap: Bootstrap) -> Iterator[Float64[np.ndarray, "R
         size = min(block, bootstrap.resamples - start)
         drawn = generator.integers(photos, size=(size, photos)) + photos * np.arange(size)[:, np.newaxis]
         yield np.bincount(drawn.ravel(), minlength=size * photos).reshape(size, photos).astype(np.float64)
+
+
+def holm(p_values: Float64[np.ndarray, "C M"]) -> Float64[np.ndarray, "C M"]:
+    """Return p adjusted for C comparisons, column by column, so that any error among them is as rare as its level says.
+
+    Reference:
+        Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    order = p_values.argsort(axis=0, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)[:, np.newaxis]
+    stepped = np.maximum.accumulate(np.take_along_axis(p_values, order, axis=0) * factors, axis=0)
+    adjusted = np.empty_like(p_values)
+    np.put_along_axis(adjusted, order, np.minimum(stepped, 1), axis=0)
+    return adjusted

@@ -17,6 +17,7 @@ from pipeline.arrays import Targets
 from pipeline.evaluation.bootstrap import (
     Bootstrap,
     StoredInterval,
+    holm,
     percentile_intervals,
     score_resamples,
     share_interval,
@@ -315,16 +316,6 @@ def _two_sided(draws: Float64[np.ndarray, "R M"]) -> Float64[np.ndarray, " M"]:
     beyond = np.minimum((draws <= 0).sum(axis=0), (draws >= 0).sum(axis=0))
     p_values: Float64[np.ndarray, " M"] = np.minimum(2 * (beyond + 1) / (len(draws) + 1), 1)
     return p_values
-
-
-def holm(p_values: Float64[np.ndarray, "C M"]) -> Float64[np.ndarray, "C M"]:
-    """Return p adjusted for C comparisons, column by column, by Holm's procedure."""
-    order = p_values.argsort(axis=0, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)[:, np.newaxis]
-    stepped = np.maximum.accumulate(np.take_along_axis(p_values, order, axis=0) * factors, axis=0)
-    adjusted = np.empty_like(p_values)
-    np.put_along_axis(adjusted, order, np.minimum(stepped, 1), axis=0)
-    return adjusted
 
 
 def read_probe(folder: Path) -> ProbeSummary:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired_differences, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, holm, paired_differences, share_interval
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PROPOSED, GridRun, name_of
@@ -141,19 +141,6 @@ def _sign_flip_test(single: Correctness, double: Correctness, bootstrap: Bootstr
     return float((1 + np.sum(np.abs(signs @ gains) >= abs(gains.sum()))) / (1 + bootstrap.resamples))
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Return p-values adjusted for their number, so that any error among them is as rare as their level says.
-
-    Reference:
-        Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
-    """
-    adjusted, highest = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = highest
-    return tuple(adjusted)
-
-
 def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctness:
     """Return which samples of the ambiguous pair are predicted correctly; of all samples where there is no pair."""
     pair = table.pair(ambiguous)
@@ -184,7 +171,7 @@ def backbones_text(comparisons: Sequence[RunComparison]) -> str:
     """Return how many backbones go which way, at a level of 5 % for all comparisons together."""
     if len(comparisons) == 1:
         return "One backbone was trained both ways; whether others behave alike was not run."
-    adjusted = holm([comparison.p_value for comparison in comparisons])
+    adjusted = holm(np.array([[comparison.p_value] for comparison in comparisons]))[:, 0].tolist()
     winners = [
         0 if p_value > LEVEL else 1 if len(comparison.only_double) > len(comparison.only_single) else -1
         for comparison, p_value in zip(comparisons, adjusted, strict=True)

@@ -8,14 +8,13 @@ from sklearn.linear_model import Ridge as PlainRidge
 from sklearn.linear_model import RidgeClassifier
 
 from pipeline.evaluation import probe
-from pipeline.evaluation.bootstrap import Bootstrap, StoredInterval
+from pipeline.evaluation.bootstrap import Bootstrap, StoredInterval, holm
 from pipeline.evaluation.probe import (
     STRENGTHS,
     HeldOut,
     ProbeSummary,
     assign_folds,
     fit_ridge,
-    holm,
     other_rows,
     predict_held_out,
     probe_views,
