@@ -158,8 +158,8 @@ class RedirectedSession(requests.Session):
         after = urljoin(resp.url, target)
         if not may_follow(resp.url, after, pinned=self.pinned):
             raise SourceError(
-                f"{without_secrets(resp.url)}: sends us on to {without_secrets(after)}, without HTTPS; give that URL "
-                "if you trust it, or one of another host"
+                f"{without_secrets(resp.url)}: sends us on to {without_secrets(after)}, without HTTPS; pin the "
+                "whole SHA-256, or give that URL if you trust it"
             )
         scheme, host, _ = _origin(after)
         if host != _origin(resp.url)[1] and f"{scheme}://{host}" not in self.told:

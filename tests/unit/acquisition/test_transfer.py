@@ -305,7 +305,7 @@ def test_over_http_a_redirect_to_another_host_needs_a_pinned_hash(host: Any, tmp
     for elsewhere in (host.url.replace("127.0.0.1", "localhost"), host.url.replace(str(host.port), "9")):
         host.asked.clear()
         host.script = [reply(location=elsewhere), reply()]
-        with pytest.raises(SourceError, match=r"sends us on to http://\w+\S+, without HTTPS; give that URL"):
+        with pytest.raises(SourceError, match=r"sends us on to http://\w+\S+, without HTTPS; pin the whole SHA-256"):
             bring(host, tmp_path)
         assert len(host.asked) == 1
     host.script = [reply(location=host.url.replace("127.0.0.1", "localhost")), reply()]

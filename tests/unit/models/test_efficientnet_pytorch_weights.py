@@ -90,9 +90,9 @@ def test_efficientnet_lite_gives_its_logits_in_timm(tmp_path: Path, side: int) -
     """The whole network written out, on its own names; a side that no stride divides shows the padding."""
     tensors = random_weights()
     safetensors.torch.save_file(tensors, tmp_path / "lite0.safetensors")  # which sorts by name: _blocks.10 before .2
-    fitted = fitted_tensors(tmp_path / "lite0.safetensors", "tf_efficientnet_lite0", {})
-    assert not fitted.by_torchvision  # timm's entry has the normalisation: mean and std 0.5
-    model = create_timm_model("tf_efficientnet_lite0", {}, fitted.tensors).eval()
+    fitted, by_torchvision = fitted_tensors(tmp_path / "lite0.safetensors", "tf_efficientnet_lite0", {})
+    assert not by_torchvision  # timm's entry has the normalisation: mean and std 0.5
+    model = create_timm_model("tf_efficientnet_lite0", {}, fitted).eval()
     pixels = 2 * torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1)) - 1
     with torch.no_grad():
         expected = lite0_logits(tensors, pixels)
@@ -119,7 +119,7 @@ def test_names_of_squeeze_and_excitation_are_known_too(tmp_path: Path) -> None:
             names = common | expanding if f"{place}.conv_pwl.weight" in ours else plain
             theirs[f"_blocks.{blocks.index(place)}.{names[layer.removeprefix(f'{place}.')]}.{parameter}"] = tensor
     torch.save(theirs, tmp_path / "b0.pth")
-    fitted = fitted_tensors(tmp_path / "b0.pth", "tf_efficientnet_b0", {}).tensors
+    fitted, _ = fitted_tensors(tmp_path / "b0.pth", "tf_efficientnet_b0", {})
     assert fitted.keys() == ours.keys()
     assert all(torch.equal(fitted[name], tensor) for name, tensor in ours.items())
     with pytest.raises(WeightsError, match="does not fit tf_efficientnet_lite0"):

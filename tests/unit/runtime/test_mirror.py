@@ -73,7 +73,7 @@ def test_a_list_is_dvcs_to_the_byte() -> None:
 def test_what_is_there_is_not_sent_again(study: Path, bucket: str) -> None:
     """Nothing of a whole copy; of a copy that was interrupted or changed, what is missing or another one."""
     url = f"{bucket}/{study.name}"
-    assert mirror_outputs(url) == {SHARDS.as_posix(): 3}
+    assert mirror_outputs(url) == {SHARDS.as_posix(): 4}
     assert mirror_outputs(url) == {SHARDS.as_posix(): 0}
     removed(f"{url}/data/shards", "annotation.dir", "annotation/test-00000.parquet")
     with pytest.raises(SourceError, match=rf"^{url}/{SHARDS}: is not there as a whole; run `python"):
@@ -144,7 +144,7 @@ def test_a_mirror_of_another_commit_is_refused() -> None:
     record()
     with pytest.raises(SourceError, match=rf"^memory://older/{SHARDS}: is another one than dvc.lock names; run `pyt"):
         away("memory://older")
-    assert mirror_outputs("memory://older") == {SHARDS.as_posix(): 3}  # this store tells no hashes
+    assert mirror_outputs("memory://older") == {SHARDS.as_posix(): 4}  # this store tells no hashes
     assert len(Shards(away("memory://older")).read("train")) == 13
 
 
@@ -166,4 +166,4 @@ def test_what_cannot_be_copied_is_one_line(bucket: str) -> None:
 def test_the_command_copies_to_where_params_say() -> None:
     """And counts what it sent."""
     Path("params.yaml").write_text("runtime: {workers: 0, device: auto, mirror: memory://said}\n", encoding="utf-8")
-    assert CliRunner().invoke(app, ["mirror", "--only", "data/shards"]).stdout == f"{SHARDS}: 3 files sent\n"
+    assert CliRunner().invoke(app, ["mirror", "--only", "data/shards"]).stdout == f"{SHARDS}: 4 files sent\n"
