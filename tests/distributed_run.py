@@ -95,12 +95,12 @@ def main(folder: Path) -> None:
     for world in (1, 3):
         together(folder, f"by {world}", world=world)
         together(folder, f"shared by {world}", world=world, share_branches=True)
-    print(together(folder, "interrupted", world=2, dies_after=3))  # noqa: T201
+    print(together(folder, "interrupted", world=2, dies_after=3), flush=True)  # noqa: T201
     together(folder, "interrupted", world=1)
     together(folder, "dropping", world=2, roi="dropping")
     together(folder, "dropping again", world=2, roi="dropping", dies_after=4)
     together(folder, "dropping again", world=2, roi="dropping")
-    print(together(folder, "diverging", world=2, learning_rate=1e30, optimizer="sgd"))  # noqa: T201
+    print(together(folder, "diverging", world=2, learning_rate=1e30, optimizer="sgd"), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from tests.e2e.checkout import Checkout
 from tests.torture.disk import SmallDisk, one_of_every_kind, own_disk
 
 pytestmark = pytest.mark.e2e
-KINDS = ("configure", "download", "index", "mask_weights", "segment", "pair", "weights", "probe", "train", "evaluate",
-         "perturb", "explain", "agreement", "transfer", "distill", "repeats", "summary", "report")  # fmt: skip
+KINDS = ("configure", "download", "index", "mask_weights", "segment", "pair", "weights", "probe", "train", "ambiguous",
+         "evaluate", "perturb", "explain", "agreement", "transfer", "distill", "repeats", "summary", "report")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

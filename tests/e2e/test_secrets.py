@@ -164,7 +164,7 @@ def ask_for_one_run(copy: Checkout, host: str) -> None:
         "vit": {"timm": "demo_vit", "weights": f"http://{host}/vit.safetensors"},
         "deit_distilled": {"timm": "demo_deit_distilled", "weights": "none"},
     }
-    values["probe"]["backbones"] = ["vit"]
+    values["probe"]["backbones"], values["ambiguous"] = ["vit"], []  # no run to find a pair by
     values["pair"]["image_size"], values["perturb"]["patch_size"] = 64, 8
     values["train"] |= {"epochs": 1, "hidden": 16}
     values["explain"]["samples"] = values["report"]["samples"] = 2

@@ -46,7 +46,15 @@ def test_the_released_recipe_is_one_switch(copy: Checkout) -> None:
     targets = ["evaluate@deit_distilled+deit_distilled-all", "evaluate@mobilenetv2+none-all"]
     output = copy.call("dvc", "exp", "run", "-S", "recipe=released", "-S", "train.epochs=2", "-n", "released", *targets)
     runs = [target.replace("evaluate", "train") for target in targets]
-    own = ["configure", "pair@annotation", "weights@mobilenetv2", "weights@deit_distilled", *runs, *targets]
+    own = [
+        "configure",
+        "pair@annotation",
+        "weights@mobilenetv2",
+        "weights@deit_distilled",
+        *runs,
+        "ambiguous",
+        *targets,
+    ]
     assert sorted(ran(output)) == sorted(own)
     history = (copy.folder / "data/runs/mobilenetv2+none-all/history.csv").read_text().splitlines()
     samples = json.loads((copy.folder / "data/index/summary.json").read_text())["splits"]["train"]["samples"]
