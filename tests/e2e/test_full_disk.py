@@ -10,7 +10,8 @@ from tests.torture.disk import SmallDisk, one_of_every_kind, own_disk
 
 pytestmark = pytest.mark.e2e
 KINDS = ("configure", "download", "index", "mask_weights", "segment", "pair", "weights", "probe", "train", "ambiguous",
-         "evaluate", "perturb", "explain", "agreement", "transfer", "distill", "repeats", "summary", "report")  # fmt: skip
+         "evaluate", "perturb", "explain", "agreement", "transfer", "distill", "repeats", "summary",
+         "report")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
