@@ -94,9 +94,8 @@ def masks_of(raw: Path) -> dict[str, np.ndarray]:
     params = SegmentParams(source="annotation", photos_per_file=3)
     write_masks(params, raw=raw, samples=samples, masks=masks, workers=1)
     reader = Masks(masks)
-    files = [(entry.split, entry.rows, 0) for entry in reader.manifest.files]
     stored = {}
     for split in ("train", "test"):
-        rows = sum(number for name, number, _ in files if name == split)
+        rows = sum(entry.rows for entry in reader.manifest.files if entry.split == split)
         stored |= {mask.sample_id: mask.full() for mask in reader.locate(split, 0, rows).read(masks)}
     return stored

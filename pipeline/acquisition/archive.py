@@ -249,9 +249,8 @@ def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         found = find_data_set(named)
     except ValueError as error:
         raise ArchiveError(str(error)) from error
-    wanted = {name: named.pop(found.top + name) for name in found.files}
-    note_ignored(named)
-    return wanted
+    note_ignored(found.ignored)
+    return {name: named[found.top + name] for name in found.files}
 
 
 def _is_extracted(path: Path, entry: zipfile.ZipInfo) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from pipeline.acquisition.archive import LONGEST_PART, folded
 from pipeline.acquisition.source import note_ignored, refuse_outside_links
-from pipeline.datasets.layout import PROMPTS, SPLITS, is_clutter
+from pipeline.datasets.layout import OFFICIAL_SPLITS, PROMPTS, is_clutter
 from pipeline.datasets.prompts import COLUMNS, parse_prompts
 from pipeline.imaging.decode import HEIF, HEIF_ADVICE, HEIF_ENDINGS
 from pipeline.runtime.errors import DatasetError, ParamsError
@@ -33,7 +33,7 @@ def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
     _check_names(extra)
     for category, place in sorted(extra.items()):
         folder = Path(place).expanduser()
-        splits = [split for split in SPLITS if (folder / split).is_dir()]
+        splits = [split for split in OFFICIAL_SPLITS if (folder / split).is_dir()]
         if not splits:
             raise ParamsError(f"{folder}: no folder train or test for {category!r}; correct download.extra")
         for split in splits:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.acquisition.source import find_in_folder, hash_file, hash_listing, local_path
-from pipeline.datasets.layout import SPLITS, is_clutter, is_utf8
+from pipeline.datasets.layout import OFFICIAL_SPLITS, is_clutter, is_utf8
 from pipeline.runtime.console import byte_progress
 from pipeline.runtime.errors import SourceError
 
@@ -40,7 +40,7 @@ def data_set_files(source: str) -> dict[str, Path]:
 def extra_files(place: str) -> dict[str, Path]:
     """Return photos, masks and prompts of an extra category by name; none if there is no such folder."""
     folder = Path(place).expanduser()
-    found = (path for split in SPLITS for path in sorted((folder / split).glob("*")) if path.is_file())
+    found = (path for split in OFFICIAL_SPLITS for path in sorted((folder / split).glob("*")) if path.is_file())
     named = {path.relative_to(folder): path for path in found}  # stage download refuses names that are not UTF-8
     return {name.as_posix(): path for name, path in named.items() if not is_clutter(name) and is_utf8(name)}
 

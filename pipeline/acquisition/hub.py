@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
 
 from pipeline.acquisition.source import SourceRecord, hash_file, hash_listing
 from pipeline.datasets.foodseg103 import CATEGORIES
-from pipeline.datasets.layout import CATEGORY_FILE, LABEL_MAPS, LISTS, PHOTOS, SPLITS
+from pipeline.datasets.layout import CATEGORY_FILE, LABEL_MAPS, LISTS, OFFICIAL_SPLITS, PHOTOS
 from pipeline.runtime.console import ByteReport, byte_progress
 from pipeline.runtime.errors import SourceError, one_line
 from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
@@ -83,7 +83,7 @@ def fetch_from_hub(copy: HubCopy, folder: Path) -> SourceRecord:
             with byte_progress(f"unpack {PurePosixPath(name).name}") as report, catch_disk_full(folder):
                 hashes |= _unpack(path, folder, split, report)
     lists = {CATEGORY_FILE: "".join(f"{number} {name}\n" for number, name in enumerate(CATEGORIES))}
-    for split in SPLITS:
+    for split in OFFICIAL_SPLITS:
         stems = sorted(Path(name).stem for name in hashes if name.startswith(f"{PHOTOS}/{split}/"))
         lists[f"{LISTS}/{split}.txt"] = "".join(f"{stem}\n" for stem in stems)
     for name, text in lists.items():

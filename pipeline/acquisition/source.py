@@ -91,7 +91,7 @@ def local_path(source: str) -> Path:
 
 
 class SourceRecord(Section):
-    """Content of `data/source.json`: the same on every machine for the same source."""
+    """Content of `data/source.json`; for one place the same on every machine."""
 
     sha256: str
     """Hash of the archive, or of the `sha256sum` listing of a folder."""
@@ -190,26 +190,29 @@ def find_in_folder(folder: Path) -> FoundDataSet:
         found = find_data_set(list(_files_below(folder)))
     except ValueError as error:
         raise SourceError(f"{folder}: {error}") from error
+    inside = folder.resolve()
     for name in found.files:
         path = folder / found.top / name
         if not is_utf8(PurePosixPath(name)):
             raise SourceError(f"{str(path)!a}: its name is not UTF-8; rename the file")
-        refuse_outside_links(path, folder.resolve())
+        refuse_outside_links(path, inside)
     return found
 
 
 def _files_below(folder: Path) -> Iterator[str]:
     """Yield the relative paths of all files; folders behind links are walked once, those outside refused."""
-    walked = {folder.resolve()}
+    inside = folder.resolve()
+    walked = {inside}
     for place, folders, names in os.walk(folder, followlinks=True):
         below = Path(place).relative_to(folder)
         yield from ((below / name).as_posix() for name in names if Path(place, name).is_file())
         for name in [name for name in folders if Path(place, name).is_symlink()]:
-            if is_clutter(below / name) or Path(place, name).resolve() in walked:
+            target = Path(place, name).resolve()
+            if is_clutter(below / name) or target in walked:
                 folders.remove(name)
             else:
-                refuse_outside_links(Path(place, name), folder.resolve())
-                walked.add(Path(place, name).resolve())
+                refuse_outside_links(Path(place, name), inside)
+                walked.add(target)
 
 
 def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
@@ -226,7 +229,7 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
     """
     found = find_in_folder(source)
     root = source / found.top
-    note_ignored(set(_files_below(source)) - {found.top + name for name in found.files})
+    note_ignored(found.ignored)
     sizes = {name: (root / name).stat().st_size for name in found.files}
     folder.mkdir(parents=True, exist_ok=True)
     total, done, hashes = sum(sizes.values()), 0, []

@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP, resuming where a broken transfer stopped; redirects to other hosts need HTTPS."""
+"""Fetch one file over HTTP, resuming where a broken transfer stopped; other hosts need HTTPS or a pinned SHA-256."""
 
 import http.client
 import random

@@ -14,8 +14,8 @@ from pipeline.runtime.errors import DatasetError
 
 INSTANCES = "instances_"
 """Begins the name of COCO's own files of objects; others beside them hold captions or key points of the same photos."""
-LISTS = ("images", "annotations", "categories")
-LARGEST_ID = 2**31 - 1
+REQUIRED_LISTS = ("images", "annotations", "categories")
+LARGEST_CATEGORY_ID = 2**31 - 1
 """Of categories, above and below 0."""
 
 
@@ -35,10 +35,10 @@ def read_coco(raw: Path, files: Sequence[str]) -> AnnotatedSet:
     jsons = [path for path in jsons if PurePosixPath(path).name.startswith(INSTANCES)] or jsons
     for path in jsons:
         content = load_json(raw / path, compact)
-        lists: list[Any] = [content.get(name) if isinstance(content, dict) else None for name in LISTS]
+        lists: list[Any] = [content.get(name) if isinstance(content, dict) else None for name in REQUIRED_LISTS]
         present = [isinstance(each, list) for each in lists]
         if not all(present):
-            problem = f"no COCO file of objects: it lacks one of the lists {', '.join(LISTS)}"
+            problem = f"no COCO file of objects: it lacks one of the lists {', '.join(REQUIRED_LISTS)}"
             if any(present) or (path == jsons[-1] and not found.names):
                 raise DatasetError(f"{raw / path}: {problem}; export it again with segmentation, or remove it")
             found.problems.append(Problem(ProblemKind.NOT_LISTED, path, problem))
@@ -68,7 +68,7 @@ def _add_names(categories: Sequence[dict[str, Any]], names: dict[int, str]) -> s
     ids = {name: category_id for category_id, name in names.items()}
     for each in categories:
         category_id, name = each["id"], fold_name(each["name"])
-        if type(category_id) is not int or abs(category_id) > LARGEST_ID:
+        if type(category_id) is not int or abs(category_id) > LARGEST_CATEGORY_ID:
             raise ValueError(f"category {name!r} has the id {category_id!r}, which is no whole number of 31 bits")
         if not name or not name.isprintable():
             raise ValueError(f"category {category_id} has the name {each['name']!a}, which cannot be printed")
@@ -86,13 +86,11 @@ def _objects_by_photo(
     """Return the objects of every photo of a file by its id; add those that cannot be used to the problems."""
     objects: dict[int | str, list[AnnotatedObject]] = {image["id"]: [] for image in images}
     names = {image["id"]: image["file_name"] for image in images}
-    seen = set[tuple[int | str, int]]()
+    ids = [(each["image_id"], each.get("id")) for each in annotations]
+    unique = len(set(ids)) == len(ids) and all(type(number) is int for _, number in ids)
     for number, record in enumerate(annotations, 1):
         photo, category_id, segmentation = record["image_id"], record["category_id"], record.get("segmentation")
-        object_id = record.get("id")
-        if type(object_id) is not int or (photo, object_id) in seen:
-            object_id = number
-        seen.add((photo, object_id))
+        object_id = record["id"] if unique else number
         kind = detail = None
         if photo not in objects:
             kind, detail = ProblemKind.OBJECT_UNUSABLE, f"is of the image {photo!r}, which `images` lacks"
@@ -128,7 +126,8 @@ class PhotoFinder:
         parts = PurePosixPath(normalize("NFC", name).replace("\\", "/")).parts[::-1]
         candidates = self._by_name.get(parts[0], []) if parts else []
         fits = [self._fit(path, parts, annotation_path) for path in candidates]
-        best = [path for path, fit in zip(candidates, fits, strict=True) if fit == max(fits)]
+        highest = max(fits, default=None)
+        best = [path for path, fit in zip(candidates, fits, strict=True) if fit == highest]
         if not best:
             return Problem(ProblemKind.PHOTO_ABSENT, annotation_path, f"names {name}, which is not there")
         if len(best) > 1:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from pipeline.datasets.layout import EXTRA, UNPRINTABLE, PhotoFiles, is_clutter, is_picture, stem_of
 from pipeline.datasets.objects import AnnotatedObject
 from pipeline.datasets.problems import Problem, ProblemKind
-from pipeline.datasets.splits import COPY_MARK, Drawable, draw_photos
+from pipeline.datasets.splits import Drawable, draw_photos, original_of
 from pipeline.params.stages import IndexParams, TestSplit
 from pipeline.runtime.errors import DatasetError, counted
 
@@ -38,7 +38,7 @@ EXPECTED = (
 )
 
 _OFFICIAL = re.compile(
-    r"Images/(img_dir|ann_dir)/(train|test)/(?!\.|Thumbs\.db$|desktop\.ini$)[^/]+"
+    r"Images/(img_dir|ann_dir)/(train|test)/[^/]+"
     r"|ImageSets/(train|test)\.txt|category_id\.txt"
 )
 _SPLIT = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|testing)(?![a-z])", re.IGNORECASE)
@@ -69,7 +69,9 @@ class FoundDataSet(NamedTuple):
     top: str
     """Folders above it, to be left out: "", "<folder>/" or "<folder>/<folder>/"; "" for labelme."""
     files: tuple[str, ...]
-    """Its files, sorted, as paths below `top`; all others are ignored."""
+    """Its files, sorted, as paths below `top`."""
+    ignored: tuple[str, ...]
+    """All other paths."""
 
 
 class AnnotatedPhoto(NamedTuple):
@@ -126,7 +128,7 @@ def assign_splits(photos: Sequence[AnnotatedPhoto], params: IndexParams) -> tupl
         test = next((name for name in TEST_SPLITS if name in by_split and "train" in by_split), "draw")
     if test == "draw":
         drawable = [
-            Drawable(p.path, p.path.partition(COPY_MARK)[0], frozenset(each.category_id for each in p.objects))
+            Drawable(p.path, original_of(p.path) or p.path, frozenset(each.category_id for each in p.objects))
             for p in photos
         ]
         drawn = draw_photos(drawable, params.test_share, params.seed)
@@ -185,12 +187,12 @@ def find_data_set(paths: Collection[str]) -> FoundDataSet:
         for top in tops:
             below = sorted(path.removeprefix(top) for path in usable if path.startswith(top))
             files = tuple(path for path in below if _belongs(path, name))
-            if name == "official":
-                if missing := [part for part in PARTS if not any(f"{path}/".startswith(f"{part}/") for path in files)]:
-                    raise ValueError(f"not in the official layout: {', '.join(missing)} absent or empty")
-                return FoundDataSet(name, top, files)
-            if any(map(is_picture, files)):
-                return FoundDataSet(name, top, files)
+            if name == "official" and (
+                absent := [part for part in PARTS if not any(f"{path}/".startswith(f"{part}/") for path in files)]
+            ):
+                raise ValueError(f"not in the official layout: {', '.join(absent)} absent or empty")
+            if name == "official" or any(map(is_picture, files)):
+                return FoundDataSet(name, top, files, tuple(set(paths) - {top + file for file in files}))
     raise ValueError(f"{_found(usable)}; expected {EXPECTED}")
 
 
@@ -240,7 +242,7 @@ def _found(paths: Collection[str]) -> str:
         return "found no file"
     suffixes = sorted({PurePosixPath(path).suffix.lower() or PurePosixPath(path).name for path in paths})
     kinds = ", ".join(suffixes[:MAX_SHOWN]) + ", ..." * (len(suffixes) > MAX_SHOWN)
-    found = f"found {len(paths):,} files ({kinds})"
+    found = f"found {counted(len(paths), 'file')} ({kinds})"
     for pattern, advice in _OTHERS.items():
         if any(re.search(pattern, path, re.IGNORECASE) for path in paths):
             return f"{found}, which look like {advice}"

@@ -39,7 +39,7 @@ class Sample:
     sample_id: str
     """`<photo id>/<category id>`, with `-<number of the annotation>` where each object is a sample."""
     photo_id: str
-    """`<train or test>/<photo stem>`, by the data set's own lists: photos of the validation split keep `train`."""
+    """`<split>/<stem>` by the data set's own split, or its path for the stem; drawn validation photos keep `train`."""
     split: str
     """`train`, `validation` or `test`."""
     photo_path: str

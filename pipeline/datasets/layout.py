@@ -22,7 +22,7 @@ BACKGROUND = 0
 """Value of label maps that is no food, whatever name the file gives it."""
 LARGEST_ID = 65_535
 """Label maps hold one or two bytes a pixel."""
-SPLITS = ("train", "test")
+OFFICIAL_SPLITS = ("train", "test")
 PHOTOS, LABEL_MAPS, LISTS, EXTRA = "Images/img_dir", "Images/ann_dir", "ImageSets", "extra"
 PROMPTS = "prompts.csv"
 MASK = ".mask"
@@ -134,13 +134,13 @@ class PhotoFiles:
     photo_id: str
     """`<split>/<stem>`, for extra categories `<split>/<category>-<stem>`."""
     split: str
-    """`train` or `test`."""
+    """`train`, `validation` or `test`."""
     photo_path: str
     """Path of the photo below data/raw."""
     annotation_path: str | None
-    """Path of the label map or binary mask below data/raw; None if prompts replace it."""
+    """Path of the label map, binary mask or file of objects below data/raw; None if prompts replace it."""
     category: str | None
-    """Folded name of the extra category, whose mask is binary; None if a label map names the categories."""
+    """Folded name of the extra category, whose mask is binary; else None."""
     prompts: tuple[Prompt, ...]
     """Clicks and boxes; empty if there is a mask."""
     objects: tuple[AnnotatedObject, ...] = ()
@@ -191,7 +191,7 @@ def parse_split_list(text: str) -> list[str]:
 
 def find_listed(raw: Path) -> Iterator[PhotoFiles | Problem]:
     """Yield every photo that the lists name, train before test and sorted by stem, and the problems of the lists."""
-    lists = {split: Counter(parse_split_list(read_listing(raw / LISTS / f"{split}.txt"))) for split in SPLITS}
+    lists = {split: Counter(parse_split_list(read_listing(raw / LISTS / f"{split}.txt"))) for split in OFFICIAL_SPLITS}
     for split, stems in lists.items():
         for stem in sorted(stem for stem, count in stems.items() if count > 1):
             yield Problem(ProblemKind.LISTED_TWICE, f"{LISTS}/{split}.txt", f"lists {stem} {stems[stem]} times")
@@ -252,8 +252,8 @@ def find_extra(raw: Path) -> Iterator[PhotoFiles | Problem]:
     """Yield every photo of extra categories, and the problems of their folders."""
     for folder in extra_folders(raw):
         below = f"{EXTRA}/{folder.name}"
-        yield from _not_listed(below, files_by_stem(folder), SPLITS)
-        for split in SPLITS:
+        yield from _not_listed(below, files_by_stem(folder), OFFICIAL_SPLITS)
+        for split in OFFICIAL_SPLITS:
             yield from _extra_photos(raw, f"{below}/{split}", fold_name(folder.name), split)
 
 

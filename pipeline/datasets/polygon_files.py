@@ -45,10 +45,11 @@ def read_yolo(raw: Path, files: Sequence[str]) -> AnnotatedSet:
 
 def _yolo_names(raw: Path, files: Sequence[str]) -> dict[int, str]:
     """Return folded name by number."""
-    path = next(path for path in files if "/" not in path and path.endswith((".yaml", ".yml", ".txt")))
+    path = next(path for path in files if "/" not in path and path.lower().endswith((".yaml", ".yml", ".txt")))
     text = read_listing(raw / path)
     try:
-        listed: Any = text.strip().split("\n") if path.endswith(".txt") else YAML(typ="safe").load(text)["names"]
+        plain = path.lower().endswith(".txt")
+        listed: Any = text.strip().split("\n") if plain else YAML(typ="safe").load(text)["names"]
         entries = listed.items() if isinstance(listed, dict) else enumerate(listed)
         names = {int(number): fold_name(name) for number, name in entries}
     except (YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -90,7 +91,7 @@ def read_labelme(raw: Path, files: Sequence[str]) -> AnnotatedSet:
                 continue
             content = load_json(raw / path)
             try:
-                sizes[path] = (content["imageHeight"], content["imageWidth"])
+                sizes[path] = (_side(content["imageHeight"]), _side(content["imageWidth"]))
                 shapes[path] = [_Shape.of(shape) for shape in content["shapes"]]
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DatasetError(f"{raw / path}: not in labelme's format ({error!r}); save it again there") from error
@@ -111,6 +112,13 @@ def read_labelme(raw: Path, files: Sequence[str]) -> AnnotatedSet:
     for photo in sorted(photos.values()):
         found.problems.append(Problem(ProblemKind.NOT_LISTED, photo, "no JSON file beside it has its name"))
     return found
+
+
+def _side(value: Any) -> int:
+    """Return a height or width; 0, which fits no photo, where labelme does not say it."""
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{value!r} is no height or width")
+    return value or 0
 
 
 class _Shape(NamedTuple):

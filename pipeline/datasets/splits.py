@@ -17,14 +17,20 @@ COPY_MARK = ".rf."
 """Ends the name of the original in names of Roboflow's augmented copies, which stay in one split."""
 
 
+def original_of(path: str) -> str | None:
+    """Return the start of the path that an augmented copy shares with its original; None if the photo is no copy."""
+    original, mark, _ = path.partition(COPY_MARK)
+    return original if mark else None
+
+
 @dataclass(frozen=True, slots=True)
 class Drawable:
     """A photo that may be drawn."""
 
     photo_id: str
-    """`<split>/<photo stem>`."""
+    """Id of the photo, or its path."""
     content: str
-    """Equal for photos of the same bytes and for augmented copies, which stay together."""
+    """Equal for photos that stay together: of the same bytes where those are known, and augmented copies."""
     categories: frozenset[int]
     """Category ids of its samples, at least one."""
 
@@ -32,7 +38,7 @@ class Drawable:
 def draw_photos(photos: Iterable[Drawable], share: float, seed: int) -> frozenset[str]:
     """Draw a share of the photos; those that are left have a photo of every category.
 
-    Photos of the same bytes count once and are drawn together. Of a stratum of n photos at most the share of n, rounded
+    Photos of equal content count once and are drawn together. Of a stratum of n photos at most the share of n, rounded
     up, is drawn, and at least the share of n, rounded down, where that leaves a photo of every category. Over all
     strata the share is met to half a photo where the strata allow it.
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 from rustyzipper import CompressionLevel, EncryptionMethod, compress_files
 
-from pipeline.demo.foods import CATEGORIES, SPLITS, menu
+from pipeline.datasets.layout import OFFICIAL_SPLITS
+from pipeline.demo.foods import CATEGORIES, menu
 from pipeline.demo.scene import Dice, render
 from pipeline.params.stages import DemoParams
 from pipeline.runtime.console import progress
@@ -29,7 +30,7 @@ def write_demo(params: DemoParams, folder: Path, *, workers: int) -> None:
     root = folder / ROOT
     (root / "ImageSets").mkdir(parents=True, exist_ok=True)
     jobs: list[tuple[str, int, int]] = []
-    for split, photos in zip(SPLITS, (params.train_photos, params.test_photos), strict=True):
+    for split, photos in zip(OFFICIAL_SPLITS, (params.train_photos, params.test_photos), strict=True):
         for kind in ("img_dir", "ann_dir"):
             (root / "Images" / kind / split).mkdir(parents=True, exist_ok=True)
         first = len(jobs)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.datasets.layout import OFFICIAL_SPLITS
 from pipeline.demo.canvas import (
     Colour,
     Outline,
@@ -259,7 +260,6 @@ CATEGORY_IDS = {name: position for position, name in enumerate(CATEGORIES, start
 ROUND = 8
 RED_EXTRA = 0.35  # probability of a third food beside a red sauce
 COMPANIONS = {KETCHUP: WITH_KETCHUP, CHILI_PASTE: WITH_CHILI_PASTE}
-SPLITS = ("train", "test")
 
 
 class Menu(NamedTuple):
@@ -272,7 +272,7 @@ class Menu(NamedTuple):
 def menu(seed: int, split: str, position: int) -> Menu:
     """Return the menu of photo `position` of a split; the menus of eight photos are drawn together."""
     number, place = divmod(position, ROUND)
-    rng = np.random.default_rng(np.random.SeedSequence((seed, SPLITS.index(split), number), spawn_key=(0,)))
+    rng = np.random.default_rng(np.random.SeedSequence((seed, OFFICIAL_SPLITS.index(split), number), spawn_key=(0,)))
     menus = []
     for dip, companions in COMPANIONS.items():  # two tables: two of three companions each, perhaps a food of any table
         order = _drawn(rng, companions)

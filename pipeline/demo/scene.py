@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.arrays import Image, LabelMap
+from pipeline.datasets.layout import OFFICIAL_SPLITS
 from pipeline.demo.camera import SUPERSAMPLING, develop
 from pipeline.demo.canvas import Canvas, Light, Place, Sketch, chance
 from pipeline.demo.clutter import lay_cutlery, lay_napkin, scatter_crumbs, stand_glass
 from pipeline.demo.dips import RED, VARIED, fill_dish
-from pipeline.demo.foods import CATEGORY_IDS, SAUCE, SPLITS, Menu
+from pipeline.demo.foods import CATEGORY_IDS, SAUCE, Menu
 from pipeline.demo.surfaces import table_top
 from pipeline.demo.tableware import BOWL, DEEP_PLATE, PLATE, serve
 
@@ -109,7 +110,7 @@ class Dice(NamedTuple):
     @classmethod
     def of(cls, seed: int, split: str, position: int) -> "Dice":
         """Return the generators of photo `position` of a split."""
-        streams = np.random.SeedSequence((seed, SPLITS.index(split), position), spawn_key=(1,)).spawn(5)
+        streams = np.random.SeedSequence((seed, OFFICIAL_SPLITS.index(split), position), spawn_key=(1,)).spawn(5)
         return cls(*map(np.random.default_rng, streams))
 
 

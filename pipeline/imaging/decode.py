@@ -4,7 +4,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -269,7 +269,7 @@ def _complaint(path: PictureFile, formats: tuple[str, ...], error: Exception) ->
     """Return what is wrong with a file and what to do."""
     if isinstance(error, PermissionError):
         return "not readable by this user; give yourself the right to read it, or leave it out"
-    with nullcontext(BytesIO(path.getvalue())) if isinstance(path, PictureBytes) else path.open("rb") as file:
+    with BytesIO(path.getvalue()) if isinstance(path, PictureBytes) else path.open("rb") as file:
         start = file.read(64).lstrip()
     if not start:
         return f"an empty file; {REPLACE}"

@@ -102,7 +102,7 @@ def letterbox_cutouts(  # noqa: PLR0913 - everything that defines a view
     the extra-ROI is the difference. Resizing both would clip the overshoot of bicubic at the edge of the mask, which
     breaks the sum by tens of gray levels. An ROI for which the difference would leave [0, 255] is clipped.
 
-    `boxed` is the photo letterboxed at `rect`, by default that of `letterbox_rect`; see `views_of` for the rest.
+    `boxed` is the photo letterboxed at `rect`, by default that of `letterbox_rect`; see `cut_views` for the rest.
     """
     size = boxed.shape[0]
     rect = rect or letterbox_rect(photo.height, photo.width, size=size)

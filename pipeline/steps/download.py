@@ -10,6 +10,7 @@ from pipeline.acquisition.source import (
     DEMO,
     FOODSEG103,
     HUB,
+    NAMED,
     OFFICIAL,
     SourceRecord,
     copy_folder,
@@ -86,22 +87,21 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
 def _bring(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
     """Return a new folder of the data set's files, and their record."""
     name, _, place = params.source.partition("@")
-    if name == FOODSEG103:
-        return _fetch_foodseg103(params, place, folder, workers)
+    if name == FOODSEG103 and params.source in NAMED:
+        return _fetch_foodseg103(params, place, folder)
     stored = is_store_url(params.source) and is_store_folder(params.source)
     if stored or (is_local(params.source) and local_path(params.source).is_dir()):
-        return _copy_files(params, folder, workers)
+        return _copy_files(params, folder)
     return _extract_files(params, folder, workers)
 
 
-def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
+def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path) -> tuple[Path, SourceRecord]:
     """Fetch FoodSeg103 from its authors, going on with what came earlier, or else its copy on the hub.
 
     Args:
         params: Section `download`; a pinned hash is that of the authors' archive, so the hub is no substitute then.
         place: `official` or `hub` for one of them alone, empty for both.
         folder: For unfinished work.
-        workers: Not used.
     """
     from pipeline.acquisition.hub import HUB_COPY, fetch_from_hub  # noqa: PLC0415 - other sources need no hub
 
@@ -110,7 +110,7 @@ def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path, workers:
         only = place == OFFICIAL or params.sha256 is not None
         brief = {} if only else {"attempts": 1, "timeout": min(params.timeout, BRIEF_TIMEOUT)}
         try:
-            return _extract_files(params.model_copy(update={"source": OFFICIAL_URL} | brief), folder, workers)
+            return _extract_files(params.model_copy(update={"source": OFFICIAL_URL} | brief), folder, workers=1)
         except SourceError as error:
             if only:
                 unpin = " without download.sha256, the archive's" if params.sha256 else ""
@@ -129,7 +129,7 @@ def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path, workers:
     return folder / "files", record
 
 
-def _copy_files(params: DownloadParams, folder: Path, _workers: int) -> tuple[Path, SourceRecord]:
+def _copy_files(params: DownloadParams, folder: Path) -> tuple[Path, SourceRecord]:
     """Copy a data set from a local folder or object storage; return its new folder and record."""
     files = folder / "files"
     shutil.rmtree(files, ignore_errors=True)  # the source may have lost files since an interrupted copy
@@ -149,7 +149,7 @@ def _copy_files(params: DownloadParams, folder: Path, _workers: int) -> tuple[Pa
 
 def _extract_files(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
     """Get and extract an archive; return the folder of its files and its record."""
-    fetched = params.source != DEMO and not is_local(params.source)
+    fetched = is_http_url(params.source) or is_store_url(params.source)
     if params.source == DEMO:
         archive, name = _pack_demo(params, folder, workers), "demo.zip"
     elif fetched:

@@ -26,7 +26,7 @@ from pipeline.datasets.layout import (
 from pipeline.datasets.polygon_files import read_labelme, read_yolo
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
-from pipeline.datasets.splits import COPY_MARK, SPLITS, Drawable, draw_photos
+from pipeline.datasets.splits import SPLITS, Drawable, draw_photos, original_of
 from pipeline.datasets.statistics import DatasetStats, IndexSummary, listed
 from pipeline.params.model import ClassSetParams
 from pipeline.params.stages import IndexParams
@@ -119,7 +119,7 @@ def _find_photos(params: IndexParams, raw: Path) -> _Found:
     """
     paths = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
     try:
-        data_set, _, files = find_data_set(paths)
+        data_set, _, files, _ = find_data_set(paths)
     except ValueError:
         data_set, files = "official", ()  # whose reader says what is absent
     if data_set == "official":
@@ -172,8 +172,8 @@ def _usable_samples(
             first = result.samples[0]
             if first.split == "train":
                 foods = frozenset(sample.category_id for sample in result.samples)
-                original, mark, _ = first.photo_path.partition(COPY_MARK)
-                trained.append(Drawable(first.photo_id, original if mark else first.photo_sha256, foods))
+                content = original_of(first.photo_path) or first.photo_sha256
+                trained.append(Drawable(first.photo_id, content, foods))
             if result.palette is not None:
                 palettes.add(result.palette)
             yield from result.samples

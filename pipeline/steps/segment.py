@@ -81,7 +81,8 @@ class _Segmenter:
         prompts: dict[str, tuple[Prompt, ...]] = {}
         for samples in group_by_photo(unit.samples):
             annotated, asked = read_masks(samples, self.raw), dict[str, tuple[Prompt, ...]]()
-            for name, sample in ((sample.sample_id, sample) for sample in samples):
+            for sample in samples:
+                name = sample.sample_id
                 if name in annotated:
                     asked[name] = prompts_of(annotated[name], self.params.prompts, sample_id=name)
                 else:

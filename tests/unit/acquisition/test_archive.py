@@ -302,7 +302,7 @@ def test_a_missing_part_is_named(pack: Pack, official: dict[str, bytes], tmp_pat
 
 def test_an_archive_of_something_else_is_refused(pack: Pack, official: dict[str, bytes], tmp_path: Path) -> None:
     """No data set in it, or two."""
-    with pytest.raises(ArchiveError, match="found 1 files .*photos without annotation"):
+    with pytest.raises(ArchiveError, match="found 1 file .*photos without annotation"):
         extract(pack({"holiday.jpg": b""}), tmp_path / "out")
     with pytest.raises(ArchiveError, match="holds 2 data sets, a/, b/"):
         extract(pack({f"{top}/{n}": b for top in "ab" for n, b in official.items()}), tmp_path / "out")

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.file_download
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,11 +20,10 @@ from pipeline.datasets.foodseg103 import CATEGORIES
 from pipeline.params.stages import DemoParams, DownloadParams
 from pipeline.runtime.errors import SourceError, SpaceError
 from pipeline.steps import download as step
-from tests.hub_stand_in import Hub, serving_hub
+from tests.hub_stand_in import Hub, ask_hub, serving_hub
 from tests.loopback import Host, Reply, serving
 
 COMMIT = "34e1208" + "0" * 33
-REAL = Path("/work/shared/data/FoodSeg103-mini.zip")
 PASSWORD = "LARCdataset9947"  # noqa: S105 - printed in the authors' README
 FILES = ("data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "data/validation-00000.parquet")
 
@@ -41,11 +39,9 @@ def small_release() -> dict[str, bytes]:
     return files
 
 
-def release() -> dict[str, bytes]:
-    """Return real photos where they are at hand."""
-    if not REAL.is_file():
-        return small_release()
-    with zipfile.ZipFile(REAL) as opened:
+def real_release(shared: Path) -> dict[str, bytes]:
+    """Return real photos."""
+    with zipfile.ZipFile(shared / "data/FoodSeg103-mini.zip") as opened:
         opened.setpassword(PASSWORD.encode())
         return {
             name.removeprefix("FoodSeg103/"): opened.read(name) for name in opened.namelist() if not name.endswith("/")
@@ -90,12 +86,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     with serving_hub() as hub:
         hub.dataset, hub.commit, hub.files = "EduardoPacheco/FoodSeg103", COMMIT, as_parquet(small_release())
-        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub.file_download.time, "sleep", lambda _: None)
+        ask_hub(hub, tmp_path / "cache", monkeypatch)
         pin(hub, monkeypatch)
         yield hub
 
@@ -133,12 +124,16 @@ def record() -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("photos", [small_release, release])
+@pytest.fixture(params=["small", "real"])
+def files(request: pytest.FixtureRequest) -> dict[str, bytes]:
+    """Return a small data set, and real photos where they are at hand."""
+    return small_release() if request.param == "small" else real_release(request.getfixturevalue("shared"))
+
+
 def test_archive_folder_and_hub_give_one_listing(
-    photos: object, hub: Hub, server: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    files: dict[str, bytes], hub: Hub, server: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The same files of the same bytes, lists included, so that every later stage finds its results in the cache."""
-    files = photos()  # type: ignore[operator]
     hub.files, server.content, server.script = as_parquet(files), packed(files), [Reply()]
     pin(hub, monkeypatch)
     from_hub = fetched("foodseg103@hub")

@@ -84,6 +84,17 @@ def test_each_object_may_be_a_sample(meals: CocoFolder) -> None:
     np.testing.assert_array_equal(masks_of(meals.path)["train/a/1-3"], box_mask(20, 1, 5, 5))
 
 
+@pytest.mark.parametrize("ids", [(2, 2), (2, None), ("x", 2), (True, 1)])
+def test_objects_whose_ids_are_not_unique_are_numbered_in_order(coco: CocoFolder, ids: tuple[object, ...]) -> None:
+    """No two objects of a photo become one sample, whatever their annotations are called."""
+    for file in (TRAIN, VAL):
+        coco.add(file, "a.png", (1, polygon(1, 1, 4, 4)), (1, polygon(20, 1, 4, 4)))
+        for record, number in zip(coco.files[file]["annotations"], ids, strict=True):
+            record["id"] = number
+    samples, _ = indexed(coco.write(), unit="object")
+    assert [sample.sample_id for sample in samples if sample.split == "train"] == ["train/a/1-1", "train/a/1-2"]
+
+
 def test_label_maps_have_no_objects(tmp_path: Path) -> None:
     """Connected parts of a label map are no objects."""
     raw = RawFolder(tmp_path / "raw")
@@ -434,3 +445,28 @@ def test_yolo_and_labelme_give_the_masks_of_coco(tmp_path: Path, monkeypatch: py
         assert (boxes.count if boxes else 0) == (0 if raw == coco.path else 2)
     assert len(found["coco"]) == 4
     assert found["coco"] == found["yolo"] == found["labelme"]
+
+
+@pytest.mark.parametrize("name", ["Data.YAML", "Classes.TXT"])
+def test_names_of_yolo_are_found_in_any_case(tmp_path: Path, name: str) -> None:
+    """Windows does not tell them apart."""
+    for split in ("train", "val"):
+        for folder in ("images", "labels"):
+            (tmp_path / "raw" / folder / split).mkdir(parents=True)
+        save(noise(*SIZE, 3), tmp_path / "raw/images" / split / "a.png")
+        (tmp_path / "raw/labels" / split / "a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    (tmp_path / "raw" / name).write_text("names: [rice]\n" if name.endswith("YAML") else "rice\n")
+    samples, _ = indexed(tmp_path / "raw")
+    assert {(sample.split, sample.category) for sample in samples} == {("train", "rice"), ("test", "rice")}
+
+
+@pytest.mark.parametrize("side", [20.0, [20], "20", True])
+def test_a_size_of_labelme_that_is_no_number_of_pixels_is_refused_in_one_line(tmp_path: Path, side: object) -> None:
+    """With the name of the file."""
+    folder = tmp_path / "raw/train"
+    folder.mkdir(parents=True)
+    save(noise(*SIZE, 3), folder / "a.png")
+    content = {"shapes": [], "imageHeight": side, "imageWidth": SIZE[1]}
+    (folder / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"train/a\.json: not in labelme's format .*no height or width"):
+        indexed(tmp_path / "raw")

@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from pipeline.datasets.foodseg103 import CATEGORIES, COUNTS, compare_with_release
 from pipeline.datasets.layout import parse_category_names
-
-OWN_COPY = Path("/work/shared/data/category_id.txt")
 
 
 def test_the_whole_release_is_called_complete() -> None:
@@ -28,7 +24,8 @@ def test_what_is_missing_or_beyond_is_told_exactly() -> None:
     )
 
 
-@pytest.mark.skipif(not OWN_COPY.is_file(), reason="the official file is not at hand")
-def test_the_names_are_those_of_the_official_file() -> None:
+def test_the_names_are_those_of_the_official_file(shared: Path) -> None:
     """By id, background included."""
-    assert parse_category_names(OWN_COPY.read_text()) == dict(enumerate(CATEGORIES))
+    assert parse_category_names((shared / "data/category_id.txt").read_text(encoding="utf-8")) == dict(
+        enumerate(CATEGORIES)
+    )

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image as Pillow
 from rustyzipper import EncryptionMethod, detect_encryption
 
+from pipeline.datasets.layout import OFFICIAL_SPLITS
 from pipeline.demo.dataset import ROOT, pack_archive, write_demo
-from pipeline.demo.foods import CATEGORIES, CATEGORY_IDS, CHILI_PASTE, KETCHUP, SPLITS
+from pipeline.demo.foods import CATEGORIES, CATEGORY_IDS, CHILI_PASTE, KETCHUP
 from pipeline.params.stages import DemoParams
 from pipeline.runtime.errors import ArchiveError
 
@@ -36,7 +37,7 @@ def test_the_layout_is_the_official_one(demo_folder: Path) -> None:
     """Lists, photos and label maps name the same stems; nothing else lies about."""
     root = demo_folder / ROOT
     expected = {"category_id.txt", "ImageSets/train.txt", "ImageSets/test.txt"}
-    for split in SPLITS:
+    for split in OFFICIAL_SPLITS:
         stems = (root / "ImageSets" / f"{split}.txt").read_text().splitlines()
         assert len(stems) == 8
         assert all(len(stem) == 8 and stem.isdigit() for stem in stems)
@@ -47,7 +48,7 @@ def test_the_layout_is_the_official_one(demo_folder: Path) -> None:
 
 def test_no_stem_is_in_both_splits(demo_folder: Path) -> None:
     """As in the release, a stem names one photo."""
-    stems = [(demo_folder / ROOT / f"ImageSets/{split}.txt").read_text().split() for split in SPLITS]
+    stems = [(demo_folder / ROOT / f"ImageSets/{split}.txt").read_text().split() for split in OFFICIAL_SPLITS]
     assert not set(stems[0]) & set(stems[1])
 
 
@@ -67,19 +68,19 @@ def test_the_official_category_file_has_the_same_form(shared: Path) -> None:
 
 def test_every_category_occurs_in_both_splits(demo_folder: Path) -> None:
     """Label maps hold all known ids and no other."""
-    for split in SPLITS:
+    for split in OFFICIAL_SPLITS:
         assert set.union(*ids_of(demo_folder, split)) == set(CATEGORY_IDS.values())
 
 
 def test_the_red_sauces_never_meet(demo_folder: Path) -> None:
     """A photo with both would name each sauce by the other."""
     pair = {CATEGORY_IDS[KETCHUP], CATEGORY_IDS[CHILI_PASTE]}
-    assert not any(pair <= ids for split in SPLITS for ids in ids_of(demo_folder, split))
+    assert not any(pair <= ids for split in OFFICIAL_SPLITS for ids in ids_of(demo_folder, split))
 
 
 def test_photos_are_colour_jpegs_and_label_maps_gray_pngs_of_their_size(demo_folder: Path) -> None:
     """As in the release: mode RGB and L, no palette."""
-    for split in SPLITS:
+    for split in OFFICIAL_SPLITS:
         for path in sorted((demo_folder / ROOT / "Images/img_dir" / split).iterdir()):
             label_map = demo_folder / ROOT / "Images/ann_dir" / split / f"{path.stem}.png"
             with Pillow.open(path) as photo, Pillow.open(label_map) as labels:

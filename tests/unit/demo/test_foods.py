@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from pipeline.datasets.layout import OFFICIAL_SPLITS
 from pipeline.demo.canvas import Canvas, Light, Place, Sketch
 from pipeline.demo.foods import (
     CATEGORIES,
@@ -15,7 +16,6 @@ from pipeline.demo.foods import (
     KETCHUP,
     ROUND,
     SAUCE,
-    SPLITS,
     WITH_CHILI_PASTE,
     WITH_KETCHUP,
     DemoFood,
@@ -87,7 +87,7 @@ def names(each: Menu) -> list[str]:
     return [food.name for food in each.foods] + ([each.dip] if each.dip else [])
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", OFFICIAL_SPLITS)
 @pytest.mark.parametrize("seed", range(10))
 def test_every_round_holds_every_category(seed: int, split: str) -> None:
     """Small data sets too have samples of all categories in both splits."""

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.file_download
 import pytest
 from huggingface_hub import constants
 
 from pipeline.models.pretrained import fetch_from_hub
 from pipeline.runtime.errors import WeightsError
-from tests.hub_stand_in import COMMIT, REPOSITORY, Hub, serving_hub
+from tests.hub_stand_in import COMMIT, REPOSITORY, Hub, ask_hub, serving_hub
 
 TIMM_ID = "test_vit.r160_in1k"
 
@@ -18,12 +17,7 @@ TIMM_ID = "test_vit.r160_in1k"
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """Run the stand-in with an empty cache; the library waits for nothing."""
     with serving_hub() as hub:
-        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub.file_download.time, "sleep", lambda _: None)
+        ask_hub(hub, tmp_path / "cache", monkeypatch)
         yield hub
 
 

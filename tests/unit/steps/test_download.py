@@ -246,3 +246,10 @@ def test_a_newer_archive_does_not_inherit_files(archive: Path, checkout: Path) -
     files = run(archive)
     assert files == OFFICIAL
     assert leftovers(checkout) == []
+
+
+def test_a_folder_may_be_called_like_foodseg103(archive: Path, checkout: Path) -> None:
+    """What lies there is taken; only the three names of the release itself ask a server."""
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(checkout / "foodseg103@backup", pwd=b"LARCdataset9947")
+    assert run("foodseg103@backup") == run(archive)

@@ -12,7 +12,6 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from huggingface_hub import constants
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from pipeline.acquisition import transfer
@@ -23,7 +22,7 @@ from pipeline.runtime.errors import WeightsError
 from pipeline.runtime.resumable import resumable_root
 from pipeline.steps import weights as weight_sources
 from pipeline.steps.weights import fetch_weights
-from tests.hub_stand_in import COMMIT, Hub, serving_hub
+from tests.hub_stand_in import COMMIT, Hub, ask_hub, serving_hub
 from tests.loopback import Host, Reply, serving
 
 TIMM_ID = "test_vit.r160_in1k"
@@ -64,10 +63,7 @@ def hub(payload: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     """Serve the file as the hub would."""
     with serving_hub() as hub:
         hub.payload = payload
-        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        ask_hub(hub, tmp_path / "cache", monkeypatch)
         yield hub
 
 
