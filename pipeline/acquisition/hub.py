@@ -21,18 +21,29 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 
 from pipeline.acquisition.source import SourceRecord, hash_file, hash_listing
 from pipeline.datasets.foodseg103 import CATEGORIES
-from pipeline.datasets.layout import CATEGORY_FILE, LABEL_MAPS, LISTS, OFFICIAL_SPLITS, PHOTOS
+from pipeline.datasets.layout import (
+    CATEGORY_FILE,
+    LABEL_MAPS,
+    LISTS,
+    OFFICIAL_SPLITS,
+    PHOTOS,
+    format_category_names,
+    format_split_list,
+)
 from pipeline.runtime.console import ByteReport, byte_progress
 from pipeline.runtime.errors import SourceError, one_line
 from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
 from pipeline.runtime.resources import catch_disk_full, ensure_space, is_disk_full
 
 ROWS_AT_ONCE = 16
-"""Rows held in memory: about 4 MB."""
+"""Rows held in memory."""
 REPO_TYPE = "dataset"
+COLUMNS = {"image": PHOTOS, "label": LABEL_MAPS}
+"""Folder of what a column holds."""
 _NAME = re.compile(r"\w[\w .-]*\.(jpg|jpeg|png)", re.IGNORECASE)
 
 
@@ -45,6 +56,11 @@ class HubCopy:
     """First digits of a commit."""
     files: Mapping[str, str | None]
     """SHA-256 of each Parquet file; None takes the one that the hub states."""
+
+    @property
+    def page(self) -> str:
+        """Address of the repository."""
+        return f"{constants.ENDPOINT}/datasets/{self.repository}"
 
 
 HUB_COPY = HubCopy(
@@ -78,14 +94,16 @@ def fetch_from_hub(copy: HubCopy, folder: Path) -> SourceRecord:
                     copy.repository, name, repo_type=REPO_TYPE, revision=commit, local_files_only=not stated
                 )
             )
-            _verify(path, pinned or path.resolve().name, f"{copy.repository}/{name}")
+            lfs = stated[name].lfs if name in stated else None
+            expected = pinned or (lfs.sha256 if lfs else path.resolve().name)  # the cache names files by their hash
+            _verify(path, expected, f"{copy.repository}/{name}")
             split = "train" if "train" in PurePosixPath(name).name else "test"
             with byte_progress(f"unpack {PurePosixPath(name).name}") as report, catch_disk_full(folder):
                 hashes |= _unpack(path, folder, split, report)
-    lists = {CATEGORY_FILE: "".join(f"{number} {name}\n" for number, name in enumerate(CATEGORIES))}
+    lists = {CATEGORY_FILE: format_category_names(dict(enumerate(CATEGORIES)))}
     for split in OFFICIAL_SPLITS:
-        stems = sorted(Path(name).stem for name in hashes if name.startswith(f"{PHOTOS}/{split}/"))
-        lists[f"{LISTS}/{split}.txt"] = "".join(f"{stem}\n" for stem in stems)
+        stems = (Path(name).stem for name in hashes if name.startswith(f"{PHOTOS}/{split}/"))
+        lists[f"{LISTS}/{split}.txt"] = format_split_list(stems)
     for name, text in lists.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(text.encode())
@@ -97,13 +115,12 @@ def fetch_from_hub(copy: HubCopy, folder: Path) -> SourceRecord:
 @contextmanager
 def _hub_errors(copy: HubCopy) -> Iterator[None]:
     """Turn each error of the hub into one line with its remedy."""
-    place = f"{constants.ENDPOINT}/datasets/{copy.repository}"
     login = "log in by `hf auth login`, or export HF_TOKEN=hf_..., and run the same command again"
     remedies: dict[type[Exception], str] = {  # a class before those it derives from
         GatedRepoError: f"the hub asks to accept conditions; open that page, accept, then {login}",
         RepositoryNotFoundError: f"is gone, or the hub asks for a login; {login}",
-        RevisionNotFoundError: f"has no commit {copy.revision} any more, so it may hold other photos",
-        LocalEntryNotFoundError: f"not in the hub's cache, and {_why_offline()}",
+        RevisionNotFoundError: _no_commit(copy),
+        LocalEntryNotFoundError: _not_cached(),
         EntryNotFoundError: "lacks a file",
     }
     try:
@@ -116,36 +133,38 @@ def _hub_errors(copy: HubCopy) -> Iterator[None]:
         if status in {401, 403}:
             remedy = f"the hub refuses ({status}); {login}"
         remedy = next((text for kind, text in remedies.items() if isinstance(error, kind)), remedy)
-        raise SourceError(f"{place}: {remedy}") from error
+        raise SourceError(f"{copy.page}: {remedy}") from error
 
 
-def _why_offline() -> str:
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set; unset it"
-    return f"{constants.ENDPOINT} cannot be reached; check the network, or set HF_ENDPOINT to a mirror"
+def _not_cached() -> str:
+    reason = f"{constants.ENDPOINT} cannot be reached; check the network, or set HF_ENDPOINT to a mirror"
+    return f"not in the hub's cache, and {'HF_HUB_OFFLINE is set; unset it' if constants.HF_HUB_OFFLINE else reason}"
+
+
+def _no_commit(copy: HubCopy) -> str:
+    return f"has no commit {copy.revision} any more, so it may hold other photos"
 
 
 def _locate(copy: HubCopy) -> tuple[str, dict[str, RepoFile]]:
     """Return the whole commit and what the hub says of its files; nothing of files if only the cache can be read."""
     if not hub_answers():
-        folder = f"datasets--{copy.repository.replace('/', '--')}/snapshots"
-        for found in sorted(Path(constants.HF_HUB_CACHE, folder).glob(f"{copy.revision}*")):
+        folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=copy.repository, repo_type=REPO_TYPE))
+        for found in sorted(folder.glob(f"snapshots/{copy.revision}*")):
             return found.name, {}
-        raise SourceError(f"{copy.repository}: not in the hub's cache, and {_why_offline()}")
+        raise SourceError(f"{copy.repository}: {_not_cached()}")
     api = HfApi()
     commits = [commit.commit_id for commit in api.list_repo_commits(copy.repository, repo_type=REPO_TYPE)]
     whole = [commit for commit in commits if commit.startswith(copy.revision)]
-    place = f"{constants.ENDPOINT}/datasets/{copy.repository}"
     if len(whole) != 1:
-        raise SourceError(f"{place}: has no commit {copy.revision} any more, so it may hold other photos")
+        raise SourceError(f"{copy.page}: {_no_commit(copy)}")
     listed = api.get_paths_info(copy.repository, list(copy.files), revision=whole[0], repo_type=REPO_TYPE)
     stated = {file.path: file for file in listed if isinstance(file, RepoFile)}
     for name, pinned in copy.files.items():
         if name not in stated:
-            raise SourceError(f"{place}: lacks {name} at {whole[0]}")
+            raise SourceError(f"{copy.page}: lacks {name} at {whole[0]}")
         lfs = stated[name].lfs
         if pinned and lfs and lfs.sha256 != pinned:
-            raise SourceError(f"{place}: {name} has SHA-256 {lfs.sha256} there, not {pinned}: it was replaced")
+            raise SourceError(f"{copy.page}: {name} has SHA-256 {lfs.sha256} there, not {pinned}: it was replaced")
     return whole[0], stated
 
 
@@ -179,14 +198,14 @@ def _unpack(path: Path, folder: Path, split: str, report: ByteReport) -> dict[st
     hashes: dict[str, str] = {}
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as table:
         done, total = 0, path.stat().st_size
-        for batch in table.iter_batches(ROWS_AT_ONCE, columns=["image", "label"], use_threads=False):
+        for batch in table.iter_batches(ROWS_AT_ONCE, columns=list(COLUMNS), use_threads=False):
             for row in batch.to_pylist():
-                names = [PurePosixPath(row[column]["path"]).name for column in ("image", "label")]
+                names = [PurePosixPath(row[column]["path"]).name for column in COLUMNS]
                 if not all(map(_NAME.fullmatch, names)) or len({Path(name).stem for name in names}) != 1:
                     raise SourceError(
                         f"{path.name}: a row has the names {names}, not those of a photo and its label map"
                     )
-                for column, name, part in zip(("image", "label"), names, (PHOTOS, LABEL_MAPS), strict=True):
+                for name, (column, part) in zip(names, COLUMNS.items(), strict=True):
                     to, body = f"{part}/{split}/{name}", row[column]["bytes"]
                     (folder / to).parent.mkdir(parents=True, exist_ok=True)
                     with (folder / to).open("xb") as file:  # a name that comes twice is an error

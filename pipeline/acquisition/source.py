@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -16,6 +17,8 @@ from pipeline.datasets.formats import FoundDataSet, find_data_set
 from pipeline.datasets.layout import (
     CATEGORY_FILE,
     LISTS,
+    format_category_names,
+    format_split_list,
     is_clutter,
     is_utf8,
     parse_category_names,
@@ -85,8 +88,8 @@ def local_path(source: str) -> Path:
     except (OSError, ValueError) as error:
         raise SourceError(f"{source!r}: not a usable path ({error}); correct dataset or download.source") from error
     raise SourceError(
-        f"{path}: no such archive or folder; dataset and download.source take demo, an http(s)://, s3:// or file:// "
-        "URL, or an existing path"
+        f"{path}: no such archive or folder; dataset and download.source take demo, foodseg103, an http(s)://, "
+        "s3:// or file:// URL, or an existing path"
     )
 
 
@@ -247,21 +250,16 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
 def normalise_lists(folder: Path) -> None:
     """Write `category_id.txt` and the lists in ImageSets in one form, so that equal contents are equal bytes.
 
-    Lines are `id name` in the order of ids with folded names, and sorted stems, each ended by a line feed. A category
-    file that cannot be parsed stays as it is, for stage `index` to refuse.
+    See `format_category_names`, with folded names, and `format_split_list`. A category file that cannot be parsed stays
+    as it is, for stage `index` to refuse.
 
     Raises:
         DatasetError: If one is not UTF-8.
     """
-    for path in sorted([*folder.glob(f"{LISTS}/*.txt"), *folder.glob(CATEGORY_FILE)]):
-        text = read_listing(path)
-        if path.name == CATEGORY_FILE:
-            try:
-                names = parse_category_names(text)
-            except ValueError:
-                continue
-            lines = [f"{number} {names[number]}" for number in sorted(names)]
-        else:
-            lines = sorted(parse_split_list(text))
+    texts = {path: format_split_list(parse_split_list(read_listing(path))) for path in folder.glob(f"{LISTS}/*.txt")}
+    for path in folder.glob(CATEGORY_FILE):
+        with suppress(ValueError):
+            texts[path] = format_category_names(parse_category_names(read_listing(path)))
+    for path, text in texts.items():
         path.unlink()  # it may be linked from elsewhere
-        path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+        path.write_bytes(text.encode())

@@ -100,6 +100,16 @@ def parse_category_names(text: str) -> dict[int, str]:
     return names
 
 
+def format_category_names(names: Mapping[int, str]) -> str:
+    """Return the one form of `category_id.txt`: lines `id name` in the order of ids."""
+    return "".join(f"{number} {names[number]}\n" for number in sorted(names))
+
+
+def format_split_list(stems: Iterable[str]) -> str:
+    """Return the one form of a file of ImageSets: sorted stems, one a line."""
+    return "".join(f"{stem}\n" for stem in sorted(stems))
+
+
 def number_categories(
     names: dict[int, str], extra: Iterable[str], *, background: int | None = BACKGROUND
 ) -> tuple[Category, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from pydantic import Field
 
 from pipeline.arrays import Images, Masks, Targets
@@ -28,7 +28,7 @@ class SampleBatch:
     """Samples in row order; row i of every array is sample i."""
 
     sample_ids: tuple[str, ...]
-    """`<split>/<photo stem>/<category id>`."""
+    """See `Sample.sample_id`."""
     targets: Targets
     """Class index into the manifest's categories."""
     rects: Rects
@@ -94,7 +94,7 @@ class FoodVisible(Section):
 
 
 def photo_id_of(sample_id: str) -> str:
-    """Return the photo id `<split>/<photo stem>` of a sample."""
+    """Return the id of a sample's photo."""
     return sample_id.rpartition("/")[0]
 
 
@@ -128,3 +128,12 @@ def extra_roi_rows(
 def share_visible(sample_ids: Sequence[str]) -> float:
     """Return the share of samples paired with another sample's extra-ROI: all but one a photo."""
     return 1 - len(set(map(photo_id_of, sample_ids))) / len(sample_ids)
+
+
+def photo_pixels(batch: SampleBatch) -> Bool[np.ndarray, "N S S"]:
+    """Return True inside the photos' rectangles."""
+    places = np.arange(batch.masks.shape[1])
+    first, size = batch.rects[:, :2, np.newaxis], batch.rects[:, 2:, np.newaxis]
+    rows, columns = np.moveaxis((places >= first) & (places < first + size), 1, 0)
+    inside: Bool[np.ndarray, "N S S"] = rows[:, :, np.newaxis] & columns[:, np.newaxis, :]
+    return inside

@@ -14,7 +14,7 @@ from pipeline.datasets.problems import FIXES, HARMLESS, Problem, ProblemKind
 from pipeline.datasets.scan import ScannedPhoto
 from pipeline.datasets.splits import SPLITS
 from pipeline.params.base import Section
-from pipeline.params.stages import IndexParams
+from pipeline.params.stages import IndexParams, SampleUnit
 from pipeline.runtime.errors import counted, printable
 
 DECIMALS = 6
@@ -159,8 +159,10 @@ class DuplicateSummary(Section):
     """Pairs inside train, before photos are drawn for validation: both of a pair stay together."""
     within_test: int
     """Pairs inside test."""
+    within_validation: int = Field(default=0, exclude_if=lambda pairs: pairs == 0)
+    """Pairs inside a data set's own validation split."""
     across_splits: int
-    """Pairs with one photo in each split: test photos that are trained on."""
+    """Pairs of photos in different splits."""
     disagreeing: int
     """Pairs whose annotations differ."""
     pairs: tuple[DuplicatePair, ...]
@@ -238,6 +240,7 @@ class DuplicateFinder:
         return DuplicateSummary(
             within_train=sum(pair.first.startswith("train/") for pair in within),
             within_test=sum(pair.first.startswith("test/") for pair in within),
+            within_validation=sum(pair.first.startswith("validation/") for pair in within),
             across_splits=len(self.pairs) - len(within),
             disagreeing=sum(pair.annotations_agree is False for pair in self.pairs),
             pairs=tuple(self.pairs),
@@ -404,7 +407,7 @@ class DatasetStats:
         duplicates = self.duplicates.summarise()
         return IndexSummary(
             schema_version=SUMMARY_VERSION,
-            data_card=data_card(splits, counts, duplicates, groups),
+            data_card=data_card(splits, counts, duplicates, groups, unit=settings.unit),
             settings=settings,
             splits=splits,
             categories=counts,
@@ -420,10 +423,13 @@ def data_card(
     categories: Sequence[CategoryCount],
     duplicates: DuplicateSummary,
     problems: Mapping[str, ProblemGroup],
+    *,
+    unit: SampleUnit = "category",
 ) -> tuple[str, ...]:
     """Return the data set in plain sentences, one a fact, for the report and readers of `summary.json`."""
     number = counted(len(categories), "category", "categories")
-    rule = "a sample is one category in one photo, and no sample is left out for its size"
+    what = "one category in one photo" if unit == "category" else "one object in one photo"
+    rule = f"a sample is {what}, and no sample is left out for its size"
     return (
         f"It holds {number} beside the background; {rule}.",
         *(sentence for split, summary in splits.items() for sentence in _split_sentences(split, summary)),
@@ -472,7 +478,7 @@ def _category_sentences(categories: Sequence[CategoryCount]) -> Iterator[str]:
     unusual = {
         "Tested but never trained on": [each.name for each in categories if each.test and not each.train],
         "Trained on but never tested": [each.name for each in categories if each.train and not each.test],
-        "Without any sample": [each.name for each in categories if not each.train and not each.test],
+        "Without any sample": [each.name for each in categories if not (each.train or each.validation or each.test)],
     }
     yield from (f"{what}: {listed(names)}." for what, names in unusual.items() if names)
     if extra := [_extra_counts(each) for each in categories if each.extra]:
@@ -487,9 +493,11 @@ def _extra_counts(category: CategoryCount) -> str:
 def _problem_sentences(duplicates: DuplicateSummary, problems: Mapping[str, ProblemGroup]) -> Iterator[str]:
     if duplicates.pairs:
         disagreeing = counted(duplicates.disagreeing, "pair has", "pairs have")
+        own = f"{duplicates.within_validation} within validation, " if duplicates.within_validation else ""
         yield (
-            f"Pairs of photos with the same bytes: {duplicates.within_train} within train, {duplicates.within_test} "
-            f"within test, {duplicates.across_splits} across both; {disagreeing} annotations that differ."
+            f"Pairs of photos with the same bytes: {duplicates.within_train} within train, {own}"
+            f"{duplicates.within_test} within test, {duplicates.across_splits} across splits; "
+            f"{disagreeing} annotations that differ."
         )
     else:
         yield "No two photos have the same bytes."

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.datasets.class_set import ambiguous_pair
 from pipeline.datasets.statistics import CategoryCount
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section, read_record
@@ -88,13 +87,10 @@ def check_pair(pair: Sequence[str], categories: Sequence[CategoryCount]) -> Iter
     tested = {category.name: category.test for category in categories}
     absent = [repr(name) for name in pair if name not in tested]
     untested = [repr(name) for name in pair if tested.get(name) == 0]
-    names = [category.name for category in categories]
-    samples = np.array([target for target, category in enumerate(categories) if category.test], np.int64)
-    found = ambiguous_pair([names.index(name) for name in pair if name in tested], samples)
-    if found and untested:
-        yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."
-    elif absent:
+    if absent:
         missing = " and no ".join(absent)
         yield f"Of the ambiguous pair, this data set has no category {missing}: F1 of the pair is left out."
-    elif pair and not found:
+    elif len(untested) == 1:
+        yield f"Of the ambiguous pair, {untested[0]} has no test samples: F1 of the pair speaks of the other alone."
+    elif untested:
         yield f"The ambiguous pair, {' and '.join(untested)}, has no test samples: F1 of the pair is left out."

@@ -148,9 +148,9 @@ def score_resamples(
         np.bincount(owners * shape[1] + labels, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
         for owners, labels in ((photos[right], targets[right]), (photos, targets), (photos, predictions))
     )
-    found = []
+    found, labelled = [], of_target + of_prediction
     for times in (np.ones((1, shape[0])), *_draws(shape[0], bootstrap)):
-        correct, either = times @ hits, times @ (of_target + of_prediction)
+        correct, either = times @ hits, times @ labelled
         f1 = 2 * correct / np.maximum(either, 1)
         top1 = 2 * correct.sum(axis=1) / either.sum(axis=1)
         macro = f1.sum(axis=1) / (either > 0).sum(axis=1)

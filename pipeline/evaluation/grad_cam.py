@@ -24,7 +24,7 @@ from pipeline.arrays import Targets
 from pipeline.datasets.sample_batch import SampleBatch, ViewName
 from pipeline.evaluation.session import branches_of
 from pipeline.models.device import to_tensor
-from pipeline.models.feature_map import grid_of
+from pipeline.models.feature_map import as_feature_map
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import EvaluationError, ModelError
 
@@ -110,14 +110,9 @@ def tap_features(tap: ActivationTap, features: Any, backbone: nn.Module) -> Any:
 
     The tap gets them as (B, C, h, w) without prefix tokens; it is not called for features without positions.
     """
-    match features:
-        case Tensor(ndim=4):
-            channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
-            return tap(features.movedim(3, 1)).movedim(1, 3) if channels_last else tap(features)
-        case Tensor(ndim=3) if grid := grid_of(backbone, features.shape[1]):
-            prefix = features.shape[1] - grid[0] * grid[1]
-            seen = tap(features[:, prefix:].transpose(1, 2).unflatten(2, grid))  # type: ignore[no-untyped-call]
-            return torch.cat([features[:, :prefix], seen.flatten(2).transpose(1, 2)], dim=1)
+    if found := as_feature_map(features, backbone):
+        plain, restore = found
+        return restore(tap(plain))
     return features
 
 

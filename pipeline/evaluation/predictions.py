@@ -33,9 +33,9 @@ class PredictionTable:
     class_names: tuple[str, ...]
     """Category name by class index."""
     sample_ids: tuple[str, ...]
-    """`<split>/<photo stem>/<category id>`."""
+    """See `Sample.sample_id`."""
     photo_ids: tuple[str, ...]
-    """`<split>/<photo stem>`; samples of one photo are not independent."""
+    """See `Sample.photo_id`; samples of one photo are not independent."""
     targets: Targets
     predictions: Predictions
     logits: Logits

@@ -74,10 +74,9 @@ class Ridge(NamedTuple):
 
 
 def fit_ridge(features: Float64[np.ndarray, "N D"], targets: Targets, photos: Photos, *, classes: int) -> Ridge:
-    """Fit a ridge classifier whose strength answers the most samples of left-out photos; of equal ones the strongest.
+    """Fit a ridge classifier with the strength that classifies most samples of left-out photos correctly.
 
-    One eigendecomposition of the smaller of both Gram matrices serves all strengths. Memory: three arrays of the size
-    of the features.
+    Of equal strengths the largest is taken. One eigendecomposition of the smaller of both Gram matrices serves all.
 
     Args:
         features: Of at least two photos.
@@ -150,7 +149,7 @@ def other_rows(photos: Photos, targets: Targets, seed: int) -> Int64[np.ndarray,
 
     Args:
         photos: Photo of each sample; at least two.
-        targets: Class of each sample, of which a photo has one each.
+        targets: Class of each sample.
         seed: Seed of the ring of photos, in which each gets the next one's samples.
     """
     rows = np.lexsort((targets, photos))

@@ -4,8 +4,10 @@ Layouts are found by what timm's models have in common: `output_fmt`, `num_prefi
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,20 +30,32 @@ def grid_of(backbone: nn.Module, tokens: int) -> tuple[int, int] | None:
     return None
 
 
-def to_feature_map(features: Any, backbone: nn.Module) -> Float[Tensor, "B D h w"]:
-    """Return what `backbone.forward_features` gave as a map, without class, distillation and register tokens.
+def as_feature_map(
+    features: Any, backbone: nn.Module
+) -> tuple[Float[Tensor, "B D h w"], Callable[[Tensor], Tensor]] | None:
+    """Return features, (B, C, h, w), (B, h, w, C) or (B, N, C), as a map, and a function that takes a map back.
 
-    Raises:
-        ModelError: If the features have no positions.
+    A map has no class, distillation and register tokens. None if the features have no positions.
     """
     match features:
         case Tensor(ndim=4):
             channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
-            return features.movedim(3, 1) if channels_last else features
+            return (features.movedim(3, 1), lambda found: found.movedim(1, 3)) if channels_last else (features, _same)
         case Tensor(ndim=3) if grid := grid_of(backbone, features.shape[1]):
             prefix = features.shape[1] - math.prod(grid)
             cells: Tensor = features[:, prefix:].transpose(1, 2).unflatten(2, grid)  # type: ignore[no-untyped-call]
-            return cells
+            return cells, lambda found: torch.cat([features[:, :prefix], found.flatten(2).transpose(1, 2)], dim=1)
+    return None
+
+
+def _same(features: Tensor) -> Tensor:
+    return features
+
+
+def to_feature_map(features: Any, backbone: nn.Module) -> Float[Tensor, "B D h w"]:
+    """Return what `backbone.forward_features` gave as a map; raise `ModelError` if it has no positions."""
+    if found := as_feature_map(features, backbone):
+        return found[0]
     raise ModelError(f"{type(backbone).__name__} gives no feature map to pool inside a mask; choose another backbone")
 
 

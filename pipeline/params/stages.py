@@ -15,6 +15,8 @@ VOID = 255
 """Value by which most data sets mark pixels that no annotator decided."""
 TEST_SHARE = 0.3
 """Share of a drawn test split, that of FoodSeg103's."""
+SampleUnit: TypeAlias = Literal["category", "object"]
+"""What is one sample: a category in a photo, or an object."""
 TestSplit: TypeAlias = Literal["auto", "val", "test", "draw"]
 """Test split of data sets whose annotation is objects; `auto` is test, or val without test, or drawn without both."""
 
@@ -70,7 +72,7 @@ class IndexParams(Section):
         default=(VOID,), exclude_if=lambda value: value == (VOID,)
     )
     """Values of label maps that annotators left undecided: no food, and no reason to leave a photo out."""
-    unit: Literal["category", "object"] = Field(default="category", exclude_if=lambda value: value == "category")
+    unit: SampleUnit = Field(default="category", exclude_if=lambda value: value == "category")
     """What a sample is in data sets whose annotation is objects: a category in a photo, or a single object."""
     test: TestSplit = Field(default="auto", exclude_if=lambda value: value == "auto")
     """See `TestSplit`."""

@@ -21,7 +21,6 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.escaping import write_csv
 from pipeline.runtime.stores import Place
 
-DIGITS = 6
 SEED = 0
 """Seed of the bootstrap; the same for every run, so that runs on the same photos have the same resamples."""
 
@@ -44,18 +43,18 @@ def describe_run(  # noqa: PLR0913 - predictions, and how to measure them
     errors = [metrics.expected_calibration_error(each) for each in bins]
     return {
         "samples": len(targets),
-        "top1": round(metrics.top1(targets, predictions), DIGITS),
+        "top1": round(metrics.top1(targets, predictions), metrics.DIGITS),
         "top1_interval": _share_interval(right, photo_ids),
-        "macro_f1": round(metrics.macro_f1(targets, predictions), DIGITS),
-        "macro_f1_all": round(metrics.macro_f1_all(targets, predictions, classes), DIGITS),
-        "ece": round(errors[0], DIGITS),
-        "ece_uncalibrated": round(errors[1], DIGITS),
-        "majority_rate": round(metrics.majority_rate(targets), DIGITS),
+        "macro_f1": round(metrics.macro_f1(targets, predictions), metrics.DIGITS),
+        "macro_f1_all": round(metrics.macro_f1_all(targets, predictions, classes), metrics.DIGITS),
+        "ece": round(errors[0], metrics.DIGITS),
+        "ece_uncalibrated": round(errors[1], metrics.DIGITS),
+        "majority_rate": round(metrics.majority_rate(targets), metrics.DIGITS),
     }
 
 
 def _share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str]) -> list[float]:
-    return [round(end, DIGITS) for end in share_interval(right, photo_ids, Bootstrap(SEED))[1:]]
+    return [round(end, metrics.DIGITS) for end in share_interval(right, photo_ids, Bootstrap(SEED))[1:]]
 
 
 def describe_pair(
@@ -71,9 +70,9 @@ def describe_pair(
         return numbers | {"ambiguous_samples": int(among.sum())}
     of_pair = [photo_ids[row] for row in np.flatnonzero(among).tolist()]
     return {
-        "ambiguous_f1": round(metrics.pair_f1(targets, predictions, found), DIGITS),
+        "ambiguous_f1": round(metrics.pair_f1(targets, predictions, found), metrics.DIGITS),
         "ambiguous_samples": int(among.sum()),
-        "ambiguous_top1": round(metrics.top1(targets[among], predictions[among]), DIGITS),
+        "ambiguous_top1": round(metrics.top1(targets[among], predictions[among]), metrics.DIGITS),
         "ambiguous_top1_interval": _share_interval((targets == predictions)[among], of_pair),
     }
 
@@ -83,7 +82,11 @@ def write_tables(
 ) -> None:
     """Write `per_class.csv`, `confusion.csv` and `limit` rows of `top_confusions.csv` into an existing folder."""
     counts = metrics.count_classes(targets, predictions, len(class_names))
-    numbers = (counts.support, counts.predicted, *(scores.round(DIGITS) for scores in metrics.score_classes(counts)))
+    numbers = (
+        counts.support,
+        counts.predicted,
+        *(scores.round(metrics.DIGITS) for scores in metrics.score_classes(counts)),
+    )
     rows = zip(range(len(class_names)), class_names, *(column.tolist() for column in numbers), strict=True)
     header = ("target", "category", "support", "predicted", "precision", "recall", "f1")
     write_csv(folder / "per_class.csv", header, rows)
@@ -95,7 +98,7 @@ def write_tables(
         (
             (target, prediction, class_names[target], class_names[prediction], samples, share)
             for target, prediction, samples in _cells(metrics.top_confusions(cells, limit))
-            for share in [round(samples / int(counts.support[target]), DIGITS)]
+            for share in [round(samples / int(counts.support[target]), metrics.DIGITS)]
         ),
     )
 

@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName, photo_pixels
 from pipeline.evaluation.perturbation import (
     Canvases,
     KeptShares,
@@ -103,15 +103,6 @@ def spec_shares(spec: PerturbationSpec, shares: ViewShares) -> Shares:
     photo = np.mean([kept[:, 0] for kept in moved.values()], axis=0)
     unmoved = np.full(len(photo), np.nan)
     return np.stack([photo, *(moved[name][:, 1] if name in moved else unmoved for name in VIEW_NAMES)], axis=1)
-
-
-def photo_pixels(batch: SampleBatch) -> Bool[np.ndarray, "N S S"]:
-    """Return True inside the photos' rectangles."""
-    places = np.arange(batch.masks.shape[1])
-    first, size = batch.rects[:, :2, np.newaxis], batch.rects[:, 2:, np.newaxis]
-    rows, columns = np.moveaxis((places >= first) & (places < first + size), 1, 0)
-    inside: Bool[np.ndarray, "N S S"] = rows[:, :, np.newaxis] & columns[:, np.newaxis, :]
-    return inside
 
 
 def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, device: str) -> None:

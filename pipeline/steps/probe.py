@@ -1,7 +1,7 @@
 """What a frozen backbone already tells: its features of each view of a food, and a ridge classifier on them."""
 
-from collections import Counter, defaultdict
-from itertools import islice
+from collections import defaultdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from pipeline.arrays import Images, Masks, Targets
 from pipeline.datasets.index import Sample, read_samples
 from pipeline.datasets.photos import decode_photo_of
-from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.datasets.sample_batch import SampleBatch, photo_pixels
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.datasets.work_units import group_by_photo
 from pipeline.evaluation.bootstrap import Bootstrap
@@ -31,6 +31,7 @@ from pipeline.evaluation.probe import (
     probe_views,
     score_rows,
 )
+from pipeline.evaluation.session import features_of
 from pipeline.imaging.letterbox import Rect, Square, letterbox
 from pipeline.models.backbone import Branch, build_backbone
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
@@ -53,12 +54,7 @@ SCHEMA_VERSION = 1
 class ProbedSamples(NamedTuple):
     """All samples of a data set, in the order of the shards."""
 
-    sample_ids: list[str]
-    """`<split>/<photo stem>/<category id>`."""
-    photo_ids: list[str]
-    """`<split>/<photo stem>`."""
-    splits: list[str]
-    """Split of each sample."""
+    samples: list[Sample]
     targets: Targets
     """Class of each sample."""
     photos: Int64[np.ndarray, " N"]
@@ -103,8 +99,8 @@ def probe(  # noqa: PLR0913 - every path the stage touches
     """
     card, opened = read_card(weights / backbone), Shards(shards)
     branch = _frozen_branch(card, weights / backbone, opened.image_size, params.seed).to(pick_device(device))
-    found = _look_at_samples(branch, opened, raw, samples, params.batch_size)
-    fold = assign_folds(found.photos, found.splits, folds=params.folds, seed=params.seed)
+    found = _extract_features(branch, opened, raw, samples, params.batch_size)
+    fold = assign_folds(found.photos, [sample.split for sample in found.samples], folds=params.folds, seed=params.seed)
     held_out = probe_views(found.views, found.targets, found.photos, fold, seed=params.seed)
     tested = fold >= 0
     summary = ProbeSummary(
@@ -140,34 +136,33 @@ def _frozen_branch(card: BackboneCard, folder: Path, image_size: int, seed: int)
         return build_backbone(card, recipe, image_size=image_size, tensors=tensors).eval()
 
 
-def _look_at_samples(branch: Branch, shards: Shards, raw: Place, samples: Path, batch_size: int) -> ProbedSamples:
+def _extract_features(branch: Branch, shards: Shards, raw: Place, samples: Path, batch_size: int) -> ProbedSamples:
     pad, table = read_preprocessing(shards).pad, read_samples(samples)
     listed: list[Sample] = []
     targets, nothing_outside = [], 0
     views: defaultdict[str, list[Features]] = defaultdict(list)
-    numbers: Counter[str] = Counter()
-    for entry in progress(shards.manifest.files, total=len(shards.manifest.files), what="probe", unit="files"):
-        batch = shards.read_file(entry.split, numbers[entry.split])
-        numbers[entry.split] += 1
+    batches = chain.from_iterable(map(shards.batches, shards.splits))
+    for batch in progress(batches, total=len(shards.manifest.files), what="probe", unit="files"):
         of_batch = tuple(islice(table, len(batch)))
         if batch.sample_ids != tuple(sample.sample_id for sample in of_batch):
             raise DatasetError(f"{shards.folder}: holds other samples than the table; run `dvc repro -f pair`")
         listed += of_batch
         targets.append(batch.targets)
-        whole, context, photo_rows = _pictures(batch, of_batch, raw, pad)
-        in_photo = _rectangles(batch)
+        whole, context, photo_rows = _photo_views(batch, of_batch, raw, pad)
+        in_photo = photo_pixels(batch)
         nothing_outside += int((batch.masks | ~in_photo).all(axis=(1, 2)).sum())
         for name, pictures in (("roi", batch.roi), ("extra_roi", batch.extra_roi), ("context", context)):
-            views[name].append(_embed(branch, pictures, batch_size)[0])
+            views[name] += [
+                features_of(branch, pictures[i : i + batch_size], branch.mean.device).float().cpu().numpy()
+                for i in range(0, len(pictures), batch_size)
+            ]
         pooled, maps = _embed(branch, whole, batch_size)
         views["whole"].append(pooled[photo_rows])
         for name, masks in (("inside", batch.masks), ("outside", in_photo & ~batch.masks)):
             parts = range(0, len(batch), batch_size)
             views[name] += [_pool(maps, photo_rows[i : i + batch_size], masks[i : i + batch_size]) for i in parts]
     return ProbedSamples(
-        sample_ids=[sample.sample_id for sample in listed],
-        photo_ids=[sample.photo_id for sample in listed],
-        splits=[sample.split for sample in listed],
+        samples=listed,
         targets=np.concatenate(targets),
         photos=np.unique([sample.photo_sha256 for sample in listed], return_inverse=True)[1].astype(np.int64),
         views={name: np.concatenate(parts) for name, parts in views.items()},
@@ -175,7 +170,7 @@ def _look_at_samples(branch: Branch, shards: Shards, raw: Place, samples: Path, 
     )
 
 
-def _pictures(
+def _photo_views(
     batch: SampleBatch, samples: tuple[Sample, ...], raw: Place, pad: int
 ) -> tuple[UInt8[np.ndarray, "P S S 3"], Images, Int64[np.ndarray, " N"]]:
     """Return the whole photos, the views with context, and for each sample the row of its photo."""
@@ -216,14 +211,6 @@ def context_box(mask: np.ndarray, rect: Rect, photo: Pillow.Image) -> tuple[int,
     return left, top, right, bottom
 
 
-def _rectangles(batch: SampleBatch) -> Masks:
-    """Return masks of the photos inside their squares."""
-    inside = np.zeros_like(batch.masks)
-    for square, rect in zip(inside, batch.rects.tolist(), strict=True):
-        square[Rect(*rect).inside] = True
-    return inside
-
-
 @torch.inference_mode()
 def _embed(branch: Branch, pictures: Images, batch_size: int) -> tuple[Features, torch.Tensor]:
     """Return pooled features and feature maps of pictures."""
@@ -254,8 +241,8 @@ def _write_predictions(
     """Write the predicted class of every tested sample by each classifier; the bytes depend on nothing else."""
     rows = np.flatnonzero(fold >= 0)
     columns = {
-        "sample_id": pa.array([found.sample_ids[row] for row in rows], pa.string()),
-        "photo_id": pa.array([found.photo_ids[row] for row in rows], pa.string()),
+        "sample_id": pa.array([found.samples[row].sample_id for row in rows], pa.string()),
+        "photo_id": pa.array([found.samples[row].photo_id for row in rows], pa.string()),
         "fold": pa.array(fold[rows].astype(np.int32)),
         "target": pa.array(found.targets[rows].astype(np.int32)),
         **{"+".join(views): pa.array(held.predictions[rows].astype(np.int32)) for views, held in held_out.items()},

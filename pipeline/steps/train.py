@@ -150,11 +150,11 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
         card = _build_run_card(config, trainer.eval_model, data, evaluation, state)
         save_run(trainer.eval_model, card, finished)
         write_history(state.records, finished / HISTORY)
-        if data.validation is not None and evaluation is not None:
+        if evaluation is not None:
             writer = PredictionWriter(finished / VALIDATION, run=config.run, class_names=config.class_names)
             with closing(writer):
                 found, logits = evaluation.logits.argmax(1).numpy(), evaluation.logits.numpy()
-                writer.write(data.validation.sample_ids, data.validation.targets.numpy(), found, logits)
+                writer.write(evaluation.split.sample_ids, evaluation.split.targets.numpy(), found, logits)
         publish(finished, published)
 
 
@@ -196,16 +196,17 @@ def _build_run_card(
     config: RunConfig, model: RveRNet, data: RunData, evaluation: EpochEvaluation | None, state: TrainerState
 ) -> RunCard:
     metrics, calibration = None, Calibration(temperature=1.0, fitted_on=None)
-    if data.validation is not None and evaluation is not None:
+    epoch = state.best.epoch if state.best else state.epoch
+    if evaluation is not None:
         bad = (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()
         if bad:
             raise TrainingError(
-                f"run {config.run}: after the last epoch the logits of {counted(len(bad), 'sample')} are not finite, "
-                f"first {data.validation.sample_ids[bad[0]]}; lower train.learning_rate"
+                f"run {config.run}: after epoch {epoch} the logits of {counted(len(bad), 'sample')} are not finite, "
+                f"first {evaluation.split.sample_ids[bad[0]]}; lower train.learning_rate"
             )
-        loss, top1, macro_f1 = evaluation.scores(data.validation)
+        loss, top1, macro_f1 = evaluation.scores()
         metrics = FinalMetrics(measured_on="validation split", loss=loss, top1=top1, macro_f1=macro_f1)
-        temperature = fit_temperature(evaluation.logits, data.validation.targets)
+        temperature = fit_temperature(evaluation.logits, evaluation.split.targets)
         calibration = Calibration(temperature=temperature, fitted_on="validation split")
     food_visible = None
     if config.train.pairing != "exact" and "extra_roi" in config.backbones:
@@ -213,7 +214,7 @@ def _build_run_card(
     return RunCard(
         **dict(config),
         food_visible=food_visible,
-        epochs_done=state.best.epoch if state.best else state.epoch,
+        epochs_done=epoch,
         metrics=metrics,
         calibration=calibration,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

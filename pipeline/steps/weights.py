@@ -19,7 +19,7 @@ from pipeline.models.card import WEIGHTS, BackboneCard, write_card
 from pipeline.models.pretrained import fetch_from_hub, find_torchvision_file, is_torchvision
 from pipeline.params.model import BackboneParams
 from pipeline.runtime.console import byte_progress, note
-from pipeline.runtime.errors import ModelError, SourceError, WeightsError, without_secrets
+from pipeline.runtime.errors import ModelError, SourceError, WeightsError, one_line, without_secrets
 from pipeline.runtime.manifest import sha256_of
 from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import resumable_dir
@@ -209,7 +209,7 @@ def fitted_tensors(path: Path, timm_id: str, options: Options) -> tuple[dict[str
         given = dict(tensors if features is None else features)
         model = create_timm_model(timm_id, options, given, headless=features is not None)
     except (RuntimeError, KeyError, AttributeError, ModelError) as error:
-        text = state_dicts.describe_mismatch(tensors, model) or " ".join(str(error).split())
+        text = state_dicts.describe_mismatch(tensors, model) or one_line(error)
         raise WeightsError(f"{path}: does not fit {timm_id}: {text}; give weights of this very model") from error
     if features is not None:
         note(f"{path.name}: no classifier of {timm_id}'s classes in it; it serves train.features pooled alone")

@@ -123,7 +123,7 @@ class Checkpoint:
             partial.replace(self.path)
         except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
-            needed = format_bytes(2 * _size(content["parts"]))
+            needed = format_bytes(2 * _size(content))
             raise TrainingError(
                 f"{self.path}: not written ({one_line(error)}); two checkpoints need about {needed} here, all that is "
                 "needed; free some space and run again: the last one is kept"
@@ -164,5 +164,5 @@ def _size(state: object) -> int:
     """Return the bytes of all tensors in nested dictionaries and lists."""
     if isinstance(state, Tensor):
         return state.nbytes
-    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
     return sum(_size(part) for part in parts)

@@ -142,7 +142,7 @@ class Split:
     """Samples of a run's classes; row i of everything is sample i, and a view is None where no branch looks at it."""
 
     sample_ids: tuple[str, ...]
-    """`<split>/<photo stem>/<category id>`."""
+    """See `Sample.sample_id`."""
     targets: Int64[Tensor, " N"]
     """The run's targets, on the CPU."""
     roi: UInt8[Tensor, "N S S 3"] | None

@@ -232,14 +232,15 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
 class EpochEvaluation(NamedTuple):
     """A split as predicted after an epoch."""
 
+    split: Split
     loss: float
     """Mean cross-entropy in nats."""
     logits: Float[Tensor, "N K"]
     """On the CPU."""
 
-    def scores(self, split: Split) -> tuple[float, float, float]:
-        """Return loss, top-1 and macro F1 on the split."""
-        targets, predictions = split.targets.numpy(), self.logits.argmax(1).numpy()
+    def scores(self) -> tuple[float, float, float]:
+        """Return loss, top-1 and macro F1."""
+        targets, predictions = self.split.targets.numpy(), self.logits.argmax(1).numpy()
         return self.loss, top1(targets, predictions), macro_f1(targets, predictions)
 
 
@@ -260,7 +261,7 @@ def evaluate_epoch(model: RveRNet, split: Split, *, batch_size: int, precision: 
     total = 0.0
     for loss, _ in ordered:  # `sum` rounds otherwise
         total += loss
-    return EpochEvaluation(total / len(split), torch.cat([logits for _, logits in ordered]))
+    return EpochEvaluation(split, total / len(split), torch.cat([logits for _, logits in ordered]))
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequenc
         record, validation = _evaluate_splits(trainer, data, state, precision)
         accuracy = record.validation_top1 if params.select == "best_validation" else None
         if accuracy is not None and (state.best is None or accuracy > state.best.top1):
-            tensors = {name: each.cpu().clone() for name, each in trainer.eval_model.state_dict().items()}
+            tensors = {name: each.to("cpu", copy=True) for name, each in trainer.eval_model.state_dict().items()}
             state.best = BestEpoch(record.epoch, accuracy, tensors)
         state.records.append(record)
         state.epoch, state.metrics = epoch + 1, RunningMetrics()
@@ -322,11 +323,11 @@ def _evaluate_splits(
     record, validation = EpochRecord(state.epoch + 1, running.rate, running.mean_loss, running.top1), None
     if data.validation is not None:
         validation = evaluate_epoch(trainer.eval_model, data.validation, batch_size=size, precision=precision)
-        loss, accuracy, f1 = validation.scores(data.validation)
+        loss, accuracy, f1 = validation.scores()
         record = record._replace(validation_loss=loss, validation_top1=accuracy, validation_macro_f1=f1)
     if data.test is not None:
         test = evaluate_epoch(trainer.eval_model, data.test, batch_size=size, precision=precision)
-        loss, accuracy, f1 = test.scores(data.test)
+        loss, accuracy, f1 = test.scores()
         targets = data.test.targets.numpy()
         pair = ambiguous_pair(data.ambiguous, targets)
         of_pair = None if pair is None else pair_f1(targets, test.logits.argmax(1).numpy(), pair)

@@ -88,7 +88,7 @@ def test_the_card_tells_duplicates_and_problems() -> None:
     group = ProblemGroup(count=3, mend="add it", left_out=True, findings=())
     card = data_card({}, [], duplicates, {"photo_absent": group})
     assert card[-2] == (
-        "Pairs of photos with the same bytes: 0 within train, 0 within test, 1 across both; 1 pair has annotations "
+        "Pairs of photos with the same bytes: 0 within train, 0 within test, 1 across splits; 1 pair has annotations "
         "that differ."
     )
     assert card[-1] == "Left out for problems: 3 photo_absent."

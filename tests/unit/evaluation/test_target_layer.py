@@ -5,8 +5,9 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.evaluation.grad_cam import ActivationTap, find_target_layer, grid_of, tap_activations
+from pipeline.evaluation.grad_cam import ActivationTap, find_target_layer, tap_activations
 from pipeline.models import demo_backbones  # noqa: F401 - registers them
+from pipeline.models.feature_map import grid_of
 from pipeline.runtime.errors import ModelError
 
 SIDE = 64

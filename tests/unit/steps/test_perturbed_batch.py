@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
+from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName, photo_pixels
 from pipeline.evaluation.perturbation import (
     Permutation,
     PerturbationSpec,
@@ -19,7 +19,7 @@ from pipeline.models.artifact import load_run
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
-from pipeline.steps.perturb import photo_pixels, predict_perturbed, spec_shares, view_shares
+from pipeline.steps.perturb import predict_perturbed, spec_shares, view_shares
 from tests.small_run import PAD, SIDE, random_batch, select, write_small_run
 
 CPU = torch.device("cpu")

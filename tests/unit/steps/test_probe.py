@@ -87,7 +87,9 @@ def test_the_size_of_a_batch_changes_features_by_rounding_alone(data: Path) -> N
     assert written[0] == written[1]
     branch = step._frozen_branch(backbone_card("tiny"), data / "weights/tiny", 32, 0)
     looks = [
-        step._look_at_samples(branch, Shards(data / "shards"), data / "raw", data / "index/samples.parquet", size).views
+        step._extract_features(
+            branch, Shards(data / "shards"), data / "raw", data / "index/samples.parquet", size
+        ).views
         for size in (1, 7)
     ]
     for name, features in looks[0].items():
