@@ -20,6 +20,7 @@ from huggingface_hub import DatasetCardData, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image as Pillow
 
+from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.datasets.shards import Shards
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ExportError
@@ -130,7 +131,7 @@ def _write_table_part(part: ShardPart, *, shards: Place, folder: Path) -> int:
     """Write the table of one shard; runs in a worker process."""
     reader = Shards(shards)
     batch = reader.read_file(part.split, part.number)
-    photo_ids = [sample_id.rpartition("/")[0] for sample_id in batch.sample_ids]
+    photo_ids = [photo_id_of(sample_id) for sample_id in batch.sample_ids]
     # Values of every column, its type in Arrow and, for the metadata, in `datasets`.
     text, label = {"dtype": "string", "_type": "Value"}, {"names": list(reader.categories), "_type": "ClassLabel"}
     columns: dict[str, tuple[Sequence[object], pa.DataType, dict[str, Any]]] = {

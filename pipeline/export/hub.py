@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from pipeline.datasets.statistics import IndexSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, share_interval
+from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.export.datasets import card_text
 from pipeline.inference.predictor import open_run
@@ -92,7 +93,7 @@ def model_card(card: RunCard, scores: TestScores | None, sentences: Sequence[str
             dataset_split="test",
             metric_type=score.metric,
             metric_name=score.name,
-            metric_value=round(score.interval.value, 6),
+            metric_value=round(score.interval.value, DIGITS),
         )
         for score in (scores.rows if scores else ())
     ]

@@ -81,9 +81,9 @@ class ErrorAnalysis(NamedTuple):
         """Return everything but the matrix, rounded to six places; bins without samples are left out."""
 
         def rounded(record: CategoryScore | ConfusedPair) -> dict[str, Any]:
-            return {n: round(v, 6) if isinstance(v, float) else v for n, v in record._asdict().items()}
+            return {n: round(v, metrics.DIGITS) if isinstance(v, float) else v for n, v in record._asdict().items()}
 
-        columns = [np.asarray(column).round(6).tolist() for column in self.calibration]
+        columns = [np.asarray(column).round(metrics.DIGITS).tolist() for column in self.calibration]
         filled = [
             {"bin": place, "samples": samples, "confidence": confidence, "accuracy": accuracy}
             for place, (samples, confidence, accuracy) in enumerate(zip(*columns, strict=True))

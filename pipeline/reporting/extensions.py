@@ -17,7 +17,7 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import Repetitions
 from pipeline.params.base import Section, read_record
 from pipeline.params.stages import DistillationSummary
-from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline
+from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline, name_rows
 from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.pictures import Picture, picture
 from pipeline.reporting.results import RunFiles, Stored
@@ -105,10 +105,7 @@ def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, ze
         panels = figure.subplots(len(by_score), sharex=True, squeeze=False)[:, 0]
         for axes, (title, listed) in zip(panels, by_score.items(), strict=True):
             axes.set_title(title, loc="left")
-            axes.set_yticks(range(len(listed)), [row.label for row in listed])
-            axes.set_ylim(len(listed) - 0.4, -0.6)
-            axes.grid(visible=True, axis="x")
-            axes.spines["left"].set_visible(False)
+            name_rows(axes, [row.label for row in listed])
             for y, row in enumerate(listed):
                 band, seeds = (100 * row.low, 100 * row.high), [100 * value for value in row.by_seed]
                 axes.plot(band, [y, y], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")

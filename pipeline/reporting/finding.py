@@ -11,7 +11,7 @@ from pipeline.evaluation.bootstrap import Bootstrap, Interval, holm, paired_diff
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.grid import ALL, KINDS, PROPOSED, GridRun, name_of
-from pipeline.reporting.results import RunFiles
+from pipeline.reporting.results import RunRecord
 from pipeline.reporting.summary import Ends, StudySummary
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import counted
@@ -97,13 +97,12 @@ def pairings(runs: Collection[GridRun]) -> tuple[tuple[GridRun, GridRun], ...]:
     return tuple((single, double) for single, double in both if single in runs)
 
 
-def read_paired_runs(files: RunFiles, runs: Collection[GridRun]) -> tuple[PairedRuns, ...]:
-    """Read the predictions of every pairing of `runs`."""
+def pair_runs(tables: Mapping[GridRun, PredictionTable], records: Mapping[str, RunRecord]) -> tuple[PairedRuns, ...]:
+    """Join the predictions of every pairing of `tables`; `records` are by name of the run."""
     found = []
-    for pair in pairings(runs):
-        single, double = (files.predictions(run.name) for run in pair)
-        first, second = (files.record(run.name).calibration.temperature for run in pair)
-        found.append(PairedRuns(pair, single, double, (first, second)))
+    for single, double in pairings(tables):
+        first, second = (records[run.name].calibration.temperature for run in (single, double))
+        found.append(PairedRuns((single, double), tables[single], tables[double], (first, second)))
     return tuple(found)
 
 
@@ -198,7 +197,14 @@ def ranges_text(summary: StudySummary) -> str:
     return f"{'F1 of the pair' if has_pair else 'Macro F1'} over all runs: {'; '.join(texts)}."
 
 
-def build_finding(pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], seed: int) -> Finding:
+def scope_of(ambiguous: Sequence[str]) -> str:
+    """Return which samples a comparison is about: the ambiguous pair, or without one the whole test split."""
+    return f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
+
+
+def build_finding(
+    pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], bootstrap: Bootstrap
+) -> Finding:
     """Compare paired runs on the ambiguous pair, or on all samples where there is none, and say what they show.
 
     Raises:
@@ -207,11 +213,11 @@ def build_finding(pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous:
     comparisons, f1_differences = [], []
     for pair in progress(pairs, total=len(pairs), what="comparisons", unit="backbone"):
         single, double = (correctness_of(table, ambiguous) for table in (pair.single, pair.double))
-        comparisons.append(compare(pair.runs, single, double, Bootstrap(seed)))
+        comparisons.append(compare(pair.runs, single, double, bootstrap))
         classes = pair.double.pair(ambiguous)
-        differences = paired_differences(pair.single, pair.double, classes, Bootstrap(seed))
+        differences = paired_differences(pair.single, pair.double, classes, bootstrap)
         f1_differences.append(differences["ambiguous_f1" if classes else "macro_f1"])
-    scope = f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
+    scope = scope_of(ambiguous)
     if not comparisons:
         return Finding(scope, (NO_COMPARISON, NO_COMPARISON_HINT, ranges_text(summary)), (), ())
     first = comparisons[0]

@@ -23,7 +23,7 @@ from pipeline.reporting.probes import ProbeResults
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.samples import Examples, SampleCard
 from pipeline.reporting.summary import RunSummary, StudySummary
-from pipeline.reporting.tables import DASH, MINUS, PLACES, difference_text, interval_text, paper_text, value_text
+from pipeline.reporting.tables import DASH, PLACES, difference_text, interval_text, paper_text, points, value_text
 from pipeline.runtime.errors import without_secrets
 from pipeline.runtime.manifest import Manifest
 
@@ -106,11 +106,6 @@ def score(value: float | None) -> str:
 def chance(probability: float) -> str:
     """Return a probability in per cent; what rounds to 0 is `< 1 %`."""
     return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"  # noqa: PLR2004
-
-
-def points(change: float | None) -> str:
-    """Return a difference of shares in percentage points with its sign; a dash where there is none."""
-    return DASH if change is None else f"{100 * change:+.1f}".replace("-", MINUS)
 
 
 FILTERS = {

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation.probe import REFERENCE, ProbeRow, ProbeSummary, read_probe
-from pipeline.reporting.figures.style import BLUE, INK, MUTED, ORANGE, chart_style, finish_inline
+from pipeline.reporting.figures.style import BLUE, INK, MUTED, ORANGE, chart_style, finish_inline, name_rows
+from pipeline.reporting.finding import LEVEL
+from pipeline.reporting.tables import points
 
 PAIR = ("roi", "extra_roi")
 """The views of RveRNet."""
-SIGNIFICANT = 0.05
-"""Bound on Holm's p below which a gain counts."""
 LABELS = {
     "roi": "ROI",
     "extra_roi": "extra-ROI",
@@ -65,11 +65,10 @@ def verdict_of(summary: ProbeSummary) -> str:
     gain, p = row.gain_top1, row.p_top1
     if gain is None or p is None:
         raise ValueError(f"{PAIR} is not compared with {REFERENCE}")
-    value, low, high = (f"{100 * end:+.1f}".replace("-", "\N{MINUS SIGN}") for end in (gain.value, gain.low, gain.high))
-    text = f"{value} points of top-1 ({low} to {high})"
+    text = f"{points(gain.value)} points of top-1 ({points(gain.low)} to {points(gain.high)})"
     if summary.weights is None:
         return f"Random weights, so nothing about food follows; the extra-ROI changes {text}."
-    if p < SIGNIFICANT:
+    if p < LEVEL:
         return f"The surroundings {'help' if gain.value > 0 else 'harm'}: beside the ROI the extra-ROI adds {text}."
     return f"Undecided: beside the ROI the extra-ROI adds {text}, which other photos might reverse."
 
@@ -80,10 +79,7 @@ def probe_chart(summary: ProbeSummary) -> Markup:
     with chart_style():
         figure = Figure(figsize=(WIDTH, FRAME_HEIGHT + ROW_HEIGHT * len(rows)), layout="constrained")
         axes = figure.subplots()
-        axes.set_yticks(range(len(rows)), [label_of(row.views) for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.grid(visible=True, axis="x")
-        axes.spines["left"].set_visible(False)
+        name_rows(axes, [label_of(row.views) for row in rows])
         axes.axvline(100 * rows[0].top1.value, color=INK, linewidth=0.8, linestyle="--")
         axes.axvline(100 * summary.majority_rate, color=MUTED, linewidth=0.8, linestyle=":")
         for y, row in enumerate(rows):

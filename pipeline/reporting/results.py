@@ -228,9 +228,12 @@ class RunFiles:
         return read_record(PerturbationMetrics, path, f"perturb@{run}")
 
     def run_predictions(
-        self, run: str, table: PredictionTable, ambiguous: Sequence[str], *, perturbed: bool
+        self, run: str, table: PredictionTable, ambiguous: Sequence[str], *, perturbed: bool, side: int
     ) -> RunPredictions:
-        """Join the predictions of a run without and, where stage `perturb` was run for it, with perturbations."""
+        """Join the predictions of a run without and, where stage `perturb` was run for it, with perturbations.
+
+        `side` is that of the pictures in pixels.
+        """
         entries = self.perturbation_metrics(run).entries if perturbed else ()
         found: dict[PerturbationKey, PerturbedPredictions] = {}
         if entries:
@@ -241,7 +244,6 @@ class RunFiles:
                 raise ManifestError(
                     f"{path}: not about the samples of the run's evaluation; run {dvc_command(f'perturb@{run}')}"
                 )
-            side = self.record(run).image_size
             for entry, predictions in zip(entries, rows, strict=True):
                 found.setdefault(entry.key, PerturbedPredictions(predictions, describe_deviation(entry, side)))
         pair = table.pair(ambiguous)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TypeAlias, get_args
 
-from pipeline.evaluation.metrics import EpochRecord
+from pipeline.evaluation.metrics import DIGITS, EpochRecord
 from pipeline.evaluation.perturbation import Target
-from pipeline.params.base import Section
+from pipeline.params.base import Section, dvc_command
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import EvaluationMetrics, PerturbationMetrics
+from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
-DIGITS = 6
 
 Ends: TypeAlias = tuple[float, float]
 """Lower and upper bound, in [0, 1]."""
@@ -60,7 +60,7 @@ class RunSummary(Section):
     ece: float
     majority_rate: float
     train_loss: float
-    """Mean cross-entropy of the last epoch."""
+    """Mean cross-entropy in the kept epoch."""
     permutations: tuple[PermutationScores, ...]
     translocations: tuple[TranslocationScores, ...]
 
@@ -85,7 +85,17 @@ class StudySummary(Section):
 def summarise_run(
     run: GridRun, metrics: EvaluationMetrics, perturbations: PerturbationMetrics, history: Sequence[EpochRecord]
 ) -> RunSummary:
-    """Join the results of stages `evaluate`, `perturb` and `train` (at least one epoch) for one run."""
+    """Join the results of stages `evaluate`, `perturb` and `train` for one run.
+
+    Raises:
+        ManifestError: If `history` lacks the epoch that was evaluated.
+    """
+    kept = next((epoch for epoch in history if epoch.epoch == metrics.epoch), None)
+    if kept is None:
+        raise ManifestError(
+            f"{run.name}: epoch {metrics.epoch} was evaluated, which its history.csv lacks; "
+            f"run {dvc_command(f'evaluate@{run.name}')}"
+        )
     permutations = []
     for target in get_args(Target):
         entries = [e for e in perturbations.entries if e.kind == "permutation" and e.target == target]
@@ -107,7 +117,7 @@ def summarise_run(
     return RunSummary(
         **run._asdict(),
         **{name: getattr(metrics, name) for name in names},
-        train_loss=round(history[-1].train_loss, DIGITS),
+        train_loss=round(kept.train_loss, DIGITS),
         permutations=tuple(permutations),
         translocations=tuple(TranslocationScores.model_validate(move.model_dump(include=fields)) for move in moves),
     )

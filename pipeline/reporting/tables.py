@@ -19,6 +19,7 @@ NOT_RUN = "not run"
 NO_PAIR = "no such pair"
 """The run was evaluated, but its data have no ambiguous pair."""
 PLACES = 6
+F1 = (published.MACRO, published.AMBIGUOUS)
 CSV_HEAD = (
     "row", "column", "runs", "score", "detail", "paper", "ours", "low", "high", "difference", "paper_samples",
     "our_samples", "status",
@@ -85,21 +86,19 @@ def _changes(
     return dict(zip(columns, intervals, strict=True))
 
 
-def f1_by_run(predictions: Mapping[GridRun, RunPredictions], bootstrap: Bootstrap) -> dict[str, dict[str, Interval]]:
-    """Return macro F1 and F1 of the pair with their intervals, by score and by name of the run."""
-    keys = [ResultKey((run,), measure) for measure in (published.MACRO, published.AMBIGUOUS) for run in predictions]
-    by_score: dict[str, dict[str, Interval]] = {published.MACRO.score: {}, published.AMBIGUOUS.score: {}}
-    for key, interval in estimate(keys, predictions, bootstrap).items():
-        by_score[key.measure.score][key.runs[0].name] = interval
-    return by_score
+def f1_by_run(ours: Mapping[ResultKey, Interval]) -> dict[str, dict[str, Interval]]:
+    """Return macro F1 and F1 of the pair of `estimate`, by score and by name of the run."""
+    return {
+        measure.score: {key.runs[0].name: interval for key, interval in ours.items() if key.measure == measure}
+        for measure in F1
+    }
 
 
 def paper_tables(
-    paper: Paper, predictions: Mapping[GridRun, RunPredictions], bootstrap: Bootstrap
+    paper: Paper, predictions: Mapping[GridRun, RunPredictions], ours: Mapping[ResultKey, Interval]
 ) -> tuple[ReportTable, ...]:
-    """Return Tables 2 to 12 with the numbers of the runs that were evaluated."""
+    """Return Tables 2 to 12 with our numbers, those of `estimate` for the keys of the cells."""
     keys = keys_of(paper)
-    ours = estimate(keys, predictions, bootstrap)
     samples = {key: samples for key in keys if (samples := samples_of(key, predictions)) is not None}
     deviations = {}
     for key in keys:
@@ -109,9 +108,10 @@ def paper_tables(
     return fill_tables(paper, ours, samples, predictions.keys(), deviations)
 
 
-def keys_of(paper: Paper) -> list[ResultKey]:
-    """Return the keys of the cells of all tables."""
-    return [cell.key for table in paper.tables.values() for cell in table.cells]
+def keys_of(paper: Paper, runs: Iterable[GridRun] = ()) -> list[ResultKey]:
+    """Return the keys of the cells of all tables, and of both kinds of F1 of some runs."""
+    cells = [cell.key for table in paper.tables.values() for cell in table.cells]
+    return cells + [ResultKey((run,), measure) for run in runs for measure in F1]
 
 
 def samples_of(key: ResultKey, predictions: Mapping[GridRun, RunPredictions]) -> int | None:
@@ -209,6 +209,11 @@ def paper_text(cell: TableCell) -> str:
 def difference_text(cell: TableCell) -> str:
     """Return ours minus the paper's with its sign; empty where there is none."""
     return "" if cell.difference is None else f"{cell.difference:+.{cell.format.digits}f}".replace("-", MINUS)
+
+
+def points(change: float | None) -> str:
+    """Return a difference of shares in percentage points with its sign; a dash where there is none."""
+    return DASH if change is None else f"{100 * change:+.1f}".replace("-", MINUS)
 
 
 def _number(cell: TableCell, value: float, total: int | None = None, digits: int | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from markupsafe import Markup
@@ -15,22 +15,23 @@ from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.metrics import EpochRecord
+from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
 from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
 from pipeline.reporting.extensions import read_distillation_results, read_mask_results, read_seed_results
 from pipeline.reporting.figures import charts
-from pipeline.reporting.figures.paper_figures import draw_figures, write_figures
-from pipeline.reporting.finding import build_finding, read_paired_runs
+from pipeline.reporting.figures.paper_figures import DISAGREEING, draw_figures, write_figures
+from pipeline.reporting.finding import build_finding, pair_runs, pairings
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.page import Page, place_name, read_settings, render, results_text
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.probes import read_probe_results
-from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions
+from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord
 from pipeline.reporting.samples import show_samples
 from pipeline.reporting.summary import StudySummary
-from pipeline.reporting.tables import f1_by_run, paper_tables, write_tables
+from pipeline.reporting.tables import estimate, f1_by_run, keys_of, paper_tables, write_tables
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ManifestError
 
@@ -70,21 +71,20 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         raise ManifestError(f"{summary}: is about variant {results.variant}, not {variant}; run `dvc repro summary`")
     files = RunFiles(runs, evaluations, perturbations)
     inputs = ReportInputs(index, raw, Shards(shards), files, explanations, settings)
-    masks, seeds = read_mask_results(agreement, transfer), read_seed_results(repetitions)
     records = {run: files.record(run) for run in results.runs}
     histories = {run: files.history(run) for run in results.runs}
     chosen = read_record(AmbiguousPair, ambiguous, "ambiguous") if ambiguous and ambiguous.is_file() else None
     evaluated_on_pair = (run for run, result in results.runs.items() if result.ambiguous_f1 is not None)
     # as evaluated; runs of earlier versions say it in their cards
     pair = next((files.metrics(run).ambiguous or records[run].ambiguous for run in evaluated_on_pair), ())
-    predictions, errors = _load_results(results, inputs, pair)
+    tables, predictions, errors = _load_results(results, inputs, records, pair)
     bootstrap, paper = Bootstrap(params.seed), read_paper()
-    tables, f1 = paper_tables(paper, predictions, bootstrap), f1_by_run(predictions, bootstrap)
+    ours = estimate(keys_of(paper, predictions), predictions, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
     dataset = load_settings(DownloadParams, settings / "download.json").source
     came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
-    pairs = read_paired_runs(files, predictions)
-    finding = build_finding(pairs, results, pair, params.seed)
+    pairs, split = pair_runs(tables, records), charts.curve_split(histories.values())
+    finding = build_finding(pairs, results, pair, bootstrap)
     samples, examples = show_samples(params, finding, pairs, inputs, pair)
     grouped, categories = charts.by_kind(results), inputs.shards.categories
     of_pair = charts.bar_panel(results, "ambiguous_top1", "ambiguous pair, right answers, %", charts.COIN)
@@ -103,7 +103,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         probes=read_probe_results(probes, params.probed),
         data=data,
         source=came_from.model_dump(exclude_none=True) if came_from else {},
-        data_card=tuple(_data_card(data, came_from, dataset)),
+        data_card=tuple(_data_card(data, came_from, dataset, chosen)),
         ambiguous=pair,
         pair_basis=chosen.basis if chosen else "",
         samples=samples,
@@ -112,23 +112,25 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
             "ece": charts.bar_chart(ece, "ece"),
             "counts": charts.counts_chart(data.categories, pair, name="counts"),
         },
-        curves=_curves(results, histories),
+        curves=_curves(results, histories, split),
         visible=tuple(sorted(visible)),
-        curve_split=charts.curve_split(*histories.values()),
+        curve_split=split,
         f1_rows=f1_matrix(scores, categories, pair),
         examples=examples,
         records=records,
         shards=inputs.shards.manifest,
         settings=read_settings(settings),
         paper=paper,
-        tables=tables,
-        f1=f1,
+        tables=paper_tables(paper, predictions, ours),
+        f1=f1_by_run(ours),
         checks=check_paper(paper),
         error_analyses=errors,
         error_charts=error_charts(results, errors),
-        figures=draw_figures(results, paired, ambiguous=pair, seed=params.seed),
-        masks=masks,
-        seeds=seeds,
+        figures=draw_figures(
+            results, paired, tables=tables, histories=histories, split=split, ambiguous=pair, seed=params.seed
+        ),
+        masks=read_mask_results(agreement, transfer),
+        seeds=read_seed_results(repetitions),
         distillation=read_distillation_results(distilled, files, tuple(results.runs), pair, bootstrap),
     )
     text = results_text(page, bootstrap)
@@ -138,8 +140,10 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     (report / "index.html").write_text(render(page), encoding="utf-8")
 
 
-def _data_card(data: DataSummary, came_from: SourceRecord | None, dataset: str) -> Iterator[str]:
-    """Yield the data set in sentences: its source, whether FoodSeg103 is complete, and what stage `index` says."""
+def _data_card(
+    data: DataSummary, came_from: SourceRecord | None, dataset: str, chosen: AmbiguousPair | None
+) -> Iterator[str]:
+    """Yield the data set in sentences: source, whether FoodSeg103 is complete, stage `index`'s, what a pair lacks."""
     yield came_from.sentence() if came_from else "Where the data set came from is not recorded."
     names = tuple(category.name for category in data.categories if not category.extra)
     if dataset.partition("@")[0] == FOODSEG103 or names == CATEGORIES[1:]:
@@ -151,27 +155,39 @@ def _data_card(data: DataSummary, came_from: SourceRecord | None, dataset: str) 
             counts[split] = (sum(part.photos for part in found) - extra, sum(part.samples for part in found) - extra)
         yield compare_with_release(counts, names)
     yield from data.data_card
+    if chosen:
+        yield from chosen.notes
 
 
 def _load_results(
-    results: StudySummary, inputs: ReportInputs, ambiguous: tuple[str, ...]
-) -> tuple[dict[GridRun, RunPredictions], dict[str, ErrorAnalysis]]:
-    """Read the predictions of one run after the other; logits are dropped before the next is read."""
+    results: StudySummary, inputs: ReportInputs, records: Mapping[str, RunRecord], ambiguous: tuple[str, ...]
+) -> tuple[dict[GridRun, PredictionTable], dict[GridRun, RunPredictions], dict[str, ErrorAnalysis]]:
+    """Read the predictions of one run after the other; tables, with logits, are kept of the runs that are compared."""
     settings, files = load_settings(EvaluateParams, inputs.settings / "evaluate.json"), inputs.files
-    predictions, errors = {}, {}
+    runs = [result.run for result in results.runs.values()]
+    kept = {runs[0], *DISAGREEING, *chain(*pairings(runs))}
+    tables, predictions, errors = {}, {}, {}
     for name, result in progress(results.runs.items(), total=len(results.runs), what="predictions", unit="run"):
-        table, temperature = files.predictions(name), files.record(name).calibration.temperature
+        table, record = files.predictions(name), records[name]
         bins, limit = settings.ece_bins, settings.top_confusions
-        errors[name] = analyse_errors(table, temperature=temperature, bins=bins, limit=limit)
+        errors[name] = analyse_errors(table, temperature=record.calibration.temperature, bins=bins, limit=limit)
         perturbed = bool(result.permutations or result.translocations)
-        predictions[result.run] = files.run_predictions(name, table, ambiguous, perturbed=perturbed)
-    return predictions, errors
+        predictions[result.run] = files.run_predictions(
+            name, table, ambiguous, perturbed=perturbed, side=record.image_size
+        )
+        if result.run in kept:
+            tables[result.run] = table
+    return tables, predictions, errors
 
 
-def _curves(results: StudySummary, histories: Mapping[str, Sequence[EpochRecord]]) -> dict[str, Markup]:
-    highest = charts.highest_loss(tuple(histories.values()))
+def _curves(
+    results: StudySummary, histories: Mapping[str, Sequence[EpochRecord]], split: charts.CurveSplit
+) -> dict[str, Markup]:
+    highest = charts.highest_loss(histories.values())
     bar = progress(results.runs.items(), total=len(results.runs), what="learning curves", unit="run")
     return {
-        run: charts.curve_panel(histories[run], name=f"curve{number}", title=result.run.label, highest_loss=highest)
+        run: charts.curve_panel(
+            histories[run], split, name=f"curve{number}", title=result.run.label, highest_loss=highest
+        )
         for number, (run, result) in enumerate(bar)
     }

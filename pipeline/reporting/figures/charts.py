@@ -1,9 +1,9 @@
 """Charts of numbers: Figures 6, 8, 9 and 10 of the paper, and the charts of the page."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, groupby, pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -25,10 +25,14 @@ from pipeline.reporting.figures.style import (
     WIDTH,
     chart_style,
     finish_inline,
+    name_rows,
 )
 from pipeline.reporting.grid import KINDS, GridRun, Kind, name_of
 from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.summary import Ends, RunSummary, StudySummary
+
+CurveSplit: TypeAlias = Literal["validation", "test"]
+"""What learning curves show beside train."""
 
 PANEL = (2.3, 2.4)
 """Inches of a panel of the page."""
@@ -50,12 +54,11 @@ SMALL = 40
 """Per cent up to which a single panel's axis ends at its longest bar instead of 100."""
 
 
-def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]]) -> Figure:
+def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]], split: CurveSplit) -> Figure:
     """Draw one line per run whose branches share one backbone: its colour and marker, the branches' dashes."""
     backbones = list(dict.fromkeys(backbone_of(run) for run in histories))
     styles: list[dict[str, Any]] = [{"color": c, "marker": m} for c, m in zip(COLOURS, "s^oDv", strict=True)]
     style_of = dict(zip(backbones, cycle(styles), strict=False))
-    split = curve_split(*histories.values())
     panels = [(f"{split}_macro_f1", f"macro F1, whole {split} split")]
     if split == "test":
         panels.append(("test_ambiguous_f1", "F1, ambiguous pair"))
@@ -84,7 +87,7 @@ def backbone_of(run: GridRun) -> str:
     return run.extra_roi if run.roi == ABSENT else run.roi
 
 
-def curve_split(*histories: Sequence[EpochRecord]) -> Literal["validation", "test"]:
+def curve_split(histories: Iterable[Sequence[EpochRecord]]) -> CurveSplit:
     """Return the split that learning curves show: test where all runs have test curves, else validation."""
     return "test" if all(epochs[-1].test_loss is not None for epochs in histories) else "validation"
 
@@ -97,12 +100,14 @@ def _draw_line(axes: Axes, epochs: Sequence[EpochRecord], column: str, **style: 
     return bool(values)
 
 
-def curve_panel(epochs: Sequence[EpochRecord], *, name: str, title: str, highest_loss: float) -> Markup:
-    """Draw F1 above the losses of train and of the split that `curve_split` names, by epoch, of which there is one.
+def curve_panel(
+    epochs: Sequence[EpochRecord], split: CurveSplit, *, name: str, title: str, highest_loss: float
+) -> Markup:
+    """Draw F1 of a split above its losses and those of train, by epoch; there is at least one.
 
     `name` is the prefix of the element ids; `highest_loss` is the upper end of the loss axis, the same for all runs.
     """
-    last, split = epochs[-1], curve_split(epochs)
+    last = epochs[-1]
     with chart_style():
         figure = Figure(figsize=PANEL, layout="constrained")
         above, below = figure.subplots(2, sharex=True)
@@ -127,7 +132,7 @@ def curve_panel(epochs: Sequence[EpochRecord], *, name: str, title: str, highest
         return finish_inline(figure, name, f"Learning curves of {title}: after epoch {last.epoch} {said}")
 
 
-def highest_loss(histories: Sequence[Sequence[EpochRecord]]) -> float:
+def highest_loss(histories: Iterable[Sequence[EpochRecord]]) -> float:
     """Return the upper end of a loss axis that shows every run but cuts off rare explosions."""
     columns = ("train_loss", "validation_loss", "test_loss")
     losses = (getattr(e, column) for epochs in histories for e in epochs for column in columns)
@@ -291,20 +296,25 @@ def _name_rows(axes: Axes, rows: Sequence[ChartRow], places: Sequence[float], *,
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
-    """Draw train and test samples of every category, most frequent first; the ambiguous pair is in bold."""
-    ordered = sorted(categories, key=lambda c: (-c.train - c.test, c.target))
-    places = range(len(ordered))
+    """Draw the samples of every category by split, most frequent first; the ambiguous pair is in bold.
+
+    Validation is shown where a category has samples of it.
+    """
+    colours = {"train": BLUE, "validation": PURPLE, "test": ORANGE}
+    splits = [split for split in colours if split != "validation" or any(c.validation for c in categories)]
+    ordered = sorted(categories, key=lambda c: (-c.train - c.validation - c.test, c.target))
+    step = 0.8 / len(splits)
     with chart_style():
-        figure = Figure(figsize=(CHART_WIDTH, 0.2 * len(ordered) + 0.6), layout="constrained")
+        figure = Figure(figsize=(CHART_WIDTH, 0.1 * len(splits) * len(ordered) + 0.6), layout="constrained")
         axes = figure.subplots()
-        axes.barh([p - 0.2 for p in places], [c.train for c in ordered], height=0.36, color=BLUE, label="train")
-        axes.barh([p + 0.2 for p in places], [c.test for c in ordered], height=0.36, color=ORANGE, label="test")
-        axes.set_yticks(places, [c.name for c in ordered])
+        for number, split in enumerate(splits):
+            places = [row + step * (number - (len(splits) - 1) / 2) for row in range(len(ordered))]
+            counts = [getattr(c, split) for c in ordered]
+            axes.barh(places, counts, height=0.9 * step, color=colours[split], label=split)
+        name_rows(axes, [c.name for c in ordered])
         for label, category in zip(axes.get_yticklabels(), ordered, strict=True):
             label.set_fontweight("bold" if category.name in ambiguous else "normal")
-        axes.set(ylim=(len(ordered) - 0.4, -0.6), xlabel="samples")
-        axes.grid(visible=True, axis="x")
-        axes.spines["left"].set_visible(False)
-        figure.legend(loc="outside upper right", ncols=2)
-        counts = "; ".join(f"{c.name} {c.train} and {c.test}" for c in ordered)
-        return finish_inline(figure, name, f"Bar chart of samples by category, train and test: {counts}")
+        axes.set_xlabel("samples")
+        figure.legend(loc="outside upper right", ncols=len(splits))
+        said = "; ".join(f"{c.name} {', '.join(str(getattr(c, split)) for split in splits)}" for c in ordered)
+        return finish_inline(figure, name, f"Bar chart of samples by category, {', '.join(splits)}: {said}")

@@ -18,6 +18,7 @@ from pipeline.params.stages import ExplainParams, PerturbParams
 from pipeline.reporting.figures import charts
 from pipeline.reporting.figures import photo_figures as photos
 from pipeline.reporting.figures.style import FigureText, PaperFigure, chart_style, finish
+from pipeline.reporting.finding import scope_of
 from pipeline.reporting.grid import ALL, PROPOSED, GridRun, name_of
 from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.pictures import SamplePictures, read_pictures
@@ -39,6 +40,8 @@ EXPLAINED_RUNS = (
     PROPOSED,
 )
 """Runs beside the variant that stage `explain` explains; `dvc.yaml` lists the same, which a test compares."""
+DISAGREEING = (CNN, TRANSFORMER, PROPOSED._replace(extra_roi=ABSENT), PROPOSED)
+"""Runs of Figure 3, then those of Figure 5."""
 CHANGE_AXIS = "change of top-1, percentage points"
 
 
@@ -52,33 +55,35 @@ class FigureDraft(NamedTuple):
     """Takes the pictures of at least those samples."""
 
 
-def draw_figures(
-    summary: StudySummary, inputs: ReportInputs, *, ambiguous: tuple[str, ...], seed: int
+def draw_figures(  # noqa: PLR0913 - one argument for each kind of result
+    summary: StudySummary,
+    inputs: ReportInputs,
+    *,
+    tables: Mapping[GridRun, PredictionTable],
+    histories: Mapping[str, Sequence[EpochRecord]],
+    split: charts.CurveSplit,
+    ambiguous: tuple[str, ...],
+    seed: int,
 ) -> tuple[PaperFigure, ...]:
     """Draw the figures whose runs are there, in the paper's order; `seed` is of the choice of examples.
+
+    `tables` are those of `DISAGREEING` and of any run at all; `histories` are by name of the run and show `split`.
 
     Raises:
         DatasetError: If a photo is absent or not the one that stage `index` read.
         ManifestError: If a file is damaged, or a shard is absent.
     """
-
-    def runs_with(folder: Path, file: str) -> Iterator[tuple[GridRun, str]]:
-        return ((r.run, name) for name, r in summary.runs.items() if (folder / name / file).is_file())
-
-    files, explanations = inputs.files, inputs.explanations
-    histories = {run: files.history(name) for run, name in runs_with(files.runs, "history.csv")}
-    tables = {run: files.predictions(name) for run, name in runs_with(files.evaluations, "predictions.parquet")}
     heat_maps = {
-        run: read_heat_maps(explanations / name / FILE)
-        for run, name in runs_with(explanations, FILE)
-        if run in EXPLAINED_RUNS or name == summary.variant
+        result.run: read_heat_maps(inputs.explanations / name / FILE)
+        for name, result in summary.runs.items()
+        if (result.run in EXPLAINED_RUNS or name == summary.variant) and (inputs.explanations / name / FILE).is_file()
     }
     perturb = load_settings(PerturbParams, inputs.settings / "perturb.json")
     drafts = [
-        *_disagreement("figure_3", tables, (CNN, TRANSFORMER), (), seed),
+        *_disagreement("figure_3", tables, DISAGREEING[:2], (), seed),
         *_heat(heat_maps, load_settings(ExplainParams, inputs.settings / "explain.json"), ambiguous),
-        *_disagreement("figure_5", tables, (PROPOSED._replace(extra_roi=ABSENT), PROPOSED), ambiguous, seed),
-        *_epochs(histories),
+        *_disagreement("figure_5", tables, DISAGREEING[2:], ambiguous, seed),
+        *_epochs({result.run: histories[name] for name, result in summary.runs.items()}, split),
         *_perturbed_samples(next(iter(tables.values()), None), perturb, ambiguous, seed),
         *_bars(summary),
         *_changes(summary),
@@ -111,7 +116,7 @@ def classifier(run: GridRun) -> str:
 def _disagreement(
     name: str,
     tables: Mapping[GridRun, PredictionTable],
-    runs: tuple[GridRun, GridRun],
+    runs: Sequence[GridRun],
     ambiguous: Sequence[str],
     seed: int,
 ) -> Iterator[FigureDraft]:
@@ -122,11 +127,10 @@ def _disagreement(
     short = ("alone", "paired") if runs[0].roi == runs[1].roi else tuple(name_of(run.roi) for run in runs)
     first, second = (photos.FigureClassifier(classifier(r), s, tables[r]) for r, s in zip(runs, short, strict=True))
     found = photos.find_disagreement(first, second, ambiguous, seed)
-    scope = f"the ambiguous pair ({', '.join(ambiguous)})" if ambiguous else "the whole test split"
     counts = found.counts_text()
     caption = (
-        f"Agreement and disagreement of {first.label} and {second.label} on {scope}: {counts}. Examples are "
-        "chosen by hash, not by eye; GT is the annotation, the region of interest is outlined in yellow."
+        f"Agreement and disagreement of {first.label} and {second.label} on {scope_of(ambiguous)}: {counts}. "
+        "Examples are chosen by hash, not by eye; GT is the annotation, the region of interest is outlined in yellow."
     )
     examples = f"{len(found.shown[0])} and {len(found.shown[1])} example photos"
     description = f"Bar of counts, {counts}; {examples} of both directions"
@@ -172,7 +176,7 @@ def _heat_draft(
     return FigureDraft(text, chosen, lambda pictures: photos.heat_figure(rows, chosen, pictures))
 
 
-def _epochs(by_run: Mapping[GridRun, Sequence[EpochRecord]]) -> Iterator[FigureDraft]:
+def _epochs(by_run: Mapping[GridRun, Sequence[EpochRecord]], split: charts.CurveSplit) -> Iterator[FigureDraft]:
     """Draft Figure 6: the runs of Table 4 and those like them of other backbones."""
     histories = {}
     for run, epochs in by_run.items():
@@ -181,7 +185,6 @@ def _epochs(by_run: Mapping[GridRun, Sequence[EpochRecord]]) -> Iterator[FigureD
         histories[run] = epochs
     if not histories:
         return
-    split = charts.curve_split(*histories.values())
     finals = [f"{classifier(run)} {_said(getattr(e[-1], f'{split}_macro_f1'))}" for run, e in histories.items()]
     description = f"Line charts; after the last epoch macro F1: {'; '.join(finals)}"
     if split == "test":
@@ -192,7 +195,7 @@ def _epochs(by_run: Mapping[GridRun, Sequence[EpochRecord]]) -> Iterator[FigureD
         shown = "Macro F1 on the validation split after each epoch; the paper's is of test (train.test_curves)"
     caption = f"{shown}: one backbone on the ROI, on the extra-ROI, and on both."
     text = FigureText("figure_6", "Figure 6", caption, description)
-    yield FigureDraft(text, (), lambda _: charts.epoch_figure(histories))
+    yield FigureDraft(text, (), lambda _: charts.epoch_figure(histories, split))
 
 
 def _said(f1: float | None) -> str:
@@ -232,7 +235,7 @@ def _bars(summary: StudySummary) -> Iterator[FigureDraft]:
         charts.bar_panel(summary, "ambiguous_f1", "F1 of the ambiguous pair, %", charts.COIN),
     ]
     caption = (
-        "Top-1 accuracy, macro F1 and F1 of the ambiguous pair of every run after its last epoch; lines are 95 % "
+        "Top-1 accuracy, macro F1 and F1 of the ambiguous pair of every run at its kept epoch; lines are 95 % "
         "intervals where the summary has them, dashes mark always saying the most frequent category and a coin toss. "
         "A star marks the variant."
     )

@@ -5,7 +5,7 @@ beside the colour. In the page the same SVG takes colours and fonts from the pag
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -158,6 +158,14 @@ def inline_svg(svg: bytes, name: str, description: str) -> Markup:
     text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
     parts = text.split(PLACEHOLDER)
     return Markup("".join(part for pair in zip(parts, [*texts, ""], strict=True) for part in pair))  # noqa: S704
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name rows 0, 1, ... from top to bottom, with a grid for their values."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=True, axis="x")
+    axes.spines["left"].set_visible(False)
 
 
 def show_picture(axes: Axes, image: Image, below: str = "") -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.page import chance, flatten, percent, place_name, points, read_settings, score
+from pipeline.reporting.page import chance, flatten, percent, place_name, read_settings, score
+from pipeline.reporting.tables import points
 
 
 def test_numbers_that_do_not_apply_are_dashes() -> None:

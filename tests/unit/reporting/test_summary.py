@@ -8,6 +8,7 @@ from pipeline.evaluation.metrics import EpochRecord
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import EvaluationMetrics, PerturbationEntry, PerturbationMetrics
 from pipeline.reporting.summary import RunSummary, summarise_run, variant_row
+from pipeline.runtime.errors import ManifestError
 
 RUN = GridRun("deit", "vit", "all")
 HISTORY = (
@@ -58,9 +59,11 @@ def test_seeds_of_a_permutation_become_mean_and_range() -> None:
     assert (roi.lowest_top1, roi.top1, roi.highest_top1) == pytest.approx((0.4, 0.45, 0.5))
 
 
-def test_the_last_epoch_gives_the_train_loss() -> None:
-    """It is the epoch whose weights were evaluated."""
-    assert summary().train_loss == 1.25
+def test_the_kept_epoch_gives_the_train_loss() -> None:
+    """It is the epoch whose weights were evaluated, the last one or not; without its record nothing is guessed."""
+    assert [summary(epoch=epoch).train_loss for epoch in (1, 2)] == [2.0, 1.25]
+    with pytest.raises(ManifestError, match=r"epoch 3 was evaluated.*run `dvc exp run"):
+        summary(epoch=3)
 
 
 def test_the_row_has_the_same_columns_whatever_the_run_has() -> None:

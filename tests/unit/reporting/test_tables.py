@@ -22,6 +22,7 @@ from pipeline.reporting.tables import (
     as_markdown,
     cell_text,
     estimate,
+    f1_by_run,
     fill_tables,
     keys_of,
     samples_of,
@@ -112,6 +113,15 @@ def test_runs_on_other_samples_are_not_averaged() -> None:
     key = ResultKey((RUN, OTHER), Measure("change", ROI))
     with pytest.raises(EvaluationError, match="different samples"):
         estimate([key], {RUN: run_predictions(), OTHER: run_predictions(prefix="x")}, FEW)
+
+
+def test_tables_and_f1_by_run_share_one_estimate() -> None:
+    """Of every run in both kinds of F1, whether a table of the paper shows it or not."""
+    evaluated = {RUN: run_predictions(), OTHER: run_predictions()}
+    by_score = f1_by_run(estimate(keys_of(read_paper(), evaluated), evaluated, FEW))
+    assert {score: by_run.keys() for score, by_run in by_score.items()} == {
+        score: {RUN.name, OTHER.name} for score in ("macro_f1", "ambiguous_f1")
+    }
 
 
 def test_a_count_knows_how_many_there_are_to_count() -> None:

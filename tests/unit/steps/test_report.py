@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.acquisition.source import SourceRecord
+from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
@@ -236,6 +237,16 @@ def test_the_page_says_where_the_data_set_came_from(small: StudyFolder, page: st
     source.write_text("[]")
     with pytest.raises(ManifestError, match=r"source\.json: damaged .*; run `dvc repro"):
         write_page(small, tmp_path / "report", variant=None, source=source)
+
+
+def test_the_data_card_ends_with_what_the_data_set_lacks_of_the_pair(small: StudyFolder, tmp_path: Path) -> None:
+    """As stage `ambiguous` noted it; nothing else on the page says why there is no F1 of the pair."""
+    note = "Of the ambiguous pair, this data set has no category 'harissa': F1 of the pair is left out."
+    path = tmp_path / "ambiguous.json"
+    pair = AmbiguousPair(names=("ketchup", "harissa"), chosen="given", basis="as params.yaml names them", notes=(note,))
+    pair.write(path)
+    told = write_page(small, tmp_path / "report", variant=None, ambiguous=path)
+    assert f"<li>{note}</li>\n</ul></details>" in told.replace("&#39;", "'")
 
 
 def test_the_page_says_what_foodseg103_lacks(small: StudyFolder, page: str, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def changes() -> Markup:
 
 def curves() -> Markup:
     """Draw one panel."""
-    return curve_panel(EPOCHS, name="curve0", title="A + B", highest_loss=3.0)
+    return curve_panel(EPOCHS, "test", name="curve0", title="A + B", highest_loss=3.0)
 
 
 def counts() -> Markup:
@@ -97,17 +97,39 @@ def test_names_cannot_break_out_of_the_chart() -> None:
 def test_a_run_without_the_pair_has_no_curve_for_it() -> None:
     """It is not drawn, and not described."""
     without = [epoch._replace(test_ambiguous_f1=None) for epoch in EPOCHS]
-    assert "ambiguous" not in curve_panel(without, name="curve0", title="A", highest_loss=3.0)
+    assert "ambiguous" not in curve_panel(without, "test", name="curve0", title="A", highest_loss=3.0)
 
 
 def test_curves_are_of_the_test_split_where_all_runs_have_test_curves() -> None:
     """Else of validation; a run without either has its train loss."""
     bare = [EpochRecord(e, 1e-3, 2 / e, 0.1) for e in (1, 2)]
     plain = [epoch._replace(validation_loss=2.5, validation_macro_f1=0.25) for epoch in bare]
-    assert (curve_split(EPOCHS), curve_split(plain), curve_split(EPOCHS, plain)) == ("test", "validation", "validation")
-    text = curve_panel(plain, name="curve0", title="A", highest_loss=3.0)
+    assert [curve_split(runs) for runs in ([EPOCHS], [plain], [EPOCHS, plain])] == ["test", "validation", "validation"]
+    text = curve_panel(plain, "validation", name="curve0", title="A", highest_loss=3.0)
     assert "after epoch 2 macro F1 on the validation split 0.25, train loss 1.00, validation loss 2.50" in text
-    assert "after epoch 2 train loss 1.00" in curve_panel(bare, name="curve0", title="A", highest_loss=3.0)
+    assert "after epoch 2 train loss 1.00" in curve_panel(
+        bare, "validation", name="curve0", title="A", highest_loss=3.0
+    )
+
+
+def test_a_panel_shows_the_split_of_the_page() -> None:
+    """Also that of a run with test curves, where another run of the page has none."""
+    both = [epoch._replace(validation_loss=2.5, validation_macro_f1=0.25) for epoch in EPOCHS]
+    text = curve_panel(both, "validation", name="curve0", title="A", highest_loss=3.0)
+    assert "after epoch 3 macro F1 on the validation split 0.25, train loss 0.67, validation loss 2.50" in text
+    assert "test" not in text
+
+
+def test_counts_show_every_split_that_has_samples() -> None:
+    """Validation beside train and test, all three in the order; none of them where it is empty."""
+    rice = CategoryCount(id=1, name="rice", target=0, extra=False, train=4, test=3)
+    egg = CategoryCount(id=2, name="egg", target=1, extra=False, train=3, validation=2, test=3)
+    text = counts_chart([rice, egg], (), name="counts")
+    assert "by category, train, validation, test: egg 3, 2, 3; rice 4, 0, 3" in text
+    assert [f">{split}</text>" in text for split in ("train", "validation", "test")] == [True] * 3
+    plain = counts_chart([rice], (), name="counts")
+    assert "train, test: rice 4, 3" in plain
+    assert "validation" not in plain
 
 
 def test_one_exploded_run_does_not_flatten_the_others() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import re
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -78,10 +77,24 @@ def inputs(study: StudyFolder) -> ReportInputs:
     )
 
 
+def draw(study: StudyFolder, summary: StudySummary, ambiguous: tuple[str, ...] = AMBIGUOUS) -> tuple[PaperFigure, ...]:
+    """Draw the figures of the runs in a summary."""
+    found, runs = inputs(study), summary.runs
+    return draw_figures(
+        summary,
+        found,
+        tables={result.run: found.files.predictions(name) for name, result in runs.items()},
+        histories={name: found.files.history(name) for name in runs},
+        split="test",
+        ambiguous=ambiguous,
+        seed=0,
+    )
+
+
 @pytest.fixture(scope="module")
 def figures(study: StudyFolder, summary: StudySummary) -> tuple[PaperFigure, ...]:
     """Return all figures."""
-    return draw_figures(summary, inputs(study), ambiguous=AMBIGUOUS, seed=0)
+    return draw(study, summary)
 
 
 def test_every_figure_of_the_paper_is_drawn_in_its_order(figures: tuple[PaperFigure, ...]) -> None:
@@ -107,7 +120,7 @@ def test_the_same_study_gives_the_same_bytes(
     study: StudyFolder, summary: StudySummary, figures: tuple[PaperFigure, ...], tmp_path: Path
 ) -> None:
     """Drawn again, and written."""
-    again = draw_figures(summary, inputs(study), ambiguous=AMBIGUOUS, seed=0)
+    again = draw(study, summary)
     assert again == figures
     write_figures(again, tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
@@ -140,16 +153,16 @@ def test_a_study_of_few_runs_gets_the_figures_they_allow(study: StudyFolder, sum
     """No run, no figure; one run without perturbations still has its bars, epochs and heat."""
     alone = summary.runs["mixer+none-all"].model_copy(update={"permutations": (), "translocations": ()})
     few = summary.model_copy(update={"runs": {"mixer+none-all": alone}, "variant": "mixer+none-all"})
-    drawn = draw_figures(few, inputs(study), ambiguous=AMBIGUOUS, seed=0)
+    drawn = draw(study, few)
     assert [figure.name for figure in drawn] == ["figure_4_mixer", "figure_6", "figure_7", "figure_8"]
     none = summary.model_copy(update={"runs": {}})
-    assert draw_figures(none, replace(inputs(study)), ambiguous=AMBIGUOUS, seed=0) == ()
+    assert draw(study, none) == ()
 
 
 def test_a_data_set_without_the_pair_gets_figures_too(study: StudyFolder, summary: StudySummary) -> None:
     """Figure 5 then compares on the whole split; drawn of its two runs."""
     runs = {name: summary.runs[name] for name in ("deit_distilled+none-all", "deit_distilled+deit_distilled-all")}
-    drawn = draw_figures(summary.model_copy(update={"runs": runs}), inputs(study), ambiguous=(), seed=0)
+    drawn = draw(study, summary.model_copy(update={"runs": runs}), ambiguous=())
     assert [figure.name for figure in drawn if not figure.name.startswith("figure_4")] == [
         "figure_5", "figure_6", "figure_7", "figure_8", "figure_9", "figure_10",
     ]  # fmt: skip
