@@ -10,24 +10,35 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image as Pillow
 
-from pipeline import load_run, read_photo
-from pipeline.imaging.decode import read_label_map
+from pipeline import load_run
+from pipeline.datasets.index import choose_named, read_samples
+from pipeline.datasets.photos import read_masks, read_photo_of
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.imaging.letterbox import cut_out
+from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.style import BLUE, GRAY, INK, ORANGE, chart_style, show_picture
+from pipeline.reporting.finding import correctness_of
+from pipeline.reporting.grid import KINDS, PROPOSED, GridRun, name_of
 
 README, IMAGES, SUMMARY = Path("README.md"), Path("docs/images"), Path("results/summary.json")
 BEGIN, END = "<!-- numbers: make figures -->\n", "<!-- end of numbers -->"
-ALONE, PROPOSED = "deit_distilled+none-all", "deit_distilled+deit_distilled-all"
-"""The paper's proposed pairing, and its ROI branch alone."""
+RAW, RUNS, EVALUATIONS, SAMPLES = (
+    Path("data", name) for name in ("raw", "runs", "evaluations", "index/samples.parquet")
+)
+PAIR = ("ketchup", "chili paste")
+ALONE = PROPOSED._replace(extra_roi=ABSENT)
+"""The ROI branch of the paper's proposed pairing alone."""
 
 
 def with_numbers(text: str, summary: dict[str, Any]) -> str:
     """Return README's text with the three numbers of `results/summary.json` between the two marks."""
-    alone, both = (summary["runs"][run] for run in (ALONE, PROPOSED))
-    of_roi, of_extra_roi = (100 * both["permutations"][place]["change_top1"] for place in (0, 1))
-    pair = f"F1 of ketchup and chili paste with the surroundings ({both['ambiguous_samples']} test samples of the demo)"
+    alone, both = (summary["runs"][run.name] for run in (ALONE, PROPOSED))
+    changes = {entry["target"]: 100 * entry["change_top1"] for entry in both["permutations"]}
+    of_roi, of_extra_roi = changes["roi"], changes["extra_roi"]
+    runs = f"{PROPOSED.label} against {name_of(ALONE.roi)} on the ROI"
+    pair = f"F1 of {' and '.join(PAIR)}, {runs} ({both['ambiguous_samples']} test samples of the demo)"
     shuffled = "points of top-1 when the patches of the surroundings are shuffled"
     lines = (
         f"- **{both['ambiguous_f1']:.2f} instead of {alone['ambiguous_f1']:.2f}** {pair}",
@@ -38,29 +49,26 @@ def with_numbers(text: str, summary: dict[str, Any]) -> str:
     return head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END, maxsplit=1)[1]
 
 
-def disagreement(pair: tuple[str, str]) -> dict[str, Any]:
-    """Return the row of the sample table of the first sample of the pair that only RveRNet classifies correctly."""
+def disagreement() -> str:
+    """Return the first sample of the pair, by name, that only RveRNet classifies correctly."""
     alone, both = (
-        {row["sample_id"]: row["target"] == row["prediction"] for row in pq.read_table(path).to_pylist()}
-        for path in (Path(f"data/evaluations/{run}/predictions.parquet") for run in (ALONE, PROPOSED))
+        correctness_of(read_predictions(EVALUATIONS / run.name / "predictions.parquet"), PAIR)
+        for run in (ALONE, PROPOSED)
     )
-    rows: list[dict[str, Any]] = pq.read_table("data/index/samples.parquet").to_pylist()
-    found = (
-        row for row in rows if row["category"] in pair and both.get(row["sample_id"]) and not alone[row["sample_id"]]
-    )
-    return min(found, key=lambda row: str(row["sample_id"]))
+    return min(sample_id for sample_id, correct in both.items() if correct and not alone[sample_id])
 
 
-def draw_overview(row: dict[str, Any], path: Path) -> None:
+def draw_overview(sample_id: str, path: Path) -> None:
     """Draw photo, mask, ROI, extra-ROI and the three best answers of both networks for one sample."""
-    photo = read_photo(Path("data/raw", row["photo_path"]))
-    mask = read_label_map(Path("data/raw", row["label_map_path"])) == row["mask_value"]
-    alone, both = (load_run(f"data/runs/{run}").predict(photo, [mask])[0] for run in (ALONE, PROPOSED))
+    sample = choose_named(read_samples(SAMPLES), [sample_id])[0].sample
+    photo, mask = read_photo_of(sample, RAW), read_masks([sample], RAW)[sample_id]
+    alone, both = (load_run(RUNS / run.name).predict(photo, [mask])[0] for run in (ALONE, PROPOSED))
+    picture = Pillow.fromarray(photo)
     pictures = {
         "photo": photo,
-        "mask of one food": np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255,
-        "ROI: the food": np.where(mask[..., None], photo, 0),
-        "extra-ROI: the rest": np.where(mask[..., None], 0, photo),
+        "mask of one food": np.asarray(Pillow.fromarray(mask).convert("RGB")),
+        "ROI: the food": np.asarray(cut_out(picture, mask, fill=0)),
+        "extra-ROI: the rest": np.asarray(cut_out(picture, ~mask, fill=0)),
     }
     with chart_style():
         figure, axes = plt.subplots(1, 6, figsize=(9.4, 2.1), layout="constrained", width_ratios=[1.2] * 4 + [1] * 2)
@@ -69,7 +77,7 @@ def draw_overview(row: dict[str, Any], path: Path) -> None:
             place.set_title(title)
         for place, title, answer in zip(axes[4:], ("ROI alone", "RveRNet"), (alone, both), strict=True):
             guesses = answer.top(3)[::-1]
-            colours = [BLUE if guess.category == row["category"] else GRAY for guess in guesses]
+            colours = [BLUE if guess.category == sample.category else GRAY for guess in guesses]
             place.barh(range(3), [guess.probability for guess in guesses], color=colours, height=0.35)
             for height, guess in enumerate(guesses):
                 place.text(0, height + 0.28, f"{guess.category} {guess.probability:.0%}", fontsize=7, color=INK)
@@ -80,16 +88,19 @@ def draw_overview(row: dict[str, Any], path: Path) -> None:
 
 def draw_finding(summary: dict[str, Any], path: Path) -> None:
     """Draw the F1 of the ambiguous pair of every run with all classes, ROI only beside two branches."""
-    runs = {name: run for name, run in summary["runs"].items() if run["classes"] == "all" and run["roi"] != "none"}
-    ordered = sorted(runs, key=lambda name: (runs[name]["extra_roi"] != "none", runs[name]["ambiguous_f1"]))
+    f1 = {
+        run: entry["ambiguous_f1"]
+        for name, entry in summary["runs"].items()
+        if (run := GridRun.parse(name)).kind in KINDS[:2]
+    }
+    ordered = sorted(f1, key=lambda run: (run.kind == KINDS[0], f1[run]))
     with chart_style():
         figure, axes = plt.subplots(figsize=(7, 2.9), layout="constrained")
-        for height, name in enumerate(ordered):
-            score, single = runs[name]["ambiguous_f1"], runs[name]["extra_roi"] == "none"
-            axes.barh(height, score, color=ORANGE if single else BLUE, height=0.6)
-            axes.text(score + 0.01, height, f"{score:.2f}", va="center", fontsize=7)
-        labels = [name.removesuffix("-all").replace("+none", " (ROI only)").replace("+", " + ") for name in ordered]
-        axes.set(yticks=range(len(ordered)), yticklabels=labels, xlim=(0, 1.05), xlabel="F1 of ketchup and chili paste")
+        for height, run in enumerate(ordered):
+            axes.barh(height, f1[run], color=BLUE if run.kind == KINDS[0] else ORANGE, height=0.6)
+            axes.text(f1[run] + 0.01, height, f"{f1[run]:.2f}", va="center", fontsize=7)
+        labels = [run.label if run.kind == KINDS[0] else f"{name_of(run.roi)} (ROI only)" for run in ordered]
+        axes.set(yticks=range(len(ordered)), yticklabels=labels, xlim=(0, 1.05), xlabel=f"F1 of {' and '.join(PAIR)}")
         _save(figure, path)
 
 
@@ -104,7 +115,7 @@ def _save(figure: Any, path: Path) -> None:
 def main() -> None:
     """Draw both pictures and rewrite README's numbers."""
     summary = json.loads(SUMMARY.read_text(encoding="utf-8"))
-    draw_overview(disagreement(("ketchup", "chili paste")), IMAGES / "overview.png")
+    draw_overview(disagreement(), IMAGES / "overview.png")
     draw_finding(summary, IMAGES / "finding.png")
     README.write_text(with_numbers(README.read_text(encoding="utf-8"), summary), encoding="utf-8")
 
