@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.datasets.statistics import CategoryCount
+from pipeline.evaluation.bootstrap import wilson_interval
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section, read_record
 
@@ -51,10 +52,11 @@ class MutualConfusion(NamedTuple):
 
 
 def most_confused(table: PredictionTable) -> MutualConfusion | None:
-    """Return the two categories with the largest share of samples taken for the other one.
+    """Return the two categories that are surely taken for each other most.
 
-    Only pairs with at least 3 such samples count. Among equal shares the pair of more samples wins, then the one whose
-    categories come first.
+    Pairs are ranked by the lower end of Wilson's 95 % interval of the share of samples taken for the other one, so that
+    a large share of few samples does not win by chance; only pairs with at least 3 such samples count. Among equals the
+    pair whose categories come first wins.
     """
     classes = len(table.class_names)
     cells = np.bincount(table.targets * classes + table.predictions, minlength=classes**2).reshape(classes, classes)
@@ -64,7 +66,7 @@ def most_confused(table: PredictionTable) -> MutualConfusion | None:
         for a, b in np.argwhere(mutual >= MIN_CONFUSIONS).tolist()
     ]
     # `max` returns the first of equals
-    return max(found, key=lambda pair: (pair.confused / pair.samples, pair.samples), default=None)
+    return max(found, key=lambda pair: wilson_interval(pair.confused, pair.samples).low, default=None)
 
 
 def choose_pair(table: PredictionTable | None, run: str) -> AmbiguousPair:
@@ -73,7 +75,8 @@ def choose_pair(table: PredictionTable | None, run: str) -> AmbiguousPair:
     if found is not None:
         basis = (
             f"{' and '.join(found.names)} are the two categories that run {run} confuses most in the validation split: "
-            f"{found.confused} of their {found.samples} samples are taken for the other"
+            f"{found.confused} of their {found.samples} samples are taken for the other, the largest share by the "
+            "lower end of its 95 % interval"
         )
         return AmbiguousPair(names=found.names, chosen="auto", basis=basis)
     reason = "the validation split is empty"

@@ -35,15 +35,18 @@ def table_of(cells: dict[tuple[int, int], int]) -> PredictionTable:
     [
         ({(0, 1): 2, (1, 0): 2, (0, 0): 4, (2, 3): 4, (3, 3): 20}, (("bread", "rice"), 4, 8)),
         ({(0, 1): 3, (1, 1): 3, (2, 3): 6, (3, 3): 6}, (("soup", "egg"), 6, 12)),  # equal shares: more samples
+        # 3 of 4 is 30 % at least, 24 of 40 is 45 %: few samples do not win by chance
+        ({(0, 1): 3, (1, 1): 1, (2, 3): 24, (3, 3): 16}, (("soup", "egg"), 24, 40)),
+        ({(0, 1): 8, (1, 1): 1, (2, 3): 20, (3, 3): 20}, (("bread", "rice"), 8, 9)),  # 57 % against 35 %
         ({(0, 1): 3, (1, 1): 3, (2, 3): 3, (3, 3): 3}, (("bread", "rice"), 3, 6)),  # equal: first categories
         ({(0, 1): 1, (1, 0): 1, (2, 3): 2, (0, 0): 9}, None),  # two samples are no pair
         ({(0, 0): 9, (1, 1): 9}, None),
     ],
 )
-def test_the_pair_is_the_one_with_the_largest_share_confused(
+def test_the_pair_is_the_one_that_is_surely_confused_most(
     cells: dict[tuple[int, int], int], expected: tuple[object, ...] | None
 ) -> None:
-    """In either direction, over the samples of both; counted by hand."""
+    """By the lower end of Wilson's interval of the share in either direction; counted by hand."""
     assert most_confused(table_of(cells)) == expected
 
 
