@@ -1,4 +1,4 @@
-"""What `dvc exp run` runs, beside what README's table says: one variant, a queue, a grid, another folder, mistakes."""
+"""What `dvc exp run` runs, beside what the table of docs/graph.md says: one variant, a queue, a grid, another folder, mistakes."""
 
 import json
 import math
@@ -118,7 +118,7 @@ def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
     ],
 )
 def test_dvc_runs_what_the_table_says(copy: Checkout, override: str) -> None:
-    """After `configure`, DVC finds the same stages changed as README's table: no more and no fewer."""
+    """After `configure`, DVC finds the same stages changed as the table of docs/graph.md: no more and no fewer."""
     should = expected(copy, override)
     YAML(typ="safe", pure=True).dump(replaced(values_of(copy), override), copy.folder / "params.yaml")
     configure(params=copy.folder / "params.yaml", settings=copy.folder / "data/settings")
