@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline.runtime.code_hash import PROJECT, code_sha256
 from pipeline.runtime.errors import BusyError
 
 DVC_STAGE = "DVC_STAGE"  # environment variable with the stage that DVC runs
@@ -19,7 +20,6 @@ DONE = "done"  # marker file of work that is published but perhaps not yet recor
 DVC_LOCK = Path("dvc.lock")  # DVC records a finished stage here, some time after its process has ended
 CODE_LISTS = Path("data/code")  # import closures of all stages, written by stage `configure`
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("pipeline", "stages")  # packages of this project
 
 
 def resumable_root() -> Path:
@@ -71,7 +71,7 @@ def resumable_dir(stage: str, *identity: str) -> Iterator[Path]:
     the outputs and run the stage again.
     """
     remove_recorded()
-    key = hashlib.sha256("\n".join([*identity, code_sha256(stage)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([*identity, _stage_code(stage)]).encode()).hexdigest()[:16]
     folder = resumable_root() / f"{stage}-{key}"
     with file_lock(Path(f"{folder}.lock"), str(folder)):
         folder.mkdir(exist_ok=True)
@@ -83,18 +83,17 @@ def resumable_dir(stage: str, *identity: str) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def code_sha256(stage: str) -> str:
-    """Return a hash of the code that a stage can run: its import closure as listed by `configure`, else all code."""
+def _stage_code(stage: str) -> str:
+    """Return a hash of the code that decides a stage's result: the files listed by `configure`, else all code."""
     listed = CODE_LISTS / f"{os.environ.get(DVC_STAGE, stage).partition('@')[0]}.json"
     if listed.is_file():
         files = json.loads(listed.read_bytes())
     else:
-        files = [path.relative_to(ROOT).as_posix() for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
+        files = [path.relative_to(ROOT).as_posix() for folder in PROJECT for path in (ROOT / folder).rglob("*.py")]
     digest = hashlib.sha256()
     for name in sorted(files):
         path = ROOT / name
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
-        digest.update(f"{name} {content}\n".encode())
+        digest.update(f"{name} {code_sha256(path.read_bytes()) if path.is_file() else 'absent'}\n".encode())
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -23,11 +24,17 @@ from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.runtime.code_hash import PROJECT, code_sha256
 from pipeline.runtime.console import note
-from pipeline.runtime.manifest import sha256_of
 from pipeline.runtime.resumable import resumable_root
 
-PACKAGES = ("pipeline", "stages")
+TALKS_ONLY = ("pipeline.runtime.console", "pipeline.training.progress")
+"""Modules that tell the user how far a stage is and give it nothing back: no byte of an output can depend on them.
+
+A test holds them to that: docs/decisions/settings.md has the rule.
+"""
+ACTS_ON_IMPORT = {"pipeline.models.device", "pipeline.runtime.vector_width"}
+"""Modules whose import alone changes results: they count though only a module that talks imports them."""
 NOT_A_STAGE = {"runtime", "demo", "masks", "repeat"}
 """Sections that are no stage's settings as they stand."""
 Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
@@ -37,22 +44,27 @@ WeightsT = TypeVar("WeightsT", BackboneParams, MaskWeightsParams)
 
 
 def import_closures(root: Path) -> dict[str, dict[str, str]]:
-    """Return, for every script of `stages/`, the files that it can import from this project, with their SHA-256.
+    """Return, for every script of `stages/`, the files of this project that decide what it writes, with their hashes.
 
-    Files are named from `root` and sorted. Empty ones (package markers) are left out: they cannot change a result
-    without gaining a line first. Imports inside functions count. `root` must be the first on Python's path.
+    These are all that it can import, also inside functions, but for `TALKS_ONLY` and what only these import. Files are
+    named from `root` and sorted; hashes are those of `code_sha256`. Empty files (package markers) are left out: they
+    cannot change a result without gaining a line first. `root` must be the first on Python's path.
     """
-    graph, hashes = grimp.build_graph(*PACKAGES, cache_dir=None), dict[str, tuple[str, str]]()
-    for module in graph.modules:
-        path = module.replace(".", "/")
-        file = f"{path}/__init__.py" if (root / path).is_dir() else f"{path}.py"
-        if (root / file).stat().st_size:
-            hashes[module] = (file, sha256_of(root / file))
+    graph = grimp.build_graph(*PROJECT, cache_dir=None, exclude_type_checking_imports=True)
     scripts = {path.stem: f"stages.{path.stem}" for path in sorted((root / "stages").glob("[!_]*.py"))}
-    return {
-        stage: dict(sorted(hashes[m] for m in {script} | graph.find_upstream_modules(script) if m in hashes))
-        for stage, script in scripts.items()
-    }
+    on_import = {stage: graph.find_upstream_modules(script) & ACTS_ON_IMPORT for stage, script in scripts.items()}
+    for module in TALKS_ONLY:
+        graph.remove_module(module)
+
+    @cache
+    def hashed(module: str) -> tuple[str, str] | None:
+        path = root / module.replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        content = file.read_bytes()
+        return (file.relative_to(root).as_posix(), code_sha256(content)) if content else None
+
+    modules = {stage: {s} | graph.find_upstream_modules(s) | on_import[stage] for stage, s in scripts.items()}
+    return {stage: dict(sorted(filter(None, map(hashed, names)))) for stage, names in modules.items()}
 
 
 class LocalSource(Section):
@@ -136,7 +148,7 @@ def _with_contents(
 
 
 def record_code(*, root: Path, code: Path) -> None:
-    """Write `code/<stage>.json`: the import closure of the stage's script, file by file, with SHA-256.
+    """Write `code/<stage>.json`: the import closure of the stage's script, file by file, with hashes of what it does.
 
     Not for `configure` itself, which depends on all code.
     """

@@ -24,7 +24,7 @@ from pipeline.runtime.manifest import sha256_of_manifest
 from pipeline.runtime.resources import default_memory_budget, format_bytes, local_world_size
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
-from pipeline.training.callbacks import HISTORY, CheckpointCallback, LiveCurves, ProgressCallback
+from pipeline.training.callbacks import HISTORY, CheckpointCallback
 from pipeline.training.checkpoint import Checkpoint, TrainerState, write_history
 from pipeline.training.dataset import MemoryBudget, Split, load_split
 from pipeline.training.distributed import current_context, work_dir
@@ -36,6 +36,7 @@ from pipeline.training.losses import (
     fit_temperature,
     make_objective,
 )
+from pipeline.training.progress import LiveCurves, ProgressCallback
 from pipeline.training.trainer import EpochEvaluation, RunData, Trainer, fit
 
 CHECKPOINT = "checkpoint.pt"

@@ -100,11 +100,11 @@ def test_teaching_makes_a_difference(workplace: Path) -> None:
     assert len({(folder / "model.safetensors").read_bytes() for folder in made}) == 4
 
 
-EPOCH_END = "ProgressCallback.on_epoch_end"
+EPOCH_END = "progress.ProgressCallback.on_epoch_end"
 
 
 @pytest.mark.parametrize(
-    ("kill", "sitting"), [*((EPOCH_END, n) for n in (1, 2, 3)), ("CheckpointCallback.on_train_epoch_end", 4)]
+    ("kill", "sitting"), [*((EPOCH_END, n) for n in (1, 2, 3)), ("callbacks.CheckpointCallback.on_train_epoch_end", 4)]
 )
 def test_an_interrupted_lesson_ends_in_the_same_bytes(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, kill: str, sitting: int
@@ -118,7 +118,7 @@ def test_an_interrupted_lesson_ends_in_the_same_bytes(
         if next(calls, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"pipeline.training.callbacks.{kill}", die)
+    monkeypatch.setattr(f"pipeline.training.{kill}", die)
     with pytest.raises(KeyboardInterrupt):
         distill_in(workplace, "killed", recipe)
     monkeypatch.undo()

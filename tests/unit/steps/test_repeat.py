@@ -119,7 +119,7 @@ def test_an_interrupted_repetition_ends_in_the_same_bytes(workplace: Path, monke
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.callbacks.ProgressCallback.on_epoch_end", die)
+    monkeypatch.setattr("pipeline.training.progress.ProgressCallback.on_epoch_end", die)
     with pytest.raises(KeyboardInterrupt):
         repeat_in(workplace, 7)
     monkeypatch.undo()

@@ -269,7 +269,7 @@ def test_other_parameters_never_take_up_old_work(workplace: Path, monkeypatch: p
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.callbacks.ProgressCallback.on_epoch_end", die)
+    monkeypatch.setattr("pipeline.training.progress.ProgressCallback.on_epoch_end", die)
     with pytest.raises(KeyboardInterrupt):
         train_in(workplace, "killed")
     (checkpoint,) = resumable_root().glob("train-*/checkpoint.pt")

@@ -1,5 +1,6 @@
-"""Curves while a run trains."""
+"""Curves and the bar while a run trains."""
 
+import copy
 import csv
 import json
 import subprocess
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.evaluation.metrics import EpochRecord
-from pipeline.training.callbacks import DVCLIVE, HISTORY, LiveCurves
+from pipeline.runtime.console import progress_bar
+from pipeline.training.callbacks import HISTORY
+from pipeline.training.checkpoint import RunningMetrics, TrainerState
+from pipeline.training.progress import DVCLIVE, LiveCurves, ProgressCallback
 
 RECORDS = [EpochRecord(n, 1e-3, 2.0 / n, 0.25, 3.0 / n, 0.5, 0.4, None if n == 2 else 0.125) for n in (1, 2, 3)]
 PACE = {"samples_per_second": 50.0, "seconds_left": 90.0}
@@ -70,5 +74,18 @@ def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monk
 
 def test_training_imports_no_dvclive_by_itself(root: Path) -> None:
     """A run of seconds spares itself a second of import."""
-    program = "import sys, pipeline.training.callbacks; sys.exit('dvclive' in sys.modules)"
+    program = "import sys, pipeline.training.progress; sys.exit('dvclive' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0  # noqa: S603
+
+
+def test_progress_leaves_the_state_of_training_as_it_is(tmp_path: Path) -> None:
+    """It is given what the trainer goes on with, and may only look at it."""
+    state = TrainerState(epoch=1, metrics=RunningMetrics(2, 8, 3, 0.3, 8.0, 1e-3), records=RECORDS[:2])
+    before = copy.deepcopy(state)
+    with progress_bar(24, what="train", unit="sample") as bar:
+        shown = ProgressCallback(bar, LiveCurves(tmp_path / "run", start_delay=1e9), samples=8, epochs=3)
+        shown.on_step_end(state)
+        shown.on_train_epoch_end(state)
+        shown.on_epoch_end(state)
+    shown.finish(state)
+    assert state == before
