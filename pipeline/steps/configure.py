@@ -24,15 +24,10 @@ from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import PAPER_RUNS
-from pipeline.runtime.code_hash import PROJECT, code_sha256
+from pipeline.runtime.code_hash import PROJECT, TALKS_ONLY, code_sha256
 from pipeline.runtime.console import note
 from pipeline.runtime.resumable import resumable_root
 
-TALKS_ONLY = ("pipeline.runtime.console", "pipeline.training.progress")
-"""Modules that tell the user how far a stage is and give it nothing back: no byte of an output can depend on them.
-
-A test holds them to that: docs/decisions/settings.md has the rule.
-"""
 ACTS_ON_IMPORT = {"pipeline.models.device", "pipeline.runtime.vector_width"}
 """Modules whose import alone changes results: they count though only a module that talks imports them."""
 NOT_A_STAGE = {"runtime", "demo", "masks", "repeat"}

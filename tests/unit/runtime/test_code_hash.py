@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from pipeline.runtime import vector_width  # noqa: F401
+from pipeline.runtime.console import note as say, progress
 from pipeline.models import backbone
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def shown(photo: Photo) -> str:
 def total(photos: Sequence[Photo], *, scale: float = 1.0) -> float:
     """Add them up."""
     areas: list[int] = [photo.area for photo in photos]
+    say(f"{len(areas)} photos, the last is {photos[-1].name}")
+    for photo in progress(photos, total=None, what="look", unit="photo"):
+        shown(photo)
     return np.sum(areas) * scale + torch.tensor(1) + backbone.size(os.sep, json.dumps("é" "e"))
 '''
 NOTHING_MOVES = {
@@ -66,6 +70,8 @@ NOTHING_MOVES = {
     "quotes and brackets": ('json.dumps("é" "e")', "(json).dumps(\n 'ée'\n)"),
     "order of imports": ("import json\nimport os\n", "import os, json\n"),
     "order of other packages": ("import numpy as np\nimport torch\n", "import torch\nimport numpy as np\n"),
+    "label of a progress bar": ('what="look", unit="photo"', 'what="look at", unit="picture"'),
+    "text of a note": ("photos, the last is {photos[-1].name}", "photos; {photos[-1].name} was last"),
     "block for type checkers": ("    from pathlib import Path", "    from pathlib import PurePath"),
     "annotation of a parameter": ("photos: Sequence[Photo]", "photos: list[Photo]"),
     "annotation of a result": (") -> float:", ") -> object:"),
@@ -81,13 +87,14 @@ SOMETHING_MOVES = {
     "default": ("scale: float = 1.0", "scale: float = 2.0"),
     "operator": ("* scale", "/ scale"),
     "text of an error": ("is no photo", "is not a photo"),
+    "what a note shows": ("{len(areas)} photos", "{areas.pop()} photos"),
     "format of a value": ("!r:>", "!s:>"),
     "annotation of a field": ("name: str", "name: int"),
     "annotation that a decorator may read": ("shown(photo: Photo)", "shown(photo: str)"),
     "name of a local variable": ("areas", "sizes"),
     "order of this project's imports": (
-        "from pipeline.runtime import vector_width  # noqa: F401\nfrom pipeline.models import backbone",
-        "from pipeline.models import backbone\nfrom pipeline.runtime import vector_width",
+        "from pipeline.runtime.console import note as say, progress\nfrom pipeline.models import backbone",
+        "from pipeline.models import backbone\nfrom pipeline.runtime.console import note as say, progress",
     ),
     "this project before others": (
         "import torch\n\nfrom pipeline.runtime import vector_width",
@@ -138,7 +145,7 @@ def test_this_projects_own_code_keeps_its_hashes_in_another_form(root: Path, tmp
 
 def test_the_hash_is_the_same_on_every_version_of_python(root: Path) -> None:
     """Another hash here means that an upgrade of Python would run everything again, silently."""
-    assert code_sha256(BASE.encode()) == "d52dd36aca2aca6db358629e214e05801b9298b48dc6aca8addb60ec61e82627"
+    assert code_sha256(BASE.encode()) == "5f2b0cdcb13b122e399074ecb1cb0204fde115720025149a4a1f974fe31ed78e"
     modules = sorted((root / "pipeline/runtime").glob("*.py"))
     here = [code_sha256(path.read_bytes()) for path in modules]
     script = (

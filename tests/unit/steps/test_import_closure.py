@@ -13,8 +13,9 @@ from pathlib import Path
 import grimp
 import pytest
 
+from pipeline.runtime.code_hash import TALKS_ONLY
 from pipeline.runtime.console import progress
-from pipeline.steps.configure import ACTS_ON_IMPORT, TALKS_ONLY, import_closures
+from pipeline.steps.configure import ACTS_ON_IMPORT, import_closures
 
 READERS = {
     "__annotations__", "__doc__", "get_annotations", "get_type_hints", "getcomments", "getdoc",
