@@ -15,6 +15,8 @@ LabelMap: TypeAlias = UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]
 """Category id of every pixel, 0 is background; 16 bits if an id is over 255."""
 Images: TypeAlias = UInt8[np.ndarray, "N S S 3"]
 """Square RGB pictures, values in [0, 255]."""
+Photos: TypeAlias = UInt8[np.ndarray, "N S S 4"]
+"""Square RGB pictures with their regions in a fourth channel: 0 padding, 1 surroundings, 2 ROI."""
 Masks: TypeAlias = Bool[np.ndarray, "N S S"]
 """Square masks, True inside the region of interest."""
 Targets: TypeAlias = Int64[np.ndarray, " N"]

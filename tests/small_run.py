@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Preprocessing, shard_metadata, write_shard
 from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.imaging.letterbox import letterbox_rect
@@ -87,6 +88,7 @@ def select(batch: SampleBatch, rows: Sequence[int]) -> SampleBatch:
     return SampleBatch(
         sample_ids=tuple(batch.sample_ids[i] for i in picked),
         **{name: getattr(batch, name)[picked] for name in ("targets", "rects", "masks", "roi", "extra_roi")},
+        fill=batch.fill,
     )
 
 
@@ -133,10 +135,16 @@ def backbone_card(name: str) -> BackboneCard:
 
 
 def run_card(
-    branches: Sequence[ViewName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
+    branches: Sequence[InputName],
+    *,
+    class_names: tuple[str, ...] = CATEGORIES,
+    shared: bool = False,
+    fusion: str = "mask_pool",
 ) -> RunCard:
-    """Return the card of a run with those branches, which may share their weights."""
+    """Return the card of a run with those branches, which may share their weights; `photo` is that of a fusion."""
     names = {branch: "tiny" if branch in branches else "none" for branch in ("roi", "extra_roi")}
+    if "photo" in branches:
+        names = {"roi": "tiny", "extra_roi": fusion}
     return RunCard(
         run=f"{names['roi']}+{names['extra_roi']}-all",
         roi=names["roi"],
@@ -158,13 +166,18 @@ def run_card(
 
 
 def write_small_run(
-    folder: Path, branches: Sequence[ViewName], *, class_names: tuple[str, ...] = CATEGORIES, shared: bool = False
+    folder: Path,
+    branches: Sequence[InputName],
+    *,
+    class_names: tuple[str, ...] = CATEGORIES,
+    shared: bool = False,
+    fusion: str = "mask_pool",
 ) -> Path:
     """Write an untrained run whose outputs vary between samples."""
     torch.manual_seed(0)
-    card = run_card(branches, class_names=class_names, shared=shared)
+    card = run_card(branches, class_names=class_names, shared=shared, fusion=fusion)
     model = build_run(card, {})
-    last = model.head[-1] if len(branches) == 2 else model.head  # type: ignore[index]
+    last = model.head[-1] if isinstance(model.head, nn.Sequential) else model.head
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))

@@ -13,14 +13,19 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from pydantic import Field
 
-from pipeline.arrays import Images, Masks, Targets
+from pipeline.arrays import Images, Masks, Photos, Targets
 from pipeline.params.base import Section
 
 Rects: TypeAlias = Int64[np.ndarray, "N 4"]
 """Rectangles of photos inside their squares: top, left, height, width in pixels."""
 ViewName: TypeAlias = Literal["roi", "extra_roi"]
-"""Input of a branch of the model."""
+"""Cut-out of a photo, input of a branch of the model."""
 VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
+InputName: TypeAlias = Literal["roi", "extra_roi", "photo"]
+"""Input of a branch: a cut-out, or the whole photo with its regions."""
+INPUT_NAMES: tuple[InputName, ...] = get_args(InputName)
+SURROUNDINGS, ROI = 1, 2
+"""Regions of a whole photo, in its fourth channel; 0 is the padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,22 @@ class SampleBatch:
     extra_roi: Images
     """The rest of the photo: inside the rectangle ROI + extra-ROI = letterboxed photo + `fill`, exactly unless the
     geometry is `released` or views are paired by photo."""
+    fill: int = 0
+    """Gray level of the pixels that a view hides."""
+
+    @property
+    def photo(self) -> Photos:
+        """Whole letterboxed photos with their regions.
+
+        They are the sum of both views: exactly the photos, unless the geometry is `released`, whose views are resized
+        one by one: then to a gray level, but for the overshoot of bicubic at the edge of the mask. Of views paired by
+        photo there is no such sum.
+        """
+        inside = photo_pixels(self)
+        total = self.roi.astype(np.int16) + self.extra_roi - self.fill
+        pixels = np.where(inside[..., np.newaxis], total.clip(0, 255).astype(np.uint8), self.roi)
+        regions = np.where(self.masks, np.uint8(ROI), inside * np.uint8(SURROUNDINGS))
+        return np.concatenate([pixels, regions[..., np.newaxis]], axis=3)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -50,10 +71,11 @@ class SampleBatch:
         return SampleBatch(
             self.sample_ids[number : number + 1],
             **{name: getattr(self, name)[number : number + 1].copy() for name in ARRAYS},
+            fill=self.fill,
         )
 
     @classmethod
-    def empty(cls, sample_ids: tuple[str, ...], *, size: int) -> "SampleBatch":
+    def empty(cls, sample_ids: tuple[str, ...], *, size: int, fill: int = 0) -> "SampleBatch":
         """Return a batch of uninitialised arrays."""
         rows = len(sample_ids)
         return cls(
@@ -63,18 +85,20 @@ class SampleBatch:
             masks=np.empty((rows, size, size), np.bool_),
             roi=np.empty((rows, size, size, 3), np.uint8),
             extra_roi=np.empty((rows, size, size, 3), np.uint8),
+            fill=fill,
         )
 
     @classmethod
     def join(cls, parts: Iterable["SampleBatch"], *, rows: int, size: int) -> "SampleBatch":
         """Join batches of `rows` samples in all, with one of them in memory beside the result."""
-        whole, sample_ids = cls.empty(("",) * rows, size=size), list[str]()
+        whole, sample_ids, fill = cls.empty(("",) * rows, size=size), list[str](), 0
         for part in parts:
             start = len(sample_ids)
             for name in ARRAYS:
                 getattr(whole, name)[start : start + len(part)] = getattr(part, name)
             sample_ids.extend(part.sample_ids)
-        return replace(whole, sample_ids=tuple(sample_ids))
+            fill = part.fill
+        return replace(whole, sample_ids=tuple(sample_ids), fill=fill)
 
 
 ARRAYS = ("targets", "rects", "masks", "roi", "extra_roi")

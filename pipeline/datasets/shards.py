@@ -158,7 +158,7 @@ class Shards:
         with open_verified(self.folder, entry) as path:
             layout = TableLayout(schema_for(size), SCHEMA_VERSION, "pair")
             table = read_table(path, layout, rows=entry.rows)
-        batch = _batch(table, size)
+        batch = _batch(table, size, fill=_gray_level(table.schema.metadata or {}, "fill", str(path)))
         if batch.targets.min() < 0 or batch.targets.max() >= len(self.categories):
             raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
         start, extent = batch.rects[:, :2], batch.rects[:, 2:]
@@ -203,7 +203,7 @@ class Shards:
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
 
-def _batch(table: pa.Table, size: int) -> SampleBatch:
+def _batch(table: pa.Table, size: int, *, fill: int) -> SampleBatch:
     column = {  # `concat_arrays` copies even a single chunk
         name: chunked.chunk(0) if chunked.num_chunks == 1 else pa.concat_arrays(chunked.chunks)
         for name, chunked in zip(table.column_names, table.columns, strict=True)
@@ -217,6 +217,7 @@ def _batch(table: pa.Table, size: int) -> SampleBatch:
         masks=bits.view(np.bool_).reshape(rows, size, size),
         roi=_pixels_of(column["roi"]).reshape(rows, size, size, 3).copy(),
         extra_roi=_pixels_of(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
+        fill=fill,
     )
 
 

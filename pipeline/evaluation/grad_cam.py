@@ -1,4 +1,4 @@
-"""Grad-CAM of one-branch and two-branch runs; section 4.3 of the paper, Figure 4.
+"""Grad-CAM of every branch of a run; section 4.3 of the paper, Figure 4.
 
 Grad-CAM weighs the features by their mean gradient. Behind attention, whose gradient differs from position to position,
 that highlights positions the model ignores; HiResCAM weighs each position by its own gradient. For a CNN that ends in
@@ -21,7 +21,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from pipeline.arrays import Targets
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import INPUT_NAMES, InputName, SampleBatch
 from pipeline.evaluation.session import branches_of
 from pipeline.models.device import to_tensor
 from pipeline.models.feature_map import as_feature_map
@@ -129,7 +129,7 @@ class BranchHeat(NamedTuple):
 
 def grad_cam(
     model: RveRNet, batch: SampleBatch, explained: Targets, device: torch.device, method: Method = "grad_cam"
-) -> dict[ViewName, BranchHeat]:
+) -> dict[InputName, BranchHeat]:
     """Return for each branch which positions raised the logit of the class to explain; samples do not mix.
 
     The model is in eval mode on the device; the batch has at least one sample.
@@ -138,12 +138,11 @@ def grad_cam(
         EvaluationError: If a map is not finite.
         ModelError: If a backbone has no target layer.
     """
-    views, branches = {"roi": batch.roi, "extra_roi": batch.extra_roi}, branches_of(model)
-    pixels = tuple(to_tensor(views[name]).to(device).float().requires_grad_() for name in branches)
-    classes, found = torch.from_numpy(explained).to(device), dict[ViewName, BranchHeat]()
-    for (name, module), view in zip(branches.items(), pixels, strict=True):
-        branch: Any = module
-        layer = find_target_layer(branch.backbone, (view[:1] - branch.mean) / branch.std)
+    branches = branches_of(model)
+    pixels = tuple(to_tensor(getattr(batch, name)).to(device).float().requires_grad_() for name in branches)
+    classes, found = torch.from_numpy(explained).to(device), dict[InputName, BranchHeat]()
+    for (name, branch), view in zip(branches.items(), pixels, strict=True):
+        layer = find_target_layer(branch.backbone, branch.normalise(view[:1].detach()))
         tap = ActivationTap()
         tapped = partial(_tapped_logits, model, name, layer, tap)
         attribution = LayerGradCam if method == "grad_cam" else LayerGradientXActivation
@@ -156,13 +155,12 @@ def grad_cam(
 
 
 def _tapped_logits(
-    model: RveRNet, tapped: ViewName, layer: TargetLayer, tap: ActivationTap, *pixels: Float[Tensor, "B 3 H W"]
+    model: RveRNet, tapped: InputName, layer: TargetLayer, tap: ActivationTap, *pixels: Float[Tensor, "B _ H W"]
 ) -> Float[Tensor, "B K"]:
     """Return the logits, with the features of one branch at its target layer passed through a tap."""
-    features = dict[ViewName, Tensor]()
-    for (name, module), view in zip(branches_of(model).items(), pixels, strict=True):
-        branch: Any = module
+    features = dict[InputName, Tensor]()
+    for (name, branch), view in zip(branches_of(model).items(), pixels, strict=True):
         # One module may be both branches: tap only the features of this one.
         with tap_activations(branch.backbone, layer, tap) if name == tapped else nullcontext():
             features[name] = branch(view)
-    return model.combine(features.get("roi"), features.get("extra_roi"))
+    return model.combine(*map(features.get, INPUT_NAMES))

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
 from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.imaging.drawing import edge
 from pipeline.params.base import dvc_command
@@ -35,7 +35,7 @@ class HeatMap:
 
     sample_id: str
     """`<split>/<photo stem>/<category id>`."""
-    branch: ViewName
+    branch: InputName
     truth: str
     prediction: str
     probability: float
@@ -114,7 +114,7 @@ CONVENTIONS = {
 """Meaning of each number by its name."""
 
 
-def format_summary(run: str, params: ExplainParams, branches: Mapping[ViewName, Mapping[str, Any]]) -> str:
+def format_summary(run: str, params: ExplainParams, branches: Mapping[InputName, Mapping[str, Any]]) -> str:
     """Return `summary.json` of one run."""
     settings = {"method": params.method, "explained": params.explained}
     record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}

@@ -1,6 +1,10 @@
 """Permute the patches of a cut-out, or move it, and store the results; supplement B of the paper, Figure 7.
 
 Arrays are letterboxed, as shards hold them: the photo's rectangle centred on a square canvas.
+
+One backbone on photo and mask gets a photo put together again: the ROI, wherever it has gone with its mask, lies over
+the extra-ROI, wherever that has gone. So the ROI hides what it lies on, and leaves a hole of gray level `fill`, which
+belongs to no region, where it was.
 """
 
 import hashlib
@@ -15,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64, UInt8
 
-from pipeline.arrays import Targets
-from pipeline.datasets.sample_batch import SampleBatch, ViewName, photo_id_of
+from pipeline.arrays import Photos, Targets
+from pipeline.datasets.sample_batch import ROI, VIEW_NAMES, InputName, SampleBatch, ViewName, photo_id_of
 from pipeline.evaluation.metrics import CONVENTIONS, DIGITS, macro_f1, top1
 from pipeline.evaluation.predictions import SCHEMA_VERSION, read_versioned
 from pipeline.imaging.letterbox import Rect
@@ -120,11 +124,17 @@ def paste(placed: Placed, canvas: Pixels) -> None:
 
 
 def perturb_canvases(
-    perturbation: Perturbation, canvases: Canvases, batch: SampleBatch, *, branch: ViewName, background: int
+    perturbation: Perturbation,
+    canvases: Canvases,
+    batch: SampleBatch,
+    *,
+    branch: ViewName,
+    background: int | tuple[int, ...],
 ) -> Canvases:
     """Perturb the rectangle of every sample's canvas; each result depends on that sample and branch alone.
 
-    The identity of a sample seeds its permutations. `background` in [0, 255] is the value around the photo.
+    The identity of a sample seeds its permutations. `background` in [0, 255] is the value around the photo, of all
+    channels or of each.
     """
     moved = np.full_like(canvases, background)
     for canvas, target, place, sample_id in zip(canvases, moved, batch.rects.tolist(), batch.sample_ids, strict=True):
@@ -132,6 +142,18 @@ def perturb_canvases(
         content = canvas[rect.inside]
         paste(perturbation.place(content, rect, side=len(canvas), sample_id=sample_id, branch=branch), target)
     return moved
+
+
+def perturb_photos(spec: "PerturbationSpec", batch: SampleBatch, *, pad: int) -> Photos:
+    """Return whole photos whose ROI, extra-ROI or both are perturbed as the cut-outs are, with their regions."""
+    around, photo = (*(pad,) * 3, 0), batch.photo
+    hole = np.array((*(batch.fill,) * 3, 0), np.uint8)
+    roi, extra_roi = photo, np.where(photo[..., 3:] == ROI, hole, photo)
+    if spec.roi is not None:
+        roi = perturb_canvases(spec.roi, photo, batch, branch="roi", background=around)
+    if spec.extra_roi is not None:
+        extra_roi = perturb_canvases(spec.extra_roi, extra_roi, batch, branch="extra_roi", background=around)
+    return np.where(roi[..., 3:] == ROI, roi, extra_roi)
 
 
 def region_sizes(levels: Canvases) -> Int64[np.ndarray, "N 2"]:
@@ -191,12 +213,14 @@ class PerturbationSpec(NamedTuple):
 
 
 def plan_perturbations(
-    params: PerturbParams, side: int, branches: tuple[ViewName, ...]
+    params: PerturbParams, side: int, branches: tuple[InputName, ...]
 ) -> tuple[PerturbationSpec, ...]:
     """List the perturbed evaluations of a run on cut-outs of `side` pixels, in the order of the paper's tables.
 
-    `both` uses the permutations of the single views, so no branch sees an input twice.
+    `both` uses the permutations of the single views, so no branch sees an input twice. A whole photo has both views.
     """
+    if "photo" in branches:
+        branches = VIEW_NAMES
     permutations = [Permutation(params.patch_size, params.seed, n) for n in range(params.permutation_seeds)]
     specs: list[PerturbationSpec] = []
     if "roi" in branches:

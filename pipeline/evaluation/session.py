@@ -3,7 +3,7 @@
 Each branch runs on its own, so that its features can be reused.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pipeline.arrays import Images, Logits
+from pipeline.arrays import Images, Logits, Photos
 from pipeline.datasets.class_set import EXCLUDED, ClassMap, select_classes
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import INPUT_NAMES, InputName, SampleBatch
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import Predictions
 from pipeline.models.artifact import RunCard, load_run
+from pipeline.models.backbone import Branch
 from pipeline.models.device import pick_device, to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import EvaluationError
@@ -81,9 +82,14 @@ class EvalSession:
                 # A slice is a view: pixels are copied only where rows are left out.
                 rows = part if keep.all() else np.flatnonzero(keep) + start
                 ids = tuple(i for i, kept in zip(batch.sample_ids[part], keep, strict=True) if kept)
-                arrays = (array[rows] for array in (batch.rects, batch.masks, batch.roi, batch.extra_roi))
+                rects, masks, roi, extra_roi = (
+                    batch.rects[rows],
+                    batch.masks[rows],
+                    batch.roi[rows],
+                    batch.extra_roi[rows],
+                )
                 found = True
-                yield SampleBatch(ids, targets[keep], *arrays)
+                yield SampleBatch(ids, targets[keep], rects, masks, roi, extra_roi, batch.fill)
         if not found:
             raise EvaluationError(
                 f"{self.shards.folder}: no test sample of run {self.card.run}'s classes; check ImageSets/test.txt"
@@ -104,33 +110,30 @@ def open_session(run: Path, shards: Place, device: str) -> EvalSession:
     return EvalSession(model, card, source.paired(card.train.pairing, card.class_names), classes, picked)
 
 
-def branches_of(model: RveRNet) -> dict[ViewName, nn.Module]:
+def branches_of(model: RveRNet) -> dict[InputName, Branch]:
     """Return the branches a model has, by name."""
-    branches: dict[ViewName, nn.Module | None] = {"roi": model.roi, "extra_roi": model.extra_roi}
+    branches: dict[InputName, Branch | None] = {name: getattr(model, name) for name in INPUT_NAMES}
     return {name: branch for name, branch in branches.items() if branch is not None}
 
 
 @torch.inference_mode()
-def features_of(branch: nn.Module, images: Images, device: torch.device) -> Float[Tensor, "N D"]:
+def features_of(branch: nn.Module, images: Images | Photos, device: torch.device) -> Float[Tensor, "N D"]:
     """Return a branch's features of raw pictures, on the device."""
     features: Tensor = branch(to_tensor(images).to(device))
     return features
 
 
 @torch.inference_mode()
-def combined_logits(
-    model: RveRNet, roi: Float[Tensor, "N D1"] | None, extra_roi: Float[Tensor, "N D2"] | None
-) -> Logits:
-    """Return logits on the CPU from the features of the branches the model has."""
-    logits: Logits = model.combine(roi, extra_roi).float().cpu().numpy()
+def combined_logits(model: RveRNet, features: Mapping[InputName, Tensor]) -> Logits:
+    """Return logits on the CPU from the features (N, D) of the branches the model has."""
+    logits: Logits = model.combine(*map(features.get, INPUT_NAMES)).float().cpu().numpy()
     return logits
 
 
 def predict_logits(model: RveRNet, batch: SampleBatch, device: torch.device) -> Logits:
     """Return the logits of unperturbed samples."""
-    images = {"roi": batch.roi, "extra_roi": batch.extra_roi}
-    features = {name: features_of(branch, images[name], device) for name, branch in branches_of(model).items()}
-    return combined_logits(model, features.get("roi"), features.get("extra_roi"))
+    branches = branches_of(model).items()
+    return combined_logits(model, {name: features_of(each, getattr(batch, name), device) for name, each in branches})
 
 
 def predict_classes(logits: Logits, sample_ids: Sequence[str]) -> Predictions:

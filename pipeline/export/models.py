@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from pipeline.arrays import Images, Logits
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.arrays import Images, Logits, Photos
+from pipeline.datasets.sample_batch import INPUT_NAMES, ROI, InputName
 from pipeline.inference.predictor import Run
 from pipeline.models.rvernet import RveRNet
 from pipeline.runtime.errors import ExportError
@@ -28,27 +28,32 @@ REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 class Classifier(nn.Module):
     """A run whose inputs are the views of its branches."""
 
-    def __init__(self, model: RveRNet, names: tuple[ViewName, ...]) -> None:
+    def __init__(self, model: RveRNet, names: tuple[InputName, ...]) -> None:
         """Wrap a model with branches `names`, in the order of the inputs."""
         super().__init__()
         self.model, self.names = model, names
 
-    def forward(self, *views: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B K"]:
+    def forward(self, *views: UInt8[Tensor, "B C S S"]) -> Float[Tensor, "B K"]:
         """Return logits of pixels in [0, 255]."""
         given = dict(zip(self.names, views, strict=True))
-        logits: Tensor = self.model(given.get("roi"), given.get("extra_roi"))
+        logits: Tensor = self.model(*map(given.get, INPUT_NAMES))
         return logits
 
 
-def random_views(run: Run, samples: int) -> tuple[Images, ...]:
-    """Return the same noise on every call, for each view of a run and each sample."""
+def random_views(run: Run, samples: int) -> tuple[Images | Photos, ...]:
+    """Return the same noise on every call, for each input of a run and each sample; a photo has all three regions."""
     side = run.card.image_size
     generator = np.random.default_rng(0)
-    return tuple(generator.integers(0, 256, (samples, side, side, 3), dtype=np.uint8) for _ in run.branches)
+    shape, views = (samples, side, side), list[np.ndarray]()
+    for name in run.branches:
+        pixels = generator.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        regions = generator.integers(0, ROI + 1, (*shape, 1), dtype=np.uint8) if name == "photo" else pixels[..., :0]
+        views.append(np.concatenate([pixels, regions], axis=3))
+    return tuple(views)
 
 
-def tensors(views: Sequence[Images]) -> tuple[Tensor, ...]:
-    """Return views as tensors (B, 3, S, S)."""
+def tensors(views: Sequence[Images | Photos]) -> tuple[Tensor, ...]:
+    """Return views as tensors (B, C, S, S)."""
     return tuple(torch.from_numpy(np.ascontiguousarray(view.transpose(0, 3, 1, 2))) for view in views)
 
 
@@ -76,7 +81,7 @@ def renamed_when_done(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def check_equality(run: Run, exported: Callable[[Sequence[Images]], Logits], what: str) -> float:
+def check_equality(run: Run, exported: Callable[[Sequence[Images | Photos]], Logits], what: str) -> float:
     """Return the largest difference of a logit from a run, on the CPU, on noise in several batch sizes.
 
     If it is more than `TOLERANCE`, an `ExportError` names the file `what`.
@@ -104,7 +109,9 @@ def write_exported_program(run: Run, path: Path) -> float:
     """Write one .pt2 file with a free batch size; return its largest difference from the run, on the CPU.
 
     It loads without this project's code or timm: `torch.export.load(path).module()(roi, extra_roi)` takes the views of
-    the run's branches, uint8 (B, 3, S, S), and returns logits. Metadata are in the file's extra files.
+    the run's branches, uint8 (B, 3, S, S), and returns logits. One backbone on photo and mask takes the letterboxed
+    photo, (B, 4, S, S), whose fourth channel is 0 on the padding, 1 on the surroundings and 2 on the ROI. Metadata are
+    in the file's extra files.
 
     Raises:
         ExportError: If PyTorch cannot export the model, or the file gives other logits.
@@ -129,7 +136,7 @@ class ExportedProgram:
         self.module = torch.export.load(path).module()
 
     @torch.inference_mode()
-    def __call__(self, views: Sequence[Images]) -> Logits:
+    def __call__(self, views: Sequence[Images | Photos]) -> Logits:
         """Return logits of views, in the order of the inputs."""
         logits: Logits = self.module(*tensors(views)).float().numpy()
         return logits
@@ -138,8 +145,8 @@ class ExportedProgram:
 def write_onnx(run: Run, path: Path) -> float:
     """Write one .onnx file with a free batch size; return its largest difference from the run, on the CPU.
 
-    Inputs are the views of the run's branches, `roi` and `extra_roi`, uint8 (batch, 3, S, S) in [0, 255]; the output is
-    `logits`, float32 (batch, K). Metadata are in the file.
+    Inputs are the views of the run's branches, `roi` and `extra_roi`, uint8 (batch, 3, S, S) in [0, 255], or `photo`,
+    see `write_exported_program`; the output is `logits`, float32 (batch, K). Metadata are in the file.
 
     Raises:
         ExportError: If a package is absent, PyTorch cannot export the model, or the file gives other logits.
@@ -179,7 +186,7 @@ class OnnxFile:
 
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def __call__(self, views: Sequence[Images]) -> Logits:
+    def __call__(self, views: Sequence[Images | Photos]) -> Logits:
         """Return logits of views, in the order of the inputs."""
         inputs = [entry.name for entry in self.session.get_inputs()]
         arrays = (view.numpy() for view in tensors(views))

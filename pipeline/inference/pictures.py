@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
 from pipeline.imaging.drawing import overlay
@@ -23,7 +23,7 @@ SHOWN_SIDE = 320
 class BranchPicture(NamedTuple):
     """Heat map of one branch for one region."""
 
-    branch: ViewName
+    branch: InputName
     picture: Image
     """Gray view, coloured heat, white outline of the region."""
     inside: float | None
@@ -44,7 +44,7 @@ def heat_pictures(
     """Return, for each sample, a heat map of the first guess for each branch of the run that made the predictions."""
     guesses = np.array([int(prediction.logits.argmax()) for prediction in predictions], np.int64)
     found = grad_cam(run.model, batch, guesses, run.device, method)
-    views: dict[ViewName, np.ndarray] = {"roi": batch.roi, "extra_roi": batch.extra_roi}
+    views = {name: getattr(batch, name)[..., :3] for name in found}
     return tuple(
         tuple(
             BranchPicture(

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Logits
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName
+from pipeline.datasets.sample_batch import INPUT_NAMES, InputName, SampleBatch
 from pipeline.evaluation.session import predict_classes, predict_logits
 from pipeline.imaging.letterbox import cut_views
 from pipeline.inference.prediction import Prediction
@@ -45,9 +45,9 @@ class Run:
         return self.card.class_names
 
     @property
-    def branches(self) -> tuple[ViewName, ...]:
-        """Views that the run takes: `roi`, `extra_roi` or both, in this order."""
-        return tuple(name for name in VIEW_NAMES if name in self.card.backbones)
+    def branches(self) -> tuple[InputName, ...]:
+        """Inputs that the run takes: `roi`, `extra_roi` or both, in this order, or `photo`."""
+        return tuple(name for name in INPUT_NAMES if name in self.card.backbones)
 
     @property
     def temperature(self) -> float:
@@ -67,7 +67,7 @@ class Run:
                 raise DatasetError(f"{sample_id}: mask of {width} x {height} pixels for a photo of {columns} x {rows}")
             if not mask.any():
                 raise EmptyMaskError(f"{sample_id}: no pixel of the mask is set; mark the food")
-        batch = SampleBatch.empty(ids, size=self.card.image_size)
+        batch = SampleBatch.empty(ids, size=self.card.image_size, fill=self.card.preprocessing.fill)
         batch.targets[:] = -1  # unknown
         size, settings = self.card.image_size, self.card.preprocessing
         picture = Pillow.fromarray(photo)

@@ -9,11 +9,12 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 
-from pipeline.datasets.sample_batch import FoodVisible, ViewName
+from pipeline.datasets.sample_batch import INPUT_NAMES, FoodVisible, InputName
 from pipeline.datasets.shards import Preprocessing
 from pipeline.models.backbone import Branch, build_backbone
 from pipeline.models.card import NAME_A_RUN, RUN_CARD, WEIGHTS, BackboneCard, how_to_fix, run_not_found, stage_of
 from pipeline.models.device import seeded
+from pipeline.models.fusion import fused_branch
 from pipeline.models.rvernet import RveRNet, build_student, join_branches
 from pipeline.models.state_dicts import write_tensors
 from pipeline.params.base import Name, Section, read_record
@@ -61,8 +62,8 @@ class RunConfig(Section):
     image_size: int
     """Side of the pictures in pixels."""
     preprocessing: Preprocessing
-    backbones: dict[ViewName, BackboneCard]
-    """Backbone by branch with its weights' hash and licence, without absent ones."""
+    backbones: dict[InputName, BackboneCard]
+    """Backbone by branch with its weights' hash and licence, without absent ones; of a fusion the photo's alone."""
     train: TrainParams
     made_with: RunEnvironment
     shards_sha256: str
@@ -122,7 +123,7 @@ class RunCard(RunConfig):
     """Hash of `model.safetensors`; set by `save_run`."""
 
 
-def build_run(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor] | None]) -> RveRNet:
+def build_run(card: RunConfig, tensors: Mapping[InputName, dict[str, torch.Tensor] | None]) -> RveRNet:
     """Build the model of a card; a branch without a pre-trained state dict keeps a random initialisation.
 
     Raises:
@@ -137,16 +138,18 @@ def build_run(card: RunConfig, tensors: Mapping[ViewName, dict[str, torch.Tensor
                 num_classes=len(card.class_names),
                 tensors=tensors.get("roi"),
             )
-    branches: dict[ViewName, Branch] = {}
+    branches: dict[InputName, Branch] = {}
     for name, backbone in card.backbones.items():
         if card.shares_branches and branches:
             branches[name] = branches["roi"]
             continue
         with seeded(card.train.seed, name):
-            branches[name] = build_backbone(backbone, card.train, image_size=card.image_size, tensors=tensors.get(name))
+            kind = fused_branch(card.extra_roi) if name == "photo" else Branch
+            branches[name] = build_backbone(
+                backbone, card.train, image_size=card.image_size, tensors=tensors.get(name), kind=kind
+            )
     return join_branches(
-        branches.get("roi"),
-        branches.get("extra_roi"),
+        *map(branches.get, INPUT_NAMES),
         num_classes=len(card.class_names),
         hidden=card.train.hidden,
         seed=card.train.seed,

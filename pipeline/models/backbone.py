@@ -131,10 +131,14 @@ class Branch(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * MAX_PIXEL)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * MAX_PIXEL)
 
-    def forward(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
+    def forward(self, pixels: Num[Tensor, "B C H W"]) -> Float[Tensor, "B D"]:
         """Return features of pictures with values in [0, 255]."""
         features: Tensor = self.backbone(self.normalise(pixels))
         return features
+
+    def freeze(self) -> None:
+        """Keep every parameter as it is."""
+        self.requires_grad_(requires_grad=False)
 
     def normalise(self, pixels: Num[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """Return (pixels - mean) / std in the layout that the backbone wants."""
@@ -237,9 +241,14 @@ def architecture_options(timm_id: str) -> frozenset[str]:
 
 
 def build_backbone(
-    card: BackboneCard, params: TrainParams, *, image_size: int, tensors: dict[str, Tensor] | None
+    card: BackboneCard,
+    params: TrainParams,
+    *,
+    image_size: int,
+    tensors: dict[str, Tensor] | None,
+    kind: type[Branch] = Branch,
 ) -> Branch:
-    """Build a branch for square pictures of one size.
+    """Build a branch of a kind for square pictures of one size.
 
     Of a distilled DeiT, `pooled` features are the mean of the class and the distillation token, and `logits` the mean
     of both heads, as timm has it; `deit_distilled_head: released` takes the class token alone, and a new layer on it.
@@ -272,7 +281,7 @@ def build_backbone(
             if isinstance(layer, nn.LayerNorm):
                 layer.eps = card.layer_norm_eps
     mean, std = ((0.0,) * 3, (1.0,) * 3) if params.normalize == "none" else (card.mean, card.std)
-    return Branch(model, mean=mean, std=std, num_features=_count_features(model, card, image_size))
+    return kind(model, mean=mean, std=std, num_features=_count_features(model, card, image_size))
 
 
 def _create_for_size(

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.amp import GradScaler
 
-from pipeline.arrays import Images
+from pipeline.arrays import Images, Photos
 from pipeline.runtime.errors import ParamsError
 from pipeline.runtime.lazy_compiler import defer_compiler
 from pipeline.runtime.resources import keep_freed_memory
@@ -108,7 +108,7 @@ def choose_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torc
     return Precision(name, device.type)
 
 
-def to_tensor(images: Images) -> UInt8[Tensor, "N 3 S S"]:
+def to_tensor(images: Images | Photos) -> UInt8[Tensor, "N C S S"]:
     """Return the pictures with channels first in shape and last in memory, values still in [0, 255].
 
     The tensor shares the array's memory, unless that is read-only or not contiguous.

@@ -61,6 +61,18 @@ def to_feature_map(features: Any, backbone: nn.Module) -> Float[Tensor, "B D h w
 
 def mask_pool(features: Float[Tensor, "B D h w"], masks: Bool[Tensor, "B S S"]) -> Float[Tensor, "B D"]:
     """Return the mean of each map over its mask: a cell counts by its share of masked pixels; zeros without any."""
-    cells = functional.adaptive_avg_pool2d(masks[:, None].to(features.dtype), (features.shape[2], features.shape[3]))
-    shares = cells / cells.sum(dim=(2, 3), keepdim=True).clamp(min=1 / masks[0].numel())  # an empty mask stays zeros
+    cells = functional.adaptive_avg_pool2d(masks[:, None].float(), (features.shape[2], features.shape[3]))
+    fewest = 1 / (masks.shape[1] * masks.shape[2])
+    shares = cells / cells.sum(dim=(2, 3), keepdim=True).clamp(min=fewest)  # an empty mask stays zeros
     return (features * shares).sum(dim=(2, 3))
+
+
+def at_every_position(means: Float[Tensor, "B D"], features: Tensor, backbone: nn.Module) -> Tensor:
+    """Return features laid out as `features`, (B, C, h, w), (B, h, w, C) or (B, N, C), that are the mean everywhere.
+
+    Prefix tokens are the mean, too. However the backbone's own head pools, it makes of them what it makes of the mean.
+    """
+    channels_last = features.ndim == 3 or str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")  # noqa: PLR2004
+    positions = (1,) * (features.ndim - 2)
+    shape = (len(means), *positions, means.shape[1]) if channels_last else (*means.shape, *positions)
+    return means.reshape(shape).expand_as(features)

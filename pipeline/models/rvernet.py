@@ -21,17 +21,25 @@ from pipeline.runtime.errors import ModelError
 class RveRNet(nn.Module):
     """Classify a food from complementary views: concatenate the features of the branches, then a head.
 
+    Instead of both there may be one branch `photo`, on the whole photo and its regions; see `pipeline.models.fusion`.
+
     Both branches may be one module with one set of weights. It is then registered as `roi` alone, so that parameters
     and state dict hold it once; `extra_roi` is the same object.
     """
 
     roi: Branch | None
     extra_roi: Branch | None
+    photo: Branch | None
 
-    def __init__(self, roi: Branch | None, extra_roi: Branch | None, head: nn.Module) -> None:
-        """Join branches (B, 3, H, W) -> (B, D1), (B, D2) and a head (B, D1 + D2) -> (B, K); an absent one adds 0."""
+    def __init__(
+        self, roi: Branch | None, extra_roi: Branch | None, head: nn.Module, photo: Branch | None = None
+    ) -> None:
+        """Join branches (B, 3, H, W) -> (B, D1), (B, D2) and a head (B, D1 + D2) -> (B, K); an absent one adds 0.
+
+        `photo` takes (B, 4, H, W).
+        """
         super().__init__()
-        self.roi = roi
+        self.roi, self.photo = roi, photo
         if extra_roi is not None and extra_roi is roi:
             self.__dict__["extra_roi"] = roi  # unregistered: timm's moving average would update it twice
         else:
@@ -39,36 +47,53 @@ class RveRNet(nn.Module):
         self.head = head
 
     def forward(
-        self, roi: Num[Tensor, "B 3 H W"] | None, extra_roi: Num[Tensor, "B 3 H W"] | None
+        self,
+        roi: Num[Tensor, "B 3 H W"] | None,
+        extra_roi: Num[Tensor, "B 3 H W"] | None,
+        photo: Num[Tensor, "B 4 H W"] | None = None,
     ) -> Float[Tensor, "B K"]:
-        """Return logits of raw pixels in [0, 255]; the view of an absent branch is not looked at."""
+        """Return logits of raw pixels in [0, 255]; the input of an absent branch is not looked at."""
         return self.combine(
-            None if self.roi is None else self.roi(roi), None if self.extra_roi is None else self.extra_roi(extra_roi)
+            None if self.roi is None else self.roi(roi),
+            None if self.extra_roi is None else self.extra_roi(extra_roi),
+            None if self.photo is None else self.photo(photo),
         )
 
     def combine(
-        self, roi_features: Float[Tensor, "B D1"] | None, extra_roi_features: Float[Tensor, "B D2"] | None
+        self,
+        roi_features: Float[Tensor, "B D1"] | None,
+        extra_roi_features: Float[Tensor, "B D2"] | None,
+        photo_features: Float[Tensor, "B D3"] | None = None,
     ) -> Float[Tensor, "B K"]:
         """Return logits of the branches' features; None for an absent branch."""
-        present = [features for features in (roi_features, extra_roi_features) if features is not None]
-        logits: Tensor = self.head(torch.cat(present, dim=1))
+        given = (roi_features, extra_roi_features, photo_features)
+        logits: Tensor = self.head(torch.cat([features for features in given if features is not None], dim=1))
         return logits
 
 
-def join_branches(roi: Branch | None, extra_roi: Branch | None, *, num_classes: int, hidden: int, seed: int) -> RveRNet:
-    """Give branches the head of the paper: Linear-ReLU-Linear on two, one Linear on a lone branch.
+def join_branches(  # noqa: PLR0913 - the branches, and what their head depends on
+    roi: Branch | None,
+    extra_roi: Branch | None,
+    photo: Branch | None = None,
+    *,
+    num_classes: int,
+    hidden: int,
+    seed: int,
+) -> RveRNet:
+    """Give branches the head of the paper: Linear-ReLU-Linear on two, one Linear on a lone cut-out's branch.
 
-    `hidden` are the units between the two linear layers, 640 in the paper; `seed` is that of the head's initialisation.
+    The branch of a whole photo has the head of two. `hidden` are the units between the two linear layers, 640 in the
+    paper; `seed` is that of the head's initialisation.
     ModelError is raised if both branches are absent.
     """
-    widths = [branch.num_features for branch in (roi, extra_roi) if branch is not None]
+    widths = [branch.num_features for branch in (roi, extra_roi, photo) if branch is not None]
     if not widths:
         raise ModelError("roi and extra_roi are both none; give at least one branch a backbone")
     with seeded(seed, "head"):
-        if len(widths) == 1:
+        if len(widths) == 1 and photo is None:
             return RveRNet(roi, extra_roi, nn.Linear(widths[0], num_classes))
         integration = nn.Sequential(nn.Linear(sum(widths), hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
-        return RveRNet(roi, extra_roi, integration)
+        return RveRNet(roi, extra_roi, integration, photo)
 
 
 class TwoHeadedDeiT(VisionTransformerDistilled):

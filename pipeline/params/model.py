@@ -89,7 +89,8 @@ class TrainParams(Section):
     """Beta of the effective number of samples that `balance` goes by: 0 counts all alike, towards 1 rare ones more."""
     freeze: Literal["none", "roi", "extra_roi", "both"]
     """Branches that stay as they were loaded, their batch statistics included; an absent one has nothing to freeze.
-    Where branches share their weights, freezing either freezes both."""
+    Where branches share their weights, freezing either freezes both. `roi` and `both` freeze the backbone of a fusion;
+    with a mask channel all but its first layer."""
     ema_decay: float = Field(ge=0, lt=1)
     """Decay per step of the average of the weights that is tested and saved; 0 tests and saves the last weights."""
     flip: float = Field(ge=0, le=1)
@@ -130,3 +131,10 @@ class TrainParams(Section):
 
     In `run.json` the number that finished the run. Runs of earlier versions lack the field.
     """
+
+    def for_fusion(self) -> "TrainParams":
+        """Return the recipe as a run with one backbone on photo and mask follows it.
+
+        A photo is that of the sample's own views, flipped with its mask, and there is no second branch to share with.
+        """
+        return self.model_copy(update={"pairing": "exact", "joint_flip": True, "share_branches": False})

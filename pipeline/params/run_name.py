@@ -1,12 +1,17 @@
 """Names of runs: the one place that spells and parses them, and what the names they are made of may hold."""
 
 import re
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from pipeline.runtime.errors import ParamsError
 
 ABSENT = "none"
 """Backbone of a branch that a run does not have."""
+Fusion: TypeAlias = Literal["mask_pool", "mask_channel"]
+"""How one backbone on the whole photo is told the mask, in the place of the second branch."""
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+RESERVED = (ABSENT, *FUSIONS)
+"""Names among `backbones` that have no model."""
 NAME = re.compile(r"[a-z0-9_]+")
 """Names of backbones and class sets; they are parts of names of runs and folders."""
 RUN_NAME = re.compile(rf"({NAME.pattern})\+({NAME.pattern})-({NAME.pattern})")
@@ -18,9 +23,9 @@ class RunName(NamedTuple):
     """One classifier: which backbone looks at what, and on which classes."""
 
     roi: str
-    """Backbone of the ROI branch, or none."""
+    """Backbone of the ROI branch, or none; of a fusion the only backbone, which sees the whole photo."""
     extra_roi: str
-    """Backbone of the extra-ROI branch, or none."""
+    """Backbone of the extra-ROI branch, none, or a fusion."""
     classes: str
     """Class set."""
 

@@ -27,7 +27,7 @@ from pipeline.params.base import (
 )
 from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
-from pipeline.params.run_name import ABSENT, NAME, RunName
+from pipeline.params.run_name import ABSENT, FUSIONS, NAME, RESERVED, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import (
     AmbiguousParams,
@@ -143,9 +143,9 @@ class Study(Section):
     dataset: str
     """Name of a data set that `download.source` lists, or a path or URL."""
     roi: str
-    """Backbone of the variant's ROI branch, or none."""
+    """Backbone of the variant's ROI branch, or none; of a fusion the only backbone."""
     extra_roi: str
-    """Backbone of the variant's extra-ROI branch, or none."""
+    """Backbone of the variant's extra-ROI branch, none, or a fusion."""
     classes: str
     """Class set of the variant."""
     seed: int = Field(ge=0)
@@ -297,11 +297,11 @@ def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]
         there = "://" in dataset or (bool(dataset.strip()) and Path(dataset).exists())
     if not there and dataset not in known:
         yield "dataset", f"dataset {dataset!r} is {among(dataset, datasets)}, nor an existing path, nor a URL"
-    backbones = tuple(study.backbones)
-    models = tuple(name for name in backbones if name != ABSENT)
+    models = tuple(name for name in study.backbones if name not in RESERVED)
+    backbones = (ABSENT, *models)
     for key, name, valid in (
-        ("roi", study.roi, backbones),
-        ("extra_roi", study.extra_roi, backbones),
+        ("roi", study.roi, models if study.extra_roi in FUSIONS else backbones),
+        ("extra_roi", study.extra_roi, (*backbones, *FUSIONS)),
         ("classes", study.classes, tuple(study.class_sets)),
         ("distill.teacher", study.distill.teacher, backbones),
         ("distill.student", study.distill.student, models),
@@ -316,9 +316,11 @@ def _contradictions(study: Study) -> Iterator[tuple[Key | str, str]]:
     if study.roi == study.extra_roi == ABSENT:
         yield "roi", "roi and extra_roi are both none; give at least one branch a backbone"
     for name, backbone in study.backbones.items():
-        if (backbone.timm is None) != (name == ABSENT):
-            problem = f"backbones.{name}.timm: only `none` has no timm model, and it has none"
+        if (backbone.timm is None) != (name in RESERVED):
+            problem = f"backbones.{name}.timm: only {', '.join(RESERVED)} have no timm model, and they have none"
             yield ("backbones", name, "timm"), problem
+    if missing := [name for name in RESERVED if name not in study.backbones]:
+        yield "backbones", f"backbones has no {missing[0]}, which the graph needs; add the line `{missing[0]}: {{}}`"
     for key, listed in (
         ("seeds", study.seeds),
         ("repeat.runs", study.repeat.runs),

@@ -1,4 +1,4 @@
-"""The twenty runs of the paper, in its order, and how runs are grouped and shown.
+"""The twenty runs of the paper, in its order, two beside it, and how runs are grouped and shown.
 
 Reference:
     arXiv 2407.08257, Tables 2 to 4 and 8 to 12.
@@ -7,9 +7,11 @@ Reference:
 from collections.abc import Iterable
 from typing import Literal, TypeAlias, get_args
 
-from pipeline.params.run_name import ABSENT, RunName
+from pipeline.params.run_name import ABSENT, FUSIONS, RunName
 
-Kind: TypeAlias = Literal["two branches", "ROI only", "extra-ROI only", "without sauce", "other class set"]
+Kind: TypeAlias = Literal[
+    "two branches", "ROI only", "extra-ROI only", "without sauce", "one backbone on photo and mask", "other class set"
+]
 
 ALL, NO_SAUCE = "all", "no_sauce"
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -21,6 +23,8 @@ PAPER_NAMES = {
     "deit": "DeiT",
     "deit_distilled": "DeiT-dist",
     ABSENT: "\N{EN DASH}",
+    "mask_pool": "mask pooling",
+    "mask_channel": "mask channel",
 }
 
 
@@ -41,11 +45,13 @@ class GridRun(RunName):
             return "without sauce" if self.classes == NO_SAUCE else "other class set"
         if self.extra_roi == ABSENT:
             return "ROI only"
+        if self.extra_roi in FUSIONS:
+            return "one backbone on photo and mask"
         return "extra-ROI only" if self.roi == ABSENT else "two branches"
 
     @property
     def label(self) -> str:
-        """Short name for charts and tables: the backbones of both branches."""
+        """Short name for charts and tables: the backbones of both branches, or backbone and fusion."""
         return f"{name_of(self.roi)} + {name_of(self.extra_roi)}"
 
 
@@ -65,21 +71,23 @@ PAPER_RUNS: tuple[GridRun, ...] = tuple(
     )
     for name in names.split()
 )
-"""Runs of the paper; `dvc.yaml` lists the same, which a test compares."""
+"""Runs of the paper."""
+GRID_RUNS = (*PAPER_RUNS, *(GridRun("mobilenetv2", fusion, ALL) for fusion in FUSIONS))
+"""Runs of `dvc.yaml`, which a test compares: those of the paper, and beside it one backbone on photo and mask."""
 PROPOSED = GridRun("deit_distilled", "deit_distilled", ALL)
 """The paper's best model; fixed before any result is known, so that no run is picked by its result."""
 
 
 def runs_with(variant: GridRun) -> tuple[GridRun, ...]:
-    """Return the runs of the paper, followed by the variant unless it is one of them."""
-    return PAPER_RUNS if variant in PAPER_RUNS else (*PAPER_RUNS, variant)
+    """Return the runs of the grid, followed by the variant unless it is one of them."""
+    return GRID_RUNS if variant in GRID_RUNS else (*GRID_RUNS, variant)
 
 
 def in_paper_order(names: Iterable[str]) -> tuple[GridRun, ...]:
-    """Return runs by name, each once: those of the paper in its order, then the others by name.
+    """Return runs by name, each once: those of the grid in its order, then the others by name.
 
     Raises:
         ParamsError: If one is no run name.
     """
     runs = {GridRun.parse(name) for name in names}
-    return (*(run for run in PAPER_RUNS if run in runs), *sorted(runs - set(PAPER_RUNS)))
+    return (*(run for run in GRID_RUNS if run in runs), *sorted(runs - set(GRID_RUNS)))

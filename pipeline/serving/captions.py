@@ -21,9 +21,11 @@ HINTS: dict[Way, str] = {
 WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}  # labels of the ways of marking
 OPPOSITE = "Now click the opposite corner."
 METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
-VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)"}  # labels of views
-ALONE = {"roi": "food alone", "extra_roi": "surroundings alone"}  # a run of one branch, within a sentence
-BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI"}  # short labels of branches
+VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)", "photo": "Photo and mask"}
+"""Labels of inputs."""
+ALONE = {"roi": "food alone", "extra_roi": "surroundings alone", "photo": "photo and mask"}
+"""A run of one branch, within a sentence."""
+BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI", "photo": "photo"}  # short labels of branches
 
 
 def title(run: Run) -> str:
@@ -33,7 +35,7 @@ def title(run: Run) -> str:
 
 def short_title(run: Run) -> str:
     """Return the title of a run's heat map."""
-    return "RveRNet" if len(run.branches) > 1 else "Alone"
+    return "RveRNet" if len(run.branches) > 1 else "Photo and mask" if "photo" in run.branches else "Alone"
 
 
 def region_found(marked: MarkedPhoto) -> str:

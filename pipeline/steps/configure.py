@@ -23,7 +23,7 @@ from pipeline.params.base import ReadsOutside, Section, refusal
 from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_by_source, weights_by_source
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
-from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.reporting.grid import GRID_RUNS
 from pipeline.runtime.code_hash import PROJECT, TALKS_ONLY, code_sha256
 from pipeline.runtime.console import note
 from pipeline.runtime.resumable import resumable_root
@@ -92,7 +92,7 @@ def configure(*, params: Path, settings: Path, repetitions: Path | None = None, 
         with suppress(FileNotFoundError, ValidationError):
             record = LocalSources.model_validate_json(sources.read_bytes())
     study = load_study(params, recorded=[source.path for source in record.sources.values()], warn=note)
-    valid = tuple(dict.fromkeys((study.variant, *(run.name for run in PAPER_RUNS))))
+    valid = tuple(dict.fromkeys((study.variant, *(run.name for run in GRID_RUNS))))
     for run in study.repeat.runs if study.seeds else ():  # before DVC misses its output in words of its own
         if run not in valid:
             raise refusal("repeat.runs", f"repeat.runs: {run!r} is {among(run, valid)}", params)

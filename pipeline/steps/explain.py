@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.datasets.index import IndexedSample, Sample, number_rows, read_samples
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.grad_cam import grad_cam
 from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, format_summary, share_inside, write_heat_maps
@@ -79,7 +79,7 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         count=params.samples,
         seed=params.seed,
     )
-    maps, layers = list[HeatMap](), dict[ViewName, str]()
+    maps, layers = list[HeatMap](), dict[InputName, str]()
     starts = range(0, len(chosen), params.batch_size)
     for start in progress(starts, total=len(starts), what=f"explain {card.run}", unit="batch"):
         rows = [indexed.row for indexed in chosen[start : start + params.batch_size]]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName, photo_pixels
+from pipeline.datasets.sample_batch import VIEW_NAMES, InputName, SampleBatch, ViewName, photo_pixels
 from pipeline.evaluation.perturbation import (
     Canvases,
     KeptShares,
@@ -18,6 +18,7 @@ from pipeline.evaluation.perturbation import (
     PerturbationSpec,
     kept_shares,
     perturb_canvases,
+    perturb_photos,
     perturbation_metrics,
     plan_perturbations,
     region_sizes,
@@ -51,7 +52,10 @@ class PerturbedBatch(NamedTuple):
 def predict_perturbed(
     model: RveRNet, batch: SampleBatch, specs: Sequence[PerturbationSpec], *, pad: int, device: torch.device
 ) -> PerturbedBatch:
-    """Predict a batch without and with perturbations; each branch sees each distinct input once.
+    """Predict a batch without and with perturbations; a branch on a cut-out sees each distinct input once.
+
+    The branch of a whole photo sees it put together of perturbed views; shares of pixels are those of the views, also
+    where one lies over the other.
 
     Args:
         model: Model of the run.
@@ -65,18 +69,23 @@ def predict_perturbed(
     """
     features: Features = {}
     shares: ViewShares = {}
-    for name, branch in branches_of(model).items():
+    branches = branches_of(model)
+    for name in VIEW_NAMES:
         perturbations = tuple(dict.fromkeys(p for spec in specs if (p := spec.of(name)) is not None))
-        images = batch.roi if name == "roi" else batch.extra_roi
-        features[name, None] = features_of(branch, images, device)
-        for perturbation in perturbations:
-            perturbed = perturb_canvases(perturbation, images, batch, branch=name, background=pad)
-            features[name, perturbation] = features_of(branch, perturbed, device)
         shares |= view_shares(batch, name, perturbations)
-    logits = (
-        combined_logits(model, features.get(("roi", spec.roi)), features.get(("extra_roi", spec.extra_roi)))
-        for spec in (PLAIN, *specs)
-    )
+        if name in branches:
+            images = getattr(batch, name)
+            features[name, None] = features_of(branches[name], images, device)
+            for perturbation in perturbations:
+                perturbed = perturb_canvases(perturbation, images, batch, branch=name, background=pad)
+                features[name, perturbation] = features_of(branches[name], perturbed, device)
+
+    def features_under(spec: PerturbationSpec) -> dict[InputName, Tensor]:
+        if "photo" in branches:
+            return {"photo": features_of(branches["photo"], perturb_photos(spec, batch, pad=pad), device)}
+        return {name: features[name, spec.of(name)] for name in VIEW_NAMES if name in branches}
+
+    logits = (combined_logits(model, features_under(spec)) for spec in (PLAIN, *specs))
     return PerturbedBatch(
         predictions=np.stack([predict_classes(rows, batch.sample_ids) for rows in logits]),
         kept=np.stack([spec_shares(spec, shares) for spec in specs]),

@@ -1,4 +1,4 @@
-"""Collect the results of the variant and of the paper's runs into the two files that git tracks."""
+"""Collect the results of the variant and of the grid's runs into the two files that git tracks."""
 
 import json
 from collections.abc import Sequence

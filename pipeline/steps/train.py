@@ -1,4 +1,4 @@
-"""Train one run: RveRNet with two backbones, or one backbone alone on one view."""
+"""Train one run: RveRNet with two backbones, one backbone alone on one view, or one on the photo and its mask."""
 
 import shutil
 from contextlib import closing, suppress
@@ -8,7 +8,7 @@ import timm
 import torch
 
 from pipeline.datasets.class_set import ClassMap, select_classes
-from pipeline.datasets.sample_batch import FoodVisible, ViewName, share_visible
+from pipeline.datasets.sample_batch import FoodVisible, InputName, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.evaluation.predictions import VALIDATION, PredictionWriter
 from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunConfig, RunEnvironment, build_run, save_run
@@ -17,6 +17,7 @@ from pipeline.models.device import Precision, choose_precision, free_pixel_bytes
 from pipeline.models.rvernet import RveRNet
 from pipeline.models.state_dicts import read_stored_tensors
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import FUSIONS
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import note, progress_bar
 from pipeline.runtime.errors import DatasetError, ModelError, TrainingError, counted
@@ -73,7 +74,11 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     precision = choose_precision(params.precision, pick_device(runtime.device))
     if precision.device == "cuda" and precision.name == "fp32":
         note(f"train {run}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
-    cards: dict[ViewName, BackboneCard] = {"roi": read_card(weights / roi), "extra_roi": read_card(weights / extra_roi)}
+    cards: dict[InputName, BackboneCard] = {"roi": read_card(weights / roi)}
+    if extra_roi in FUSIONS:
+        cards, params = {"photo": cards["roi"]}, params.for_fusion()
+    else:
+        cards["extra_roi"] = read_card(weights / extra_roi)
     backbones = {branch: card for branch, card in cards.items() if card.timm is not None}
     if not backbones:
         valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in {roi, extra_roi}))

@@ -1,4 +1,4 @@
-"""Samples of a split as uint8 arrays (N, H, W, 3), one per view, from which micro-batches are gathered and flipped.
+"""Samples of a split as uint8 arrays (N, H, W, C), one per input, from which micro-batches are gathered and flipped.
 
 The arrays are in memory, in memory-mapped files where they exceed a budget, or on the GPU; batches are the same.
 """
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from pipeline.datasets.class_set import EXCLUDED, ClassMap
-from pipeline.datasets.sample_batch import VIEW_NAMES, ViewName
+from pipeline.datasets.sample_batch import INPUT_NAMES, InputName
 from pipeline.datasets.shards import Shards
 from pipeline.models.device import make_generator
 from pipeline.params.model import TrainParams
@@ -36,17 +36,24 @@ class MicroBatch(NamedTuple):
     rows: Int64[Tensor, " B"]
     """Rows of the split."""
     hflip: Bool[Tensor, "B 2"] | None
-    """Whether the ROI (column 0) and the extra-ROI (column 1) are flipped left to right; None flips none."""
+    """Whether the ROI (column 0) and the extra-ROI (column 1) are flipped left to right; None flips none. A photo
+    is flipped with its regions, by column 0."""
 
 
 class Batch(NamedTuple):
-    """Some samples of a split, on the device of the model; a view is None where no branch looks at it."""
+    """Some samples of a split, on the device of the model; an input is None where no branch looks at it."""
 
     rows: Int64[Tensor, " B"]
     """Rows of the split, on the CPU."""
     targets: Int64[Tensor, " B"]
     roi: UInt8[Tensor, "B 3 S S"] | None
     extra_roi: UInt8[Tensor, "B 3 S S"] | None
+    photo: UInt8[Tensor, "B 4 S S"] | None = None
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Arguments of the model."""
+        return self.roi, self.extra_roi, self.photo
 
 
 class EpochPlan(NamedTuple):
@@ -139,7 +146,7 @@ def allocate(file: BinaryIO, size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Samples of a run's classes; row i of everything is sample i, and a view is None where no branch looks at it."""
+    """Samples of a run's classes; row i of everything is sample i, and an input is None where no branch looks at it."""
 
     sample_ids: tuple[str, ...]
     """See `Sample.sample_id`."""
@@ -147,6 +154,7 @@ class Split:
     """The run's targets, on the CPU."""
     roi: UInt8[Tensor, "N S S 3"] | None
     extra_roi: UInt8[Tensor, "N S S 3"] | None
+    photo: UInt8[Tensor, "N S S 4"] | None = None
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -154,30 +162,33 @@ class Split:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of both views."""
-        return sum(view.nbytes for view in (self.roi, self.extra_roi) if view is not None)
+        """Bytes of all inputs."""
+        return sum(view.nbytes for view in (self.roi, self.extra_roi, self.photo) if view is not None)
 
     def stream(self, micro_batches: Iterable[MicroBatch], device: torch.device) -> Iterator[Batch]:
         """Yield the samples of every micro-batch, in order, on a device."""
         for rows, flips in micro_batches:
-            views: list[Tensor | None] = [None, None]
-            for column, view in enumerate((self.roi, self.extra_roi)):
+            inputs: list[Tensor | None] = []
+            for view, column in ((self.roi, 0), (self.extra_roi, 1), (self.photo, 0)):
+                images = None
                 if view is not None:
                     images = _send(view.index_select(0, rows.to(view.device)), device)
                     if flips is not None:
                         images = hflip(images, flips[:, column].to(device))
-                    views[column] = images.permute(0, 3, 1, 2)  # channels last in memory, as the models want them
-            yield Batch(rows, _send(self.targets[rows], device), *views)
+                    images = images.permute(0, 3, 1, 2)  # channels last in memory, as the models want them
+                inputs.append(images)
+            yield Batch(rows, _send(self.targets[rows], device), *inputs)
 
     def resident(self, device: torch.device, allowed: int) -> "Split":
-        """Return the split with its views on a GPU if they take at most `allowed` bytes, else unchanged."""
+        """Return the split with its inputs on a GPU if they take at most `allowed` bytes, else unchanged."""
         if device.type != "cuda" or self.nbytes > allowed:
             return self
-        roi, extra_roi = (None if view is None else view.to(device) for view in (self.roi, self.extra_roi))
-        return replace(self, roi=roi, extra_roi=extra_roi)
+        views = (self.roi, self.extra_roi, self.photo)
+        roi, extra_roi, photo = (None if view is None else view.to(device) for view in views)
+        return replace(self, roi=roi, extra_roi=extra_roi, photo=photo)
 
 
-def hflip(images: UInt8[Tensor, "B S S 3"], flips: Bool[Tensor, " B"]) -> UInt8[Tensor, "B S S 3"]:
+def hflip(images: UInt8[Tensor, "B S S C"], flips: Bool[Tensor, " B"]) -> UInt8[Tensor, "B S S C"]:
     """Flip the images of `flips` left to right, without a synchronisation of the GPU."""
     return torch.where(flips[:, None, None, None], images.flip(2), images)
 
@@ -190,7 +201,7 @@ def _send(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def load_split(
-    shards: Shards, name: str, classes: ClassMap, *, views: frozenset[ViewName], budget: MemoryBudget | None = None
+    shards: Shards, name: str, classes: ClassMap, *, views: frozenset[InputName], budget: MemoryBudget | None = None
 ) -> Split:
     """Read the samples of a split whose category the run has, and of them only `views`.
 
@@ -201,10 +212,10 @@ def load_split(
         ManifestError: If a shard is absent or damaged.
         SpaceError: If neither memory nor disk has room for the pixels.
     """
-    shape = (shards.rows(name), shards.image_size, shards.image_size, 3)
+    shape = (shards.rows(name), shards.image_size, shards.image_size)
     empty: Callable[[tuple[int, ...]], np.ndarray]
     empty = partial(np.empty, dtype=np.uint8) if budget is None else budget.empty
-    pixels = {view: empty(shape) for view in VIEW_NAMES if view in views}
+    pixels = {view: empty((*shape, 4 if view == "photo" else 3)) for view in INPUT_NAMES if view in views}
     ids, targets = list[str](), list[np.ndarray]()
     for batch in shards.batches(name):
         mapped = classes.index[batch.targets]
@@ -217,5 +228,5 @@ def load_split(
     if not ids:
         raise DatasetError(f"{shards.folder}: split {name!r} has no sample of the run's {len(classes.names)} classes")
     pa.default_memory_pool().release_unused()  # Arrow would keep it for as long as the run trains
-    roi, extra_roi = (torch.from_numpy(pixels[view][: len(ids)]) if view in views else None for view in VIEW_NAMES)
-    return Split(tuple(ids), torch.from_numpy(np.concatenate(targets)), roi, extra_roi)
+    inputs = (torch.from_numpy(pixels[view][: len(ids)]) if view in views else None for view in INPUT_NAMES)
+    return Split(tuple(ids), torch.from_numpy(np.concatenate(targets)), *inputs)

@@ -48,7 +48,7 @@ class CrossEntropy:
 
     def __call__(self, model: RveRNet, batch: Batch) -> LossOutput:
         """Run a model on a batch."""
-        logits: Tensor = model(batch.roi, batch.extra_roi)
+        logits: Tensor = model(*batch.inputs)
         return LossOutput(self.losses(logits, batch.targets), logits)
 
     def losses(self, logits: Float[Tensor, "B K"], targets: Int64[Tensor, " B"]) -> Float[Tensor, " B"]:
@@ -95,9 +95,9 @@ class DistillationLoss:
 
     def __call__(self, model: RveRNet, batch: Batch) -> LossOutput:
         """Run a student in training mode, and its teacher, on a batch; the logits are the mean of both heads."""
-        class_logits, distilled_logits = split_heads(model(batch.roi, batch.extra_roi))
+        class_logits, distilled_logits = split_heads(model(*batch.inputs))
         with torch.no_grad():
-            teacher_logits = self.teacher(batch.roi, batch.extra_roi).float()
+            teacher_logits = self.teacher(*batch.inputs).float()
         label_losses = self.cross_entropy.losses(class_logits, batch.targets)
         if self.settings.kind == "hard":
             targets = teacher_logits.argmax(dim=1)

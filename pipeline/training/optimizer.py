@@ -35,7 +35,8 @@ def parameter_groups(model: RveRNet, params: TrainParams) -> list[dict[str, Any]
     # timm.optim imports torch's compiler, which takes two seconds.
     from timm.optim import param_groups_layer_decay, param_groups_weight_decay  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    branches = {"roi": model.roi, "extra_roi": None if model.extra_roi is model.roi else model.extra_roi}
+    extra_roi = None if model.extra_roi is model.roi else model.extra_roi
+    branches = {"roi": model.roi, "extra_roi": extra_roi, "photo": model.photo}
     backbones = {name: branch.backbone for name, branch in branches.items() if branch is not None}
     exempt = {name: set(getattr(backbone, "no_weight_decay", set)()) for name, backbone in backbones.items()}
     decay, groups = params.weight_decay, list[dict[str, Any]]()

@@ -68,11 +68,11 @@ class Trainer:
         """Prepare a model that is already on its device: freeze branches, group parameters, compile."""
         self.frozen = [
             branch
-            for name, branch in (("roi", model.roi), ("extra_roi", model.extra_roi))
+            for name, branch in (("roi", model.roi), ("extra_roi", model.extra_roi), ("roi", model.photo))
             if branch is not None and params.freeze in {name, "both"}
         ]
         for branch in self.frozen:
-            branch.requires_grad_(requires_grad=False)
+            branch.freeze()
         self.context = current_context()
         distributed = self.context.world_size > 1
         if distributed and next(model.parameters()).device.type != "cpu":  # PyTorch has no such layer for CPUs
@@ -254,7 +254,7 @@ def evaluate_epoch(model: RveRNet, split: Split, *, batch_size: int, precision: 
     own: list[tuple[float, Tensor]] = []
     for batch in split.stream(batches[context.rank :: context.world_size], device):
         with precision.autocast():
-            logits = model(batch.roi, batch.extra_roi).float()
+            logits = model(*batch.inputs).float()
         own.append((float(nn.functional.cross_entropy(logits, batch.targets, reduction="sum")), logits.cpu()))
     gathered = context.all_gather(own)
     ordered = [gathered[i % context.world_size][i // context.world_size] for i in range(len(batches))]

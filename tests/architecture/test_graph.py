@@ -13,13 +13,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.reporting.figures.paper_figures import EXPLAINED_RUNS
-from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.reporting.grid import GRID_RUNS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, dict[str, Any]] = {name: entry.get("do", entry) for name, entry in DOCUMENT["stages"].items()}
 VARIANT = "${roi}+${extra_roi}-${classes}"
-RUNS = [VARIANT, *(run.name for run in PAPER_RUNS)]
+RUNS = [VARIANT, *(run.name for run in GRID_RUNS)]
 PER_RUN = ("train", "evaluate", "perturb")
 
 
@@ -116,11 +116,11 @@ def covered_by_declared(path: str, declared: set[str]) -> bool:
     return any(path == entry or entry.startswith(f"{path}/") or path.startswith(f"{entry}/") for entry in declared)
 
 
-def test_the_grid_is_the_papers_with_the_variant_first() -> None:
+def test_the_grid_has_the_variant_first_and_the_papers_runs_before_others() -> None:
     """A run of the paper with the variant's name must replace the variant, so the variant comes first."""
     grid = DOCUMENT["stages"]["train"]["foreach"]
     assert list(grid) == RUNS
-    for run in PAPER_RUNS:
+    for run in GRID_RUNS:
         assert grid[run.name] == {"roi": run.roi, "extra_roi": run.extra_roi, "classes": run.classes}
 
 
@@ -158,7 +158,7 @@ def test_transfer_evaluates_the_variant_and_pairings_of_the_grid() -> None:
     named = STAGES["transfer"]["cmd"].split("--runs ")[1].split()
     assert [f"data/runs/{run}" for run in named] == [dep for dep in data_deps("transfer") if "/runs/" in dep]
     assert named[0] == VARIANT
-    assert set(named[1:]) <= {run.name for run in PAPER_RUNS if run.kind == "two branches"}
+    assert set(named[1:]) <= {run.name for run in GRID_RUNS if run.kind == "two branches"}
 
 
 def test_the_summary_depends_on_every_run_and_nothing_else() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.reporting.grid import GRID_RUNS
 from tests.e2e.checkout import Checkout, checkout, environment
 from tests.torture.kills import Reference, kind_of, measure, torture
 
@@ -76,7 +76,7 @@ def _undisturbed(folder: Path, *, few: bool) -> tuple[Checkout, Reference]:
 
 def leave_out_runs(graph: Path) -> None:
     """Take all runs but the kept ones out of `dvc.yaml`, and the stages that need all: DVC has less to look through."""
-    names = "|".join(re.escape(run.name) for run in PAPER_RUNS if run.name not in KEPT)
+    names = "|".join(re.escape(run.name) for run in GRID_RUNS if run.name not in KEPT)
     other = re.compile(rf"(?<![\w+])({names})(?![\w-])")
     lines = graph.read_text(encoding="utf-8").splitlines(keepends=True)
     yaml = YAML()

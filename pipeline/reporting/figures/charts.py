@@ -22,6 +22,7 @@ from pipeline.reporting.figures.style import (
     MUTED,
     ORANGE,
     PURPLE,
+    SKY,
     WIDTH,
     chart_style,
     finish_inline,
@@ -43,7 +44,7 @@ DASHES: dict[Kind, tuple[float, Sequence[float]]] = {
     "extra-ROI only": (0, (1, 1.5)),
 }
 """Line by kind of run."""
-KIND_COLOUR = dict(zip(KINDS, (BLUE, ORANGE, GREEN, PURPLE, GRAY), strict=True))
+KIND_COLOUR = dict(zip(KINDS, (BLUE, ORANGE, GREEN, PURPLE, SKY, GRAY), strict=True))
 COIN = 0.5
 """Accuracy of a coin toss on two classes."""
 GAP = 1.2

@@ -20,7 +20,6 @@ from pipeline.reporting.figures import photo_figures as photos
 from pipeline.reporting.figures.style import FigureText, PaperFigure, chart_style, finish
 from pipeline.reporting.finding import scope_of
 from pipeline.reporting.grid import ALL, PROPOSED, GridRun, name_of
-from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.pictures import SamplePictures, read_pictures
 from pipeline.reporting.results import ReportInputs
 from pipeline.reporting.samples import categories_of, choose_ids
@@ -160,7 +159,7 @@ def _heat_draft(
     chosen = photos.choose_columns(rows, [name for name in ambiguous if name in truths])
     parts = []
     for row in rows:
-        where = f"{row.label}, {TARGETS[row.branch]} branch"
+        where = f"{row.label}, {photos.BRANCH_NAME[row.branch]}"
         warm = [(m.inside, m.area) for m in row.maps.values() if m.inside is not None]
         inside, area = (100 * sum(values) / len(warm) for values in zip(*warm, strict=True)) if warm else (0, 0)
         parts.append(f"{where} {inside:.0f} % against {area:.0f} %" if warm else f"{where} no heat")

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from pipeline.arrays import Image
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import InputName, SampleBatch, ViewName
 from pipeline.evaluation import perturbation
 from pipeline.evaluation.heat_maps import COLOURS, HeatGrid, HeatMap, blend_heat
 from pipeline.evaluation.predictions import PredictionTable
@@ -17,7 +17,6 @@ from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.figures.style import GRAY, INK, LINE, ORANGE, SKY, WIDTH, show_picture
 from pipeline.reporting.finding import correctness_of
-from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.pictures import SQUARE, SamplePictures, enlarge, fit_mask
 from pipeline.reporting.samples import categories_of, choose_ids
 
@@ -113,12 +112,15 @@ def _predictions_text(found: Disagreement, sample_id: str) -> str:
     return "\n".join(line if len(line) <= LINE_LENGTH else f"{line[: LINE_LENGTH - 1]}…" for line in lines)
 
 
+BRANCH_NAME: dict[InputName, str] = {"roi": "ROI branch", "extra_roi": "extra-ROI branch", "photo": "photo and mask"}
+
+
 class HeatRow(NamedTuple):
     """One row of Figure 4: a branch of a run."""
 
     label: str
     """Name of the run."""
-    branch: ViewName
+    branch: InputName
     maps: Mapping[str, HeatMap]
     """By sample id."""
 
@@ -154,7 +156,7 @@ def heat_figure(rows: Sequence[HeatRow], sample_ids: Sequence[str], samples: Map
             below = f"{mark} {found.prediction} {found.probability:.2f}{cold}"
             show_picture(axes, overlay_heat(samples[sample_id], row.branch, found.heat), below)
         label = row.label.replace(" + ", " +\n").replace(" alone", "\nalone")
-        line[0].set_ylabel(f"{label}\n{TARGETS[row.branch]} branch", fontsize=7)
+        line[0].set_ylabel(f"{label}\n{BRANCH_NAME[row.branch]}", fontsize=7)
     for axes in grid[:, len(sample_ids) :].flat:
         axes.set_axis_off()
     scale = ScalarMappable(mpl.colors.Normalize(0, 1), COLOURS)
@@ -165,10 +167,10 @@ def heat_figure(rows: Sequence[HeatRow], sample_ids: Sequence[str], samples: Map
     return figure
 
 
-def overlay_heat(sample: SamplePictures, branch: ViewName, heat: HeatGrid) -> Image:
+def overlay_heat(sample: SamplePictures, branch: InputName, heat: HeatGrid) -> Image:
     """Return a branch's input in gray, the heat in colour over it, and the region of interest outlined in white."""
     batch = sample.views
-    view = enlarge(batch.roi[0] if branch == "roi" else batch.extra_roi[0])
+    view = enlarge(getattr(batch, branch)[0, ..., :3])
     side = len(batch.masks[0])
     return blend_heat(view, fit_mask(batch.masks[0], (0, 0, side, side), (SQUARE, SQUARE)), heat)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.sample_batch import SampleBatch, ViewName
+from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import share_inside
 from pipeline.models.artifact import build_run
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 FAMILIES = ("demo_mobilenetv2", "demo_vit", "demo_mixer", "demo_deit", "demo_deit_distilled")
 
 
-def untrained(timm_id: str, branches: Sequence[ViewName], *, seed: int = 0) -> RveRNet:
+def untrained(timm_id: str, branches: Sequence[InputName], *, seed: int = 0) -> RveRNet:
     """Return a run of one of the demo's backbones with random weights."""
     card = backbone_card("tiny").model_copy(update={"timm": timm_id, "options": {}, "input_size": SIDE})
     run = run_card(branches).model_copy(
@@ -98,8 +98,8 @@ def test_random_weights_give_another_map(timm_id: str) -> None:
 
 
 @pytest.mark.parametrize("timm_id", FAMILIES)
-@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_every_branch_of_every_family_has_finite_heat(timm_id: str, branches: tuple[ViewName, ...]) -> None:
+@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi"), ("photo",)])
+def test_every_branch_of_every_family_has_finite_heat(timm_id: str, branches: tuple[InputName, ...]) -> None:
     """One map a branch, on the grid of the features, nowhere negative, and some heat."""
     batch = foods(6, seed=0)
     found = grad_cam(untrained(timm_id, branches), batch, batch.targets, CPU)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.datasets.sample_batch import INPUT_NAMES, InputName
 from pipeline.evaluation.metrics import confidences_of
 from pipeline.evaluation.session import branches_of, predict_classes, predict_logits
 from pipeline.models.artifact import load_run
@@ -20,13 +20,13 @@ from tests.small_run import random_batch, write_small_run
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_features_combined_are_the_model_s_own_logits(tmp_path: Path, branches: tuple[ViewName, ...]) -> None:
+@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi"), ("photo",)])
+def test_features_combined_are_the_model_s_own_logits(tmp_path: Path, branches: tuple[InputName, ...]) -> None:
     """Branch by branch gives what one call gives."""
     model, _ = load_run(write_small_run(tmp_path / "run", branches), CPU)
     batch = random_batch(5)
     with torch.inference_mode():
-        expected = model(to_tensor(batch.roi), to_tensor(batch.extra_roi)).numpy()
+        expected = model(*(to_tensor(getattr(batch, name)) for name in INPUT_NAMES)).numpy()
     assert tuple(branches_of(model)) == branches
     np.testing.assert_array_equal(predict_logits(model, batch, CPU), expected)
 

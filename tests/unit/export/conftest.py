@@ -6,16 +6,19 @@ import pytest
 
 from pipeline.datasets.sample_batch import VIEW_NAMES
 from pipeline.inference.predictor import Run, open_run
+from pipeline.params.run_name import FUSIONS
 from tests.small_run import PAD, random_batch, select, write_small_run
 from tests.training_data import write_shards_of
 
 
-@pytest.fixture(scope="session", params=["roi", "extra_roi", "roi+extra_roi", "shared"])
+@pytest.fixture(scope="session", params=["roi", "extra_roi", "roi+extra_roi", "shared", "mask_pool", "mask_channel"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return an untrained run of either kind, or of two branches with one set of weights."""
-    branches = VIEW_NAMES if request.param == "shared" else request.param.split("+")
-    folder = tmp_path_factory.mktemp("run") / "run"
-    return open_run(write_small_run(folder, branches, shared=request.param == "shared"), device="cpu")
+    """Return an untrained run of either kind, of two branches with one set of weights, or of either fusion."""
+    kind, folder = request.param, tmp_path_factory.mktemp("run") / "run"
+    if kind in FUSIONS:
+        return open_run(write_small_run(folder, ("photo",), fusion=kind), device="cpu")
+    branches = VIEW_NAMES if kind == "shared" else kind.split("+")
+    return open_run(write_small_run(folder, branches, shared=kind == "shared"), device="cpu")
 
 
 @pytest.fixture(scope="session")

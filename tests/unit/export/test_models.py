@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipeline.arrays import Logits
+from pipeline.datasets.sample_batch import INPUT_NAMES
 from pipeline.evaluation.session import predict_logits
 from pipeline.export import models as onnx_file
 from pipeline.export.models import (
@@ -74,7 +75,8 @@ def test_an_onnx_file_says_how_it_is_used(run: Run, onnx_export: Path) -> None:
     assert {entry.version for entry in model.opset_import if not entry.domain} == {OPSET}
     batch, *rest = model.graph.input[0].type.tensor_type.shape.dim
     assert batch.dim_param
-    assert [dim.dim_value for dim in rest] == [3, run.card.image_size, run.card.image_size]
+    channels = 4 if run.branches == ("photo",) else 3
+    assert [dim.dim_value for dim in rest] == [channels, run.card.image_size, run.card.image_size]
 
 
 def test_an_export_that_says_something_else_is_refused(run: Run) -> None:
@@ -93,7 +95,7 @@ def test_an_export_that_says_something_else_is_refused(run: Run) -> None:
 
 def _inputs(run: Run, views: list[np.ndarray]) -> list[torch.Tensor | None]:
     given = dict(zip(run.branches, (torch.from_numpy(view.transpose(0, 3, 1, 2)) for view in views), strict=True))
-    return [given.get("roi"), given.get("extra_roi")]
+    return [given.get(name) for name in INPUT_NAMES]
 
 
 def test_the_samples_compared_are_all_different(run: Run) -> None:

@@ -20,7 +20,7 @@ from tests.raw_folder import RawFolder, labels_of, noise
 from tests.small_run import CATEGORIES, PAD, SIDE, write_small_run
 
 
-@pytest.fixture(scope="module", params=[("roi",), ("extra_roi",), ("roi", "extra_roi")], ids="+".join)
+@pytest.fixture(scope="module", params=[("roi",), ("extra_roi",), ("roi", "extra_roi"), ("photo",)], ids="+".join)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return an untrained run of either kind."""
     return open_run(write_small_run(tmp_path_factory.mktemp("run") / "run", request.param), device="cpu")

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.reporting.grid import KINDS, PAPER_RUNS, GridRun, runs_with
+from pipeline.reporting.grid import GRID_RUNS, KINDS, PAPER_RUNS, GridRun, runs_with
 from pipeline.runtime.errors import ParamsError
 
 
@@ -18,8 +18,16 @@ def test_the_paper_has_twenty_runs_of_four_kinds() -> None:
 
 def test_kinds_follow_each_other_in_the_papers_order() -> None:
     """Grouping by kind never reorders the paper's runs."""
-    places = [KINDS.index(run.kind) for run in PAPER_RUNS]
+    places = [KINDS.index(run.kind) for run in GRID_RUNS]
     assert places == sorted(places)
+
+
+def test_fusions_of_photo_and_mask_stand_beside_the_paper() -> None:
+    """They are of a kind of their own, which no table of the paper has, and come after its runs."""
+    beside = [run for run in GRID_RUNS if run not in PAPER_RUNS]
+    assert [run.label for run in beside] == ["MobileNetV2 + mask pooling", "MobileNetV2 + mask channel"]
+    assert {run.kind for run in beside} == {"one backbone on photo and mask"}
+    assert (*PAPER_RUNS, *beside) == GRID_RUNS
 
 
 @pytest.mark.parametrize(
@@ -48,9 +56,9 @@ def test_other_names_are_refused_with_an_example(name: str) -> None:
 
 def test_a_variant_of_the_grid_is_not_listed_twice() -> None:
     """A run of the paper keeps its place; any other comes last."""
-    assert runs_with(PAPER_RUNS[3]) == PAPER_RUNS
+    assert runs_with(PAPER_RUNS[3]) == GRID_RUNS
     other = GridRun("deit", "vit", "all")
-    assert runs_with(other) == (*PAPER_RUNS, other)
+    assert runs_with(other) == (*GRID_RUNS, other)
 
 
 def test_a_class_set_of_ones_own_is_a_kind_of_its_own() -> None:

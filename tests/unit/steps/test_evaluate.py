@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.metrics import CONVENTIONS, macro_f1
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
@@ -28,8 +28,8 @@ def shards(tmp_path: Path) -> Path:
     return write_small_shards(tmp_path / "shards", [select(batch, range(14)), select(batch, range(14, 23))])
 
 
-@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
-def test_every_sample_is_predicted_and_measured(tmp_path: Path, shards: Path, branches: tuple[ViewName, ...]) -> None:
+@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi"), ("photo",)])
+def test_every_sample_is_predicted_and_measured(tmp_path: Path, shards: Path, branches: tuple[InputName, ...]) -> None:
     """The table holds the model's logits in the shards' order, and the metrics are those of the table."""
     run = write_small_run(tmp_path / "run", branches)
     evaluate(PARAMS, shards=shards, run=run, output=tmp_path / "out", device="cpu")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.heat_maps import FILE, read_heat_maps
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.params.stages import EvaluateParams, ExplainParams
@@ -39,9 +39,9 @@ def explained(params: ExplainParams, study: StudyFolder, run: Path, output: Path
     )
 
 
-@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi")])
+@pytest.mark.parametrize("branches", [("roi",), ("extra_roi",), ("roi", "extra_roi"), ("photo",)])
 def test_every_branch_has_a_map_of_every_chosen_sample(
-    tmp_path: Path, study: StudyFolder, branches: tuple[ViewName, ...]
+    tmp_path: Path, study: StudyFolder, branches: tuple[InputName, ...]
 ) -> None:
     """The pair's samples among them; predictions are those of stage `evaluate`."""
     run = write_small_run(tmp_path / "run", branches, class_names=CLASSES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.sample_batch import ViewName
+from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.perturbation import read_perturbed_predictions
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.params.stages import EvaluateParams, PerturbParams
@@ -48,10 +48,11 @@ def perturbed(params: PerturbParams, shards: Path, run: Path, output: Path) -> d
         (("roi",), ["roi"] * 2),
         (("extra_roi",), ["extra_roi"] * 5),
         (("roi", "extra_roi"), ["roi"] * 2 + ["extra_roi"] * 2 + ["both"] * 2 + ["extra_roi"] * 3),
+        (("photo",), ["roi"] * 2 + ["extra_roi"] * 2 + ["both"] * 2 + ["extra_roi"] * 3),
     ],
 )
 def test_every_entry_of_a_run_is_measured(
-    tmp_path: Path, shards: Path, branches: tuple[ViewName, ...], targets: list[str]
+    tmp_path: Path, shards: Path, branches: tuple[InputName, ...], targets: list[str]
 ) -> None:
     """Entries in the plan's order, numbers from the stored predictions, the plain ones those of `evaluate`."""
     run = write_small_run(tmp_path / "run", branches)

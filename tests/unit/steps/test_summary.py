@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.grid import PAPER_RUNS
+from pipeline.reporting.grid import GRID_RUNS
 from pipeline.runtime.errors import ManifestError, ParamsError
 from pipeline.steps.summary import summarise
 from tests.unit.reporting.study import VARIANT, StudyFolder, build_study
@@ -36,7 +36,7 @@ def test_the_summary_lists_the_papers_runs_then_the_variant(built: StudyFolder, 
     summary = write(built, tmp_path)
     runs = summary["runs"]
     assert isinstance(runs, dict)
-    assert list(runs) == [*(run.name for run in PAPER_RUNS), VARIANT]
+    assert list(runs) == [*(run.name for run in GRID_RUNS), VARIANT]
     metrics = json.loads((built.evaluations / VARIANT / "metrics.json").read_text())
     assert {name: runs[VARIANT][name] for name in ("top1", "macro_f1", "ece")} == {
         name: metrics[name] for name in ("top1", "macro_f1", "ece")
