@@ -18,7 +18,7 @@ UV := .venv/lock/bin/uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
 KILLS ?= 200
 
-.PHONY: help install repro test check fast exps mend figures deps lock licences audit torture fuzz bench format clean
+.PHONY: help install repro test check fast exps mend figures docs deps lock licences audit torture fuzz bench format clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -63,8 +63,13 @@ mend:  ## Mend DVC's records and cache after a crash or a failing disk; then dvc
 	@python -m tools.mend_records || true
 	@python -m tools.mend_cache
 
-figures: .venv/.installed-dev  ## Draw README's pictures and write its numbers, after make repro
+figures: .venv/.installed-dev  ## Draw the pictures of README and docs, write README's numbers, after make repro
 	python -m tools.readme_figures
+	python -m tools.gallery
+
+docs: .venv/.installed-dev  ## Build the documentation site; a warning or a broken link fails
+	python -m sphinx -q -W --keep-going -j auto -d build/doctrees docs build/site
+	@echo "site: $(CURDIR)/build/site/index.html"
 
 deps: .venv/.installed-dev  ## Rewrite the parameter table in docs/graph.md
 	python -m tools.parameter_table
@@ -97,4 +102,4 @@ format: .venv/.installed-dev  ## Sort imports and format
 	ruff format
 
 clean:  ## Remove outputs and unfinished work, keep .venv, DVC's cache and what git tracks
-	rm -rf data .unfinished
+	rm -rf data build .unfinished

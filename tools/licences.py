@@ -47,7 +47,8 @@ def installed() -> list[Package]:
 
 def table(packages: list[Package]) -> str:
     """Return a Markdown table."""
-    rows = [f"| [{p['Name']}]({p['URL']}) | {p['Version']} | {licence(p)} |" for p in packages]
+    links = [f"[{p['Name']}]({p['URL']})" if p["URL"].startswith("http") else p["Name"] for p in packages]
+    rows = [f"| {link} | {p['Version']} | {licence(p)} |" for link, p in zip(links, packages, strict=True)]
     return "\n".join(["| package | version | licence |", "|---|---|---|", *rows, ""])
 
 

@@ -83,7 +83,7 @@ def draw_overview(sample_id: str, path: Path) -> None:
                 place.text(0, height + 0.28, f"{guess.category} {guess.probability:.0%}", fontsize=7, color=INK)
             place.set(title=title, xlim=(0, 1), ylim=(-0.5, 2.7), xticks=(), yticks=())
             place.spines[:].set_visible(False)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def draw_finding(summary: dict[str, Any], path: Path) -> None:
@@ -101,14 +101,15 @@ def draw_finding(summary: dict[str, Any], path: Path) -> None:
             axes.text(f1[run] + 0.01, height, f"{f1[run]:.2f}", va="center", fontsize=7)
         labels = [run.label if run.kind == KINDS[0] else f"{name_of(run.roi)} (ROI only)" for run in ordered]
         axes.set(yticks=range(len(ordered)), yticklabels=labels, xlim=(0, 1.05), xlabel=f"F1 of {' and '.join(PAIR)}")
-        _save(figure, path)
+        save_figure(figure, path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure with a palette, and close it."""
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=160, metadata={"Software": None})
     plt.close(figure)
-    with Pillow.open(path) as picture:  # a palette is a third of the size
+    with Pillow.open(path) as picture:  # a third of the size
         picture.convert("RGB").quantize(256, dither=Pillow.Dither.NONE).save(path, optimize=True)
 
 

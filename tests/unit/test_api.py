@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_the_examples_of_the_module_hold(names: dict[str, Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/use.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/use.md", "docs/tutorials/mask-source.md"])
 def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: Path) -> None:
     """In a new process, in a checkout whose graph has run; the photo is the demo's, for which the box was chosen."""
     write_small_run(tmp_path / "data/runs/vit+vit-all", ("roi", "extra_roi"))
@@ -62,7 +63,7 @@ def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: P
     _write_photo(tmp_path / "data/raw", 0, ("test", 0, train_photos))
     blocks = re.findall(r"```python\n(.*?)```", (root / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert blocks
-    for block in blocks:
+    for block in map(textwrap.dedent, blocks):
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-c", block],
             cwd=tmp_path,
