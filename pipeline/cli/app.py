@@ -20,7 +20,7 @@ from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import in_paper_order
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ParamsError, counted
-from pipeline.segmentation.registry import create_source, create_source_from_file
+from pipeline.segmentation.registry import FACTORIES, create_source, create_source_from_file
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
 from pipeline.steps.propose import SHEET, take_proposals, write_proposals
 from pipeline.steps.report import write_report
@@ -139,6 +139,8 @@ def propose(  # noqa: PLR0913 - one argument an option
     """Show numbered masks for every photo that has neither mask nor prompts; `take` adds those you pick."""
     if not folder.is_dir():  # before a model is loaded
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
+    if source not in FACTORIES:
+        raise ParamsError(f"--source {source}: finds no food by itself; choose {' or '.join(FACTORIES)}")
     opened = (
         create_source_from_file(source, weights, architecture=architecture, device="cpu")
         if weights

@@ -49,7 +49,7 @@ class ReadsOutside(Section):
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 GRAPH = Path("dvc.yaml")
-PROMPTED = frozenset({"sam", "fastsam"})
+PROMPTED = frozenset({"sam", "fastsam", "grabcut"})
 """Mask sources that the graph has only where `masks.eval` or `masks.train` names them."""
 PARAMS = Path("params.yaml")
 DEFAULT = "default"

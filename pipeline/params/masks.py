@@ -7,7 +7,7 @@ from pydantic import Field
 from pipeline.params.base import ReadsOutside, Section
 from pipeline.params.stages import Geometry, SegmentParams
 
-SourceName: TypeAlias = Literal["annotation", "sam", "fastsam"]
+SourceName: TypeAlias = Literal["annotation", "sam", "fastsam", "grabcut"]
 """Mask sources."""
 SamArchitectureName: TypeAlias = Literal["vit_b", "vit_l", "vit_h", "tiny"]
 """Architectures of segment-anything; `tiny` is a stand-in of 0.1 M parameters for trials, without weights."""
@@ -143,8 +143,15 @@ class FastSamSegmentParams(PromptedParams):
     """How prompts are answered."""
 
 
+class GrabCutSegmentParams(PromptedParams):
+    """Settings of `segment@grabcut`."""
+
+    source: Literal["grabcut"]
+    """Mask source."""
+
+
 class NoWeightsParams(Section):
-    """Settings of `mask_weights@annotation`: nothing to fetch."""
+    """Settings of `mask_weights@annotation` and `mask_weights@grabcut`: nothing to fetch."""
 
 
 def part_of(section: Section, schema: type[PartT]) -> PartT:
@@ -162,13 +169,14 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
         "annotation": SegmentParams(source="annotation", photos_per_file=files, reference_only=reference_only),
         "sam": SamSegmentParams(source="sam", decoding=sam, **shared),
         "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),
+        "grabcut": GrabCutSegmentParams(source="grabcut", **shared),
     }
 
 
 def weights_by_source(masks: MasksParams) -> dict[SourceName, Section]:
     """Return what stage `mask_weights` depends on, source by source."""
     sam, fastsam = part_of(masks.sam, SamWeightsParams), part_of(masks.fastsam, FastSamWeightsParams)
-    return {"annotation": NoWeightsParams(), "sam": sam, "fastsam": fastsam}
+    return {"annotation": NoWeightsParams(), "sam": sam, "fastsam": fastsam, "grabcut": NoWeightsParams()}
 
 
 class AgreementParams(Section):

@@ -321,6 +321,10 @@ def _contradictions(study: Study) -> Iterator[tuple[Key | str, str]]:
             yield ("backbones", name, "timm"), problem
     if missing := [name for name in RESERVED if name not in study.backbones]:
         yield "backbones", f"backbones has no {missing[0]}, which the graph needs; add the line `{missing[0]}: {{}}`"
+    masks, kind = study.masks, study.masks.prompts.kind
+    if "grabcut" in {masks.eval, masks.train} and kind != "box":
+        problem = f"masks.prompts.kind: {kind} is given, and grabcut answers boxes alone; set it to box, or masks.eval"
+        yield "masks.prompts.kind", f"{problem} and masks.train to other sources"
     for key, listed in (
         ("seeds", study.seeds),
         ("repeat.runs", study.repeat.runs),

@@ -30,7 +30,7 @@ class Manifest(Section):
 
     kind: str  # `masks` or `shards`
     schema_version: int  # version of the file layout; readers refuse others
-    source: str  # mask source: annotation, sam or fastsam
+    source: str  # mask source: annotation, sam, fastsam or grabcut
     image_size: int = Field(ge=0, le=MAX_IMAGE_SIZE)  # side of the stored squares in pixels; 0 for masks
     categories: tuple[Name, ...]  # category name by target index
     settings_sha256: str  # hash of the settings that made the files

@@ -22,10 +22,10 @@ PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (
 
 
 def create_source(folder: Path, *, device: str, decoding: Decoding | None = None) -> MaskSource:
-    """Return the source of a folder of `data/mask_weights`; a `ParamsError` for annotation, which takes no prompts."""
+    """Return the source of a folder of `data/mask_weights`; a `ParamsError` for one without a network."""
     card = read_card(folder)
     if card.stored is None:
-        raise ParamsError(f"{folder}: {card.source} answers no prompts; choose {' or '.join(FACTORIES)}")
+        raise ParamsError(f"{folder}: {card.source} answers no clicks; choose {' or '.join(FACTORIES)}")
     weights, architecture = folder / card.stored, card.architecture
     return create_source_from_file(card.source, weights, architecture=architecture, device=device, decoding=decoding)
 

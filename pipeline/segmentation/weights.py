@@ -78,7 +78,7 @@ class MaskWeightsCard(Section):
     """Weights of one mask source and where they came from; nothing in it varies by machine."""
 
     source: SourceName  # mask source
-    architecture: str | None  # size of the network; null for annotation
+    architecture: str | None  # size of the network; null for annotation and GrabCut
     origin: Literal["none", "official", "random", "file"]  # with `random` ones masks mean nothing
     file: str | None  # name of the fetched file, without folders
     sha256: str | None  # hexadecimal SHA-256 of the fetched file

@@ -45,7 +45,7 @@ class _VerifiedFile(NamedTuple):
 
 
 def fetch_mask_weights(source: SourceName, *, settings: Path, output: Path) -> None:
-    """Write `output/mask_weights.json` and, unless the source is annotation, the weights beside it.
+    """Write `output/mask_weights.json` and, unless the source has none, the weights beside it.
 
     Raises:
         ParamsError: If the settings do not fit, or the source needs a package that is not installed.
@@ -54,7 +54,7 @@ def fetch_mask_weights(source: SourceName, *, settings: Path, output: Path) -> N
     output.mkdir(parents=True, exist_ok=True)
     try:
         match source:
-            case "annotation":
+            case "annotation" | "grabcut":
                 none = {"architecture": None, "file": None, "sha256": None, "licence": None, "stored": None}
                 card = MaskWeightsCard(source=source, origin="none", **none)
             case "sam":

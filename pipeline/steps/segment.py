@@ -1,7 +1,7 @@
 """Find the region of interest of every sample by a mask source; an interrupted stage resumes after its last photo."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -17,7 +17,7 @@ from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.models.device import pick_device, set_deterministic
 from pipeline.params.base import load_settings
-from pipeline.params.masks import FastSamSegmentParams, SamSegmentParams, SourceName
+from pipeline.params.masks import FastSamSegmentParams, GrabCutSegmentParams, SamSegmentParams, SourceName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import SegmentParams
 from pipeline.runtime.console import progress, progress_bar
@@ -32,8 +32,13 @@ from pipeline.segmentation.prompts import load_prompts, prompts_of
 from pipeline.segmentation.registry import create_verified_source
 from pipeline.segmentation.weights import CARD, read_card
 
-Params: TypeAlias = SamSegmentParams | FastSamSegmentParams
+Params: TypeAlias = SamSegmentParams | FastSamSegmentParams | GrabCutSegmentParams
 """Settings of a source that predicts masks from prompts."""
+SCHEMAS: dict[SourceName, type[Params]] = {
+    "sam": SamSegmentParams,
+    "fastsam": FastSamSegmentParams,
+    "grabcut": GrabCutSegmentParams,
+}
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,18 @@ class _Segmenter:
 
     @cached_property
     def source(self) -> MaskSource:
+        if isinstance(self.params, GrabCutSegmentParams):
+            return GrabCut()
         device = str(pick_device(self.device))
         set_deterministic(self.params.decoding.threads, seed=0)
         return create_verified_source(self.weights, self.hashes, device=device, decoding=self.params.decoding)
 
     def units(self, planned: PlannedFile) -> Iterator[PlannedFile]:
         """Split a file into the photos that the source gets at once."""
-        on_cpu = pick_device(self.device).type == "cpu"
-        return plan_files(planned.samples, photos_per_file=1 if on_cpu else self.params.decoding.photos_per_batch)
+        photos = 1
+        if not isinstance(self.params, GrabCutSegmentParams) and pick_device(self.device).type != "cpu":
+            photos = self.params.decoding.photos_per_batch
+        return plan_files(planned.samples, photos_per_file=photos)
 
     def write_file(self, planned: PlannedFile, path: Path) -> None:
         """Write one file in one go: on a cluster another machine may be writing the same one."""
@@ -105,13 +114,15 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and t
     weights: Path,
     masks: Path,
     device: str,
+    workers: int = 1,
     cluster: RayCluster | None = None,
     mirror: str | None = None,
 ) -> None:
     """Write `masks/<split>-<number>.parquet`, one row per sample, and `masks/manifest.json`.
 
-    `cluster` works instead of this process: an actor a GPU, or a CPU core a thread. Neither it nor `mirror`, below
-    which photos, label maps and weights are read, has an effect on the bytes.
+    A network has this process alone; `workers` are processes of GrabCut. `cluster` works instead of them: an actor a
+    GPU, or a CPU core a thread. None of them has an effect on the bytes, nor has `mirror`, below which photos, label
+    maps and weights are read.
 
     Raises:
         DatasetError: If a photo or label map is absent or not as `index` read it, or a prompt lies outside its photo.
@@ -122,16 +133,23 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and t
     hashes = {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
     segmenter = _Segmenter(params, in_mirror(raw, mirror), in_mirror(weights, mirror), hashes, device)
     planned = partial(plan_files, photos_per_file=params.photos_per_file)
-    total, threads = sum(1 for _ in group_by_photo(read_samples(samples))), params.decoding.threads
+    total = sum(1 for _ in group_by_photo(read_samples(samples)))
     with (
         _publishing(params, samples, masks, *hashes.values()) as (folder, files),
         progress_bar(total, what=f"segment {params.source}", unit="photo") as bar,
-        nullcontext() if cluster is None else actor_pool(cluster, device=device, threads=threads) as pool,
+        nullcontext()
+        if cluster is None or isinstance(params, GrabCutSegmentParams)
+        else actor_pool(cluster, device=device, threads=params.decoding.threads) as pool,
     ):
-        # Without a cluster, one process: a model has the threads, or the GPU, to itself.
-        alone = partial(segmenter.write_file_by_units, bar)
-        write = alone if pool is None else replace(segmenter, device=pool.device).write_file
-        finished = finish_files(write, planned(read_samples(samples)), folder, workers=1, cluster=pool)
+        write: Callable[[PlannedFile, Path], None]
+        if isinstance(params, GrabCutSegmentParams):
+            write = segmenter.write_file
+        elif pool is not None:
+            write = replace(segmenter, device=pool.device).write_file
+        else:  # the network has the threads, or the GPU, to itself
+            write, workers = partial(segmenter.write_file_by_units, bar), 1
+        files_planned, by = planned(read_samples(samples)), pool or cluster
+        finished = finish_files(write, files_planned, folder, workers=workers, cluster=by)
         files.extend(_count_photos(planned(read_samples(samples)), finished, bar))
 
 
@@ -184,10 +202,10 @@ def segment(  # noqa: PLR0913 - every path the stage touches
         params = load_settings(SegmentParams, settings)
         write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster, mirror=mirror)
         return
-    schema: type[Params] = SamSegmentParams if source == "sam" else FastSamSegmentParams
-    prompted = load_settings(schema, settings)
+    prompted = load_settings(SCHEMAS[source], settings)
     places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
-    write_prompted_masks(prompted, **places, device=runtime.device, cluster=cluster, mirror=mirror)
+    device = runtime.device
+    write_prompted_masks(prompted, **places, device=device, workers=workers, cluster=cluster, mirror=mirror)
 
 
 def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works

@@ -59,3 +59,17 @@ def test_absent_weights_are_one_line_that_names_the_official_file(copy: Checkout
     assert "error: /absent/sam.pth: no such file; fetch https://dl.fbaipublicfiles.com" in told
     assert "Traceback" not in told
     params.write_text(before)
+
+
+def test_grabcut_is_a_source_of_the_graph_for_boxes_alone(copy: Checkout) -> None:
+    """No weights, the stages of the others; clicks are refused before any work."""
+    params = copy.folder / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("eval: annotation", "eval: grabcut"))
+    assert ran(copy.call("dvc", "repro", "mask_weights@grabcut")) == ["configure", "mask_weights@grabcut"]
+    stages = copy.call("dvc", "stage", "list", "--name-only").split()
+    assert {f"{stage}@grabcut" for stage in ("segment", "pair", "agreement", "transfer")} <= set(stages)
+    params.write_text(params.read_text().replace("kind: box ", "kind: point "))
+    told = copy.refused("dvc", "repro", "agreement@grabcut")
+    assert "masks.prompts.kind: point is given, and grabcut answers boxes alone; set it to box" in told
+    params.write_text(before)

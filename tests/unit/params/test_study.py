@@ -111,7 +111,8 @@ def test_an_old_value_is_checked_like_a_new_one(root: Path, tmp_path: Path) -> N
     path = old_file(root, tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("  source: annotation ", "  source: sma "), "utf-8")
     with pytest.raises(
-        ParamsError, match=r"params.yaml:\d+: masks: \"sma\" is given, allowed is 'annotation', 'sam' or 'fastsam'"
+        ParamsError,
+        match=r"params.yaml:\d+: masks: \"sma\" is given, allowed is 'annotation', 'sam', 'fastsam' or 'grabcut'",
     ):
         load_study(path)
 
@@ -154,6 +155,14 @@ def test_the_file_of_this_version_needs_no_note(root: Path) -> None:
         ({"train__rate": 1}, "train.rate"),
         ({"pair__fill": 256}, "pair.fill"),
         ({"masks__eval": "sma"}, "masks.eval"),
+        (
+            {"masks__eval": "grabcut", "masks__prompts__kind": "point"},
+            "masks.prompts.kind: point .*grabcut answers boxes",
+        ),
+        (
+            {"masks__train": "grabcut", "masks__prompts__kind": "box_point"},
+            "masks.prompts.kind: box_point .*set it to box",
+        ),
         ({"backbones__vit": {"timm": None}}, "backbones.vit.timm"),
         ({"backbones__none": {"timm": "resnet18"}}, "backbones.none.timm"),
         ({"seed": -1}, "seed"),
@@ -178,7 +187,10 @@ def test_a_mistake_is_named_with_its_place(
     ("changes", "said"),
     [
         ({"pair__fill": "x"}, 'pair.fill: "x" is given, allowed is a whole number'),
-        ({"masks__eval": "sma"}, "masks.eval: \"sma\" is given, allowed is 'annotation', 'sam' or 'fastsam'"),
+        (
+            {"masks__eval": "sma"},
+            "masks.eval: \"sma\" is given, allowed is 'annotation', 'sam', 'fastsam' or 'grabcut'",
+        ),
         ({"train__share_branches": "yes"}, 'train.share_branches: "yes" is given, allowed is true or false'),
         ({"seeds": 1}, "seeds: 1 is given, allowed is a list, for instance -S 'seeds=[1]'"),
         ({"download__sha256": "ab"}, 'download.sha256: "ab" is given, allowed is text of the form ^[0-9a-f]{64}$'),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params.base import load_settings
+from pipeline.params.base import PROMPTED, load_settings
 from pipeline.params.model import BackboneParams, TrainParams
 from pipeline.runtime.errors import ParamsError
 from pipeline.steps.configure import configure
@@ -60,7 +60,9 @@ def test_a_mask_sources_settings_are_its_own(root: Path, tmp_path: Path) -> None
     """A parameter of SAM touches neither FastSAM nor the annotation, and where its weights lie only fetching them."""
     assert changed_files(root, tmp_path, masks__sam__prompts_per_chunk=8) == {"masks/sam.json"}
     assert changed_files(root, tmp_path, masks__sam__weights="/there.pth") == {"mask_weights/sam.json"}
-    assert changed_files(root, tmp_path, masks__prompts__kind="point") == {"masks/sam.json", "masks/fastsam.json"}
+    assert changed_files(root, tmp_path, masks__prompts__kind="point") == {
+        f"masks/{source}.json" for source in PROMPTED
+    }
 
 
 def test_choosing_a_mask_source_changes_no_settings(root: Path, tmp_path: Path) -> None:

@@ -12,16 +12,18 @@ from pipeline.arrays import AnyImage
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.masks import Masks, StoredMask
 from pipeline.datasets.prompts import Prompt
-from pipeline.params.masks import FastSamSegmentParams, PromptParams, SamSegmentParams, SourceName
+from pipeline.params.masks import FastSamSegmentParams, GrabCutSegmentParams, PromptParams, SamSegmentParams, SourceName
 from pipeline.params.stages import IndexParams, SegmentParams
 from pipeline.runtime.errors import DatasetError, ParamsError, WeightsError
 from pipeline.runtime.manifest import MANIFEST
+from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskPrediction, MaskSource
 from pipeline.segmentation.registry import create_source
 from pipeline.segmentation.weights import MaskWeightsCard, write_card
 from pipeline.steps import segment as segment_prompted
 from pipeline.steps.index import build_index
-from pipeline.steps.segment import write_masks, write_prompted_masks
+from pipeline.steps.mask_weights import fetch_mask_weights
+from pipeline.steps.segment import Params, write_masks, write_prompted_masks
 from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, tiny_fastsam, tiny_sam
 from tests.raw_folder import RawFolder, labels_of
 
@@ -31,6 +33,7 @@ PROMPTS = PromptParams(kind="box", min_area=0, min_share=0.0, max_parts=16, jitt
 SHARED = {"photos_per_file": 2, "tiny_area": 10, "prompts": PROMPTS}
 SAM = SamSegmentParams(source="sam", decoding=SAM_DECODING, **SHARED)
 FASTSAM = FastSamSegmentParams(source="fastsam", decoding=FASTSAM_DECODING, **SHARED)
+GRABCUT = GrabCutSegmentParams(source="grabcut", **SHARED)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Store tiny weights as stage mask_weights does."""
     folder = tmp_path_factory.mktemp("mask_weights")
     stored_weights(folder, "sam")
+    fetch_mask_weights("grabcut", settings=folder / "absent.json", output=folder / "grabcut")
     if importlib.util.find_spec("ultralytics") is not None:
         stored_weights(folder, "fastsam")
     return folder
@@ -76,12 +80,11 @@ def indexed(raw: RawFolder) -> Path:
     return index / "samples.parquet"
 
 
-def segment(raw: RawFolder, weights: Path, params: SamSegmentParams | FastSamSegmentParams, name: str) -> Path:
+def segment(raw: RawFolder, weights: Path, params: Params, name: str, workers: int = 1) -> Path:
     """Index and segment; return the folder of masks."""
-    masks = raw.path.parent / name
-    write_prompted_masks(
-        params, raw=raw.path, samples=indexed(raw), weights=weights / params.source, masks=masks, device="cpu"
-    )
+    masks, places = raw.path.parent / name, {"raw": raw.path, "samples": indexed(raw)}
+    weights = weights / params.source
+    write_prompted_masks(params, **places, weights=weights, masks=masks, device="cpu", workers=workers)
     return masks
 
 
@@ -113,11 +116,11 @@ class Counting:
         return self.source.predict(photo, prompts)
 
 
-@pytest.mark.parametrize("params", [SAM, FASTSAM], ids=["sam", "fastsam"])
-def test_all_sources_have_the_same_samples(
-    raw: RawFolder, weights: Path, params: SamSegmentParams | FastSamSegmentParams
-) -> None:
+@pytest.mark.parametrize("params", [SAM, FASTSAM, GRABCUT], ids=["sam", "fastsam", "grabcut"])
+def test_all_sources_have_the_same_samples(raw: RawFolder, weights: Path, params: Params) -> None:
     """In the order of the sample table, each with pixels, a status and the prompts that were asked."""
+    if params is GRABCUT:  # it takes no clicks
+        (raw.path / "extra/chili paste/test/prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nbowl.png,box,2,2,9,8\n")
     if not (weights / params.source).exists():
         pytest.skip("ultralytics (AGPL-3.0) was left out")
     masks = segment(raw, weights, params, params.source)
@@ -149,6 +152,31 @@ def test_clicks_are_refused_where_annotation_is_used_and_stand_in_where_it_is_no
     write_masks(SegmentParams(source="annotation", photos_per_file=2, reference_only=True), **arguments)
     (clicked,) = (mask for mask in read(raw.path.parent / "masks", "test") if "bowl" in mask.sample_id)
     assert (clicked.status, clicked.score, int(clicked.full().sum())) == ("empty", 0.0, 2)
+
+
+def test_grabcut_gives_the_same_bytes_by_one_process_or_two_and_after_an_interruption(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photo's masks depend on nothing but the photo and its boxes; finished files are not made again."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    raw = RawFolder(tmp_path / "raw")
+    for number in range(4):
+        raw.add("test" if number == 3 else "train", f"0000000{number}", labels_of(1, 2), seed=number)
+    one, two = (bytes_of(segment(raw, weights, GRABCUT, f"by-{n}", workers=n)) for n in (1, 2))
+    assert one == two
+    real, asked = GrabCut.predict, list[int]()
+
+    def stopping(source: GrabCut, photo: AnyImage, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        asked.append(len(asked))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return real(source, photo, prompts)
+
+    monkeypatch.setattr(GrabCut, "predict", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        segment(raw, weights, GRABCUT, "disturbed")
+    assert bytes_of(segment(raw, weights, GRABCUT, "disturbed")) == one
+    assert len(asked) == 4 + 1  # the two files of `train` were kept
 
 
 @pytest.mark.parametrize("kind", ["box", "point", "box_point"])
@@ -224,7 +252,7 @@ def test_weights_that_are_gone_are_named(raw: RawFolder, weights: Path, tmp_path
         source="annotation", architecture=None, origin="none", file=None, sha256=None, licence=None, stored=None
     )
     write_card(card, folder)
-    with pytest.raises(ParamsError, match="annotation answers no prompts; choose sam or fastsam"):
+    with pytest.raises(ParamsError, match="annotation answers no clicks; choose sam or fastsam"):
         segment(raw, tmp_path, SAM, "masks")
     (folder / "mask_weights.json").unlink()
     with pytest.raises(WeightsError, match="absent; give a folder that stage mask_weights wrote"):
