@@ -95,12 +95,13 @@ def anonymous_bytes() -> int:
 
 def peak_bytes() -> int:
     """Return the highest memory of this process, files included; unlike `getrusage`, without that of its parent."""
-    return _status("VmHWM")
+    return _status("VmHWM") if STATUS.is_file() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS: bytes
 
 
 def forget_peak() -> None:
-    """Let `peak_bytes` begin anew."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    """Let `peak_bytes` begin anew, where the system can: Linux."""
+    if STATUS.is_file():
+        STATUS.with_name("clear_refs").write_text("5", encoding="ascii")
 
 
 def _status(name: str) -> int:

@@ -1,6 +1,7 @@
 """One line of the table: what was compared, what came out, and whether that is enough."""
 
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -63,23 +64,20 @@ def machine() -> Json:
     return {
         "processor": _processor(),
         "cores": torch.get_num_threads(),
-        "memory_gigabytes": _memory_kilobytes() // 10**6,
+        "memory_gigabytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10**9,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": versions,
         "commit": _commit(),
-        "load": Path("/proc/loadavg").read_text(encoding="ascii").split()[0],
+        "load": f"{os.getloadavg()[0]:.2f}",
     }
 
 
 def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    cpuinfo = Path("/proc/cpuinfo")  # of Linux
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _memory_kilobytes() -> int:
-    return int(Path("/proc/meminfo").read_text(encoding="ascii").split()[1])
 
 
 def _commit() -> str:

@@ -1,5 +1,6 @@
 """A test may be skipped for hardware, data or a right that the machine lacks, never for a package of `make test`."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ LACKS = (
     "none of chromium",
     "torch.compile needs a C++ compiler",
     "no disk of its own without the right to mount",
+    "this is not Linux",
 )
-"""Prefixes of accepted reasons: a GPU, data and weights, a browser, a compiler, and a right."""
+"""Prefixes of accepted reasons: a GPU, data and weights, a browser, a compiler, a right, and Linux."""
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="this is not Linux")
 LEFT_OUT = "ultralytics (AGPL-3.0) was left out"
 """The one package that a user may remove from `requirements.txt`; see README."""
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"

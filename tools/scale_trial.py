@@ -120,7 +120,7 @@ def measured(step: str, folder: Path, photos: int, workers: int) -> dict[str, fl
     return {
         "seconds": round(time.monotonic() - start, 1),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_mb": round(usage.ru_maxrss / 1024),
+        "peak_mb": round(usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)),
     }
 
 

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline.runtime.errors import PipelineError, SpaceError
 
 SMALL_OUTPUT = 100_000_000  # bytes that no stage exceeds, except those that write photos, masks, shards or weights
@@ -24,6 +22,8 @@ LOCAL_WORLD_SIZE = "LOCAL_WORLD_SIZE"  # environment variable of torchrun: numbe
 
 def format_bytes(count: int) -> str:
     """Return a number of bytes for people, for instance 1.23GB; powers of 1000."""
+    from tqdm import tqdm  # noqa: PLC0415 - the rest needs no package: `doctor` runs without any
+
     return str(tqdm.format_sizeof(count, "B"))
 
 
@@ -95,12 +95,20 @@ def available_bytes(meminfo: Path = MEMINFO, groups: Path = OWN_GROUPS, mounted:
 
     The page cache counts as free: the system drops it on demand. Control groups are of version 2 or 1.
     """
+    return min(_free_of_machine(meminfo), *(_free_in_group(folder) for folder in _control_groups(groups, mounted)))
+
+
+def _free_of_machine(meminfo: Path) -> int:
+    """Return the free memory; half of all memory where the system does not say what is free, as macOS."""
     try:
         lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
-        machine = int(lines["MemAvailable"].split()[0]) * 1024
+        return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):
-        machine = UNLIMITED
-    return min(machine, *(_free_in_group(folder) for folder in _control_groups(groups, mounted)))
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):
+        return UNLIMITED
 
 
 def _control_groups(groups: Path, mounted: Path) -> Iterator[Path]:

@@ -4,11 +4,9 @@ The samples of a step are those of the plan, whatever the number of processes. E
 micro-batch; gradients and metrics are summed over all, so every process takes the same step.
 """
 
-import ctypes
 import io
 import logging
 import os
-import signal
 import sys
 import tempfile
 import warnings
@@ -23,6 +21,7 @@ from torch import Tensor, distributed, nn
 from pipeline.models.device import pick_device
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.errors import ParamsError, TrainingError
+from pipeline.runtime.parallel import end_with_parent
 from pipeline.runtime.resumable import DVC_STAGE, LOCK_HOLDER, resumable_dir
 from pipeline.training.dataset import MicroBatch
 from pipeline.training.losses import NonFiniteLossError
@@ -144,8 +143,8 @@ def launch(devices: int) -> None:
 @contextmanager
 def process_group(settings: RuntimeParams) -> Iterator[None]:
     """Join the process group while the block runs; ranks above 0 print only their own errors."""
-    if LOCK_HOLDER in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the launcher
+    if LOCK_HOLDER in os.environ:
+        end_with_parent()  # the launcher
     # Of dimensions of size 1, such as a class token has; their strides mean nothing.
     warnings.filterwarnings("ignore", "Grad strides do not match")
     gpu = pick_device(settings.device).type == "cuda"

@@ -10,6 +10,7 @@ from pipeline.acquisition import transfer
 from pipeline.acquisition.transfer import TransferPolicy, fetch, may_follow
 from pipeline.runtime.errors import SourceError, SpaceError
 from tests.loopback import certificate, serving
+from tests.skips import LINUX_ONLY
 
 
 class Waits(list[float]):
@@ -248,6 +249,7 @@ def test_room_is_asked_for_what_is_extracted_too(host: Any, tmp_path: Path, monk
         bring(host, tmp_path, copies=2)
 
 
+@LINUX_ONLY
 def test_a_disk_that_fills_up_is_one_line(host: Any, tmp_path: Path) -> None:
     """/dev/full gives what a full file system gives; it is not tried again."""
     (tmp_path / "transfer.part").symlink_to("/dev/full")

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.measure import Cost, cost_of, ratios, take_turns
 from benchmarks.row import Row, write_rows
+from tests.skips import LINUX_ONLY
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,7 @@ def test_ratios_are_of_processor_time_round_by_round() -> None:
     assert cost_of(lambda: sum(range(100_000))).cpu > 0
 
 
+@LINUX_ONLY
 def test_the_peak_of_memory_is_seen(root: Path) -> None:
     """Also of memory that is given back before the end; in a process that has no freed memory to take it from."""
     code = (

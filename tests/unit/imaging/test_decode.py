@@ -15,6 +15,7 @@ from PIL import features
 from pipeline.imaging import decode
 from pipeline.imaging.decode import ORIENTATION_TAG, read_binary_mask, read_label_map, read_photo
 from pipeline.runtime.errors import MachineError, PhotoError, SeveralFoodsError
+from tests.skips import LINUX_ONLY
 
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -335,6 +336,7 @@ def test_too_many_open_files_are_not_the_photos_fault(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "a.png").shape == COLOURS.shape
 
 
+@LINUX_ONLY
 def test_want_of_memory_is_not_the_photos_fault(tmp_path: Path) -> None:
     """The same photo is read once there is room."""
     side = 8000
@@ -345,6 +347,7 @@ def test_want_of_memory_is_not_the_photos_fault(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "a.png").shape == (side, side, 3)
 
 
+@LINUX_ONLY
 def test_a_disk_that_fails_is_not_the_photos_fault(tmp_path: Path) -> None:
     """EIO, of the one file of Linux that always gives it."""
     (tmp_path / "a.png").symlink_to("/proc/self/mem")

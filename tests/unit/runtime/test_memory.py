@@ -1,8 +1,10 @@
 """How much memory may be taken."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 
 from pipeline.runtime import resources as memory
@@ -84,9 +86,14 @@ def test_processes_of_one_machine_share_what_is_free(monkeypatch: pytest.MonkeyP
     assert memory.default_memory_budget() == 1000
 
 
-def test_a_system_that_does_not_say_holds_nothing_back(tmp_path: Path) -> None:
-    """Other systems have no such files."""
-    assert available_bytes(*(tmp_path / name for name in ("meminfo", "groups", "mounted"))) == UNLIMITED
+def test_a_system_that_does_not_say_what_is_free_has_half_of_its_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no such files on macOS; where even the size is unknown, no limit is assumed."""
+    nowhere = [tmp_path / name for name in ("meminfo", "groups", "mounted")]
+    assert available_bytes(*nowhere) == psutil.virtual_memory().total // 2
+    monkeypatch.delattr(os, "sysconf")
+    assert available_bytes(*nowhere) == UNLIMITED
 
 
 def test_this_machine_says() -> None:

@@ -23,6 +23,13 @@ from pipeline.runtime.parallel import map_ordered
 for _ in map_ordered(sleep, (0.01 for _ in count()), workers=2):
     print("working", flush=True)
 """
+ENDS_WITH_PARENT = """
+import os
+from pipeline.runtime.parallel import end_with_parent
+end_with_parent()
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
 
 
 def kill_this_process(_: int) -> None:
@@ -53,6 +60,21 @@ def test_workers_end_with_a_parent_that_is_killed_and_leave_no_folder(
         _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_process_ends_with_the_one_that_started_it(root: Path, platform: str) -> None:
+    """By the kernel, or where it cannot, as on macOS, by watching."""
+    child = f"import sys, time; sys.platform = {platform!r}\n" + ENDS_WITH_PARENT
+    parent = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()"
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", parent, child], cwd=root, stdout=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout is not None
+        process = psutil.Process(int(started.stdout.readline()))
+        started.kill()
+        _, alive = psutil.wait_procs([process], timeout=30)
+    assert alive == []
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.runtime.errors import SpaceError
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
+from tests.skips import LINUX_ONLY
 from tests.torture.disk import own_disk, resize
 
 
@@ -26,6 +27,7 @@ def test_too_little_room_says_how_much_is_needed_and_where(tmp_path: Path) -> No
         ensure_space(tmp_path, 10**18)
 
 
+@LINUX_ONLY
 def test_a_write_to_a_full_device_is_one_line(tmp_path: Path) -> None:
     """/dev/full refuses every byte, as a full file system does."""
     with pytest.raises(SpaceError, match=r"full; 1\.20GB are needed"), catch_disk_full(tmp_path, 1_200_000_000):

@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.guarded import guarded, noted
 from tests.served_page import BYTES, ROOT, Served, encoded, png, served
+from tests.skips import LINUX_ONLY
 from tests.small_run import write_small_run
 
 pytestmark = pytest.mark.slow
@@ -356,6 +357,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+@LINUX_ONLY
 @pytest.mark.parametrize("kind", bombs())
 def test_a_small_file_costs_little(page: Served, kind: str) -> None:
     """Files that a decoder would take gigabytes or minutes for are refused in a line, before it begins."""
@@ -451,6 +453,7 @@ def test_many_photos_are_held_in_bounded_memory(page: Served) -> None:
     assert len(held) <= 32
 
 
+@LINUX_ONLY
 def test_nothing_is_written_while_the_page_is_used(page: Served, temporary: Path) -> None:
     """Neither an upload nor a picture: a kill leaves nothing behind, because there is nothing."""
     name = page.take(png(200, 300, colour=None))["photo"]

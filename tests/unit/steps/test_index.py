@@ -21,6 +21,7 @@ from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import DatasetError, MachineError
 from pipeline.steps.index import build_index
 from tests.raw_folder import RawFolder, labels_of, noise, save
+from tests.skips import LINUX_ONLY
 
 SKIP = IndexParams(on_error="skip", tiny_area=15)
 FAIL = IndexParams(on_error="fail", tiny_area=15)
@@ -484,6 +485,7 @@ def test_a_soft_mask_is_flagged(raw: RawFolder) -> None:
     assert summary.splits["train"].flags["soft_mask"] == 1
 
 
+@LINUX_ONLY
 def test_a_machine_that_fails_drops_no_photo(raw: RawFolder) -> None:
     """Under `skip` too the stage stops: the photo may be sound."""
     for path in (raw.photo("train", "b"), raw.label_map("train", "b")):
