@@ -13,28 +13,45 @@ unexport VIRTUAL_ENV PYTHONPATH
 LOCK ?= requirements.lock
 LOCK_DEV ?= $(patsubst requirements%,requirements-dev%,$(LOCK))
 HASHES ?= --require-hashes
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
-UV := .venv/lock/bin/uv
-COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
+# make CPU=1: PyTorch without CUDA. make WITHOUT="serve onnx fastsam triton": without these parts. See docs/install.md.
+# Both are kept in .venv, and hold until they are named again.
+-include .venv/options.mk
+# Some systems export another CPU.
+ifeq ($(filter 0 1,$(CPU)),)
+CPU := $(KEPT_CPU)
+endif
+WITHOUT ?= $(KEPT_WITHOUT)
+CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+INSTALLER ?= auto
+INSTALL := $(BIN)/python -m tools.install --installer $(INSTALLER) $(if $(HASHES),,--no-hashes) \
+  $(if $(filter 1,$(CPU)),--cpu $(CPU_INDEX))
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
 KILLS ?= 200
 
 .PHONY: help install repro test check fast exps mend figures docs deps lock licences audit torture fuzz bench format clean
 
 help:  ## This list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: $(PYTHON) is older than Python 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	  { echo "error: Python 3.11 or newer is needed, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "error: $(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.installed: $(LOCK) | $(BIN)/python
-	$(PIP) $(HASHES) -r $(LOCK)
+	$(INSTALL) $(LOCK) --without $(WITHOUT)
+	@printf 'KEPT_CPU := %s\nKEPT_WITHOUT := %s\n' '$(CPU)' '$(WITHOUT)' > .venv/options.mk
 	@touch $@
 
 .venv/.installed-dev: $(LOCK_DEV) .venv/.installed
-	$(PIP) $(HASHES) -r $(LOCK_DEV)
+	$(INSTALL) $(LOCK_DEV)
 	@touch $@
+
+ifneq ($(CPU) $(WITHOUT),$(KEPT_CPU) $(KEPT_WITHOUT))
+.PHONY: .venv/.installed
+endif
 
 install: .venv/.installed  ## Install what the pipeline runs on into .venv
 
@@ -74,13 +91,13 @@ docs: .venv/.installed-dev  ## Build the documentation site; a warning or a brok
 deps: .venv/.installed-dev  ## Rewrite the parameter table in docs/graph.md
 	python -m tools.parameter_table
 
-$(UV): | $(BIN)/python
-	$(BIN)/python -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --disable-pip-version-check --quiet uv==0.13.9
-
-lock: $(UV)  ## Pin what requirements*.txt ask for, with hashes, for every platform (UPGRADE=--upgrade: newest)
+lock: .venv/.installed-dev  ## Pin what requirements*.txt ask for, with hashes, for every platform (UPGRADE=--upgrade: newest)
 	$(COMPILE) requirements.txt --output-file requirements.lock
 	$(COMPILE) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+ifeq ($(CPU),1)
+	sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2+cpu/p' requirements.txt | \
+	  $(COMPILE) - --no-deps --default-index $(CPU_INDEX) --output-file requirements-cpu.lock
+endif
 
 licences: .venv/.installed-dev  ## Rewrite docs/licences.md from what is installed
 	python -m tools.licences

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from pipeline.cli.doctor import doctor
 from pipeline.cli.export import export
 from pipeline.cli.predict import predict
 from pipeline.cli.serve import serve
@@ -176,6 +177,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     propose: "Show numbered masks of photos without mask or prompts.",
     take: "Add proposals you picked to prompts.csv.",
     mirror: "Copy photos, masks and shards to object storage.",
+    doctor: "Say what works here, what does not, and how to get it.",
 }
 """Short help of each command, so that all fit on one screen."""
 URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)

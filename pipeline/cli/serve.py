@@ -40,7 +40,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     """
     absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
     if absent:
-        raise ParamsError(f"serve needs {absent[0]}, which is not installed; run `pip install -r requirements.txt`")
+        raise ParamsError(f"serve needs {absent[0]}, which is not installed; run `make install WITHOUT=`")
     check_run(run)
     if beside is not None:
         check_run(beside, "--beside")

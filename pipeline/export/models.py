@@ -153,7 +153,7 @@ def write_onnx(run: Run, path: Path) -> float:
     """
     missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
     if missing:
-        raise ExportError(f"--format onnx needs {', '.join(missing)}; run `pip install -r requirements.txt`")
+        raise ExportError(f"--format onnx needs {', '.join(missing)}; run `make install WITHOUT=`")
     model, views, shapes = _traced(run)
     try:
         with warnings.catch_warnings(action="ignore"):  # about the exporter itself

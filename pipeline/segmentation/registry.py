@@ -75,7 +75,7 @@ def not_installed(source: str, error: ModuleNotFoundError) -> ParamsError:
     """Return the error that says which package a source lacks."""
     return ParamsError(
         f"mask source {source} needs the package {PACKAGES[source]}, and {error.name} is not installed; "
-        "install requirements.txt whole, or choose another source"
+        "`make install WITHOUT=` installs it, or choose another source"
     )
 
 
