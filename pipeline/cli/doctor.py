@@ -69,7 +69,7 @@ print(json.dumps(["done"]))
 """
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """One line of the screen."""
 
     mark: str
@@ -77,28 +77,28 @@ class Finding(NamedTuple):
     says: str
 
 
-def find_python() -> Finding:
+def find_python() -> Diagnosis:
     """Look at Python and the system."""
     says = f"{platform.python_version()} at {sys.executable}, {platform.system()} {platform.machine()}"
     if sys.version_info < (3, 11):  # noqa: UP036 - this is what says so
-        return Finding(BAD, "Python", f"{says}: 3.11 or newer is needed: make PYTHON=python3.12 install")
-    return Finding(OK, "Python", says)
+        return Diagnosis(BAD, "Python", f"{says}: 3.11 or newer is needed: make PYTHON=python3.12 install")
+    return Diagnosis(OK, "Python", says)
 
 
-def find_checkout() -> Finding:
+def find_checkout() -> Diagnosis:
     """Look at git and the commit."""
     if shutil.which("git") is None:
-        return Finding(BAD, "git", "not on PATH: DVC needs it")
+        return Diagnosis(BAD, "git", "not on PATH: DVC needs it")
     ask = ["git", "describe", "--always", "--dirty=, with changes"]
     said = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
     absent = [name for name in ("params.yaml", "dvc.yaml") if not Path(name).is_file()]
     if absent or said.returncode != 0:
         what = f"{absent[0]} is not here" if absent else one_line(Exception(said.stderr))
-        return Finding(BAD, "checkout", f"{Path.cwd()}: {what}: run this in the clone's folder")
-    return Finding(OK, "checkout", f"commit {said.stdout.strip()}")
+        return Diagnosis(BAD, "checkout", f"{Path.cwd()}: {what}: run this in the clone's folder")
+    return Diagnosis(OK, "checkout", f"commit {said.stdout.strip()}")
 
 
-def find_packages() -> Finding:
+def find_packages() -> Diagnosis:
     """Compare what is installed with requirements.txt; without the parts that can be left out."""
     optional = set().union(*PARTS.values())
     pinned = re.findall(r"(?m)^([\w.-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
@@ -107,23 +107,23 @@ def find_packages() -> Finding:
         here = installed(name)
         if here is None and name not in optional:
             wrong.append(f"{name} absent")
-        elif here is not None and here.partition("+")[0] != version:  # +cpu: the same release
+        elif here is not None and here.removesuffix("+cpu") != version:  # +cpu: the same release
             wrong.append(f"{name} {here} instead of {version}")
     if wrong:
         more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""  # noqa: PLR2004
-        return Finding(BAD, "packages", f"{', '.join(wrong[:4])}{more}: make install")
-    return Finding(OK, "packages", f"{len(pinned)} as in requirements.txt")
+        return Diagnosis(BAD, "packages", f"{', '.join(wrong[:4])}{more}: make install")
+    return Diagnosis(OK, "packages", f"{len(pinned)} as in requirements.txt")
 
 
-def find_parts() -> Finding:
+def find_parts() -> Diagnosis:
     """Look for the parts that can be left out."""
     absent = [part for part, names in PARTS.items() if None in map(installed, names)]
     if sys.platform != "linux":
         absent = [part for part in absent if part != "triton"]
     ray = "" if installed("ray") else "; ray: pip install -r requirements-ray.txt"
     if absent:
-        return Finding(NOTE, "parts", f"left out: {', '.join(absent)}: make install WITHOUT={ray}")
-    return Finding(OK, "parts", f"{', '.join(PARTS)}{ray}")
+        return Diagnosis(NOTE, "parts", f"left out: {', '.join(absent)}: make install WITHOUT={ray}")
+    return Diagnosis(OK, "parts", f"{', '.join(PARTS)}{ray}")
 
 
 def installed(name: str) -> str | None:
@@ -134,7 +134,7 @@ def installed(name: str) -> str | None:
         return None
 
 
-def find_imports() -> list[Finding]:
+def find_imports() -> list[Diagnosis]:
     """Import the packages in another process, which may crash; look at the device that torch finds."""
     names = MODULES.split()
     try:
@@ -143,7 +143,7 @@ def find_imports() -> list[Finding]:
             cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return [Finding(BAD, "imports", f"not done within {IMPORT_SECONDS} s: a slow disk, or an import that hangs")]
+        return [Diagnosis(BAD, "imports", f"not done within {IMPORT_SECONDS} s: a slow disk, or an import that hangs")]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
     broken = [f"{line[1]} ({one_line(Exception(line[2]))[:100]})" for line in lines if line[0] == "error"]
     if ["done"] not in lines:
@@ -151,58 +151,58 @@ def find_imports() -> list[Finding]:
         broken.append(f"{last} (the process ended with status {done.returncode})")
     if broken:
         more = f" and {len(broken) - 2} more" if len(broken) > 2 else ""  # noqa: PLR2004
-        return [Finding(BAD, "imports", f"{'; '.join(broken[:2])}{more}: rm -rf .venv && make install")]
+        return [Diagnosis(BAD, "imports", f"{'; '.join(broken[:2])}{more}: rm -rf .venv && make install")]
     version, devices = next(line[1:] for line in lines if line[0] == "torch")
-    return [Finding(OK, "imports", f"{len(names)} packages, torch {version}"), find_device(version, devices)]
+    return [Diagnosis(OK, "imports", f"{len(names)} packages, torch {version}"), find_device(version, devices)]
 
 
-def find_device(version: str, devices: list[str]) -> Finding:
+def find_device(version: str, devices: list[str]) -> Diagnosis:
     """Say where models run."""
     cores = core_count()
     if devices:
-        return Finding(OK, "device", f"{'; '.join(devices)}; {cores} CPU cores")
+        return Diagnosis(OK, "device", f"{'; '.join(devices)}; {cores} CPU cores")
     if Path("/dev/nvidiactl").exists():
         why = "make install CPU=0" if "+cpu" in version else "is its driver older than CUDA's version? nvidia-smi"
-        return Finding(NOTE, "device", f"{cores} CPU cores; torch {version} does not see the NVIDIA GPU here: {why}")
-    return Finding(OK, "device", f"{cores} CPU cores, no GPU: enough for the demo, slow for FoodSeg103")
+        return Diagnosis(NOTE, "device", f"{cores} CPU cores; torch {version} does not see the NVIDIA GPU here: {why}")
+    return Diagnosis(OK, "device", f"{cores} CPU cores, no GPU: enough for the demo, slow for FoodSeg103")
 
 
-def find_room() -> Finding:
+def find_room() -> Diagnosis:
     """Look at the free disk space and memory, also of a container."""
     from pipeline.runtime.resources import available_bytes  # noqa: PLC0415 - a broken environment may lack its modules
 
     disk, memory = shutil.disk_usage(Path.cwd()).free / 1e9, available_bytes() / 1e9
     says = f"{disk:.1f} GB of disk and {memory:.1f} GB of memory are free"
     if disk < DISK or memory < MEMORY:
-        return Finding(BAD, "room", f"{says}: the demo needs {DISK} GB and {MEMORY} GB")
-    return Finding(OK, "room", says)
+        return Diagnosis(BAD, "room", f"{says}: the demo needs {DISK} GB and {MEMORY} GB")
+    return Diagnosis(OK, "room", says)
 
 
-def find_data() -> Finding:
+def find_data() -> Diagnosis:
     """Look for what the stages have written."""
     folders = ("raw", "index", "shards", "weights", "mask_weights", "runs", "report")
     counts = {name: len(list(Path("data", name).glob("[!.]*"))) for name in folders}
     here = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
     if absent := ", ".join(name for name, count in counts.items() if not count):
-        return Finding(NOTE, "data", f"{here or 'nothing'}; no {absent}: dvc pull, or dvc repro, makes them")
-    return Finding(OK, "data", here)
+        return Diagnosis(NOTE, "data", f"{here or 'nothing yet'}; no {absent}: dvc pull fetches, dvc repro makes them")
+    return Diagnosis(OK, "data", here)
 
 
-def find_remote() -> Finding:
+def find_remote() -> Diagnosis:
     """Look for the team's remote in DVC's settings; no credentials are shown."""
     settings = ConfigParser(interpolation=None, strict=False)
     settings.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
     urls = {name.split('"')[1]: settings[name].get("url", "") for name in settings.sections() if '"' in name}
     default = settings.get("core", "remote", fallback=None)
     if not urls:
-        return Finding(NOTE, "remote", "none for DVC; a team needs one: docs/teams.md")
+        return Diagnosis(NOTE, "remote", "none for DVC; a team needs one: docs/teams.md")
     shown = ", ".join(f"{name} ({url})" for name, url in sorted(urls.items()))
     if default is None:
-        return Finding(NOTE, "remote", f"{shown}, none is the default: dvc remote default NAME")
-    return Finding(OK, "remote", f"{shown}; default {default}")
+        return Diagnosis(NOTE, "remote", f"{shown}, none is the default: dvc remote default NAME")
+    return Diagnosis(OK, "remote", f"{shown}; default {default}")
 
 
-def find_hosts() -> Finding:
+def find_hosts() -> Diagnosis:
     """Ask all hosts at once whether they answer, through the proxy of the environment; any answer counts."""
     answered = set()
 
@@ -226,24 +226,24 @@ def find_hosts() -> Finding:
     silent = [f"{host} ({what})" for host, what in HOSTS.items() if host not in answered]
     if silent:
         advice = "" if through else "; behind a proxy: export HTTPS_PROXY=http://HOST:PORT"
-        return Finding(NOTE, "network", f"no answer{through} of {', '.join(silent)}{advice}. The demo needs none")
-    return Finding(OK, "network", f"{len(HOSTS)} hosts answer{through}")
+        return Diagnosis(NOTE, "network", f"no answer{through} of {', '.join(silent)}{advice}. The demo needs none")
+    return Diagnosis(OK, "network", f"{len(HOSTS)} hosts answer{through}")
 
 
-def examine() -> list[Finding]:
-    """Return all findings; one that cannot be made is one, too."""
-    checks: list[Callable[[], Finding | list[Finding]]] = [
+def examine() -> list[Diagnosis]:
+    """Return all diagnoses; one that cannot be made is one, too."""
+    checks: list[Callable[[], Diagnosis | list[Diagnosis]]] = [
         find_python, find_checkout, find_packages, find_imports, find_parts, find_room, find_data, find_remote,
         find_hosts,
     ]  # fmt: skip
-    findings: list[Finding] = []
+    diagnoses: list[Diagnosis] = []
     for check in checks:
         try:
             found = check()
         except Exception as error:  # noqa: BLE001 - whatever is broken here, the other lines are wanted
-            found = Finding(BAD, check.__name__[5:], f"cannot be checked: {type(error).__name__}: {one_line(error)}")
-        findings += found if isinstance(found, list) else [found]
-    return findings
+            found = Diagnosis(BAD, check.__name__[5:], f"cannot be checked: {type(error).__name__}: {one_line(error)}")
+        diagnoses += found if isinstance(found, list) else [found]
+    return diagnoses
 
 
 def doctor() -> None:
@@ -251,11 +251,11 @@ def doctor() -> None:
 
     The lines hold no credentials; paste them into a bug report.
     """
-    findings = examine()
-    for mark, what, says in findings:
+    diagnoses = examine()
+    for mark, what, says in diagnoses:
         text = f"{mark}  {what:<9} {printable(without_secrets(says))}"
         print(textwrap.fill(text, WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False))  # noqa: T201
-    wrong = [finding.what for finding in findings if finding.mark == BAD]
+    wrong = [line.what for line in diagnoses if line.mark == BAD]
     print(f"needed and not right: {', '.join(wrong)}" if wrong else "all that is needed is here")  # noqa: T201
     if wrong:
         sys.exit(1)

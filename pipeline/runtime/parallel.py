@@ -58,12 +58,12 @@ def end_with_parent() -> None:
         return
     parent = os.getppid()
 
-    def watch() -> None:
+    def poll() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)
 
-    Thread(target=watch, daemon=True).start()
+    Thread(target=poll, daemon=True).start()
 
 
 def _exit_with_parent() -> None:

@@ -13,7 +13,7 @@ from pipeline.cli.doctor import (
     HOSTS,
     NOTE,
     OK,
-    Finding,
+    Diagnosis,
     doctor,
     find_imports,
     find_packages,
@@ -80,7 +80,7 @@ def test_a_broken_package_is_named(code: str, says: str, tmp_path: Path, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr("pipeline.cli.doctor.MODULES", "typer numpy")
     (found,) = find_imports()
-    assert found == Finding(BAD, "imports", f"{says}: rm -rf .venv && make install")
+    assert found == Diagnosis(BAD, "imports", f"{says}: rm -rf .venv && make install")
 
 
 def test_another_version_than_pinned_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,19 +95,19 @@ def test_another_version_than_pinned_is_named(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("settings", "found"),
     [
-        ("", Finding(NOTE, "remote", "none for DVC; a team needs one: docs/teams.md")),
+        ("", Diagnosis(NOTE, "remote", "none for DVC; a team needs one: docs/teams.md")),
         (
             "['remote \"a\"']\nurl = s3://b/c\n",
-            Finding(NOTE, "remote", "a (s3://b/c), none is the default: dvc remote default NAME"),
+            Diagnosis(NOTE, "remote", "a (s3://b/c), none is the default: dvc remote default NAME"),
         ),
         (
             "[core]\nremote = a\n['remote \"a\"']\nurl = s3://b/%c\npassword = hunter2\n",
-            Finding(OK, "remote", "a (s3://b/%c); default a"),
+            Diagnosis(OK, "remote", "a (s3://b/%c); default a"),
         ),
     ],
     ids=["none", "no default", "default"],
 )
-def test_the_remote_is_named(settings: str, found: Finding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remote_is_named(settings: str, found: Diagnosis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its URL, never with its password."""
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config.local").write_text(settings)
