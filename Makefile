@@ -28,7 +28,7 @@ INSTALL := $(BIN)/python -m tools.install --installer $(INSTALLER) $(if $(HASHES
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
 KILLS ?= 200
 
-.PHONY: help install repro test check fast exps mend figures docs deps lock licences audit torture fuzz bench format clean
+.PHONY: help install repro test check fast exps accept mend figures docs deps lock licences audit torture fuzz bench format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ check: .venv/.installed-dev  ## Linter, formatter, types, import layers, fast te
 exps:  ## Experiments side by side: the run, its metrics, the parameters that differ
 	@dvc exp show --no-pager --hide-workspace --only-changed --keep '(run|top1|macro_f1|ambiguous_f1)$$' \
 	  --drop '.*/|(Created|Executor|State|roi|extra_roi|classes|ece|permutation_.*|translocation)$$'
+
+accept: .venv/.installed  ## Tell DVC that a change of code moved no byte, if a small study shows it (BASE=commit)
+	python -m tools.accept $(if $(BASE),--base $(BASE))
 
 mend:  ## Mend DVC's records and cache after a crash or a failing disk; then dvc repro, or dvc pull
 	@python -m tools.mend_records || true

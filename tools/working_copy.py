@@ -4,6 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 ROOT = Path(__file__).parents[1]
 RECORDS = ("dvc.lock", "results/")
 """What tells of a study that was made here."""
@@ -24,3 +26,14 @@ def copy_files(folder: Path, *, without: tuple[str, ...] = RECORDS) -> None:
         if (ROOT / name).is_file() and not name.startswith(without):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+
+
+def shrink(params: Path) -> None:
+    """Set the parameters of a study on the demo that trains no model worth having: few photos, and one epoch."""
+    yaml = YAML()
+    values = yaml.load(params)
+    values["dataset"] = "demo"
+    values["demo"] |= {"train_photos": 40, "test_photos": 24}
+    values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 16
+    values["train"]["epochs"] = 1
+    yaml.dump(values, params)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tools.working_copy import copy_files
+from tools.working_copy import copy_files, shrink
 
 CACHE = Path(".dvc/cache")
 
@@ -97,16 +97,6 @@ def checkout(folder: Path, **env: str) -> Checkout:
     copy.call("git", "init", "-q", "-b", "main")
     copy.commit()
     return copy
-
-
-def shrink(params: Path) -> None:
-    """Few photos and one epoch: the graph is tested here, not the models."""
-    yaml = YAML()
-    values = yaml.load(params)
-    values["demo"] |= {"train_photos": 40, "test_photos": 24}
-    values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 16
-    values["train"]["epochs"] = 1
-    yaml.dump(values, params)
 
 
 def ran(output: str) -> list[str]:
