@@ -33,6 +33,8 @@ REFERENCE = ("roi",)
 """Views that all others are compared with."""
 OTHER = "other_extra_roi"
 """The extra-ROI of another photo: as many features, without the sample's surroundings."""
+SAME_FOOD = "same_food_extra_roi"
+"""The extra-ROI of the same food in another photo: what surrounds that food as a rule, not in this photo."""
 Views: TypeAlias = tuple[str, ...]
 """Views whose features one classifier has, side by side."""
 FEATURE_SETS: tuple[Views, ...] = (
@@ -47,6 +49,7 @@ FEATURE_SETS: tuple[Views, ...] = (
     ("roi", "context"),
     ("inside", "outside"),
     ("roi", OTHER),
+    ("roi", SAME_FOOD),
 )
 """One classifier each."""
 FEWEST_PHOTOS = 4
@@ -144,24 +147,31 @@ def assign_folds(photos: Photos, splits: Sequence[str], *, folds: int, seed: int
     return dealt
 
 
-def other_rows(photos: Photos, targets: Targets, seed: int) -> Int64[np.ndarray, " N"]:
-    """Return for each sample a row of another photo; no order of the rows changes which sample that is.
+def other_rows(
+    photos: Photos, targets: Targets, seed: int, groups: Int64[np.ndarray, " N"] | None = None
+) -> Int64[np.ndarray, " N"]:
+    """Return for each sample a row of another photo of its group; -1 where the group has no other photo.
+
+    No order of the rows changes which sample that is.
 
     Args:
-        photos: Photo of each sample; at least two.
+        photos: Photo of each sample.
         targets: Class of each sample.
-        seed: Seed of the ring of photos, in which each gets the next one's samples.
+        seed: Seed of each group's ring of photos, in which each gets the next one's samples.
+        groups: Number of each sample's group; None puts all into one.
     """
-    rows = np.lexsort((targets, photos))
-    starts = np.searchsorted(photos[rows], np.arange(int(photos.max()) + 2))
-    ring = np.random.default_rng(seed).permutation(len(starts) - 1)
-    following = np.empty_like(ring)
-    following[ring] = np.roll(ring, -1)
-    next_photo = following[photos[rows]]
-    position = np.arange(len(rows)) - starts[photos[rows]]
-    sizes = np.diff(starts)
-    others = np.empty_like(rows)
-    others[rows] = rows[starts[next_photo] + position % sizes[next_photo]]
+    rows, others = np.lexsort((targets, photos)), np.full(len(photos), -1, np.int64)
+    generator = np.random.default_rng(seed)
+    of_rows = np.zeros_like(rows) if groups is None else groups[rows]
+    for group in np.unique(of_rows):
+        members = rows[of_rows == group]
+        _, starts, place, sizes = np.unique(photos[members], return_index=True, return_inverse=True, return_counts=True)
+        ring = generator.permutation(len(starts))
+        following = np.empty_like(ring)
+        following[ring] = np.roll(ring, -1)
+        if len(ring) > 1:
+            position, chosen = np.arange(len(members)) - starts[place], following[place]
+            others[members] = members[starts[chosen] + position % sizes[chosen]]
     return others
 
 
@@ -198,20 +208,40 @@ def predict_held_out(
     return HeldOut(predictions, tuple(strengths), features.shape[1])
 
 
+def same_food_rows(
+    photos: Photos, targets: Targets, fold: Int64[np.ndarray, " N"], seed: int
+) -> Int64[np.ndarray, " N"]:
+    """Return for each sample the row of another photo that shows the same food; -1 where its fold has none.
+
+    Both are of one fold, so that no features of tested photos are among those of training.
+
+    Args:
+        photos: Photo of each sample.
+        targets: Class of each sample.
+        fold: See `assign_folds`.
+        seed: See `other_rows`.
+    """
+    return other_rows(photos, targets, seed, fold * (int(targets.max()) + 1) + targets)
+
+
 def probe_views(
     views: Mapping[str, Features], targets: Targets, photos: Photos, fold: Int64[np.ndarray, " N"], *, seed: int
 ) -> dict[Views, HeldOut]:
     """Return the predictions of each of `FEATURE_SETS`.
 
     Args:
-        views: Features by view, without `OTHER`.
+        views: Features by view, without `OTHER` and `SAME_FOOD`.
         targets: Class of each sample.
         photos: Photo of each sample.
         fold: See `assign_folds`.
         seed: Of the extra-ROIs of other photos.
+
+    A sample without the same food in another photo gets for `SAME_FOOD` the extra-ROI of any other.
     """
-    classes = int(targets.max()) + 1
-    known = {**views, OTHER: views["extra_roi"][other_rows(photos, targets, seed)]}
+    classes, others = int(targets.max()) + 1, other_rows(photos, targets, seed)
+    same_food = same_food_rows(photos, targets, fold, seed)
+    partners = {OTHER: others, SAME_FOOD: np.where(same_food < 0, others, same_food)}
+    known = {**views, **{name: views["extra_roi"][rows] for name, rows in partners.items()}}
     return {
         names: predict_held_out(
             np.concatenate([known[name] for name in names], axis=1), targets, photos, fold, classes=classes
@@ -266,6 +296,8 @@ class ProbeSummary(Section):
     """Share of the most frequent class: what always answering it would score."""
     nothing_outside: int
     """Samples whose mask covers the whole photo: their features outside are zeros."""
+    without_same_food: int = 0
+    """Samples whose fold has no other photo of the same food; summaries of earlier versions have no such control."""
     rows: tuple[ProbeRow, ...]
     """One a classifier, in the order of `FEATURE_SETS`."""
 

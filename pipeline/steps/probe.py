@@ -29,6 +29,7 @@ from pipeline.evaluation.probe import (
     Views,
     assign_folds,
     probe_views,
+    same_food_rows,
     score_rows,
 )
 from pipeline.evaluation.session import features_of
@@ -114,6 +115,7 @@ def probe(  # noqa: PLR0913 - every path the stage touches
         samples=int(tested.sum()),
         majority_rate=round(majority_rate(found.targets[tested]), DIGITS),
         nothing_outside=found.nothing_outside,
+        without_same_food=int((same_food_rows(found.photos, found.targets, fold, params.seed)[tested] < 0).sum()),
         rows=score_rows(held_out, found.targets, found.photos, Bootstrap(params.seed)),
     )
     output.mkdir(parents=True, exist_ok=True)

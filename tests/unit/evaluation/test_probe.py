@@ -19,6 +19,7 @@ from pipeline.evaluation.probe import (
     predict_held_out,
     probe_views,
     read_probe,
+    same_food_rows,
     score_rows,
 )
 from pipeline.runtime.errors import EvaluationError, ManifestError
@@ -123,6 +124,45 @@ def test_another_photos_sample_is_of_another_photo_whatever_the_order() -> None:
     assert (PHOTOS[others] != PHOTOS).all()
     order = np.random.default_rng(0).permutation(len(PHOTOS))
     np.testing.assert_array_equal(order[other_rows(PHOTOS[order], targets[order], seed=1)], others[order])
+
+
+def test_the_same_food_in_another_photo_is_of_the_same_fold_whatever_the_order() -> None:
+    """So no tested photo's features are trained on; who has no partner is alone with its food in its fold."""
+    targets = np.concatenate([np.arange(size) for size in np.bincount(PHOTOS)])
+    fold = assign_folds(PHOTOS, ["train"] * len(PHOTOS), folds=5, seed=0)
+    partners = same_food_rows(PHOTOS, targets, fold, seed=1)
+    found = partners >= 0
+    assert found.any()
+    assert not found.all()
+    assert (PHOTOS[partners[found]] != PHOTOS[found]).all()
+    np.testing.assert_array_equal(targets[partners[found]], targets[found])
+    np.testing.assert_array_equal(fold[partners[found]], fold[found])
+    for row in np.flatnonzero(~found):
+        alike = (targets == targets[row]) & (fold == fold[row])
+        assert set(PHOTOS[alike]) == {PHOTOS[row]}
+    order = np.random.default_rng(0).permutation(len(PHOTOS))
+    moved = same_food_rows(PHOTOS[order], targets[order], fold[order], seed=1)
+    np.testing.assert_array_equal(np.where(moved < 0, -1, order[moved]), partners[order])
+
+
+def test_the_control_tells_a_foods_usual_surroundings_from_those_of_this_photo() -> None:
+    """Surroundings that depend on the food alone help as much when they are another photo's of the same food.
+
+    Those of any other photo do not help.
+    """
+    generator, photos = np.random.default_rng(0), np.repeat(np.arange(120), 2)
+    targets = generator.integers(CLASSES, size=len(photos))
+    usual, noise = np.eye(CLASSES)[targets], generator.normal(size=(3, len(photos), CLASSES))
+    views = {name: noise[0].astype(np.float32) for name in ("roi", "whole", "context", "inside", "outside")}
+    views["extra_roi"] = (3 * usual + noise[1]).astype(np.float32)
+    fold = assign_folds(photos, ["train"] * len(photos), folds=5, seed=0)
+    found = probe_views(views, targets, photos, fold, seed=0)
+    own, same, other = (
+        (found["roi", name].predictions == targets).mean() for name in ("extra_roi", probe.SAME_FOOD, probe.OTHER)
+    )
+    assert own > 0.85
+    assert same > 0.85
+    assert other < 0.5
 
 
 def test_the_order_of_samples_changes_no_prediction() -> None:
