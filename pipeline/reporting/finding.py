@@ -1,15 +1,14 @@
 """The main finding: one backbone alone on the ROI against the same backbone in both branches, sample by sample."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
 from pipeline.datasets.sample_batch import photo_id_of
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, holm, paired_differences, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, holm, paired_differences, share_interval, sign_flip_p
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.params.run_name import ABSENT
+from pipeline.params.run_name import ABSENT, FUSIONS
 from pipeline.reporting.grid import ALL, KINDS, PROPOSED, GridRun, name_of
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.summary import Ends, StudySummary
@@ -18,6 +17,9 @@ from pipeline.runtime.errors import counted
 
 Correctness: TypeAlias = Mapping[str, bool]
 """Whether a run predicts a sample correctly, by sample_id."""
+
+Direction: TypeAlias = Literal["helps", "harms", "undecided"]
+"""What the surroundings do, as far as numbers show."""
 
 EVEN = 0.5
 LEVEL = 0.05
@@ -68,7 +70,7 @@ class RunComparison(NamedTuple):
     preference: Ends
     """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
     p_value: float
-    """Two-sided sign-flip test over photos of no difference in correct predictions."""
+    """Of no difference in correct predictions; see `sign_flip_p`."""
 
     @property
     def winner(self) -> int:
@@ -88,11 +90,21 @@ class Finding(NamedTuple):
     """By comparison: F1 of two branches minus F1 of ROI only."""
 
 
-def pairings(runs: Collection[GridRun]) -> tuple[tuple[GridRun, GridRun], ...]:
-    """Return (ROI only, two branches) for every backbone that was trained both ways, the proposed one first."""
+def direction(gain: float, p_value: float) -> Direction:
+    """Return what a gain shows at a level of 5 %; `p_value` is adjusted for all comparisons of its table."""
+    return "undecided" if p_value > LEVEL else "helps" if gain > 0 else "harms"
+
+
+def pairings(runs: Collection[GridRun], *, fused: bool = False) -> tuple[tuple[GridRun, GridRun], ...]:
+    """Return (ROI only, two branches) for every backbone that was trained both ways, the proposed one first.
+
+    `fused` adds (ROI only, one backbone on photo and mask).
+    """
     doubles = sorted(
         (run for run in runs if run.roi == run.extra_roi and run.classes == ALL), key=lambda run: run != PROPOSED
     )
+    if fused:
+        doubles += [run for run in runs if run.extra_roi in FUSIONS and run.classes == ALL]
     both = ((GridRun(run.roi, ABSENT, ALL), run) for run in doubles)
     return tuple((single, double) for single, double in both if single in runs)
 
@@ -116,6 +128,8 @@ def compare(
         photo_ids = [photo_id_of(sample_id) for sample_id in correctness]
         return CorrectCount(int(correct.sum()), len(correct), share_interval(correct, photo_ids, bootstrap)[1:])
 
+    photo_ids = [photo_id_of(sample_id) for sample_id in double]
+    change = np.array([int(correct) - int(single[i]) for i, correct in double.items()], np.int64)
     return RunComparison(
         *runs,
         count(single),
@@ -123,21 +137,8 @@ def compare(
         only_double=tuple(i for i, correct in double.items() if correct and not single[i]),
         only_single=tuple(i for i, correct in double.items() if single[i] and not correct),
         preference=count({i: correct for i, correct in double.items() if correct != single[i]}).interval,
-        p_value=_sign_flip_test(single, double, bootstrap),
+        p_value=sign_flip_p(change, photo_ids),
     )
-
-
-def _sign_flip_test(single: Correctness, double: Correctness, bootstrap: Bootstrap) -> float:
-    """Return the p-value of the net number of samples that only two branches get right, photos swapping runs at random.
-
-    Photos whose samples cancel do not count; there are as many draws as resamples of the bootstrap.
-    """
-    net: Counter[str] = Counter()
-    for sample_id, correct in double.items():
-        net[photo_id_of(sample_id)] += int(correct) - int(single[sample_id])
-    gains = np.array([gain for gain in net.values() if gain], np.int64)
-    signs = np.random.default_rng(bootstrap.seed).choice((-1, 1), size=(bootstrap.resamples, len(gains)))
-    return float((1 + np.sum(np.abs(signs @ gains) >= abs(gains.sum()))) / (1 + bootstrap.resamples))
 
 
 def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctness:
@@ -171,13 +172,14 @@ def backbones_text(comparisons: Sequence[RunComparison]) -> str:
     if len(comparisons) == 1:
         return "One backbone was trained both ways; whether others behave alike was not run."
     adjusted = holm(np.array([[comparison.p_value] for comparison in comparisons]))[:, 0].tolist()
-    winners = [
-        0 if p_value > LEVEL else 1 if len(comparison.only_double) > len(comparison.only_single) else -1
+    found = [
+        direction(float(len(comparison.only_double) - len(comparison.only_single)), p_value)
         for comparison, p_value in zip(comparisons, adjusted, strict=True)
     ]
+    ahead, behind, undecided = (found.count(said) for said in get_args(Direction))
     return (
-        f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {winners.count(1)}, "
-        f"clearly behind for {winners.count(-1)}, and undecided for {winners.count(0)} (sign-flip test over photos, "
+        f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {ahead}, "
+        f"clearly behind for {behind}, and undecided for {undecided} (sign-flip test over photos, "
         f"Holm's correction for {len(comparisons)} comparisons, 5 %)."
     )
 

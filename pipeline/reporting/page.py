@@ -16,6 +16,7 @@ from pipeline.reporting.error_analysis import SCALE_COLOURS, STEPS, CategoryRow,
 from pipeline.reporting.extensions import DistillationResults, MaskResults, SeedResults
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.finding import Finding
+from pipeline.reporting.gains import PairGains, gains_json
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.paper.checks import PaperCheck
 from pipeline.reporting.paper.published import FORMATS, Paper, ReportTable, TableCell
@@ -42,6 +43,8 @@ class Page:
     finding: Finding
     probes: tuple[ProbeResults, ...]
     """By backbone; none where stage `probe` did not run."""
+    gains: tuple[PairGains, ...]
+    """By run that sees the surroundings beside the ROI."""
     data: DataSummary
     source: Mapping[str, str | int | None]
     """What `data/source.json` records, empty if there is none."""
@@ -108,11 +111,17 @@ def chance(probability: float) -> str:
     return f"{100 * probability:.0f} %" if probability >= 0.005 else "< 1 %"  # noqa: PLR2004
 
 
+def p_value(p: float | None) -> str:
+    """Return a probability of no difference with two decimals, small ones with three; a dash where there is none."""
+    return DASH if p is None else "< 0.001" if p < 0.0005 else f"{p:.2f}" if p >= 0.095 else f"{p:.3f}"  # noqa: PLR2004
+
+
 FILTERS = {
     "percent": percent,
     "score": score,
     "points": points,
     "chance": chance,
+    "p_value": p_value,
     "step": step_of,
     "grouped": "{:,}".format,
     "value": value_text,
@@ -192,6 +201,7 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
                 "columns": table.columns,
                 "rows": [{"label": row.label, "cells": [_cell(cell) for cell in row.cells]} for row in table.rows],
                 "issues": table.issues,
+                "setting": table.setting,
             }
             for table in page.tables
         },
@@ -206,6 +216,8 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
     }
     if page.probes:
         values["probes"] = {probe.summary.backbone: probe.summary.model_dump(mode="json") for probe in page.probes}
+    if page.gains:
+        values["gains"] = gains_json(page.gains)
     if masks.compared:
         parts = {"agreement": masks.agreement, "transfer": masks.transfer}
         values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
@@ -230,7 +242,7 @@ def _cell(cell: TableCell) -> dict[str, Any]:
         "interval": _ends(cell.ours),
         "difference": cell.difference,
         "samples": (cell.paper_samples, cell.our_samples) if cell.key.measure.score == "count" else None,
-        "status": cell.status or cell.deviation,
+        "status": cell.note,
     }
 
 

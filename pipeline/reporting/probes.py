@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation.probe import REFERENCE, ProbeRow, ProbeSummary, read_probe
-from pipeline.reporting.figures.style import BLUE, INK, MUTED, ORANGE, chart_style, finish_inline, name_rows
-from pipeline.reporting.finding import LEVEL
+from pipeline.reporting.figures.charts import dot_chart
+from pipeline.reporting.figures.style import BLUE, INK, MUTED, ORANGE
+from pipeline.reporting.finding import direction
 from pipeline.reporting.tables import points
 
 PAIR = ("roi", "extra_roi")
@@ -23,10 +22,9 @@ LABELS = {
     "inside": "inside the mask",
     "outside": "outside the mask",
     "other_extra_roi": "another photo's extra-ROI",
+    "same_food_extra_roi": "the same food's extra-ROI in another photo",
 }
 """Views as the page names them."""
-WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 4.8, 0.2, 0.5
-"""Inches of a chart."""
 
 
 class ProbeResults(NamedTuple):
@@ -59,7 +57,7 @@ def label_of(views: Sequence[str]) -> str:
 
 
 def verdict_of(summary: ProbeSummary) -> str:
-    """Say whether the extra-ROI helps or harms beside the ROI; undecided unless Holm's p of top-1 is below 0.05."""
+    """Say whether the extra-ROI helps or harms beside the ROI; undecided unless Holm's p of top-1 is at most 0.05."""
     rows = {row.views: row for row in summary.rows}
     row = rows[PAIR]
     gain, p = row.gain_top1, row.p_top1
@@ -68,25 +66,20 @@ def verdict_of(summary: ProbeSummary) -> str:
     text = f"{points(gain.value)} points of top-1 ({points(gain.low)} to {points(gain.high)})"
     if summary.weights is None:
         return f"Random weights, so nothing about food follows; the extra-ROI changes {text}."
-    if p < LEVEL:
-        return f"The surroundings {'help' if gain.value > 0 else 'harm'}: beside the ROI the extra-ROI adds {text}."
-    return f"Undecided: beside the ROI the extra-ROI adds {text}, which other photos might reverse."
+    found = direction(gain.value, p)
+    if found == "undecided":
+        return f"Undecided: beside the ROI the extra-ROI adds {text}, which other photos might reverse."
+    return f"The surroundings {found.removesuffix('s')}: beside the ROI the extra-ROI adds {text}."
 
 
 def probe_chart(summary: ProbeSummary) -> Markup:
     """Draw a dot with its interval for every classifier; dashed is the ROI alone."""
     rows = summary.rows
-    with chart_style():
-        figure = Figure(figsize=(WIDTH, FRAME_HEIGHT + ROW_HEIGHT * len(rows)), layout="constrained")
-        axes = figure.subplots()
-        name_rows(axes, [label_of(row.views) for row in rows])
-        axes.axvline(100 * rows[0].top1.value, color=INK, linewidth=0.8, linestyle="--")
-        axes.axvline(100 * summary.majority_rate, color=MUTED, linewidth=0.8, linestyle=":")
-        for y, row in enumerate(rows):
-            colour = ORANGE if row.views[1:] else BLUE
-            axes.plot([100 * row.top1.low, 100 * row.top1.high], [y, y], color=colour, linewidth=2)
-            axes.plot([100 * row.top1.value], [y], "o", color=colour, markersize=4.5)
-        axes.set_xlabel("top-1, %")
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-        values = "; ".join(f"{label_of(row.views)} {100 * row.top1.value:.1f}" for row in rows)
-        return finish_inline(figure, f"probe-{summary.backbone}", f"Dot chart of top-1 in per cent: {values}")
+    return dot_chart(
+        [label_of(row.views) for row in rows],
+        [row.top1 for row in rows],
+        [ORANGE if row.views[1:] else BLUE for row in rows],
+        lines={rows[0].top1.value: (INK, "--"), summary.majority_rate: (MUTED, ":")},
+        name=f"probe-{summary.backbone}",
+        axis="top-1, %",
+    )

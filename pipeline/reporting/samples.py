@@ -14,7 +14,7 @@ from pipeline.arrays import Logits
 from pipeline.datasets.index import Sample, read_samples
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.stages import ReportParams
-from pipeline.reporting.finding import Finding, PairedRuns
+from pipeline.reporting.finding import Finding, PairedRuns, correctness_of, scope_of
 from pipeline.reporting.pictures import SPLIT, Picture, SamplePictures, highlight, picture, read_pictures
 from pipeline.reporting.results import ReportInputs
 
@@ -131,7 +131,8 @@ def show_samples(
 ) -> tuple[tuple[SampleCard, ...], tuple[Examples, ...]]:
     """Return the contact sheet, and examples of both directions of the first comparison; nothing without photos.
 
-    `pairs` are the predictions behind the comparisons; none where no backbone was trained both ways.
+    Where there is a pair, examples are of it, and then of the whole test split. `pairs` are the predictions behind the
+    comparisons; none where no backbone was trained both ways.
     """
     if inputs.raw is None:
         return (), ()
@@ -139,12 +140,18 @@ def show_samples(
     sheet = [sample.sample_id for sample in choose_samples(samples, ambiguous, params.samples, params.seed)]
     groups = []
     if pairs:
-        first, category_of = finding.comparisons[0], categories_of(pairs[0].double)
-        for title, ids, limit in (
-            ("Right with the surroundings, wrong without", first.only_double, 6),
-            ("Wrong with the surroundings, right without", first.only_single, 4),
-        ):
-            groups.append((title, choose_ids(ids, category_of, limit, params.seed), len(ids)))
+        first, pair, category_of = finding.comparisons[0], pairs[0], categories_of(pairs[0].double)
+        directions = {finding.scope: (first.only_double, first.only_single)}
+        if ambiguous:
+            double, single = (correctness_of(table, ()) for table in (pair.double, pair.single))
+            directions[scope_of(())] = (
+                tuple(i for i, right in double.items() if right and not single[i]),
+                tuple(i for i, right in single.items() if right and not double[i]),
+            )
+        for scope, found in directions.items():
+            for how, ids, limit in zip(("Right with", "Wrong with"), found, (6, 4), strict=True):
+                title = f"{how} the surroundings, {'wrong' if how == 'Right with' else 'right'} without, on {scope}"
+                groups.append((title, choose_ids(ids, category_of, limit, params.seed), len(ids)))
     shown = tuple(dict.fromkeys([*sheet, *(sample_id for _, ids, _ in groups for sample_id in ids)]))
     cards = {i: sample_card(found, ambiguous) for i, found in read_pictures(shown, inputs, what="samples").items()}
     examples = tuple(

@@ -1,7 +1,7 @@
 """Tables 2 to 12 of the paper with our numbers: estimates with 95 % intervals, as records and as files."""
 
 import csv
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, mea
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper import published
 from pipeline.reporting.paper.published import Paper, ReportTable, ResultKey, TableCell, TableRow, mean_over
+from pipeline.reporting.paper.setting import Deviations, setting_line
 from pipeline.reporting.results import RunPredictions
 from pipeline.runtime.errors import EvaluationError
 from pipeline.runtime.escaping import latex, markdown, spreadsheet
@@ -95,7 +96,10 @@ def f1_by_run(ours: Mapping[ResultKey, Interval]) -> dict[str, dict[str, Interva
 
 
 def paper_tables(
-    paper: Paper, predictions: Mapping[GridRun, RunPredictions], ours: Mapping[ResultKey, Interval]
+    paper: Paper,
+    predictions: Mapping[GridRun, RunPredictions],
+    ours: Mapping[ResultKey, Interval],
+    settings: Mapping[GridRun, Deviations],
 ) -> tuple[ReportTable, ...]:
     """Return Tables 2 to 12 with our numbers, those of `estimate` for the keys of the cells."""
     keys = keys_of(paper)
@@ -105,7 +109,7 @@ def paper_tables(
         perturbed = (predictions[run].perturbed for run in key.runs if run in predictions)
         found = (by_key.get(key.measure.perturbation) for by_key in perturbed if key.measure.perturbation)
         deviations[key] = next((one.deviation for one in found if one and one.deviation), "")
-    return fill_tables(paper, ours, samples, predictions.keys(), deviations)
+    return fill_tables(paper, ours, samples, settings, deviations)
 
 
 def keys_of(paper: Paper, runs: Iterable[GridRun] = ()) -> list[ResultKey]:
@@ -126,25 +130,35 @@ def fill_tables(
     paper: Paper,
     ours: Mapping[ResultKey, Interval],
     samples: Mapping[ResultKey, int],
-    evaluated: Collection[GridRun],
+    settings: Mapping[GridRun, Deviations],
     deviations: Mapping[ResultKey, str],
 ) -> tuple[ReportTable, ...]:
     """Put our numbers beside the paper's; a cell whose run was not evaluated says so and stays empty.
 
-    `samples` are those behind our counts; `deviations` say how our perturbations differ from the paper's.
+    `samples` are those behind our counts; `settings` say of every evaluated run how its setting differs from the
+    paper's, `deviations` how our perturbations do.
     """
 
     def fill(cell: TableCell) -> TableCell:
         key, found = cell.key, ours.get(cell.key)
         about_pair = key.measure.score in {"ambiguous_f1", "count"}
-        reason = NO_PAIR if about_pair and all(run in evaluated for run in key.runs) else NOT_RUN
+        reason = NO_PAIR if about_pair and all(run in settings for run in key.runs) else NOT_RUN
         status, deviation = "" if found else reason, deviations.get(key, "")
-        return cell._replace(ours=found, our_samples=samples.get(key), status=status, deviation=deviation)
+        comparable = not any(settings[run].decisive for run in key.runs if run in settings)
+        return cell._replace(
+            ours=found,
+            our_samples=samples.get(key),
+            status=status,
+            deviation=deviation,
+            comparable=comparable,
+        )
 
-    return tuple(
-        table._replace(rows=tuple(TableRow(row.label, tuple(map(fill, row.cells))) for row in table.rows))
-        for table in paper.tables.values()
-    )
+    tables = []
+    for table in paper.tables.values():
+        rows = tuple(TableRow(row.label, tuple(map(fill, row.cells))) for row in table.rows)
+        shown = dict.fromkeys(run for row in rows for cell in row.cells if cell.ours for run in cell.key.runs)
+        tables.append(table._replace(rows=rows, setting=setting_line(settings[run] for run in shown)))
+    return tuple(tables)
 
 
 def write_tables(tables: Iterable[ReportTable], folder: Path) -> None:
@@ -165,8 +179,9 @@ def as_csv(table: ReportTable) -> str:
             runs, measure = " ".join(run.name for run in cell.key.runs), cell.key.measure
             ours = (None, None, None) if cell.ours is None else tuple(round(value, PLACES) for value in cell.ours)
             numbers = (cell.paper, *ours, cell.difference, cell.paper_samples, cell.our_samples)
-            fields = (runs, measure.score, measure.detail, *numbers, cell.status or cell.deviation)
-            writer.writerow(map(spreadsheet, (row.label, head, *fields)))
+            writer.writerow(
+                map(spreadsheet, (row.label, head, runs, measure.score, measure.detail, *numbers, cell.note))
+            )
     return buffer.getvalue()
 
 
@@ -174,8 +189,11 @@ def as_markdown(table: ReportTable) -> str:
     """Return a pipe table; a cell is `ours [low, high] | paper (difference)` in one."""
     lines = [("", *map(markdown, table.columns)), ("---", *["---:"] * len(table.columns))]
     lines += [(markdown(row.label), *map(cell_text, row.cells)) for row in table.rows]
-    title = f"**Table {table.number}.** {markdown(table.caption)}. Ours [95 % interval]; paper (ours minus paper)."
-    notes = [line for text in table.deviations for line in ("", f"No difference is given where {text}.")]
+    title = f"**Table {table.number}.** {markdown(table.caption)}. Ours [95 % interval]; paper"
+    title += " (ours minus paper)." if any(cell.difference is not None for cell in table.cells) else "."
+    texts = [table.setting] if table.setting else []
+    texts += [f"No difference is given where {text}." for text in table.deviations]
+    notes = [line for text in texts for line in ("", markdown(text))]
     return "\n".join((title, "", *(f"| {' | '.join(cells)} |" for cells in lines), *notes)) + "\n"
 
 
@@ -227,6 +245,7 @@ def as_latex(table: ReportTable) -> str:
     def escaped(text: str) -> str:
         return latex(text).replace(MINUS, "$-$").replace(DASH, "--")
 
+    caption = f"{table.caption}. Above: ours, with 95 % interval; below: the paper's. {table.setting}".rstrip()
     lines = []
     for row in table.rows:
         ours, paper = (" & ".join(escaped(text(cell)) for cell in row.cells) for text in (our_text, paper_text))
@@ -235,7 +254,7 @@ def as_latex(table: ReportTable) -> str:
         (
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escaped(table.caption)}. Above: ours, with 95\,\% interval; below: the paper's.}}",
+            rf"\caption{{{escaped(caption)}}}",
             rf"\label{{tab:rvernet-{table.number}}}",
             rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
             r"\toprule",

@@ -23,10 +23,12 @@ from pipeline.reporting.extensions import read_distillation_results, read_mask_r
 from pipeline.reporting.figures import charts
 from pipeline.reporting.figures.paper_figures import DISAGREEING, draw_figures, write_figures
 from pipeline.reporting.finding import build_finding, pair_runs, pairings
+from pipeline.reporting.gains import all_gains, read_facts, write_gains
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.page import Page, place_name, read_settings, render, results_text
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.published import read_paper
+from pipeline.reporting.paper.setting import data_deviations, official_counts, run_deviations
 from pipeline.reporting.probes import read_probe_results
 from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord
 from pipeline.reporting.samples import show_samples
@@ -94,6 +96,15 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     # figures pair views as training did
     paired = replace(inputs, shards=inputs.shards.paired("by_photo" if by_photo else "exact", categories))
     scores = {result.run.name: errors[result.run.name].categories for result in grouped}
+    masks, of_data = inputs.shards.manifest.source, data_deviations(data)
+    deviations = {run: of_data.joined(run_deviations(records[run.name], masks)) for run in predictions}
+    gains = all_gains(
+        predictions,
+        {run: records[run.name].class_names for run in predictions},
+        {run: files.validation(run.name) for run in chain(*pairings(predictions, fused=True))},
+        read_facts(index / "samples.parquet"),
+        bootstrap,
+    )
     page = Page(
         photos=raw is not None,
         dataset=place_name(dataset),
@@ -101,6 +112,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         groups=tuple((kind, tuple(group)) for kind, group in groupby(grouped, lambda result: result.run.kind)),
         finding=finding,
         probes=read_probe_results(probes, params.probed),
+        gains=gains,
         data=data,
         source=came_from.model_dump(exclude_none=True) if came_from else {},
         data_card=tuple(_data_card(data, came_from, dataset, chosen)),
@@ -121,7 +133,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         shards=inputs.shards.manifest,
         settings=read_settings(settings),
         paper=paper,
-        tables=paper_tables(paper, predictions, ours),
+        tables=paper_tables(paper, predictions, ours, deviations),
         f1=f1_by_run(ours),
         checks=check_paper(paper),
         error_analyses=errors,
@@ -135,6 +147,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     )
     text = results_text(page, bootstrap)
     write_tables(page.tables, report / "tables")
+    write_gains(gains, report / "tables")
     write_figures(page.figures, report / "figures")
     (report / "results.json").write_text(text, encoding="utf-8")
     (report / "index.html").write_text(render(page), encoding="utf-8")
@@ -147,13 +160,7 @@ def _data_card(
     yield came_from.sentence() if came_from else "Where the data set came from is not recorded."
     names = tuple(category.name for category in data.categories if not category.extra)
     if dataset.partition("@")[0] == FOODSEG103 or names == CATEGORIES[1:]:
-        counts = {}
-        for split, parts in (("train", ("train", "validation")), ("test", ("test",))):
-            found = [data.splits[part] for part in parts if part in data.splits]
-            # Photos of extra categories show one food each.
-            extra = sum(getattr(category, part) for category in data.categories if category.extra for part in parts)
-            counts[split] = (sum(part.photos for part in found) - extra, sum(part.samples for part in found) - extra)
-        yield compare_with_release(counts, names)
+        yield compare_with_release(official_counts(data), names)
     yield from data.data_card
     if chosen:
         yield from chosen.notes

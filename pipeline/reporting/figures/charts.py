@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from pipeline.datasets.statistics import CategoryCount
+from pipeline.evaluation.bootstrap import Interval, StoredInterval
 from pipeline.evaluation.metrics import EpochRecord
 from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.style import (
@@ -294,6 +295,36 @@ def _name_rows(axes: Axes, rows: Sequence[ChartRow], places: Sequence[float], *,
                 kind, (0, next(group)[0] - 1), (-3, 0), ("axes fraction", "data"), "offset points",
                 ha="right", va="center", fontsize=7, fontweight="bold", color=MUTED,
             )  # fmt: skip
+
+
+def dot_chart(  # noqa: PLR0913 - rows, and how to show them
+    labels: Sequence[str],
+    intervals: Sequence[Interval | StoredInterval],
+    colours: Sequence[str],
+    *,
+    lines: Mapping[float, tuple[str, str]],
+    name: str,
+    axis: str,
+    digits: str = ".1f",
+) -> Markup:
+    """Draw a dot with its interval in each row, times 100, and vertical lines: colour and dashes by value.
+
+    `name` is the prefix of the element ids, `digits` how the description writes a value.
+    """
+    with chart_style():
+        figure = Figure(figsize=(4.8, 0.5 + 0.2 * len(labels)), layout="constrained")
+        axes = figure.subplots()
+        name_rows(axes, labels)
+        for value, (colour, dashes) in lines.items():
+            axes.axvline(100 * value, color=colour, linewidth=0.8, linestyle=dashes)
+        for y, (interval, colour) in enumerate(zip(intervals, colours, strict=True)):
+            axes.plot([100 * interval.low, 100 * interval.high], [y, y], color=colour, linewidth=2)
+            axes.plot([100 * interval.value], [y], "o", color=colour, markersize=4.5)
+        axes.set_xlabel(axis)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        said = zip(labels, intervals, strict=True)
+        values = "; ".join(f"{label} {100 * interval.value:{digits}}" for label, interval in said)
+        return finish_inline(figure, name, f"Dot chart, {axis}: {values}")
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:

@@ -93,14 +93,21 @@ class TableCell(NamedTuple):
     """Why there is no number of ours."""
     deviation: str = ""
     """How our perturbation of the input differs from the paper's; empty where it does not."""
+    comparable: bool = True
+    """Whether data, size and backbones of its runs are the paper's; see `paper/setting.py`."""
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the paper's, both rounded; None where totals of samples or perturbations differ."""
-        if self.ours is None or self.paper_samples != self.our_samples or self.deviation:
+        """Ours minus the paper's, both rounded; None where setting, totals of samples or perturbations differ."""
+        if self.ours is None or self.paper_samples != self.our_samples or self.deviation or not self.comparable:
             return None
         digits = self.format.digits
         return round(round(self.ours.value, digits) - self.paper, digits)
+
+    @property
+    def note(self) -> str:
+        """Why there is no number of ours, or no difference; empty otherwise."""
+        return self.status or self.deviation or ("" if self.comparable else "other setting")
 
     @property
     def format(self) -> ScoreFormat:
@@ -126,6 +133,8 @@ class ReportTable(NamedTuple):
     rows: tuple[TableRow, ...]
     issues: tuple[str, ...]
     """Oddities of the printed table."""
+    setting: str = ""
+    """What differs from the paper's setting in our runs, in one line; empty where nothing does."""
 
     @property
     def cells(self) -> tuple[TableCell, ...]:

@@ -41,17 +41,16 @@ def test_every_run_has_the_numbers_of_evaluate(built: StudyFolder, results: dict
 
 
 def test_cells_have_the_numbers_of_their_runs(results: dict[str, Any]) -> None:
-    """In the paper's unit; a difference is ours minus the paper's as both are rounded."""
+    """In the paper's unit; without a difference, since the data are others, as every table says."""
     for table in results["tables"].values():
+        assert "4 train photos (paper: 4,983)" in table["setting"]
         for cell in (cell for row in table["rows"] for cell in row["cells"] if cell["score"] in {"top1", "macro_f1"}):
             run = results["runs"][cell["runs"][0]]
-            scale, digits = (100, 3) if cell["score"] == "top1" else (1, 4)
+            scale = 100 if cell["score"] == "top1" else 1
             if not cell["detail"]:
                 assert cell["ours"] == pytest.approx(scale * run[cell["score"]], abs=1e-4 * scale)
-            if cell["detail"] and cell["difference"] is None:
-                assert "patch" in cell["status"]  # the fixture's patches are not the paper's
-                continue
-            assert cell["difference"] == pytest.approx(cell["ours"] - cell["paper"], abs=0.51 * 10**-digits)
+            assert cell["difference"] is None
+            assert cell["status"]
 
 
 def test_changes_are_those_of_perturb(built: StudyFolder, results: dict[str, Any]) -> None:
@@ -95,8 +94,8 @@ def test_confusions_and_calibration_add_up(results: dict[str, Any]) -> None:
 
 
 def test_nothing_of_this_machine_is_in_any_file(built: StudyFolder) -> None:
-    """No path; and tables are there in three forms."""
+    """No path; and tables are there in three forms, gains in two."""
     files = sorted((built.path / "page").rglob("*.*"))
-    assert len([file for file in files if file.parent.name == "tables"]) == 3 * 11
+    assert len([file for file in files if file.parent.name == "tables"]) == 3 * 11 + 2
     for file in files:
         assert str(built.path).encode() not in file.read_bytes()

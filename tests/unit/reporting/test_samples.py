@@ -3,15 +3,22 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.datasets.index import Sample
 from pipeline.datasets.sample_batch import SampleBatch
+from pipeline.evaluation.metrics import confidences_of
+from pipeline.evaluation.predictions import PredictionTable
+from pipeline.inference.prediction import softmax
+from pipeline.reporting.finding import PairedRuns
+from pipeline.reporting.grid import GridRun
 from pipeline.reporting.pictures import sample_pictures
 from pipeline.reporting.samples import (
     choose_ids,
     choose_samples,
+    paired_predictions,
     sample_card,
     sample_prediction,
 )
@@ -81,3 +88,19 @@ def test_a_prediction_lists_the_most_probable_categories() -> None:
     np.testing.assert_allclose([probability for _, probability in found.top], [0.6652, 0.2447, 0.09], atol=1e-4)
     assert found.correct
     assert not sample_prediction("A", 0, logits, ("rice", "egg", "ham", "tea")).correct
+
+
+def test_a_probability_is_the_one_that_evaluation_and_predict_give() -> None:
+    """The report's examples, ECE and heat maps, and `predict` and the page: all over the run's temperature."""
+    logits = np.array([[2.0, 0.5, -1.0, 0.25], [0.0, 3.0, 2.5, -2.0]], np.float32)
+    ids, temperatures = ("test/a/1", "test/a/2"), (2.5, 0.5)
+    table = PredictionTable(NAMES, ids, ("test/a",) * 2, np.array([0, 1]), np.array([0, 1]), logits)
+    runs = GridRun("vit", "none", "all"), GridRun("vit", "vit", "all")
+    pair = PairedRuns(runs, table, table, temperatures)
+    for row, sample_id in enumerate(ids):
+        for shown, temperature in zip(paired_predictions(pair, sample_id), temperatures, strict=True):
+            evaluated = confidences_of(logits, temperature)[row]
+            assert shown.top[0][1] == pytest.approx(evaluated)
+            assert [chance for _, chance in shown.top] == pytest.approx(
+                sorted(softmax(logits[row], temperature))[:0:-1]
+            )

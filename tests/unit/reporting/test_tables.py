@@ -13,6 +13,7 @@ from pipeline.evaluation.metrics import Predictions
 from pipeline.evaluation.perturbation import PerturbationKey
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper.published import Measure, PairCell, ResultKey, read_paper
+from pipeline.reporting.paper.setting import Deviations
 from pipeline.reporting.results import PerturbedPredictions, RunPredictions
 from pipeline.reporting.tables import (
     NO_PAIR,
@@ -138,7 +139,7 @@ F1 = ResultKey((EVALUATED,), Measure("macro_f1"))
 COUNTS = {key: 40 for key in keys_of(PAPER) if key.measure.score == "count" and key.runs == (EVALUATED,)}
 OURS = {key: Interval(0.43214, 0.41019, 0.45678) for key in keys_of(PAPER) if key.runs == (EVALUATED,)}
 OURS |= dict.fromkeys(COUNTS, Interval(20.0, 14.1, 25.9))
-TABLES = fill_tables(PAPER, OURS, COUNTS, {EVALUATED}, {})
+TABLES = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations()}, {})
 
 
 def table(number: int) -> ReportTable:
@@ -163,7 +164,7 @@ def test_a_run_that_was_not_made_says_so() -> None:
 
 def test_data_without_the_pair_are_no_missing_run() -> None:
     """The run was evaluated; its data have no ketchup."""
-    without = fill_tables(PAPER, {F1: OURS[F1]}, {}, {EVALUATED}, {})
+    without = fill_tables(PAPER, {F1: OURS[F1]}, {}, {EVALUATED: Deviations()}, {})
     assert [cell.status for cell in without[0].rows[0].cells] == ["", NO_PAIR]
 
 
@@ -171,14 +172,14 @@ def test_counts_of_other_totals_have_no_difference() -> None:
     """20 of 40 is not 2 less than 22 of 38."""
     cell = table(8).rows[0].cells[0]
     assert cell_text(cell) == "20 of 40 [14.1, 25.9]; 22 of 38"
-    same = fill_tables(PAPER, OURS, dict.fromkeys(COUNTS, 38), {EVALUATED}, {})
+    same = fill_tables(PAPER, OURS, dict.fromkeys(COUNTS, 38), {EVALUATED: Deviations()}, {})
     assert next(found for found in same if found.number == 8).rows[0].cells[0].difference == -2
 
 
 def test_numbers_under_another_perturbation_than_the_papers_have_no_difference() -> None:
     """The number stays, and every form that gives differences says why there is none."""
     moved = next(key for key in OURS if key.measure.perturbation)
-    tables = fill_tables(PAPER, OURS, COUNTS, {EVALUATED}, {moved: "patches are larger"})
+    tables = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations()}, {moved: "patches are larger"})
     cells = [cell for found in tables for cell in found.cells if cell.key == moved]
     assert cells
     assert {cell.difference for cell in cells} == {None}
@@ -189,6 +190,23 @@ def test_numbers_under_another_perturbation_than_the_papers_have_no_difference()
     assert sum(cell.difference is None for found in tables for cell in found.cells if cell.ours) == len(cells) + sum(
         cell.difference is None for found in TABLES for cell in found.cells if cell.ours
     )
+
+
+def test_another_setting_than_the_papers_has_no_difference() -> None:
+    """Where it is decisive: all numbers stay, and the table says in one line what differs and what follows."""
+    varied = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations((), ("6 epochs (paper: 30)",))}, {})
+    other = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations(("96 px (paper: 224)",), ("masks from sam",))}, {})
+    for same, without, found in zip(varied, other, TABLES, strict=True):
+        ours = [cell for cell in found.cells if cell.ours]
+        assert [cell.difference for cell in same.cells] == [cell.difference for cell in found.cells]
+        assert {cell.difference for cell in without.cells} == {None}
+        assert [cell.ours for cell in without.cells] == [cell.ours for cell in found.cells]
+        assert same.setting == ("Not the paper's setting: 6 epochs (paper: 30)." if ours else "")
+        said = "Not the paper's setting: 96 px (paper: 224); masks from sam. So no difference to the paper is given."
+        assert without.setting == (said if ours else "")
+        assert (said in as_markdown(without), "ours minus paper" in as_markdown(without)) == (bool(ours), False)
+        assert ("ours minus paper" in as_markdown(same)) == any(cell.difference is not None for cell in found.cells)
+        assert ("96 px" in as_latex(without)) == bool(ours)
 
 
 def test_csv_reads_back_equal(tmp_path: Path) -> None:
@@ -203,7 +221,7 @@ def test_csv_reads_back_equal(tmp_path: Path) -> None:
             assert (row["score"], row["detail"], row["status"]) == (
                 cell.key.measure.score,
                 cell.key.measure.detail,
-                cell.status,
+                cell.note,
             )
             assert float(row["paper"]) == cell.paper
             numbers = [row[name] for name in ("ours", "low", "high")]
