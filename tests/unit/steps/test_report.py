@@ -9,6 +9,7 @@ import sys
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
 from pipeline.params.stages import DistillationSummary, ReportParams
-from pipeline.reporting.grid import PAPER_RUNS, in_paper_order
+from pipeline.reporting.grid import PAPER_RUNS, GridRun, in_paper_order, runs_with
+from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ManifestError
 from pipeline.steps.report import write_report
@@ -33,6 +35,7 @@ DISTILLED = {
     "student": "deit_distilled-of-mobilenetv2+none-all",
 }
 """Runs of a distillation by their part."""
+NOTE = "Of the ambiguous pair, this data set has no category 'harissa': F1 of the pair is left out."
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 NAMESPACES = {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
 
@@ -70,33 +73,31 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-def write(study: StudyFolder, report: Path, *, samples: int = 6, variant: str = VARIANT) -> str:
+def write(study: StudyFolder, report: Path, **beyond: Path) -> str:
     """Run summary and report; return the page."""
     summarise(
-        variant=variant,
+        variant=VARIANT,
         evaluations=study.evaluations,
         perturbations=study.perturbations,
         runs=study.runs,
         results=study.results,
     )
-    return write_page(study, report, samples=samples, variant=variant)
+    return write_page(study, report, **beyond)
 
 
-def write_few(study: StudyFolder, report: Path) -> str:
+def write_few(study: StudyFolder, report: Path, **beyond: Path) -> str:
     """Write the report of the runs that a study has; return the page."""
     runs = in_paper_order(path.name for path in study.runs.iterdir())
     found = collect(RunFiles(study.runs, study.evaluations, study.perturbations), runs, variant=None)
     study.results.mkdir(exist_ok=True)
     found.write(study.results / "summary.json")
-    return write_page(study, report, variant=None)
+    return write_page(study, report, variant=None, **beyond)
 
 
-def write_page(
-    study: StudyFolder, report: Path, *, samples: int = 6, variant: str | None = VARIANT, **beyond: Path
-) -> str:
+def write_page(study: StudyFolder, report: Path, *, variant: str | None = VARIANT, **beyond: Path) -> str:
     """Run report alone; return the page."""
     write_report(
-        ReportParams(samples=samples, probed=("vit", "tiny"), seed=0),
+        ReportParams(samples=6, probed=("vit", "tiny"), seed=0),
         variant=variant,
         summary=study.results / "summary.json",
         index=study.index,
@@ -153,8 +154,26 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
 
 @pytest.fixture(scope="module")
 def page(built: StudyFolder) -> str:
-    """Return its page."""
-    return write(built, built.path / "page")
+    """Return its page, with two more seeds, a distilled student and a probe."""
+    folder = built.path / "beyond"
+    write_distillation(built, folder / "distilled/mobilenetv2")
+    write_repetitions(built, folder / "repetitions.json")
+    (folder / "probes/tiny").mkdir(parents=True)
+    made_up_probe(150, 190).write(folder / "probes/tiny/probe.json")
+    places = {
+        "repetitions": folder / "repetitions.json",
+        "distilled": folder / "distilled/mobilenetv2",
+        "probes": folder / "probes",
+    }
+    return write(built, built.path / "page", **places)
+
+
+@pytest.fixture(scope="module")
+def results(built: StudyFolder, page: str) -> dict[str, Any]:
+    """Return the numbers of that page."""
+    assert page
+    values: dict[str, Any] = json.loads((built.path / "page/results.json").read_text(encoding="utf-8"))
+    return values
 
 
 def outline(page: str) -> Outline:
@@ -220,87 +239,76 @@ def test_the_same_inputs_make_the_same_bytes_in_any_process(small: StudyFolder) 
     ).read_text(encoding="utf-8")
 
 
-def test_the_page_says_where_the_data_set_came_from(small: StudyFolder, page: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def noted(small: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the page of a study of a few runs, of which every record says something that `small` does not."""
+    folder = tmp_path_factory.mktemp("noted")
+    study = StudyFolder(shutil.copytree(small.path, folder / "study"))
+    settings = study.settings / "download.json"
+    settings.write_text(settings.read_text().replace('"source": "demo"', '"source": "foodseg103@hub"'))
+    for path in study.runs.glob("*/run.json"):
+        card = json.loads(path.read_text())
+        card["train"]["share_branches"] = True
+        seen = {"food_visible": {"train": 0.5}} if path.parent.name in {"vit+vit-all", "vit+mobilenetv2-all"} else {}
+        path.write_text(json.dumps(card | {"parameters": 87_915_601} | seen))
+    record = SourceRecord(name="A/B", bytes=1, sha256="ab", revision="34e", instead_of="https://host/a.zip: HTTP 502")
+    record.write(folder / "source.json")
+    pair = AmbiguousPair(names=("ketchup", "harissa"), chosen="given", basis="as params.yaml names them", notes=(NOTE,))
+    pair.write(folder / "ambiguous.json")
+    places = {"source": folder / "source.json", "ambiguous": folder / "ambiguous.json"}
+    return write_few(study, folder / "report", **places)
+
+
+def test_the_page_says_where_the_data_set_came_from(small: StudyFolder, page: str, noted: str, tmp_path: Path) -> None:
     """As stage `download` recorded it; a record that is damaged would put nonsense onto the page."""
     assert "<li>Where the data set came from is not recorded.</li>" in page
-    source = tmp_path / "source.json"
-    source.write_text('{"name": "a.zip", "bytes": 1234, "sha256": "ab"}')
-    told = write_page(small, tmp_path / "report", variant=None, source=source)
-    assert "<li>The data set came from a.zip (bytes 1,234, sha256 ab).</li>" in told
-    assert "<dt>archive, name</dt><dd><code>a.zip</code></dd>" in told
-    record = SourceRecord(name="A/B", bytes=1, sha256="ab", revision="34e", instead_of="https://host/a.zip: HTTP 502")
-    record.write(source)
     assert (
         "<li>The data set came from A/B on the Hugging Face hub, commit 34e, instead of https://host/a.zip: HTTP 502 "
         "(bytes 1, sha256 ab).</li>"
-    ) in write_page(small, tmp_path / "again", variant=None, source=source)
+    ) in noted
+    source = tmp_path / "source.json"
     source.write_text("[]")
     with pytest.raises(ManifestError, match=r"source\.json: damaged .*; run `dvc repro"):
         write_page(small, tmp_path / "report", variant=None, source=source)
 
 
-def test_the_data_card_ends_with_what_the_data_set_lacks_of_the_pair(small: StudyFolder, tmp_path: Path) -> None:
+def test_the_data_card_ends_with_what_the_data_set_lacks_of_the_pair(noted: str) -> None:
     """As stage `ambiguous` noted it; nothing else on the page says why there is no F1 of the pair."""
-    note = "Of the ambiguous pair, this data set has no category 'harissa': F1 of the pair is left out."
-    path = tmp_path / "ambiguous.json"
-    pair = AmbiguousPair(names=("ketchup", "harissa"), chosen="given", basis="as params.yaml names them", notes=(note,))
-    pair.write(path)
-    told = write_page(small, tmp_path / "report", variant=None, ambiguous=path)
-    assert f"<li>{note}</li>\n</ul></details>" in told.replace("&#39;", "'")
+    assert f"<li>{NOTE}</li>\n</ul></details>" in noted.replace("&#39;", "'")
 
 
-def test_the_page_says_what_foodseg103_lacks(small: StudyFolder, page: str, tmp_path: Path) -> None:
+def test_the_page_says_what_foodseg103_lacks(page: str, noted: str) -> None:
     """Where the data set is to be FoodSeg103, and nowhere else."""
     assert "official release" not in page
-    study = StudyFolder(shutil.copytree(small.path, tmp_path / "study"))
-    settings = study.settings / "download.json"
-    settings.write_text(settings.read_text().replace('"source": "demo"', '"source": "foodseg103@hub"'))
-    told = write_page(study, tmp_path / "report", variant=None)
-    assert "<li>This is not the official release of FoodSeg103 as a whole: train lacks 4,979 of 4,983 photos; " in told
+    assert "<li>This is not the official release of FoodSeg103 as a whole: train lacks 4,979 of 4,983 photos; " in noted
 
 
-def test_what_differs_says_how_many_samples_see_their_own_food(small: StudyFolder, page: str, tmp_path: Path) -> None:
+def test_what_differs_says_how_many_samples_see_their_own_food(page: str, noted: str) -> None:
     """Where runs were paired by photo; else it says what the released code did."""
     assert "(72.3 % of the official test split's;" in section(page, "caveats")
-    shutil.copytree(small.path, tmp_path / "study")
-    for run in ("vit+vit-all", "vit+mobilenetv2-all"):
-        path = tmp_path / "study/data/runs" / run / "run.json"
-        card = json.loads(path.read_text()) | {"food_visible": {"train": 0.5}}
-        path.write_text(json.dumps(card))
-    said = " ".join(section(write_few(StudyFolder(tmp_path / "study"), tmp_path / "report"), "caveats").split())
+    said = " ".join(section(noted, "caveats").split())
     assert "50.0 % of test samples see their own food in what is called their surroundings" in said
     assert "It concerns 2 of the 4 runs shown" in said
 
 
-def test_what_differs_says_which_runs_share_their_branches(small: StudyFolder, page: str, tmp_path: Path) -> None:
+def test_what_differs_says_which_runs_share_their_branches(page: str, noted: str) -> None:
     """And the run cards count a shared branch's parameters once, as `run.json` does."""
     assert "Each branch has weights of its own" in section(page, "caveats")
-    shutil.copytree(small.path, tmp_path / "study")
-    for path in (tmp_path / "study/data/runs").glob("*/run.json"):
-        card = json.loads(path.read_text())
-        card["train"]["share_branches"] = True
-        path.write_text(json.dumps(card | {"parameters": 87_915_601}))
-    shared = write_few(StudyFolder(tmp_path / "study"), tmp_path / "report")
-    said = " ".join(section(shared, "caveats").split())
-    assert "In 1 of the 4 runs shown both branches are one network" in said
-    assert shared.count("the weights of the ROI branch") == 1
-    assert shared.count("<td>87,915,601</td>") == 4
-
-
-def test_hostile_names_stay_text(tmp_path: Path) -> None:
-    """Category names come from a file of the data set."""
-    study = build_study(tmp_path, categories=CATEGORIES.replace("rice", "<script>alert(1)</script>"), runs=FEW)
-    page = write_few(study, tmp_path / "report")
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "In 1 of the 4 runs shown both branches are one network" in " ".join(section(noted, "caveats").split())
+    assert noted.count("the weights of the ROI branch") == 1
+    assert noted.count("<td>87,915,601</td>") == 4
 
 
 def test_a_data_set_without_the_pair_gets_a_finding_on_everything(tmp_path: Path) -> None:
-    """FoodSeg103 without the extra photos has no ketchup and no chili paste."""
+    """FoodSeg103 without the extra photos has no ketchup and no chili paste; of an archive its record is told, too."""
     study = build_study(
         tmp_path, categories=CATEGORIES.replace("ketchup", "egg").replace("chili paste", "ham"), runs=FEW
     )
-    page = write_few(study, tmp_path / "report")
+    source = tmp_path / "source.json"
+    source.write_text('{"name": "a.zip", "bytes": 1234, "sha256": "ab"}')
+    page = write_few(study, tmp_path / "report", source=source)
+    assert "<li>The data set came from a.zip (bytes 1,234, sha256 ab).</li>" in page
+    assert "<dt>archive, name</dt><dd><code>a.zip</code></dd>" in page
     assert "on the whole test split" in page
     assert "ambiguous pair</span>" not in page
     assert outline(page).open == []
@@ -334,8 +342,9 @@ def test_an_absent_input_names_the_stage_to_run(small: StudyFolder, tmp_path: Pa
 
 
 def test_the_page_lists_everything_that_was_left_out(tmp_path: Path) -> None:
-    """However much it is, and whatever the names hold: no finding is cut, and none becomes markup."""
-    study = build_study(tmp_path / "study", runs=FEW)
+    """However much it is, and whatever names of files and categories hold: no finding is cut, and none is markup."""
+    hostile = CATEGORIES.replace("rice", "<script>alert(2)</script>")
+    study = build_study(tmp_path / "study", categories=hostile, runs=FEW)
     findings = [
         *({"file": f"Images/img_dir/train/{number:03d}.jpg", "detail": "an empty file"} for number in range(60)),
         {"file": "Images/img_dir/train/<script>alert(1)</script>.jpg", "detail": "a web page"},
@@ -348,24 +357,7 @@ def test_the_page_lists_everything_that_was_left_out(tmp_path: Path) -> None:
     listed = [finding["file"] for finding in findings if f"<code>{escape(finding['file'])}</code>" in page]
     assert len(listed) == len(findings)
     assert "<script>alert" not in page
-
-
-@pytest.fixture(scope="module")
-def beyond(built: StudyFolder, page: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, object]]:
-    """Return the page and the results of a study with two more seeds and a distilled student."""
-    assert page
-    folder = tmp_path_factory.mktemp("beyond")
-    write_repetitions(built, folder / "repetitions.json")
-    write_distillation(built, folder / "distilled/mobilenetv2")
-    (folder / "probes/tiny").mkdir(parents=True)
-    made_up_probe(150, 190).write(folder / "probes/tiny/probe.json")
-    places = {
-        "repetitions": folder / "repetitions.json",
-        "distilled": folder / "distilled/mobilenetv2",
-        "probes": folder / "probes",
-    }
-    text = write_page(built, folder / "report", **places)
-    return text, json.loads((folder / "report/results.json").read_text(encoding="utf-8"))
+    assert "&lt;script&gt;alert(2)&lt;/script&gt;" in page
 
 
 def section(page: str, name: str) -> str:
@@ -374,12 +366,10 @@ def section(page: str, name: str) -> str:
     return page[start : page.index("</section>", start)]
 
 
-def test_frozen_features_come_right_after_the_finding(beyond: tuple[str, dict[str, object]]) -> None:
+def test_frozen_features_come_right_after_the_finding(page: str, results: dict[str, Any]) -> None:
     """What there is to gain: a verdict, a chart, every classifier with its gain; the same in results.json."""
-    page, results = beyond
     assert page.index('<section id="finding"') < page.index('<section id="probe"') < page.index('<section id="paper"')
     text, stored = section(page, "probe"), results["probes"]
-    assert isinstance(stored, dict)
     assert "The surroundings help: beside the ROI the extra-ROI adds +13.3 points" in text
     assert text.count("<svg") == 1
     for row in stored["tiny"]["rows"]:
@@ -387,11 +377,9 @@ def test_frozen_features_come_right_after_the_finding(beyond: tuple[str, dict[st
     outline(page)
 
 
-def test_seeds_have_a_section_with_every_number(beyond: tuple[str, dict[str, object]]) -> None:
+def test_seeds_have_a_section_with_every_number(page: str, results: dict[str, Any]) -> None:
     """Every seed of every run, and every difference with its interval; the same in results.json."""
-    page, results = beyond
     text, stored = section(page, "seeds"), results["seeds"]
-    assert isinstance(stored, dict)
     assert stored["seeds"] == [0, 1, 2]
     assert text.count("<svg") == 2
     for entry in stored["spreads"]:
@@ -403,12 +391,10 @@ def test_seeds_have_a_section_with_every_number(beyond: tuple[str, dict[str, obj
 
 
 def test_a_distillation_has_a_section_with_teacher_student_and_the_undistilled(
-    beyond: tuple[str, dict[str, object]],
+    page: str, results: dict[str, Any]
 ) -> None:
     """Scores of the three, and what the student gained on the other two; the same in results.json."""
-    page, results = beyond
     text, stored = section(page, "distillation"), results["distillation"]
-    assert isinstance(stored, dict)
     assert stored["runs"] == DISTILLED
     assert list(stored["student_gains"]) == ["teacher", "undistilled"]
     for run in DISTILLED.values():
@@ -429,3 +415,77 @@ def test_what_was_not_asked_for_has_no_section(small: StudyFolder, tmp_path: Pat
     assert write_page(small, tmp_path / "report", variant=None, **places) == page
     assert not {"seeds", "distillation"} & set(outline(page).ids)
     assert not {"seeds", "distillation"} & json.loads((tmp_path / "report/results.json").read_text()).keys()
+
+
+def test_every_run_has_the_numbers_of_evaluate(built: StudyFolder, results: dict[str, Any]) -> None:
+    """All of the grid and the variant, with F1 intervals around the values."""
+    assert results["runs"].keys() == {run.name for run in runs_with(GridRun.parse(VARIANT))}
+    assert results["variant"] == VARIANT
+    for name, run in results["runs"].items():
+        metrics = json.loads((built.evaluations / name / "metrics.json").read_text())
+        for score in ("top1", "macro_f1", "ambiguous_f1"):
+            low, high = run[f"{score}_interval"]
+            assert run[score] == metrics[score]
+            assert low <= run[score] <= high
+
+
+def test_cells_have_the_numbers_of_their_runs(results: dict[str, Any]) -> None:
+    """In the paper's unit; without a difference, since the data are others, as every table says."""
+    for table in results["tables"].values():
+        assert "4 train photos (paper: 4,983)" in table["setting"]
+        for cell in (cell for row in table["rows"] for cell in row["cells"] if cell["score"] in {"top1", "macro_f1"}):
+            run = results["runs"][cell["runs"][0]]
+            scale = 100 if cell["score"] == "top1" else 1
+            if not cell["detail"]:
+                assert cell["ours"] == pytest.approx(scale * run[cell["score"]], abs=1e-4 * scale)
+            assert cell["difference"] is None
+            assert cell["status"]
+
+
+def test_changes_are_those_of_perturb(built: StudyFolder, results: dict[str, Any]) -> None:
+    """Of the first seed; Table 10's printed decline is beside our change."""
+    for row in results["tables"]["10"]["rows"]:
+        change = row["cells"][2]
+        metrics = json.loads((built.perturbations / change["runs"][0] / "metrics.json").read_text())
+        first = next(entry for entry in metrics["entries"] if entry["kind"] == "permutation")
+        assert change["ours"] == pytest.approx(100 * first["change_top1"], abs=1e-3)
+
+
+def test_a_group_is_the_mean_of_the_rows_it_names(results: dict[str, Any]) -> None:
+    """Ours as the paper's: Tables 5 to 7 from 11 and 12."""
+    singles = {
+        (cell["runs"][0], cell["detail"]): cell["ours"]
+        for number in ("11", "12")
+        for row in results["tables"][number]["rows"]
+        for cell in row["cells"]
+        if cell["score"] == "change"
+    }
+    for number in ("5", "6", "7"):
+        for cell in (cell for row in results["tables"][number]["rows"] for cell in row["cells"]):
+            members = [singles[run, cell["detail"]] for run in cell["runs"]]
+            assert cell["ours"] == pytest.approx(sum(members) / len(members), abs=1e-4)
+
+
+def test_provenance_and_conventions_are_there(results: dict[str, Any]) -> None:
+    """Enough to tell what a number is and what it was made from."""
+    assert results["provenance"]["paper"]["arxiv"] == read_paper().provenance["arxiv"]
+    assert results["provenance"]["runs"]["vit+vit-all"]["weights_sha256"]
+    assert {"top1", "macro_f1", "ambiguous_f1", "change_top1"} <= results["conventions"].keys()
+    assert results["intervals"]["confidence"] == 0.95
+    assert not results["paper_checks"]["pair_f1_caps"]["agrees"]
+
+
+def test_confusions_and_calibration_add_up(results: dict[str, Any]) -> None:
+    """Every sample is in one bin and one category."""
+    for run in results["runs"].values():
+        assert sum(part["samples"] for part in run["reliability"]["filled"]) == run["samples"]
+        assert sum(row["samples"] for row in run["per_class"]) == run["samples"]
+
+
+def test_nothing_of_this_machine_is_in_any_file(built: StudyFolder, page: str) -> None:
+    """No path; and tables are there in three forms, gains in two."""
+    assert page
+    files = sorted((built.path / "page").rglob("*.*"))
+    assert len([file for file in files if file.parent.name == "tables"]) == 3 * 11 + 2
+    for file in files:
+        assert str(built.path).encode() not in file.read_bytes()
