@@ -28,7 +28,7 @@ INSTALL := $(BIN)/python -m tools.install --installer $(INSTALLER) $(if $(HASHES
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE)
 KILLS ?= 200
 
-.PHONY: help install repro test check fast exps accept mend figures docs deps lock licences audit torture fuzz bench format clean
+.PHONY: help install repro plan grid test check fast exps accept mend figures docs deps lock licences audit torture fuzz bench format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,7 +57,14 @@ install: .venv/.installed  ## Install what the pipeline runs on into .venv
 
 repro: .venv/.installed  ## Install, run the whole graph to data/report/index.html
 	dvc repro || { python -m tools.mend_records && dvc repro; }
+	@python -m pipeline cost | tail -n 1
 	@echo "report: $(CURDIR)/data/report/index.html"
+
+plan: .venv/.installed  ## What will run, why, how long, downloads, disk: make plan S="roi=deit seed=1"
+	@python -m pipeline plan $(addprefix -S ,$(S))
+
+grid: .venv/.installed  ## Runs side by side, then the study: make grid GPUS=0,1,2,3 (JOBS=2: two on each), or JOBS=4 on the CPU
+	@python -m tools.grid --gpus "$(GPUS)" --jobs $(or $(JOBS),1)
 
 test: .venv/.installed-dev  ## Install, run every test
 	python -m pytest

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.runtime.console import run_stage
 from pipeline.steps.configure import configure, record_code
+from pipeline.steps.schedule import write_schedule
 
 
 def main() -> None:
@@ -15,6 +16,7 @@ def main() -> None:
         sources=Path("results/sources.json"),
     )
     record_code(root=Path(), code=Path("data/code"))
+    write_schedule()
 
 
 if __name__ == "__main__":

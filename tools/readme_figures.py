@@ -5,6 +5,8 @@ alone does not, the first by name; `docs/images/finding.png` the pair's F1 of ev
 """
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,12 @@ from pipeline.params.run_name import ABSENT
 from pipeline.reporting.figures.style import BLUE, GRAY, INK, ORANGE, chart_style, show_picture
 from pipeline.reporting.finding import correctness_of
 from pipeline.reporting.grid import KINDS, PROPOSED, GridRun, name_of
+from pipeline.steps.cost import study_cost
+from pipeline.steps.schedule import PARAMS, current_stages, read_records
 
 README, IMAGES, SUMMARY = Path("README.md"), Path("docs/images"), Path("results/summary.json")
 BEGIN, END = "<!-- numbers: make figures -->\n", "<!-- end of numbers -->"
+TIME = re.compile(r"(<!-- time: make figures -->).*(<!-- end of time -->)", re.DOTALL)
 RAW, RUNS, EVALUATIONS, SAMPLES = (
     Path("data", name) for name in ("raw", "runs", "evaluations", "index/samples.parquet")
 )
@@ -47,6 +52,14 @@ def with_numbers(text: str, summary: dict[str, Any]) -> str:
     )
     head, rest = text.split(BEGIN)
     return head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END, maxsplit=1)[1]
+
+
+def with_time(text: str, records: list[dict[str, Any]], stages: Sequence[str]) -> str:
+    """Return README's text with what the graph took by the records of this machine, if every stage has one."""
+    if {*stages} - {record["stage"] for record in records if record["done"]}:
+        return text
+    taken = study_cost(records, stages)
+    return TIME.sub(rf"\g<1>The graph takes {taken.time} on {' and '.join(taken.devices)}.\g<2>", text)
 
 
 def disagreement() -> str:
@@ -118,7 +131,8 @@ def main() -> None:
     summary = json.loads(SUMMARY.read_text(encoding="utf-8"))
     draw_overview(disagreement(), IMAGES / "overview.png")
     draw_finding(summary, IMAGES / "finding.png")
-    README.write_text(with_numbers(README.read_text(encoding="utf-8"), summary), encoding="utf-8")
+    text = with_numbers(README.read_text(encoding="utf-8"), summary)
+    README.write_text(with_time(text, read_records(), tuple(current_stages(PARAMS))), encoding="utf-8")
 
 
 if __name__ == "__main__":

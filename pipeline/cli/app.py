@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from pipeline.cli.doctor import doctor
 from pipeline.cli.export import export
+from pipeline.cli.plan import cost, plan
 from pipeline.cli.predict import predict
 from pipeline.cli.serve import serve
 from pipeline.datasets.index import choose_named, choose_random, read_samples
@@ -178,6 +179,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     take: "Add proposals you picked to prompts.csv.",
     mirror: "Copy photos, masks and shards to object storage.",
     doctor: "Say what works here, what does not, and how to get it.",
+    plan: "Say what will run, why and how long, before it does.",
+    cost: "Say what the study's stages took.",
 }
 """Short help of each command, so that all fit on one screen."""
 URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)

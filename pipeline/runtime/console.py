@@ -14,6 +14,7 @@ from pipeline.runtime import vector_width  # noqa: F401 - first of all, before n
 from pipeline.runtime.errors import PipelineError, printable, without_secrets
 from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import stage_lock
+from pipeline.runtime.times import count_work, stage_times
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LOG_LINES = 30.0
@@ -22,7 +23,17 @@ LOG_LINE = "{desc}: {n_fmt} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}{po
 ByteReport: TypeAlias = Callable[[int, int | None], None]  # takes the bytes done and the bytes in all, None if unknown
 
 
-class _LogLines(tqdm):  # type: ignore[type-arg]
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """Progress bar whose count enters the record of times."""
+
+    def close(self) -> None:
+        """Count what was done, once."""
+        if not self.disable:
+            count_work(int(self.n - self.initial), self.unit, float(self.format_dict["elapsed"]))
+        super().close()
+
+
+class _LogLines(_Bar):
     """Print the state of a bar as a line now and then, for logs; nothing is overwritten or erased."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:  # noqa: ARG002 - as tqdm calls it
@@ -47,7 +58,7 @@ def progress(items: Iterable[T], *, total: int | None, what: str, unit: str) -> 
 def _bar(**options: Any) -> "tqdm[Any]":
     """Return a bar on a terminal, lines elsewhere."""
     if sys.stderr.isatty():
-        return tqdm(delay=DELAY, dynamic_ncols=True, mininterval=0.1, maxinterval=1, leave=False, **options)
+        return _Bar(delay=DELAY, dynamic_ncols=True, mininterval=0.1, maxinterval=1, leave=False, **options)
     interval = SECONDS_BETWEEN_LOG_LINES
     return _LogLines(delay=DELAY, mininterval=interval, maxinterval=2 * interval, bar_format=LOG_LINE, **options)
 
@@ -92,7 +103,7 @@ def run_stage(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):  # characters that the code page lacks, and undecodable bytes of names
             stream.reconfigure(errors="backslashreplace")
     try:
-        with stage_lock(), catch_disk_full():
+        with stage_times(), stage_lock(), catch_disk_full():
             main()
     except PipelineError as error:
         _end(f"error: {error}")

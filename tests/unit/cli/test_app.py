@@ -15,8 +15,8 @@ from tests.small_run import write_small_run
 
 pytestmark = pytest.mark.slow
 
-COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror", "doctor"}
-LINES, COLUMNS = 25, 80
+COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror", "doctor", "plan", "cost"}
+LINES, COLUMNS = 30, 80
 
 
 def test_help_lists_every_command_on_one_screen() -> None:

@@ -1,0 +1,264 @@
+"""Command `plan`: what `dvc repro` will run and why, how long it takes, what it needs, and whether that is there."""
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.params.base import load_settings
+from pipeline.params.model import BackboneParams
+from pipeline.params.study import Study, load_study
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import ParamsError, counted, without_secrets
+from pipeline.runtime.resources import format_bytes
+from pipeline.runtime.resumable import DVC_LOCK
+from pipeline.runtime.times import format_seconds
+from pipeline.steps.configure import configure, record_code
+from pipeline.steps.schedule import (
+    CONFIGURE,
+    DVC_SECONDS,
+    PARAMS,
+    StagePlan,
+    branches_of,
+    cache_folder,
+    from_alike,
+    md5_of_path,
+    plan_stages,
+    read_yaml,
+)
+
+SOURCES = Path("results/sources.json")
+SHARD_SHARE = 0.163
+"""Bytes of a pair of cut-outs in a shard, as a share of its pixels' bytes; measured on FoodSeg103 at 224."""
+FOODSEG103_BYTES = 1_254_000_000
+"""Bytes of the archive, and roughly of what is in it."""
+FOODSEG103_SAMPLES = {"train": 16_553, "validation": 1_839, "test": 7_697}
+"""Samples of the release with the default validation share."""
+MOMENTS = 3
+"""A checkpoint has the weights and both moments of Adam."""
+CHOSEN_LINES = 3
+
+
+class StudyPlan(NamedTuple):
+    """One screen, and whether the study can run."""
+
+    lines: tuple[str, ...]
+    fits: bool
+
+
+@contextmanager
+def _configured(changes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield a copy of params.yaml with the changes done to it, and the folder of what stage `configure` makes of it."""
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        params, sources = folder / PARAMS.name, folder / SOURCES.name
+        for path, copy in ((PARAMS, params), (SOURCES, sources)):
+            if path.exists():
+                shutil.copyfile(path, copy)
+        if changes:
+            from dvc.exceptions import DvcException  # noqa: PLC0415 - half a second
+            from dvc.utils.hydra import apply_overrides  # noqa: PLC0415
+
+            try:
+                apply_overrides(params, list(changes))  # as `dvc exp run -S` does
+            except DvcException as error:
+                raise ParamsError(f"-S {' '.join(changes)}: {error}") from error
+        settings, plan = folder / "settings", folder / "repeats/plan.json"
+        configure(params=params, settings=settings, repetitions=plan, sources=sources)
+        record_code(root=Path(), code=folder / "code")
+        yield params, folder
+
+
+def plan_study(changes: Sequence[str]) -> StudyPlan:
+    """Return what `dvc repro` would do, with changes `KEY=VALUE` of params.yaml; nothing is written or fetched.
+
+    Raises:
+        ParamsError: If a change is none, or asks for something impossible.
+    """
+    with _configured(changes) as (params, data):
+        plans = plan_stages(params=params, data=data)
+        needs = _Needs(plans, load_study(params), data)
+        unknown = [name for name, plan in needs.running.items() if plan.seconds is None]
+        for name in unknown:
+            needs.running[name].seconds = needs.measured_seconds(name)
+        measured = sum(needs.running[name].seconds is not None for name in unknown)
+        disk, fits = needs.disk()
+        gpu, gpu_fits = needs.gpu()
+        lines = [*_stage_lines(plans), _time_line(needs.running, measured), *needs.downloads(), *disk, *gpu]
+        return StudyPlan(tuple(lines), fits and gpu_fits)
+
+
+def _stage_lines(plans: Mapping[str, StagePlan]) -> Iterator[str]:
+    """Yield a line for each kind of stage and why it runs."""
+    counts = Counter(plan.does for plan in plans.values())
+    yield f"{counts['run']} of {len(plans)} stages to run; {counts['checkout']} come from DVC's cache"
+    rows = [
+        (name.partition("@")[0], plan.does, "; ".join(plan.reasons[:CHOSEN_LINES]), name, plan.seconds)
+        for name, plan in plans.items()
+        if plan.does != "nothing"
+    ]
+    for (kind, does), group in groupby(rows, key=lambda row: row[:2]):
+        listed = list(group)
+        known = [seconds for *_, seconds in listed if seconds is not None]
+        time = format_seconds(sum(known)) if len(known) == len(listed) else "unknown"
+        names = [name.partition("@")[2] for *_, name, _ in listed]
+        shown = f"{kind} {', '.join(names)}" if len(names) <= CHOSEN_LINES else f"{kind}, {len(names)} stages"
+        reasons = list(dict.fromkeys(reason for _, _, why, *_ in listed for reason in why.split("; ")))
+        more = f"; {len(reasons) - CHOSEN_LINES} more reasons" if len(reasons) > CHOSEN_LINES else ""
+        yield f"  {time if does == 'run' else 'cached':>11}  {shown.strip()}: {'; '.join(reasons[:CHOSEN_LINES])}{more}"
+
+
+def _time_line(running: Mapping[str, StagePlan], measured: int) -> str:
+    known = [plan.seconds for plan in running.values() if plan.seconds is not None]
+    if not known:
+        return "time: unknown" if running else "time: seconds"
+    text = f"time: about {format_seconds(sum(known) + DVC_SECONDS * len(running))}"
+    sources = (len(known) - measured, "this machine's records"), (measured, "a timed step")
+    told = ", ".join(f"{counted(number, 'stage')} by {what}" for number, what in sources if number)
+    missing = len(running) - len(known)
+    return f"{text} ({told})" + (f", and {counted(missing, 'stage')} of unknown time" if missing else "")
+
+
+class _Needs:
+    """What the stages that run need."""
+
+    def __init__(self, plans: Mapping[str, StagePlan], study: Study, data: Path) -> None:
+        self.study, self.settings, self.plans = study, data / "settings", plans
+        self.running = {name: plan for name, plan in plans.items() if plan.does == "run" and name != CONFIGURE}
+        self.lock = read_yaml(DVC_LOCK).get("stages", {})
+        self.timed: set[str] = set()
+
+    @cached_property
+    def samples(self) -> Mapping[str, int] | None:
+        """Samples by split, from the index or from what is known of the release; None if nothing tells."""
+        summary = Path("data/index/summary.json")
+        if "index" not in self.running and summary.exists():
+            return {name: split["samples"] for name, split in json.loads(summary.read_bytes())["splits"].items()}
+        return FOODSEG103_SAMPLES if self.study.download.source.partition("@")[0] == "foodseg103" else None
+
+    # ---- disk
+
+    @cached_property
+    def _recorded_sizes(self) -> dict[str, int]:
+        """Bytes of the outputs of stages as `dvc.lock` has them, if they are of the same photos at the same size."""
+        compared = {"download": "download.json", "pair@annotation": "pair.json"}
+        for stage, file in compared.items():
+            deps = {dep["path"]: dep.get("md5") for dep in self.lock.get(stage, {}).get("deps", ())}
+            if deps.get(f"data/settings/{file}") != md5_of_path(self.settings / file):
+                return {}
+        return {name: sum(int(out.get("size", 0)) for out in entry["outs"]) for name, entry in self.lock.items()}
+
+    def _bytes_of(self, stage: str) -> float | None:
+        """Return the bytes that a stage will write; None if nothing tells."""
+        kind, _, item = stage.partition("@")
+        recorded = from_alike(stage, {name: float(size) for name, size in self._recorded_sizes.items()})
+        if recorded is not None:
+            return recorded
+        if kind == "download" and self.study.download.source.partition("@")[0] == "foodseg103":
+            return FOODSEG103_BYTES
+        if kind == "pair" and self.samples is not None:
+            return sum(self.samples.values()) * 6 * self.study.pair.image_size**2 * SHARD_SHARE
+        if kind in {"weights", "train"}:
+            names = [item] if kind == "weights" else branches_of(item)
+            stored = [n for n in names if kind == "train" or self._backbone(n).weights != "none"]
+            return sum(4.0 * self._cost(name)["stored" if kind == "weights" else "parameters"] for name in stored)
+        return None
+
+    def disk(self) -> tuple[list[str], bool]:
+        """Return the line on disk space, and whether there is enough where it is known how much is needed."""
+        sizes = {name: self._bytes_of(name) for name in self.running}
+        unknown = sorted({name.partition("@")[0] for name, size in sizes.items() if size is None})
+        kept = sum(size for size in sizes.values() if size is not None)
+        runs = [size for name, size in sizes.items() if name.startswith("train@") and size is not None]
+        passing = MOMENTS * max(runs, default=0.0) + (sizes.get("download") or 0.0)
+        places = {_existing(place).stat().st_dev: _existing(place) for place in (cache_folder(), Path("data"))}
+        fits, texts = True, []
+        for place in places.values():
+            free = shutil.disk_usage(place).free
+            fits &= kept + passing <= free
+            texts.append(f"{format_bytes(free)} free at {place.absolute()}")
+        missing = f", without {', '.join(unknown)}" if unknown else ""
+        short = "" if fits else ": DOES NOT FIT; make room"
+        needed = f"{format_bytes(int(kept))} to keep and {format_bytes(int(passing))} for a while{missing}"
+        return [f"disk: {needed}; {', '.join(texts)}{short}"], fits
+
+    # ---- downloads
+
+    def downloads(self) -> Iterator[str]:
+        """Yield what will be fetched from where."""
+        source = self.study.download.source
+        if "download" in self.running and source != "demo":
+            named = source.partition("@")[0] == "foodseg103"
+            where = "research.larc.smu.edu.sg, else EduardoPacheco/FoodSeg103 on huggingface.co"
+            size = f", {format_bytes(FOODSEG103_BYTES)}" if named else ""
+            yield f"download: {source} from {where}{size}" if named else f"download: {without_secrets(source)}"
+        for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("weights@")):
+            weights = self._backbone(name).weights
+            if weights != "none":
+                parameters = self._cost(name)["stored"]
+                place = "huggingface.co" if weights == "hub" else without_secrets(weights)
+                yield f"download: weights of {name} from {place}, {format_bytes(4 * int(parameters))}"
+        for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("mask_weights@")):
+            if name != "annotation" and getattr(self.study.masks, name).weights == "official":
+                yield f"download: official weights of {name}"
+
+    # ---- the models
+
+    def _backbone(self, name: str) -> BackboneParams:
+        return load_settings(BackboneParams, self.settings / f"backbones/{name}.json")
+
+    def _cost(self, name: str, **options: Any) -> dict[str, float]:
+        from pipeline.training.step_cost import measure_step  # noqa: PLC0415 - torch takes seconds
+
+        backbone = self._backbone(name)
+        if backbone.timm is None:
+            return {"parameters": 0.0, "stored": 0.0}
+        if options and name not in self.timed:
+            note(f"timing a step of {name}")
+            self.timed.add(name)
+        return measure_step(backbone.timm, json.dumps(dict(backbone.options)), **options)
+
+    def measured_seconds(self, stage: str) -> float | None:
+        """Return the time of a stage from a step of each of its backbones at the real size; None if that tells none."""
+        kind, _, item = stage.partition("@")
+        branches = branches_of(item)
+        if kind not in {"train", "evaluate"} or self.samples is None or not branches:
+            return None
+        train, size = self.study.train, self.study.pair.image_size
+        costs = [
+            self._cost(name, size=size, threads=train.threads, device=self.study.runtime.device) for name in branches
+        ]
+        forward = sum(cost["forward"] for cost in costs)
+        if kind == "evaluate":
+            return forward * self.samples["test"]
+        step = sum(cost["training"] for cost in costs)
+        return train.epochs * (step * self.samples["train"] + forward * self.samples.get("validation", 0))
+
+    def gpu(self) -> tuple[list[str], bool]:
+        """Return the line on GPU memory, measured by one step of the heaviest run; none without a GPU."""
+        runs = [branches_of(name.partition("@")[2]) for name in self.running if name.startswith("train@")]
+        if not runs or self.study.runtime.device == "cpu":
+            return [], True
+        from pipeline.training.step_cost import gpu_step  # noqa: PLC0415 - torch takes seconds
+
+        heaviest = max(runs, key=lambda names: sum(self._cost(name)["parameters"] for name in names))
+        models = [self._backbone(name) for name in heaviest]
+        batch, size = self.study.train.batch_size // self.study.train.accumulate, self.study.pair.image_size
+        found = gpu_step([(m.timm or "", dict(m.options)) for m in models], batch=batch, size=size)
+        if found is None:
+            return [], True
+        needed, total = found
+        short = "" if needed <= total else ": DOES NOT FIT; raise train.accumulate"
+        step = f"a step of {'+'.join(heaviest)} at batch {batch}"
+        return [f"GPU memory: {format_bytes(needed)} in {step}; the GPU has {format_bytes(total)}{short}"], not short
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())

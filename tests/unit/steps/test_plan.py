@@ -1,0 +1,34 @@
+"""The lines of the plan; `tests/e2e/test_plan.py` compares the plan with what DVC does."""
+
+from pipeline.steps.plan import _stage_lines, _time_line
+from pipeline.steps.schedule import StagePlan
+
+
+def test_a_line_is_a_kind_with_its_reasons() -> None:
+    """Up to three names and reasons; what comes from the cache takes no time, what nothing tells is unknown."""
+    plans = {
+        "configure": StagePlan("run", ["always runs: looks for changes"], seconds=1.0),
+        "index": StagePlan("nothing", []),
+        "weights@vit": StagePlan("checkout", ["backbones/vit.init: timm -> torchvision"]),
+        **{f"train@{n}": StagePlan("run", ["train.epochs: 10 -> 20", f"reads {n}"], seconds=60.0) for n in range(4)},
+        "report": StagePlan("run", ["reads what train@0 makes"]),
+    }
+    assert list(_stage_lines(plans)) == [
+        "6 of 8 stages to run; 1 come from DVC's cache",
+        "          1 s  configure: always runs: looks for changes",
+        "       cached  weights vit: backbones/vit.init: timm -> torchvision",
+        "   4 min 0 s  train, 4 stages: train.epochs: 10 -> 20; reads 0; reads 1; 2 more reasons",
+        "      unknown  report: reads what train@0 makes",
+    ]
+
+
+def test_the_time_says_where_it_comes_from() -> None:
+    """Records, a timed step, or neither."""
+    running = {
+        "train@a": StagePlan("run", [], seconds=100.0),
+        "train@b": StagePlan("run", [], seconds=40.0),
+        "report": StagePlan("run", []),
+    }
+    line = "time: about 2 min 22 s (1 stage by this machine's records, 1 stage by a timed step)"
+    assert _time_line(running, 1) == f"{line}, and 1 stage of unknown time"
+    assert _time_line({"report": StagePlan("run", [])}, 0) == "time: unknown"

@@ -1,0 +1,88 @@
+"""What DVC will do, derived without DVC; `tests/e2e/test_plan.py` compares it with what DVC does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.steps.schedule import expected_seconds, read_records, read_yaml, resolve
+from tools.invalidation import graph_of
+
+ROOT = Path(__file__).parents[3]
+SCALE = {"data": ["demo", 64], "epochs": 10}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"roi": "deit"}, {"seeds": ["1", "2"]}, {"roi": "vit", "extra_roi": "vit"}, {"masks": {"eval": "sam"}}],
+)
+def test_stages_are_those_that_dvc_resolves(changed: dict[str, Any]) -> None:
+    """Names, commands, dependencies and outputs, for other runs, seeds and masks."""
+    values = read_yaml(ROOT / "params.yaml")
+    nested = {key: {**values[key], **value} if isinstance(value, dict) else value for key, value in changed.items()}
+    ours = resolve(read_yaml(ROOT / "dvc.yaml"), values | nested)
+    from ruamel.yaml import YAML  # noqa: PLC0415
+
+    plain = YAML(typ="safe").load(ROOT / "params.yaml")
+    seeds = {"seeds": [1, 2]} if "seeds" in changed else {}
+    merged = {key: {**plain[key], **value} if isinstance(value, dict) else value for key, value in changed.items()}
+    theirs = graph_of(plain | merged | seeds, ROOT / "dvc.yaml").stages
+    assert ours.keys() == theirs.keys()
+    for name, stage in theirs.items():
+        assert ours[name].cmd == stage.cmd
+        assert sorted({*ours[name].deps}) == list(stage.deps)
+        assert sorted(ours[name].outs) == sorted(stage.outs)
+
+
+def record(stage: str, total: int, seconds: int = 0, **other: Any) -> dict[str, Any]:
+    """Return a record of a finished stage."""
+    work = {"seconds": float(seconds)}
+    return {"stage": stage, "total": float(total), "done": True, "work": work, "scale": SCALE} | other
+
+
+HISTORY = [
+    record("train@vit+none-all", 50, 40),
+    record("train@mobilenetv2+none-all", 30, 20),
+    record("train@vit+vit-all", 95, 85),
+    record("evaluate@vit+none-all", 8),
+    record("evaluate@vit+vit-all", 10),
+]
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"),
+    [
+        ("train@vit+vit-all", 95),  # its own
+        ("train@mobilenetv2+vit-all", 70),  # 30 + 50, started once
+        ("train@vit+deit-all", 72.5),  # the median of those with vit
+        ("evaluate@deit+none-all", 9),  # the median of its kind
+        ("perturb@vit+none-all", None),  # none of its kind
+    ],
+)
+def test_a_duration_comes_from_the_nearest_records(stage: str, seconds: float | None) -> None:
+    """The stage's own first."""
+    assert expected_seconds(stage, HISTORY, SCALE) == seconds
+
+
+def test_only_training_grows_with_the_epochs() -> None:
+    """And only its work, not the start."""
+    twice = SCALE | {"epochs": 20}
+    assert expected_seconds("train@vit+vit-all", HISTORY, twice) == 180
+    assert expected_seconds("evaluate@vit+vit-all", HISTORY, twice) == 10
+
+
+def test_records_of_other_data_do_not_count() -> None:
+    """Nor those that never ended."""
+    other = [record("report", 9, scale={"data": ["foodseg103", 224], "epochs": 10}), record("report", 9, done=False)]
+    assert expected_seconds("report", other, SCALE) is None
+
+
+def test_a_stage_that_was_interrupted_took_the_sum_of_its_parts(tmp_path: Path) -> None:
+    """Until it ended; lines that were cut short are left out."""
+    lines = [("train@a", 100, False), ("train@b", 7, True), ("train@a", 20, True), ("train@a", 110, True)]
+    path = tmp_path / "stages.jsonl"
+    written = [json.dumps({"stage": stage, "seconds": s, "done": done}) for stage, s, done in lines]
+    path.write_text("\n".join([*written, '{"stage": "tra']))
+    assert [entry["total"] for entry in read_records(path)] == [100, 7, 120, 110]
+    assert read_records(tmp_path / "absent") == []
