@@ -205,7 +205,7 @@ class _Needs:
                 place = "huggingface.co" if weights == "hub" else without_secrets(weights)
                 yield f"download: weights of {name} from {place}, {format_bytes(4 * int(parameters))}"
         for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("mask_weights@")):
-            if name != "annotation" and getattr(self.study.masks, name).weights == "official":
+            if name in {"sam", "fastsam"} and getattr(self.study.masks, name).weights == "official":
                 yield f"download: official weights of {name}"
 
     # ---- the models

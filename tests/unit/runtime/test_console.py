@@ -193,7 +193,7 @@ LINUX = {
     "prctl": {"parallel.py"},
     "mallopt": {"resources.py"},
     "/sys/": {"resources.py"},
-    "/proc/": {"resources.py", "vector_width.py", "measure.py", "row.py"},
+    "/proc/": {"resources.py", "times.py", "vector_width.py", "measure.py", "row.py"},
     "fcntl|O_TMPFILE|memfd_|pidfd|fadvise|sendfile|copy_file_range|/dev/shm|REUSEPORT|eventfd|inotify": set(),
 }
 """What Linux alone has, or has differently, and the files that know what to do without."""

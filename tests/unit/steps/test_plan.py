@@ -1,4 +1,4 @@
-"""The lines of the plan; `tests/e2e/test_plan.py` compares the plan with what DVC does."""
+"""The lines of the plan."""
 
 from pipeline.steps.plan import _stage_lines, _time_line
 from pipeline.steps.schedule import StagePlan
@@ -17,7 +17,7 @@ def test_a_line_is_a_kind_with_its_reasons() -> None:
         "6 of 8 stages to run; 1 come from DVC's cache",
         "          1 s  configure: always runs: looks for changes",
         "       cached  weights vit: backbones/vit.init: timm -> torchvision",
-        "   4 min 0 s  train, 4 stages: train.epochs: 10 -> 20; reads 0; reads 1; 2 more reasons",
+        "    4 min 0 s  train, 4 stages: train.epochs: 10 -> 20; reads 0; reads 1; 2 more reasons",
         "      unknown  report: reads what train@0 makes",
     ]
 

@@ -1,4 +1,4 @@
-"""What DVC will do, derived without DVC; `tests/e2e/test_plan.py` compares it with what DVC does."""
+"""What DVC will do, derived without DVC: its stages are those that DVC resolves."""
 
 import json
 from pathlib import Path
