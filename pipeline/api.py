@@ -242,8 +242,8 @@ def open_masks(method: MaskMethod, weights: Path | str | None = None, *, device:
     """Open a mask source, which turns boxes and clicks into masks.
 
     Args:
-        method: `grabcut`, `sam` or `fastsam`.
-        weights: Published file of sam or fastsam, or a folder of `data/mask_weights`.
+        method: `grabcut`, `sam`, `fastsam` or `transformers`.
+        weights: Published file of sam or fastsam, model folder of transformers, or a folder of `data/mask_weights`.
         device: `auto`, `cpu`, `cuda` or `mps`.
 
     Raises:

@@ -38,6 +38,48 @@ def tiny_fastsam(folder: Path) -> Path:
     return path
 
 
+def tiny_promptable(folder: Path, kind: str) -> Path:
+    """Write `sam2`, `sam3` or `sam_hq` of 0.1 M parameters into a folder, as transformers saves a model."""
+    import transformers as library  # noqa: PLC0415 - it may be absent
+
+    decoder = {"hidden_size": 16, "mlp_dim": 16, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+    if kind == "sam2":
+        stages = {f"{name}_per_stage": [1, 1, 2, 2] for name in ("num_attention_heads", "blocks")}
+        stages |= {"embed_dim_per_stage": [8, 16, 32, 64], "window_size_per_stage": [4, 4, 4, 4]}
+        stages |= {"hidden_size": 8, "image_size": [64, 64], "global_attention_blocks": [3]}
+        vision = {"backbone_config": {"model_type": "sam2_hiera_det_model", **stages}, "fpn_hidden_size": 16}
+        vision |= {"backbone_channel_list": [64, 32, 16, 8], "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]}
+        side, patch, config, model = 64, 16, library.Sam2Config, library.Sam2Model
+    elif kind == "sam3":
+        backbone = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        backbone |= {"image_size": 56, "pretrain_image_size": 28, "window_size": 2, "global_attn_indexes": [1]}
+        vision = {"model_type": "sam3_vision_model", "backbone_config": {"model_type": "sam3_vit_model", **backbone}}
+        vision |= {"fpn_hidden_size": 16, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]}
+        side, patch, config, model = 56, 14, library.Sam3TrackerConfig, library.Sam3TrackerModel
+    else:
+        vision = {"hidden_size": 16, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        vision |= {"image_size": 64, "patch_size": 16, "window_size": 2, "global_attn_indexes": [1], "mlp_dim": 32}
+        vision |= {"num_pos_feats": 8}
+        decoder |= {"vit_dim": 16}
+        side, patch, config, model = 64, 16, library.SamHQConfig, library.SamHQModel
+    prompts = {"hidden_size": 16, "image_size": side, "patch_size": patch}
+    torch.manual_seed(0)
+    network = model(config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder))
+    for name, tensor in network.named_parameters():
+        # Untrained, prompts hardly matter; larger decoder weights make masks depend on them.
+        if name.startswith(("mask_decoder", "prompt_encoder")) and tensor.dim() > 1:
+            tensor.data += 0.2 * torch.randn(tensor.shape)
+    network.save_pretrained(folder)
+    square, quarter = {"height": side, "width": side}, {"height": 16, "width": 16}
+    sizes = {"size": square, "mask_size": quarter}
+    if kind == "sam_hq":
+        sizes = {"size": {"longest_edge": side}, "pad_size": square, "mask_size": {"longest_edge": 16}}
+        sizes["mask_pad_size"] = quarter
+    names = {"sam2": "Sam2ImageProcessor", "sam3": "Sam3ImageProcessor", "sam_hq": "SamImageProcessor"}
+    getattr(library, names[kind])(**sizes).save_pretrained(folder)
+    return folder
+
+
 def scene(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
     """Return a photo of flat patches on a gradient: channels differ, so that a swap shows."""
     generator = np.random.default_rng(seed)

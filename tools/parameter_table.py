@@ -27,6 +27,8 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "roi": ("deit", "vit"),
     "extra_roi": ("none",),
     "classes": ("no_sauce",),
+    "masks.eval": ("sam",),
+    "masks.train": ("sam",),
     "ambiguous": ("auto",),
     "seeds": ([1],),
     "distill.teacher": ("mobilenetv2",),

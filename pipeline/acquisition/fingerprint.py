@@ -18,6 +18,8 @@ from pipeline.runtime.errors import SourceError
 
 SETTLED = 2.0
 """Seconds without a change after which times are trusted: two writes in a row may get the same time."""
+MODEL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "*.safetensors", "*.index.json")
+"""What a model of transformers is made of, no pickle among it."""
 WHOLE = ""
 """Name of the file of a source that is a single file; its hash is the fingerprint."""
 
@@ -49,6 +51,12 @@ def single_file(place: str) -> dict[str, Path]:
     """Return a file, of weights for instance; none if it is not there."""
     path = Path(place).expanduser()
     return {WHOLE: path} if path.is_file() else {}
+
+
+def model_files(place: str) -> dict[str, Path]:
+    """Return the tensors and settings of a folder as transformers saves a model; none if there is no such folder."""
+    folder = Path(place).expanduser()
+    return {path.name: path for pattern in MODEL_FILES for path in sorted(folder.glob(pattern))}
 
 
 def fingerprint(files: Mapping[str, Path], cache: Path) -> str:

@@ -22,7 +22,7 @@ from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import in_paper_order
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ParamsError, counted
-from pipeline.segmentation.registry import FACTORIES, create_source, create_source_from_file
+from pipeline.segmentation.registry import create_source, create_source_from_file
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
 from pipeline.steps.propose import SHEET, take_proposals, write_proposals
 from pipeline.steps.report import write_report
@@ -132,7 +132,7 @@ def report(  # noqa: PLR0913 - one argument an option
 def propose(  # noqa: PLR0913 - one argument an option
     folder: Folder,
     *,
-    source: Annotated[str, typer.Option(help="Mask source: sam or fastsam.")] = "sam",
+    source: Annotated[str, typer.Option(help="Mask source: sam, fastsam, or of transformers.")] = "sam",
     weights: Annotated[Path | None, typer.Option(help="Its weights; those of data/mask_weights if absent.")] = None,
     architecture: Annotated[str, typer.Option(help="Whose weights: vit_b, vit_l or vit_h.")] = "vit_b",
     limit: Annotated[int, typer.Option(min=1, max=20, help="Proposals a photo at most.")] = 8,
@@ -141,8 +141,10 @@ def propose(  # noqa: PLR0913 - one argument an option
     """Show numbered masks for every photo that has neither mask nor prompts; `take` adds those you pick."""
     if not folder.is_dir():  # before a model is loaded
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
-    if source not in FACTORIES:
-        raise ParamsError(f"--source {source}: finds no food by itself; choose {' or '.join(FACTORIES)}")
+    if source in {"annotation", "grabcut"}:
+        raise ParamsError(
+            f"--source {source}: finds no food by itself; choose sam, fastsam or one of masks.transformers"
+        )
     opened = (
         create_source_from_file(source, weights, architecture=architecture, device="cpu")
         if weights

@@ -12,7 +12,7 @@ from pipeline.runtime.errors import ParamsError
 DeviceOption: TypeAlias = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where models run.")]
 MaskMethodOption: TypeAlias = Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")]
 MaskWeightsOption: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Weights of sam or fastsam: data/mask_weights/sam, or a published file.")
+    Path | None, typer.Option(help="Weights: data/mask_weights/sam, a published file, or a folder of transformers.")
 ]
 
 

@@ -19,7 +19,7 @@ from pipeline.runtime.errors import DatasetError, EmptyMaskError, ParamsError, S
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, prompted_masks, propose
 from pipeline.segmentation.registry import create_source, create_source_from_file
-from pipeline.segmentation.weights import FASTSAM_FILES, SAM_FILES, verify_weights_file
+from pipeline.segmentation.weights import CARD, FASTSAM_FILES, SAM_FILES, verify_weights_file
 
 TINY_AREA = 100
 """Pixels of the photo below which a region gets a remark; as `index.tiny_area`."""
@@ -250,20 +250,23 @@ class ProposedRegions:
         )
 
 
-MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam"]
+MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam", "transformers"]
 
 
 def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> MaskSource:
     """Return the mask source called `method`, on `auto`, `cpu`, `cuda` or `mps`.
 
-    Its weights are a published file, or a folder written by stage `mask_weights`; for sam and fastsam only. ParamsError
-    is raised if weights are missing or not wanted, a package is absent, or the device is not there.
+    Its weights are a published file of sam or fastsam, the folder of a model of transformers, or a folder written by
+    stage `mask_weights`; grabcut has none. ParamsError is raised if weights are missing or not wanted, a package is
+    absent, or the device is not there.
     """
     if method == "grabcut":
         if weights is not None:
             raise ParamsError("--mask-weights: grabcut needs none; add --masks sam or --masks fastsam")
         return GrabCut()
-    names = " or ".join(file.name for file in (SAM_FILES if method == "sam" else FASTSAM_FILES).values())
+    names = "a folder that `save_pretrained` wrote"
+    if method != "transformers":
+        names = " or ".join(file.name for file in (SAM_FILES if method == "sam" else FASTSAM_FILES).values())
     if weights is None:
         raise ParamsError(f"--masks {method} needs weights: --mask-weights data/mask_weights/{method}, or {names}")
     if not weights.is_dir():
@@ -272,7 +275,7 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
     from pipeline.models.device import pick_device  # noqa: PLC0415 - torch takes seconds; grabcut needs none
 
     torch_device = str(pick_device(device, "device"))
-    if weights.is_dir():
+    if (weights / CARD).is_file() or (weights.is_dir() and method != "transformers"):
         source = create_source(weights, device=torch_device)
     else:
         architecture = next((name for name in SAM_FILES if name in weights.name), None) if method == "sam" else None
@@ -280,8 +283,7 @@ def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> M
             known = ", ".join(SAM_FILES)
             raise ParamsError(f"--mask-weights {weights}: the name says no architecture; keep one of {known} in it")
         source = create_source_from_file(method, weights, architecture=architecture, device=torch_device)
-    if source.name != method:
-        raise ParamsError(
-            f"--mask-weights {weights}: weights of {source.name}, not of {method}; add --masks {source.name}"
-        )
+    is_of = source.name if source.name in {"sam", "fastsam"} else "transformers"
+    if is_of != method:
+        raise ParamsError(f"--mask-weights {weights}: weights of {source.name}, not of {method}; add --masks {is_of}")
     return source

@@ -49,8 +49,8 @@ class ReadsOutside(Section):
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 GRAPH = Path("dvc.yaml")
-PROMPTED = frozenset({"sam", "fastsam", "grabcut"})
-"""Mask sources that the graph has only where `masks.eval` or `masks.train` names them."""
+OF_SOURCES = frozenset({"mask_weights", "segment", "pair", "agreement", "transfer"})
+"""Stages of a mask source, which the graph has only where `masks.eval` or `masks.train` names it, or for annotation."""
 PARAMS = Path("params.yaml")
 DEFAULT = "default"
 """Key of a choice's value for whatever it does not name; see `pipeline.params.study`."""
@@ -144,7 +144,7 @@ def dvc_command(stage: str, *, again: bool = False) -> str:
     if run and GRAPH.is_file() and item not in YAML(typ="safe").load(GRAPH)["stages"].get(name, {}).get("foreach", ()):
         roi, extra_roi, classes = run.groups()
         return f"`dvc exp run {force}-S roi={roi} -S extra_roi={extra_roi} -S classes={classes} {stage}`"
-    if item in PROMPTED:
+    if name in OF_SOURCES and item not in {"", "annotation"}:
         return f"`dvc exp run {force}-S masks.eval={item} {stage}`"
     return f"`dvc repro {force}{stage}`"
 

@@ -7,8 +7,9 @@ from pydantic import Field
 from pipeline.params.base import ReadsOutside, Section
 from pipeline.params.stages import Geometry, SegmentParams
 
-SourceName: TypeAlias = Literal["annotation", "sam", "fastsam", "grabcut"]
-"""Mask sources."""
+SourceName: TypeAlias = str
+"""A mask source: one of `SOURCES`, or a name of `masks.transformers`."""
+SOURCES = ("annotation", "sam", "fastsam", "grabcut")
 SamArchitectureName: TypeAlias = Literal["vit_b", "vit_l", "vit_h", "tiny"]
 """Architectures of segment-anything; `tiny` is a stand-in of 0.1 M parameters for trials, without weights."""
 FastSamArchitectureName: TypeAlias = Literal["s", "x", "tiny"]
@@ -98,6 +99,23 @@ class FastSamParams(FastSamWeightsParams, FastSamDecoding):
     """Section `masks.fastsam`."""
 
 
+class PromptableWeightsParams(ReadsOutside):
+    """What stage `mask_weights` fetches for a source of `masks.transformers`."""
+
+    model: str
+    """Repository of the hub, `owner/name`, or a folder as transformers saves a model; weights are safetensors."""
+    revision: str = "main"
+    """Commit of the repository, 40 hex digits; of a branch the stage takes the latest and prints its commit."""
+
+
+class PromptableParams(PromptableWeightsParams):
+    """One entry of section `masks.transformers`; for the defaults see `SamDecoding`."""
+
+    prompts_per_chunk: int = Field(default=16, ge=1)
+    photos_per_batch: int = Field(default=8, ge=1)
+    threads: int = Field(default=2, ge=1)
+
+
 class MasksParams(Section):
     """Section `masks`."""
 
@@ -110,6 +128,8 @@ class MasksParams(Section):
     prompts: PromptParams
     sam: SamParams
     fastsam: FastSamParams
+    transformers: dict[str, PromptableParams]
+    """Further sources by name."""
     tiny_area: int = Field(ge=0)
     """Masks of fewer pixels have status `tiny`; copied from `index.tiny_area`."""
 
@@ -143,6 +163,15 @@ class FastSamSegmentParams(PromptedParams):
     """How prompts are answered."""
 
 
+class PromptableSegmentParams(PromptedParams):
+    """Settings of `segment` for a source of `masks.transformers`."""
+
+    source: str
+    """Mask source."""
+    decoding: SamDecoding
+    """How prompts are answered."""
+
+
 class GrabCutSegmentParams(PromptedParams):
     """Settings of `segment@grabcut`."""
 
@@ -170,13 +199,18 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
         "sam": SamSegmentParams(source="sam", decoding=sam, **shared),
         "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),
         "grabcut": GrabCutSegmentParams(source="grabcut", **shared),
+        **{
+            name: PromptableSegmentParams(source=name, decoding=part_of(part, SamDecoding), **shared)
+            for name, part in masks.transformers.items()
+        },
     }
 
 
 def weights_by_source(masks: MasksParams) -> dict[SourceName, Section]:
     """Return what stage `mask_weights` depends on, source by source."""
     sam, fastsam = part_of(masks.sam, SamWeightsParams), part_of(masks.fastsam, FastSamWeightsParams)
-    return {"annotation": NoWeightsParams(), "sam": sam, "fastsam": fastsam, "grabcut": NoWeightsParams()}
+    further = {name: part_of(part, PromptableWeightsParams) for name, part in masks.transformers.items()}
+    return {"annotation": NoWeightsParams(), "sam": sam, "fastsam": fastsam, "grabcut": NoWeightsParams(), **further}
 
 
 class AgreementParams(Section):

@@ -25,7 +25,7 @@ from pipeline.params.base import (
     refusal_of_schema,
     take_back,
 )
-from pipeline.params.masks import AgreementParams, MasksParams, TransferParams
+from pipeline.params.masks import SOURCES, AgreementParams, MasksParams, TransferParams
 from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, FUSIONS, NAME, RESERVED, RunName
 from pipeline.params.runtime import RuntimeParams
@@ -204,6 +204,7 @@ def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[st
     try:
         values = _with_new_words(values, path, warn)
         check_choices(values, names, path)
+        _check_no_text(values, path)
         study = Study.model_validate_json(json.dumps(_with_copies(chosen(values), path)))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
@@ -285,6 +286,15 @@ def _ambiguous(given: Any, path: Path) -> dict[str, Any]:
     return {"names": names, "auto": given == AUTO}
 
 
+def _check_no_text(values: dict[str, Any], path: Path) -> None:
+    """Refuse text as a prompt."""
+    match values:
+        case {"masks": {"prompts": {"kind": "text"}}}:
+            reason = "a food's name is the label that runs are judged by, so it may not choose their masks"
+            fix = "choose box, point or box_point"
+            raise refusal("masks.prompts.kind", f"masks.prompts.kind: text is given, and {reason}; {fix}", path)
+
+
 def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[Key | str, str]]:
     """Yield key and problem of names that no run's name can hold, or that name nothing."""
     for section, names in (("backbones", study.backbones), ("class_sets", study.class_sets)):
@@ -299,7 +309,14 @@ def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]
         yield "dataset", f"dataset {dataset!r} is {among(dataset, datasets)}, nor an existing path, nor a URL"
     models = tuple(name for name in study.backbones if name not in RESERVED)
     backbones = (ABSENT, *models)
+    further = tuple(study.masks.transformers)
+    for name in further:
+        if NAME.fullmatch(name) is None or name in SOURCES:
+            problem = "give it another name, of lower-case letters, digits and underscores; it becomes a folder's"
+            yield ("masks", "transformers", name), f"masks.transformers.{name}: {problem}"
     for key, name, valid in (
+        ("masks.eval", study.masks.eval, (*SOURCES, *further)),
+        ("masks.train", study.masks.train, (*SOURCES, *further)),
         ("roi", study.roi, models if study.extra_roi in FUSIONS else backbones),
         ("extra_roi", study.extra_roi, (*backbones, *FUSIONS)),
         ("classes", study.classes, tuple(study.class_sets)),

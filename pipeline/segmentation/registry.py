@@ -1,4 +1,4 @@
-"""Open a mask source by name; a further source is one more entry of `FACTORIES`.
+"""Open a mask source by name: one of `FACTORIES`, else a model of the package transformers.
 
 Each source is imported only when it is opened, so that everything else works without its package.
 """
@@ -18,7 +18,11 @@ from pipeline.segmentation.weights import read_card
 
 Decoding: TypeAlias = SamDecoding | FastSamDecoding  # how a source predicts from prompts
 
-PACKAGES = {"sam": "segment-anything", "fastsam": "ultralytics-opencv-headless (AGPL-3.0)"}  # package of each source
+PACKAGES = {  # package of each source, and the command that installs it
+    "sam": ("segment-anything", "make install WITHOUT="),
+    "fastsam": ("ultralytics-opencv-headless (AGPL-3.0)", "make install WITHOUT="),
+    "transformers": ("transformers", "pip install -r requirements-transformers.txt"),
+}
 
 
 def create_source(folder: Path, *, device: str, decoding: Decoding | None = None) -> MaskSource:
@@ -26,7 +30,8 @@ def create_source(folder: Path, *, device: str, decoding: Decoding | None = None
     card = read_card(folder)
     if card.stored is None:
         raise ParamsError(f"{folder}: {card.source} answers no clicks; choose {' or '.join(FACTORIES)}")
-    weights, architecture = folder / card.stored, card.architecture
+    weights = folder / card.stored if card.source in FACTORIES else folder
+    architecture = card.architecture
     return create_source_from_file(card.source, weights, architecture=architecture, device=device, decoding=decoding)
 
 
@@ -55,27 +60,32 @@ def create_verified_source(
 def create_source_from_file(
     source: str, weights: Path, *, architecture: str | None, device: str, decoding: Decoding | None = None
 ) -> MaskSource:
-    """Return a source, `sam` or `fastsam`, with the weights of a file, decoding by its own defaults where absent.
+    """Return a source with the weights of a file, or of a folder as transformers saves a model.
 
-    `architecture` is that of the weights; FastSAM's file says it itself. Devices are `cpu`, `cuda`, `cuda:1`, `mps`.
+    It decodes by its own defaults if there is no `decoding`; `architecture` is that of SAM's weights, other files say
+    it themselves. Devices are `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Raises:
         ParamsError: If there is no such source, or it needs a package that is not installed.
         WeightsError: If the weights are absent or damaged.
     """
-    if source not in FACTORIES:
-        raise ParamsError(f"mask source {source!r} is not one of {', '.join(FACTORIES)}")
+    if source not in FACTORIES and not weights.is_dir():
+        names = ", ".join(FACTORIES)
+        raise ParamsError(f"mask source {source!r} is not one of {names}, nor {weights} the folder of a further model")
     try:
-        return FACTORIES[source](weights, architecture, device, decoding)
+        if source in FACTORIES:
+            return FACTORIES[source](weights, architecture, device, decoding)
+        return _open_promptable(weights, source, device, decoding)
     except ModuleNotFoundError as error:
         raise not_installed(source, error) from error
 
 
 def not_installed(source: str, error: ModuleNotFoundError) -> ParamsError:
     """Return the error that says which package a source lacks."""
+    package, command = PACKAGES.get(source, PACKAGES["transformers"])
     return ParamsError(
-        f"mask source {source} needs the package {PACKAGES[source]}, and {error.name} is not installed; "
-        "`make install WITHOUT=` installs it, or choose another source"
+        f"mask source {source} needs the package {package}, and {error.name} is not installed; "
+        f"`{command}` installs it, or choose another source"
     )
 
 
@@ -93,6 +103,13 @@ def _open_fastsam(weights: Path, _: str | None, device: str, decoding: Decoding 
 
     own = decoding if isinstance(decoding, FastSamDecoding) else fastsam.DECODING
     return fastsam.FastSam(weights, device=device, decoding=own)
+
+
+def _open_promptable(folder: Path, name: str, device: str, decoding: Decoding | None) -> MaskSource:
+    from pipeline.segmentation import promptable  # noqa: PLC0415
+
+    own = decoding if isinstance(decoding, SamDecoding) else promptable.DECODING
+    return promptable.Promptable(folder, name=name, device=device, decoding=own)
 
 
 FACTORIES = {"sam": _open_sam, "fastsam": _open_fastsam}

@@ -12,6 +12,7 @@ CARD = "mask_weights.json"
 SAM_URL = "https://dl.fbaipublicfiles.com/segment_anything"
 FASTSAM_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 SAM_LICENCE, FASTSAM_LICENCE = "Apache-2.0", "AGPL-3.0"
+HUB_LICENCES = {"facebook/sam2": "Apache-2.0", "facebook/sam3": "SAM License"}  # by start of the repository's name
 
 
 class OfficialFile(NamedTuple):
@@ -79,9 +80,9 @@ class MaskWeightsCard(Section):
 
     source: SourceName  # mask source
     architecture: str | None  # size of the network; null for annotation and GrabCut
-    origin: Literal["none", "official", "random", "file"]  # with `random` ones masks mean nothing
-    file: str | None  # name of the fetched file, without folders
-    sha256: str | None  # hexadecimal SHA-256 of the fetched file
+    origin: Literal["none", "official", "random", "file", "hub", "folder"]  # with `random` ones masks mean nothing
+    file: str | None  # name of the fetched file or folder, without folders above; of the hub repository@commit
+    sha256: str | None  # hexadecimal SHA-256 of the fetched file; of several, of their listing by sha256sum
     licence: str | None  # licence of the official weights; null for others
     stored: str | None  # name of the file beside the card that holds the weights
 

@@ -47,8 +47,8 @@ def region_found(marked: MarkedPhoto) -> str:
     if region.found_by == PAINTED:
         return f"Mask painted by you, {area}."
     if region.status == "empty":
-        return f"{METHODS[region.found_by]}, found nothing here; the box itself is taken, {area}."
-    return f"Mask by {METHODS[region.found_by]}; {area}."
+        return f"{METHODS.get(region.found_by, region.found_by)}, found nothing here; the box itself is taken, {area}."
+    return f"Mask by {METHODS.get(region.found_by, region.found_by)}; {area}."
 
 
 def difference(marked: MarkedPhoto) -> str:

@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 import grimp
 from pydantic import ValidationError
 
-from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, single_file
+from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, model_files, single_file
 from pipeline.acquisition.source import is_http_url, is_local
 from pipeline.params.base import ReadsOutside, Section, refusal
 from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_by_source, weights_by_source
@@ -130,7 +130,13 @@ def _with_contents(
         named = value.partition(":")[0] in {"none", "hub", "torchvision", OFFICIAL, RANDOM} or is_http_url(value)
         return hashed(section, name, {} if named else {"weights": (value, single_file)})
 
-    masks = {name: with_weights(getattr(study.masks, name), f"masks.{name}") for name in ("sam", "fastsam")}
+    masks: dict[str, object] = {
+        name: with_weights(getattr(study.masks, name), f"masks.{name}") for name in ("sam", "fastsam")
+    }
+    masks["transformers"] = {
+        name: hashed(part, f"masks.transformers.{name}", {"model": (part.model, model_files)})
+        for name, part in study.masks.transformers.items()
+    }
     backbones = {name: with_weights(part, f"backbones.{name}") for name, part in study.backbones.items()}
     source, extra = study.download.source, study.download.extra
     paths: dict[str, tuple[str, Lister]] = {

@@ -1,11 +1,17 @@
 """Bring the weights of a mask source to one hashed, shareable file; later stages touch no network."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from pipeline.acquisition.fingerprint import MODEL_FILES, model_files
+from pipeline.acquisition.source import hash_listing
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.params.base import load_settings
 from pipeline.params.masks import (
@@ -13,16 +19,21 @@ from pipeline.params.masks import (
     RANDOM,
     FastSamWeightsParams,
     MaskWeightsParams,
+    PromptableWeightsParams,
     SamWeightsParams,
     SourceName,
 )
 from pipeline.runtime.console import byte_progress, note
-from pipeline.runtime.errors import SourceError, WeightsError
+from pipeline.runtime.errors import SourceError, WeightsError, one_line
+from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
+from pipeline.runtime.manifest import sha256_of
+from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import resumable_dir
 from pipeline.segmentation.registry import not_installed
 from pipeline.segmentation.weights import (
     FASTSAM_FILES,
     FASTSAM_LICENCE,
+    HUB_LICENCES,
     SAM_FILES,
     SAM_LICENCE,
     MaskWeightsCard,
@@ -32,6 +43,7 @@ from pipeline.segmentation.weights import (
 )
 
 SAM_STORED, FASTSAM_STORED = "model.safetensors", "model.pt"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 ATTEMPTS, TIMEOUT = 8, 30.0
 """Tries of a transfer without a new byte, and seconds without one after which a try has failed."""
 
@@ -61,6 +73,8 @@ def fetch_mask_weights(source: SourceName, *, settings: Path, output: Path) -> N
                 card = _store_sam(load_settings(SamWeightsParams, settings), output / SAM_STORED)
             case "fastsam":
                 card = _store_fastsam(load_settings(FastSamWeightsParams, settings), output / FASTSAM_STORED)
+            case _:
+                card = _store_promptable(source, load_settings(PromptableWeightsParams, settings), output)
     except ModuleNotFoundError as error:
         raise not_installed(source, error) from error
     write_card(card, output)
@@ -93,6 +107,57 @@ def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCar
         fastsam.load_fastsam(file.path)
         shutil.copyfile(file.path, stored)
         return _card("fastsam", params, stored, file)
+
+
+def _store_promptable(source: SourceName, params: PromptableWeightsParams, output: Path) -> MaskWeightsCard:
+    from pipeline.segmentation import promptable  # noqa: PLC0415 - torch and transformers, only where they were chosen
+
+    key, place = f"masks.transformers.{source}", Path(params.model).expanduser()
+    local = place.is_dir()
+    if not local:
+        place = _fetch_snapshot(key, params)
+    files = model_files(str(place))
+    stored = [name for name in files if name.endswith(".safetensors")]
+    if not stored:
+        fix = "pickles (.bin, .pt) are not opened: load the model where you trust it and save it by `save_pretrained`"
+        raise WeightsError(f"{key}.model: {params.model}: no file *.safetensors there; {fix}")
+    with catch_disk_full(output, sum(path.stat().st_size for path in files.values())):
+        for name, path in files.items():
+            shutil.copyfile(path, output / name)
+    model, _ = promptable.load_promptable(output)
+    licence = next((licence for start, licence in HUB_LICENCES.items() if params.model.startswith(start)), None)
+    return MaskWeightsCard(
+        source=source,
+        architecture=model.config.model_type,
+        origin="folder" if local else "hub",
+        file=place.resolve().name if local else f"{params.model}@{place.name}",
+        sha256=hash_listing((name, sha256_of(output / name)) for name in stored),
+        licence=None if local else licence,
+        stored=stored[0],
+    )
+
+
+def _fetch_snapshot(key: str, params: PromptableWeightsParams) -> Path:
+    """Return the folder of a repository of the hub in its cache on this machine; its name is the commit."""
+    if not REPOSITORY.fullmatch(params.model):
+        raise WeightsError(
+            f"{key}.model: {params.model}: no such folder; give one, or a repository owner/name of the hub"
+        )
+    offline = not hub_answers()
+    wanted = list(MODEL_FILES)
+    try:
+        folder = Path(
+            snapshot_download(params.model, revision=params.revision, allow_patterns=wanted, local_files_only=offline)
+        )
+    except LocalEntryNotFoundError as error:
+        why = f"the hub cannot be reached and {params.model} ({params.revision}) is not cached"
+        raise WeightsError(f"{why}; fetch it on another machine and set {key}.model to its folder") from error
+    except (TRANSPORT_ERROR, OSError) as error:
+        fix = "a gated model needs `hf auth login` of who has accepted its licence; or set it to a folder"
+        raise WeightsError(f"{key}.model: {params.model} ({params.revision}): {one_line(error)}; {fix}") from error
+    if params.revision != folder.name:
+        note(f"{params.model} is at {folder.name} (set {key}.revision to this commit to pin it)")
+    return folder
 
 
 def _card(

@@ -17,7 +17,13 @@ from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.models.device import pick_device, set_deterministic
 from pipeline.params.base import load_settings
-from pipeline.params.masks import FastSamSegmentParams, GrabCutSegmentParams, SamSegmentParams, SourceName
+from pipeline.params.masks import (
+    FastSamSegmentParams,
+    GrabCutSegmentParams,
+    PromptableSegmentParams,
+    SamSegmentParams,
+    SourceName,
+)
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import SegmentParams
 from pipeline.runtime.console import progress, progress_bar
@@ -30,9 +36,9 @@ from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, fallback_mask, prompted_mask, prompted_masks
 from pipeline.segmentation.prompts import load_prompts, prompts_of
 from pipeline.segmentation.registry import create_verified_source
-from pipeline.segmentation.weights import CARD, read_card
+from pipeline.segmentation.weights import read_card
 
-Params: TypeAlias = SamSegmentParams | FastSamSegmentParams | GrabCutSegmentParams
+Params: TypeAlias = SamSegmentParams | FastSamSegmentParams | GrabCutSegmentParams | PromptableSegmentParams
 """Settings of a source that predicts masks from prompts."""
 SCHEMAS: dict[SourceName, type[Params]] = {
     "sam": SamSegmentParams,
@@ -129,8 +135,8 @@ def write_prompted_masks(  # noqa: PLR0913 - every path the stage touches, and t
         ParamsError: If the source's package or the device is absent.
         WeightsError: If the weights are absent, damaged, or another source's.
     """
-    names = (CARD, read_card(weights).stored)
-    hashes = {name: sha256_of(weights / name) for name in names if name and (weights / name).is_file()}
+    read_card(weights)
+    hashes = {path.name: sha256_of(path) for path in sorted(weights.iterdir())}
     segmenter = _Segmenter(params, in_mirror(raw, mirror), in_mirror(weights, mirror), hashes, device)
     planned = partial(plan_files, photos_per_file=params.photos_per_file)
     total = sum(1 for _ in group_by_photo(read_samples(samples)))
@@ -202,7 +208,7 @@ def segment(  # noqa: PLR0913 - every path the stage touches
         params = load_settings(SegmentParams, settings)
         write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster, mirror=mirror)
         return
-    prompted = load_settings(SCHEMAS[source], settings)
+    prompted = load_settings(SCHEMAS.get(source, PromptableSegmentParams), settings)
     places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
     device = runtime.device
     write_prompted_masks(prompted, **places, device=device, workers=workers, cluster=cluster, mirror=mirror)

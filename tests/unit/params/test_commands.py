@@ -16,6 +16,7 @@ from pipeline.params.base import dvc_command
         ("explain@vit+vit-all", "`dvc repro explain@vit+vit-all`"),
         ("explain@deit+none-all", "`dvc exp run -S roi=deit -S extra_roi=none -S classes=all explain@deit+none-all`"),
         ("mask_weights@sam", "`dvc exp run -S masks.eval=sam mask_weights@sam`"),
+        ("segment@sam2", "`dvc exp run -S masks.eval=sam2 segment@sam2`"),
         ("segment@annotation", "`dvc repro segment@annotation`"),
     ],
 )

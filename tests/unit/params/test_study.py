@@ -110,10 +110,7 @@ def test_an_old_value_is_checked_like_a_new_one(root: Path, tmp_path: Path) -> N
     """A typing mistake under the old key is refused with what is allowed."""
     path = old_file(root, tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("  source: annotation ", "  source: sma "), "utf-8")
-    with pytest.raises(
-        ParamsError,
-        match=r"params.yaml:\d+: masks: \"sma\" is given, allowed is 'annotation', 'sam', 'fastsam' or 'grabcut'",
-    ):
+    with pytest.raises(ParamsError, match=r"params.yaml:\d+: masks.eval 'sma' is not one of annotation, .*mean 'sam'"):
         load_study(path)
 
 
@@ -163,6 +160,10 @@ def test_the_file_of_this_version_needs_no_note(root: Path) -> None:
             {"masks__train": "grabcut", "masks__prompts__kind": "box_point"},
             "masks.prompts.kind: box_point .*set it to box",
         ),
+        ({"masks__prompts__kind": "text"}, "masks.prompts.kind: text .*the label that runs are judged by"),
+        ({"masks__train": "sam4"}, "masks.train 'sam4' is not one of annotation, .*did you mean 'sam"),
+        ({"masks__transformers__sam": {"model": "a/b"}}, "masks.transformers.sam: give it another name"),
+        ({"masks__transformers__Big": {"model": "a/b"}}, "masks.transformers.Big: give it another name"),
         ({"backbones__vit": {"timm": None}}, "backbones.vit.timm"),
         ({"backbones__none": {"timm": "resnet18"}}, "backbones.none.timm"),
         ({"seed": -1}, "seed"),
@@ -188,8 +189,8 @@ def test_a_mistake_is_named_with_its_place(
     [
         ({"pair__fill": "x"}, 'pair.fill: "x" is given, allowed is a whole number'),
         (
-            {"masks__eval": "sma"},
-            "masks.eval: \"sma\" is given, allowed is 'annotation', 'sam', 'fastsam' or 'grabcut'",
+            {"masks__prompts__kind": "tap"},
+            "masks.prompts.kind: \"tap\" is given, allowed is 'box', 'point' or 'box_point'",
         ),
         ({"train__share_branches": "yes"}, 'train.share_branches: "yes" is given, allowed is true or false'),
         ({"seeds": 1}, "seeds: 1 is given, allowed is a list, for instance -S 'seeds=[1]'"),
@@ -261,7 +262,13 @@ TEXTS = sorted({*text_keys(Study), "download.source.demo", "backbones.mixer.weig
 def test_every_setting_that_takes_a_url_is_tried() -> None:
     """Those of the schema that take any text; a new one joins by itself."""
     assert {"dataset", "download.source", "download.extra.new", "backbones.new.weights"} <= set(TEXTS)
-    assert {"masks.sam.weights", "masks.fastsam.weights", "runtime.mirror", "runtime.ray_address"} <= set(TEXTS)
+    assert {
+        "masks.sam.weights",
+        "masks.fastsam.weights",
+        "masks.transformers.new.model",
+        "runtime.mirror",
+        "runtime.ray_address",
+    } <= set(TEXTS)
 
 
 @pytest.mark.parametrize("key", TEXTS)

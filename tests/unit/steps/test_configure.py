@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params.base import PROMPTED, load_settings
+from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams, TrainParams
 from pipeline.runtime.errors import ParamsError
 from pipeline.steps.configure import configure
@@ -61,8 +61,24 @@ def test_a_mask_sources_settings_are_its_own(root: Path, tmp_path: Path) -> None
     assert changed_files(root, tmp_path, masks__sam__prompts_per_chunk=8) == {"masks/sam.json"}
     assert changed_files(root, tmp_path, masks__sam__weights="/there.pth") == {"mask_weights/sam.json"}
     assert changed_files(root, tmp_path, masks__prompts__kind="point") == {
-        f"masks/{source}.json" for source in PROMPTED
+        f"masks/{source}.json" for source in ("sam", "fastsam", "grabcut", "sam2", "sam3")
     }
+
+
+def test_one_line_adds_a_mask_source_of_transformers(root: Path, tmp_path: Path) -> None:
+    """With settings of its own; of a folder here, its files are part of them."""
+    changes = {"masks__transformers__edgetam": {"model": "owner/name"}, "masks__eval": "edgetam"}
+    assert changed_files(root, tmp_path, **changes) == {"masks/edgetam.json", "mask_weights/edgetam.json"}
+    assert changed_files(root, tmp_path, masks__transformers__sam2__threads=4) == {"masks/sam2.json"}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text("{}")
+    (tmp_path / "model/readme.txt").write_text("not read")
+    one = looked(root, tmp_path, masks__transformers__sam2={"model": str(tmp_path / "model")})
+    (tmp_path / "model/readme.txt").write_text("not read either")
+    assert looked(root, tmp_path, masks__transformers__sam2={"model": str(tmp_path / "model")}) == one
+    (tmp_path / "model/model.safetensors").write_bytes(b"tensors")
+    other = looked(root, tmp_path, masks__transformers__sam2={"model": str(tmp_path / "model")})
+    assert differing(one, other) == {"mask_weights/sam2.json"}
 
 
 def test_choosing_a_mask_source_changes_no_settings(root: Path, tmp_path: Path) -> None:

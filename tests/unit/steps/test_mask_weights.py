@@ -10,18 +10,23 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from huggingface_hub import constants
 
 from pipeline.params.base import Section
-from pipeline.params.masks import FastSamWeightsParams, NoWeightsParams, SamWeightsParams
+from pipeline.params.masks import FastSamWeightsParams, NoWeightsParams, PromptableWeightsParams, SamWeightsParams
 from pipeline.runtime.errors import ParamsError, WeightsError
 from pipeline.segmentation.registry import create_source
 from pipeline.segmentation.weights import SAM_FILES, OfficialFile, read_card
 from pipeline.steps.mask_weights import fetch_mask_weights
 from tests.loopback import Reply, serving
-from tests.mask_sources import crafted, tiny_fastsam, tiny_sam
+from tests.mask_sources import crafted, tiny_fastsam, tiny_promptable, tiny_sam
 
 needs_ultralytics = pytest.mark.skipif(
     importlib.util.find_spec("ultralytics") is None, reason="ultralytics (AGPL-3.0) was left out"
+)
+
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="requirements-transformers.txt was left out"
 )
 
 
@@ -201,6 +206,9 @@ def test_a_package_that_was_left_out_is_named(tmp_path: Path, root: Path) -> Non
         "import pipeline.cli.app, pipeline.steps.report, pipeline.steps.segment\n"
         "fetch('sam', settings=Path('settings.json'), output=Path('sam'))\n"
         "try: fetch('fastsam', settings=Path('settings.json'), output=Path('fastsam'))\n"
+        "except ParamsError as error: print(error)\n"
+        "sys.modules['transformers'] = None; Path('settings.json').write_text('{\"model\": \".\"}')\n"
+        "try: fetch('sam2', settings=Path('settings.json'), output=Path('sam2'))\n"
         "except ParamsError as error: print(error)"
     )
     done = subprocess.run(  # noqa: S603
@@ -208,6 +216,47 @@ def test_a_package_that_was_left_out_is_named(tmp_path: Path, root: Path) -> Non
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "fastsam needs the package ultralytics-opencv-headless (AGPL-3.0)" in done.stdout
+    assert "sam2 needs the package transformers, and transformers is not installed; `pip install -r req" in done.stdout
+
+
+@needs_transformers
+def test_a_folder_of_transformers_is_stored_and_opens(tmp_path: Path) -> None:
+    """Its tensors and settings, nothing else; the card says what it is, without the folders above."""
+    model = tiny_promptable(tmp_path / "mine", "sam2")
+    (model / "notes.txt").write_text("mine")
+    folder = fetch(tmp_path, "small", PromptableWeightsParams(model=str(model)))
+    names = {"config.json", "mask_weights.json", "model.safetensors", "preprocessor_config.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    card = read_card(folder)
+    assert (card.source, card.architecture, card.origin, card.file) == ("small", "sam2", "folder", "mine")
+    assert create_source(folder, device="cpu").name == "small"
+
+
+@needs_transformers
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("absent", "masks.transformers.small.model: absent: no such folder; give one, or a repository"),
+        (
+            "owner/name",
+            r"the hub cannot be reached and owner/name .main. is not cached; .*set masks.transformers.small",
+        ),
+        ("pickled", r"masks.transformers.small.model: .*: no file \*.safetensors there; pickles"),
+    ],
+)
+def test_models_that_cannot_be_had_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, message: str
+) -> None:
+    """No folder, no hub, and a pickle, which is not opened."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    if model == "pickled":
+        (tmp_path / model).mkdir()
+        crafted(tmp_path / model / "pytorch_model.bin", touches=tmp_path / "ran")
+    with pytest.raises(WeightsError, match=message) as caught:
+        fetch(tmp_path, "small", PromptableWeightsParams(model=str(tmp_path / model) if model == "pickled" else model))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_settings_of_another_source_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from pipeline.arrays import AnyImage
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.masks import Masks, StoredMask
 from pipeline.datasets.prompts import Prompt
-from pipeline.params.masks import FastSamSegmentParams, GrabCutSegmentParams, PromptParams, SamSegmentParams, SourceName
+from pipeline.params.masks import (
+    FastSamSegmentParams,
+    GrabCutSegmentParams,
+    PromptableSegmentParams,
+    PromptableWeightsParams,
+    PromptParams,
+    SamSegmentParams,
+    SourceName,
+)
 from pipeline.params.stages import IndexParams, SegmentParams
 from pipeline.runtime.errors import DatasetError, ParamsError, WeightsError
 from pipeline.runtime.manifest import MANIFEST
@@ -24,7 +32,7 @@ from pipeline.steps import segment as segment_prompted
 from pipeline.steps.index import build_index
 from pipeline.steps.mask_weights import fetch_mask_weights
 from pipeline.steps.segment import Params, write_masks, write_prompted_masks
-from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, tiny_fastsam, tiny_sam
+from tests.mask_sources import FASTSAM_DECODING, SAM_DECODING, tiny_fastsam, tiny_promptable, tiny_sam
 from tests.raw_folder import RawFolder, labels_of
 
 pytestmark = pytest.mark.slow
@@ -34,6 +42,7 @@ SHARED = {"photos_per_file": 2, "tiny_area": 10, "prompts": PROMPTS}
 SAM = SamSegmentParams(source="sam", decoding=SAM_DECODING, **SHARED)
 FASTSAM = FastSamSegmentParams(source="fastsam", decoding=FASTSAM_DECODING, **SHARED)
 GRABCUT = GrabCutSegmentParams(source="grabcut", **SHARED)
+SAM2 = PromptableSegmentParams(source="sam2", decoding=SAM_DECODING, **SHARED)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +53,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fetch_mask_weights("grabcut", settings=folder / "absent.json", output=folder / "grabcut")
     if importlib.util.find_spec("ultralytics") is not None:
         stored_weights(folder, "fastsam")
+    if importlib.util.find_spec("transformers") is not None:
+        model = tiny_promptable(folder / "model", "sam2")
+        PromptableWeightsParams(model=str(model)).write(folder / "sam2.json")
+        fetch_mask_weights("sam2", settings=folder / "sam2.json", output=folder / "sam2")
     return folder
 
 
@@ -116,13 +129,13 @@ class Counting:
         return self.source.predict(photo, prompts)
 
 
-@pytest.mark.parametrize("params", [SAM, FASTSAM, GRABCUT], ids=["sam", "fastsam", "grabcut"])
+@pytest.mark.parametrize("params", [SAM, FASTSAM, GRABCUT, SAM2], ids=lambda params: params.source)
 def test_all_sources_have_the_same_samples(raw: RawFolder, weights: Path, params: Params) -> None:
     """In the order of the sample table, each with pixels, a status and the prompts that were asked."""
     if params is GRABCUT:  # it takes no clicks
         (raw.path / "extra/chili paste/test/prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nbowl.png,box,2,2,9,8\n")
     if not (weights / params.source).exists():
-        pytest.skip("ultralytics (AGPL-3.0) was left out")
+        pytest.skip("ultralytics (AGPL-3.0) or transformers was left out")
     masks = segment(raw, weights, params, params.source)
     reference = raw.path.parent / "annotation"
     annotation = SegmentParams(source="annotation", photos_per_file=3, reference_only=True)

@@ -1,0 +1,113 @@
+"""Models of the package transformers as mask sources: true architectures of tiny size, files that the test writes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets.prompts import Prompt
+from pipeline.runtime.errors import WeightsError
+from pipeline.segmentation.mask_source import BatchSource, MaskPrediction, propose
+from tests.mask_sources import SAM_DECODING, scene, tiny_promptable
+
+transformers = pytest.importorskip("transformers", reason="requirements-transformers.txt was left out")
+pytestmark = pytest.mark.slow
+
+KINDS = ("sam2", "sam3", "sam_hq")
+PROCESSORS = {"sam2": "Sam2Processor", "sam3": "Sam3TrackerProcessor", "sam_hq": "SamHQProcessor"}
+BOXES = [Prompt("box", (10.0, 12.0, 60.0, 70.0)), Prompt("box", (50.0, 5.0, 120.0, 60.0))]
+CLICKS = [Prompt("point", (30.0, 40.0)), Prompt("point", (90.0, 80.0))]
+BOTH = [Prompt("box_point", (10.0, 12.0, 60.0, 70.0, 30.0, 40.0))]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write one model."""
+    return tiny_promptable(tmp_path_factory.mktemp("models") / request.param, request.param)
+
+
+def opened(folder: Path, **decoding: int) -> BatchSource:
+    """Open a model."""
+    from pipeline.segmentation.promptable import Promptable  # noqa: PLC0415
+
+    own = SAM_DECODING.model_copy(update=decoding)
+    return Promptable(folder, name=folder.name, device="cpu", decoding=own)
+
+
+def same(one: list[MaskPrediction], other: list[MaskPrediction]) -> bool:
+    """Tell whether masks are equal, and scores up to the rounding of other sums."""
+    masks = all(np.array_equal(a.mask, b.mask) for a, b in zip(one, other, strict=True))
+    return masks and np.allclose([a.score for a in one], [b.score for b in other], atol=1e-5)
+
+
+def test_order_chunks_and_kinds_of_prompts_change_nothing(folder: Path) -> None:
+    """Each prompt is answered as if it were alone."""
+    prompts, photo = [BOXES[0], *CLICKS, *BOTH, BOXES[1]], scene()
+    source = opened(folder)
+    found = source.predict(photo, prompts)
+    assert len({prediction.mask.tobytes() for prediction in found}) == len(prompts)
+    assert all(prediction.mask.shape == photo.shape[:2] for prediction in found)
+    assert same(source.predict(photo, prompts[::-1])[::-1], found)
+    assert same(opened(folder, prompts_per_chunk=1).predict(photo, prompts), found)
+    assert same([source.predict(photo, [prompt])[0] for prompt in prompts], found)
+
+
+def test_a_photos_masks_do_not_depend_on_its_neighbours(folder: Path) -> None:
+    """Photos of several sizes, some without prompts."""
+    photos = [scene(96, 128, 1), scene(70, 50, 2), scene(64, 64, 3)]
+    prompts = [BOXES, [Prompt("box", (5.0, 5.0, 40.0, 60.0))], []]
+    source = opened(folder)
+    together = source.predict_batch(photos, prompts)
+    for photo, asked, found in zip(photos, prompts, together, strict=True):
+        alone = source.predict(photo, asked)
+        assert all(np.array_equal(a.mask, b.mask) and a.score == b.score for a, b in zip(alone, found, strict=True))
+
+
+@pytest.mark.parametrize("prompts", [BOXES, CLICKS, BOTH], ids=["box", "point", "box_point"])
+def test_masks_are_those_of_the_librarys_own_call(folder: Path, prompts: list[Prompt]) -> None:
+    """Its processor scales prompts and masks; of a click's masks that of the highest predicted IoU wins."""
+    photo, asked = scene(70, 128), {}
+    if prompts[0].point:
+        asked |= {"input_points": [[[list(prompt.point or ())] for prompt in prompts]]}
+        asked |= {"input_labels": [[[1]] * len(prompts)]}
+    if prompts[0].box:
+        asked["input_boxes"] = [[list(prompt.box or ()) for prompt in prompts]]
+    model = transformers.AutoModelForMaskGeneration.from_pretrained(folder)
+    images = transformers.AutoImageProcessor.from_pretrained(folder)
+    inputs = getattr(transformers, PROCESSORS[folder.name])(images)(images=photo, return_tensors="pt", **asked)
+    asked = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in inputs.items()}
+    sizes = [asked.pop(name) for name in ("original_sizes", "reshaped_input_sizes") if name in asked]
+    answer = model.eval()(**asked, multimask_output=prompts[0].kind == "point")
+    masks = images.post_process_masks(answer.pred_masks.detach(), *sizes)[0].numpy()
+    quality = answer.iou_scores[0].detach().numpy()
+    assert quality.shape[1] == (3 if prompts[0].kind == "point" else 1)
+    for found, own, scores in zip(opened(folder).predict(photo, prompts), masks, quality, strict=True):
+        assert np.array_equal(found.mask, own[scores.argmax()])
+        assert found.score == pytest.approx(np.clip(scores.max(), 0, 1), abs=1e-5)
+
+
+def test_it_proposes_without_a_click(folder: Path) -> None:
+    """Like SAM, under a grid of points."""
+    assert propose(opened(folder), scene(), limit=3)
+
+
+def test_a_folder_that_is_no_such_model_is_refused(tmp_path: Path) -> None:
+    """Nothing there, another network, a damaged file, a missing tensor, a pickle: one line each."""
+    folder = tiny_promptable(tmp_path / "sam2", "sam2")
+    config, weights = (folder / "config.json").read_text(), folder / "model.safetensors"
+    with pytest.raises(WeightsError, match="no model of transformers that takes clicks and boxes"):
+        opened(tmp_path)
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(WeightsError, match="no model of transformers that takes clicks and boxes"):
+        opened(folder)
+    (folder / "config.json").write_text(config.replace('"mlp_dim": 16', '"mlp_dim": 32'))
+    with pytest.raises(WeightsError, match="not the weights of a Sam2Model|no model of transformers"):
+        opened(folder)
+    (folder / "config.json").write_text(config)
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="no model of transformers that takes clicks and boxes") as caught:
+        opened(folder)
+    assert "\n" not in str(caught.value)
+    weights.rename(folder / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match="no model of transformers that takes clicks and boxes"):
+        opened(folder)
