@@ -24,8 +24,16 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run one file that needs the whole graph first and the others last, so that no process waits for the graph."""
-    items.sort(key=lambda item: 0 if "e2e/test_graph.py" in item.nodeid else 1 + ("tests/e2e/" in item.nodeid))
+    """Run long files first, so that no process works alone at the end, and those last that wait for another's study."""
+    needs_study = {item.path for item in items if "study" in getattr(item, "fixturenames", ())}
+
+    def place(item: pytest.Item) -> int:
+        if item.get_closest_marker("e2e"):
+            whole_graph = item.path.name == "test_graph.py"
+            return 0 if whole_graph else 1 + (item.path in needs_study)
+        return 3 if item.get_closest_marker("slow") else 4
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,9 +11,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tools.working_copy import copy_files, shrink
+from pipeline.reporting.grid import GRID_RUNS
+from tests.guarded import guarded, without_network
+from tools.working_copy import ROOT, copy_files, shrink
 
 CACHE = Path(".dvc/cache")
+GRID = ("dvc.yaml", "pipeline/reporting/grid.py")
+"""Files that list the runs of the graph."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,34 @@ def checkout(folder: Path, **env: str) -> Checkout:
     copy.call("git", "init", "-q", "-b", "main")
     copy.commit()
     return copy
+
+
+def keep_runs(folder: Path, kept: set[str]) -> None:
+    """Take all runs but some out of the graph and out of the code's list: DVC then has less to look through."""
+    names = "|".join(re.escape(run.name) for run in GRID_RUNS if run.name not in kept)
+    other = re.compile(rf"(?<![\w+])({names})(?![\w-])")
+    graph, grid = (folder / name for name in GRID)
+    lines = graph.read_text(encoding="utf-8").splitlines(keepends=True)
+    graph.write_text("".join(line for line in lines if not other.search(line)), encoding="utf-8")
+    with grid.open("a", encoding="utf-8") as code:
+        for name in ("PAPER_RUNS", "GRID_RUNS"):
+            code.write(f"{name} = tuple(run for run in {name} if run.name in {sorted(kept)})\n")
+
+
+def put_runs_back(folder: Path) -> None:
+    """Undo `keep_runs`."""
+    for name in GRID:
+        shutil.copyfile(ROOT / name, folder / name)
+
+
+def network_log(copy: Checkout) -> Path:
+    """Return the file in which `repro_offline` notes the processes it guarded and what they tried to reach."""
+    return copy.folder.with_name(f"{copy.folder.name}.network")
+
+
+def repro_offline(copy: Checkout) -> str:
+    """Run `dvc repro` under guard, and where this user may do that without a network: no stage needs one."""
+    return Checkout(copy.folder, copy.env | guarded(network_log(copy))).call(*without_network(), "dvc", "repro")
 
 
 def ran(output: str) -> list[str]:

@@ -1,37 +1,59 @@
-"""The whole graph on a small demo, run once for all end-to-end tests."""
+"""A small study with few runs, and one with all of the grid, each made once for all end-to-end tests."""
 
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import Checkout, checkout, environment
-from tests.guarded import guarded, without_network
+from tests.e2e.checkout import Checkout, checkout, environment, keep_runs, put_runs_back, repro_offline
+
+RUNS = {"mobilenetv2+vit-all", "vit+vit-all", "vit+none-all", "mixer+none-all"}
+"""The variant of `params.yaml`, one backbone in both branches and alone, and one more."""
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout in which the whole graph has run; make a `twin` or `clone` before changing anything.
+    """Return a checkout in which a graph of few runs has run; make a `twin` or `clone` before changing anything."""
 
-    Test processes share it: the first one that asks runs the graph, the others wait for it.
+    def make(folder: Path) -> Checkout:
+        copy = checkout(folder)
+        keep_runs(folder, RUNS)
+        copy.commit()
+        return copy
+
+    return _made_once("study", tmp_path_factory, make)
+
+
+@pytest.fixture(scope="session")
+def whole(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a checkout in which the graph of the study has grown to all runs; likewise."""
+
+    def make(folder: Path) -> Checkout:
+        copy = study.twin(folder)
+        put_runs_back(folder)
+        copy.commit()
+        return copy
+
+    return _made_once("whole", tmp_path_factory, make)
+
+
+def _made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Checkout]) -> Checkout:
+    """Make a checkout and run its graph, unless another test process has; `NAME.done` beside it has what that printed.
+
+    Test processes share it: the first one that asks makes it, the others wait for it.
     """
-    base = tmp_path_factory.getbasetemp()
+    base = factory.getbasetemp()
     shelf = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, done = shelf / "study", shelf / "study.done"
-    with (shelf / "study.lock").open("w") as lock:
+    folder, done = shelf / name, shelf / f"{name}.done"
+    with (shelf / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            done.write_text(_whole_graph(folder), encoding="utf-8")
+            copy = make(folder)
+            output = repro_offline(copy)
+            copy.commit()
+            done.write_text(output, encoding="utf-8")
     return Checkout(folder, environment(folder))
-
-
-def _whole_graph(folder: Path) -> str:
-    """Run it under guard, and without any network where this user may do that: no stage of the demo needs one."""
-    copy = checkout(folder)
-    under_guard = Checkout(folder, copy.env | guarded(folder.with_name("study.network")))
-    output = under_guard.call(*without_network(), "dvc", "repro")
-    copy.commit()
-    return output

@@ -66,8 +66,8 @@ def replaced(values: dict[str, Any], override: str) -> dict[str, Any]:
 
 def expected(copy: Checkout, override: str) -> Effect:
     """Return what should run after an override."""
-    values = values_of(copy)
-    return effect(graph_of(values), graph_of(replaced(values, override)))
+    values, graph = values_of(copy), copy.folder / "dvc.yaml"
+    return effect(graph_of(values, graph), graph_of(replaced(values, override), graph))
 
 
 def tried(copy: Checkout, override: str) -> Outcome:
@@ -79,7 +79,7 @@ def tried(copy: Checkout, override: str) -> Outcome:
         ran=frozenset(ran(output)),
         must=frozenset({*should.at_once, CONFIGURE}),
         may=frozenset(should.below),
-        stages=len(graph_of(replaced(values, override)).stages),
+        stages=len(graph_of(replaced(values, override), copy.folder / "dvc.yaml").stages),
     )
 
 

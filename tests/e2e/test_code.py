@@ -84,9 +84,9 @@ def table(copy: Checkout) -> str:
 
 
 @pytest.fixture(scope="module")
-def copy(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a twin of the study."""
-    return study.twin(tmp_path_factory.mktemp("code") / "copy")
+def copy(whole: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a twin of the whole study: the page counts stages of all runs."""
+    return whole.twin(tmp_path_factory.mktemp("code") / "copy")
 
 
 def test_the_page_says_what_an_edit_runs(copy: Checkout, root: Path) -> None:

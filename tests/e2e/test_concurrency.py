@@ -60,9 +60,9 @@ def test_two_experiments_at_once_end_like_one_after_the_other(study: Checkout, t
     run = ("dvc", "--wait-for-lock", "exp", "run", "--temp", TARGET)
     results = at_once(*(start(copy, *run, "--name", name, "-S", f"pair.fill={fill}") for name, fill in fills.items()))
     assert [status for status, _ in results] == [0, 0], results
+    serial = study.twin(tmp_path / "serial")
     for name, fill in fills.items():
-        serial = study.twin(tmp_path / name)
-        serial.call("dvc", "exp", "run", TARGET, "--name", name, "-S", f"pair.fill={fill}")
+        serial.call(*run, "--name", name, "-S", f"pair.fill={fill}")
         assert copy.shown(name, "dvc.lock") == serial.shown(name, "dvc.lock")
     assert sound(copy.folder / CACHE)
 

@@ -6,37 +6,55 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.grid import PAPER_RUNS
-from tests.e2e.checkout import Checkout, checkout, ran
+from pipeline.reporting.grid import GRID_RUNS
+from tests.e2e.checkout import Checkout, checkout, network_log, ran
 from tests.guarded import noted
 
 pytestmark = pytest.mark.e2e
 DATA_STAGES = ("configure", "download", "index", "segment@annotation", "pair@annotation")
+COLLECTORS = {"configure", "ambiguous", "transfer@annotation", "repeats", "summary", "report"}
+"""Stages that depend on more runs than one, or on one that the study lacks."""
+PER_RUN = ("train", "evaluate", "perturb", "explain")
 
 
 @pytest.fixture(scope="module")
-def copy(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a twin of the study for the tests of this file."""
-    return study.twin(tmp_path_factory.mktemp("graph") / "copy")
+def copy(whole: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a twin of the whole study for the tests of this file."""
+    return whole.twin(tmp_path_factory.mktemp("graph") / "copy")
 
 
-def test_the_graph_ends_in_a_report_of_all_runs(study: Checkout) -> None:
-    """Twenty runs trained, evaluated, perturbed, and in the summary; one offline page."""
-    summary = json.loads((study.folder / "results/summary.json").read_text())
-    assert {run.name for run in PAPER_RUNS} <= set(summary["runs"])
-    page = (study.folder / "data/report/index.html").read_text()
+@pytest.mark.parametrize("which", ["study", "whole"])
+def test_the_graph_ends_in_a_report_of_all_runs(which: str, request: pytest.FixtureRequest) -> None:
+    """From nothing with few runs, then with all of the grid: trained, perturbed, in the summary; one offline page."""
+    folder = request.getfixturevalue(which).folder
+    summary = json.loads((folder / "results/summary.json").read_text())
+    runs = {path.name for path in (folder / "data/runs").iterdir()}
+    assert set(summary["runs"]) == runs == {path.name for path in (folder / "data/perturbations").iterdir()}
+    assert which == "study" or runs == {run.name for run in GRID_RUNS}
+    page = (folder / "data/report/index.html").read_text()
     assert "</html>" in page
     assert not re.search(r"(src|href)=[\"']https?://", page.split("<main")[0])
 
 
-def test_no_process_of_the_graph_tried_to_connect(study: Checkout) -> None:
+def test_runs_that_join_the_graph_leave_finished_ones_alone(study: Checkout, whole: Checkout) -> None:
+    """Only stages of the new runs, and those that collect; the others' hashes stay."""
+    few, many = study.lock(), whole.lock()
+    new = many.keys() - few.keys()
+    assert {stage.partition("@")[0] for stage in new} == set(PER_RUN)
+    assert new <= set(ran(whole.folder.with_name("whole.done").read_text())) <= new | COLLECTORS
+    kept = few.keys() - COLLECTORS
+    assert {stage: many[stage] for stage in kept} == {stage: few[stage] for stage in kept}
+
+
+def test_no_process_of_the_graph_tried_to_connect(study: Checkout, whole: Checkout) -> None:
     """Neither a stage nor DVC: every one of them was guarded, and none asked for a host."""
-    log = study.folder.with_name("study.network")
-    stages = {words[words.index("-m") + 1] for line in noted(log, "guarded") if "-m" in (words := line.split())}
+    logs = [network_log(copy) for copy in (study, whole)]
+    lines = [line for log in logs for line in noted(log, "guarded")]
+    stages = {words[words.index("-m") + 1] for line in lines if "-m" in (words := line.split())}
     scripts = {path.stem for path in (study.folder / "stages").glob("[!_]*.py")}
     assert scripts - {"repeat"} <= {name.rpartition(".")[2] for name in stages}, "but `repeat`, which needs `seeds`"
-    assert any("dvc" in line for line in noted(log, "guarded"))
-    assert noted(log, "refused") == []
+    assert any("dvc" in line for line in lines)
+    assert [line for log in logs for line in noted(log, "refused")] == []
 
 
 def test_a_second_repro_does_nothing(copy: Checkout) -> None:
@@ -46,13 +64,13 @@ def test_a_second_repro_does_nothing(copy: Checkout) -> None:
     assert (copy.folder / "dvc.lock").read_bytes() == before
 
 
-def test_data_stages_give_the_same_bytes_elsewhere(study: Checkout, tmp_path: Path) -> None:
+def test_data_stages_give_the_same_bytes_elsewhere(whole: Checkout, tmp_path: Path) -> None:
     """Another path, worker count, time zone, language and hash seed: the same hashes."""
     other = checkout(tmp_path / "elsewhere é", TZ="Asia/Seoul", LANG="C", LC_ALL="C", PYTHONHASHSEED="7")
     params = other.folder / "params.yaml"
     params.write_text(params.read_text().replace("workers: 0 ", "workers: 3 "))
     other.call("dvc", "repro", "pair@annotation")
-    assert {stage: other.lock()[stage] for stage in DATA_STAGES} == {s: study.lock()[s] for s in DATA_STAGES}
+    assert {stage: other.lock()[stage] for stage in DATA_STAGES} == {s: whole.lock()[s] for s in DATA_STAGES}
 
 
 def test_training_gives_the_same_bytes_again(copy: Checkout) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import http.client
-import re
 import shutil
 import subprocess
 import threading
@@ -22,18 +21,13 @@ import timm
 from ruamel.yaml import YAML
 
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
-from pipeline.reporting.grid import GridRun
 from pipeline.runtime.errors import URLS_VARIABLE
-from tests.e2e.checkout import Checkout, checkout
+from tests.e2e.checkout import Checkout, checkout, keep_runs
 from tests.raw_folder import OFFICIAL, RawFolder, labels_of
 
 pytestmark = pytest.mark.e2e
 USER, PLANTED = "me", f"PLANTED+{2026}=!"  # not as it stands here: this file is copied, too
 LOGIN, SIGNATURE = f"{USER}:{quote(PLANTED, safe='')}@", f"X-Amz-Signature={quote(PLANTED, safe='')}"
-RUN_IN_GRAPH = re.compile(r"^.*\w\+\w+-(all|no_sauce).*\n", re.MULTILINE)
-"""A line of dvc.yaml that names a run; the variant's name there is made of parameters."""
-RUN_IN_CODE = re.compile(r"\b(?!vit\+none-all)\w+\+\w+-(?:all|no_sauce)\b")
-"""A name in the list of the paper's runs."""
 
 
 def forms() -> list[bytes]:
@@ -91,9 +85,12 @@ def told(copy: Checkout) -> list[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Checkout:
-    """Return a checkout in a folder of its own."""
+    """Return a checkout with one run in a folder of its own."""
     (tmp_path / "work").mkdir()
-    return checkout(tmp_path / "work/copy", NETRC="/dev/null")
+    one = checkout(tmp_path / "work/copy", NETRC="/dev/null")
+    keep_runs(one.folder, {"vit+none-all"})
+    one.commit()
+    return one
 
 
 @pytest.mark.parametrize("command", [("dvc", "repro"), ("dvc", "exp", "run"), ("dvc", "exp", "run", "--temp")])
@@ -153,10 +150,7 @@ def web(tmp_path: Path) -> Path:
 
 def ask_for_one_run(copy: Checkout, host: str) -> None:
     """Let the graph be the variant alone, on photos and weights of a host; as small as it can be."""
-    graph, params, yaml = copy.folder / "dvc.yaml", copy.folder / "params.yaml", YAML()
-    paper = copy.folder / f"{GridRun.__module__.replace('.', '/')}.py"
-    for path, other in ((graph, RUN_IN_GRAPH), (paper, RUN_IN_CODE)):
-        path.write_text(other.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+    params, yaml = copy.folder / "params.yaml", YAML()
     values = yaml.load(params)
     values |= {"dataset": f"http://{host}/Food.zip", "roi": "vit", "extra_roi": "none"}
     values["backbones"] = {

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from pipeline.datasets.index import read_samples
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
-from tests.e2e.checkout import CACHE, Checkout, checkout, ran
+from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.raw_folder import RawFolder, labels_of
 
 pytestmark = pytest.mark.e2e
@@ -35,9 +35,9 @@ def write_weights(path: Path, seed: float) -> None:
 
 
 @pytest.fixture
-def copy(tmp_path: Path, photos: RawFolder) -> Checkout:
-    """Return a checkout that names photos and weights outside of it; nothing has run."""
-    one = checkout(tmp_path / "copy")
+def copy(study: Checkout, tmp_path: Path, photos: RawFolder) -> Checkout:
+    """Return a clone that names photos and weights outside of it; nothing has run."""
+    one = study.clone(tmp_path / "copy")
     write_weights(tmp_path / "vit.safetensors", 0.0)
     yaml, params = YAML(), one.folder / "params.yaml"
     values = yaml.load(params)
@@ -84,13 +84,10 @@ def test_what_changes_outside_is_seen_and_nothing_else_runs(copy: Checkout, phot
 
 
 def test_a_clone_without_the_commits_data_tries_one_variant_after_another(
-    copy: Checkout, photos: RawFolder, tmp_path: Path
+    study: Checkout, photos: RawFolder, tmp_path: Path
 ) -> None:
     """Who never runs the demo: own data by `-S`, back to the commit, the next variant; what can be reused is reused."""
-    copy.call("dvc", "repro", *TARGETS)
-    copy.commit()
-    clone = copy.clone(tmp_path / "clone")
-    photos.add("train", "00000009", labels_of(1, 7), seed=9)
+    clone = study.clone(tmp_path / "clone")
     own = ("dvc", "exp", "run", "-S", f"dataset={photos.path}", "pair@annotation")
     assert "pair@annotation" in ran(clone.call(*own))
     clone.call("git", "checkout", "-q", "--", ".")

@@ -31,8 +31,6 @@ def remote(kind: str, folder: Path) -> Iterator[tuple[str, dict[str, str], dict[
     """Lend a remote: its URL, the settings for everybody, and the secrets of one person."""
     folder.mkdir()
     match kind:
-        case "folder":
-            yield str(folder), {}, {}
         case "ssh":
             with ssh_server(folder) as port:
                 yield f"ssh://{HOST}/study", {"port": str(port), "user": "team"}, {"password": PASSWORD}
@@ -56,7 +54,7 @@ def log_in(one: Checkout, secrets: dict[str, str]) -> None:
         one.call("dvc", "remote", "modify", "--local", "team", name, value)
 
 
-@pytest.mark.parametrize("kind", ["folder", "ssh", "s3"])
+@pytest.mark.parametrize("kind", ["ssh", "s3"])
 def test_a_fresh_clone_pulls_and_runs_nothing(ann: Checkout, tmp_path: Path, kind: str) -> None:
     """Two clones and a real server: the second has every result, and DVC runs nothing but its look outside."""
     with remote(kind, tmp_path / "remote") as (url, settings, secrets):
@@ -154,31 +152,36 @@ def test_parts_of_the_study_come_alone(pushed: Checkout, tmp_path: Path) -> None
     ]  # fmt: skip
 
 
-def test_a_variant_of_somebody_else_is_never_run_again(ann: Checkout, tmp_path: Path) -> None:
-    """Ann's experiment reaches Bob by the run cache: the same `dvc exp run` trains nothing on his machine."""
-    share(ann, str(tmp_path / "remote"), {})
-    assert any(stage.startswith("train@mixer") for stage in ran(ann.call("dvc", "exp", "run", *VARIANT)))
-    ann.call("dvc", "push", "--run-cache")
-    ann.reset()
-    bob = ann.clone(tmp_path / "bob")
+@pytest.fixture(scope="module")
+def tried(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return the checkout of somebody who has pushed a variant, by its name and with the run cache."""
+    folder = tmp_path_factory.mktemp("tried")
+    ann = study.twin(folder / "ann")
+    share(ann, str(folder / "remote"), {})
     ann.call("dvc", "push")
+    ann.call("git", "clone", "-q", "--bare", ".", str(folder / "hub.git"))
+    ann.call("git", "remote", "set-url", "origin", str(folder / "hub.git"))
+    output = ann.call("dvc", "exp", "run", "-n", "no-sauce", *VARIANT)
+    assert any(stage.startswith("train@mixer") for stage in ran(output))
+    ann.call("dvc", "exp", "push", "origin", "no-sauce")
+    ann.call("dvc", "push", "--run-cache")
+    return ann
+
+
+def test_a_variant_of_somebody_else_is_never_run_again(tried: Checkout, tmp_path: Path) -> None:
+    """Ann's experiment reaches Bob by the run cache: the same `dvc exp run` trains nothing on his machine."""
+    bob = tried.clone(tmp_path / "bob")
     bob.call("dvc", "pull", "--run-cache")
     output = bob.call("dvc", "exp", "run", "--pull", *VARIANT)
     assert ran(output) == ["configure", "summary"], "which writes the files of git, in a second"
 
 
-def test_an_experiment_travels_by_name(ann: Checkout, tmp_path: Path) -> None:
+def test_an_experiment_travels_by_name(tried: Checkout, tmp_path: Path) -> None:
     """`dvc exp push` and `dvc exp pull` bring one experiment with its parameters and data."""
-    hub = tmp_path / "hub.git"
-    share(ann, str(tmp_path / "remote"), {})
-    ann.call("git", "clone", "-q", "--bare", ".", str(hub))
-    ann.call("git", "remote", "set-url", "origin", str(hub))
-    bob = ann.clone(tmp_path / "bob")
-    bob.call("git", "remote", "set-url", "origin", str(hub))
-    ann.call("dvc", "exp", "run", "-S", "roi=vit", "-n", "two-vits")
-    ann.call("dvc", "exp", "push", "origin", "two-vits")
-    bob.call("dvc", "exp", "pull", "origin", "two-vits")
-    bob.call("dvc", "exp", "apply", "two-vits")
-    assert (bob.folder / "results/variant.json").read_text() == (ann.folder / "results/variant.json").read_text()
+    bob = tried.clone(tmp_path / "bob")
+    bob.call("git", "remote", "set-url", "origin", str(tried.folder.with_name("hub.git")))
+    bob.call("dvc", "exp", "pull", "origin", "no-sauce")
+    bob.call("dvc", "exp", "apply", "no-sauce")
+    assert (bob.folder / "results/variant.json").read_text() == (tried.folder / "results/variant.json").read_text()
     bob.call("dvc", "pull", "report")
-    assert (bob.folder / REPORT).read_bytes() == (ann.folder / REPORT).read_bytes()
+    assert (bob.folder / REPORT).read_bytes() == (tried.folder / REPORT).read_bytes()

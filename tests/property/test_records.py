@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,16 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PARAMS = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+
+def text_of(values: dict[str, Any]) -> str:
+    """Return values as YAML."""
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(values, text)
+    return text.getvalue()
+
+
+TEXTS = {key: text_of({key: value}) for key, value in PARAMS.items()}
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(
     SCALARS,
@@ -55,14 +65,10 @@ def refuse(constant: str) -> None:
 @given(st.sampled_from(PLACES), VALUES)
 def test_any_value_in_any_place_of_the_parameters_is_taken_or_named(place: tuple[str, ...], value: Any) -> None:
     """What is taken can be given to the stages as JSON, without NaN or infinity."""
-    values = json.loads(json.dumps(PARAMS))
-    section = values
-    for key in place[:-1]:
-        section = section[key]
-    section[place[-1]] = value
+    changed = value if len(place) == 1 else PARAMS[place[0]] | {place[1]: value}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
-        YAML(typ="safe", pure=True).dump(values, path)
+        path.write_text("".join((TEXTS | {place[0]: text_of({place[0]: changed})}).values()), encoding="utf-8")
         try:
             study: Study = load_study(path)
         except PipelineError as error:

@@ -6,7 +6,6 @@ Every kill becomes a line of `torture.jsonl` in the work folder.
 import argparse
 import json
 import pickle
-import re
 import shutil
 import sys
 from collections import Counter
@@ -15,16 +14,13 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.reporting.grid import GRID_RUNS
-from tests.e2e.checkout import Checkout, checkout, environment
+from tests.e2e.checkout import Checkout, checkout, environment, keep_runs
 from tests.torture.kills import Reference, kind_of, measure, torture
 
 PHOTOS = {"train_photos": 16, "test_photos": 8}
 EPOCHS = 3
 KEPT = {"mobilenetv2+vit-all", "vit+none-all", "mixer+none-all", "mobilenetv2+none-no_sauce"}
 """Runs of the graph with `--few`: one of two branches, which is the variant, two of one, and one without a class."""
-LAST = ("summary", "report")
-"""Stages that need all of the paper's runs."""
 
 
 def main() -> int:
@@ -33,7 +29,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/rvernet-torture"))  # noqa: S108 - named, kept
-    parser.add_argument("--few", action="store_true", help="four runs, no summary, no report")
+    parser.add_argument("--few", action="store_true", help="four runs")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     base, reference = _undisturbed(folder, few=arguments.few)
@@ -67,25 +63,11 @@ def _undisturbed(folder: Path, *, few: bool) -> tuple[Checkout, Reference]:
     values["train"]["epochs"] = EPOCHS
     yaml.dump(values, place / "params.yaml")
     if few:
-        leave_out_runs(place / "dvc.yaml")
+        keep_runs(place, KEPT)
     base.commit()
     reference = measure(base.clone(folder / "reference"), folder / "reference.log")
     kept.write_bytes(pickle.dumps(reference))
     return base, reference
-
-
-def leave_out_runs(graph: Path) -> None:
-    """Take all runs but the kept ones out of `dvc.yaml`, and the stages that need all: DVC has less to look through."""
-    names = "|".join(re.escape(run.name) for run in GRID_RUNS if run.name not in KEPT)
-    other = re.compile(rf"(?<![\w+])({names})(?![\w-])")
-    lines = graph.read_text(encoding="utf-8").splitlines(keepends=True)
-    yaml = YAML()
-    values = yaml.load("".join(line for line in lines if not other.search(line)))
-    for stage in LAST:
-        del values["stages"][stage]
-    for part in ("metrics", "plots"):
-        values.pop(part, None)
-    yaml.dump(values, graph)
 
 
 if __name__ == "__main__":
