@@ -18,10 +18,11 @@ from tests.small_run import CATEGORIES, PAD, SIDE, backbone_card, random_batch
 PAIR = PairParams(image_size=SIDE, fill=0, pad=PAD, photos_per_file=4)
 
 
-def write_shards_of(folder: Path, splits: dict[str, list[SampleBatch]]) -> Path:
+def write_shards_of(folder: Path, splits: dict[str, list[SampleBatch]], *, fill: int = 0) -> Path:
     """Write one shard a batch, and the manifest."""
     folder.mkdir(parents=True)
-    metadata = shard_metadata(PAIR, source="annotation", categories=CATEGORIES)
+    pair = PAIR.model_copy(update={"fill": fill})
+    metadata = shard_metadata(pair, source="annotation", categories=CATEGORIES)
     entries = []
     for split, batches in splits.items():
         for number, batch in enumerate(batches):
@@ -34,7 +35,7 @@ def write_shards_of(folder: Path, splits: dict[str, list[SampleBatch]]) -> Path:
         source="annotation",
         image_size=SIDE,
         categories=CATEGORIES,
-        settings_sha256=settings_sha256(PAIR),
+        settings_sha256=settings_sha256(pair),
         files=tuple(entries),
     )
     write_manifest(manifest, folder)

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_ori
 from ruamel.yaml import YAML
 
 from pipeline.params.base import DEFAULT, Section
+from pipeline.params.run_name import RESERVED
 from pipeline.params.study import Study, chosen
 from pipeline.runtime.errors import ParamsError
 from tools.invalidation import Effect, Graph, Values, effect, graph_of
@@ -25,7 +26,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "recipe": ("released",),
     "dataset": ("foodseg103",),
     "roi": ("deit", "vit"),
-    "extra_roi": ("none",),
+    "extra_roi": ("none", "mask_channel"),
     "classes": ("no_sauce",),
     "masks.eval": ("sam",),
     "masks.train": ("sam",),
@@ -157,8 +158,8 @@ def _groups(names: tuple[str, ...]) -> dict[str, set[str]]:
 def _which(items: set[str], every: set[str]) -> str:
     if items == every:
         return ""
-    if every - items == {"none"}:
-        return " of all but `none`"
+    if every - items == set(RESERVED):
+        return " of every backbone"
     words = sorted({word for item in every for word in re.split(r"[+-]", item)})
     for word in words:
         if items == {item for item in every if word in re.split(r"[+-]", item)}:

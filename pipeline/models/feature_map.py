@@ -74,5 +74,5 @@ def at_every_position(means: Float[Tensor, "B D"], features: Tensor, backbone: n
     """
     channels_last = features.ndim == 3 or str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")  # noqa: PLR2004
     positions = (1,) * (features.ndim - 2)
-    shape = (len(means), *positions, means.shape[1]) if channels_last else (*means.shape, *positions)
+    shape = (means.shape[0], *positions, means.shape[1]) if channels_last else (*means.shape, *positions)
     return means.reshape(shape).expand_as(features)

@@ -308,7 +308,7 @@ def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]
     if not there and dataset not in known:
         yield "dataset", f"dataset {dataset!r} is {among(dataset, datasets)}, nor an existing path, nor a URL"
     models = tuple(name for name in study.backbones if name not in RESERVED)
-    backbones = (ABSENT, *models)
+    backbones = (*models, ABSENT)
     further = tuple(study.masks.transformers)
     for name in further:
         if NAME.fullmatch(name) is None or name in SOURCES:

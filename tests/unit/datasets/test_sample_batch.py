@@ -1,4 +1,4 @@
-"""Extra-ROIs found by the photo's file name, as the released loader finds them."""
+"""Whole photos from both views; extra-ROIs found by the photo's file name, as the released loader finds them."""
 
 from pathlib import Path
 
@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from pipeline.datasets.class_set import select_classes
-from pipeline.datasets.sample_batch import extra_roi_rows, share_visible
+from pipeline.datasets.sample_batch import SampleBatch, extra_roi_rows, share_visible
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.session import open_session
+from pipeline.imaging.letterbox import cut_views, letterbox
+from pipeline.params.stages import Geometry
 from pipeline.training.dataset import load_split
-from tests.small_run import CATEGORIES, random_batch, select, write_small_run, write_small_shards
+from tests.small_run import CATEGORIES, PAD, SIDE, random_batch, select, write_small_run, write_small_shards
 from tests.training_data import write_shards_of
 
 FOODS = ("bread", "steak", "sauce", "cabbage", "ketchup")
@@ -103,3 +106,54 @@ def test_a_run_is_judged_on_the_pairs_that_it_was_trained_on(tmp_path: Path) -> 
     rows = extra_roi_rows(batch.sample_ids, batch.targets, CATEGORIES, CATEGORIES)
     given = [part.extra_roi for part in trial.batches(3)]
     np.testing.assert_array_equal(np.concatenate(given), batch.extra_roi[rows])
+
+
+def views_of(*, fill: int, geometry: Geometry) -> tuple[SampleBatch, np.ndarray]:
+    """Return the views of one photo under four masks, of which two are all and one pixel, and the photo."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (45, 71, 3), dtype=np.uint8)
+    masks = np.stack([generator.random((45, 71)) < 0.3, np.zeros((45, 71), bool), np.ones((45, 71), bool)])
+    masks[1, 9:30, 12:55] = True
+    masks = np.concatenate([masks, np.arange(45 * 71).reshape(1, 45, 71) == 99])
+    photo, batch = Pillow.fromarray(pixels), SampleBatch.empty(tuple("abcd"), size=SIDE, fill=fill)
+    batch.targets[:] = 0
+    for row, views in enumerate(cut_views(photo, masks, size=SIDE, fill=fill, pad=PAD, geometry=geometry)):
+        batch.rects[row], batch.masks[row], batch.roi[row], batch.extra_roi[row] = views
+    return batch, letterbox(photo, size=SIDE, pad=PAD, rect=views.rect)
+
+
+@pytest.mark.parametrize("fill", [0, 93, 255])
+def test_both_views_make_the_whole_photo(fill: int) -> None:
+    """Exactly, so that nothing in it tells where the mask is; regions are padding, surroundings and ROI."""
+    batch, photo = views_of(fill=fill, geometry="exact")
+    for row, whole in enumerate(batch.photo):
+        np.testing.assert_array_equal(whole[..., :3], photo)
+        rows, columns = np.nonzero(whole[..., 3])
+        top, left, height, width = batch.rects[row]
+        assert (rows.min(), columns.min(), len(rows)) == (top, left, height * width)
+        np.testing.assert_array_equal(whole[..., 3] == 2, batch.masks[row])
+
+
+def test_views_that_were_resized_one_by_one_make_the_photo_but_for_the_edge_of_the_mask() -> None:
+    """A gray level of rounding; at edges the overshoot of bicubic is lost."""
+    batch, photo = views_of(fill=93, geometry="released")
+    whole = batch.photo[1, ..., :3].astype(int)
+    assert np.median(np.abs(whole - photo)) <= 1
+    assert np.abs(whole - photo).mean() < 2
+
+
+def test_the_gray_level_of_hidden_pixels_goes_wherever_a_batch_goes(tmp_path: Path) -> None:
+    """Shards say it, so that old ones do, and every part of a batch keeps it."""
+    batch, _ = views_of(fill=93, geometry="exact")
+    shards = write_shards_of(tmp_path / "shards", {"test": [batch]}, fill=93)
+    read = Shards(shards).read("test")
+    assert [each.fill for each in (batch.row(2), read, Shards(shards).select("test", [3, 0]))] == [93] * 3
+    np.testing.assert_array_equal(read.photo, batch.photo)
+    np.testing.assert_array_equal(batch.row(2).photo, batch.photo[2:3])
+    session = open_session(write_small_run(tmp_path / "run", ("photo",)), shards, "cpu")
+    np.testing.assert_array_equal(np.concatenate([part.photo for part in session.batches(3)]), batch.photo)
+    classes = select_classes(CATEGORIES, ())
+    split = load_split(Shards(shards), "test", classes, views=frozenset({"photo"}))
+    assert split.roi is split.extra_roi is None
+    assert split.photo is not None
+    np.testing.assert_array_equal(split.photo.numpy(), batch.photo)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation.perturbation import (
     Permutation,
+    PerturbationSpec,
     Placed,
     Translocation,
     kept_shares,
@@ -14,6 +15,7 @@ from pipeline.evaluation.perturbation import (
     patch_order,
     permute_patches,
     perturb_canvases,
+    perturb_photos,
     region_sizes,
 )
 from pipeline.imaging.letterbox import letterbox_rect
@@ -223,3 +225,42 @@ def test_kept_shares_count_pixels_and_know_empty_regions() -> None:
     np.testing.assert_array_equal(region_sizes(before), [[8, 4], [8, 0]])
     shares = kept_shares(region_sizes(before), region_sizes(after))
     np.testing.assert_array_equal(shares, [[0.5, 0.25], [0.0, np.nan]])
+
+
+MOVED = Translocation(5, -3, "center")
+SHUFFLED = Permutation(8, 0, 0)
+
+
+def test_a_photo_under_no_perturbation_is_the_photo() -> None:
+    """ROI over extra-ROI hides nothing."""
+    batch = random_batch(12)
+    np.testing.assert_array_equal(perturb_photos(PerturbationSpec(None, None, None), batch, pad=PAD), batch.photo)
+
+
+@pytest.mark.parametrize("perturbation", [MOVED, SHUFFLED])
+def test_under_a_perturbed_extra_roi_the_roi_stays(perturbation: Permutation | Translocation) -> None:
+    """Its pixels and its region; around it is the perturbed view, whose hole belongs to no region."""
+    batch = random_batch(12)
+    found, masks = perturb_photos(PerturbationSpec(None, perturbation, None), batch, pad=PAD), batch.masks
+    np.testing.assert_array_equal(found[masks], batch.photo[masks])
+    np.testing.assert_array_equal(found[..., 3] == 2, masks)
+    view = perturb_canvases(perturbation, batch.extra_roi, batch, branch="extra_roi", background=PAD)
+    np.testing.assert_array_equal(found[~masks][:, :3], view[~masks])
+    assert not found[~masks & (view == 0).all(axis=3)][:, 3].any()  # photos have no black pixel of their own
+
+
+def test_a_permuted_roi_lies_over_the_extra_roi_with_its_mask() -> None:
+    """It is what the ROI branch of two sees; elsewhere is the extra-ROI, with a hole where the ROI was."""
+    batch = random_batch(12)
+    found = perturb_photos(PerturbationSpec(SHUFFLED, None, None), batch, pad=PAD)
+    view = perturb_canvases(SHUFFLED, batch.roi, batch, branch="roi", background=PAD)
+    region = found[..., 3] == 2
+    np.testing.assert_array_equal(found[region][:, :3], view[region])
+    left = batch.masks & ~region
+    assert left.any()
+    assert not found[left].any()
+    rest = ~batch.masks & ~region
+    np.testing.assert_array_equal(found[rest], batch.photo[rest])
+    both = perturb_photos(PerturbationSpec(SHUFFLED, MOVED, None), batch, pad=PAD)
+    np.testing.assert_array_equal(both[region], found[region])
+    np.testing.assert_array_equal(both[..., 3] == 2, region)

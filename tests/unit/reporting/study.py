@@ -22,6 +22,7 @@ from pipeline.evaluation.perturbation import (
 from pipeline.evaluation.predictions import PredictionTable, PredictionWriter, read_predictions
 from pipeline.evaluation.probe import FEATURE_SETS, HeldOut, ProbeSummary, score_rows
 from pipeline.params.model import TrainParams
+from pipeline.params.run_name import FUSIONS
 from pipeline.params.stages import IndexParams, PairParams, PerturbParams, SegmentParams
 from pipeline.reporting.grid import ABSENT, GridRun, runs_with
 from pipeline.runtime.manifest import MANIFEST, sha256_of
@@ -158,7 +159,9 @@ def _perturb(folder: Path, run: GridRun, table: PredictionTable) -> None:
 
 
 def _card(run: GridRun, names: tuple[str, ...], shards_sha256: str) -> dict[str, object]:
-    present = {name: getattr(run, name) for name in ("roi", "extra_roi") if getattr(run, name) != ABSENT}
+    present: dict[str, str] = {name: getattr(run, name) for name in BRANCHES if getattr(run, name) != ABSENT}
+    if run.extra_roi in FUSIONS:
+        present = {"photo": run.roi}
     recipe = dict.fromkeys(TrainParams.model_fields, 1) | {"share_branches": False}
     backbone = {
         "options": {}, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "input_size": 32, "source": "none",

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.datasets.sample_batch import VIEW_NAMES, SampleBatch, ViewName, photo_pixels
+from pipeline.datasets.sample_batch import VIEW_NAMES, InputName, SampleBatch, photo_pixels
 from pipeline.evaluation.perturbation import (
     Permutation,
     PerturbationSpec,
     Translocation,
     perturb_canvases,
+    perturb_photos,
     plan_perturbations,
 )
 from pipeline.models.artifact import load_run
@@ -38,7 +39,10 @@ PARAMS = PerturbParams(
 
 
 def naive(model: RveRNet, batch: SampleBatch, entry: PerturbationSpec) -> np.ndarray:
-    """Perturb both views and call the whole model once."""
+    """Perturb both views, or the photo, and call the whole model once."""
+    if model.photo is not None:
+        with torch.inference_mode():
+            return model(None, None, to_tensor(perturb_photos(entry, batch, pad=PAD))).argmax(dim=1).numpy()
     roi, extra_roi = batch.roi, batch.extra_roi
     if entry.roi:
         roi = perturb_canvases(entry.roi, roi, batch, branch="roi", background=PAD)
@@ -59,10 +63,16 @@ def kept(entry: PerturbationSpec, batch: SampleBatch) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("branches", "shared"),
-    [(("roi",), False), (("extra_roi",), False), (("roi", "extra_roi"), False), (("roi", "extra_roi"), True)],
+    [
+        (("roi",), False),
+        (("extra_roi",), False),
+        (("roi", "extra_roi"), False),
+        (("roi", "extra_roi"), True),
+        (("photo",), False),
+    ],
 )
 def test_reused_features_give_what_whole_passes_give(
-    tmp_path: Path, branches: tuple[ViewName, ...], *, shared: bool
+    tmp_path: Path, branches: tuple[InputName, ...], *, shared: bool
 ) -> None:
     """Every entry equals its own pass through the model, and the plain row is untouched."""
     model, _ = load_run(write_small_run(tmp_path / "run", branches, shared=shared), CPU)

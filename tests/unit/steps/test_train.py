@@ -21,11 +21,13 @@ from pipeline.export.hub import read_scores
 from pipeline.models.artifact import RunEnvironment, load_run
 from pipeline.models.card import write_card
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import FUSIONS
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import ManifestError, ModelError, ParamsError, TrainingError
 from pipeline.runtime.resumable import resumable_root
 from pipeline.steps.evaluate import evaluate
+from pipeline.steps.repeat import repeat
 from pipeline.steps.train import train
 from pipeline.training.losses import fit_temperature
 from tests.small_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
@@ -385,3 +387,37 @@ def test_the_stage_trains_as_the_graph_asks(workplace: Path, root: Path) -> None
     subprocess.run(command, cwd=workplace, env=os.environ | {"PYTHONPATH": str(root)}, check=True)  # noqa: S603
     _, card = load_run(workplace / "data/runs/tiny+none-all", "cpu")
     assert (card.run, card.epochs_done) == ("tiny+none-all", 3)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_one_backbone_on_photo_and_mask_is_a_run_like_others(workplace: Path, fusion: str) -> None:
+    """Trained, evaluated and repeated; what a second branch alone can have does not apply, and its card says so."""
+    released = {"pairing": "by_photo", "joint_flip": False, "share_branches": True, "test_curves": True}
+    params = PARAMS.model_copy(update=released)
+    run = train_in(workplace, "run", roi="tiny", extra_roi=fusion, params=params)
+    model, card = load_run(run, "cpu")
+    assert (card.run, card.roi, card.extra_roi, tuple(card.backbones)) == (
+        f"tiny+{fusion}-all",
+        "tiny",
+        fusion,
+        ("photo",),
+    )
+    assert (card.train.pairing, card.train.joint_flip, card.train.share_branches) == ("exact", True, False)
+    assert card.food_visible is None
+    shards = workplace / "shards"
+    evaluate(JUDGING, shards=shards, run=run, output=workplace / "evaluation", device="cpu")
+    table = read_predictions(workplace / "evaluation/predictions.parquet")
+    logits = predict_logits(model, random_batch(7, seed=1), torch.device("cpu"))
+    np.testing.assert_allclose(table.logits, logits, rtol=1e-4, atol=1e-5)
+    places = {"shards": shards, "eval_shards": shards, "weights": workplace / "weights"}
+    repeat(JUDGING, run=run, seed=1, output=workplace / "again", runtime=CPU, **places)
+    again = load_run(workplace / "again", "cpu")[1]
+    assert again.train == card.train.model_copy(update={"seed": 1})
+    assert again.weights_sha256 != card.weights_sha256
+
+
+def test_a_fusion_trains_to_the_same_bytes_under_every_option(workplace: Path) -> None:
+    """Layer decay groups its parameters, averages copy it."""
+    params = PARAMS.model_copy(update=EVERYTHING)
+    runs = [train_in(workplace, name, roi="tiny", extra_roi="mask_channel", params=params) for name in ("a", "b")]
+    assert (runs[0] / "model.safetensors").read_bytes() == (runs[1] / "model.safetensors").read_bytes()
