@@ -53,6 +53,13 @@ def test_the_readme_is_short_and_its_numbers_are_those_of_the_results() -> None:
     assert with_numbers(text, summary) == text
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    """A line of a table of contents in docs/index.md."""
+    lines = set(TEXTS["docs/index.md"].split("\n"))
+    pages = {str(Path(page).relative_to("docs").with_suffix("")) for page in TEXTS if page.startswith("docs/")}
+    assert {page for page in pages if not page.startswith("decisions/")} - {"index"} <= lines
+
+
 @each_page
 def test_files_of_the_project_exist(page: str) -> None:
     """Source, tests, tools and pages, with or without a test's name."""
