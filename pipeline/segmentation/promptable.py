@@ -100,13 +100,13 @@ class Promptable:
             indices = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
             for first in range(0, len(indices), self.decoding.prompts_per_chunk):
                 chunk = indices[first : first + self.decoding.prompts_per_chunk]
-                logits, quality = self._answer(embeddings, [prompts[index] for index in chunk], scale)
+                logits, quality = self._mask_logits(embeddings, [prompts[index] for index in chunk], scale)
                 masks = self.processor.post_process_masks([logits], [size], **inner)[0][:, 0].cpu().numpy()
                 for index, mask, score in zip(chunk, masks, quality.tolist(), strict=True):
                     predictions[index] = MaskPrediction(mask, score if mask.any() else 0.0)
         return [predictions[index] for index in range(len(prompts))]
 
-    def _answer(
+    def _mask_logits(
         self, embeddings: Embeddings, prompts: Sequence[Prompt], scale: Float[np.ndarray, "2"]
     ) -> tuple[Float[Tensor, "P 1 h w"], Float[Tensor, " P"]]:
         """Return the logits of the best mask of each prompt, all of one kind, and the IoU it is thought to have."""

@@ -21,6 +21,7 @@ import timm
 from ruamel.yaml import YAML
 
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
+from pipeline.params.run_name import FUSIONS
 from pipeline.runtime.errors import URLS_VARIABLE
 from tests.e2e.checkout import Checkout, checkout, keep_runs
 from tests.raw_folder import OFFICIAL, RawFolder, labels_of
@@ -154,7 +155,7 @@ def ask_for_one_run(copy: Checkout, host: str) -> None:
     values = yaml.load(params)
     values |= {"dataset": f"http://{host}/Food.zip", "roi": "vit", "extra_roi": "none"}
     values["backbones"] = {
-        "none": {},
+        **{name: {} for name in ("none", *FUSIONS)},
         "vit": {"timm": "demo_vit", "weights": f"http://{host}/vit.safetensors"},
         "deit_distilled": {"timm": "demo_deit_distilled", "weights": "none"},
     }
