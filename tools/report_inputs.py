@@ -11,6 +11,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from ruamel.yaml import YAML
 
+from pipeline.evaluation.predictions import VALIDATION
 from pipeline.reporting.extensions import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
 from pipeline.runtime.console import progress, run_stage
 from pipeline.runtime.errors import ManifestError
@@ -37,10 +38,8 @@ def report_inputs(deps: Iterable[str]) -> Iterator[str]:
         if top != DATA or folder in UNSEEN:
             continue
         match folder:
-            case "index":
-                yield f"{dep}/{SUMMARY}"
             case "runs":
-                yield from (f"{dep}/{file}" for file in (CARD, HISTORY))
+                yield from (f"{dep}/{file}" for file in (CARD, HISTORY, VALIDATION))
             case "shards":
                 yield f"{dep}/{MANIFEST}"
             case "distilled":
@@ -98,7 +97,8 @@ def main() -> None:
     """
     names, study = recorded(), DVCFileSystem(".")
     for name in progress(names, total=len(names), what="report inputs", unit="name"):
-        bring(name, study)
+        if not name.endswith(VALIDATION) or study.exists(name):  # a run without a validation split has none
+            bring(name, study)
 
 
 if __name__ == "__main__":

@@ -58,10 +58,14 @@ def study_cost(records: Sequence[dict[str, Any]], stages: Sequence[str]) -> Stud
     return StudyCost(time, devices, summary, tuple(map(_row, found)))
 
 
+def _plural(unit: str) -> str:
+    return unit if unit.endswith("s") else f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+
+
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
     work = record["work"]
     counted_work = bool(work["seconds"]) and work["unit"] not in {"", "B"}
-    rate = f"{work['amount'] / work['seconds']:,.1f} {work['unit'].rstrip('s')}s/s" if counted_work else ""
+    rate = f"{work['amount'] / work['seconds']:,.1f} {_plural(work['unit'])}/s" if counted_work else ""
     own, child, gpu = (record.get(name, 0) for name in ("peak_bytes", "child_peak_bytes", "gpu_peak_bytes"))
     return (
         record["stage"],

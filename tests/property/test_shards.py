@@ -36,7 +36,7 @@ def write_folder(parts: list[SampleBatch], folder: Path) -> Shards:
     entries = []
     for number, part in enumerate(parts):
         path = folder / f"train-{number:05d}.parquet"
-        write_shard(part, path, {"schema_version": str(SCHEMA_VERSION)})
+        write_shard(part, path, {"schema_version": str(SCHEMA_VERSION), "fill": "0"})
         entries.append(FileEntry(name=path.name, split="train", rows=len(part), sha256=sha256_of(path)))
     manifest = Manifest(
         kind=KIND,

@@ -9,15 +9,16 @@ from tools.report_inputs import recorded, report_inputs
 
 
 def test_no_shard_photo_or_heat_map_is_pulled() -> None:
-    """Nor a model; of shards and index the small file alone; what git has or only DVC compares is not named."""
+    """Nor a model; of shards the small file alone; what git has or only DVC compares is not named."""
     deps = (
         "data/code/report.json", "pipeline/reporting/templates", "results/summary.json", "data/raw", "data/index",
         "data/shards/sam", "data/explanations/vit+none-all", "data/runs/vit+none-all", "data/settings",
         "data/repetitions.json", "data/evaluations/vit+none-all", "data/distilled/none", "data/probes",
     )  # fmt: skip
     assert list(report_inputs(deps)) == [
-        "data/index/summary.json", "data/shards/sam/manifest.json", "data/runs/vit+none-all/run.json",
-        "data/runs/vit+none-all/history.csv", "data/settings", "data/repetitions.json",
+        "data/index", "data/shards/sam/manifest.json", "data/runs/vit+none-all/run.json",
+        "data/runs/vit+none-all/history.csv", "data/runs/vit+none-all/validation.parquet", "data/settings",
+        "data/repetitions.json",
         "data/evaluations/vit+none-all", "data/distilled/none/summary.json", "data/probes",
     ]  # fmt: skip
 
