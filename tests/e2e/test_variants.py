@@ -121,7 +121,7 @@ def test_dvc_runs_what_the_table_says(copy: Checkout, override: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "stages", "message"),
     [
-        (["roi=diet"], ["configure"], "roi 'diet' is not one of none, mobilenetv2, vit, .*did you mean 'deit'"),
+        (["roi=diet"], ["configure"], "roi 'diet' is not one of mobilenetv2, vit, .*none .*did you mean 'deit'"),
         (["roi=none", "extra_roi=none"], ["configure"], "give at least one branch a backbone"),
         (["classes=nosauce"], ["configure"], "did you mean 'no_sauce'"),
         (["train.optimizer=adan"], ["configure"], "train.optimizer: .*'adam', 'adamw' or 'sgd'"),
