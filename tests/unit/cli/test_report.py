@@ -53,9 +53,9 @@ def test_all_runs_that_were_made_are_reported(three: StudyFolder, whole: Path) -
     assert "3 classifiers" in (whole / "index.html").read_text(encoding="utf-8")
     metrics = json.loads((three.evaluations / THREE[0] / "metrics.json").read_text())
     found = cells(whole, 4)
-    assert found[THREE[0],] == ("", pytest.approx(metrics["macro_f1"], abs=1e-6))
+    assert found[THREE[0],] == ("other setting", pytest.approx(metrics["macro_f1"], abs=1e-6))
     assert {status for runs, (status, _) in found.items() if runs[0] not in THREE} == {"not run"}
-    assert all(ours is None for status, ours in found.values() if status)
+    assert all(ours is None for status, ours in found.values() if status == "not run")
 
 
 def test_a_group_needs_all_its_runs(whole: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_run_that_was_not_perturbed_has_its_plain_numbers(whole: Path) -> None
     """Table 10: plain top-1 is there, permuted top-1 is not."""
     tables = json.loads((whole / "results.json").read_text(encoding="utf-8"))["tables"]
     row = next(row for row in tables["10"]["rows"] if row["cells"][0]["runs"] == [THREE[1]])
-    assert [cell["status"] for cell in row["cells"]] == ["", "not run", "not run"]
+    assert [cell["status"] for cell in row["cells"]] == ["other setting", "not run", "not run"]
 
 
 def test_one_run_without_a_partner_makes_a_page(three: StudyFolder, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_without_photos_neither_photos_nor_shards_are_read(three: StudyFolder, w
     page = (whole / "index.html").read_text(encoding="utf-8")
     manifest = three.shards / "annotation/manifest.json"
     away = tmp_path / "data"
-    shutil.copytree(three.path / "data", away, ignore=shutil.ignore_patterns("raw", "*-*.parquet", "samples.parquet"))
+    shutil.copytree(three.path / "data", away, ignore=shutil.ignore_patterns("raw", "*-*.parquet"))
     assert (away / manifest.relative_to(three.path / "data")).is_file()
     bare = report(StudyFolder(tmp_path), tmp_path / "bare", "--no-photos")
     first, second = (json.loads((out / "results.json").read_text()) for out in (whole, tmp_path / "bare"))
