@@ -66,7 +66,7 @@ class Released(nn.Module):
         self.first, self.second = first, second
         self.classifier = nn.Sequential(nn.Linear(2000, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, classes))
 
-    def forward(self, roi: Tensor, extra_roi: Tensor, _: None) -> Tensor:
+    def forward(self, roi: Tensor, extra_roi: Tensor, _: None = None) -> Tensor:
         """Return logarithms of probabilities."""
         joined = torch.cat((self.first(roi), self.second(extra_roi)), dim=1)
         return nn.functional.log_softmax(self.classifier(joined), dim=1)
