@@ -92,6 +92,7 @@ mend:  ## Mend DVC's records and cache after a crash or a failing disk; then dvc
 
 figures: .venv/.installed-dev  ## Draw the pictures of README and docs, write README's numbers, after make repro
 	python -m tools.readme_figures
+	python -m tools.real_photos_figure
 	python -m tools.gallery
 
 docs: .venv/.installed-dev  ## Build the documentation site; a warning or a broken link fails

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from pipeline.runtime.code_hash import PROJECT
 from pipeline.runtime.console import note, run_stage
 from pipeline.runtime.errors import PipelineError, counted
-from tools.working_copy import RECORDS, copy_files, shrink
+from tools.working_copy import RECORDS, copy_files, share_cache, shrink
 
 CONFIGURE = "configure"
 CODE = "data/code/"
@@ -96,7 +96,7 @@ def unpack(commit: str, folder: Path) -> None:
 
 def configure_small(folder: Path, cache: str) -> None:
     """Make a copy of the code a study of few photos and one epoch, which shares a cache."""
-    (folder / ".dvc/config.local").write_text(f"[core]\n    no_scm = true\n[cache]\n    dir = {cache}\n")
+    share_cache(folder, cache)
     shrink(folder / "params.yaml")
     call("dvc", "repro", "--single-item", CONFIGURE, folder=folder)
 

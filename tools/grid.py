@@ -21,7 +21,7 @@ from typing import NamedTuple
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.times import RECORDS, format_seconds
 from pipeline.steps.schedule import cache_folder, plan_stages
-from tools.working_copy import copy_files
+from tools.working_copy import copy_files, share_cache
 
 PLACE = Path(".unfinished/grid")
 KINDS = (("train",), ("evaluate", "perturb", "explain", "repeat"))
@@ -53,10 +53,7 @@ def slots_of(gpus: Sequence[str], jobs: int) -> list[Slot]:
 def make_copy(folder: Path) -> None:
     """Make or refresh a working copy with the study's cache and record of times."""
     copy_files(folder, without=())
-    (folder / ".dvc").mkdir(exist_ok=True)
-    (folder / ".dvc/config.local").write_text(
-        f"[core]\n    no_scm = true\n[cache]\n    dir = {cache_folder().resolve()}\n", encoding="utf-8"
-    )
+    share_cache(folder, cache_folder().resolve())
     RECORDS.parent.mkdir(exist_ok=True)
     if not (folder / RECORDS.parent).exists():
         (folder / RECORDS.parent).symlink_to(RECORDS.parent.resolve())

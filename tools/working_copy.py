@@ -28,6 +28,13 @@ def copy_files(folder: Path, *, without: tuple[str, ...] = RECORDS) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
+def share_cache(folder: Path, cache: Path | str) -> None:
+    """Let a working copy, which is no git repository, use a cache of DVC."""
+    (folder / ".dvc").mkdir(exist_ok=True)
+    settings = f"[core]\n    no_scm = true\n[cache]\n    dir = {cache}\n"
+    (folder / ".dvc/config.local").write_text(settings, encoding="utf-8")
+
+
 def shrink(params: Path) -> None:
     """Set the parameters of a study on the demo that trains no model worth having: few photos, and one epoch."""
     yaml = YAML()

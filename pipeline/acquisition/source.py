@@ -148,6 +148,11 @@ def verify_sha256(found: str, expected: str | None, what: str) -> None:
         )
 
 
+def is_foodseg103(source: str) -> bool:
+    """Tell whether a source is the release of FoodSeg103, from wherever it comes."""
+    return source.partition("@")[0] == FOODSEG103
+
+
 def abbreviate(paths: Collection[str]) -> str:
     """Return the first few of many paths, and how many more there are."""
     first = ", ".join(ascii(path) for path in sorted(paths)[:SHOWN])

@@ -110,8 +110,7 @@ def find_packages() -> Diagnosis:
         elif here is not None and here.removesuffix("+cpu") != version:  # +cpu: the same release
             wrong.append(f"{name} {here} instead of {version}")
     if wrong:
-        more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""  # noqa: PLR2004
-        return Diagnosis(BAD, "packages", f"{', '.join(wrong[:4])}{more}: make install")
+        return Diagnosis(BAD, "packages", f"{first_of(wrong, 4, ', ')}: make install")
     return Diagnosis(OK, "packages", f"{len(pinned)} as in requirements.txt")
 
 
@@ -124,6 +123,11 @@ def find_parts() -> Diagnosis:
     if absent:
         return Diagnosis(NOTE, "parts", f"left out: {', '.join(absent)}: make install WITHOUT={ray}")
     return Diagnosis(OK, "parts", f"{', '.join(PARTS)}{ray}")
+
+
+def first_of(found: list[str], shown: int, separator: str) -> str:
+    """Return the first few of many, and how many more there are."""
+    return separator.join(found[:shown]) + (f" and {len(found) - shown} more" if len(found) > shown else "")
 
 
 def installed(name: str) -> str | None:
@@ -150,8 +154,7 @@ def find_imports() -> list[Diagnosis]:
         last = next((line[1] for line in reversed(lines) if line[0] == "importing"), "Python")
         broken.append(f"{last} (the process ended with status {done.returncode})")
     if broken:
-        more = f" and {len(broken) - 2} more" if len(broken) > 2 else ""  # noqa: PLR2004
-        return [Diagnosis(BAD, "imports", f"{'; '.join(broken[:2])}{more}: rm -rf .venv && make install")]
+        return [Diagnosis(BAD, "imports", f"{first_of(broken, 2, '; ')}: rm -rf .venv && make install")]
     version, devices = next(line[1:] for line in lines if line[0] == "torch")
     return [Diagnosis(OK, "imports", f"{len(names)} packages, torch {version}"), find_device(version, devices)]
 

@@ -118,7 +118,8 @@ PictureFile: TypeAlias = Path | PictureBytes  # a picture file, on disk or in me
 
 def read_photo(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode a photo upright, as `read_picture` does, into an array."""
-    return np.array(read_picture(path, max_pixels=max_pixels))
+    with _opened(path, PHOTO_FORMATS, max_pixels) as file:
+        return np.array(_decode(file))
 
 
 def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
@@ -132,17 +133,21 @@ def read_picture(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Pillow.I
         PhotoError: If the file is absent, damaged, no picture, or larger than `max_pixels`.
     """
     with _opened(path, PHOTO_FORMATS, max_pixels) as file:
-        picture: Pillow.Image = file
-        if file.mode == "F":
-            raise ValueError("floating-point pixels have no agreed range")
-        if file.mode.startswith("I"):
-            values = np.clip(np.asarray(file), 0, np.iinfo(np.uint16).max).astype(np.int32)
-            # 257 maps 65535 to 255, and 8 bit values that were doubled into 16 bits back to themselves.
-            picture = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
-        if picture.has_transparency_data:
-            white = Pillow.new("RGBA", picture.size, "white")
-            picture = Pillow.alpha_composite(white, picture.convert("RGBA"))
-        return _upright(picture.convert("RGB"), file)
+        return _decode(file)
+
+
+def _decode(file: ImageFile.ImageFile) -> Pillow.Image:
+    picture: Pillow.Image = file
+    if file.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    if file.mode.startswith("I"):
+        values = np.clip(np.asarray(file), 0, np.iinfo(np.uint16).max).astype(np.int32)
+        # 257 maps 65535 to 255, and 8 bit values that were doubled into 16 bits back to themselves.
+        picture = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
+    if picture.has_transparency_data:
+        white = Pillow.new("RGBA", picture.size, "white")
+        picture = Pillow.alpha_composite(white, picture.convert("RGBA"))
+    return _upright(picture.convert("RGB"), file)
 
 
 class BinaryMask(NamedTuple):
@@ -168,20 +173,22 @@ def read_binary_mask(path: PictureFile, *, max_pixels: int = MAX_PIXELS) -> Bina
         levels = values.max(axis=-1).astype(np.int64)  # of the brightest channel, so that pure red is not dark
         gray = (values == values[..., :1]).all()
         colours: list[list[int]] = [] if gray else np.unique(values[levels > 0], axis=0).tolist()
-    if len(colours) > 1:  # beside black and grays
-        raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
-    found, counts = np.unique(levels[levels > 0], return_counts=True)
-    if found.size <= 1:
-        return BinaryMask(levels > 0, soft=False)
-    white = np.iinfo(np.uint8 if found[-1] <= np.iinfo(np.uint8).max else np.uint16).max
-    mask = levels > white // 2
-    if not mask.any():
-        raise _several(path, found.tolist())
-    soft = bool(counts[:-1].sum() > SOFT_SHARE * mask.sum())
-    if soft and found[-1] == white and found[-2] <= white // 2:  # a soft mask also has bright grays
-        ids = ", ".join(map(str, found[:-1][:MAX_LISTED]))
-        raise SeveralFoodsError(f"{path}: looks like a label map of {ids} and void ({white}), not a mask of one food")
-    return BinaryMask(mask, soft)
+        if len(colours) > 1:  # beside black and grays
+            raise _several(path, [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[: MAX_LISTED + 1]])
+        found, counts = np.unique(levels[levels > 0], return_counts=True)
+        if found.size <= 1:
+            return BinaryMask(levels > 0, soft=False)
+        white = np.iinfo(np.uint8 if found[-1] <= np.iinfo(np.uint8).max else np.uint16).max
+        mask = levels > white // 2
+        if not mask.any():
+            raise _several(path, found.tolist())
+        soft = bool(counts[:-1].sum() > SOFT_SHARE * mask.sum())
+        if soft and found[-1] == white and found[-2] <= white // 2:  # a soft mask also has bright grays
+            ids = ", ".join(map(str, found[:-1][:MAX_LISTED]))
+            raise SeveralFoodsError(
+                f"{path}: looks like a label map of {ids} and void ({white}), not a mask of one food"
+            )
+        return BinaryMask(mask, soft)
 
 
 def read_label_map(path: PictureFile) -> LabelMap:
@@ -197,18 +204,18 @@ def read_label_map(path: PictureFile) -> LabelMap:
         step = GRAY_STEPS.get(str(file.tile[0].args), 1) if file.tile else 1
         values = _opaque(_upright(file, file), path)
         palette = _palette(file)
-    if not (values == values[..., :1]).all():
-        raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
-    ids = values[..., 0].astype(np.int64)
-    if ids.min() < 0 or ids.max() > np.iinfo(np.uint16).max:
-        raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 65535, write it as 8 or 16 bit gray")
-    ids //= step
-    if palette and palette[0] != BLACK:
-        for number in np.unique(ids).tolist():
-            if palette[number : number + 1] == (BLACK,):
-                what = f"entry {number} of the palette is black and entry 0, background, is not"
-                raise PhotoError(f"{path}: {what}; write category ids as 8 bit gray")
-    return ids.astype(np.uint8 if ids.max() <= np.iinfo(np.uint8).max else np.uint16)
+        if not (values == values[..., :1]).all():
+            raise PhotoError(f"{path}: label map in colour; write category ids as 8 bit gray or palette indices")
+        ids = values[..., 0].astype(np.int64)
+        if ids.min() < 0 or ids.max() > np.iinfo(np.uint16).max:
+            raise PhotoError(f"{path}: holds the id {ids.max()}; ids go from 0 to 65535, write it as 8 or 16 bit gray")
+        ids //= step
+        if palette and palette[0] != BLACK:
+            for number in np.unique(ids).tolist():
+                if palette[number : number + 1] == (BLACK,):
+                    what = f"entry {number} of the palette is black and entry 0, background, is not"
+                    raise PhotoError(f"{path}: {what}; write category ids as 8 bit gray")
+        return ids.astype(np.uint8 if ids.max() <= np.iinfo(np.uint8).max else np.uint16)
 
 
 def fit_to_photo(label_map: LabelMap, photo: PictureFile, size: tuple[int, int]) -> np.ndarray:

@@ -134,11 +134,16 @@ def compare(
         *runs,
         count(single),
         count(double),
-        only_double=tuple(i for i, correct in double.items() if correct and not single[i]),
-        only_single=tuple(i for i, correct in double.items() if single[i] and not correct),
+        only_double=only_correct(double, single),
+        only_single=only_correct(single, double),
         preference=count({i: correct for i, correct in double.items() if correct != single[i]}).interval,
         p_value=sign_flip_p(change, photo_ids),
     )
+
+
+def only_correct(one: Correctness, other: Correctness) -> tuple[str, ...]:
+    """Return the samples that only the first of two runs predicts correctly, in its order."""
+    return tuple(sample_id for sample_id, correct in one.items() if correct and not other[sample_id])
 
 
 def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctness:

@@ -14,7 +14,7 @@ from pipeline.arrays import Logits
 from pipeline.datasets.index import Sample, read_samples
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.stages import ReportParams
-from pipeline.reporting.finding import Finding, PairedRuns, correctness_of, scope_of
+from pipeline.reporting.finding import Finding, PairedRuns, correctness_of, only_correct, scope_of
 from pipeline.reporting.pictures import SPLIT, Picture, SamplePictures, highlight, picture, read_pictures
 from pipeline.reporting.results import ReportInputs
 
@@ -144,10 +144,7 @@ def show_samples(
         directions = {finding.scope: (first.only_double, first.only_single)}
         if ambiguous:
             double, single = (correctness_of(table, ()) for table in (pair.double, pair.single))
-            directions[scope_of(())] = (
-                tuple(i for i, right in double.items() if right and not single[i]),
-                tuple(i for i, right in single.items() if right and not double[i]),
-            )
+            directions[scope_of(())] = (only_correct(double, single), only_correct(single, double))
         for scope, found in directions.items():
             for how, ids, limit in zip(("Right with", "Wrong with"), found, (6, 4), strict=True):
                 title = f"{how} the surroundings, {'wrong' if how == 'Right with' else 'right'} without, on {scope}"

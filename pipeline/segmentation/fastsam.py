@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64
 
-from pipeline.arrays import AnyImage, Image
+from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.models.device import seeded
 from pipeline.params.masks import FastSamArchitectureName, FastSamDecoding
 from pipeline.runtime.errors import WeightsError, raise_if_machine_error
 from pipeline.segmentation.contained_ultralytics import SAFE_LOAD, FastSAM, SegmentationModel, yaml_model_load
-from pipeline.segmentation.mask_source import MaskPrediction
+from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
 from pipeline.segmentation.weights import FASTSAM_FILES
 
 PhotoMasks: TypeAlias = Bool[np.ndarray, "N H W"]  # masks of one photo
@@ -121,10 +121,11 @@ def download_hint() -> str:
     return f"fetch {files} and set masks.fastsam.weights to its path"
 
 
-class FastSam:
-    """Mask source of the package ultralytics."""
+class FastSam(NetworkSource):
+    """Mask source of the package ultralytics; the score is FastSAM's confidence in the chosen mask."""
 
     name = "fastsam"
+    decoding: FastSamDecoding
 
     def __init__(self, weights: Path, *, device: torch.device | str, decoding: FastSamDecoding = DECODING) -> None:
         """Load a .pt file that ultralytics wrote; errors are those of `load_fastsam`."""
@@ -133,10 +134,6 @@ class FastSam:
         threads = torch.get_num_threads()
         self._forward([np.zeros((decoding.image_size, decoding.image_size, 3), np.uint8)])
         torch.set_num_threads(threads)  # its first pass sets another number, which depends on the machine
-
-    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Return one prediction per prompt; the score is FastSAM's confidence in the chosen mask."""
-        return self.predict_batch([photo], [prompts])[0]
 
     def predict_batch(
         self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
@@ -149,10 +146,8 @@ class FastSam:
 
     def detect(self, photos: Sequence[AnyImage]) -> Iterator[Candidates]:
         """Yield every mask of each photo."""
-        # On a CPU batches save no time, and one photo at a time gives bytes that do not depend on the others.
-        batch_size = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
-        for first in range(0, len(photos), batch_size):
-            batch = photos[first : first + batch_size]
+        for rows in self.passes(photos):
+            batch = photos[rows]
             for photo, result in zip(batch, self._forward(batch), strict=True):
                 masks, confidences = np.zeros((0, *photo.shape[:2]), np.bool_), []
                 if result.masks is not None:

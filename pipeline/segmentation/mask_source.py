@@ -1,8 +1,9 @@
 """The interface of a mask source, one mask a sample from its predictions, and proposals where nobody has clicked."""
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.imaging.components import iou
 from pipeline.imaging.letterbox import letterbox_mask
+from pipeline.params.masks import FastSamDecoding, SamDecoding
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.prompts import box_mask
 
@@ -48,6 +50,33 @@ class BatchSource(MaskSource, Protocol):
         self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
     ) -> list[list[MaskPrediction]]:
         """Return the predictions of several photos."""
+
+
+class NetworkSource(ABC):
+    """What the batch sources that are networks have in common."""
+
+    device: Any
+    """A `torch.device`; this module does without torch."""
+    decoding: SamDecoding | FastSamDecoding
+
+    @abstractmethod
+    def predict_batch(
+        self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
+    ) -> list[list[MaskPrediction]]:
+        """Return the predictions of several photos."""
+
+    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """Return one prediction per prompt; the class says what the score is."""
+        return self.predict_batch([photo], [prompts])[0]
+
+    def passes(self, photos: Sequence[AnyImage]) -> Iterator[slice]:
+        """Yield which photos pass the network together.
+
+        On a CPU batches save no time, and one photo at a time gives bytes that do not depend on the others.
+        """
+        size = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
+        for first in range(0, len(photos), size):
+            yield slice(first, first + size)
 
 
 class PromptedPhoto(NamedTuple):

