@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption, check_output
 from pipeline.datasets.prompts import Prompt
+from pipeline.evaluation.rejection import PRECISION, read_rejection
 from pipeline.inference.formats import Format, PhotoRecord, format_records
 from pipeline.inference.inputs import common_folder, list_photos, may_exist
 from pipeline.inference.regions import (
@@ -31,6 +32,7 @@ PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
 """Syntax of prompts, in pixels of the upright photo; columns and rows count from 0, inclusive."""
 GRABCUT = "grabcut"
 """The mask source that takes boxes only."""
+NO_VALIDATION = "it has no predictions of a validation split, so that every region gets a name, however unsure"
 WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
 
 
@@ -124,6 +126,10 @@ def predict(  # noqa: PLR0913 - one argument an option
     every: Annotated[bool, typer.Option("--all", help="Every value of --mask, or all that --masks finds.")] = False,
     masks: MaskMethodOption = "grabcut",
     mask_weights: MaskWeightsOption = None,
+    precision: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Name a food where so many of the answers on the validation split are right."),
+    ] = PRECISION,
     top: Annotated[int, typer.Option(min=1, help="Categories to list.")] = 5,
     form: Annotated[Format, typer.Option("--format", help="How answers are printed.")] = "text",
     out: Annotated[
@@ -158,8 +164,10 @@ def predict(  # noqa: PLR0913 - one argument an option
     from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch
 
     opened = open_run(run, device=device)
+    rejection = read_rejection(run, opened.temperature, precision)
+    note(f"{opened.name}: {rejection.sentence if rejection else NO_VALIDATION}")
     refusals: list[str] = []
-    records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
+    records = predict_photos(opened, finder, files, OutputOptions(top, out, heat, rejection))
     for line in format_records(_note_refusals(records, refusals, alone=len(files) == 1), form, top=top):
         typer.echo(line)
     if refusals:

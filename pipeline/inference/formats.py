@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
+from pipeline.evaluation.rejection import UNKNOWN, Rejection
 from pipeline.inference.prediction import Prediction
 from pipeline.inference.regions import Region
 from pipeline.params.base import Section
@@ -35,6 +36,8 @@ class FoodRecord(Section):
     """Share of the photo that the region covers, in [0, 1]."""
     top: tuple[PhotoAnswer, ...]
     """Best first."""
+    known: bool | None
+    """Whether the first one's probability reaches the threshold of `PhotoRecord`; null if there is none."""
     pictures: dict[str, str]
     """Path by kind of picture; empty if none were requested."""
 
@@ -47,14 +50,19 @@ class PhotoRecord(Section):
     run: str
     temperature: float
     """Calibration: the logits are divided by this."""
+    threshold: float | None
+    """Probability below which a food is not named, from the validation split; null if none could be chosen."""
     foods: tuple[FoodRecord, ...]
     """In the order requested or found; empty if the photo was refused."""
     error: str | None
     """Why the photo was refused; null if it was not."""
 
 
-def food_record(region: Region, prediction: Prediction, *, top: int, pictures: dict[str, str]) -> FoodRecord:
+def food_record(
+    region: Region, prediction: Prediction, rejection: Rejection | None, *, top: int, pictures: dict[str, str]
+) -> FoodRecord:
     """Return the record of one region with its `top` most probable categories and the paths of its pictures."""
+    guesses = prediction.top(top)
     return FoodRecord(
         region=region.label,
         found_by=region.found_by,
@@ -63,9 +71,9 @@ def food_record(region: Region, prediction: Prediction, *, top: int, pictures: d
         remark=region.remark,
         area_share=round(float(region.mask.mean()), DIGITS),
         top=tuple(
-            PhotoAnswer(category=guess.category, probability=round(guess.probability, DIGITS))
-            for guess in prediction.top(top)
+            PhotoAnswer(category=guess.category, probability=round(guess.probability, DIGITS)) for guess in guesses
         ),
+        known=rejection.accepts(guesses[0].probability) if rejection else None,
         pictures=pictures,
     )
 
@@ -90,7 +98,10 @@ def _text(records: Iterator[PhotoRecord]) -> Iterator[str]:
         for food in record.foods:
             facts = f"{food.area_share:.1%} of the photo, mask by {food.found_by}, score {food.score:.2f}"
             yield f"{record.photo}: {food.region} ({'; '.join(filter(None, (facts, food.remark)))})"
-            yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
+            if food.known is False:
+                yield f"  {UNKNOWN}; nearest: {', '.join(answer.category for answer in food.top)}"
+            else:
+                yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
             if food.pictures:
                 yield f"  pictures: {' '.join(food.pictures.values())}"
         if not record.foods and record.error is None:
@@ -109,16 +120,17 @@ def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
     yield end
 
 
-COLUMNS = ("photo", "region", "found_by", "score", "status", "remark", "area_share")
+COLUMNS = ("photo", "region", "found_by", "score", "status", "remark", "area_share", "known")
 
 
 def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
     ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("category", "probability")]
-    yield _line([*COLUMNS, *ranks, "run", "temperature", "error"])
+    yield _line([*COLUMNS, *ranks, "run", "temperature", "threshold", "error"])
     for record in records:
-        ending: list[str | float] = [record.run, record.temperature, record.error or ""]
+        threshold = "" if record.threshold is None else record.threshold
+        ending: list[str | float] = [record.run, record.temperature, threshold, record.error or ""]
         for food in record.foods:
-            facts = [getattr(food, name) for name in COLUMNS[1:]]
+            facts = ["" if getattr(food, name) is None else getattr(food, name) for name in COLUMNS[1:]]
             guesses = [cell for answer in food.top for cell in (answer.category, answer.probability)]
             yield _line([record.photo, *facts, *guesses, *[""] * (2 * top - len(guesses)), *ending])
         if not record.foods:

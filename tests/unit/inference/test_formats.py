@@ -15,11 +15,14 @@ FOOD = FoodRecord(
     remark="",
     area_share=0.25,
     top=(PhotoAnswer(category='a "b", c', probability=0.75), PhotoAnswer(category="d", probability=0.25)),
+    known=None,
     pictures={"overlay": "out/x-1-overlay.png", "roi": "out/x-1-roi.png"},
 )
 RECORDS = (
-    PhotoRecord(photo="x.jpg", run="tiny+none-all", temperature=1.5, foods=(FOOD, FOOD), error=None),
-    PhotoRecord(photo="y, z.jpg", run="tiny+none-all", temperature=1.5, foods=(), error='y, z.jpg: "damaged"'),
+    PhotoRecord(photo="x.jpg", run="tiny+none-all", temperature=1.5, threshold=0.5, foods=(FOOD, FOOD), error=None),
+    PhotoRecord(
+        photo="y, z.jpg", run="tiny+none-all", temperature=1.5, threshold=0.5, foods=(), error='y, z.jpg: "damaged"'
+    ),
 )
 
 
@@ -54,6 +57,10 @@ def test_text_leaves_refusals_to_the_error_output() -> None:
     empty = FOOD.model_copy(update={"status": "empty", "remark": "grabcut found nothing there"})
     text = listing("text", (RECORDS[0].model_copy(update={"foods": (empty,)}),))
     assert "score 0.50; grabcut found nothing there)" in text
+    unknown = FOOD.model_copy(update={"known": False})
+    text = listing("text", (RECORDS[0].model_copy(update={"foods": (unknown,)}),))
+    assert 'not a known food; nearest: a "b", c, d' in text
+    assert "%  " not in text
     assert "no food found" in listing("text", (RECORDS[0].model_copy(update={"foods": ()}),))
 
 
