@@ -1,4 +1,4 @@
-"""Entry of `python -m pipeline`."""
+"""Entry of `python -m pipeline`, and of `rvernet` where the project is installed."""
 
 import sys
 
@@ -7,13 +7,15 @@ from pipeline.runtime import vector_width  # noqa: F401 - before numpy and torch
 # isort: split
 from pipeline.cli.doctor import doctor
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command line."""
     if sys.argv[1:] == ["doctor"]:
         doctor()  # before packages are imported, which may be missing or broken
         sys.exit()
     try:
-        from pipeline.cli.app import app
-        from pipeline.runtime.console import run_stage
+        from pipeline.cli.app import app  # noqa: PLC0415
+        from pipeline.runtime.console import run_stage  # noqa: PLC0415
     except ImportError as error:
         if (error.name or "").startswith("pipeline"):
             raise
@@ -21,3 +23,7 @@ if __name__ == "__main__":
             f"error: {error}; `make install` installs what is missing, `python -m pipeline doctor` says what it is"
         )
     run_stage(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -97,7 +97,7 @@ def _heed_signals() -> None:
 @contextmanager
 def served(run: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
     """Serve a run for the time of the block, as a user would."""
-    command = [sys.executable, "-m", "pipeline", "serve", "--run", str(run), "--port", "0", *options]
+    command = [sys.executable, "-m", "pipeline", "serve", "--run", str(run), "--port", "0", "--no-browser", *options]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(env or {})
     process = subprocess.Popen(  # noqa: S603
         command,

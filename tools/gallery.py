@@ -60,7 +60,7 @@ def shrink(path: Path, width: int = WIDTH) -> None:
 @contextmanager
 def served() -> Iterator[str]:
     """Serve the run for the time of the block; give the page's address."""
-    command = [sys.executable, "-m", "pipeline", "serve", "--run", str(RUN), "--port", "0"]
+    command = [sys.executable, "-m", "pipeline", "serve", "--run", str(RUN), "--port", "0", "--no-browser"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603
     try:
         found = re.search(r"http://\S+", server.stderr.readline() if server.stderr else "")

@@ -32,6 +32,7 @@ def export(  # noqa: PLR0913 - one argument an option
     evaluation: Annotated[
         Path | None, typer.Option(help="Scores of hub's model card; data/evaluations/RUN beside the run if absent.")
     ] = None,
+    code: Annotated[str | None, typer.Option(metavar="URL", help="Where this code is, for hub's model card.")] = None,
     licence: Annotated[str, typer.Option(help="Of the weights, as the hub spells it, for hub.")] = "other",
     workers: Annotated[int, typer.Option(min=0, help="Processes for folders and hf; 0 = one a core.")] = 0,
 ) -> None:
@@ -54,9 +55,10 @@ def export(  # noqa: PLR0913 - one argument an option
     check_run(run)
     if form == "hub":
         from pipeline.export.hub import write_hub  # noqa: PLC0415
+        from pipeline.inference.facts import evaluation_of  # noqa: PLC0415
 
-        evaluation = evaluation or run.parent.parent / "evaluations" / run.name
-        files = write_hub(run, out, evaluation=evaluation, index=index, licence=licence)
+        evaluation = evaluation or evaluation_of(run)
+        files = write_hub(run, out, evaluation=evaluation, index=index, licence=licence, code=code)
         typer.echo(f"{out}: {', '.join(files)}")
         return
     from pipeline.export.models import write_exported_program, write_onnx  # noqa: PLC0415

@@ -11,7 +11,7 @@ import typer
 
 from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption, check_output
 from pipeline.datasets.prompts import Prompt
-from pipeline.evaluation.rejection import PRECISION, read_rejection
+from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.formats import Format, PhotoRecord, format_records
 from pipeline.inference.inputs import common_folder, list_photos, may_exist
 from pipeline.inference.regions import (
@@ -32,7 +32,6 @@ PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
 """Syntax of prompts, in pixels of the upright photo; columns and rows count from 0, inclusive."""
 GRABCUT = "grabcut"
 """The mask source that takes boxes only."""
-NO_VALIDATION = "it has no predictions of a validation split, so that every region gets a name, however unsure"
 WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
 
 
@@ -109,11 +108,12 @@ class RegionOptions:
 
 def predict(  # noqa: PLR0913 - one argument an option
     photos: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="PHOTO...", help="Files, folders or URLs; - reads one from the standard input."),
-    ],
+    ] = None,
     *,
     run: Annotated[Path, typer.Option(metavar="FOLDER", help="A finished run: data/runs/vit+vit-all.")],
+    foods: Annotated[bool, typer.Option("--foods", help="List the foods that the run knows, and end.")] = False,
     point: Annotated[list[str] | None, typer.Option(metavar="X,Y", help="Click on a food; repeat for more.")] = None,
     box: Annotated[
         list[str] | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Box around a food; repeat for more.")
@@ -144,6 +144,14 @@ def predict(  # noqa: PLR0913 - one argument an option
     output, errors and progress to the standard error. Probabilities are calibrated by the run's temperature. Pixels
     count from 0 at the top left of the upright photo.
     """
+    if foods:
+        from pipeline.models.artifact import read_run_card  # noqa: PLC0415 - imports torch
+
+        check_run(run)
+        typer.echo("\n".join(sorted(read_run_card(run).class_names)))
+        return
+    if not photos:
+        raise typer.BadParameter("name a photo, a folder of photos, or an http(s) URL", param_hint="PHOTO...")
     if heat and out is None:
         raise ParamsError("--heat draws pictures; say where by --out FOLDER")
     prompts = [parse_prompt("point", text) for text in point or ()] + [parse_prompt("box", text) for text in box or ()]
@@ -163,11 +171,11 @@ def predict(  # noqa: PLR0913 - one argument an option
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch
 
-    opened = open_run(run, device=device)
-    rejection = read_rejection(run, opened.temperature, precision)
-    note(f"{opened.name}: {rejection.sentence if rejection else NO_VALIDATION}")
+    opened = open_run(run, device=device, precision=precision)
+    facts = opened.facts
+    note(f"{opened.name}, which sees {facts.sees}: {facts.training} {facts.testing} {facts.rejecting}")
     refusals: list[str] = []
-    records = predict_photos(opened, finder, files, OutputOptions(top, out, heat, rejection))
+    records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
     for line in format_records(_note_refusals(records, refusals, alone=len(files) == 1), form, top=top):
         typer.echo(line)
     if refusals:

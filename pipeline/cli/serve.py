@@ -1,5 +1,6 @@
 """Command `serve`: a web page to try runs on photos."""
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOpti
 from pipeline.inference.regions import open_mask_source
 from pipeline.models.card import check_run
 from pipeline.params.run_name import ABSENT, RunName
+from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError
 
 
@@ -31,6 +33,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     everybody: Annotated[
         bool, typer.Option("--open", help="With --host: let everybody in who reaches it, without a token.")
     ] = False,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser, where there is a display.")] = True,
     device: DeviceOption = "auto",
 ) -> None:
     """Open a page in the browser: drop a photo, mark a food, see what it is with and without its surroundings.
@@ -52,9 +55,11 @@ def serve(  # noqa: PLR0913 - one argument an option
     from pipeline.serving.server import serve as run_server  # noqa: PLC0415
 
     folders = [beside or _sibling(run), run]
+    if sys.stderr.isatty():  # programs that start a page read its address on the first line
+        note(f"loads {' and '.join(folder.name for folder in folders if folder is not None)} ...")
     runs = tuple(open_run(folder, device=device) for folder in folders if folder is not None)
     offered = drawn_samples() if samples is None else samples_from(samples)
-    run_server(PageController(runs, source, offered), host=host, port=port, everybody=everybody)
+    run_server(PageController(runs, source, offered), host=host, port=port, everybody=everybody, browser=browser)
 
 
 def _sibling(run: Path) -> Path | None:

@@ -87,7 +87,12 @@ def _write_part(part: ShardPart, *, shards: Place, tree: Path, names: Sequence[s
 
 
 def card_text(header: ModelCardData | DatasetCardData, template: str, **values: Any) -> str:
-    """Return README.md for a hub: the header as YAML, then `template` of `pipeline/export/templates` with `values`."""
+    """Return README.md for a hub: the header as YAML, then the template."""
+    return f"---\n{header.to_yaml()}\n---\n\n{render(template, **values)}"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return `template` of `pipeline/export/templates` with `values`."""
     environment = Environment(
         loader=PackageLoader("pipeline.export"),
         autoescape=False,  # noqa: S701 - Markdown, not HTML
@@ -101,7 +106,7 @@ def card_text(header: ModelCardData | DatasetCardData, template: str, **values: 
         "grouped": "{:,}".format,
         "markdown": markdown,
     }
-    return f"---\n{header.to_yaml()}\n---\n\n{environment.get_template(template).render(**values)}"
+    return environment.get_template(template).render(**values)
 
 
 def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:

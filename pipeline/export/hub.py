@@ -1,6 +1,7 @@
-"""A run as a folder for the Hugging Face hub: weights, `run.json`, labels, and a model card with test scores."""
+"""A run as a folder for the Hugging Face hub: weights, records, labels, and a model card with test scores."""
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from huggingface_hub import EvalResult, ModelCardData
 from pipeline.datasets.statistics import IndexSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, share_interval
 from pipeline.evaluation.metrics import DIGITS
-from pipeline.evaluation.predictions import read_predictions
-from pipeline.export.datasets import card_text
+from pipeline.evaluation.predictions import VALIDATION, read_predictions
+from pipeline.export.datasets import card_text, render
+from pipeline.inference.facts import METRICS, RunFacts, read_score
 from pipeline.inference.predictor import open_run
 from pipeline.models.artifact import RunCard
 from pipeline.models.card import RUN_CARD, WEIGHTS
@@ -20,7 +22,8 @@ from pipeline.params.base import read_record
 from pipeline.reporting.results import EvaluationMetrics
 
 TASK = "image-classification"
-README, CONFIG = "README.md", "config.json"
+README, CONFIG, LICENCE = "README.md", "config.json", "LICENSE.md"
+PAPER = "https://arxiv.org/abs/2407.08257"
 
 
 class TestScore(NamedTuple):
@@ -40,13 +43,9 @@ class TestScores(NamedTuple):
     pair: tuple[str, ...]  # names of the ambiguous pair
 
 
-def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
-    """Score the output of `evaluate`; None if the run was not evaluated."""
-    path = evaluation / "predictions.parquet"
-    if not path.exists():
-        return None
-    table = read_predictions(path)
-    metrics = read_record(EvaluationMetrics, evaluation / "metrics.json", f"evaluate@{card.run}")
+def read_scores(card: RunCard, metrics: EvaluationMetrics, evaluation: Path) -> TestScores:
+    """Score the output of `evaluate`, whose metrics are at hand."""
+    table = read_predictions(evaluation / "predictions.parquet")
     names = metrics.ambiguous or card.ambiguous  # runs of earlier versions have the pair in their cards
     pair, bootstrap = table.pair(names), Bootstrap(seed=0)
     f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
@@ -57,18 +56,24 @@ def read_scores(card: RunCard, evaluation: Path) -> TestScores | None:
     return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(rows), tuple(names))
 
 
-def write_hub(run: Path, folder: Path, *, evaluation: Path, index: Path, licence: str) -> tuple[str, ...]:
+def write_hub(  # noqa: PLR0913 - the run, what is known of it, and where to
+    run: Path, folder: Path, *, evaluation: Path, index: Path, licence: str, code: str | None = None
+) -> tuple[str, ...]:
     """Write a folder to upload, which `load_run` reads too; return the names of its files.
 
     The outputs of `evaluate` and `index`, sources of the model card, need not exist. The licence of the weights is in
-    the hub's spelling: `mit`, `apache-2.0`, `other`.
+    the hub's spelling: `mit`, `apache-2.0`, `other`; `code` is the URL of this code.
     """
-    card = open_run(run, device="cpu").card
-    scores, summary = read_scores(card, evaluation), index / "summary.json"
-    sentences = read_record(IndexSummary, summary, "index").data_card if summary.exists() else ()
+    opened = open_run(run, device="cpu")
+    card, score = opened.card, read_score(evaluation, opened.card)
+    scores = read_scores(card, score, evaluation) if score else None
+    sentences = _data_card(card, index / "summary.json")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (WEIGHTS, RUN_CARD):
-        shutil.copyfile(run / name, folder / name)
+    files = {name: run / name for name in (WEIGHTS, RUN_CARD)}
+    files |= {METRICS: evaluation / METRICS} if score else {}
+    files |= {VALIDATION: run / VALIDATION} if opened.rejection else {}
+    for name, file in files.items():
+        shutil.copyfile(file, folder / name)
     config = {  # where other tools look for labels
         "model_type": "rvernet",
         "architectures": ["RveRNet"],
@@ -77,19 +82,32 @@ def write_hub(run: Path, folder: Path, *, evaluation: Path, index: Path, licence
         "label2id": {name: number for number, name in enumerate(card.class_names)},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / README).write_text(model_card(card, scores, sentences, licence), encoding="utf-8")
-    return (WEIGHTS, RUN_CARD, CONFIG, README)
+    facts = RunFacts(card, score, opened.rejection)
+    (folder / README).write_text(model_card(facts, scores, sentences, licence, code=code), encoding="utf-8")
+    (folder / LICENCE).write_text(render("licence.md.j2", card=card, licence=licence), encoding="utf-8")
+    return (*files, CONFIG, README, LICENCE)
 
 
-def model_card(card: RunCard, scores: TestScores | None, sentences: Sequence[str], licence: str) -> str:
+def _data_card(card: RunCard, summary: Path) -> Sequence[str]:
+    """Return the sentences about a data set, unless there are none or it is not the one of the run."""
+    if not summary.exists():
+        return ()
+    index = read_record(IndexSummary, summary, "index")
+    return index.data_card if set(card.class_names) <= {category.name for category in index.categories} else ()
+
+
+def model_card(
+    facts: RunFacts, scores: TestScores | None, sentences: Sequence[str], licence: str, *, code: str | None = None
+) -> str:
     """Return README.md; `scores` is None if the run was not evaluated, `sentences` describe the data set."""
+    card, data_set = facts.card, facts.card.train.data_set or "not recorded"
     files = dict.fromkeys(backbone.file for backbone in card.backbones.values() if backbone.source == "hub")
     base_models = [file.rpartition("/")[0] for file in files if file]
     results = [
         EvalResult(
             task_type=TASK,
-            dataset_type="foodseg103-cut-outs",
-            dataset_name="ROI and extra-ROI cut-outs",
+            dataset_type=re.sub(r"[^a-z0-9]+", "-", data_set.lower()).strip("-") or "unnamed",
+            dataset_name=data_set,
             dataset_split="test",
             metric_type=score.metric,
             metric_name=score.name,
@@ -99,7 +117,8 @@ def model_card(card: RunCard, scores: TestScores | None, sentences: Sequence[str
     ]
     header = ModelCardData(
         license=licence,
-        license_name="see-below" if licence == "other" else None,
+        license_name="see-license-file" if licence == "other" else None,
+        license_link=LICENCE,
         library_name="rvernet",
         pipeline_tag=TASK,
         tags=["rvernet", "food", "region-of-interest", "timm"],
@@ -108,4 +127,5 @@ def model_card(card: RunCard, scores: TestScores | None, sentences: Sequence[str
         model_name=card.run,
         eval_results=results or None,
     )
-    return card_text(header, "model_card.md.j2", card=card, scores=scores, sentences=sentences, licence=licence)
+    shown = {"facts": facts, "card": card, "scores": scores, "sentences": sentences}
+    return card_text(header, "model_card.md.j2", **shown, licence=licence, code=code, paper=PAPER)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from pipeline.evaluation.rejection import UNKNOWN, Rejection
-from pipeline.inference.prediction import Prediction
+from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction
 from pipeline.inference.regions import Region
 from pipeline.params.base import Section
 from pipeline.runtime.errors import printable
@@ -52,6 +52,14 @@ class PhotoRecord(Section):
     """Calibration: the logits are divided by this."""
     threshold: float | None
     """Probability below which a food is not named, from the validation split; null if none could be chosen."""
+    trained_on: str | None = None
+    """Data set of the run; null where its record does not say."""
+    drawings_only: bool = False
+    """Whether that is the demo, so that answers on photos mean nothing."""
+    test_top1: float | None = None
+    """Share in [0, 1] of right answers on the test split; null if the run was not evaluated."""
+    test_top1_interval: tuple[float, float] | None = None
+    """Its 95 % interval."""
     foods: tuple[FoodRecord, ...]
     """In the order requested or found; empty if the photo was refused."""
     error: str | None
@@ -102,6 +110,8 @@ def _text(records: Iterator[PhotoRecord]) -> Iterator[str]:
                 yield f"  {UNKNOWN}; nearest: {', '.join(answer.category for answer in food.top)}"
             else:
                 yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
+            if record.drawings_only:
+                yield f"  caution: {DRAWINGS_ONLY}"
             if food.pictures:
                 yield f"  pictures: {' '.join(food.pictures.values())}"
         if not record.foods and record.error is None:
@@ -120,25 +130,26 @@ def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
     yield end
 
 
+RUN_COLUMNS = ("run", "temperature", "threshold", "trained_on", "drawings_only", "test_top1")
 COLUMNS = ("photo", "region", "found_by", "score", "status", "remark", "area_share", "known")
 
 
 def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
     ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("category", "probability")]
-    yield _line([*COLUMNS, *ranks, "run", "temperature", "threshold", "error"])
+    yield _line([*COLUMNS, *ranks, *RUN_COLUMNS, "test_top1_low", "test_top1_high", "error"])
     for record in records:
-        threshold = "" if record.threshold is None else record.threshold
-        ending: list[str | float] = [record.run, record.temperature, threshold, record.error or ""]
+        about = [getattr(record, name) for name in RUN_COLUMNS]
+        ending = [*about, *(record.test_top1_interval or ("", "")), record.error]
         for food in record.foods:
-            facts = ["" if getattr(food, name) is None else getattr(food, name) for name in COLUMNS[1:]]
+            facts = [getattr(food, name) for name in COLUMNS[1:]]
             guesses = [cell for answer in food.top for cell in (answer.category, answer.probability)]
             yield _line([record.photo, *facts, *guesses, *[""] * (2 * top - len(guesses)), *ending])
         if not record.foods:
             yield _line([record.photo, *[""] * (len(COLUMNS) - 1 + 2 * top), *ending])
 
 
-def _line(cells: Sequence[str | float]) -> str:
+def _line(cells: Sequence[str | float | bool | None]) -> str:
     buffer = io.StringIO()
-    shown = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+    shown = (printable(cell) if isinstance(cell, str) else "" if cell is None else cell for cell in cells)
     csv.writer(buffer, lineterminator="").writerow(map(spreadsheet, shown))
     return buffer.getvalue()

@@ -12,12 +12,15 @@ from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Logits
 from pipeline.datasets.sample_batch import INPUT_NAMES, InputName, SampleBatch
+from pipeline.evaluation.rejection import PRECISION, Rejection, read_rejection
 from pipeline.evaluation.session import predict_classes, predict_logits
 from pipeline.imaging.letterbox import cut_views
+from pipeline.inference.facts import RunFacts, evaluation_of, read_score
 from pipeline.inference.prediction import Prediction
 from pipeline.models.artifact import RunCard, load_run
 from pipeline.models.device import pick_device
 from pipeline.models.rvernet import RveRNet
+from pipeline.reporting.results import EvaluationMetrics
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 
 AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
@@ -33,6 +36,15 @@ class Run:
     model: RveRNet
     """In eval mode, on `device`."""
     device: torch.device
+    score: EvaluationMetrics | None = None
+    """On the test split, where an evaluation lies beside the run."""
+    rejection: Rejection | None = None
+    """Least confidence of a named answer, chosen on the validation split; None without one."""
+
+    @property
+    def facts(self) -> RunFacts:
+        """What the run was trained on, and how often it is right."""
+        return RunFacts(self.card, self.score, self.rejection)
 
     @property
     def name(self) -> str:
@@ -99,8 +111,11 @@ class Run:
         return tuple(Prediction(self.class_names, logits, self.temperature, *views) for logits, *views in rows)
 
 
-def open_run(folder: Path, *, device: str = "auto") -> Run:
+def open_run(folder: Path, *, device: str = "auto", precision: float = PRECISION) -> Run:
     """Load `run.json` and `model.safetensors`, of which nothing is unpickled; device `auto`, `cpu`, `cuda` or `mps`.
+
+    Its score is read from `metrics.json` in the folder or in `../../evaluations/RUN`, if there; its threshold is chosen
+    for a `precision` in (0, 1] on the predictions of its validation split, if they lie in the folder.
 
     Raises:
         ManifestError: If a file is absent or damaged.
@@ -108,4 +123,5 @@ def open_run(folder: Path, *, device: str = "auto") -> Run:
     """
     torch_device = pick_device(device, "device")
     model, card = load_run(folder, torch_device)
-    return Run(card, model, torch_device)
+    rejection = read_rejection(folder, card.calibration.temperature, precision)
+    return Run(card, model, torch_device, read_score(evaluation_of(folder), card), rejection)

@@ -106,8 +106,20 @@ class Calibration(Section):
     split."""
 
 
+class TrainedOn(Section):
+    """Numbers of the train split, of the run's classes; `train.data_set` names it, `shards_sha256` is its hash."""
+
+    photos: int
+    samples: int
+    categories: int
+    """Classes that have a sample."""
+
+
 class RunCard(RunConfig):
     """`run.json`: configuration and results of a run."""
+
+    trained_on: TrainedOn | None = Field(default=None, exclude_if=lambda numbers: numbers is None)
+    """Runs of earlier versions lack the field."""
 
     food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
     """Samples whose food is visible in their extra-ROI; left out of the file where views are paired exactly."""

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from pipeline.params.base import Name, ReadsOutside, Section, load_settings
 
+DRAWN = "demo"
+"""Short name of the data set of drawings; no other data set has it."""
 Init: TypeAlias = Literal["timm", "torchvision"]
 """Whose rules draw random weights."""
 
@@ -130,6 +132,9 @@ class TrainParams(Section):
     """Processes that train the run together, which share sums and dropout masks; copied from `runtime.devices`.
 
     In `run.json` the number that finished the run. Runs of earlier versions lack the field.
+    """
+    data_set: Name | None = Field(default=None, exclude_if=lambda name: name is None)
+    """Short name of the data set, from `download.source`; `DRAWN` is the demo. Runs of earlier versions lack the field.
     """
 
     def for_fusion(self) -> "TrainParams":

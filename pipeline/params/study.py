@@ -5,6 +5,7 @@ A choice `{default: A, demo: B, released: C}` holds the values of several data s
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from pipeline.params.base import (
     take_back,
 )
 from pipeline.params.masks import SOURCES, AgreementParams, MasksParams, TransferParams
-from pipeline.params.model import BackboneParams, ClassSetParams, TrainParams
+from pipeline.params.model import DRAWN, BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, FUSIONS, NAME, RESERVED, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import (
@@ -44,7 +45,7 @@ from pipeline.params.stages import (
     RepetitionPlan,
     ReportParams,
 )
-from pipeline.runtime.errors import ParamsError
+from pipeline.runtime.errors import ParamsError, printable
 
 Recipe: TypeAlias = Literal["corrected", "released"]
 """Named sets of values. A further one is a word here and its entries in `params.yaml`."""
@@ -263,7 +264,9 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
             raise refusal(section, f"{section}: {values[section]!r} is given, allowed is {MAPPING}", path)
     for section in SEEDED:
         values[section] = values[section] | {"seed": values["seed"]}
-    values["train"] |= {"devices": values["runtime"].get("devices", 1)}
+    download = values["download"]
+    source = download["source"] or values["dataset"]
+    values["train"] |= {"devices": values["runtime"].get("devices", 1), "data_set": short_name(str(source))}
     if values["train"]["precision"] == "auto":  # by what params.yaml says, so that it is the same on every machine
         values["train"]["precision"] = "bf16" if values["runtime"].get("device") == "cuda" else "fp32"
     values["perturb"] |= {"pad": values["pair"]["pad"]}
@@ -273,9 +276,21 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     values["ambiguous"] = _ambiguous(values["ambiguous"], path)
     for entry in filter(lambda entry: isinstance(entry, dict), values["class_sets"].values()):
         entry["ambiguous"] = values["ambiguous"]["names"] if values["train"].get("test_curves") else []
-    download = values["download"]
-    values["download"] = download | {"source": download["source"] or values["dataset"], "demo": values["demo"]}
+    values["download"] = download | {"source": source, "demo": values["demo"]}
     return values
+
+
+def short_name(source: str) -> str:
+    """Return the name of a data set: `demo`, `foodseg103`, or the last part of its path or URL without an ending.
+
+    The place and the form it came in are no part of it, so that an archive, moved or extracted, trains nothing anew.
+    """
+    known = source.partition("@")[0]
+    if known in {DRAWN, "foodseg103"}:
+        return known
+    last = re.split(r"[/\\]", source.partition("?")[0].partition("#")[0].rstrip("/\\"))[-1]
+    name = printable(re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", last, flags=re.IGNORECASE).strip("."))
+    return name if name not in {"", DRAWN} else f"folder {name}".strip()
 
 
 def _ambiguous(given: Any, path: Path) -> dict[str, Any]:

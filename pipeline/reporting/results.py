@@ -48,6 +48,8 @@ class EvaluationMetrics(Stored):
     ece: float
     majority_rate: float
     epoch: int
+    weights_sha256: str | None = None
+    """Hash of the run's weights; absent in files of earlier versions."""
     ambiguous: tuple[str, ...] = ()
     """Names of the ambiguous pair; absent in files of earlier versions."""
     conventions: dict[str, str]

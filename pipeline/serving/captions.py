@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from pipeline.datasets.sample_batch import InputName
+from pipeline.evaluation.rejection import UNKNOWN
+from pipeline.inference.facts import BOTH, VIEWS
 from pipeline.inference.pictures import BranchPicture
 from pipeline.inference.predictor import Run
 from pipeline.serving.handlers import Way
-from pipeline.serving.session import PAINTED, MarkedPhoto
+from pipeline.serving.session import PAINTED, MarkedPhoto, RunAnswer
 
 TITLE = "What is this food?"
 PROMISE = (
@@ -14,28 +17,32 @@ PROMISE = (
 )
 WELCOME = "Drop a photo above, or take a sample."  # hint before there is a photo
 HINTS: dict[Way, str] = {
-    "box": "Click one corner of a box around the food, then the opposite corner.",
+    "box": "Drag a box around the food, or click one corner of it, then the opposite corner.",
     "click": "Click on the food.",
 }
 """Hint for a photo, by way of marking."""
-WAYS: dict[Way, str] = {"box": "Box: two clicks", "click": "Click"}  # labels of the ways of marking
+WAYS: dict[Way, str] = {"box": "Box", "click": "Click"}  # labels of the ways of marking
 OPPOSITE = "Now click the opposite corner."
+WORKING = "The models are looking …"
 METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
-VIEWS = {"roi": "Food alone (ROI)", "extra_roi": "Surroundings (extra-ROI)", "photo": "Photo and mask"}
-"""Labels of inputs."""
-ALONE = {"roi": "food alone", "extra_roi": "surroundings alone", "photo": "photo and mask"}
-"""A run of one branch, within a sentence."""
-BRANCHES = {"roi": "ROI", "extra_roi": "extra-ROI", "photo": "photo"}  # short labels of branches
+TERMS = {
+    VIEWS["roi"]: "Region of interest (ROI): one backbone sees the cut-out food.",
+    VIEWS["extra_roi"]: "Extra-ROI: one backbone sees everything but the food.",
+    VIEWS["photo"]: "One backbone sees the whole photo and which pixels are food.",
+    BOTH: "RveRNet: one backbone sees the food (ROI), another everything around it (extra-ROI); both are joined.",
+}
+"""Explanation of what a run sees, shown as a tooltip."""
+BRANCHES = {"roi": "food", "extra_roi": "surroundings", "photo": "photo"}  # short labels of branches
 
 
-def title(run: Run) -> str:
-    """Return the title of a run's answer."""
-    return "RveRNet: both views" if len(run.branches) > 1 else VIEWS[run.branches[0]]
+def heat_title(run: Run, branch: InputName) -> str:
+    """Return the title of a branch's heat map."""
+    return run.facts.sees.capitalize() + (f", {BRANCHES[branch]} branch" if len(run.branches) > 1 else "")
 
 
-def short_title(run: Run) -> str:
-    """Return the title of a run's heat map."""
-    return "RveRNet" if len(run.branches) > 1 else "Photo and mask" if "photo" in run.branches else "Alone"
+def verdict(answer: RunAnswer) -> str:
+    """Return what stands above the guesses of an answer that is too unsure to be given; empty for others."""
+    return f"{UNKNOWN.capitalize()}; nearest:" if answer.known is False else ""
 
 
 def region_found(marked: MarkedPhoto) -> str:
@@ -56,10 +63,13 @@ def difference(marked: MarkedPhoto) -> str:
     both = {len(answer.run.branches): answer for answer in marked.answers}
     if sorted(both) != [1, 2]:
         return ""
-    alone, joined = (both[number].prediction.top(1)[0] for number in (1, 2))
-    first, second = (f"{guess.category} ({guess.probability:.0%})" for guess in (alone, joined))
-    agreement = "Both agree" if alone.category == joined.category else "The second view changes the answer"
-    return f"{agreement}: {first} by the {ALONE[both[1].run.branches[0]]}, {second} by both views."
+    named, said = [], []
+    for answer in (both[1], both[2]):
+        (guess,) = answer.prediction.top(1)
+        named.append(UNKNOWN if answer.known is False else guess.category)
+        said.append(UNKNOWN if answer.known is False else f"{guess.category} ({guess.probability:.0%})")
+    agreement = "Both agree" if named[0] == named[1] else "The second view changes the answer"
+    return f"{agreement}: {said[0]} by {both[1].run.facts.sees}, {said[1]} by {BOTH}."
 
 
 def calibration(runs: Sequence[Run]) -> str:
@@ -80,7 +90,7 @@ def heat_shares(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
     if not maps:
         return ""
     shares = "; ".join(
-        f"{short_title(run)}, {BRANCHES[heat.branch]}: {'no heat' if heat.inside is None else f'{heat.inside:.0%}'}"
+        f"{heat_title(run, heat.branch)}: {'no heat' if heat.inside is None else f'{heat.inside:.0%}'}"
         for run, heat in maps
     )
     return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."

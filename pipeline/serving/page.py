@@ -24,9 +24,8 @@ def document(controller: PageController) -> str:
         ways=controller.ways,
         samples=controller.samples,
         runs=controller.runs,
-        heat=[
-            f"{captions.short_title(run)}: {captions.BRANCHES[at]}" for run in controller.runs for at in run.branches
-        ],
+        foods=sorted({name for run in controller.runs for name in run.class_names}),
+        heat=[captions.heat_title(run, branch) for run in controller.runs for branch in run.branches],
     )
 
 
@@ -54,13 +53,17 @@ def state(name: str, session: Session) -> dict[str, Any]:
     """Return the state of the session called `name` as JSON values."""
     marked = session.marked
     height, width = marked.shown.shape[:2]
-    tops = [answer.prediction.top(5) for answer in marked.answers]
+    guesses = [[guess._asdict() for guess in answer.prediction.top()] for answer in marked.answers]
+    for answer, found in zip(marked.answers, guesses, strict=True):
+        if answer.known is False:
+            found[:] = [guess | {"probability": None} for guess in found]
     return {
         "photo": name,
         "width": width,
         "height": height,
         "hint": captions.OPPOSITE if marked.corner is not None else "",
-        "answers": [[guess._asdict() for guess in top] for top in tops],
+        "answers": guesses,
+        "verdicts": [captions.verdict(answer) for answer in marked.answers],
         "how": captions.region_found(marked),
         "difference": captions.difference(marked),
         "warmth": captions.heat_shares(marked.heat),

@@ -1,9 +1,12 @@
 """Serve the page, by default to this computer alone; nothing is fetched from other hosts."""
 
 import asyncio
+import os
 import secrets
 import socket
 import sys
+import threading
+import webbrowser
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,6 +17,7 @@ from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
 from pipeline.serving.handlers import PageController
 
+INTERRUPTED = 130  # exit code
 IDLE_SECONDS = 10  # interval of checks of a connection; one without a request between two checks is closed
 
 
@@ -33,10 +37,11 @@ class IdleTimeoutProtocol(H11Protocol):
             self.loop.call_later(IDLE_SECONDS, self._check_idle, (now,))
 
 
-def serve(controller: PageController, *, host: str, port: int, everybody: bool = False) -> None:
+def serve(controller: PageController, *, host: str, port: int, everybody: bool = False, browser: bool = False) -> None:
     """Serve until interrupted; nothing is written to disk. A `ParamsError` if the address or port cannot be bound.
 
-    Other addresses than loopback require the printed token, unless for `everybody`; port 0 takes a free one.
+    Other addresses than loopback require the printed token, unless for `everybody`; port 0 takes a free one. `browser`
+    opens the page where there is a display, on loopback alone: a browser's command line would show the token.
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(24)
     try:
@@ -47,14 +52,17 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
     with sock:
         app = make_app(controller, host, token=token, port=sock.getsockname()[1])
         # Not by `note`, which hides secrets of URLs: the terminal's reader needs this one.
-        url = address(sock) if token is None else f"{address(sock)}/?token={token}"
-        print(f"{url}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201
+        query = "" if token is None else f"/?token={token}"
+        print(f"{address(sock)}{query}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201
         if not is_loopback(host):
             who = "everybody" if token is None else "whoever has this address with its token"
+            here = f"http://{socket.gethostname()}:{sock.getsockname()[1]}"
             note(
                 f"--host {host}: {who} may give photos to the models and see the answers, from any computer that "
-                "reaches this one; the connection is not encrypted"
+                f"reaches this one, there as {here}{query}; the connection is not encrypted"
             )
+        elif browser and has_display():
+            threading.Thread(target=webbrowser.open, args=(address(sock),), daemon=True).start()
         config = uvicorn.Config(
             app,
             http=IdleTimeoutProtocol,
@@ -71,10 +79,16 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
             uvicorn.Server(config).run(sockets=[sock])
         except KeyboardInterrupt:
             note("ended; nothing was kept")
-            raise
+            sys.exit(INTERRUPTED)
+
+
+def has_display() -> bool:
+    """Tell whether a browser could show itself; one of a terminal would take the terminal over."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def address(sock: socket.socket) -> str:
-    """Return the URL of the page."""
+    """Return the URL of the page for a browser on this computer, whatever addresses it listens at."""
     host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a name, not a place to listen at
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -17,7 +17,7 @@ from pipeline.arrays import Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_photo
-from pipeline.imaging.drawing import overlay
+from pipeline.imaging.drawing import edge, overlay
 from pipeline.inference.pictures import BranchPicture, heat_pictures
 from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
@@ -29,7 +29,7 @@ MAX_PIXELS = 40_000_000  # largest upload in pixels, so that several visitors fi
 SHOWN_SIDE = 1024  # longest side in pixels of the shown photo
 MIN_VISIBLE_SHARE = 3e-4  # of a run's input, 15 pixels of 224 x 224; if a food covers less, all is black
 PNG = b"\x89PNG\r\n\x1a\n"  # signature of the one format in which a painting is read
-MARK_COLOUR = (255, 214, 10)  # colour of corners and boxes: yellow, as in the report
+MARK_COLOUR, RIM_COLOUR = (255, 214, 10), (0, 0, 0)  # of corners and boxes: yellow, as in the report, on black
 PAINTED = "brush"  # source of painted masks
 MAX_SESSIONS = 32
 MAX_BYTES = 600_000_000  # memory of all sessions: three of the largest photos, or 32 of an ordinary size
@@ -44,6 +44,12 @@ class RunAnswer(NamedTuple):
     run: Run
     batch: SampleBatch  # input of the run: one sample
     prediction: Prediction
+
+    @property
+    def known(self) -> bool | None:
+        """Whether the first guess is sure enough to be named; None where the run has no threshold."""
+        rejection = self.run.rejection
+        return rejection.accepts(self.prediction.top(1)[0].probability) if rejection else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,20 +159,28 @@ def explain(marked: MarkedPhoto) -> MarkedPhoto:
 
 
 def draw(marked: MarkedPhoto) -> Shown:
-    """Return the shown photo with the food tinted, its box framed, or a first corner as a cross."""
+    """Return the shown photo with the food tinted, its box framed, or a first corner as a cross.
+
+    Every line has a dark rim, so that it shows on rice as on tomato.
+    """
     shown = marked.shown
     if marked.region is not None:
-        mask = Pillow.fromarray(marked.region.mask).resize(shown.shape[1::-1], Pillow.Resampling.NEAREST)
-        shown = overlay(shown, np.asarray(mask))
+        mask = np.asarray(Pillow.fromarray(marked.region.mask).resize(shown.shape[1::-1], Pillow.Resampling.NEAREST))
+        shown = overlay(shown, mask)
+        shown[edge(mask)] = 255
+        shown[edge(np.pad(~mask, 1, constant_values=True))[1:-1, 1:-1]] = RIM_COLOUR
     picture = Pillow.fromarray(shown)
-    pen, width = ImageDraw.Draw(picture), max(2, len(marked.shown) // 200)
+    pen, thin = ImageDraw.Draw(picture), max(2, len(marked.shown) // 200)
+    lines: list[list[tuple[float, float]]] = []
     if marked.prompt is not None and marked.prompt.kind == "box":
-        pen.rectangle([number / marked.scale for number in marked.prompt.bounds()], outline=MARK_COLOUR, width=width)
+        x0, y0, x1, y1 = (number / marked.scale for number in marked.prompt.bounds())
+        lines = [[(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]]
     if marked.corner is not None:
-        x, y = (number / marked.scale for number in marked.corner)
-        arm = 6 * width
-        pen.line([(x - arm, y), (x + arm, y)], fill=MARK_COLOUR, width=width)
-        pen.line([(x, y - arm), (x, y + arm)], fill=MARK_COLOUR, width=width)
+        (x, y), arm = (number / marked.scale for number in marked.corner), 6 * thin
+        lines = [[(x - arm, y), (x + arm, y)], [(x, y - arm), (x, y + arm)]]
+    for colour, width in ((RIM_COLOUR, 2 * thin), (MARK_COLOUR, thin)):
+        for line in lines:
+            pen.line(line, fill=colour, width=width)
     return np.asarray(picture)
 
 

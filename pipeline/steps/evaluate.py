@@ -145,6 +145,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each thing that the stage depe
     described = {
         **{name: getattr(card, name) for name in ("run", "roi", "extra_roi", "classes")},
         "epoch": card.epochs_done,
+        "weights_sha256": card.weights_sha256,
         "ambiguous": names,
         **describe_run(targets, predictions, confidences, photo_ids, classes=classes, ece_bins=params.ece_bins),
         **describe_pair(targets, predictions, photo_ids, pair),

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.evaluation.rejection import Rejection
 from pipeline.inference.formats import FoodRecord, PhotoRecord, food_record
 from pipeline.inference.inputs import PhotoSource, open_photo, short_names
 from pipeline.inference.pictures import explaining_pictures, heat_pictures, write_picture
@@ -30,8 +29,6 @@ class OutputOptions:
     """Folder for pictures; None for no pictures."""
     heat: bool
     """Whether to draw heat maps."""
-    rejection: Rejection | None = None
-    """Which foods are not named; None names all."""
 
 
 def predict_photos(
@@ -56,9 +53,7 @@ def predict_photos(
             place = failure.filename or photo
             foods, error = (), printable(f"{photo}: {place}: {failure.strerror}; mend that or leave the photo out")
         shown = str(photo).encode(errors="backslashreplace").decode()  # undecodable bytes of a name
-        threshold = options.rejection.threshold if options.rejection else None
-        facts = {"photo": shown, "run": run.name, "temperature": run.temperature, "threshold": threshold}
-        yield PhotoRecord(**facts, foods=foods, error=error)
+        yield PhotoRecord(photo=shown, **run.facts.fields, foods=foods, error=error)
 
 
 def _predict_photo(
@@ -88,7 +83,7 @@ def _predict_photo(
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
                         pictures[kind] = write_picture(image, drawn[-1])
-                yield food_record(region, prediction, options.rejection, top=options.top, pictures=pictures)
+                yield food_record(region, prediction, run.rejection, top=options.top, pictures=pictures)
     except BaseException:
         for picture in drawn:
             with suppress(OSError):  # a name that is too long was never written

@@ -8,10 +8,19 @@ import timm
 import torch
 
 from pipeline.datasets.class_set import ClassMap, select_classes
-from pipeline.datasets.sample_batch import FoodVisible, InputName, share_visible
+from pipeline.datasets.sample_batch import FoodVisible, InputName, photo_id_of, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.evaluation.predictions import VALIDATION, PredictionWriter
-from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunConfig, RunEnvironment, build_run, save_run
+from pipeline.models.artifact import (
+    Calibration,
+    FinalMetrics,
+    RunCard,
+    RunConfig,
+    RunEnvironment,
+    TrainedOn,
+    build_run,
+    save_run,
+)
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.device import Precision, choose_precision, free_pixel_bytes, pick_device
 from pipeline.models.rvernet import RveRNet
@@ -217,8 +226,12 @@ def _build_run_card(
     food_visible = None
     if config.train.pairing != "exact" and "extra_roi" in config.backbones:
         food_visible = FoodVisible(train=share_visible(data.train.sample_ids))
+    ids, targets = data.train.sample_ids, data.train.targets
     return RunCard(
         **dict(config),
+        trained_on=TrainedOn(
+            photos=len(set(map(photo_id_of, ids))), samples=len(ids), categories=len(set(targets.tolist()))
+        ),
         food_visible=food_visible,
         epochs_done=epoch,
         metrics=metrics,

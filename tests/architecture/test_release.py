@@ -1,6 +1,7 @@
 """One version and date of the last release, in the changelog and in the citation."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ def test_the_changelog_has_a_section_for_each_release() -> None:
 
 
 def test_the_citation_names_the_last_release() -> None:
-    """And has what the Citation File Format 1.2.0 requires."""
+    """As the package does, and has what the Citation File Format 1.2.0 requires."""
     citation: dict[str, Any] = YAML(typ="safe").load(ROOT / "CITATION.cff")
     assert f"{citation['version']} ({citation['date-released']})" == HEADINGS[1]
+    assert citation["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert citation["cff-version"] == "1.2.0"
     assert citation["message"]
     assert citation["title"]

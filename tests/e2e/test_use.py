@@ -92,7 +92,8 @@ def page(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     if binary is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed: no browser to drive")
     empty, temporary = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("temporary")
-    command = [sys.executable, "-m", "pipeline", "serve", "--run", str(study.folder / "data/runs" / RUN), "--port", "0"]
+    options = ["--run", str(study.folder / "data/runs" / RUN), "--port", "0", "--no-browser"]
+    command = [sys.executable, "-m", "pipeline", "serve", *options]
     env = study.env | {"PYTHONPATH": str(study.folder), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(command, cwd=empty, env=env, stderr=subprocess.PIPE, text=True)  # noqa: S603
     try:
@@ -134,9 +135,10 @@ def test_a_sample_is_answered_and_explained_in_the_browser(page: Page, width: in
     tab, elsewhere = page.opened(width, height)
     tab.locator("#samples button").first.click()
     tab.locator("#answer-1").wait_for()
-    assert "Food alone (ROI)" in tab.locator("#answer-0").inner_text()
-    assert "RveRNet" in tab.locator("#answer-1").inner_text()
-    told(tab, "by both views", "#difference")
+    assert "By the food alone" in tab.locator("#answer-0").inner_text()
+    assert "By food and surroundings" in tab.locator("#answer-1").inner_text()
+    assert "knows drawings only" in tab.locator("#answer-1").inner_text()
+    told(tab, "by food and surroundings", "#difference")
     tab.locator("#explain").click()
     tab.locator("#heat img").nth(2).wait_for()
     assert "Of the heat, on the food" in tab.locator("#warmth").inner_text()
@@ -149,7 +151,7 @@ def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Chec
     """The three ways on one photo, each with an answer; the keyboard alone is enough for the numbers."""
     tab, _ = page.opened(1280, 900)
     bring(tab, next((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg")))
-    told(tab, "Click one corner")
+    told(tab, "Drag a box around the food")
     click_at(tab, 0.3, 0.3)
     click_at(tab, 0.7, 0.7)  # at once: a click that comes while the one before is answered counts too
     told(tab, "Another food?")
@@ -205,7 +207,7 @@ def test_a_click_on_a_photo_that_is_still_loading_counts(page: Page, study: Chec
     """The first corner shows the photo anew, where it was; the opposite one need not wait until that has come."""
     tab, _ = page.opened(1280, 900)
     bring(tab, next((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg")))
-    told(tab, "Click one corner")
+    told(tab, "Drag a box around the food")
     loaded = "() => document.querySelector('#photo img').complete"
     tab.wait_for_function(loaded)
     before = tab.locator("#photo img").bounding_box()
@@ -228,6 +230,6 @@ def test_uploads_are_not_kept(page: Page, study: Checkout) -> None:
     photo = sorted((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg"))[1]
     tab, _ = page.opened(1280, 900)
     bring(tab, photo)
-    told(tab, "Click one corner")
+    told(tab, "Drag a box around the food")
     assert list(page.temporary.iterdir()) == []
     tab.close()

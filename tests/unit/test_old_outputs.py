@@ -126,6 +126,9 @@ def test_a_run_answers_as_it_did() -> None:
     batch = Shards(SHARDS).read("test")
     assert table.sample_ids == batch.sample_ids
     np.testing.assert_allclose(run.logits(batch), table.logits, **CLOSE)
+    assert "does not say what it was trained on" in run.facts.training
+    assert run.facts.testing.startswith("Right on ")
+    assert run.rejection is None
 
 
 def test_a_run_is_evaluated_and_repeated(workplace: Path) -> None:

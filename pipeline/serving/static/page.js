@@ -23,6 +23,7 @@ function ask(method, path, body) {
   const type = json ? "application/json" : "application/octet-stream";
   pending += 1;
   main.setAttribute("aria-busy", "true");
+  say(main.dataset.working);
   waiting = waiting.then(async () => {
     try {
       const answer = await fetch(typeof path === "string" ? path : path(), {
@@ -44,6 +45,7 @@ function ask(method, path, body) {
 function show(state) {
   if (!state) return;
   const fresh = !shown || shown.photo !== state.photo;
+  const fresh_answer = JSON.stringify(state.answers) !== JSON.stringify(shown && shown.answers);
   if (fresh && shown) fetch("/photos/" + shown.photo, { method: "DELETE" });
   shown = state;
   if (!picture.isConnected) photo.append(picture);
@@ -63,16 +65,22 @@ function show(state) {
   for (const id of ["how", "difference", "warmth"]) at(id).textContent = state[id];
   for (const [name, source] of Object.entries(state.pictures)) if (name !== "shown") at(name).src = source;
   state.answers.forEach((guesses, number) => {
-    at("answer-" + number).querySelector("ol").replaceChildren(...guesses.map((guess) => {
+    const answer = at("answer-" + number), verdict = answer.querySelector(".verdict");
+    verdict.textContent = state.verdicts[number];
+    verdict.hidden = !state.verdicts[number];
+    answer.querySelector("ol").replaceChildren(...guesses.map((guess) => {
       const line = document.createElement("li"), share = document.createElement("span");
       const bar = document.createElement("progress");
+      line.append(guess.category);
+      if (guess.probability === null) return line;  // too unsure for a number
       share.textContent = Math.round(100 * guess.probability) + " %";
       bar.value = guess.probability;
       bar.setAttribute("aria-hidden", "true");
-      line.append(guess.category, share, bar);
+      line.append(share, bar);
       return line;
     }));
   });
+  if (answered && fresh_answer) at("results").scrollIntoView({ block: "nearest" });
 }
 
 function forget() {
@@ -91,13 +99,7 @@ function forget() {
 
 async function bring(upload) {
   if (!upload) return;
-  const state = await ask("POST", "/photos", upload.slice(0, upload.size));
-  const reason = at("hint").textContent;
-  if (state) show(state);
-  else {
-    forget();
-    say(reason);
-  }
+  show(await ask("POST", "/photos", upload.slice(0, upload.size)));  // where it is refused, the photo before stays
   file.value = "";
 }
 
@@ -110,19 +112,53 @@ async function act(kind, body) {
 file.addEventListener("change", () => bring(file.files[0]));
 at("choose").addEventListener("click", () => file.click());
 at("forget").addEventListener("click", () => { forget(); say(main.dataset.welcome); });
+let own = false;  // whether a picture of this page is dragged, which a browser would drop as a new photo
+addEventListener("dragstart", () => { own = true; });
+addEventListener("dragend", () => { own = false; });
 addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => { event.preventDefault(); bring(event.dataTransfer.files[0]); });
+addEventListener("drop", (event) => { event.preventDefault(); if (!own) bring(event.dataTransfer.files[0]); });
 addEventListener("paste", (event) => bring(event.clipboardData.files[0]));
 for (const button of document.querySelectorAll("#samples button"))
   button.addEventListener("click", async () => show(await ask("POST", "/samples", { number: +button.dataset.number })));
-picture.addEventListener("click", (event) => {
-  const box = picture.getBoundingClientRect(), inside = (share) => Math.min(1, Math.max(0, share));
-  act("click", {
-    way: way().value,
-    x: inside((event.clientX - box.left) / box.width),
-    y: inside((event.clientY - box.top) / box.height),
-  });
+// A box is dragged, and may reach over the border, where it is cut; less than a few pixels are a click.
+const share = (event) => {
+  const box = picture.getBoundingClientRect(), inside = (part) => Math.min(1, Math.max(0, part));
+  return { x: inside((event.clientX - box.left) / box.width), y: inside((event.clientY - box.top) / box.height) };
+};
+const drag = at("drag");
+let begun = null;  // first corner of a box, and where the pointer was
+let dragged = false;
+picture.addEventListener("pointerdown", (event) => {
+  dragged = false;
+  if (event.pointerType !== "mouse" || event.button || ![...document.getElementsByName("way")].some((each) => each.value === "box")) return;
+  begun = { ...share(event), left: event.clientX, top: event.clientY };
+  picture.setPointerCapture(event.pointerId);
 });
+function edges(event) {
+  const end = share(event), order = (one, other) => [Math.min(one, other), Math.max(one, other)];
+  const [left, right] = order(begun.x, end.x), [top, bottom] = order(begun.y, end.y);
+  return { left, top, right, bottom };
+}
+picture.addEventListener("pointermove", (event) => {
+  if (!begun || Math.hypot(event.clientX - begun.left, event.clientY - begun.top) < 6) return;
+  const { left, top, right, bottom } = edges(event), [width, height] = [picture.clientWidth, picture.clientHeight];
+  drag.hidden = false;
+  drag.style.left = picture.offsetLeft + left * width + "px";
+  drag.style.top = picture.offsetTop + top * height + "px";
+  drag.style.width = (right - left) * width + "px";
+  drag.style.height = (bottom - top) * height + "px";
+});
+picture.addEventListener("pointerup", (event) => {
+  dragged = !drag.hidden;
+  if (dragged) {
+    const { left, top, right, bottom } = edges(event);
+    act("box", { left: 100 * left, top: 100 * top, right: 100 * right, bottom: 100 * bottom });
+  }
+  begun = null;
+  drag.hidden = true;
+});
+picture.addEventListener("pointercancel", () => { begun = null; drag.hidden = true; });
+picture.addEventListener("click", (event) => { if (!dragged) act("click", { way: way().value, ...share(event) }); });
 for (const radio of document.querySelectorAll("input[name=way]"))
   radio.addEventListener("change", () => { if (shown) say(radio.dataset.hint); });
 at("numbers").addEventListener("click", () => {
@@ -136,6 +172,11 @@ at("edges").addEventListener("submit", (event) => {
   act("box", { left: edge("left"), top: edge("top"), right: edge("right"), bottom: edge("bottom") });
 });
 at("explain").addEventListener("click", () => { if (!pending) act("heat", {}); });
+
+at("find-food").addEventListener("input", (event) => {
+  const wanted = event.target.value.trim().toLowerCase();
+  for (const food of document.querySelectorAll("#foods li")) food.hidden = !food.textContent.toLowerCase().includes(wanted);
+});
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 for (const tab of tabs) tab.addEventListener("click", () => {

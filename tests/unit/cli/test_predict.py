@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
@@ -125,6 +126,12 @@ def test_pictures_show_what_was_judged(run: Path, meal: Meal, tmp_path: Path) ->
     np.testing.assert_array_equal(read_photo(out / "meal-2-extra_roi.png"), prediction.extra_roi)
     overlay = read_photo(out / "meal-2-overlay.png")
     np.testing.assert_array_equal((overlay != read_photo(meal.photo)).any(axis=2), mask)
+
+
+def test_the_foods_a_run_knows_are_listed(run: Path) -> None:
+    """By name, without a photo; without either the command says what it lacks."""
+    assert predict(run, "--foods").stdout.splitlines() == sorted(CATEGORIES)
+    assert predict(run).exit_code == 2
 
 
 def test_a_bad_photo_does_not_lose_the_answers_of_others(run: Path, meal: Meal) -> None:
@@ -273,10 +280,20 @@ def test_wrong_usage_has_its_own_exit_code(run: Path, meal: Meal) -> None:
     assert CliRunner().invoke(app, ["predict", str(meal.photo)]).exit_code == 2
 
 
-def test_a_run_needs_neither_dvc_nor_a_checkout_around_it(run: Path, meal: Meal, root: Path) -> None:
-    """In a process of its own, in an empty folder, with the graph's and the sources' packages out of reach."""
-    empty = meal.photo.parent / "empty"
+def test_a_run_needs_neither_dvc_nor_a_checkout_around_it(run: Path, meal: Meal, root: Path, tmp_path: Path) -> None:
+    """In an empty folder, from a wheel with every file of the package and no other, without the graph's packages."""
+    source, empty = tmp_path / "source", tmp_path / "empty"
     empty.mkdir()
+    shutil.copytree(root / "pipeline", source / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.txt", "LICENSE"):
+        shutil.copyfile(root / name, source / name)
+    files = {path.relative_to(source).as_posix() for path in (source / "pipeline").rglob("*") if path.is_file()}
+    build = "from setuptools import build_meta; build_meta.build_wheel('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)  # noqa: S603
+    (wheel,) = (source / "dist").glob("rvernet_pipeline-*-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+        assert {name for name in packed.namelist() if ".dist-info/" not in name} == files
     names = ("dvc", "dvclive", "segment_anything", "ultralytics", "starlette", "uvicorn", "onnx", "datasets")
     blocked = dict.fromkeys(names)
     code = (
@@ -286,12 +303,15 @@ def test_a_run_needs_neither_dvc_nor_a_checkout_around_it(run: Path, meal: Meal,
     )
     command = [sys.executable, "-c", code, "predict", str(meal.photo), "--run", str(run), *RED_BOX]
     done = subprocess.run(  # noqa: S603
-        command, cwd=empty, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+        command,
+        cwd=empty,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "installed")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0
-    assert (
-        done.stderr == "tiny+tiny-all: it has no predictions of a validation split, so that every region gets a name, "
-        "however unsure\n"
-    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("tiny+tiny-all, which sees food and surroundings: Its record does not say what")
+    assert done.stderr.count("\n") == 1
     assert done.stdout.count("%  ") == len(CATEGORIES)
     assert list(empty.iterdir()) == []

@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from pipeline.export.hub import model_card, write_hub
+from pipeline.inference.facts import RunFacts
 from pipeline.inference.predictor import open_run
 from pipeline.models.artifact import RunCard
 from pipeline.models.card import BackboneCard
@@ -49,6 +50,33 @@ def test_the_folder_is_a_run_like_the_one_it_came_from(exported: Path) -> None:
     photo, mask = noise(20, 30, 0), np.ones((20, 30), bool)
     answers = [open_run(exported / name, device="cpu").predict(photo, [mask])[0].logits for name in ("run", "out")]
     np.testing.assert_array_equal(*answers)
+
+
+def test_what_is_known_of_the_run_travels_with_it(exported: Path) -> None:
+    """Its test score is that of the folder it came from; the licence is a file that the header names."""
+    assert open_run(exported / "out", device="cpu").score is not None
+    header = ModelCard.load(exported / "out/README.md").data
+    assert (header.license, header.license_name, header.license_link) == ("other", "see-license-file", "LICENSE.md")
+    assert "Weights: see the parts they come from" in (exported / "out/LICENSE.md").read_text()
+
+
+def test_the_card_names_the_data_set_and_warns_of_drawings(exported: Path, tmp_path: Path) -> None:
+    """In the model index and in words; the code's address is that which the exporter gives."""
+    shutil.copytree(exported / "run", tmp_path / "run")
+    path = tmp_path / "run/run.json"
+    for name, slug, drawn in (("demo", "demo", True), ("My Meals <b>", "my-meals-b", False)):
+        card = json.loads(path.read_text())
+        card["train"]["data_set"], card["trained_on"] = name, {"photos": 300, "samples": 1000, "categories": 4}
+        path.write_text(json.dumps(card))
+        places = {"evaluation": exported / "evaluation", "index": tmp_path / "absent"}
+        write_hub(tmp_path / "run", tmp_path / slug, licence="mit", code="https://example.org/code", **places)
+        found = ModelCard.load(tmp_path / slug / "README.md")
+        (result, *_) = found.data.eval_results
+        assert (result.dataset_name, result.dataset_type) == (name, slug)
+        assert ("knows drawings only" in found.text) == drawn
+        assert "<b>" not in found.text
+        assert "example.org/code" in found.text
+        assert "@article{" in found.text
 
 
 def test_labels_are_where_other_tools_look(exported: Path) -> None:
@@ -131,7 +159,7 @@ def test_names_of_foods_are_text_in_the_card(exported: Path) -> None:
     evil = ("<img src=x onerror=evil()>", "[a](http://b.c)", "$^$ a\\b *c* `d` | e & f")
     run = RunCard.model_validate_json((exported / "run/run.json").read_bytes())
     card = run.model_copy(update={"class_names": evil, "ambiguous": evil[:2]})
-    text = model_card(card, None, [f"Most samples: {evil[2]}."], "other")
+    text = model_card(RunFacts(card, None, None), None, [f"Most samples: {evil[2]}."], "other")
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text.partition("---\n\n")[2])
     assert not [token for token in tokens if token.type == "html_block"]
     inline = [child for token in tokens for child in token.children or ()]

@@ -64,6 +64,18 @@ def test_text_leaves_refusals_to_the_error_output() -> None:
     assert "no food found" in listing("text", (RECORDS[0].model_copy(update={"foods": ()}),))
 
 
+def test_every_answer_of_a_run_on_drawings_says_so() -> None:
+    """As text with each food, in the other forms by a field; its data set and test score go with them."""
+    about = {"trained_on": "demo", "drawings_only": True, "test_top1": 0.75, "test_top1_interval": (0.5, 1.0)}
+    drawn = tuple(record.model_copy(update=about) for record in RECORDS)
+    assert listing("text", drawn).count("caution: this run knows drawings only") == 2
+    assert "caution" not in listing("text")
+    assert [record["drawings_only"] for record in json.loads(listing("json", drawn))] == [True, True]
+    (row, *_) = csv.DictReader(io.StringIO(listing("csv", drawn)))
+    told = ("trained_on", "drawings_only", "test_top1", "test_top1_low", "test_top1_high")
+    assert tuple(row[name] for name in told) == ("demo", "True", "0.75", "0.5", "1.0")
+
+
 def test_lines_come_photo_by_photo() -> None:
     """Nothing waits for the last photo."""
     seen = []

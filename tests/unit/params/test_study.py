@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.params.base import Section
 from pipeline.params.runtime import load_runtime
-from pipeline.params.study import Study, load_study
+from pipeline.params.study import Study, load_study, short_name
 from pipeline.runtime.errors import ParamsError
 
 
@@ -59,6 +59,34 @@ def test_a_path_is_a_data_set_with_the_papers_values(root: Path, tmp_path: Path)
     """A path in the place of a name becomes the source."""
     study = load_study(edited(root, tmp_path, dataset=str(tmp_path)))
     assert (study.download.source, study.pair.image_size) == (str(tmp_path), 224)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("demo", "demo"),
+        ("foodseg103", "foodseg103"),
+        ("foodseg103@hub", "foodseg103"),
+        ("/data/FoodSeg103-900.zip", "FoodSeg103-900"),
+        ("/elsewhere/FoodSeg103-900/", "FoodSeg103-900"),
+        ("https://user@host/meals.tar.gz?token=secret#part", "meals"),
+        ("s3://bucket/v1.2", "v1.2"),
+        ("C:\\photos\\meals.TGZ", "meals"),
+        ("./demo", "folder demo"),
+        ("demo.zip", "folder demo"),
+        (".", "folder"),
+        ("/data/a\x1b[2Jb", "a\\x1b[2Jb"),
+    ],
+)
+def test_a_run_records_the_name_of_its_data_set_alone(source: str, name: str) -> None:
+    """Not its place, form or secrets; nothing but the demo has the demo's name."""
+    assert short_name(source) == name
+
+
+def test_the_name_reaches_the_record_of_every_run(root: Path, tmp_path: Path) -> None:
+    """By section `train`; a source of its own counts, whatever values are taken."""
+    assert load_study(root / "params.yaml").train.data_set == "demo"
+    assert load_study(edited(root, tmp_path, download__source="/photos.zip")).train.data_set == "photos"
 
 
 def test_one_scalar_replaces_the_choice_by_data_set(root: Path, tmp_path: Path) -> None:

@@ -522,10 +522,10 @@ def test_others_need_the_token(run: Path, tmp_path: Path, host: str, how: signal
     """It is printed with what it allows; a wrong one, or none, opens nothing."""
     with served(run, "--host", host, env={"TMPDIR": str(tmp_path)}) as page:
         address = next(line for line in page.printed if "token=" in line).split()[0]
+        assert f"there as http://{socket.gethostname()}:" in page.printed[-1]
         token = address.partition("token=")[2]
         assert len(token) >= 32
         assert "whoever has this address" in page.printed[-1]
-        page.address = page.address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
         for path in ("/", "/page.js", "/samples/0/image.webp", "/?token=", "/?token=a", f"/page.js?token={token}"):
             assert page.ask("GET", path).status == 401
         assert page.ask("POST", "/photos", png(9, 9), BYTES).status == 401
@@ -544,11 +544,24 @@ def test_open_says_what_others_may(run: Path, tmp_path: Path) -> None:
     """Everybody gets in; another name of this computer, and another site, still does not."""
     with served(run, "--host", "0.0.0.0", "--open", env={"TMPDIR": str(tmp_path)}) as page:  # noqa: S104
         assert "everybody" in page.printed[-1]
-        page.address = page.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         assert page.ask("GET", "/").status == 200
         assert page.ask("GET", "/", headers={"Host": "evil.example"}).status == 400
         assert page.ask("GET", "/page.js", headers={"Sec-Fetch-Site": "cross-site"}).status == 403
         ended(page, signal.SIGHUP, tmp_path)
+
+
+@LINUX_ONLY
+def test_the_browser_opens_the_address_that_is_printed(run: Path, tmp_path: Path) -> None:
+    """Where there is a display; the other tests' pages open none."""
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    browser.chmod(0o700)
+    with served(run, "--browser", env={"DISPLAY": ":9", "BROWSER": str(browser)}) as page:
+        until = time.monotonic() + 30
+        while not opened.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert opened.read_text().strip() == page.address
+        assert page.ask("GET", "/").status == 200
 
 
 def test_a_page_that_is_killed_leaves_nothing(run: Path, tmp_path: Path) -> None:

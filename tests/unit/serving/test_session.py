@@ -9,15 +9,17 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets.prompts import Prompt
+from pipeline.evaluation.rejection import Rejection
 from pipeline.imaging.decode import read_label_map, read_photo
 from pipeline.inference.predictor import Run, open_run
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.serving import captions
 from pipeline.serving import session as module
-from pipeline.serving.page import static_files
+from pipeline.serving.page import state, static_files
 from pipeline.serving.session import (
     MarkedPhoto,
+    Session,
     box_between,
     corner_or_box,
     draw,
@@ -159,6 +161,22 @@ def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
     assert captions.difference(predict(judged, runs[:1])) == ""
 
 
+@pytest.mark.parametrize(("threshold", "known"), [(0.0, True), (1.0, False), (None, None)])
+def test_a_guess_below_the_threshold_has_no_percentage(
+    meal: Meal, runs: tuple[Run, Run], threshold: float | None, known: bool | None
+) -> None:
+    """Nowhere on the page: neither beside its name nor in the sentence that compares the runs."""
+    rejection = Rejection(asked=0.8, threshold=threshold, precision=0.8, coverage=0.5, samples=100)
+    careful = [replace(run, rejection=rejection) for run in runs]
+    judged = predict(paint(start(read_photo(meal.photo)), painting(read_label_map(meal.label_map) == 1)), careful)
+    assert [answer.known for answer in judged.answers] == [known, known]
+    shown = state("name", Session(judged, {}, 0, 0.0))
+    numbers = [guess["probability"] for guesses in shown["answers"] for guess in guesses]
+    assert (numbers == [None] * len(numbers)) == (known is False)
+    assert ("%" in shown["difference"]) == (known is not False)
+    assert shown["verdicts"] == (["Not a known food; nearest:"] * 2 if known is False else ["", ""])
+
+
 def test_names_of_foods_are_text_on_the_page(meal: Meal, runs: tuple[Run, Run]) -> None:
     """Whatever a run calls them: sentences hold them as they are, and the page sets text alone, never markup."""
     evil = tuple(f"<img src=x onerror=evil()> *{number}* $^$ [a](b)" for number in range(len(runs[0].card.class_names)))
@@ -193,7 +211,7 @@ def test_heat_has_a_picture_for_every_branch(meal: Meal, runs: tuple[Run, Run]) 
     box = box_between((28, 6), (52, 26))
     explained = explain(predict(mark(begun, box, GrabCut()), runs))
     assert [found.picture.shape for _, found in explained.heat] == [(320, 320, 3)] * 3
-    assert captions.heat_shares(explained.heat).count("ROI") == 3
+    assert captions.heat_shares(explained.heat).count(" branch: ") == 2
 
     def is_forgotten(after: MarkedPhoto) -> bool:
         return after.heat == after.answers == ()

@@ -18,7 +18,7 @@ from pipeline.datasets.shards import Preprocessing
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
 from pipeline.export.hub import read_scores
-from pipeline.models.artifact import RunEnvironment, load_run
+from pipeline.models.artifact import RunEnvironment, TrainedOn, load_run
 from pipeline.models.card import write_card
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.run_name import FUSIONS
@@ -86,6 +86,7 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert model.roi is not None
     assert card.preprocessing == Preprocessing(fill=0, pad=125, geometry="exact")
     assert card.made_with == RunEnvironment(device="cpu", precision="fp32", versions=step.VERSIONS)
+    assert card.trained_on == TrainedOn(photos=7, samples=13, categories=4)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert not any(name.startswith("test_") for name in rows[0])
