@@ -1,6 +1,6 @@
 """Photos and annotated masks of samples, from data/raw or its mirror on object storage, with their hashes verified."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -80,6 +80,17 @@ def read_masks(samples: Sequence[Sample], raw: Place) -> dict[str, Mask]:
                 raise EmptyMaskError(f"{sample.sample_id}: {missing}")
             masks[sample.sample_id] = mask
     return masks
+
+
+def read_void(sample: Sample, raw: Place, values: Collection[int]) -> Mask:
+    """Return the pixels of a photo that no annotator decided, by their value in its label map; errors as `read_masks`.
+
+    Objects and binary masks have none.
+    """
+    if sample.label_map_path is None or sample.mask_value is None:
+        return np.zeros((sample.photo_height, sample.photo_width), np.bool_)
+    undecided: Mask = np.isin(_read_label_map(sample, sample.label_map_path, raw), list(values))
+    return undecided
 
 
 def _read_label_map(sample: Sample, name: str, raw: Place) -> LabelMap:

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, TypeVar
 from pydantic import Field
 
 from pipeline.params.base import ReadsOutside, Section
-from pipeline.params.stages import Geometry, SegmentParams
+from pipeline.params.stages import VOID, Geometry, SegmentParams
 
 SourceName: TypeAlias = str
 """A mask source: one of `SOURCES`, or a name of `masks.transformers`."""
@@ -224,6 +224,8 @@ class AgreementParams(Section):
     """Side in pixels at which the models see the masks; copied from `pair.image_size`."""
     geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
     """How the models see them; copied from `pair.geometry`."""
+    void: tuple[int, ...] = Field(default=(VOID,), exclude_if=lambda value: value == (VOID,))
+    """Values of undecided pixels, which no semantic map is judged on; copied from `index.void`."""
     seed: int = Field(ge=0)
     """Seed of the bootstrap; copied from the top-level `seed`."""
 

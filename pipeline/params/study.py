@@ -272,6 +272,7 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     values["perturb"] |= {"pad": values["pair"]["pad"]}
     values["report"] |= {"probed": values["probe"].get("backbones", ())}
     values["agreement"] |= {name: values["pair"][name] for name in ("image_size", "geometry")}
+    values["agreement"] |= {name: values["index"][name] for name in ("void",) if name in values["index"]}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
     values["ambiguous"] = _ambiguous(values["ambiguous"], path)
     for entry in filter(lambda entry: isinstance(entry, dict), values["class_sets"].values()):

@@ -23,6 +23,7 @@ from pipeline.reporting.paper.published import FORMATS, Paper, ReportTable, Tabl
 from pipeline.reporting.probes import ProbeResults
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.samples import Examples, SampleCard
+from pipeline.reporting.semantic_maps import SemanticMaps
 from pipeline.reporting.summary import RunSummary, StudySummary
 from pipeline.reporting.tables import DASH, PLACES, difference_text, interval_text, paper_text, points, value_text
 from pipeline.runtime.errors import without_secrets
@@ -79,6 +80,7 @@ class Page:
     """Reliability panel and confusion matrix."""
     figures: Sequence[PaperFigure]
     masks: MaskResults
+    semantic_maps: SemanticMaps | None
     seeds: SeedResults | None
     distillation: DistillationResults | None
 
@@ -221,6 +223,8 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
     if masks.compared:
         parts = {"agreement": masks.agreement, "transfer": masks.transfer}
         values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
+    if page.semantic_maps is not None:
+        values["semantic_maps"] = page.semantic_maps.as_json()
     if page.seeds is not None:
         values["seeds"] = page.seeds.repetitions.model_dump(mode="json")
     if page.distillation is not None:

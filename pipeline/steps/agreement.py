@@ -1,8 +1,9 @@
 """Compare the masks of a source with the annotation, sample by sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -11,8 +12,8 @@ from PIL import Image as Pillow
 from pipeline.arrays import Image
 from pipeline.datasets.index import Sample, choose_named, read_samples
 from pipeline.datasets.masks import MaskRows, Masks, StoredMask
-from pipeline.datasets.photos import read_photo_of
-from pipeline.datasets.work_units import plan_files
+from pipeline.datasets.photos import read_masks, read_photo_of, read_void
+from pipeline.datasets.work_units import group_by_photo, plan_files
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.mask_agreement import (
     AgreementRow,
@@ -23,6 +24,7 @@ from pipeline.evaluation.mask_agreement import (
     measure_agreement,
 )
 from pipeline.evaluation.metrics import DIGITS
+from pipeline.evaluation.semantic_map import BACKGROUND, OVERLAPS, VOID, Overlap, count_overlaps, paint, write_overlaps
 from pipeline.imaging.components import compare_masks
 from pipeline.params.masks import AgreementParams, SourceName
 from pipeline.runtime.console import note, progress
@@ -39,6 +41,9 @@ LONGEST_SIDE = 480
 """Pixels of a picture's longer side at most."""
 PROMPT_COLOUR = (255, 214, 10)
 """Yellow, RGB."""
+Task: TypeAlias = tuple[tuple[Sample, ...], list[MaskRows]]
+"""Samples, and where their masks lie in each folder."""
+RowT = TypeVar("RowT")
 
 
 def compare_source(  # noqa: PLR0913 - every path the stage touches
@@ -52,9 +57,10 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     output: Path,
     workers: int,
 ) -> None:
-    """Write `output/summary.json`, and unless the source is annotation `samples.csv` and `pictures/`.
+    """Write `summary.json`, `overlaps.parquet`, and unless the source is annotation `samples.csv` and `pictures/`.
 
-    Samples without annotation are left out; `workers` has no effect on the bytes.
+    Samples without annotation are left out; `workers` has no effect on the bytes. The overlaps are of the test split,
+    in masks of annotation and source.
 
     Raises:
         DatasetError: If a photo is absent or another one than stage `index` read.
@@ -62,7 +68,8 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     """
     output.mkdir(parents=True, exist_ok=True)
     folders = (masks / REFERENCE, masks / source)
-    rows = [] if source == REFERENCE else _all_rows(params, samples, folders, workers)
+    compare = partial(_rows_of, params, folders)
+    rows = [] if source == REFERENCE else _over_files(compare, samples, folders, workers, what="agreement")
     shown = _write_pictures(choose_shown(rows, params.shown), raw, samples, folders, output / PICTURES)
     summary = AgreementSummary(
         source=source,
@@ -73,6 +80,10 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
         shown=shown,
     )
     summary.write(output / SUMMARY)
+    painted = tuple(dict.fromkeys(folders))
+    overlap = partial(_overlaps_of, params, painted, raw)
+    overlaps = _over_files(overlap, samples, painted, workers, what="overlaps", splits=("test",))
+    write_overlaps(overlaps, output / OVERLAPS)
     said = "nothing to compare"
     if rows:
         write_csv(output / SAMPLES, AgreementRow._fields, rows)
@@ -81,26 +92,56 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     note(f"agreement of {source} with annotation: {said}")
 
 
-def _all_rows(params: AgreementParams, samples: Path, folders: tuple[Path, Path], workers: int) -> list[AgreementRow]:
+def _over_files(  # noqa: PLR0913 - what to do, on what, and how
+    work: Callable[[Task], list[RowT]],
+    samples: Path,
+    folders: Sequence[Path],
+    workers: int,
+    *,
+    what: str,
+    splits: Sequence[str] = (),
+) -> list[RowT]:
+    """Return the rows of all samples of some splits, or of all, in order; `work` gets those of some photos."""
     readers = [Masks(folder) for folder in folders]
-    tasks = (
+    planned = [
         (file.samples, [reader.locate(file.split, file.first_row, len(file.samples)) for reader in readers])
         for file in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK)
-    )
-    total = sum(1 for _ in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK))
-    found = map_ordered(partial(_rows_of, params, folders), tasks, workers=workers)
-    return [row for rows in progress(found, total=total, what="agreement", unit="files") for row in rows]
+        if not splits or file.split in splits
+    ]
+    found = map_ordered(work, planned, workers=workers)
+    return [row for rows in progress(found, total=len(planned), what=what, unit="files") for row in rows]
 
 
-def _rows_of(
-    params: AgreementParams, folders: tuple[Path, Path], task: tuple[tuple[Sample, ...], list[MaskRows]]
-) -> list[AgreementRow]:
-    """Compare the masks of some samples, which lie in rows of both folders."""
-    samples, ids = task[0], [sample.sample_id for sample in task[0]]
-    references, others = (rows.read(folder) for rows, folder in zip(task[1], folders, strict=True))
-    for folder, masks in zip(folders, (references, others), strict=True):
-        if [mask.sample_id for mask in masks] != ids:
+def _read_task(folders: Sequence[Path], task: Task) -> list[list[StoredMask]]:
+    """Return the masks of some samples, folder by folder; raise `ManifestError` if they are those of other samples."""
+    read = [rows.read(folder) for rows, folder in zip(task[1], folders, strict=True)]
+    for folder, masks in zip(folders, read, strict=True):
+        if [mask.sample_id for mask in masks] != [sample.sample_id for sample in task[0]]:
             raise ManifestError(f"{folder}: holds other samples than the table; run `dvc repro -f segment`")
+    return read
+
+
+def _overlaps_of(params: AgreementParams, folders: Sequence[Path], raw: Path, task: Task) -> list[Overlap]:
+    """Lay the masks of each folder on the annotation of photos that are annotated as a whole."""
+    read = [{mask.sample_id: mask.full() for mask in masks} for masks in _read_task(folders, task)]
+    rows: list[Overlap] = []
+    for photo in group_by_photo(task[0]):
+        annotated = read_masks(photo, raw)
+        if len(annotated) < len(photo):
+            continue
+        truth = paint([annotated[sample.sample_id] for sample in photo], [sample.target for sample in photo])
+        truth[read_void(photo[0], raw, params.void)] = VOID
+        for folder, masks in zip(folders, read, strict=True):
+            owner = paint([masks[sample.sample_id] for sample in photo], range(len(photo)))
+            for place, true, pixels in count_overlaps(truth, owner):
+                named = ("", BACKGROUND) if place == BACKGROUND else (photo[place].sample_id, photo[place].target)
+                rows.append(Overlap(folder.name, photo[0].photo_id, *named, true, pixels))
+    return rows
+
+
+def _rows_of(params: AgreementParams, folders: Sequence[Path], task: Task) -> list[AgreementRow]:
+    """Compare the masks of some samples, which lie in rows of both folders."""
+    samples, (references, others) = task[0], _read_task(folders, task)
     return [
         AgreementRow(
             sample.sample_id,

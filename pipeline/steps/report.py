@@ -32,6 +32,7 @@ from pipeline.reporting.paper.setting import data_deviations, official_counts, r
 from pipeline.reporting.probes import read_probe_results
 from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord
 from pipeline.reporting.samples import show_samples
+from pipeline.reporting.semantic_maps import read_semantic_maps
 from pipeline.reporting.summary import StudySummary
 from pipeline.reporting.tables import estimate, f1_by_run, keys_of, paper_tables, write_tables
 from pipeline.runtime.console import progress
@@ -142,12 +143,19 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
             results, paired, tables=tables, histories=histories, split=split, ambiguous=pair, seed=params.seed
         ),
         masks=read_mask_results(agreement, transfer),
+        semantic_maps=read_semantic_maps(
+            agreement,
+            {run.name: found.named_predictions(records[run.name].class_names) for run, found in predictions.items()},
+            categories,
+        ),
         seeds=read_seed_results(repetitions),
         distillation=read_distillation_results(distilled, files, tuple(results.runs), pair, bootstrap),
     )
     text = results_text(page, bootstrap)
     write_tables(page.tables, report / "tables")
     write_gains(gains, report / "tables")
+    if page.semantic_maps is not None:
+        page.semantic_maps.write(report / "tables")
     write_figures(page.figures, report / "figures")
     (report / "results.json").write_text(text, encoding="utf-8")
     (report / "index.html").write_text(render(page), encoding="utf-8")

@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.masks import KIND, SCHEMA_VERSION, Masks, StoredMask, write_mask_file
 from pipeline.evaluation.mask_agreement import AgreementSummary
+from pipeline.evaluation.semantic_map import read_overlaps, score_maps
 from pipeline.params.masks import AgreementParams
 from pipeline.params.stages import IndexParams, SegmentParams
 from pipeline.runtime.errors import ManifestError
@@ -29,11 +30,15 @@ PARAMS = AgreementParams(boundary=0.02, shown=1, image_size=16, seed=0)
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make photos, their annotated masks, and masks of `sam` that are one row lower; one sample is only boxed."""
+    """Make photos, their annotated masks, and masks of `sam` that are one row lower; one sample is only boxed.
+
+    The last row of the last photo is void.
+    """
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     raw = RawFolder(tmp_path / "raw")
     for number in range(4):
-        raw.add("train" if number < 2 else "test", f"0000000{number}", labels_of(1, 2, 7), seed=number)
+        last = (0, 0, 0, 0, 255) if number == 3 else ()
+        raw.add("train" if number < 2 else "test", f"0000000{number}", labels_of(1, 2, 7, *last), seed=number)
     boxed = raw.add_extra("ketchup", "test", "bottle", None, seed=9)
     (boxed / "prompts.csv").write_text("photo,kind,x0,y0,x1,y1\nbottle.png,box,2,2,6,6\n")
     samples = tmp_path / "index/samples.parquet"
@@ -109,17 +114,29 @@ def test_workers_change_no_byte(data: Path) -> None:
     """Same files, same bytes."""
     one, two = compare(data, "sam", "one"), compare(data, "sam", "two", workers=2)
     files = [path.relative_to(one) for path in sorted(one.rglob("*")) if path.is_file()]
-    assert len(files) == 5
+    assert len(files) == 6
     assert all((one / file).read_bytes() == (two / file).read_bytes() for file in files)
 
 
 def test_annotation_has_nothing_to_compare_and_needs_no_torch(data: Path, root: Path) -> None:
-    """One small file, in a process that never imports torch."""
+    """No agreement, in a process that never imports torch."""
     folder = compare(data, "annotation", "none")
-    assert [path.name for path in folder.iterdir()] == ["summary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["overlaps.parquet", "summary.json"]
     assert json.loads((folder / "summary.json").read_text())["samples"] == 0
     code = "import sys, pipeline.steps.agreement, pipeline.steps.transfer; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(root)}, check=True)  # noqa: S603
+
+
+def test_true_answers_in_annotated_masks_make_the_annotation(data: Path) -> None:
+    """Of the test photos that are annotated; 10 of their 160 pixels are void. In other masks they do not."""
+    for source in ("annotation", "sam"):
+        overlaps = read_overlaps(compare(data, source, source) / "overlaps.parquet")
+        assert {overlap.photo_id for overlap in overlaps} == {"test/00000002", "test/00000003"}
+        for masks in {"annotation", source}:
+            found = [overlap for overlap in overlaps if overlap.masks == masks]
+            assert sum(overlap.pixels for overlap in found) == 2 * 80 - 10
+            scores = score_maps(found, {overlap.sample_id: overlap.target for overlap in found}, 4)
+            assert (scores == (1, 1, 1)) == (masks == "annotation")
 
 
 def test_masks_of_another_table_are_refused(data: Path) -> None:

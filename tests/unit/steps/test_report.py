@@ -1,5 +1,6 @@
 """Stage report on a small study."""
 
+import csv
 import json
 import os
 import re
@@ -11,18 +12,23 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.acquisition.source import SourceRecord
+from pipeline.datasets.index import read_samples
 from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
+from pipeline.params.masks import AgreementParams
 from pipeline.params.stages import DistillationSummary, ReportParams
 from pipeline.reporting.grid import PAPER_RUNS, GridRun, in_paper_order, runs_with
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ManifestError
+from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.steps.agreement import compare_source
 from pipeline.steps.report import write_report
 from pipeline.steps.summary import collect, summarise
 from tests.unit.reporting.study import CATEGORIES, FEW, ROOT, VARIANT, StudyFolder, build_study, made_up_probe
@@ -138,6 +144,23 @@ def write_distillation(study: StudyFolder, folder: Path) -> None:
     (folder / "summary.json").write_text(summary.model_dump_json())
 
 
+def write_agreement(study: StudyFolder, folder: Path) -> None:
+    """Run stage `agreement` on annotation."""
+    none = dict.fromkeys(("architecture", "file", "sha256", "licence", "stored"))
+    folder.parent.mkdir(parents=True)
+    write_card(MaskWeightsCard(source="annotation", origin="none", **none), folder.parent)
+    compare_source(
+        AgreementParams(boundary=0.02, shown=1, image_size=32, seed=0),
+        source="annotation",
+        raw=study.raw,
+        samples=study.index / "samples.parquet",
+        weights=folder.parent,
+        masks=study.masks,
+        output=folder,
+        workers=1,
+    )
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     """Return a study that tests must not change."""
@@ -160,10 +183,12 @@ def page(built: StudyFolder) -> str:
     write_repetitions(built, folder / "repetitions.json")
     (folder / "probes/tiny").mkdir(parents=True)
     made_up_probe(150, 190).write(folder / "probes/tiny/probe.json")
+    write_agreement(built, folder / "agreement/annotation")
     places = {
         "repetitions": folder / "repetitions.json",
         "distilled": folder / "distilled/mobilenetv2",
         "probes": folder / "probes",
+        "agreement": folder / "agreement/annotation",
     }
     return write(built, built.path / "page", **places)
 
@@ -405,6 +430,27 @@ def test_a_distillation_has_a_section_with_teacher_student_and_the_undistilled(
     assert "the teacher sets 50 % of the loss" in " ".join(text.split())
 
 
+def test_semantic_maps_have_every_run_beside_published_numbers(
+    built: StudyFolder, page: str, results: dict[str, Any]
+) -> None:
+    """True answers make the annotation; a run's accuracy is that of its samples by area; FoodSAM is beside them."""
+    text, stored = " ".join(section(page, "semantic_maps").split()), results["semantic_maps"]
+    rows = {row["answers"]: row for row in stored["rows"]}
+    assert rows.pop("the true category") == {
+        "answers": "the true category", "masks": "annotation", "miou": 1.0, "macc": 1.0, "aacc": 1.0,
+    }  # fmt: skip
+    assert rows.keys() == results["runs"].keys()
+    area = {s.sample_id: s.mask_area for s in read_samples(built.index / "samples.parquet")}
+    table = read_predictions(built.evaluations / "vit+vit-all/predictions.parquet")
+    missed = sum(area[table.sample_ids[row]] for row in np.flatnonzero(table.targets != table.predictions))
+    assert rows["vit+vit-all"]["aacc"] == pytest.approx(1 - missed / (12 * 24 * 32), abs=1e-6)
+    with (built.path / "page/tables/semantic_maps.csv").open() as file:
+        assert [row["answers"] for row in csv.DictReader(file)] == ["the true category", *rows]
+    assert "<td>46.42</td><td>58.27</td><td>84.10</td>" in text
+    assert "These numbers are of another task." in text
+    assert "The photos are others than the 2,135 test photos of FoodSeg103" in text
+
+
 def test_what_was_not_asked_for_has_no_section(small: StudyFolder, tmp_path: Path) -> None:
     """Nor has an empty record of it; the page's bytes stay those of before."""
     (tmp_path / "repetitions.json").write_text(empty_repetitions().model_dump_json())
@@ -487,6 +533,6 @@ def test_nothing_of_this_machine_is_in_any_file(built: StudyFolder, page: str) -
     """No path; and tables are there in three forms, gains in two."""
     assert page
     files = sorted((built.path / "page").rglob("*.*"))
-    assert len([file for file in files if file.parent.name == "tables"]) == 3 * 11 + 2
+    assert len([file for file in files if file.parent.name == "tables"]) == 3 * 11 + 3
     for file in files:
         assert str(built.path).encode() not in file.read_bytes()
