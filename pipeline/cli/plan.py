@@ -1,5 +1,8 @@
 """Commands `plan` and `cost`: what the study will take, and what it took."""
 
+import sys
+from shutil import get_terminal_size
+from textwrap import TextWrapper
 from typing import Annotated
 
 import typer
@@ -18,8 +21,10 @@ def plan(
     from pipeline.steps.plan import plan_study  # noqa: PLC0415 - what it imports takes a second
 
     found = plan_study(change or [])
-    for line in found.lines:
-        typer.echo(line)
+    columns = get_terminal_size().columns
+    terminal = TextWrapper(columns, subsequent_indent=" " * 13, break_long_words=False, break_on_hyphens=False)
+    for line in found.lines:  # a terminal breaks words; a file and a pipe get one line each
+        typer.echo(terminal.fill(line) if sys.stdout.isatty() else line)
     if not found.fits:
         raise typer.Exit(1)
 

@@ -60,10 +60,6 @@ class EvalSession:
     """Maps the targets of the shards to those of the run."""
     device: torch.device
 
-    def batch_count(self, batch_size: int) -> int:
-        """Return the number of batches, those without a sample of the run's classes included."""
-        return sum(-(-entry.rows // batch_size) for entry in self.shards.files(SPLIT))
-
     def batches(self, batch_size: int) -> Iterator[SampleBatch]:
         """Yield the test split in order, at most `batch_size` rows of one shard at a time, with the run's targets.
 

@@ -47,12 +47,17 @@ class _LogLines(_Bar):
         super().close()
 
 
-def progress(items: Iterable[T], *, total: int | None, what: str, unit: str) -> Iterator[T]:
-    """Yield `items` under a bar with count, rate and time left; nothing is shown if it takes less than a second."""
+def progress(
+    items: Iterable[T], *, total: int | None, what: str, unit: str, count: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
+    """Yield `items` under a bar with count, rate and time left; nothing is shown if it takes less than a second.
+
+    `count` tells how many of the unit an item is, such as the samples of a batch.
+    """
     with progress_bar(total, what=what, unit=unit) as bar:
         for item in items:
             yield item
-            bar.update()
+            bar.update(count(item))
 
 
 def _bar(**options: Any) -> "tqdm[Any]":

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.runtime.errors import counted
 from pipeline.runtime.resumable import DVC_STAGE, LOCK_HOLDER
 from pipeline.runtime.vector_width import core_count
 
@@ -91,7 +92,7 @@ def print_position(stage: str) -> None:
         if expected[name] is None and (alike := by_kind.get(name.partition("@")[0])):
             expected[name] = sum(alike) / len(alike)
     known = [seconds for seconds in expected.values() if seconds is not None]
-    more = f", and {len(left) - len(known)} stages of unknown time" if len(known) < len(left) else ""
+    more = f", and {counted(len(left) - len(known), 'stage')} of unknown time" if len(known) < len(left) else ""
     time_left = f"about {format_seconds(sum(known))} left{more}" if known else "time left unknown"
     position = f"[{schedule['total'] - len(left) + 1}/{schedule['total']}]"
     print(f"{position} {stage.replace('@', ' ')}: {time_left}", file=sys.stderr, flush=True)

@@ -108,8 +108,10 @@ def _over_files(  # noqa: PLR0913 - what to do, on what, and how
         for file in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_TASK)
         if not splits or file.split in splits
     ]
-    found = map_ordered(work, planned, workers=workers)
-    return [row for rows in progress(found, total=len(planned), what=what, unit="files") for row in rows]
+    done = zip(planned, map_ordered(work, planned, workers=workers), strict=True)
+    total = sum(len(task[0]) for task in planned)
+    bar = progress(done, total=total, what=what, unit="sample", count=lambda each: len(each[0][0]))
+    return [row for _, rows in bar for row in rows]
 
 
 def _read_task(folders: Sequence[Path], task: Task) -> list[list[StoredMask]]:

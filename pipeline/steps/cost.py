@@ -44,9 +44,13 @@ class StudyCost(NamedTuple):
 
 
 def study_cost(records: Sequence[dict[str, Any]], stages: Sequence[str]) -> StudyCost:
-    """Return what the stages cost, in their order; those that have no record on this machine are counted."""
+    """Return what the stages cost, in their order; those that have no record on this machine are counted.
+
+    So are stages of other variants, which `dvc exp run -S` ran.
+    """
     last = {record["stage"]: record for record in records if record["done"]}
     found = [last[stage] for stage in stages if stage in last]
+    others = [record for stage, record in last.items() if stage not in stages]
     devices = tuple(sorted({record["device"] for record in found}))
     time = format_seconds(sum((record["total"] for record in found), start=0.0))
     missing = len(stages) - len(found)
@@ -54,18 +58,19 @@ def study_cost(records: Sequence[dict[str, Any]], stages: Sequence[str]) -> Stud
         f"{time} for {len(found)} of {len(stages)} stages"
         + (f" on {', '.join(devices)}" if devices else "")
         + (f"; {counted(missing, 'stage')} not run on this machine" if missing else "")
+        + (
+            f"; {format_seconds(sum(r['total'] for r in others))} for {counted(len(others), 'stage')} of other variants"
+            if others
+            else ""
+        )
     )
-    return StudyCost(time, devices, summary, tuple(map(_row, found)))
-
-
-def _plural(unit: str) -> str:
-    return unit if unit.endswith("s") else f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    return StudyCost(time, devices, summary, tuple(map(_row, (*found, *others))))
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
     work = record["work"]
     counted_work = bool(work["seconds"]) and work["unit"] not in {"", "B"}
-    rate = f"{work['amount'] / work['seconds']:,.1f} {_plural(work['unit'])}/s" if counted_work else ""
+    rate = f"{work['amount'] / work['seconds']:,.1f} {work['unit'].removesuffix('s')}s/s" if counted_work else ""
     own, child, gpu = (record.get(name, 0) for name in ("peak_bytes", "child_peak_bytes", "gpu_peak_bytes"))
     return (
         record["stage"],

@@ -15,7 +15,7 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.bootstrap import Bootstrap, share_interval
 from pipeline.evaluation.predictions import PredictionWriter
-from pipeline.evaluation.session import open_session, predict_classes, predict_logits
+from pipeline.evaluation.session import SPLIT, open_session, predict_classes, predict_logits
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.escaping import write_csv
@@ -125,11 +125,11 @@ def evaluate(  # noqa: PLR0913 - one argument for each thing that the stage depe
     session = open_session(run, shards, device)
     card = session.card
     output.mkdir(parents=True, exist_ok=True)
-    parts, total = [], session.batch_count(params.batch_size)
+    parts, total = [], session.shards.rows(SPLIT)
     writer = PredictionWriter(output / "predictions.parquet", run=card.run, class_names=card.class_names)
     with closing(writer):
         batches = session.batches(params.batch_size)
-        for batch in progress(batches, total=total, what=f"evaluate {card.run}", unit="batch"):
+        for batch in progress(batches, total=total, what=f"evaluate {card.run}", unit="sample", count=len):
             logits = predict_logits(session.model, batch, session.device)
             found = predict_classes(logits, batch.sample_ids)
             writer.write(batch.sample_ids, batch.targets, found, logits)

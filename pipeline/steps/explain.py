@@ -80,10 +80,10 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         seed=params.seed,
     )
     maps, layers = list[HeatMap](), dict[InputName, str]()
-    starts = range(0, len(chosen), params.batch_size)
-    for start in progress(starts, total=len(starts), what=f"explain {card.run}", unit="batch"):
-        rows = [indexed.row for indexed in chosen[start : start + params.batch_size]]
-        batch = session.shards.select(SPLIT, rows)
+    rows = [indexed.row for indexed in chosen]
+    parts = [rows[i : i + params.batch_size] for i in range(0, len(rows), params.batch_size)]
+    for part in progress(parts, total=len(rows), what=f"explain {card.run}", unit="sample", count=len):
+        batch = session.shards.select(SPLIT, part)
         batch = replace(batch, targets=session.classes.index[batch.targets])
         logits = predict_logits(session.model, batch, session.device)
         predictions = predict_classes(logits, batch.sample_ids)

@@ -57,13 +57,11 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     write = partial(_write_file, params=params, inputs=inputs, metadata=metadata)
     identity = (json.dumps(metadata), sha256_of(samples), sha256_of(masks / MANIFEST))
     row_bytes = 2 * 3 * params.image_size**2 + (params.image_size**2 + 7) // 8  # most compress to half
-    needed = sum(entry.rows for entry in stored.manifest.files) * row_bytes
-    with resumable_dir("pair", *identity) as folder, catch_disk_full(folder, needed):
-        planned = partial(plan_files, photos_per_file=params.photos_per_file)
-        total = sum(1 for _ in planned(read_samples(samples)))
+    rows = sum(entry.rows for entry in stored.manifest.files)
+    with resumable_dir("pair", *identity) as folder, catch_disk_full(folder, rows * row_bytes):
         shards_to_write = (
             PlannedShard(f.name, f.split, f.first_row, f.samples, stored.locate(f.split, f.first_row, len(f.samples)))
-            for f in planned(read_samples(samples))
+            for f in plan_files(read_samples(samples), photos_per_file=params.photos_per_file)
         )
         entries = finish_files(write, shards_to_write, folder, workers=workers, cluster=cluster)
         manifest = Manifest(
@@ -73,7 +71,7 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
             image_size=params.image_size,
             categories=categories,
             settings_sha256=settings_sha256(params),
-            files=tuple(progress(entries, total=total, what="pair", unit="files")),
+            files=tuple(progress(entries, total=rows, what="pair", unit="sample", count=lambda entry: entry.rows)),
         )
         write_manifest(manifest, folder / FILES)
         publish(folder / FILES, shards)

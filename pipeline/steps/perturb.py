@@ -24,7 +24,14 @@ from pipeline.evaluation.perturbation import (
     region_sizes,
     write_perturbed_predictions,
 )
-from pipeline.evaluation.session import branches_of, combined_logits, features_of, open_session, predict_classes
+from pipeline.evaluation.session import (
+    SPLIT,
+    branches_of,
+    combined_logits,
+    features_of,
+    open_session,
+    predict_classes,
+)
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
 from pipeline.runtime.console import progress
@@ -125,8 +132,8 @@ def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, de
     session = open_session(run, shards, device)
     specs = plan_perturbations(params, session.shards.image_size, tuple(branches_of(session.model)))
     batches, kept = [], KeptShares.empty(len(specs))
-    total, what = session.batch_count(params.batch_size), f"perturb {session.card.run}"
-    for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="batch"):
+    total, what = session.shards.rows(SPLIT), f"perturb {session.card.run}"
+    for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="sample", count=len):
         perturbed = predict_perturbed(session.model, batch, specs, pad=params.pad, device=session.device)
         kept = kept.add(perturbed.kept)
         batches.append((batch.sample_ids, batch.targets, perturbed.predictions))

@@ -3,13 +3,14 @@
 import json
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pipeline.acquisition.hub import HUB_COPY
@@ -48,6 +49,8 @@ FOODSEG103_BYTES = 1_254_000_000
 MOMENTS = 3
 """A checkpoint has the weights and both moments of Adam."""
 CHOSEN_LINES = 3
+PATIENCE = 6.0
+"""Seconds of timed steps after which no further backbone is timed."""
 
 
 class StudyPlan(NamedTuple):
@@ -102,7 +105,7 @@ def plan_study(changes: Sequence[str]) -> StudyPlan:
 def _stage_lines(plans: Mapping[str, StagePlan]) -> Iterator[str]:
     """Yield a line for each kind of stage and why it runs."""
     counts = Counter(plan.does for plan in plans.values())
-    yield f"{counts['run']} of {len(plans)} stages to run; {counts['checkout']} come from DVC's cache"
+    yield f"{counts['run']} of {len(plans)} stages to run; {counts['checkout']} from DVC's cache"
     rows = [
         (name.partition("@")[0], plan.does, "; ".join(plan.reasons[:CHOSEN_LINES]), name, plan.seconds)
         for name, plan in plans.items()
@@ -111,7 +114,8 @@ def _stage_lines(plans: Mapping[str, StagePlan]) -> Iterator[str]:
     for (kind, does), group in groupby(rows, key=lambda row: row[:2]):
         listed = list(group)
         known = [seconds for *_, seconds in listed if seconds is not None]
-        time = format_seconds(sum(known)) if len(known) == len(listed) else "unknown"
+        more_than = "" if len(known) == len(listed) else "> "
+        time = more_than + format_seconds(sum(known)) if known else "unknown"
         names = [name.partition("@")[2] for *_, name, _ in listed]
         shown = f"{kind} {', '.join(names)}" if len(names) <= CHOSEN_LINES else f"{kind}, {len(names)} stages"
         reasons = list(dict.fromkeys(reason for _, _, why, *_ in listed for reason in why.split("; ")))
@@ -137,7 +141,8 @@ class _Needs:
         self.study, self.settings, self.plans = study, data / "settings", plans
         self.running = {name: plan for name, plan in plans.items() if plan.does == "run" and name != CONFIGURE}
         self.lock = read_yaml(DVC_LOCK).get("stages", {})
-        self.timed: set[str] = set()
+        self.timed: dict[str, tuple[float, float] | None] = {}
+        self.timing = 0.0
 
     @cached_property
     def samples(self) -> Mapping[str, int] | None:
@@ -176,7 +181,7 @@ class _Needs:
         if kind in {"weights", "train"}:
             names = [item] if kind == "weights" else branches_of(item)
             stored = [n for n in names if kind == "train" or self._backbone(n).weights != "none"]
-            return sum(4.0 * self._cost(name)["stored" if kind == "weights" else "parameters"] for name in stored)
+            return sum(4.0 * self._parameters(name)[kind == "weights"] for name in stored)
         return None
 
     def disk(self) -> tuple[list[str], bool]:
@@ -211,9 +216,8 @@ class _Needs:
         for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("weights@")):
             weights = self._backbone(name).weights
             if weights != "none":
-                parameters = self._cost(name)["stored"]
                 place = "huggingface.co" if weights == "hub" else without_secrets(weights)
-                yield f"download: weights of {name} from {place}, {format_bytes(4 * int(parameters))}"
+                yield f"download: weights of {name} from {place}, {format_bytes(4 * self._parameters(name)[1])}"
         for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("mask_weights@")):
             if name in {"sam", "fastsam"} and getattr(self.study.masks, name).weights == masks.OFFICIAL:
                 yield f"download: official weights of {name}"
@@ -223,16 +227,28 @@ class _Needs:
     def _backbone(self, name: str) -> BackboneParams:
         return load_settings(BackboneParams, self.settings / f"backbones/{name}.json")
 
-    def _cost(self, name: str, **options: Any) -> dict[str, float]:
-        from pipeline.training.step_cost import measure_step  # noqa: PLC0415 - torch takes seconds
+    def _parameters(self, name: str) -> tuple[int, int]:
+        from pipeline.training.step_cost import count_parameters  # noqa: PLC0415 - torch takes seconds
 
         backbone = self._backbone(name)
-        if backbone.timm is None:
-            return {"parameters": 0.0, "stored": 0.0}
-        if options and name not in self.timed:
+        return (0, 0) if backbone.timm is None else count_parameters(backbone.timm, json.dumps(dict(backbone.options)))
+
+    def _seconds_of_sample(self, name: str) -> tuple[float, float] | None:
+        """Return the seconds of training and of prediction at the real size; None once that took `PATIENCE`."""
+        from pipeline.training.step_cost import time_sample  # noqa: PLC0415 - torch takes seconds
+
+        backbone, train = self._backbone(name), self.study.train
+        if name not in self.timed:
+            started = time.monotonic()
+            if backbone.timm is None or self.timing > PATIENCE:
+                return None
             note(f"timing a step of {name}")
-            self.timed.add(name)
-        return measure_step(backbone.timm, json.dumps(dict(backbone.options)), **options)
+            self.timed[name] = time_sample(
+                backbone.timm, json.dumps(dict(backbone.options)), size=self.study.pair.image_size,
+                batch=train.batch_size // train.accumulate, threads=train.threads, device=self.study.runtime.device,
+            )  # fmt: skip
+            self.timing += time.monotonic() - started
+        return self.timed[name]
 
     def measured_seconds(self, stage: str) -> float | None:
         """Return the time of a stage from a step of each of its backbones at the real size; None if that tells none."""
@@ -240,30 +256,30 @@ class _Needs:
         branches = branches_of(item)
         if kind not in {"train", "evaluate"} or self.samples is None or not branches:
             return None
-        train, size = self.study.train, self.study.pair.image_size
-        costs = [
-            self._cost(name, size=size, threads=train.threads, device=self.study.runtime.device) for name in branches
-        ]
-        forward = sum(cost["forward"] for cost in costs)
+        found = [seconds for seconds in map(self._seconds_of_sample, branches) if seconds is not None]
+        if len(found) < len(branches):
+            return None
+        step, forward = map(sum, zip(*found, strict=True))
         if kind == "evaluate":
             return forward * self.samples["test"]
-        step = sum(cost["training"] for cost in costs)
-        return train.epochs * (step * self.samples["train"] + forward * self.samples.get("validation", 0))
+        epochs = self.study.train.epochs
+        return epochs * (step * self.samples["train"] + forward * self.samples.get("validation", 0))
 
     def gpu(self) -> tuple[list[str], bool]:
         """Return the line on GPU memory, measured by one step of the heaviest run; none without a GPU."""
         runs = [branches_of(name.partition("@")[2]) for name in self.running if name.startswith("train@")]
         if not runs or self.study.runtime.device == "cpu":
             return [], True
-        from pipeline.training.step_cost import gpu_step  # noqa: PLC0415 - torch takes seconds
+        import torch  # noqa: PLC0415 - takes seconds
 
-        heaviest = max(runs, key=lambda names: sum(self._cost(name)["parameters"] for name in names))
+        if not torch.cuda.is_available():
+            return [], True
+        from pipeline.training.step_cost import gpu_step  # noqa: PLC0415 - likewise, and timm
+
+        heaviest = max(runs, key=lambda names: sum(self._parameters(name)[0] for name in names))
         models = [self._backbone(name) for name in heaviest]
         batch, size = self.study.train.batch_size // self.study.train.accumulate, self.study.pair.image_size
-        found = gpu_step([(m.timm or "", dict(m.options)) for m in models], batch=batch, size=size)
-        if found is None:
-            return [], True
-        needed, total = found
+        needed, total = gpu_step([(m.timm or "", dict(m.options)) for m in models], batch=batch, size=size)
         short = "" if needed <= total else ": DOES NOT FIT; raise train.accumulate"
         step = f"a step of {'+'.join(heaviest)} at batch {batch}"
         return [f"GPU memory: {format_bytes(needed)} in {step}; the GPU has {format_bytes(total)}{short}"], not short

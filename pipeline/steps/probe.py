@@ -144,7 +144,8 @@ def _extract_features(branch: Branch, shards: Shards, raw: Place, samples: Path,
     targets, nothing_outside = [], 0
     views: defaultdict[str, list[Features]] = defaultdict(list)
     batches = chain.from_iterable(map(shards.batches, shards.splits))
-    for batch in progress(batches, total=len(shards.manifest.files), what="probe", unit="files"):
+    total = sum(map(shards.rows, shards.splits))
+    for batch in progress(batches, total=total, what="probe", unit="sample", count=len):
         of_batch = tuple(islice(table, len(batch)))
         if batch.sample_ids != tuple(sample.sample_id for sample in of_batch):
             raise DatasetError(f"{shards.folder}: holds other samples than the table; run `dvc repro -f pair`")

@@ -236,11 +236,11 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
         SpaceError: If the disk has no room for the masks.
     """
     write = partial(_write_file, params=params, raw=in_mirror(raw, mirror))
-    planned = partial(plan_files, photos_per_file=params.photos_per_file)
     with _publishing(params, samples, masks) as (folder, files):
-        entries = finish_files(write, planned(read_samples(samples)), folder, workers=workers, cluster=cluster)
-        total = sum(1 for _ in planned(read_samples(samples)))
-        files.extend(progress(entries, total=total, what="segment", unit="files"))
+        planned = plan_files(read_samples(samples), photos_per_file=params.photos_per_file)
+        entries = finish_files(write, planned, folder, workers=workers, cluster=cluster)
+        total = sum(1 for _ in read_samples(samples))
+        files.extend(progress(entries, total=total, what="segment", unit="sample", count=lambda entry: entry.rows))
 
 
 def _write_file(planned: PlannedFile, path: Path, *, params: SegmentParams, raw: Place) -> None:

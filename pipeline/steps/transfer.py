@@ -30,13 +30,13 @@ def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str)
     """
     # Torch, which the annotation alone does not need.
     from pipeline.models.device import set_deterministic  # noqa: PLC0415, I001 - before torch
-    from pipeline.evaluation.session import open_session, predict_classes, predict_logits  # noqa: PLC0415
+    from pipeline.evaluation.session import SPLIT, open_session, predict_classes, predict_logits  # noqa: PLC0415
 
     set_deterministic(params.threads, seed=0)
     session = open_session(run, shards, device)
-    total, what = session.batch_count(params.batch_size), f"{run.name} on {shards.name}"
+    total, what = session.shards.rows(SPLIT), f"{run.name} on {shards.name}"
     ids, targets, logits = list[str](), [], []
-    for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="batch"):
+    for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="sample", count=len):
         ids.extend(batch.sample_ids)
         targets.append(batch.targets)
         logits.append(predict_logits(session.model, batch, session.device))

@@ -110,7 +110,7 @@ def test_a_stage_of_unknown_time_counts_as_its_kind(capsys: pytest.CaptureFixtur
     print_position("train@b")
     assert capsys.readouterr().err.splitlines() == [
         "[8/10] train a: time left unknown",
-        "[9/10] train b: about 2 min 0 s left, and 1 stages of unknown time",
+        "[9/10] train b: about 2 min 0 s left, and 1 stage of unknown time",
     ]
 
 

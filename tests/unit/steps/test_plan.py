@@ -9,13 +9,16 @@ def test_a_line_is_a_kind_with_its_reasons() -> None:
     plans = {
         "configure": StagePlan("run", ["always runs: looks for changes"], seconds=1.0),
         "index": StagePlan("nothing", []),
+        "pair@annotation": StagePlan("run", ["index"], seconds=9.0),
+        "pair@sam": StagePlan("run", ["index"]),
         "weights@vit": StagePlan("checkout", ["backbones/vit.init: timm -> torchvision"]),
         **{f"train@{n}": StagePlan("run", ["train.epochs: 10 -> 20", f"reads {n}"], seconds=60.0) for n in range(4)},
         "report": StagePlan("run", ["reads what train@0 makes"]),
     }
     assert list(_stage_lines(plans)) == [
-        "6 of 8 stages to run; 1 come from DVC's cache",
+        "8 of 10 stages to run; 1 from DVC's cache",
         "          1 s  configure: always runs: looks for changes",
+        "        > 9 s  pair annotation, sam: index",
         "       cached  weights vit: backbones/vit.init: timm -> torchvision",
         "    4 min 0 s  train, 4 stages: train.epochs: 10 -> 20; reads 0; reads 1; 2 more reasons",
         "      unknown  report: reads what train@0 makes",
