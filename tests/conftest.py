@@ -24,14 +24,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run long files first, so that no process works alone at the end, and those last that wait for another's study."""
+    """Run long files first, so that no process works alone at the end; while one makes the study, others need none."""
     needs_study = {item.path for item in items if "study" in getattr(item, "fixturenames", ())}
 
     def place(item: pytest.Item) -> int:
-        if item.get_closest_marker("e2e"):
-            whole_graph = item.path.name == "test_graph.py"
-            return 0 if whole_graph else 1 + (item.path in needs_study)
-        return 3 if item.get_closest_marker("slow") else 4
+        if item.path.name == "test_graph.py":
+            return 0
+        long = item.get_closest_marker("e2e") or item.get_closest_marker("slow")
+        return 3 if not long else 2 if item.path in needs_study else 1
 
     items.sort(key=place)
 
