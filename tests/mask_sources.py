@@ -80,6 +80,40 @@ def tiny_promptable(folder: Path, kind: str) -> Path:
     return folder
 
 
+def tiny_text_sam3(folder: Path) -> Path:
+    """Write a SAM 3 that finds what a text names, with a tokenizer of letters, as transformers saves them."""
+    import transformers as library  # noqa: PLC0415 - it may be absent
+
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    tokenizer = library.CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[])
+    backbone = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    backbone |= {"image_size": 56, "pretrain_image_size": 28, "window_size": 2, "global_attn_indexes": [1]}
+    vision = {"model_type": "sam3_vision_model", "backbone_config": {"model_type": "sam3_vit_model", **backbone}}
+    vision |= {"fpn_hidden_size": 16, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]}
+    text = {"model_type": "clip_text_model", "vocab_size": len(words), "hidden_size": 16, "intermediate_size": 32}
+    text |= {"projection_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32}
+    small = {"hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    torch.manual_seed(0)
+    network = library.Sam3Model(
+        library.Sam3Config(
+            vision_config=vision,
+            text_config=text,
+            geometry_encoder_config=small,
+            detr_encoder_config=small,
+            detr_decoder_config=small | {"num_queries": 8},
+            mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
+        )
+    )
+    for tensor in network.parameters():
+        if tensor.dim() > 1:  # untrained, the text hardly matters; larger weights make masks depend on it
+            tensor.data += 0.2 * torch.randn(tensor.shape)
+    network.save_pretrained(folder)
+    images = library.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})
+    library.Sam3Processor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
 def scene(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
     """Return a photo of flat patches on a gradient: channels differ, so that a swap shows."""
     generator = np.random.default_rng(seed)

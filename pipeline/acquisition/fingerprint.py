@@ -18,8 +18,11 @@ from pipeline.runtime.errors import SourceError
 
 SETTLED = 2.0
 """Seconds without a change after which times are trusted: two writes in a row may get the same time."""
-MODEL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "*.safetensors", "*.index.json")
-"""What a model of transformers is made of, no pickle among it."""
+MODEL_FILES = (
+    *("config.json", "preprocessor_config.json", "processor_config.json", "*.safetensors", "*.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
+)
+"""What a model of transformers is made of, with its tokenizer if it takes text; no pickle among it."""
 WHOLE = ""
 """Name of the file of a source that is a single file; its hash is the fingerprint."""
 

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from pipeline.cli.doctor import doctor
 from pipeline.cli.export import export
+from pipeline.cli.options import TEXT_WEIGHTS, FilterOption, TextOption
 from pipeline.cli.plan import cost, plan
 from pipeline.cli.predict import predict
 from pipeline.cli.serve import serve
@@ -22,7 +23,8 @@ from pipeline.params.stages import ReportParams
 from pipeline.reporting.grid import in_paper_order
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ParamsError, counted
-from pipeline.segmentation.registry import create_source, create_source_from_file
+from pipeline.segmentation.proposals import AnySource, parse_filter
+from pipeline.segmentation.registry import create_source, create_source_from_file, open_text_source
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
 from pipeline.steps.propose import SHEET, take_proposals, write_proposals
 from pipeline.steps.report import write_report
@@ -136,21 +138,26 @@ def propose(  # noqa: PLR0913 - one argument an option
     weights: Annotated[Path | None, typer.Option(help="Its weights; those of data/mask_weights if absent.")] = None,
     architecture: Annotated[str, typer.Option(help="Whose weights: vit_b, vit_l or vit_h.")] = "vit_b",
     limit: Annotated[int, typer.Option(min=1, max=20, help="Proposals a photo at most.")] = 8,
+    text: TextOption = None,
+    filters: FilterOption = None,
     out: Out = Path("proposals"),
 ) -> None:
     """Show numbered masks for every photo that has neither mask nor prompts; `take` adds those you pick."""
     if not folder.is_dir():  # before a model is loaded
         raise ParamsError(f"{folder}: no such folder; give one that holds photos, for instance /photos/ketchup/train")
+    chosen = parse_filter([f"limit={limit}", *(filters or ())])
     if source in {"annotation", "grabcut"}:
         raise ParamsError(
             f"--source {source}: finds no food by itself; choose sam, fastsam or one of masks.transformers"
         )
-    opened = (
-        create_source_from_file(source, weights, architecture=architecture, device="cpu")
-        if weights
-        else create_source(Path("data/mask_weights") / source, device="cpu")
-    )
-    photos = write_proposals(opened, folder, out, limit=limit)
+    opened: AnySource
+    if text:
+        opened = open_text_source(weights or TEXT_WEIGHTS, text, "cpu", chosen.min_score)
+    elif weights:
+        opened = create_source_from_file(source, weights, architecture=architecture, device="cpu")
+    else:
+        opened = create_source(Path("data/mask_weights") / source, device="cpu")
+    photos = write_proposals(opened, folder, out, chosen=chosen)
     typer.echo(f"{out / SHEET}: {counted(photos, 'photo')}; then: python -m pipeline take {folder} PHOTO=NUMBER ...")
 
 

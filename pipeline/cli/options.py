@@ -8,11 +8,24 @@ import typer
 
 from pipeline.inference.regions import MaskMethod
 from pipeline.runtime.errors import ParamsError
+from pipeline.segmentation.proposals import ProposalFilter
 
 DeviceOption: TypeAlias = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where models run.")]
 MaskMethodOption: TypeAlias = Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")]
 MaskWeightsOption: TypeAlias = Annotated[
     Path | None, typer.Option(help="Weights: data/mask_weights/sam, a published file, or a folder of transformers.")
+]
+TextOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WORDS", help="Find what this names, such as food, by SAM 3 (SAM License); repeat for more."),
+]
+TEXT_WEIGHTS = Path("data/mask_weights/sam3")
+"""Where stage `mask_weights` puts SAM 3."""
+FilterOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", metavar="NAME=VALUE", help=f"Threshold of proposals: {', '.join(ProposalFilter.model_fields)}."
+    ),
 ]
 
 

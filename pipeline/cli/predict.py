@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption, check_output
+from pipeline.cli.options import (
+    TEXT_WEIGHTS,
+    DeviceOption,
+    FilterOption,
+    MaskMethodOption,
+    MaskWeightsOption,
+    TextOption,
+    check_output,
+)
 from pipeline.datasets.prompts import Prompt
 from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.formats import Format, PhotoRecord, format_records
@@ -27,12 +35,14 @@ from pipeline.models.card import check_run
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
+from pipeline.segmentation.proposals import AnySource, ProposalFilter, parse_filter
+from pipeline.segmentation.registry import open_text_source
 
 PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
 """Syntax of prompts, in pixels of the upright photo; columns and rows count from 0, inclusive."""
 GRABCUT = "grabcut"
 """The mask source that takes boxes only."""
-WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, or --all"
+WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, --all, or --text food"
 
 
 def parse_prompt(kind: str, text: str) -> Prompt:
@@ -66,6 +76,10 @@ class RegionOptions:
     """Value to take from `mask`."""
     every: bool = False
     """Take all values of `mask`, or all proposals of the mask source."""
+    texts: tuple[str, ...] = ()
+    """Names of what is to be found; each proposes."""
+    chosen: ProposalFilter | None = None
+    """Thresholds of the proposals, if they were given."""
 
     def check(self) -> None:
         """Check the options before anything is read.
@@ -73,16 +87,20 @@ class RegionOptions:
         Raises:
             ParamsError: If there are none, they exclude each other, or the mask does not exist.
         """
-        if not (self.prompts or self.mask or self.every):
+        if not (self.prompts or self.mask or self.every or self.texts):
             raise ParamsError(WHERE_ADVICE)
+        if self.texts and (self.prompts or self.mask):
+            raise ParamsError(f"--text finds foods by itself; {WHERE_ADVICE}")
         if self.prompts and (self.mask or self.every):
             raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE_ADVICE}")
         if self.value is not None and (self.mask is None or self.every):
             raise ParamsError("--value chooses one food of --mask; give --mask FILE, and no --all")
+        if self.chosen and (self.mask is not None or not (self.every or self.texts)):
+            raise ParamsError("--filter chooses among proposals; give --all or --text, and no --mask")
         if self.mask is not None and not self.mask.exists():
             raise ParamsError(f"{self.mask}: no such mask file or folder")
 
-    def finder(self, create_source: Callable[[], MaskSource], pairs: MaskPairs | None = None) -> RegionFinder:
+    def finder(self, create_source: Callable[[], AnySource], pairs: MaskPairs | None = None) -> RegionFinder:
         """Return the finder of regions.
 
         Args:
@@ -103,7 +121,9 @@ class RegionOptions:
             )
         if source.name == GRABCUT and any(prompt.kind == "point" for prompt in self.prompts):
             raise ParamsError("--point: grabcut takes boxes only; add --masks sam --mask-weights FILE")
-        return ProposedRegions(source) if self.every else PromptedRegions(source, self.prompts)
+        if self.every or not isinstance(source, MaskSource):
+            return ProposedRegions(source, self.chosen or ProposalFilter())
+        return PromptedRegions(source, self.prompts)
 
 
 def predict(  # noqa: PLR0913 - one argument an option
@@ -124,6 +144,8 @@ def predict(  # noqa: PLR0913 - one argument an option
     ] = None,
     value: Annotated[int | None, typer.Option(help="The food in a mask of several, by its pixel value.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every value of --mask, or all that --masks finds.")] = False,
+    text: TextOption = None,
+    filters: FilterOption = None,
     masks: MaskMethodOption = "grabcut",
     mask_weights: MaskWeightsOption = None,
     precision: Annotated[
@@ -133,7 +155,8 @@ def predict(  # noqa: PLR0913 - one argument an option
     top: Annotated[int, typer.Option(min=1, help="Categories to list.")] = 5,
     form: Annotated[Format, typer.Option("--format", help="How answers are printed.")] = "text",
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write overlay, mask, ROI and extra-ROI of every food here.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write pictures and listings here, the foods of a photo with a legend."),
     ] = None,
     heat: Annotated[bool, typer.Option("--heat", help="Write where each branch looked, too.")] = False,
     device: DeviceOption = "auto",
@@ -155,8 +178,11 @@ def predict(  # noqa: PLR0913 - one argument an option
     if heat and out is None:
         raise ParamsError("--heat draws pictures; say where by --out FOLDER")
     prompts = [parse_prompt("point", text) for text in point or ()] + [parse_prompt("box", text) for text in box or ()]
-    regions = RegionOptions(tuple(prompts), mask, value, every)
+    chosen = parse_filter(filters) if filters else None
+    regions = RegionOptions(tuple(prompts), mask, value, every, tuple(text or ()), chosen)
     regions.check()
+    if text and masks not in {GRABCUT, "transformers"}:
+        raise ParamsError(f"--text is answered by SAM 3, not by --masks {masks}; leave that out")
     check_run(run)
     if out is not None:
         check_output(out)
@@ -167,7 +193,12 @@ def predict(  # noqa: PLR0913 - one argument an option
         files = tuple(photo for photo in files if photo not in pairs.masks.values())
     if not any(map(may_exist, files)):
         raise PhotoError(f"{files[0]}: no such file; name a photo, a folder of photos, or an http(s) URL")
-    finder = regions.finder(partial(open_mask_source, masks, mask_weights, device), pairs)
+    create: Callable[[], AnySource] = (
+        partial(open_text_source, mask_weights or TEXT_WEIGHTS, text, device, (chosen or ProposalFilter()).min_score)
+        if text
+        else partial(open_mask_source, masks, mask_weights, device)
+    )
+    finder = regions.finder(create, pairs)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch
 
@@ -176,7 +207,8 @@ def predict(  # noqa: PLR0913 - one argument an option
     note(f"{opened.name}, which sees {facts.sees}: {facts.training} {facts.testing} {facts.rejecting}")
     refusals: list[str] = []
     records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
-    for line in format_records(_note_refusals(records, refusals, alone=len(files) == 1), form, top=top):
+    shown = _note_refusals(records, refusals, alone=len(files) == 1)
+    for line in format_records(shown, form, top=top, class_names=opened.class_names):
         typer.echo(line)
     if refusals:
         raise PhotoError(refusals[0] if len(files) == 1 else f"{len(refusals)} of {len(files)} photos refused")

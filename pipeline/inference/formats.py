@@ -1,18 +1,22 @@
-"""Predictions as records of photos, foods and categories, and as text, JSON or CSV."""
+"""Predictions as records of photos, foods and categories, and as text, JSON, CSV or COCO's JSON."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias
 
+from pycocotools import mask as mask_api
+
+from pipeline.datasets.objects import encode_rle
 from pipeline.evaluation.rejection import UNKNOWN, Rejection
+from pipeline.imaging.components import region_of
 from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction
 from pipeline.inference.regions import Region
 from pipeline.params.base import Section
 from pipeline.runtime.errors import printable
 from pipeline.runtime.escaping import printable_json, spreadsheet
 
-Format: TypeAlias = Literal["text", "json", "csv"]
+Format: TypeAlias = Literal["text", "json", "csv", "coco"]
 DIGITS = 6
 
 
@@ -34,6 +38,10 @@ class FoodRecord(Section):
     remark: str
     area_share: float
     """Share of the photo that the region covers, in [0, 1]."""
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1 of the region in pixels, inclusive, as `--box` takes them."""
+    mask_rle: str
+    """Mask at the size of the photo, in COCO's compressed run-length encoding."""
     top: tuple[PhotoAnswer, ...]
     """Best first."""
     known: bool | None
@@ -47,6 +55,8 @@ class PhotoRecord(Section):
 
     photo: str
     """Path or URL as given."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels; null if the photo was refused."""
     run: str
     temperature: float
     """Calibration: the logits are divided by this."""
@@ -60,9 +70,11 @@ class PhotoRecord(Section):
     """Share in [0, 1] of right answers on the test split; null if the run was not evaluated."""
     test_top1_interval: tuple[float, float] | None = None
     """Its 95 % interval."""
-    foods: tuple[FoodRecord, ...]
+    foods: tuple[FoodRecord, ...] = ()
     """In the order requested or found; empty if the photo was refused."""
-    error: str | None
+    picture: str | None = None
+    """Path of the photo with all foods and a legend; null if none was requested."""
+    error: str | None = None
     """Why the photo was refused; null if it was not."""
 
 
@@ -70,7 +82,7 @@ def food_record(
     region: Region, prediction: Prediction, rejection: Rejection | None, *, top: int, pictures: dict[str, str]
 ) -> FoodRecord:
     """Return the record of one region with its `top` most probable categories and the paths of its pictures."""
-    guesses = prediction.top(top)
+    guesses, found = prediction.top(top), region_of(region.mask)
     return FoodRecord(
         region=region.label,
         found_by=region.found_by,
@@ -78,6 +90,8 @@ def food_record(
         status=region.status,
         remark=region.remark,
         area_share=round(float(region.mask.mean()), DIGITS),
+        box=(found.x0, found.y0, found.x1, found.y1),
+        mask_rle=encode_rle(region.mask).decode("ascii"),
         top=tuple(
             PhotoAnswer(category=guess.category, probability=round(guess.probability, DIGITS)) for guess in guesses
         ),
@@ -86,11 +100,13 @@ def food_record(
     )
 
 
-def format_records(records: Iterator[PhotoRecord], kind: Format, *, top: int) -> Iterator[str]:
-    """Yield lines of output, each as soon as its photo is done.
+def format_records(
+    records: Iterable[PhotoRecord], kind: Format, *, top: int, class_names: Sequence[str]
+) -> Iterator[str]:
+    """Yield lines of output, each as soon as its photo is done, but for `coco`, which is one line at the end.
 
     `json` is a list of objects, closed even if an error ends the work; `csv` has one line per food, with columns for
-    `top` categories, or one for a refused photo.
+    `top` categories, or one for a refused photo; `coco` has no refused photos. `class_names` are those of the run.
     """
     match kind:
         case "text":
@@ -99,9 +115,11 @@ def format_records(records: Iterator[PhotoRecord], kind: Format, *, top: int) ->
             yield from _json(records)
         case "csv":
             yield from _csv(records, top)
+        case "coco":
+            yield printable_json(coco(list(records), class_names))
 
 
-def _text(records: Iterator[PhotoRecord]) -> Iterator[str]:
+def _text(records: Iterable[PhotoRecord]) -> Iterator[str]:
     for record in records:
         for food in record.foods:
             facts = f"{food.area_share:.1%} of the photo, mask by {food.found_by}, score {food.score:.2f}"
@@ -118,7 +136,7 @@ def _text(records: Iterator[PhotoRecord]) -> Iterator[str]:
             yield f"{record.photo}: no food found"
 
 
-def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
+def _json(records: Iterable[PhotoRecord]) -> Iterator[str]:
     before, end = "[", "[]"
     try:
         for record in records:
@@ -132,24 +150,57 @@ def _json(records: Iterator[PhotoRecord]) -> Iterator[str]:
 
 RUN_COLUMNS = ("run", "temperature", "threshold", "trained_on", "drawings_only", "test_top1")
 COLUMNS = ("photo", "region", "found_by", "score", "status", "remark", "area_share", "known")
+EDGES = ("x0", "y0", "x1", "y1")
 
 
-def _csv(records: Iterator[PhotoRecord], top: int) -> Iterator[str]:
+def _csv(records: Iterable[PhotoRecord], top: int) -> Iterator[str]:
     ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("category", "probability")]
-    yield _line([*COLUMNS, *ranks, *RUN_COLUMNS, "test_top1_low", "test_top1_high", "error"])
+    yield _line([*COLUMNS, *EDGES, *ranks, *RUN_COLUMNS, "test_top1_low", "test_top1_high", "error"])
     for record in records:
         about = [getattr(record, name) for name in RUN_COLUMNS]
         ending = [*about, *(record.test_top1_interval or ("", "")), record.error]
         for food in record.foods:
             facts = [getattr(food, name) for name in COLUMNS[1:]]
             guesses = [cell for answer in food.top for cell in (answer.category, answer.probability)]
-            yield _line([record.photo, *facts, *guesses, *[""] * (2 * top - len(guesses)), *ending])
+            yield _line([record.photo, *facts, *food.box, *guesses, *[""] * (2 * top - len(guesses)), *ending])
         if not record.foods:
-            yield _line([record.photo, *[""] * (len(COLUMNS) - 1 + 2 * top), *ending])
+            yield _line([record.photo, *[""] * (len(COLUMNS) + len(EDGES) - 1 + 2 * top), *ending])
 
 
-def _line(cells: Sequence[str | float | bool | None]) -> str:
+def _line(cells: Sequence[object]) -> str:
     buffer = io.StringIO()
     shown = (printable(cell) if isinstance(cell, str) else "" if cell is None else cell for cell in cells)
     csv.writer(buffer, lineterminator="").writerow(map(spreadsheet, shown))
     return buffer.getvalue()
+
+
+def coco(records: Sequence[PhotoRecord], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the foods as COCO's objects: ids of categories are places in `class_names` from 1, then that of `UNKNOWN`.
+
+    Masks are run-length encoded, pixel by pixel; `score` is the probability of the category, of an unknown one 0.
+    """
+    ids = {name: number for number, name in enumerate([*class_names, UNKNOWN], 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for record in records:
+        if record.size is None:
+            continue
+        height, width = record.size
+        images.append({"id": len(images) + 1, "file_name": record.photo, "height": height, "width": width})
+        for food in record.foods:
+            x0, y0, x1, y1 = food.box
+            unknown, mask = food.known is False, {"size": [height, width], "counts": food.mask_rle}
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": len(images),
+                    "category_id": ids[UNKNOWN if unknown else food.top[0].category],
+                    "bbox": [x0, y0, x1 - x0 + 1, y1 - y0 + 1],
+                    "area": int(mask_api.area(mask)),
+                    "segmentation": mask,
+                    "iscrowd": 0,
+                    "score": 0.0 if unknown else food.top[0].probability,
+                }
+            )
+    categories = [{"id": number, "name": name, "supercategory": "food"} for name, number in ids.items()]
+    return {"images": images, "annotations": annotations, "categories": categories}

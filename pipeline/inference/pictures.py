@@ -1,4 +1,4 @@
-"""Pictures of a prediction: the mask over the photo, the cut-outs, and a heat map of each branch."""
+"""Pictures of predictions: all foods of a photo with a legend; of one its mask, cut-outs and heat maps."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,18 +6,42 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
-from pipeline.arrays import Image
+from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
-from pipeline.imaging.drawing import overlay
+from pipeline.imaging.components import rim
+from pipeline.imaging.drawing import GAP, INK, PAPER, overlay
 from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region
+from pipeline.segmentation.prompts import deepest_pixel, parts_of
 
 SHOWN_SIDE = 320
 """Smallest side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors."""
+LABELLED_SIDE = 1200
+"""Longer side in pixels of the photo with all foods, whatever that of the photo is."""
+LETTER = 22
+"""Height in pixels of a letter there."""
+COLOURS = (
+    (0, 90, 255), (255, 0, 200), (0, 220, 230), (255, 225, 0), (140, 0, 220), (0, 200, 60),
+    (255, 120, 0), (230, 0, 40), (0, 120, 120), (175, 130, 255), (190, 255, 0), (130, 60, 20),
+)  # fmt: skip
+"""Of foods in their order, over again after the last; colours that foods rarely have come first."""
+UNNAMED = (128, 128, 128)
+"""Of a region that is not named."""
+
+
+class LabelledMask(NamedTuple):
+    """One food of a photo."""
+
+    mask: Mask
+    """At the size of the photo."""
+    name: str
+    probability: float | None
+    """In [0, 1]; None if the food is not a known one."""
 
 
 class BranchPicture(NamedTuple):
@@ -36,6 +60,55 @@ def explaining_pictures(photo: Image, region: Region, prediction: Prediction) ->
     yield "mask", np.repeat(region.mask[..., np.newaxis], 3, axis=2).astype(np.uint8) * np.uint8(255)
     yield "roi", prediction.roi
     yield "extra_roi", prediction.extra_roi
+
+
+def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") -> AnyImage:
+    """Return the photo, `LABELLED_SIDE` pixels long, with every food outlined and named, and a legend beside it.
+
+    `caution` is a line below them.
+    """
+    height, width = photo.shape[:2]
+    scale = LABELLED_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shown = np.array(Pillow.fromarray(photo).resize(size, Pillow.Resampling.LANCZOS))
+    masks = [np.asarray(Pillow.fromarray(food.mask).resize(size, Pillow.Resampling.NEAREST)) for food in foods]
+    colours = [UNNAMED if food.probability is None else COLOURS[n % len(COLOURS)] for n, food in enumerate(foods)]
+    for number in sorted(range(len(foods)), key=lambda number: -masks[number].sum()):  # small ones lie on top
+        mask, tint = masks[number], np.array(colours[number], np.uint8)
+        shown[mask] = shown[mask] * np.float32(0.7) + tint * np.float32(0.3)
+        shown[rim(mask, 7)] = 255  # a white line within the coloured one shows on foods of its colour
+        shown[rim(mask, 4)] = tint
+    font = ImageFont.load_default(LETTER)
+    names = [f"{number} {food.name[:40]}" for number, food in enumerate(foods, 1)]
+    shares = ["" if food.probability is None else f"  {food.probability:.0%}" for food in foods]
+    legend = [f"{name}{share}" for name, share in zip(names, shares, strict=True)]
+    line, swatch = LETTER + 2 * GAP, 2 * LETTER
+    panel = round(max(map(font.getlength, legend), default=0)) + swatch + 3 * GAP
+    notes = [note for note in ("" if foods else "no food found", caution) if note]
+    bottom = max(size[1], line * len(foods) + 2 * GAP)
+    sheet = Pillow.new("RGB", (size[0] + panel, bottom + line * len(notes)), PAPER)
+    sheet.paste(Pillow.fromarray(shown), (0, 0))
+    draw = ImageDraw.Draw(sheet)
+    for number, note in enumerate(notes):
+        draw.text((GAP, bottom + line * (number + 0.5)), note, fill=INK, font=font, anchor="lm")
+    taken: list[tuple[float, float, float, float]] = []
+    for number, (name, text, mask, colour) in enumerate(zip(names, legend, masks, colours, strict=True), 1):
+        left, middle = size[0] + GAP, GAP + line * (number - 0.5)
+        draw.rectangle((left, middle - LETTER / 2, left + swatch, middle + LETTER / 2), fill=colour, outline=INK)
+        draw.text((left + swatch + GAP, middle), text, fill=INK, font=font, anchor="lm")
+        if not mask.any():
+            continue
+        for label in (name, str(number)):  # where there is no room for the name, the number refers to the legend
+            half = draw.textlength(label, font=font) / 2 + GAP
+            x, y = deepest_pixel(parts_of(mask)[0])
+            centre = max(half, min(x, size[0] - half)), max(line / 2, min(y, size[1] - line / 2))
+            box = (centre[0] - half, centre[1] - line / 2, centre[0] + half, centre[1] + line / 2)
+            if all(box[0] > b[2] or b[0] > box[2] or box[1] > b[3] or b[1] > box[3] for b in taken):
+                break
+        taken.append(box)
+        draw.rectangle(box, fill=PAPER, outline=colour, width=3)
+        draw.text(centre, label, fill=INK, font=font, anchor="mm")
+    return np.asarray(sheet)
 
 
 def heat_pictures(
@@ -64,7 +137,7 @@ def enlarge(pixels: np.ndarray) -> np.ndarray:
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def write_picture(image: Image, path: Path) -> str:
+def write_picture(image: AnyImage, path: Path) -> str:
     """Write a picture; return its path as text."""
     Pillow.fromarray(image).save(path)
     return str(path)

@@ -17,14 +17,13 @@ from pipeline.inference.inputs import MASK_ENDING, STANDARD_INPUT, PhotoSource, 
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, ParamsError, SeveralFoodsError, counted
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, prompted_masks, propose
+from pipeline.segmentation.mask_source import MaskSource, PromptedPhoto, prompted_masks
+from pipeline.segmentation.proposals import AnySource, ProposalFilter, propose
 from pipeline.segmentation.registry import create_source, create_source_from_file
 from pipeline.segmentation.weights import CARD, FASTSAM_FILES, SAM_FILES, verify_weights_file
 
 TINY_AREA = 100
 """Pixels of the photo below which a region gets a remark; as `index.tiny_area`."""
-MAX_PROPOSALS = 40
-"""Largest number of proposals per photo."""
 
 
 class Region(NamedTuple):
@@ -237,16 +236,17 @@ def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> 
 
 @dataclass(frozen=True, slots=True)
 class ProposedRegions:
-    """Proposals of a mask source: foods, and anything else with an outline."""
+    """Proposals of a mask source, cleaned; what has an outline may still be no food."""
 
-    source: MaskSource
+    source: AnySource
+    chosen: ProposalFilter
 
     def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
         """Return one region per proposal, the highest score first."""
         del path
         return tuple(
             Region(f"proposal {number}", found.mask, self.source.name, found.score, "ok")
-            for number, found in enumerate(propose(self.source, photo, limit=MAX_PROPOSALS), start=1)
+            for number, found in enumerate(propose(self.source, photo, self.chosen), start=1)
         )
 
 

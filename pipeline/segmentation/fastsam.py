@@ -144,9 +144,14 @@ class FastSam(NetworkSource):
             for candidates, asked in zip(self.detect(photos), prompts, strict=True)
         ]
 
+    def candidates(self, photo: AnyImage) -> list[MaskPrediction]:
+        """Return every mask that it finds in a photo."""
+        (found,) = self.detect([photo])
+        return [MaskPrediction(mask, float(score)) for mask, score in zip(found.masks, found.confidences, strict=True)]
+
     def detect(self, photos: Sequence[AnyImage]) -> Iterator[Candidates]:
         """Yield every mask of each photo."""
-        for rows in self.passes(photos):
+        for rows in self.micro_batches(photos):
             batch = photos[rows]
             for photo, result in zip(batch, self._forward(batch), strict=True):
                 masks, confidences = np.zeros((0, *photo.shape[:2]), np.bool_), []

@@ -1,26 +1,19 @@
-"""The interface of a mask source, one mask a sample from its predictions, and proposals where nobody has clicked."""
+"""The interface of a mask source, and one mask a sample from its predictions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 
 from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.prompts import Prompt
-from pipeline.imaging.components import iou
-from pipeline.imaging.letterbox import letterbox_mask
 from pipeline.params.masks import FastSamDecoding, SamDecoding
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.prompts import box_mask
 
 MIN_FILL = 0.03  # share of the prompted boxes that predicted masks must fill; a food fills far more
-GRID = 8  # points in a row and in a column of the grid that proposals come from
-MAX_IOU = 0.7  # IoU above which two masks are one proposal
-MIN_SHARE, MAX_SHARE = 0.002, 0.9  # share of the photo that a proposal covers
-COMPARED_SIDE = 128  # pixels of the longer side at which proposals are compared
 
 
 class MaskPrediction(NamedTuple):
@@ -69,7 +62,7 @@ class NetworkSource(ABC):
         """Return one prediction per prompt; the class says what the score is."""
         return self.predict_batch([photo], [prompts])[0]
 
-    def passes(self, photos: Sequence[AnyImage]) -> Iterator[slice]:
+    def micro_batches(self, photos: Sequence[AnyImage]) -> Iterator[slice]:
         """Yield which photos pass the network together.
 
         On a CPU batches save no time, and one photo at a time gives bytes that do not depend on the others.
@@ -139,31 +132,3 @@ def fallback_mask(photo: Image, prompts: Sequence[Prompt], *, sample_id: str) ->
     except DatasetError as error:
         raise DatasetError(f"{sample_id}: {error}") from error
     return PromptedMask(mask, 0.0, "empty")
-
-
-class Proposal(NamedTuple):
-    """One mask that could be the food, and its bounding box, the prompt that asks for it."""
-
-    mask: Mask  # at the size of the photo
-    score: float  # the source's confidence in [0, 1]
-    box: Prompt
-
-
-def propose(source: MaskSource, photo: Image, *, limit: int) -> list[Proposal]:
-    """Return up to `limit` different masks under a grid of points, the most confident first."""
-    predictions = source.predict(photo, point_grid(*photo.shape[:2]))
-    fitting = [prediction for prediction in predictions if MIN_SHARE <= prediction.mask.mean() <= MAX_SHARE]
-    kept: list[tuple[Proposal, Mask]] = []
-    for mask, score in sorted(fitting, key=lambda prediction: (-prediction.score, -int(prediction.mask.sum()))):
-        small = letterbox_mask(mask, size=COMPARED_SIDE)
-        if len(kept) < limit and all(iou(small, other) <= MAX_IOU for _, other in kept):
-            left, top, width, height = map(float, cv2.boundingRect(mask.view(np.uint8)))
-            box = Prompt("box", (left, top, left + width - 1, top + height - 1))
-            kept.append((Proposal(mask, score, box), small))
-    return [proposal for proposal, _ in kept]
-
-
-def point_grid(height: int, width: int) -> list[Prompt]:
-    """Return the centres of the cells of a grid over a photo, row by row."""
-    rows, columns = ((np.arange(GRID) + 0.5) * side // GRID for side in (height, width))
-    return [Prompt("point", (float(column), float(row))) for row in rows for column in columns]

@@ -1,6 +1,10 @@
 """Any model of the package transformers that answers clicks and boxes: SAM 2, SAM 3, SAM-HQ, EdgeTAM, SAM.
 
-They share one interface: an image processor, `get_image_embeddings`, and a decoder that takes these and prompts.
+They share one interface: an image processor, `get_image_embeddings`, and a decoder that takes these and prompts. SAM 3
+also finds what a text names, by another network of the same repository.
+
+Reference:
+    SAM 3: Segment Anything with Concepts, arXiv 2511.16719.
 """
 
 from collections.abc import Sequence
@@ -17,7 +21,7 @@ from torch import Tensor
 from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import SamDecoding
-from pipeline.runtime.errors import WeightsError, one_line, raise_if_machine_error
+from pipeline.runtime.errors import ParamsError, WeightsError, one_line, raise_if_machine_error
 from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
 
 DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
@@ -32,20 +36,23 @@ def load_promptable(folder: Path) -> tuple[Any, Any]:
     Raises:
         WeightsError: If a file is absent or damaged, the model takes no prompts, or tensors are missing.
     """
+    kinds = transformers.AutoModelForMaskGeneration, transformers.AutoImageProcessor
+    return _load(folder, *kinds, what="model of transformers that takes clicks and boxes")
+
+
+def _load(folder: Path, model_class: Any, processor_class: Any, *, what: str) -> tuple[Any, Any]:
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, **options)
-        model, found = transformers.AutoModelForMaskGeneration.from_pretrained(
+        processor = processor_class.from_pretrained(folder, **options)
+        model, found = model_class.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
         )
     except Exception as error:  # it lets through whatever a damaged file makes its parts raise
         raise_if_machine_error(folder, error)
-        raise WeightsError(
-            f"{folder}: no model of transformers that takes clicks and boxes ({one_line(error)})"
-        ) from error
+        raise WeightsError(f"{folder}: no {what} ({one_line(error)})") from error
     if wrong := sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}):
-        what = f"{len(wrong)} tensors are missing or of another shape, first {wrong[0]}"
-        raise WeightsError(f"{folder}: not the weights of a {type(model).__name__}: {what}")
+        missing = f"{len(wrong)} tensors are missing or of another shape, first {wrong[0]}"
+        raise WeightsError(f"{folder}: not the weights of a {type(model).__name__}: {missing}")
     return model.eval().requires_grad_(requires_grad=False), processor
 
 
@@ -68,7 +75,7 @@ class Promptable(NetworkSource):
     ) -> list[list[MaskPrediction]]:
         """Return the predictions of several photos; each photo passes the encoder once."""
         predictions = []
-        for rows in self.passes(photos):
+        for rows in self.micro_batches(photos):
             batch = photos[rows]
             inputs = self.processor(images=list(batch), return_tensors="pt")
             # The encoder alone computes in bf16, and on a GPU alone.
@@ -132,3 +139,51 @@ def _of_photo(embeddings: Embeddings, row: int) -> Embeddings:
     if isinstance(embeddings, Tensor):
         return embeddings[row : row + 1].float()
     return [_of_photo(part, row) for part in embeddings]
+
+
+class TextSource:
+    """SAM 3 as a source of candidates: what texts name, such as "food"; the score is its confidence."""
+
+    name = "sam3"
+
+    def __init__(self, folder: Path, texts: Sequence[str], *, device: torch.device | str, min_score: float) -> None:
+        """Load a folder as transformers saves SAM 3, with its tokenizer.
+
+        Args:
+            folder: Repository facebook/sam3, or what `save_pretrained` wrote of a `Sam3Model` and a `Sam3Processor`.
+            texts: Each a noun phrase, found on its own.
+            device: Of the network.
+            min_score: Confidence in [0, 1] below which nothing is found.
+
+        Raises:
+            ParamsError: If a text is empty or too long.
+            WeightsError: If a file is absent or damaged, or tensors are missing.
+        """
+        self.device, self.min_score = torch.device(device), min_score
+        kinds = transformers.Sam3Model, transformers.Sam3Processor
+        model, self.processor = _load(folder, *kinds, what="SAM 3 that finds what a text names")
+        longest, self.tokens = model.config.text_config.max_position_embeddings, []
+        for text in texts:
+            tokens = self.processor.tokenizer(text, return_tensors="pt", padding="max_length", max_length=longest)
+            if not text.strip() or tokens["input_ids"].shape[1] > longest:
+                raise ParamsError(f"--text {text!r}: name what is to be found in a few words, such as food or red rice")
+            self.tokens.append(tokens.to(self.device))
+        self.model = model.to(self.device)
+
+    @torch.inference_mode()
+    def candidates(self, photo: AnyImage) -> list[MaskPrediction]:
+        """Return what each text names in a photo, which passes the encoder once."""
+        pixels = self.processor.image_processor(images=photo, return_tensors="pt")["pixel_values"].to(self.device)
+        found = []
+        # As its authors: bf16 on a GPU.
+        with nullcontext() if self.device.type != "cuda" else torch.autocast("cuda", torch.bfloat16):
+            features = self.model.get_vision_features(pixels)
+            answers = [self.model(vision_embeds=features, **tokens) for tokens in self.tokens]
+        for answer in answers:
+            answer.pred_masks, answer.pred_logits = answer.pred_masks.float(), answer.pred_logits.float()
+            (result,) = self.processor.post_process_instance_segmentation(
+                answer, threshold=self.min_score, target_sizes=[photo.shape[:2]]
+            )
+            masks = result["masks"].cpu().numpy().astype(np.bool_)
+            found += [MaskPrediction(*each) for each in zip(masks, result["scores"].tolist(), strict=True)]
+        return found

@@ -4,7 +4,7 @@ Each source is imported only when it is opened, so that everything else works wi
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias, cast, get_args
@@ -14,6 +14,7 @@ from pipeline.runtime.errors import ParamsError, WeightsError
 from pipeline.runtime.manifest import sha256_of
 from pipeline.runtime.stores import Place, open_local
 from pipeline.segmentation.mask_source import MaskSource
+from pipeline.segmentation.proposals import CandidateSource
 from pipeline.segmentation.weights import read_card
 
 Decoding: TypeAlias = SamDecoding | FastSamDecoding  # how a source predicts from prompts
@@ -78,6 +79,27 @@ def create_source_from_file(
         return _open_promptable(weights, source, device, decoding)
     except ModuleNotFoundError as error:
         raise not_installed(source, error) from error
+
+
+def open_text_source(weights: Path, texts: Sequence[str], device: str, min_score: float) -> CandidateSource:
+    """Return SAM 3 as the source of what texts name, see `TextSource`; devices are `auto`, `cpu`, `cuda`, `mps`.
+
+    Raises:
+        ParamsError: If a text cannot be looked for, transformers is not installed, or the device is not there.
+        WeightsError: If the folder is absent or damaged, or of another model.
+    """
+    if not weights.is_dir():
+        raise WeightsError(
+            f"{weights}: no such folder; --text needs SAM 3, whose weights are gated, under the SAM License: accept it "
+            "on the hub, then `python -m stages.mask_weights --source sam3`, or give the folder by its option"
+        )
+    try:
+        from pipeline.segmentation import promptable  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise not_installed("sam3", error) from error
+    from pipeline.models.device import pick_device  # noqa: PLC0415 - torch takes seconds
+
+    return promptable.TextSource(weights, texts, device=pick_device(device, "device"), min_score=min_score)
 
 
 def not_installed(source: str, error: ModuleNotFoundError) -> ParamsError:

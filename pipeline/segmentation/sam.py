@@ -230,7 +230,7 @@ class Sam(NetworkSource):
         return [self._decode(photo, asked) for photo, asked in zip(self._encode(photos), prompts, strict=True)]
 
     def _encode(self, photos: Sequence[AnyImage]) -> Iterator[EncodedPhoto]:
-        for rows in self.passes(photos):
+        for rows in self.micro_batches(photos):
             batch = photos[rows]
             resized = [self.transform.apply_image(photo) for photo in batch]
             tensors = [torch.from_numpy(image).to(self.device).permute(2, 0, 1).float() for image in resized]

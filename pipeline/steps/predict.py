@@ -5,16 +5,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.inference.formats import FoodRecord, PhotoRecord, food_record
+from pipeline.evaluation.rejection import UNKNOWN
+from pipeline.inference.formats import FoodRecord, Format, PhotoRecord, food_record, format_records
 from pipeline.inference.inputs import PhotoSource, open_photo, short_names
-from pipeline.inference.pictures import explaining_pictures, heat_pictures, write_picture
+from pipeline.inference.pictures import (
+    LabelledMask,
+    explaining_pictures,
+    heat_pictures,
+    label_foods,
+    write_picture,
+)
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import RegionFinder
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, MachineError, printable
 from pipeline.runtime.resources import is_disk_full
 
+LISTINGS: dict[str, Format] = {"predictions.json": "json", "predictions.csv": "csv", "coco.json": "coco"}
+"""Files beside the pictures, with all answers."""
 REGIONS_PER_BATCH = 64
 """Regions per forward pass, so that memory is bounded."""
 
@@ -37,32 +47,42 @@ def predict_photos(
     """Yield one record per photo, in order, under a progress bar.
 
     A photo whose file, regions or pictures fail gets a record with an error; errors that affect all photos end the
-    work. Either way no picture of that photo stays.
+    work. Either way no picture of that photo stays. `LISTINGS` are written at the end, whatever ended the work.
     """
     if options.pictures is not None:
         options.pictures.mkdir(parents=True, exist_ok=True)
+    records: list[PhotoRecord] = []
     named = zip(photos, short_names(photos), strict=True)
-    for photo, name in progress(named, total=len(photos), what=f"predict {run.name}", unit="photos"):
-        try:
-            foods, error = tuple(_predict_photo(run, finder, photo, name, options)), None
-        except (DatasetError, MachineError) as refusal:
-            foods, error = (), str(refusal)
-        except OSError as failure:
-            if is_disk_full(failure):
-                raise
-            place = failure.filename or photo
-            foods, error = (), printable(f"{photo}: {place}: {failure.strerror}; mend that or leave the photo out")
-        shown = str(photo).encode(errors="backslashreplace").decode()  # undecodable bytes of a name
-        yield PhotoRecord(photo=shown, **run.facts.fields, foods=foods, error=error)
+    try:
+        for photo, name in progress(named, total=len(photos), what=f"predict {run.name}", unit="photos"):
+            shown = str(photo).encode(errors="backslashreplace").decode()  # undecodable bytes of a name
+            try:
+                found = _predict_photo(run, finder, photo, name, options)
+            except (DatasetError, MachineError) as refusal:
+                found = {"error": str(refusal)}
+            except OSError as failure:
+                if is_disk_full(failure):
+                    raise
+                what = f"{photo}: {failure.filename or photo}: {failure.strerror}; mend that or leave the photo out"
+                found = {"error": printable(what)}
+            records.append(PhotoRecord(photo=shown, **run.facts.fields, **found))
+            yield records[-1]
+    finally:
+        if options.pictures is not None:
+            for name, form in LISTINGS.items():
+                lines = format_records(records, form, top=options.top, class_names=run.class_names)
+                (options.pictures / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _predict_photo(
     run: Run, finder: RegionFinder, path: PhotoSource, name: str, options: OutputOptions
-) -> Iterator[FoodRecord]:
-    """Yield the records of a photo; on any error, remove its pictures, also one that is half written."""
+) -> dict[str, Any]:
+    """Return what `PhotoRecord` holds of a photo; on any error, remove its pictures, also one that is half written."""
     photo = open_photo(path, sys.stdin.buffer)
     regions = finder.find(photo, path)
     drawn: list[Path] = []
+    foods: list[FoodRecord] = []
+    picture: str | None = None
     try:
         for first in range(0, len(regions), REGIONS_PER_BATCH):
             part = regions[first : first + REGIONS_PER_BATCH]
@@ -83,9 +103,20 @@ def _predict_photo(
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
                         pictures[kind] = write_picture(image, drawn[-1])
-                yield food_record(region, prediction, run.rejection, top=options.top, pictures=pictures)
+                foods.append(food_record(region, prediction, run.rejection, top=options.top, pictures=pictures))
+        if options.pictures is not None:
+            drawn.append(options.pictures / f"{name}-foods.png")
+            labelled = [
+                LabelledMask(region.mask, UNKNOWN, None)
+                if food.known is False
+                else LabelledMask(region.mask, food.top[0].category, food.top[0].probability)
+                for region, food in zip(regions, foods, strict=True)
+            ]
+            picture = write_picture(label_foods(photo, labelled, run.facts.caution), drawn[-1])
     except BaseException:
-        for picture in drawn:
+        for file in drawn:
             with suppress(OSError):  # a name that is too long was never written
-                picture.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         raise
+    height, width = photo.shape[:2]
+    return {"size": (height, width), "foods": tuple(foods), "picture": picture}

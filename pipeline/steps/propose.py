@@ -15,20 +15,20 @@ from pipeline.imaging.drawing import SheetLine, overlay, proposal_sheet
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, ParamsError, PhotoError, counted
 from pipeline.runtime.escaping import from_spreadsheet, spreadsheet
-from pipeline.segmentation.mask_source import MaskSource, propose
+from pipeline.segmentation.proposals import AnySource, ProposalFilter, propose
 
 SHEET, LISTING = "proposals.png", "proposals.csv"
 HEAD = ("number", "score", *COLUMNS)
 
 
-def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: int) -> int:
+def write_proposals(source: AnySource, folder: Path, output: Path, *, chosen: ProposalFilter) -> int:
     """Write `output/proposals.png` to look at and `output/proposals.csv`; return the number of photos.
 
     Nothing is chosen: `take_proposals` adds a person's choice to the folder's prompts.csv. A photo that cannot be read
     is reported after all others are done.
 
-    Photos of `folder`, one split of an extra category, that have a mask or prompts are left out; `limit` is proposals a
-    photo. `output` is another folder.
+    Photos of `folder`, one split of an extra category, that have a mask or prompts are left out. `output` is another
+    folder.
 
     Raises:
         DatasetError: If prompts.csv is damaged, or, once all else is written, photos were.
@@ -43,7 +43,7 @@ def write_proposals(source: MaskSource, folder: Path, output: Path, *, limit: in
         except PhotoError as error:
             refusals.append(str(error))
             continue
-        found = propose(source, photo, limit=limit)
+        found = propose(source, photo, chosen)
         titled = [(f"{number}: {each.score:.2f}", overlay(photo, each.mask)) for number, each in enumerate(found, 1)]
         lines.append(SheetLine(path.name, [("photo", photo), *titled]))
         for number, each in enumerate(found, 1):

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 from typer.testing import CliRunner, Result
 
 from pipeline.cli.app import app
 from pipeline.evaluation.predictions import VALIDATION, PredictionWriter
-from pipeline.imaging.decode import read_photo
+from pipeline.imaging.decode import read_label_map, read_photo
 from pipeline.inference.predictor import open_run
 from pipeline.runtime.errors import PhotoError, PipelineError
 from pipeline.steps import predict as predict_step
@@ -132,6 +133,29 @@ def test_the_foods_a_run_knows_are_listed(run: Path) -> None:
     """By name, without a photo; without either the command says what it lacks."""
     assert predict(run, "--foods").stdout.splitlines() == sorted(CATEGORIES)
     assert predict(run).exit_code == 2
+
+
+def test_the_whole_plate_is_listed_beside_its_picture(run: Path, meal: Meal, tmp_path: Path) -> None:
+    """As JSON, CSV and COCO, whose masks are those of the label map; a photo that was refused is in the first two."""
+    out = tmp_path / "out"
+    broken = meal.photo.parent / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    shutil.copyfile(meal.label_map, broken.with_name("broken.mask.png"))
+    folder = str(meal.photo.parent)
+    command = ["predict", folder, "--run", str(run), "--mask", folder, "--all", "--out", str(out), "--format", "json"]
+    printed = json.loads(CliRunner().invoke(app, command).stdout)
+    assert json.loads((out / "predictions.json").read_text()) == printed
+    assert [record["picture"] for record in printed] == [None, str(out / "meal-foods.png")]
+    with (out / "predictions.csv").open() as file:
+        assert [row["photo"] for row in csv.DictReader(file)] == [str(broken), *[str(meal.photo)] * 2]
+    tool = COCO(out / "coco.json")
+    assert [each["file_name"] for each in tool.loadImgs(tool.getImgIds())] == [str(meal.photo)]
+    label_map = read_label_map(meal.label_map)
+    for value, each, food in zip((1, 2), tool.loadAnns(tool.getAnnIds()), printed[1]["foods"], strict=True):
+        np.testing.assert_array_equal(tool.annToMask(each), label_map == value)
+        assert tool.cats[each["category_id"]]["name"] == food["top"][0]["category"]
+        x0, y0, x1, y1 = food["box"]
+        assert (label_map[y0 : y1 + 1, x0 : x1 + 1] == value).sum() == (label_map == value).sum() == each["area"]
 
 
 def test_a_bad_photo_does_not_lose_the_answers_of_others(run: Path, meal: Meal) -> None:
@@ -250,7 +274,7 @@ def test_a_refused_photo_leaves_no_pictures(run: Path, meal: Meal) -> None:
     command = ["predict", str(long), "--run", str(run), *RED_BOX, "--out", str(folder / "out")]
     result = CliRunner().invoke(app, command)
     assert "File name too long" in str(result.exception)
-    assert list((folder / "out").iterdir()) == []
+    assert list((folder / "out").glob("*.png")) == []
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])

@@ -10,6 +10,7 @@ from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRe
 from pipeline.runtime.errors import ParamsError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskSource
+from pipeline.segmentation.proposals import ProposalFilter
 from tests.unit.inference.test_regions import Column
 
 BOX, POINT = Prompt("box", (0.0, 0.0, 9.0, 9.0)), Prompt("point", (1.0, 2.0))
@@ -24,7 +25,10 @@ def test_each_wish_has_its_finder(tmp_path: Path) -> None:
     """A mask file loads no mask source."""
     column = Column()
     assert RegionOptions(prompts=(BOX, POINT)).finder(lambda: column) == PromptedRegions(column, (BOX, POINT))
-    assert RegionOptions(every=True).finder(lambda: column) == ProposedRegions(column)
+    assert RegionOptions(every=True).finder(lambda: column) == ProposedRegions(column, ProposalFilter())
+    chosen = ProposalFilter(max_iou=0.5)
+    found = RegionOptions(every=True, chosen=chosen).finder(lambda: column)
+    assert found == ProposedRegions(column, chosen)
     assert RegionOptions(mask=tmp_path, value=3).finder(never) == DrawnRegions(tmp_path, 3, every=False)
     assert RegionOptions(mask=tmp_path, every=True).finder(never) == DrawnRegions(tmp_path, None, every=True)
 
@@ -37,6 +41,9 @@ def test_each_wish_has_its_finder(tmp_path: Path) -> None:
         (RegionOptions(prompts=(BOX,), mask=Path()), "exclude --mask and --all"),
         (RegionOptions(prompts=(BOX,), value=1), "--value chooses one food of --mask"),
         (RegionOptions(mask=Path(), value=1, every=True), "--value chooses one food of --mask"),
+        (RegionOptions(prompts=(BOX,), chosen=ProposalFilter()), "--filter chooses among proposals"),
+        (RegionOptions(mask=Path(), every=True, chosen=ProposalFilter()), "--filter chooses among"),
+        (RegionOptions(prompts=(BOX,), texts=("food",)), "--text finds foods by itself"),
         (RegionOptions(mask=Path("nowhere.png")), "nowhere.png: no such mask file or folder"),
     ],
 )

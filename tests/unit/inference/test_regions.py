@@ -16,6 +16,7 @@ from pipeline.inference.regions import DrawnRegions, PromptedRegions, ProposedRe
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskPrediction
+from pipeline.segmentation.proposals import ProposalFilter
 from tests.meal import GREEN, HEIGHT, RED, WIDTH, Meal, write_meal
 from tests.raw_folder import save
 
@@ -232,7 +233,7 @@ def test_masks_that_do_not_fit_are_refused(meal: Meal) -> None:
 
 def test_proposals_are_what_the_source_finds_by_itself(meal: Meal) -> None:
     """Columns under a grid of clicks, each once."""
-    regions = ProposedRegions(Column()).find(read_photo(meal.photo), meal.photo)
+    regions = ProposedRegions(Column(), ProposalFilter()).find(read_photo(meal.photo), meal.photo)
     columns = sorted(int(region.mask.any(axis=0).argmax()) for region in regions)
     assert columns == sorted(set(columns))
     assert len(columns) == 8

@@ -1,14 +1,17 @@
 """Models of the package transformers as mask sources: true architectures of tiny size, files that the test writes."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.datasets.prompts import Prompt
-from pipeline.runtime.errors import WeightsError
-from pipeline.segmentation.mask_source import BatchSource, MaskPrediction, propose
-from tests.mask_sources import SAM_DECODING, scene, tiny_promptable
+from pipeline.runtime.errors import ParamsError, WeightsError
+from pipeline.segmentation.mask_source import BatchSource, MaskPrediction
+from pipeline.segmentation.proposals import CandidateSource, ProposalFilter, propose
+from pipeline.segmentation.registry import open_text_source
+from tests.mask_sources import SAM_DECODING, scene, tiny_promptable, tiny_text_sam3
 
 transformers = pytest.importorskip("transformers", reason="requirements-transformers.txt was left out")
 pytestmark = pytest.mark.slow
@@ -88,7 +91,65 @@ def test_masks_are_those_of_the_librarys_own_call(folder: Path, prompts: list[Pr
 
 def test_it_proposes_without_a_click(folder: Path) -> None:
     """Like SAM, under a grid of points."""
-    assert propose(opened(folder), scene(), limit=3)
+    assert propose(opened(folder), scene(), ProposalFilter(min_score=0))
+
+
+@pytest.fixture(scope="module")
+def text_sam3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a SAM 3 for text."""
+    return tiny_text_sam3(tmp_path_factory.mktemp("models") / "sam3")
+
+
+def finder(folder: Path, *texts: str, min_score: float = 0.0) -> CandidateSource:
+    """Open it for texts."""
+    return open_text_source(folder, texts, "cpu", min_score)
+
+
+def test_what_a_text_finds_is_what_the_librarys_own_call_does(text_sam3: Path) -> None:
+    """Pixel by pixel and score by score."""
+    photo = scene(70, 128)
+    model = transformers.Sam3Model.from_pretrained(text_sam3).eval()
+    processor = transformers.Sam3Processor.from_pretrained(text_sam3)
+    outputs = model(**processor(images=photo, text="red rice", return_tensors="pt"))
+    (own,) = processor.post_process_instance_segmentation(outputs, threshold=0.0, target_sizes=[(70, 128)])
+    found = finder(text_sam3, "red rice").candidates(photo)
+    assert len(found) == len(own["masks"]) == 8
+    assert len({each.mask.tobytes() for each in found}) > 1
+    for each, mask, score in zip(found, own["masks"].numpy(), own["scores"].tolist(), strict=True):
+        assert np.array_equal(each.mask, mask)
+        assert each.score == pytest.approx(score, abs=1e-5)
+
+
+def test_texts_and_photos_do_not_change_each_other(text_sam3: Path) -> None:
+    """Each text finds what it finds alone, in any order, whatever photo came before."""
+    photo = scene(96, 128, 1)
+    alone = {text: finder(text_sam3, text).candidates(photo) for text in ("food", "rice")}
+    assert alone["food"][0].mask.tobytes() != alone["rice"][0].mask.tobytes()
+    for texts in (("food", "rice"), ("rice", "food")):
+        both = finder(text_sam3, *texts)
+        both.candidates(scene(50, 70, 2))
+        assert same(both.candidates(photo), [each for text in texts for each in alone[text]])
+    scores = sorted(each.score for each in alone["food"])
+    least = (scores[3] + scores[4]) / 2
+    assert len(finder(text_sam3, "food", min_score=least).candidates(photo)) == 4
+
+
+def test_text_that_cannot_be_looked_for_is_refused(text_sam3: Path, folder: Path) -> None:
+    """Nothing, a novel, a network that takes no text: one line each."""
+    for text in (" ", "rice " * 40):
+        with pytest.raises(ParamsError, match="name what is to be found in a few words"):
+            finder(text_sam3, text)
+    with pytest.raises(WeightsError, match="no SAM 3 that finds what a text names|not the weights of a Sam3Model"):
+        finder(folder, "food")
+
+
+def test_without_the_package_text_is_refused(text_sam3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "pipeline.segmentation.promptable")
+    monkeypatch.delattr("pipeline.segmentation.promptable")
+    with pytest.raises(ParamsError, match="pip install -r requirements-transformers.txt"):
+        finder(text_sam3, "food")
 
 
 def test_a_folder_that_is_no_such_model_is_refused(tmp_path: Path) -> None:

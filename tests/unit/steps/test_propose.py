@@ -14,9 +14,12 @@ from pipeline.cli.app import app
 from pipeline.datasets.layout import PhotoFiles, find_extra
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.runtime.errors import DatasetError, ParamsError
-from pipeline.segmentation.mask_source import GRID, MaskPrediction, point_grid, propose
+from pipeline.segmentation.mask_source import MaskPrediction
+from pipeline.segmentation.proposals import GRID, ProposalFilter, point_grid, propose
 from pipeline.steps.propose import take_proposals, write_proposals
 from tests.mask_sources import scene, tiny_sam
+
+ALL = ProposalFilter(min_score=0)
 
 
 class Quadrants:
@@ -59,16 +62,16 @@ def test_a_point_grid_covers_the_photo() -> None:
 
 def test_the_same_mask_is_proposed_once_the_surest_first() -> None:
     """64 clicks on four quarters are four proposals, each with the box that asks for it."""
-    found = propose(Quadrants(), scene(), limit=9)
+    found = propose(Quadrants(), scene(), ALL)
     assert [round(each.score, 1) for each in found] == [0.8, 0.6, 0.4, 0.2]
     assert found[0].box == Prompt("box", (64.0, 48.0, 127.0, 95.0))
-    assert len(propose(Quadrants(), scene(), limit=2)) == 2
+    assert len(propose(Quadrants(), scene(), ALL.model_copy(update={"limit": 2}))) == 2
 
 
 def test_a_person_chooses(photos: Path, tmp_path: Path) -> None:
     """Only photos without mask and prompts are asked about; what is taken is what index reads, nothing before."""
     before = (photos / "prompts.csv").read_text()
-    assert write_proposals(Quadrants(), photos, tmp_path / "out", limit=3) == 1
+    assert write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL) == 1
     assert (photos / "prompts.csv").read_text() == before
     assert Image.open(tmp_path / "out/proposals.png").size[0] > 4 * 200
     take_proposals({"open.png": [2, 1]}, photos, tmp_path / "out")
@@ -80,7 +83,7 @@ def test_a_person_chooses(photos: Path, tmp_path: Path) -> None:
 
 def test_what_is_taken_twice_is_there_once(photos: Path, tmp_path: Path) -> None:
     """In one call or in two; what is said is what was added."""
-    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL)
     assert take_proposals({"open.png": [1, 1]}, photos, tmp_path / "out") == 1
     once = (photos / "prompts.csv").read_bytes()
     assert take_proposals({"open.png": [1]}, photos, tmp_path / "out") == 0
@@ -93,7 +96,7 @@ def test_clutter_and_unusable_names_are_no_photos(
     """As in every folder of photos."""
     for name in ("._open.png", os.fsdecode(b"caf\xe9.png")):
         (photos / name).write_bytes(b"")
-    assert write_proposals(Quadrants(), photos, tmp_path / "out", limit=3) == 1
+    assert write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL) == 1
     said = capsys.readouterr().err
     assert "ignored 1 file of macOS or Windows" in said
     assert "ignored 1 file whose names are not UTF-8: 'caf\\udce9.png'" in said
@@ -106,7 +109,7 @@ def test_what_is_taken_leaves_the_lines_before_as_they_are(
     photos: Path, tmp_path: Path, start: str, ending: str, last: str
 ) -> None:
     """Editors and spreadsheets leave the last line open, write CRLF, or begin with a byte order mark."""
-    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL)
     before = f"{start}photo,kind,x0,y0,x1,y1{ending}prompted.png,point,2,2,,{ending if last else ''}".encode()
     (photos / "prompts.csv").write_bytes(before)
     for number in (1, 2):
@@ -121,7 +124,7 @@ def test_what_is_taken_leaves_the_lines_before_as_they_are(
 
 def test_a_sidecar_that_cannot_be_read_is_left_alone(photos: Path, tmp_path: Path) -> None:
     """Whatever is wrong with it."""
-    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+    write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL)
     for content in (b"photo;kind;x0;y0;x1;y1\n", "photo,kind,x0,y0,x1,y1\n".encode("utf-16")):
         (photos / "prompts.csv").write_bytes(content)
         with pytest.raises(DatasetError, match="prompts.csv: "):
@@ -138,7 +141,7 @@ def test_a_damaged_photo_costs_the_others_nothing(photos: Path, tmp_path: Path) 
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     (photos / "._open.png").write_bytes(b"Mac OS X")
     with pytest.raises(DatasetError, match=r"1 of 2 photos refused, .*proposals.png shows the other 1: .*broken.jpg"):
-        write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+        write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL)
     take_proposals({"open.png": [1]}, photos, tmp_path / "out")
 
 
@@ -146,21 +149,35 @@ def test_impossible_wishes_are_refused(photos: Path, tmp_path: Path) -> None:
     """No proposals yet, none of that number, no such folder, nothing left to propose."""
     with pytest.raises(ParamsError, match="run `python -m pipeline propose` first"):
         take_proposals({"open.png": [1]}, photos, tmp_path / "out")
-    write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
-    with pytest.raises(ParamsError, match=r"no proposal 4 for 'open.png'; see .*proposals.png"):
-        take_proposals({"open.png": [4]}, photos, tmp_path / "out")
+    write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL)
+    with pytest.raises(ParamsError, match=r"no proposal 5 for 'open.png'; see .*proposals.png"):
+        take_proposals({"open.png": [5]}, photos, tmp_path / "out")
     with pytest.raises(ParamsError, match="no such folder"):
-        write_proposals(Quadrants(), tmp_path / "absent", tmp_path / "out", limit=3)
+        write_proposals(Quadrants(), tmp_path / "absent", tmp_path / "out", chosen=ALL)
     take_proposals({"open.png": [1]}, photos, tmp_path / "out")
     with pytest.raises(ParamsError, match="nothing to propose"):
-        write_proposals(Quadrants(), photos, tmp_path / "out", limit=3)
+        write_proposals(Quadrants(), photos, tmp_path / "out", chosen=ALL)
 
 
 def test_from_the_command_line(photos: Path, tmp_path: Path) -> None:
     """`propose` says how to go on, and `take` does it."""
     out, weights = str(tmp_path / "out"), str(tiny_sam(tmp_path))
     run = CliRunner()
-    shown = run.invoke(app, ["propose", str(photos), "--weights", weights, "--architecture", "tiny", "--out", out])
+    shown = run.invoke(
+        app,
+        [
+            "propose",
+            str(photos),
+            "--weights",
+            weights,
+            "--architecture",
+            "tiny",
+            "--out",
+            out,
+            "--filter",
+            "min_score=0",
+        ],
+    )
     assert shown.exit_code == 0, shown.output
     assert f"then: python -m pipeline take {photos}" in shown.output
     taken = run.invoke(app, ["take", str(photos), "open.png=1", "--out", out])
@@ -174,7 +191,7 @@ def test_a_photo_called_like_a_formula_is_none(tmp_path: Path) -> None:
     folder = tmp_path / "train"
     folder.mkdir()
     Image.fromarray(scene()).save(folder / "=1+1.png")
-    write_proposals(Quadrants(), folder, tmp_path / "out", limit=4)
+    write_proposals(Quadrants(), folder, tmp_path / "out", chosen=ALL)
     take_proposals({"=1+1.png": [1]}, folder, tmp_path / "out")
     for listing in (tmp_path / "out/proposals.csv", folder / "prompts.csv"):
         assert "'=1+1.png" in listing.read_text()
