@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from pipeline.runtime.console import run_stage
+from pipeline.runtime.resumable import resumable_root
 from pipeline.runtime.times import RECORDS, format_seconds
 from pipeline.steps.schedule import cache_folder, plan_stages
 from tools.working_copy import copy_files, share_cache
@@ -51,12 +52,18 @@ def slots_of(gpus: Sequence[str], jobs: int) -> list[Slot]:
 
 
 def make_copy(folder: Path) -> None:
-    """Make or refresh a working copy with the study's cache and record of times."""
+    """Make or refresh a working copy with the study's cache."""
     copy_files(folder, without=())
     share_cache(folder, cache_folder().resolve())
-    RECORDS.parent.mkdir(exist_ok=True)
-    if not (folder / RECORDS.parent).exists():
-        (folder / RECORDS.parent).symlink_to(RECORDS.parent.resolve())
+
+
+def make_root(folder: Path) -> None:
+    """Make the folder of a run's unfinished work, with which it goes on in any place; what else lies there is ours."""
+    for shared in (RECORDS.parent, resumable_root() / "hashes"):
+        shared.mkdir(parents=True, exist_ok=True)
+        (folder / shared).parent.mkdir(parents=True, exist_ok=True)
+        if not (folder / shared).is_symlink():
+            (folder / shared).symlink_to(shared.resolve())
 
 
 def last_line(log: Path) -> str:
@@ -104,12 +111,15 @@ class Grid:
             except queue.Empty:
                 return
             make_copy(slot.copy)
-            log, started = PLACE / f"{name}.log", time.monotonic()
-            gpu = {} if slot.gpu is None else {"CUDA_VISIBLE_DEVICES": slot.gpu}
+            log, root, started = PLACE / f"{name}.log", PLACE / name, time.monotonic()
+            make_root(root)
+            env = os.environ | {"DVC_ROOT": str(root.resolve())}
+            if slot.gpu is not None:
+                env["CUDA_VISIBLE_DEVICES"] = slot.gpu
             with log.open("ab") as file:  # a session of its own: Ctrl-C is passed on once, by `stop`
                 process = subprocess.Popen(  # noqa: S603
                     ["dvc", "repro", *stages],  # noqa: S607 - of this environment
-                    cwd=slot.copy, env=os.environ | gpu, stdout=file, stderr=file, start_new_session=True,
+                    cwd=slot.copy, env=env, stdout=file, stderr=file, start_new_session=True,
                 )  # fmt: skip
             self.running[slot] = (name, process, log)
             _say(f"{slot.name}: {name} started; {log}")
@@ -119,6 +129,7 @@ class Grid:
             del self.running[slot]
             if status == 0:
                 self.done.append(stages)
+                shutil.rmtree(root)
             elif not self.stopping:
                 self.failed.append(name)
             result = "done" if status == 0 else "interrupted" if self.stopping else f"FAILED: {last_line(log)}"

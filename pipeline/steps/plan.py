@@ -17,7 +17,7 @@ from pipeline.acquisition.hub import HUB_COPY
 from pipeline.acquisition.source import DEMO, HUB, OFFICIAL, is_foodseg103
 from pipeline.datasets.foodseg103 import COUNTS
 from pipeline.params import masks
-from pipeline.params.base import load_settings
+from pipeline.params.base import load_settings, take_back
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, load_study
 from pipeline.runtime.console import note
@@ -76,9 +76,14 @@ def _configured(changes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
             try:
                 apply_overrides(params, list(changes))  # as `dvc exp run -S` does
             except DvcException as error:
-                raise ParamsError(f"-S {' '.join(changes)}: {error}") from error
+                said = str(error.__cause__ or error).partition("\n")[0].rstrip(".")
+                raise ParamsError(f"-S {' '.join(changes)}: {said}; give KEY=VALUE with a key of {PARAMS}") from error
         settings, plan = folder / "settings", folder / "repeats/plan.json"
-        configure(params=params, settings=settings, repetitions=plan, sources=sources)
+        try:
+            configure(params=params, settings=settings, repetitions=plan, sources=sources)
+        except ParamsError as error:
+            said = str(error).replace(str(params), str(PARAMS))
+            raise ParamsError(said.replace(take_back(PARAMS), "correct the -S") if changes else said) from error
         record_code(root=Path(), code=folder / "code")
         yield params, folder
 

@@ -166,9 +166,11 @@ class _Simulation:
             known[dep] = self._md5_of_dep(dep, old_deps.get(dep))
             if known[dep] is None:
                 makers = sorted(m for m in self.upstream[name] if self.plans[m].does == "run" and m != CONFIGURE)
-                reasons += [f"reads what {maker} makes" for maker in makers if self._makes(maker, dep)]
+                reasons += [
+                    f"reads what {maker.partition('@')[0]} makes" for maker in makers if self._makes(maker, dep)
+                ]
             elif old and known[dep] != old_deps.get(dep):
-                reasons += self._what_changed(dep, old_deps.get(dep))
+                reasons += [*self._what_changed(dep, old_deps.get(dep))] or [f"{dep} changed"]
         missing = [out for out in stage.outs if not self.located(out).exists()]
         if not reasons and not missing:
             return StagePlan("nothing", [], old_outs, running)
@@ -207,12 +209,17 @@ class _Simulation:
     def _what_changed(self, dep: str, old: str | None) -> Iterator[str]:
         """Yield the setting, or the file of code, that differs from what DVC's cache holds of the last run."""
         place, before = self.located(dep), self.cache / "files/md5" / (old or "")[:2] / (old or "")[2:]
-        if old is None or not before.is_file() or place.suffix != ".json" or dep.endswith(LIST_SUFFIX):
-            yield f"{dep} changed"
+        if old is not None and old.endswith(LIST_SUFFIX) and before.is_file() and place.is_dir():
+            held = {entry["relpath"]: entry["md5"] for entry in json.loads(before.read_bytes())}
+            for name, md5 in held.items():
+                if md5_of_path(place / name) != md5:
+                    yield from self._what_changed(f"{dep}/{name}", md5)
+            return
+        if old is None or not (before.is_file() and place.is_file()) or place.suffix != ".json":
             return
         then, now = (dict(_leaves(json.loads(path.read_bytes()))) for path in (before, place))
         moved = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-        if dep.startswith("data/code/"):
+        if moved and dep.startswith("data/code/"):
             yield f"code: {moved[0]}" + (f" and {counted(len(moved) - 1, 'more file')}" if len(moved) > 1 else "")
             return
         for key in moved:

@@ -1,11 +1,13 @@
 """A disk that fills while a stage writes: one line that says where and how much, and the same bytes with room again."""
 
+import re
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
 from tests.e2e.checkout import Checkout
+from tests.guarded import without_network
 from tests.torture.disk import SmallDisk, one_of_every_kind, own_disk
 
 pytestmark = pytest.mark.e2e
@@ -32,3 +34,11 @@ def test_a_stage_on_a_full_disk_says_so_and_goes_on(kind: str, study: Checkout, 
     """At a random moment of its writing."""
     (stage,) = (stage for stage in one_of_every_kind(study) if stage.name.partition("@")[0] == kind)
     small.fill(stage, Random(kind))  # noqa: S311 - a moment, no secret
+
+
+def test_a_study_that_the_disk_has_no_room_for_is_told_before(small: SmallDisk) -> None:
+    """By the exit code, too, with what would be fetched from where; nothing asks the network."""
+    text = small.copy.refused(*without_network(), "python", "-m", "pipeline", "plan", "-S", "dataset=foodseg103")
+    assert re.search(r"disk: .* to keep and .* for a while.*; .* free at /.*: DOES NOT FIT; make room", text)
+    assert "download: foodseg103 from research.larc.smu.edu.sg" in text
+    assert "download: weights of vit from huggingface.co, 346MB" in text

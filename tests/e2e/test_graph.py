@@ -57,6 +57,19 @@ def test_no_process_of_the_graph_tried_to_connect(study: Checkout, whole: Checko
     assert [line for log in logs for line in noted(log, "refused")] == []
 
 
+def test_stages_leave_how_many_samples_they_went_through(study: Checkout) -> None:
+    """Beside the outputs, in one unit: not batches here and files there."""
+    records = map(json.loads, (study.folder / ".times/stages.jsonl").read_text().splitlines())
+    works = {record["stage"].partition("@")[0]: record["work"] for record in records}
+    splits = json.loads((study.folder / "data/index/summary.json").read_text())["splits"]
+    samples = {name: split["samples"] for name, split in splits.items()}
+    counted = dict.fromkeys(("segment", "pair", "probe"), sum(samples.values()))
+    counted |= {"train": samples["train"]} | dict.fromkeys(("evaluate", "perturb"), samples["test"])
+    for stage, amount in counted.items():
+        assert (works[stage]["unit"], works[stage]["amount"]) == ("sample", amount), stage
+    assert works["explain"]["unit"] == "sample"
+
+
 def test_a_second_repro_does_nothing(copy: Checkout) -> None:
     """Nothing changed, nothing runs but the look outside, no byte of the lock file moves."""
     before = (copy.folder / "dvc.lock").read_bytes()

@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.steps.configure import configure
+from pipeline.steps.schedule import plan_stages
 from tests.e2e.checkout import Checkout, ran
 from tests.e2e.overrides import expected, replaced, values_of
 
@@ -28,12 +29,20 @@ def variant_of(text: str) -> str:
 
 def test_a_variant_runs_its_own_stages_only(copy: Checkout) -> None:
     """`-S roi=deit` trains, evaluates, perturbs and explains one new run, then collects."""
+    plan = ("python", "-m", "pipeline", "plan", "-S", "roi=deit")
+    planned = copy.call(*plan)
     output = copy.call("dvc", "exp", "run", "-S", "roi=deit", "-n", "deit-roi")
     name = "deit+vit-all"
     own = [f"{stage}@{name}" for stage in ("train", "evaluate", "perturb", "explain")]
     assert sorted(ran(output)) == sorted([*COLLECTORS, "repeats", *own])
+    assert planned.startswith(f"{len(ran(output))} of ")
+    assert f"train {name}: has not run yet" in planned
+    places = re.findall(rf"\[(\d+)/(\d+)\] (?:train {re.escape(name)}|report): ", output)
+    assert len(places) == 2, "the line that says where the study stands"
+    assert places[-1][0] == places[-1][1], "the report is the last stage"
     assert variant_of((copy.folder / "results/variant.json").read_text()) == name
     copy.reset()
+    assert re.match(r"2 of \d+ stages to run; 8 from DVC's cache", copy.call(*plan))
     again = copy.call("dvc", "exp", "run", "-S", "roi=deit", "-n", "deit-again")
     assert ran(again) == ["configure", "summary"], (
         "the second time everything but the files of git comes from the run cache"
@@ -108,14 +117,20 @@ def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
         "runtime.workers=3",
     ],
 )
-def test_dvc_runs_what_the_table_says(copy: Checkout, override: str) -> None:
-    """After `configure`, DVC finds the same stages changed as the table of docs/graph.md: no more and no fewer."""
+def test_dvc_runs_what_the_table_says(copy: Checkout, override: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `configure`, DVC finds the same stages changed as the table of docs/graph.md: no more and no fewer.
+
+    `plan` finds these and those below them.
+    """
     should = expected(copy, override)
     YAML(typ="safe", pure=True).dump(replaced(values_of(copy), override), copy.folder / "params.yaml")
     configure(params=copy.folder / "params.yaml", settings=copy.folder / "data/settings")
     status = json.loads(copy.call("dvc", "status", "--json"))
+    monkeypatch.chdir(copy.folder)
+    planned = {name for name, plan in plan_stages().items() if plan.does != "nothing"}
     copy.reset()
     assert status.keys() - {"configure"} == set(should.at_once)
+    assert planned == {"configure", *should.at_once, *should.below}
 
 
 @pytest.mark.parametrize(

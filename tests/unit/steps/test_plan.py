@@ -1,6 +1,11 @@
 """The lines of the plan."""
 
-from pipeline.steps.plan import _stage_lines, _time_line
+from pathlib import Path
+
+import pytest
+
+from pipeline.runtime.errors import ParamsError
+from pipeline.steps.plan import _stage_lines, _time_line, plan_study
 from pipeline.steps.schedule import StagePlan
 
 
@@ -35,3 +40,20 @@ def test_the_time_says_where_it_comes_from() -> None:
     line = "time: about 2 min 22 s (1 stage by this machine's records, 1 stage by a timed step)"
     assert _time_line(running, 1) == f"{line}, and 1 stage of unknown time"
     assert _time_line({"report": StagePlan("run", [])}, 0) == "time: unknown"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("roi=resnet", r"params.yaml:\d+: roi 'resnet' is not one of .*; correct the -S$"),
+        ("rio=deit", "-S rio=deit: Could not override 'rio'; give KEY=VALUE with a key of params.yaml$"),
+        ("deit", "-S deit: .*; give KEY=VALUE with a key of params.yaml$"),
+    ],
+)
+def test_a_wrong_change_is_told_without_the_copy_that_it_was_tried_on(
+    change: str, told: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing stays in params.yaml, so there is nothing to take back."""
+    monkeypatch.chdir(root)
+    with pytest.raises(ParamsError, match=told):
+        plan_study([change])

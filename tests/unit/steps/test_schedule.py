@@ -1,12 +1,14 @@
 """What DVC will do, derived without DVC: its stages are those that DVC resolves."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.steps.schedule import expected_seconds, read_records, read_yaml, resolve
+from pipeline.runtime.stores import LIST_SUFFIX, list_of
+from pipeline.steps.schedule import _Simulation, expected_seconds, read_records, read_yaml, resolve
 from tools.invalidation import graph_of
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +35,23 @@ def test_stages_are_those_that_dvc_resolves(changed: dict[str, Any]) -> None:
         assert ours[name].cmd == stage.cmd
         assert sorted({*ours[name].deps}) == list(stage.deps)
         assert sorted(ours[name].outs) == sorted(stage.outs)
+
+
+def test_a_changed_setting_is_named_also_inside_a_folder(tmp_path: Path) -> None:
+    """The value before, from DVC's cache, and now."""
+    settings = tmp_path / "data/settings"
+    settings.mkdir(parents=True)
+    before = {"report.json": b'{"samples": 12}', "pair.json": b"{}"}
+    listed = list_of({name: hashlib.md5(content).hexdigest() for name, content in before.items()})  # noqa: S324
+    for content, suffix in ((before["report.json"], ""), (listed, LIST_SUFFIX)):
+        md5 = hashlib.md5(content).hexdigest() + suffix  # noqa: S324 - DVC's
+        path = tmp_path / "cache/files/md5" / md5[:2] / md5[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (settings / "report.json").write_text('{"samples": 4}')
+    (settings / "pair.json").write_bytes(before["pair.json"])
+    found = _Simulation({}, {}, tmp_path / "cache", tmp_path.joinpath)._what_changed("data/settings", md5)
+    assert list(found) == ["report.samples: 12 -> 4"]
 
 
 def record(stage: str, total: int, seconds: int = 0, **other: Any) -> dict[str, Any]:
