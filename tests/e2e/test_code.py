@@ -39,7 +39,7 @@ EDITS = (
          "optim.Adam(\n                groups,\n                rate,\n                fused=FUSED,\n            )"),
     Edit("an annotation", "training/optimizer.py", "rate: float) -> None", "rate: Any) -> None"),
     Edit("the progress bar itself", "runtime/console.py", "LOG_LINES = 30.0", "LOG_LINES = 5.0"),
-    Edit("the text of a progress bar", "steps/pair.py", 'what="pair", unit="files"', 'what="cut out", unit="shards"'),
+    Edit("the text of a progress bar", "steps/pair.py", 'what="pair", unit="sample"', 'what="cut out", unit="row"'),
     Edit("the live curves", "training/progress.py", 'DVCLIVE = "dvclive"', 'DVCLIVE = "live"'),
     Edit("the name of a local variable", "training/optimizer.py", "exempt", "spared"),
     Edit("the text of an error", "training/trainer.py", "has not enough memory", "has too little memory"),
