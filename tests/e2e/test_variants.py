@@ -42,7 +42,7 @@ def test_a_variant_runs_its_own_stages_only(copy: Checkout) -> None:
     assert places[-1][0] == places[-1][1], "the report is the last stage"
     assert variant_of((copy.folder / "results/variant.json").read_text()) == name
     copy.reset()
-    assert re.match(r"2 of \d+ stages to run; 8 from DVC's cache", copy.call(*plan))
+    assert re.match(r"3 of \d+ stages to run; 6 from DVC's cache", copy.call(*plan))
     again = copy.call("dvc", "exp", "run", "-S", "roi=deit", "-n", "deit-again")
     assert ran(again) == ["configure", "summary"], (
         "the second time everything but the files of git comes from the run cache"
