@@ -3,7 +3,6 @@
 import json
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from pipeline.params import masks
 from pipeline.params.base import load_settings, take_back
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, load_study
-from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError, counted, without_secrets
 from pipeline.runtime.resources import format_bytes
 from pipeline.runtime.resumable import DVC_LOCK
@@ -49,8 +47,6 @@ FOODSEG103_BYTES = 1_254_000_000
 MOMENTS = 3
 """A checkpoint has the weights and both moments of Adam."""
 CHOSEN_LINES = 3
-PATIENCE = 6.0
-"""Seconds of timed steps after which no further backbone is timed."""
 
 
 class StudyPlan(NamedTuple):
@@ -124,7 +120,7 @@ def _stage_lines(plans: Mapping[str, StagePlan]) -> Iterator[str]:
         names = [name.partition("@")[2] for *_, name, _ in listed]
         shown = f"{kind} {', '.join(names)}" if len(names) <= CHOSEN_LINES else f"{kind}, {len(names)} stages"
         reasons = list(dict.fromkeys(reason for _, _, why, *_ in listed for reason in why.split("; ")))
-        more = f"; {len(reasons) - CHOSEN_LINES} more reasons" if len(reasons) > CHOSEN_LINES else ""
+        more = f"; {counted(len(reasons) - CHOSEN_LINES, 'more reason')}" if len(reasons) > CHOSEN_LINES else ""
         yield f"  {time if does == 'run' else 'cached':>11}  {shown.strip()}: {'; '.join(reasons[:CHOSEN_LINES])}{more}"
 
 
@@ -147,7 +143,6 @@ class _Needs:
         self.running = {name: plan for name, plan in plans.items() if plan.does == "run" and name != CONFIGURE}
         self.lock = read_yaml(DVC_LOCK).get("stages", {})
         self.timed: dict[str, tuple[float, float] | None] = {}
-        self.timing = 0.0
 
     @cached_property
     def samples(self) -> Mapping[str, int] | None:
@@ -239,20 +234,15 @@ class _Needs:
         return (0, 0) if backbone.timm is None else count_parameters(backbone.timm, json.dumps(dict(backbone.options)))
 
     def _seconds_of_sample(self, name: str) -> tuple[float, float] | None:
-        """Return the seconds of training and of prediction at the real size; None once that took `PATIENCE`."""
+        """Return the seconds of training and of prediction at the real size; None if nothing tells."""
         from pipeline.training.step_cost import time_sample  # noqa: PLC0415 - torch takes seconds
 
         backbone, train = self._backbone(name), self.study.train
         if name not in self.timed:
-            started = time.monotonic()
-            if backbone.timm is None or self.timing > PATIENCE:
-                return None
-            note(f"timing a step of {name}")
-            self.timed[name] = time_sample(
+            self.timed[name] = None if backbone.timm is None else time_sample(
                 backbone.timm, json.dumps(dict(backbone.options)), size=self.study.pair.image_size,
                 batch=train.batch_size // train.accumulate, threads=train.threads, device=self.study.runtime.device,
             )  # fmt: skip
-            self.timing += time.monotonic() - started
         return self.timed[name]
 
     def measured_seconds(self, stage: str) -> float | None:

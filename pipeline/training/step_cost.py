@@ -12,11 +12,15 @@ from torch import nn
 
 from pipeline.models.backbone import TIMM_ERRORS, create_timm_model
 from pipeline.models.device import pick_device
+from pipeline.runtime.console import note
 from pipeline.runtime.errors import ModelError
 
 ENOUGH, PATIENCE, TRIES = 0.3, 2.0, 4
 """Seconds of a step that tell its speed; seconds of steps, and steps, after which the last one is taken."""
+ALL = 6.0
+"""Seconds of steps after which no further model is timed."""
 _timed: dict[object, tuple[float, float]] = {}
+_spent: list[float] = []
 
 
 @cache
@@ -31,18 +35,19 @@ def count_parameters(timm_id: str, options: str) -> tuple[int, int]:
 def time_sample(  # noqa: PLR0913 - the model, and all that its speed depends on
     timm_id: str, options: str, *, size: int, batch: int, threads: int, device: str
 ) -> tuple[float, float] | None:
-    """Return the seconds a sample of training and of prediction; None if the model does not take such pictures.
+    """Return the seconds a sample of training and of prediction.
 
-    The weights are zeros; steps grow up to `batch` samples until one lasts long enough to tell. Models whose matrices
-    and kernels have the same shapes are timed once.
+    None if the model takes no such pictures, or `ALL` seconds are over. The weights are zeros; steps grow up to `batch`
+    samples until one lasts long enough to tell. Models whose matrices and kernels have the same shapes are timed once.
     """
     torch.set_num_threads(threads)
     place = pick_device(device)
     with torch.device("meta"):
         model = _model_for(timm_id, json.loads(options), size)
     key = size, *sorted(tuple(each.shape) for each in model.parameters() if each.ndim in {2, 4})
-    if key in _timed:
-        return _timed[key]
+    if key in _timed or sum(_spent) > ALL:
+        return _timed.get(key)
+    note(f"timing a step of {timm_id}")
     model.to_empty(device=place)
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data.zero_()
@@ -54,6 +59,7 @@ def time_sample(  # noqa: PLR0913 - the model, and all that its speed depends on
             return None
         _timed[key] = (forward + backward) / samples, forward / samples
         spent += forward + backward
+        _spent.append(forward + backward)
         if spent > PATIENCE or (number and (forward + backward > ENOUGH or samples == batch)):  # the first is slower
             break
         samples = min(batch, 1 + int(1.5 * samples * ENOUGH / (forward + backward)))

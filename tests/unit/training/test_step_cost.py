@@ -25,6 +25,10 @@ def test_models_of_the_same_matrices_are_timed_once(monkeypatch: pytest.MonkeyPa
     assert found is not None
     assert found[0] > found[1] > 0
     assert time_sample("deit_tiny_patch16_224", "{}", size=32, **CPU) == found
+    monkeypatch.setattr(step_cost, "_spent", [step_cost.ALL + 1])
+    assert time_sample("deit_tiny_patch16_224", "{}", size=32, **CPU) == found
+    assert time_sample("demo_mobilenetv2", "{}", size=64, **CPU) is None, "nobody waits longer"
+    monkeypatch.setattr(step_cost, "_spent", [])
     small, large = (time_sample("demo_mobilenetv2", "{}", size=size, **CPU) for size in (64, 256))
     assert small is not None
     assert large is not None
