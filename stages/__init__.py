@@ -17,6 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "backbone": {"help": "name of the backbone"},
     "classes": {"help": "class set"},
     "extra-roi": {"help": "backbone of the extra-ROI branch, or none"},
+    "model": {"help": "name of the voting model"},
     "roi": {"help": "backbone of the ROI branch, or none"},
     "run": {"help": "name of the run"},
     "runs": {"help": "runs to evaluate", "nargs": "+"},

@@ -13,6 +13,7 @@ def main() -> None:
         params=Path("params.yaml"),
         settings=Path("data/settings"),
         repetitions=Path("data/repeats/plan.json"),
+        votes=Path("data/votes/plan.json"),
         sources=Path("results/sources.json"),
     )
     record_code(root=Path(), code=Path("data/code"))

@@ -31,6 +31,7 @@ def main() -> None:
         repetitions=Path("data/repetitions.json"),
         distilled=Path("data/distilled") / options.teacher,
         probes=Path("data/probes"),
+        votes=Path("data/votes"),
         ambiguous=Path("data/ambiguous.json"),
     )
 

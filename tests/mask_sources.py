@@ -1,6 +1,7 @@
-"""Tiny SAM and FastSAM networks, photos and hostile weights, for tests of mask sources."""
+"""Tiny SAM, FastSAM and segmentation networks, photos and hostile weights, for tests of mask sources and votes."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,35 @@ def tiny_text_sam3(folder: Path) -> Path:
     network.save_pretrained(folder)
     images = library.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})
     library.Sam3Processor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def tiny_segmenter(folder: Path, labels: Sequence[str], *, kind: str = "segformer") -> Path:
+    """Write `segformer`, `beit` or `mobilevit` of those labels, at most 0.1 M parameters, as transformers saves it."""
+    import transformers as library  # noqa: PLC0415 - it may be absent
+
+    named = {"id2label": dict(enumerate(labels)), "label2id": {name: place for place, name in enumerate(labels)}}
+    size = {"size": {"height": 64, "width": 64}}
+    torch.manual_seed(0)
+    if kind == "segformer":
+        sizes = {"hidden_sizes": [8, 16, 16, 16], "depths": [1] * 4, "decoder_hidden_size": 32}
+        config = library.SegformerConfig(num_attention_heads=[1, 2, 2, 2], mlp_ratios=[2] * 4, **sizes, **named)
+        network, images = library.SegformerForSemanticSegmentation(config), library.SegformerImageProcessor(**size)
+    elif kind == "beit":
+        sizes = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16}
+        sizes |= {"image_size": 64, "patch_size": 16, "out_indices": [1, 2, 3, 4], "pool_scales": [1, 2]}
+        config = library.BeitConfig(use_auxiliary_head=False, **sizes, **named)
+        network, images = library.BeitForSemanticSegmentation(config), library.BeitImageProcessor(**size)
+    else:
+        sizes = {"hidden_sizes": [8, 8, 8], "neck_hidden_sizes": [8] * 7, "num_attention_heads": 2}
+        config = library.MobileViTConfig(aspp_out_channels=8, **sizes, **named)
+        network = library.MobileViTForSemanticSegmentation(config)
+        images = library.MobileViTImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64})
+    for name, tensor in network.named_parameters():
+        if tensor.dim() > 1 and "classifier" in name:  # untrained, one label wins everywhere
+            tensor.data = torch.randn(tensor.shape)
+    network.save_pretrained(folder)
+    images.save_pretrained(folder)
     return folder
 
 

@@ -17,7 +17,7 @@ from pipeline.steps.configure import sections
 DVC_YAML = Path("dvc.yaml")
 PARAMS = "params.yaml"
 SETTINGS = "data/settings"
-PLAN = "data/repeats/plan.json"
+REPETITIONS, VOTES = "data/repeats/plan.json", "data/votes/plan.json"
 CONFIGURE = "configure"
 
 Values: TypeAlias = Mapping[str, Any]
@@ -65,10 +65,11 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
         study = load_study(params)
         document = deepcopy(_document(dvc_yaml.resolve()))
         resolved = DataResolver(Repo(folder, uninitialized=True), folder, document).resolve()
+    plans = {REPETITIONS: study.repetitions.model_dump_json(), VOTES: study.votes.model_dump_json()}
     settings = {f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()}
     return Graph(
         stages={name: _stage(body) for name, body in resolved["stages"].items()},
-        settings=settings | {PLAN: study.repetitions.model_dump_json()},
+        settings=settings | plans,
     )
 
 

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "seeds": ([1],),
     "distill.teacher": ("mobilenetv2",),
     "probe.backbones": (["mobilenetv2", "vit"],),
+    "vote.models": ({"segformer": {"model": "owner/name"}},),
 }
 """Values of the parameters that name something; `roi=vit` makes a run of the grid."""
 NAMED = ("backbones", "class_sets")

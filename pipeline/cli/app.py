@@ -126,6 +126,7 @@ def report(  # noqa: PLR0913 - one argument an option
         repetitions=data / "repetitions.json",
         distilled=data / "distilled" / teacher,
         probes=data / "probes",
+        votes=data / "votes",
         ambiguous=data / "ambiguous.json",
     )
     typer.echo(f"{out / 'index.html'}: {counted(len(chosen), 'run')}")

@@ -40,6 +40,12 @@ class PredictionTable:
     predictions: Predictions
     logits: Logits
 
+    @property
+    def named_predictions(self) -> dict[str, str]:
+        """Predicted category by sample_id."""
+        named = (self.class_names[place] for place in self.predictions.tolist())
+        return dict(zip(self.sample_ids, named, strict=True))
+
     def pair(self, ambiguous: Sequence[str]) -> tuple[int, int] | None:
         """Return the classes of the ambiguous pair; None where the run lacks one, or has samples of neither."""
         known = [self.class_names.index(name) for name in ambiguous if name in self.class_names]

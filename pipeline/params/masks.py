@@ -116,6 +116,51 @@ class PromptableParams(PromptableWeightsParams):
     threads: int = Field(default=2, ge=1)
 
 
+class VoteModelParams(PromptableWeightsParams):
+    """One entry of section `vote.models`: a semantic segmentation model of transformers."""
+
+    threads: int = Field(default=2, ge=1)
+    """CPU threads; fixed so that the bytes do not depend on the machine."""
+
+
+class VoteParams(Section):
+    """Section `vote`: models that vote for a category inside each test mask, each by a stage of its own."""
+
+    models: dict[str, VoteModelParams]
+    """By name."""
+
+
+class VotePlan(Section):
+    """`data/votes/plan.json`: the models that are asked for, so that votes of earlier ones are passed over."""
+
+    models: tuple[str, ...]
+
+
+class VoteSummary(Section):
+    """`vote.json` of stage `vote`."""
+
+    name: str
+    """As `vote.models` calls the model."""
+    model: str
+    """Name of its folder; of the hub repository@commit."""
+    architecture: str
+    """As transformers calls it."""
+    sha256: str
+    """Of the listing of its files of tensors by sha256sum."""
+    source: str
+    """Masks inside of which it votes."""
+    samples: int
+    """Test samples."""
+    top1: float
+    """In [0, 1]."""
+    macro_f1: float
+    """Over classes that occur in targets or predictions, in [0, 1]."""
+    labels_without_category: tuple[str, ...]
+    """Labels of the model that do not vote."""
+    categories_without_label: tuple[str, ...]
+    """Categories that it cannot answer."""
+
+
 class MasksParams(Section):
     """Section `masks`."""
 

@@ -26,7 +26,7 @@ from pipeline.params.base import (
     refusal_of_schema,
     take_back,
 )
-from pipeline.params.masks import SOURCES, AgreementParams, MasksParams, TransferParams
+from pipeline.params.masks import SOURCES, AgreementParams, MasksParams, TransferParams, VoteParams, VotePlan
 from pipeline.params.model import DRAWN, BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, FUSIONS, NAME, RESERVED, RunName
 from pipeline.params.runtime import RuntimeParams
@@ -172,6 +172,7 @@ class Study(Section):
     explain: ExplainParams
     agreement: AgreementParams
     transfer: TransferParams
+    vote: VoteParams
     report: ReportParams
 
     @property
@@ -185,6 +186,11 @@ class Study(Section):
         if not self.seeds:
             return RepetitionPlan(seeds=(), runs=())
         return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs)
+
+    @property
+    def votes(self) -> VotePlan:
+        """Models that vote."""
+        return VotePlan(models=tuple(self.vote.models))
 
 
 def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[str], None] = lambda _: None) -> Study:
@@ -313,11 +319,12 @@ def _check_no_text(values: dict[str, Any], path: Path) -> None:
 
 def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[Key | str, str]]:
     """Yield key and problem of names that no run's name can hold, or that name nothing."""
-    for section, names in (("backbones", study.backbones), ("class_sets", study.class_sets)):
+    entries = ("backbones", study.backbones), ("class_sets", study.class_sets), ("vote.models", study.vote.models)
+    for section, names in entries:
         for name in names:
             if NAME.fullmatch(name) is None:
                 problem = "give it a name of lower-case letters, digits and underscores; it becomes part of names of"
-                yield (section, name), f"{section}.{name}: {problem} runs and folders"
+                yield (*section.split("."), name), f"{section}.{name}: {problem} runs and folders"
     dataset, there = study.dataset, False
     with suppress(OSError, ValueError):  # too long for a path, or with a zero byte
         there = "://" in dataset or (bool(dataset.strip()) and Path(dataset).exists())

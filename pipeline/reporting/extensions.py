@@ -1,4 +1,4 @@
-"""Results that extend the paper's: runs repeated under other seeds, masks of other sources, distilled students."""
+"""Results that extend the paper's: repeated runs, masks of other sources, distilled students, voting models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,13 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image as Pillow
 from pydantic import JsonValue
 
-from pipeline.evaluation.bootstrap import Bootstrap, Scores, compare_students
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, share_interval
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
+from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import Repetitions
 from pipeline.params.base import Section, read_record
+from pipeline.params.masks import VotePlan, VoteSummary
 from pipeline.params.stages import DistillationSummary
 from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline, name_rows
 from pipeline.reporting.grid import ALL, GridRun
@@ -23,6 +25,7 @@ from pipeline.reporting.pictures import Picture, picture
 from pipeline.reporting.results import RunFiles, Stored
 
 SUMMARY, PREDICTIONS, CARD = "summary.json", "predictions.parquet", "run.json"
+PLAN, VOTE = "plan.json", "vote.json"
 TEACHER, STUDENT, UNDISTILLED = "teacher", "student", "undistilled"
 TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}
 """Scores as the page names them."""
@@ -217,3 +220,45 @@ def read_distillation_results(
         scores=scores,
         gains={first: change for (first, second), change in changes.items() if second == STUDENT},
     )
+
+
+class VoteResults(NamedTuple):
+    """A semantic segmentation model that voted inside the masks of the test samples."""
+
+    summary: VoteSummary
+    top1: Interval
+    scores: Scores
+    """Macro F1 and F1 of the ambiguous pair."""
+    predictions: Mapping[str, str]
+    """Category by sample_id."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of the report's `results.json`."""
+        intervals = {"top1_interval": self.top1, "macro_f1_interval": self.scores["macro_f1"]}
+        ends = {name: [round(end, DIGITS) for end in found[1:]] for name, found in intervals.items()}
+        return self.summary.model_dump(mode="json") | ends
+
+
+def read_vote_results(folder: Path | None, ambiguous: Sequence[str], bootstrap: Bootstrap) -> tuple[VoteResults, ...]:
+    """Read the outputs of stage `vote` for the models that are asked for, as far as it ran.
+
+    Raises:
+        ManifestError: If a file is absent or damaged.
+    """
+    if folder is None or not (folder / PLAN).exists():
+        return ()
+    found = []
+    for name in read_record(VotePlan, folder / PLAN, "configure").models:
+        if not (folder / name).is_dir():
+            continue
+        table = read_predictions(folder / name / PREDICTIONS)
+        scores, _ = compare_students({name: table}, ambiguous, bootstrap)
+        found.append(
+            VoteResults(
+                read_record(VoteSummary, folder / name / VOTE, f"vote@{name}"),
+                share_interval(table.predictions == table.targets, table.photo_ids, bootstrap),
+                scores[name],
+                table.named_predictions,
+            )
+        )
+    return tuple(found)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.reporting.error_analysis import SCALE_COLOURS, STEPS, CategoryRow, ErrorAnalysis, step_of
-from pipeline.reporting.extensions import DistillationResults, MaskResults, SeedResults
+from pipeline.reporting.extensions import DistillationResults, MaskResults, SeedResults, VoteResults
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.finding import Finding
 from pipeline.reporting.gains import PairGains, gains_json
@@ -83,6 +83,7 @@ class Page:
     semantic_maps: SemanticMaps | None
     seeds: SeedResults | None
     distillation: DistillationResults | None
+    votes: tuple[VoteResults, ...]
 
 
 def render(page: Page) -> str:
@@ -229,6 +230,8 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
         values["seeds"] = page.seeds.repetitions.model_dump(mode="json")
     if page.distillation is not None:
         values["distillation"] = page.distillation.as_json()
+    if page.votes:
+        values["votes"] = [vote.as_json() for vote in page.votes]
     return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

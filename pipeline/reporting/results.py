@@ -190,10 +190,6 @@ class RunPredictions:
     """Classes of the ambiguous pair; None where the run lacks one, or the test split both."""
     perturbed: Mapping[PerturbationKey, PerturbedPredictions]
 
-    def named_predictions(self, class_names: Sequence[str]) -> dict[str, str]:
-        """Return the predicted category by sample_id."""
-        return {i: class_names[place] for i, place in zip(self.sample_ids, self.predictions.tolist(), strict=True)}
-
     def under(self, key: PerturbationKey | None) -> Predictions | None:
         """Return the predictions under a perturbation, or without one for None; None if not computed."""
         if key is None:

@@ -31,16 +31,19 @@ transformers.logging.disable_progress_bar()
 
 
 def load_promptable(folder: Path) -> tuple[Any, Any]:
-    """Return model and image processor of a folder as transformers saves them, on the CPU; no code of the folder runs.
+    """Return a model that takes prompts, and its image processor; see `load_model`."""
+    kinds = transformers.AutoModelForMaskGeneration, transformers.AutoImageProcessor
+    return load_model(folder, *kinds, what="model of transformers that takes clicks and boxes")
+
+
+def load_model(folder: Path, model_class: Any, processor_class: Any, *, what: str) -> tuple[Any, Any]:
+    """Return model and processor of a folder as transformers saves them, on the CPU; no code of the folder runs.
+
+    `what` says in messages what models of that class are.
 
     Raises:
-        WeightsError: If a file is absent or damaged, the model takes no prompts, or tensors are missing.
+        WeightsError: If a file is absent or damaged, the model is of another task, or tensors are missing.
     """
-    kinds = transformers.AutoModelForMaskGeneration, transformers.AutoImageProcessor
-    return _load(folder, *kinds, what="model of transformers that takes clicks and boxes")
-
-
-def _load(folder: Path, model_class: Any, processor_class: Any, *, what: str) -> tuple[Any, Any]:
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         processor = processor_class.from_pretrained(folder, **options)
@@ -161,7 +164,7 @@ class TextSource:
         """
         self.device, self.min_score = torch.device(device), min_score
         kinds = transformers.Sam3Model, transformers.Sam3Processor
-        model, self.processor = _load(folder, *kinds, what="SAM 3 that finds what a text names")
+        model, self.processor = load_model(folder, *kinds, what="SAM 3 that finds what a text names")
         longest, self.tokens = model.config.text_config.max_position_embeddings, []
         for text in texts:
             tokens = self.processor.tokenizer(text, return_tensors="pt", padding="max_length", max_length=longest)

@@ -30,7 +30,7 @@ from pipeline.runtime.resumable import resumable_root
 
 ACTS_ON_IMPORT = {"pipeline.models.device", "pipeline.runtime.vector_width"}
 """Modules whose import alone changes results: they count though only a module that talks imports them."""
-NOT_A_STAGE = {"runtime", "demo", "masks", "repeat"}
+NOT_A_STAGE = {"runtime", "demo", "masks", "repeat", "vote"}
 """Sections that are no stage's settings as they stand."""
 Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
 """Takes a path of `params.yaml` and lists the files there, none if it is not there."""
@@ -78,8 +78,15 @@ class LocalSources(Section):
     """By key of `params.yaml`."""
 
 
-def configure(*, params: Path, settings: Path, repetitions: Path | None = None, sources: Path | None = None) -> None:
-    """Write `settings/<stage>.json`, one file for each backbone, class set and mask source, and the plan `repetitions`.
+def configure(
+    *,
+    params: Path,
+    settings: Path,
+    repetitions: Path | None = None,
+    votes: Path | None = None,
+    sources: Path | None = None,
+) -> None:
+    """Write `settings/<stage>.json`, a file for each backbone, class set, mask source and voting model, and two plans.
 
     The settings of stages that read local files hold a hash of these files. Of a path that is not here it is the one in
     `sources`, the record of what the study was made from, which is written anew.
@@ -99,7 +106,8 @@ def configure(*, params: Path, settings: Path, repetitions: Path | None = None, 
     study, found = _with_contents(study, params, record.sources)
     shutil.rmtree(settings, ignore_errors=True)
     files: dict[Path | None, Section] = {settings / f"{name}.json": part for name, part in sections(study).items()}
-    for path, section in (files | {repetitions: study.repetitions, sources: LocalSources(sources=found)}).items():
+    files |= {repetitions: study.repetitions, votes: study.votes, sources: LocalSources(sources=found)}
+    for path, section in files.items():
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             section.write(path)
@@ -137,6 +145,10 @@ def _with_contents(
         name: hashed(part, f"masks.transformers.{name}", {"model": (part.model, model_files)})
         for name, part in study.masks.transformers.items()
     }
+    voting = {
+        name: hashed(part, f"vote.models.{name}", {"model": (part.model, model_files)})
+        for name, part in study.vote.models.items()
+    }
     backbones = {name: with_weights(part, f"backbones.{name}") for name, part in study.backbones.items()}
     source, extra = study.download.source, study.download.extra
     paths: dict[str, tuple[str, Lister]] = {
@@ -144,8 +156,13 @@ def _with_contents(
     }
     if is_local(source):
         paths["source"] = (source, data_set_files)
-    changed = {"download": hashed(study.download, "download", paths), "backbones": backbones}
-    return study.model_copy(update=changed | {"masks": study.masks.model_copy(update=masks)}), found
+    changed: dict[str, object] = {
+        "download": hashed(study.download, "download", paths),
+        "backbones": backbones,
+        "masks": study.masks.model_copy(update=masks),
+        "vote": study.vote.model_copy(update={"models": voting}),
+    }
+    return study.model_copy(update=changed), found
 
 
 def record_code(*, root: Path, code: Path) -> None:
@@ -167,4 +184,5 @@ def sections(study: Study) -> dict[str, Section]:
     classes = {f"classes/{name}": class_set for name, class_set in study.class_sets.items()}
     masks = {f"masks/{source}": section for source, section in settings_by_source(study.masks).items()}
     weights = {f"mask_weights/{source}": section for source, section in weights_by_source(study.masks).items()}
-    return stages | backbones | classes | masks | weights
+    votes = {f"votes/{name}": section for name, section in study.vote.models.items()}
+    return stages | backbones | classes | masks | weights | votes

@@ -1,17 +1,12 @@
 """Bring the weights of a mask source to one hashed, shareable file; later stages touch no network."""
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
-
-from pipeline.acquisition.fingerprint import MODEL_FILES, model_files
-from pipeline.acquisition.source import hash_listing
+from pipeline.acquisition.model_folder import find_model
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.params.base import load_settings
 from pipeline.params.masks import (
@@ -24,9 +19,7 @@ from pipeline.params.masks import (
     SourceName,
 )
 from pipeline.runtime.console import byte_progress, note
-from pipeline.runtime.errors import SourceError, WeightsError, one_line
-from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
-from pipeline.runtime.manifest import sha256_of
+from pipeline.runtime.errors import SourceError, WeightsError
 from pipeline.runtime.resources import catch_disk_full
 from pipeline.runtime.resumable import resumable_dir
 from pipeline.segmentation.registry import not_installed
@@ -43,7 +36,6 @@ from pipeline.segmentation.weights import (
 )
 
 SAM_STORED, FASTSAM_STORED = "model.safetensors", "model.pt"
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 ATTEMPTS, TIMEOUT = 8, 30.0
 """Tries of a transfer without a new byte, and seconds without one after which a try has failed."""
 
@@ -112,52 +104,21 @@ def _store_fastsam(params: FastSamWeightsParams, stored: Path) -> MaskWeightsCar
 def _store_promptable(source: SourceName, params: PromptableWeightsParams, output: Path) -> MaskWeightsCard:
     from pipeline.segmentation import promptable  # noqa: PLC0415 - torch and transformers, only where they were chosen
 
-    key, place = f"masks.transformers.{source}", Path(params.model).expanduser()
-    local = place.is_dir()
-    if not local:
-        place = _fetch_snapshot(key, params)
-    files = model_files(str(place))
-    stored = [name for name in files if name.endswith(".safetensors")]
-    if not stored:
-        fix = "pickles (.bin, .pt) are not opened: load the model where you trust it and save it by `save_pretrained`"
-        raise WeightsError(f"{key}.model: {params.model}: no file *.safetensors there; {fix}")
-    with catch_disk_full(output, sum(path.stat().st_size for path in files.values())):
-        for name, path in files.items():
+    found = find_model(f"masks.transformers.{source}", params.model, params.revision)
+    with catch_disk_full(output, sum(path.stat().st_size for path in found.files.values())):
+        for name, path in found.files.items():
             shutil.copyfile(path, output / name)
     model, _ = promptable.load_promptable(output)
     licence = next((licence for start, licence in HUB_LICENCES.items() if params.model.startswith(start)), None)
     return MaskWeightsCard(
         source=source,
         architecture=model.config.model_type,
-        origin="folder" if local else "hub",
-        file=place.resolve().name if local else f"{params.model}@{place.name}",
-        sha256=hash_listing((name, sha256_of(output / name)) for name in stored),
-        licence=None if local else licence,
-        stored=stored[0],
+        origin="folder" if found.local else "hub",
+        file=found.name,
+        sha256=found.sha256(),
+        licence=None if found.local else licence,
+        stored=found.tensors[0],
     )
-
-
-def _fetch_snapshot(key: str, params: PromptableWeightsParams) -> Path:
-    """Return the folder of a repository of the hub in its cache on this machine; its name is the commit."""
-    if not REPOSITORY.fullmatch(params.model):
-        raise WeightsError(
-            f"{key}.model: {params.model}: no such folder; give one, or a repository owner/name of the hub"
-        )
-    offline = not hub_answers()
-    wanted = list(MODEL_FILES)
-    try:
-        folder = Path(
-            snapshot_download(params.model, revision=params.revision, allow_patterns=wanted, local_files_only=offline)
-        )
-    except LocalEntryNotFoundError as error:
-        why = f"the hub cannot be reached and {params.model} ({params.revision}) is not cached"
-        raise WeightsError(f"{why}; fetch it on another machine and set {key}.model to its folder") from error
-    except (TRANSPORT_ERROR, OSError) as error:
-        fix = "a gated model needs `hf auth login` of who has accepted its licence; or set it to a folder"
-        raise WeightsError(f"{key}.model: {params.model} ({params.revision}): {one_line(error)}; {fix}") from error
-    if params.revision != folder.name:
-        note(f"{params.model} is at {folder.name} (set {key}.revision to this commit to pin it)")
-    return folder
 
 
 def _card(

@@ -74,9 +74,9 @@ def _configured(changes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
             except DvcException as error:
                 said = str(error.__cause__ or error).partition("\n")[0].rstrip(".")
                 raise ParamsError(f"-S {' '.join(changes)}: {said}; give KEY=VALUE with a key of {PARAMS}") from error
-        settings, plan = folder / "settings", folder / "repeats/plan.json"
+        settings, plan, votes = folder / "settings", folder / "repeats/plan.json", folder / "votes/plan.json"
         try:
-            configure(params=params, settings=settings, repetitions=plan, sources=sources)
+            configure(params=params, settings=settings, repetitions=plan, votes=votes, sources=sources)
         except ParamsError as error:
             said = str(error).replace(str(params), str(PARAMS))
             raise ParamsError(said.replace(take_back(PARAMS), "correct the -S") if changes else said) from error

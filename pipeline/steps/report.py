@@ -19,7 +19,12 @@ from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
 from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
-from pipeline.reporting.extensions import read_distillation_results, read_mask_results, read_seed_results
+from pipeline.reporting.extensions import (
+    read_distillation_results,
+    read_mask_results,
+    read_seed_results,
+    read_vote_results,
+)
 from pipeline.reporting.figures import charts
 from pipeline.reporting.figures.paper_figures import DISAGREEING, draw_figures, write_figures
 from pipeline.reporting.finding import build_finding, pair_runs, pairings
@@ -59,6 +64,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     repetitions: Path | None = None,
     distilled: Path | None = None,
     probes: Path | None = None,
+    votes: Path | None = None,
     ambiguous: Path | None = None,
 ) -> None:
     """Write `index.html`, `results.json`, `tables/` and `figures/` into `report`; same inputs, same bytes.
@@ -80,9 +86,10 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     evaluated_on_pair = (run for run, result in results.runs.items() if result.ambiguous_f1 is not None)
     # as evaluated; runs of earlier versions say it in their cards
     pair = next((files.metrics(run).ambiguous or records[run].ambiguous for run in evaluated_on_pair), ())
-    tables, predictions, errors = _load_results(results, inputs, records, pair)
+    tables, predictions, named, errors = _load_results(results, inputs, records, pair)
     bootstrap, paper = Bootstrap(params.seed), read_paper()
     ours = estimate(keys_of(paper, predictions), predictions, bootstrap)
+    voted = read_vote_results(votes, pair, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
     dataset = load_settings(DownloadParams, settings / "download.json").source
     came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
@@ -144,12 +151,11 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         ),
         masks=read_mask_results(agreement, transfer),
         semantic_maps=read_semantic_maps(
-            agreement,
-            {run.name: found.named_predictions(records[run.name].class_names) for run, found in predictions.items()},
-            categories,
+            agreement, named | {f"vote@{vote.summary.name}": vote.predictions for vote in voted}, categories
         ),
         seeds=read_seed_results(repetitions),
         distillation=read_distillation_results(distilled, files, tuple(results.runs), pair, bootstrap),
+        votes=voted,
     )
     text = results_text(page, bootstrap)
     write_tables(page.tables, report / "tables")
@@ -176,14 +182,17 @@ def _data_card(
 
 def _load_results(
     results: StudySummary, inputs: ReportInputs, records: Mapping[str, RunRecord], ambiguous: tuple[str, ...]
-) -> tuple[dict[GridRun, PredictionTable], dict[GridRun, RunPredictions], dict[str, ErrorAnalysis]]:
+) -> tuple[
+    dict[GridRun, PredictionTable], dict[GridRun, RunPredictions], dict[str, dict[str, str]], dict[str, ErrorAnalysis]
+]:
     """Read the predictions of one run after the other; tables, with logits, are kept of the runs that are compared."""
     settings, files = load_settings(EvaluateParams, inputs.settings / "evaluate.json"), inputs.files
     runs = [result.run for result in results.runs.values()]
     kept = {runs[0], *DISAGREEING, *chain(*pairings(runs))}
-    tables, predictions, errors = {}, {}, {}
+    tables, predictions, named, errors = {}, {}, {}, {}
     for name, result in progress(results.runs.items(), total=len(results.runs), what="predictions", unit="run"):
         table, record = files.predictions(name), records[name]
+        named[name] = table.named_predictions
         bins, limit = settings.ece_bins, settings.top_confusions
         errors[name] = analyse_errors(table, temperature=record.calibration.temperature, bins=bins, limit=limit)
         perturbed = bool(result.permutations or result.translocations)
@@ -192,7 +201,7 @@ def _load_results(
         )
         if result.run in kept:
             tables[result.run] = table
-    return tables, predictions, errors
+    return tables, predictions, named, errors
 
 
 def _curves(

@@ -245,11 +245,11 @@ def plan_stages(*, params: Path = PARAMS, data: Path = DATA) -> dict[str, StageP
 
     Args:
         params: Values for the templates of `dvc.yaml`.
-        data: Folder with the outputs of stage `configure`: `settings`, `code`, `repeats/plan.json`.
+        data: Folder with the outputs of stage `configure`: `settings`, `code`, and the plans of `repeats` and `votes`.
     """
 
     def located(path: str) -> Path:
-        ours = {*Path(path).parts[1:2]} & {"settings", "code", "repeats"} and Path(path).parts[0] == DATA.name
+        ours = {*Path(path).parts[1:2]} & {"settings", "code", "repeats", "votes"} and Path(path).parts[0] == DATA.name
         return data / Path(path).relative_to(DATA) if ours else Path(path)
 
     plans = _Simulation(current_stages(params), read_yaml(DVC_LOCK).get("stages", {}), cache_folder(), located).run()

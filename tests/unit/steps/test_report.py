@@ -21,7 +21,7 @@ from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
-from pipeline.params.masks import AgreementParams
+from pipeline.params.masks import AgreementParams, VotePlan, VoteSummary
 from pipeline.params.stages import DistillationSummary, ReportParams
 from pipeline.reporting.grid import PAPER_RUNS, GridRun, in_paper_order, runs_with
 from pipeline.reporting.paper.published import read_paper
@@ -161,6 +161,17 @@ def write_agreement(study: StudyFolder, folder: Path) -> None:
     )
 
 
+def write_vote(study: StudyFolder, folder: Path) -> None:
+    """Pretend that a segmentation model votes as a run of one branch predicts; another one was asked for, too."""
+    (folder / "segformer").mkdir(parents=True)
+    VotePlan(models=("segformer", "later")).write(folder / "plan.json")
+    shutil.copy(study.evaluations / "vit+none-all/predictions.parquet", folder / "segformer")
+    VoteSummary(
+        name="segformer", model="owner/name@abc", architecture="segformer", sha256="ab", source="annotation",
+        samples=24, top1=0.5, macro_f1=0.5, labels_without_category=("background",), categories_without_label=("rice",),
+    ).write(folder / "segformer/vote.json")  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     """Return a study that tests must not change."""
@@ -184,11 +195,13 @@ def page(built: StudyFolder) -> str:
     (folder / "probes/tiny").mkdir(parents=True)
     made_up_probe(150, 190).write(folder / "probes/tiny/probe.json")
     write_agreement(built, folder / "agreement/annotation")
+    write_vote(built, folder / "votes")
     places = {
         "repetitions": folder / "repetitions.json",
         "distilled": folder / "distilled/mobilenetv2",
         "probes": folder / "probes",
         "agreement": folder / "agreement/annotation",
+        "votes": folder / "votes",
     }
     return write(built, built.path / "page", **places)
 
@@ -439,7 +452,8 @@ def test_semantic_maps_have_every_run_beside_published_numbers(
     assert rows.pop("the true category") == {
         "answers": "the true category", "masks": "annotation", "miou": 1.0, "macc": 1.0, "aacc": 1.0,
     }  # fmt: skip
-    assert rows.keys() == results["runs"].keys()
+    assert rows["vote@segformer"] == rows["vit+none-all"] | {"answers": "vote@segformer"}
+    assert rows.keys() - {"vote@segformer"} == results["runs"].keys()
     area = {s.sample_id: s.mask_area for s in read_samples(built.index / "samples.parquet")}
     table = read_predictions(built.evaluations / "vit+vit-all/predictions.parquet")
     missed = sum(area[table.sample_ids[row]] for row in np.flatnonzero(table.targets != table.predictions))
@@ -449,6 +463,16 @@ def test_semantic_maps_have_every_run_beside_published_numbers(
     assert "<td>46.42</td><td>58.27</td><td>84.10</td>" in text
     assert "These numbers are of another task." in text
     assert "The photos are others than the 2,135 test photos of FoodSeg103" in text
+
+
+def test_a_vote_has_a_row_beside_the_runs(page: str, results: dict[str, Any]) -> None:
+    """With their intervals, computed from its table, and what it has no label for."""
+    text, run = " ".join(section(page, "results").split()), results["runs"]["vit+none-all"]
+    (vote,) = results["votes"]
+    assert vote["top1_interval"] == pytest.approx(run["top1_interval"], abs=1e-6)
+    assert vote["macro_f1_interval"] == pytest.approx(run["macro_f1_interval"], abs=1e-4)
+    assert '<th scope="row">segformer</th>' in text
+    assert "It has no label for rice, which it always gets wrong." in text
 
 
 def test_what_was_not_asked_for_has_no_section(small: StudyFolder, tmp_path: Path) -> None:

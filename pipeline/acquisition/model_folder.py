@@ -1,0 +1,80 @@
+"""Find a model of the package transformers: a folder, or a repository of the Hugging Face hub."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from pipeline.acquisition.fingerprint import MODEL_FILES, model_files
+from pipeline.acquisition.source import hash_listing
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import WeightsError, one_line
+from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
+from pipeline.runtime.manifest import sha256_of
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class ModelFolder(NamedTuple):
+    """A model on this machine, as transformers saves it."""
+
+    path: Path
+    local: bool
+    """Whether the user gave the folder; that of the hub's cache is named after the commit."""
+    name: str
+    """Name of the folder, without folders above; of the hub repository@commit."""
+    files: dict[str, Path]
+    """Settings and tensors by name, no pickle among them."""
+
+    @property
+    def tensors(self) -> list[str]:
+        """Names of the files that hold tensors, at least one."""
+        return [name for name in self.files if name.endswith(".safetensors")]
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the `sha256sum` listing of these files."""
+        return hash_listing((name, sha256_of(self.files[name])) for name in self.tensors)
+
+
+def find_model(key: str, model: str, revision: str) -> ModelFolder:
+    """Return the folder of a model; one of the hub is fetched into the hub's cache unless it is there.
+
+    Args:
+        key: Place of the model's entry in `params.yaml`, for messages.
+        model: Folder, or repository `owner/name`.
+        revision: Commit or branch of the repository.
+
+    Raises:
+        WeightsError: If there is no such folder or repository, the hub cannot be reached, or no file is safetensors.
+    """
+    path = Path(model).expanduser()
+    local = path.is_dir()
+    if not local:
+        path = _fetch_snapshot(key, model, revision)
+    name = path.resolve().name if local else f"{model}@{path.name}"
+    found = ModelFolder(path, local, name, model_files(str(path)))
+    if not found.tensors:
+        fix = "pickles (.bin, .pt) are not opened: load the model where you trust it and save it by `save_pretrained`"
+        raise WeightsError(f"{key}.model: {model}: no file *.safetensors there; {fix}")
+    return found
+
+
+def _fetch_snapshot(key: str, model: str, revision: str) -> Path:
+    """Return the folder of a repository of the hub in its cache on this machine; its name is the commit."""
+    if not REPOSITORY.fullmatch(model):
+        raise WeightsError(f"{key}.model: {model}: no such folder; give one, or a repository owner/name of the hub")
+    offline = not hub_answers()
+    wanted = list(MODEL_FILES)
+    try:
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=offline))
+    except LocalEntryNotFoundError as error:
+        why = f"the hub cannot be reached and {model} ({revision}) is not cached"
+        raise WeightsError(f"{why}; fetch it on another machine and set {key}.model to its folder") from error
+    except (TRANSPORT_ERROR, OSError) as error:
+        fix = "a gated model needs `hf auth login` of who has accepted its licence; or set it to a folder"
+        raise WeightsError(f"{key}.model: {model} ({revision}): {one_line(error)}; {fix}") from error
+    if revision != folder.name:
+        note(f"{model} is at {folder.name} (set {key}.revision to this commit to pin it)")
+    return folder
