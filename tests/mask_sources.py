@@ -94,6 +94,7 @@ def tiny_text_sam3(folder: Path) -> Path:
     vision |= {"fpn_hidden_size": 16, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]}
     text = {"model_type": "clip_text_model", "vocab_size": len(words), "hidden_size": 16, "intermediate_size": 32}
     text |= {"projection_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32}
+    text |= {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1, "pad_token_id": len(words) - 1}
     small = {"hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     torch.manual_seed(0)
     network = library.Sam3Model(

@@ -90,7 +90,7 @@ class RegionOptions:
         if not (self.prompts or self.mask or self.every or self.texts):
             raise ParamsError(WHERE_ADVICE)
         if self.texts and (self.prompts or self.mask):
-            raise ParamsError(f"--text finds foods by itself; {WHERE_ADVICE}")
+            raise ParamsError("--text finds foods by itself; leave out --point, --box and --mask")
         if self.prompts and (self.mask or self.every):
             raise ParamsError(f"clicks and boxes exclude --mask and --all; {WHERE_ADVICE}")
         if self.value is not None and (self.mask is None or self.every):

@@ -75,7 +75,8 @@ def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") 
     colours = [UNNAMED if food.probability is None else COLOURS[n % len(COLOURS)] for n, food in enumerate(foods)]
     for number in sorted(range(len(foods)), key=lambda number: -masks[number].sum()):  # small ones lie on top
         mask, tint = masks[number], np.array(colours[number], np.uint8)
-        shown[mask] = shown[mask] * np.float32(0.7) + tint * np.float32(0.3)
+        if foods[number].probability is not None:
+            shown[mask] = shown[mask] * np.float32(0.85) + tint * np.float32(0.15)
         shown[rim(mask, 7)] = 255  # a white line within the coloured one shows on foods of its colour
         shown[rim(mask, 4)] = tint
     font = ImageFont.load_default(LETTER)
@@ -92,16 +93,18 @@ def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") 
     for number, note in enumerate(notes):
         draw.text((GAP, bottom + line * (number + 0.5)), note, fill=INK, font=font, anchor="lm")
     taken: list[tuple[float, float, float, float]] = []
-    for number, (name, text, mask, colour) in enumerate(zip(names, legend, masks, colours, strict=True), 1):
+    for number, (food, text, mask, colour) in enumerate(zip(foods, legend, masks, colours, strict=True), 1):
         left, middle = size[0] + GAP, GAP + line * (number - 0.5)
         draw.rectangle((left, middle - LETTER / 2, left + swatch, middle + LETTER / 2), fill=colour, outline=INK)
         draw.text((left + swatch + GAP, middle), text, fill=INK, font=font, anchor="lm")
         if not mask.any():
             continue
-        for label in (name, str(number)):  # where there is no room for the name, the number refers to the legend
+        # Where there is no room for the name, or none, the number refers to the legend; it may stand a line beside.
+        places = [(str(number), shift * line) for shift in (0, 1, -1, 2, -2)]
+        for label, shift in [*([] if food.probability is None else [(names[number - 1], 0)]), *places]:
             half = draw.textlength(label, font=font) / 2 + GAP
             x, y = deepest_pixel(parts_of(mask)[0])
-            centre = max(half, min(x, size[0] - half)), max(line / 2, min(y, size[1] - line / 2))
+            centre = max(half, min(x, size[0] - half)), max(line / 2, min(y + shift, size[1] - line / 2))
             box = (centre[0] - half, centre[1] - line / 2, centre[0] + half, centre[1] + line / 2)
             if all(box[0] > b[2] or b[0] > box[2] or box[1] > b[3] or b[1] > box[3] for b in taken):
                 break

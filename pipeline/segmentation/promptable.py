@@ -169,7 +169,9 @@ class TextSource:
         for text in texts:
             tokens = self.processor.tokenizer(text, return_tensors="pt", padding="max_length", max_length=longest)
             if not text.strip() or tokens["input_ids"].shape[1] > longest:
-                raise ParamsError(f"--text {text!r}: name what is to be found in a few words, such as food or red rice")
+                raise ParamsError(
+                    f"--text {text[:40]!r}: name what is to be found in a few words, such as food or red rice"
+                )
             self.tokens.append(tokens.to(self.device))
         self.model = model.to(self.device)
 

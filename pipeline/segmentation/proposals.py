@@ -100,7 +100,8 @@ def select_foods(candidates: Sequence[MaskPrediction], chosen: ProposalFilter) -
     fitting = [
         each
         for each in candidates
-        if each.score >= chosen.min_score
+        if each.mask.any()
+        and each.score >= chosen.min_score
         and chosen.min_share <= each.mask.mean() <= chosen.max_share
         and _border_share(each.mask) <= chosen.max_border
     ]

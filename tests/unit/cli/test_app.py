@@ -61,7 +61,7 @@ def test_the_shell_completes_commands_options_and_values(root: Path) -> None:
     asked = {"_RVERNET_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "rvernet pre"}
     assert shell(root, **asked).stdout.split() == ["predict"]
     asked |= {"COMP_CWORD": "3", "COMP_WORDS": "rvernet predict --format "}
-    assert shell(root, **asked).stdout.split() == ["text", "json", "csv"]
+    assert shell(root, **asked).stdout.split() == ["text", "json", "csv", "coco"]
 
 
 def test_an_interrupt_ends_with_130(root: Path) -> None:

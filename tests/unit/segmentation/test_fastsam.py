@@ -21,6 +21,7 @@ from pipeline.imaging.decode import ORIENTATION_TAG, read_photo
 from pipeline.runtime.errors import PhotoError, WeightsError
 from pipeline.segmentation.fastsam import FastSam, load_fastsam, write_random
 from pipeline.segmentation.mask_source import MaskSource
+from pipeline.segmentation.proposals import CandidateSource
 from tests.mask_sources import FASTSAM_DECODING, crafted, scene, tiny_fastsam
 
 PROMPTS = [
@@ -72,6 +73,15 @@ def test_the_network_runs_once_a_photo_however_many_prompts(source: FastSam) -> 
     source.predict_batch([scene(), scene(seed=1)], [PROMPTS * 5, PROMPTS])
     handle.remove()
     assert passes == [1, 1]
+
+
+def test_every_mask_of_a_photo_is_proposed(source: FastSam) -> None:
+    """In one pass, not those under a grid of clicks."""
+    (detected,) = source.detect([scene()])
+    found = source.candidates(scene())
+    assert [each.score for each in found] == detected.confidences.tolist()
+    assert np.array_equal([each.mask for each in found], detected.masks)
+    assert isinstance(source, CandidateSource)
 
 
 def test_order_of_prompts_is_order_of_answers(source: FastSam) -> None:

@@ -1,17 +1,22 @@
 """Models of the package transformers as mask sources: true architectures of tiny size, files that the test writes."""
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli.app import app
 from pipeline.datasets.prompts import Prompt
 from pipeline.runtime.errors import ParamsError, WeightsError
 from pipeline.segmentation.mask_source import BatchSource, MaskPrediction
 from pipeline.segmentation.proposals import CandidateSource, ProposalFilter, propose
 from pipeline.segmentation.registry import open_text_source
 from tests.mask_sources import SAM_DECODING, scene, tiny_promptable, tiny_text_sam3
+from tests.meal import write_meal
+from tests.small_run import write_small_run
 
 transformers = pytest.importorskip("transformers", reason="requirements-transformers.txt was left out")
 pytestmark = pytest.mark.slow
@@ -132,6 +137,24 @@ def test_texts_and_photos_do_not_change_each_other(text_sam3: Path) -> None:
     scores = sorted(each.score for each in alone["food"])
     least = (scores[3] + scores[4]) / 2
     assert len(finder(text_sam3, "food", min_score=least).candidates(photo)) == 4
+
+
+def test_predict_answers_for_what_a_text_finds_or_says_that_it_is_nothing(text_sam3: Path, tmp_path: Path) -> None:
+    """From the command line; a photo without a food has its picture and its record, too."""
+    run, photo = write_small_run(tmp_path / "run", ("roi", "extra_roi")), str(write_meal(tmp_path / "photos").photo)
+    command = ["predict", photo, "--run", str(run), "--text", "food", "--mask-weights", str(text_sam3)]
+    command += ["--device", "cpu", "--out", str(tmp_path / "out")]
+    every = [
+        word for name in ("min_score=0", "min_share=0", "max_share=1", "max_border=1") for word in ("--filter", name)
+    ]
+    found = CliRunner().invoke(app, [*command, *every, "--format", "json"], catch_exceptions=False)
+    (record,) = json.loads(found.stdout)
+    assert [food["found_by"] for food in record["foods"]][:1] == ["sam3"]
+    nothing = CliRunner().invoke(app, [*command, "--filter", "min_score=1"], catch_exceptions=False)
+    assert nothing.stdout == f"{photo}: no food found\n"
+    listed = json.loads((tmp_path / "out/coco.json").read_text())
+    assert [len(listed[name]) for name in ("images", "annotations")] == [1, 0]
+    assert (tmp_path / "out/meal-foods.png").is_file()
 
 
 def test_text_that_cannot_be_looked_for_is_refused(text_sam3: Path, folder: Path) -> None:

@@ -79,6 +79,7 @@ def test_thresholds_that_drop_more() -> None:
     assert names(WHOLE, DEFAULT.model_copy(update={"max_share": 0.1})) == ["steak"]
     assert names(WHOLE, DEFAULT.model_copy(update={"limit": 1})) == ["rice"]
     assert names({}) == []
+    assert names({"nothing": PLATE & False}, DEFAULT.model_copy(update={"min_share": 0.0})) == []
 
 
 class Finder:
