@@ -1,6 +1,7 @@
 """Command `predict`: classify the foods of photos."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from pipeline.cli.options import (
 from pipeline.datasets.prompts import Prompt
 from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.formats import Format, PhotoRecord, format_records
-from pipeline.inference.inputs import common_folder, list_photos, may_exist
+from pipeline.inference.inputs import common_folder, expand_patterns, list_photos, may_exist
 from pipeline.inference.regions import (
     DrawnRegions,
     MaskPairs,
@@ -129,7 +130,7 @@ class RegionOptions:
 def predict(  # noqa: PLR0913 - one argument an option
     photos: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PHOTO...", help="Files, folders or URLs; - reads one from the standard input."),
+        typer.Argument(metavar="PHOTO...", help="Files, patterns, folders or URLs; - is the standard input."),
     ] = None,
     *,
     run: Annotated[Path, typer.Option(metavar="FOLDER", help="A finished run: data/runs/vit+vit-all.")],
@@ -159,6 +160,7 @@ def predict(  # noqa: PLR0913 - one argument an option
         typer.Option(metavar="FOLDER", help="Write pictures and listings here, the foods of a photo with a legend."),
     ] = None,
     heat: Annotated[bool, typer.Option("--heat", help="Write where each branch looked, too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print the milliseconds that each photo took.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Say what the foods of photos are, by a click, a box or a mask on each.
@@ -186,6 +188,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     check_run(run)
     if out is not None:
         check_output(out)
+    photos = expand_patterns(photos)
     files = list_photos(photos, without=[path for path in (mask, out) if path is not None])
     pairs = None
     if mask is not None and mask.is_dir():
@@ -207,18 +210,24 @@ def predict(  # noqa: PLR0913 - one argument an option
     note(f"{opened.name}, which sees {facts.sees}: {facts.training} {facts.testing} {facts.rejecting}")
     refusals: list[str] = []
     records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
-    shown = _note_refusals(records, refusals, alone=len(files) == 1)
+    shown = _note_refusals(records, refusals, alone=len(files) == 1, timed=verbose)
     for line in format_records(shown, form, top=top, class_names=opened.class_names):
         typer.echo(line)
     if refusals:
         raise PhotoError(refusals[0] if len(files) == 1 else f"{len(refusals)} of {len(files)} photos refused")
 
 
-def _note_refusals(records: Iterable[PhotoRecord], refusals: list[str], *, alone: bool) -> Iterator[PhotoRecord]:
-    """Yield the records and print refusals; the refusal of a single photo ends the command instead."""
+def _note_refusals(
+    records: Iterable[PhotoRecord], refusals: list[str], *, alone: bool, timed: bool
+) -> Iterator[PhotoRecord]:
+    """Yield the records and print refusals and times; the refusal of a single photo ends the command instead."""
+    begun = time.perf_counter()
     for record in records:
+        if timed:
+            note(f"{record.photo}: {1000 * (time.perf_counter() - begun):.0f} ms")
         if record.error is not None:
             refusals.append(record.error)
             if not alone:
                 note(f"error: {record.error}")
         yield record
+        begun = time.perf_counter()

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import abspath, commonpath, exists, isdir
+from glob import glob, has_magic
+from os.path import abspath, commonpath, exists, isdir, lexists
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -48,6 +49,23 @@ class Readable(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes."""
+
+
+def expand_patterns(named: Sequence[str]) -> list[str]:
+    """Replace patterns such as `photos/**/*.jpg` by the files they match, sorted, without masks beside photos.
+
+    What exists under its own name is no pattern. A ParamsError is raised if nothing matches.
+    """
+    found: list[str] = []
+    for text in named:
+        if is_http_url(text) or not has_magic(text) or lexists(text):
+            found.append(text)
+            continue
+        matching = sorted(path for path in glob(text, recursive=True) if not is_mask_beside(Path(path)))  # noqa: PTH207
+        if not matching:
+            raise ParamsError(f"{text}: matches no file; name photos, a folder of photos, or another pattern")
+        found += matching
+    return found
 
 
 def list_photos(named: Sequence[str], *, without: Sequence[Path] = ()) -> tuple[PhotoSource, ...]:

@@ -86,12 +86,12 @@ class PromptedRegions:
 def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
     """Return the region of each prompt; where the source finds none, the box or pixel itself.
 
-    A box that reaches a little over the border is cut there, with a remark. DatasetError is raised if a prompt lies
+    A box that reaches over the border is cut there, with a remark. DatasetError is raised if a prompt lies
     outside the photo, or is of a kind the source cannot answer.
     """
     height, width = photo.shape[:2]
     try:
-        inside = [clip_to_photo(prompt, height=height, width=width) for prompt in prompts]
+        inside = [clip_to_photo(prompt, height=height, width=width, far=True) for prompt in prompts]
     except ValueError as error:
         raise DatasetError(str(error)) from error
     keyed = {str(number): [prompt] for number, prompt in enumerate(inside)}

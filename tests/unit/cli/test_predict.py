@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,16 @@ def test_every_way_of_pointing_gives_answers(run: Path, meal: Meal) -> None:
         assert result.exit_code == 0
         assert result.stdout.count(f"{meal.photo}: ") == foods
         assert all(result.stdout.count(f"  {category}") == foods for category in CATEGORIES)
+
+
+def test_a_pattern_names_photos_and_time_is_told(run: Path, meal: Meal) -> None:
+    """Where no shell expands it; masks beside photos are none, and a pattern that matches nothing is refused."""
+    second = write_meal(meal.photo.parent, "second").photo
+    pattern = str(meal.photo.parent / "*.png")
+    result = predict(run, pattern, *RED_BOX, "--format", "csv", "--verbose")
+    assert [row["photo"] for row in csv.DictReader(result.stdout.splitlines())] == [str(meal.photo), str(second)]
+    assert re.findall(r"(\w+)\.png: \d+ ms\n", result.stderr) == ["meal", "second"]
+    assert "matches no file" in refused(run, str(meal.photo.parent / "*.tif"), *RED_BOX)
 
 
 def test_a_photo_may_be_piped_in(run: Path, meal: Meal) -> None:
@@ -207,7 +218,7 @@ def test_mistakes_are_refused_in_one_line(run: Path, meal: Meal, tmp_path: Path)
     photo = str(meal.photo)
     assert "say where the food is" in refused(run, photo)
     assert "--heat draws pictures; say where by --out" in refused(run, photo, *RED_BOX, "--heat")
-    assert "is not inside the photo of 60 x 40 pixels" in refused(run, photo, "--box", "0,0,80,10")
+    assert "is not inside the photo of 60 x 40 pixels" in refused(run, photo, "--box", "60,0,80,10")
     assert "absent.jpg: no such file" in refused(run, "absent.jpg", *RED_BOX)
     assert "run.json: absent" in refused(tmp_path, photo, *RED_BOX)
     assert "several foods, 1, 2" in refused(run, photo, "--mask", str(meal.label_map))

@@ -83,10 +83,10 @@ def test_where_nothing_is_found_the_prompt_itself_stands_in(meal: Meal) -> None:
 def test_a_region_says_what_a_person_should_know_of_it(meal: Meal) -> None:
     """A box that was cut, a box that stands in, a mask in which nothing can be seen."""
     cut, one, good = prompted_regions(
-        GrabCut(), read_photo(meal.photo), [box(2, 20, WIDTH, HEIGHT), RED_PIXEL, AROUND_RED]
+        GrabCut(), read_photo(meal.photo), [box(2, 20, 5 * WIDTH, HEIGHT), RED_PIXEL, AROUND_RED]
     )
     assert cut.label == f"box 2,20,{WIDTH - 1},{HEIGHT - 1}"
-    assert cut.remark == f"cut at the border from box 2,20,{WIDTH},{HEIGHT}"
+    assert cut.remark == f"cut at the border from box 2,20,{5 * WIDTH},{HEIGHT}"
     assert one.status != "ok"
     assert "of 1 pixel only: a run sees next to nothing" in one.remark
     assert (good.status, good.remark) == ("ok", "")
@@ -103,7 +103,7 @@ def test_a_mask_of_few_pixels_says_so(meal: Meal) -> None:
     assert (dot.status, dot.remark) == ("tiny", "of 1 pixel only: a run sees next to nothing")
 
 
-@pytest.mark.parametrize("prompt", [box(0, 0, WIDTH + 2, 5), box(WIDTH, 0, WIDTH, 5), Prompt("point", (-1.0, 0.0))])
+@pytest.mark.parametrize("prompt", [box(-9, 0, -1, 5), box(WIDTH, 0, WIDTH, 5), Prompt("point", (-1.0, 0.0))])
 def test_prompts_outside_the_photo_are_refused(meal: Meal, prompt: Prompt) -> None:
     """With the photo's name and size."""
     border = "60 x 40 pixels: its columns are 0 to 59, its rows 0 to 39"
