@@ -147,8 +147,8 @@ def test_a_sample_is_answered_and_explained_in_the_browser(page: Page, width: in
     tab.close()
 
 
-def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Checkout) -> None:
-    """The three ways on one photo, each with an answer; the keyboard alone is enough for the numbers."""
+def test_an_upload_is_marked_by_clicks_numbers_drag_and_paint(page: Page, study: Checkout) -> None:
+    """All ways on one photo, each with an answer; the keyboard alone is enough for the numbers."""
     tab, _ = page.opened(1280, 900)
     bring(tab, next((study.folder / "data/raw/Images/img_dir/test").glob("*.jpg")))
     told(tab, "Drag a box around the food")
@@ -162,6 +162,13 @@ def test_an_upload_is_marked_by_clicks_numbers_and_paint(page: Page, study: Chec
     tab.get_by_label("left").fill("10")
     tab.locator("#take-box").focus()
     tab.keyboard.press("Enter")
+    tab.locator("#how").filter(has_not_text=before).wait_for()
+    before = tab.locator("#how").inner_text()
+    photo = tab.locator("#photo img").first.bounding_box()
+    tab.mouse.move(photo["x"] + 0.4 * photo["width"], photo["y"] + 0.4 * photo["height"])
+    tab.mouse.down()
+    tab.mouse.move(photo["x"] + 1.2 * photo["width"], photo["y"] + 1.2 * photo["height"], steps=5)
+    tab.mouse.up()  # over the border, where the box is cut
     tab.locator("#how").filter(has_not_text=before).wait_for()
     tab.get_by_role("tab", name="Paint").click()
     canvas = tab.locator("#canvas canvas").first
@@ -198,8 +205,14 @@ def test_mistakes_are_told_and_the_page_goes_on(page: Page, tmp_path: Path) -> N
     tab.get_by_label("left").fill("")
     tab.locator("#take-box").click()
     told(tab, "Give all four numbers")
+    bring(tab, tmp_path / "page.jpg")
+    told(tab, "a web page or other markup instead of a picture")
+    assert tab.locator("#photo img").is_visible()  # the photo before stays
     tab.locator("#samples button").nth(1).click()
     tab.locator("#answer-0").wait_for()
+    tab.locator("#about summary").click()
+    tab.locator("#find-food").fill(" KETCH")
+    assert tab.locator("#foods li:visible").all_inner_texts() == ["ketchup"]
     tab.close()
 
 
