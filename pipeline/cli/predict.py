@@ -159,6 +159,9 @@ def predict(  # noqa: PLR0913 - one argument an option
         Path | None,
         typer.Option(metavar="FOLDER", help="Write pictures and listings here, the foods of a photo with a legend."),
     ] = None,
+    views: Annotated[
+        bool, typer.Option("--views", help="Write overlay, mask, the food alone and its surroundings, too.")
+    ] = False,
     heat: Annotated[bool, typer.Option("--heat", help="Write where each branch looked, too.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print the milliseconds that each photo took.")] = False,
     device: DeviceOption = "auto",
@@ -177,8 +180,8 @@ def predict(  # noqa: PLR0913 - one argument an option
         return
     if not photos:
         raise typer.BadParameter("name a photo, a folder of photos, or an http(s) URL", param_hint="PHOTO...")
-    if heat and out is None:
-        raise ParamsError("--heat draws pictures; say where by --out FOLDER")
+    if (views or heat) and out is None:
+        raise ParamsError(f"{'--views' if views else '--heat'} draws pictures; say where by --out FOLDER")
     prompts = [parse_prompt("point", text) for text in point or ()] + [parse_prompt("box", text) for text in box or ()]
     chosen = parse_filter(filters) if filters else None
     regions = RegionOptions(tuple(prompts), mask, value, every, tuple(text or ()), chosen)
@@ -209,7 +212,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     facts = opened.facts
     note(f"{opened.name}, which sees {facts.sees}: {facts.training} {facts.testing} {facts.rejecting}")
     refusals: list[str] = []
-    records = predict_photos(opened, finder, files, OutputOptions(top, out, heat))
+    records = predict_photos(opened, finder, files, OutputOptions(top, out, views, heat))
     shown = _note_refusals(records, refusals, alone=len(files) == 1, timed=verbose)
     for line in format_records(shown, form, top=top, class_names=opened.class_names):
         typer.echo(line)

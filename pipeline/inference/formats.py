@@ -132,6 +132,8 @@ def _text(records: Iterable[PhotoRecord]) -> Iterator[str]:
                 yield f"  caution: {DRAWINGS_ONLY}"
             if food.pictures:
                 yield f"  pictures: {' '.join(food.pictures.values())}"
+        if record.picture is not None:
+            yield f"{record.photo}: picture: {record.picture}"
         if not record.foods and record.error is None:
             yield f"{record.photo}: no food found"
 

@@ -37,6 +37,8 @@ class OutputOptions:
     """Number of categories."""
     pictures: Path | None
     """Folder for pictures; None for no pictures."""
+    views: bool
+    """Whether to draw overlay, mask and both views of every food, beside all foods of a photo in one."""
     heat: bool
     """Whether to draw heat maps."""
 
@@ -96,10 +98,8 @@ def _predict_photo(
             ):
                 pictures: dict[str, str] = {}
                 if options.pictures is not None:
-                    images = [
-                        *explaining_pictures(photo, region, prediction),
-                        *((f"heat_{branch.branch}", branch.picture) for branch in heat),
-                    ]
+                    images = list(explaining_pictures(photo, region, prediction)) if options.views else []
+                    images += [(f"heat_{branch.branch}", branch.picture) for branch in heat]
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
                         pictures[kind] = write_picture(image, drawn[-1])

@@ -124,6 +124,7 @@ def test_pictures_show_what_was_judged(run: Path, meal: Meal, tmp_path: Path) ->
         "--all",
         "--out",
         str(out),
+        "--views",
         "--heat",
         "--format",
         "json",
@@ -185,8 +186,9 @@ def test_a_bad_photo_does_not_lose_the_answers_of_others(run: Path, meal: Meal) 
         ("meal.png", True, False),
         ("second.png", True, False),
     ]
-    drawn = {path.name for path in (folder / "out").glob("*-overlay.png")}
-    assert drawn == {"meal-1-overlay.png", "second-1-overlay.png"}
+    drawn = {path.name for path in (folder / "out").glob("*.png")}
+    assert f"picture: {folder}/out/meal-foods.png" in predict(run, str(meal.photo), *RED_BOX, *command[-2:]).stdout
+    assert drawn == {"meal-foods.png", "second-foods.png"}  # one picture a photo, unless more are asked for
 
 
 def test_a_folder_of_masks_answers_for_a_folder_of_photos(run: Path, meal: Meal) -> None:
@@ -282,7 +284,7 @@ def test_a_refused_photo_leaves_no_pictures(run: Path, meal: Meal) -> None:
     """Those with short names had been written when the longest could not be."""
     folder = meal.photo.parent
     long = meal.photo.rename(folder / f"{'x' * 240}.png")  # fits with -1-mask.png, not with -1-extra_roi.png
-    command = ["predict", str(long), "--run", str(run), *RED_BOX, "--out", str(folder / "out")]
+    command = ["predict", str(long), "--run", str(run), *RED_BOX, "--views", "--out", str(folder / "out")]
     result = CliRunner().invoke(app, command)
     assert "File name too long" in str(result.exception)
     assert list((folder / "out").glob("*.png")) == []
