@@ -249,7 +249,7 @@ def test_a_mistyped_path_is_refused_before_torch_is_loaded(run: Path, meal: Meal
 def test_one_photo_s_failure_is_its_own(run: Path, meal: Meal) -> None:
     """A name that no file of pictures can have, a file that vanished, one behind a file instead of a folder."""
     folder = meal.photo.parent
-    long = meal.photo.rename(folder / f"{'x' * 245}.png")
+    long = meal.photo.rename(folder / f"{'x' * 248}.png")
     second = write_meal(folder, "second").photo
     photos = (str(long), str(folder / "absent.png"), str(second / "a.png"), "y" * 300, str(second))
     command = ["predict", *photos, "--run", str(run), *RED_BOX, "--format", "json", "--out", str(folder / "out")]
