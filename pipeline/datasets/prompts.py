@@ -49,7 +49,7 @@ class Prompt:
         return x0, y0, x1, y1
 
 
-def clip_to_photo(prompt: Prompt, *, height: int, width: int, far: bool = False) -> Prompt:
+def clip_to_photo(prompt: Prompt, *, height: int, width: int, any_excess: bool = False) -> Prompt:
     """Clip a box that slightly exceeds the photo; return any other prompt unchanged.
 
     Boxes of COCO end at `width`, `height`, and annotation tools write edges of -1 or half a pixel. In a data set, a box
@@ -59,7 +59,7 @@ def clip_to_photo(prompt: Prompt, *, height: int, width: int, far: bool = False)
         prompt: Click or box.
         height: Height of the photo in pixels.
         width: Width of the photo in pixels.
-        far: Clip a box that exceeds the photo by any length, as a person drags it.
+        any_excess: Clip a box that exceeds the photo by any length, as a person drags it.
 
     Raises:
         ValueError: If the prompt is not inside the photo; the message names the border.
@@ -69,7 +69,7 @@ def clip_to_photo(prompt: Prompt, *, height: int, width: int, far: bool = False)
         beyond_x, beyond_y = (max(MAX_EXCESS_PIXELS, MAX_EXCESS_SHARE * side) for side in (width, height))
         fits = -beyond_x <= x0 and -beyond_y <= y0 and x1 <= width - 1 + beyond_x and y1 <= height - 1 + beyond_y
         right, bottom = (edge if edge < side else side - 1.0 for edge, side in ((x1, width), (y1, height)))
-        if (fits or far) and x1 >= 0 and y1 >= 0 and x0 <= right and y0 <= bottom:
+        if (fits or any_excess) and x1 >= 0 and y1 >= 0 and x0 <= right and y0 <= bottom:
             return Prompt(prompt.kind, (max(0.0, x0), max(0.0, y0), right, bottom, *prompt.coordinates[4:]))
     elif 0 <= x0 < width and 0 <= y0 < height:
         return prompt

@@ -91,7 +91,7 @@ def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]
     """
     height, width = photo.shape[:2]
     try:
-        inside = [clip_to_photo(prompt, height=height, width=width, far=True) for prompt in prompts]
+        inside = [clip_to_photo(prompt, height=height, width=width, any_excess=True) for prompt in prompts]
     except ValueError as error:
         raise DatasetError(str(error)) from error
     keyed = {str(number): [prompt] for number, prompt in enumerate(inside)}

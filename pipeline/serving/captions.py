@@ -40,9 +40,9 @@ def heat_title(run: Run, branch: InputName) -> str:
     return run.facts.sees.capitalize() + (f", {BRANCHES[branch]} branch" if len(run.branches) > 1 else "")
 
 
-def verdict(answer: RunAnswer) -> str:
+def verdict(of_run: RunAnswer) -> str:
     """Return what stands above the guesses of an answer that is too unsure to be given; empty for others."""
-    return f"{UNKNOWN.capitalize()}; nearest:" if answer.known is False else ""
+    return f"{UNKNOWN.capitalize()}; nearest:" if of_run.known is False else ""
 
 
 def region_found(marked: MarkedPhoto) -> str:
