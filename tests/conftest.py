@@ -28,10 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     needs_study = {item.path for item in items if "study" in getattr(item, "fixturenames", ())}
 
     def place(item: pytest.Item) -> int:
-        if item.path.name == "test_graph.py":
-            return 0
-        long = item.get_closest_marker("e2e") or item.get_closest_marker("slow")
-        return 3 if not long else 2 if item.path in needs_study else 1
+        if not (item.get_closest_marker("e2e") or item.get_closest_marker("slow")):
+            return 3
+        return 0 if item.path.name == "test_graph.py" else 1 + (item.path in needs_study)
 
     items.sort(key=place)
 
