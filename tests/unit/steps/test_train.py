@@ -18,6 +18,7 @@ from pipeline.datasets.shards import Preprocessing
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
 from pipeline.export.hub import read_scores
+from pipeline.inference.facts import read_score
 from pipeline.models.artifact import RunEnvironment, TrainedOn, load_run
 from pipeline.models.card import write_card
 from pipeline.params.model import ClassSetParams, TrainParams
@@ -111,8 +112,9 @@ def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path)
     assert {row["test_ambiguous_f1"] for row in csv.DictReader((folder / "history.csv").open())} == {""}
     evaluate(JUDGING, shards=workplace / "others", run=folder, output=workplace / "evaluation", device="cpu")
     assert json.loads((workplace / "evaluation/metrics.json").read_text())["ambiguous_f1"] is None
-    scores = read_scores(card, workplace / "evaluation")
-    assert scores is not None
+    metrics = read_score(workplace / "evaluation", card)
+    assert metrics is not None
+    scores = read_scores(card, metrics, workplace / "evaluation")
     assert [row.name for row in scores.rows] == ["top-1 accuracy", "macro F1"]
 
 
