@@ -11,8 +11,8 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from ruamel.yaml import YAML
 
-from pipeline.evaluation.predictions import VALIDATION
-from pipeline.reporting.extensions import CARD, PREDICTIONS, STUDENT, SUMMARY, TEACHER
+from pipeline.evaluation.predictions import PREDICTIONS, VALIDATION
+from pipeline.reporting.extensions import CARD, STUDENT, SUMMARY, TEACHER
 from pipeline.runtime.console import progress, run_stage
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import MANIFEST

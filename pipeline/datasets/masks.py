@@ -130,13 +130,20 @@ class MaskRows:
     skip: int
     rows: int
 
-    def read(self, folder: Place) -> list[StoredMask]:
-        """Return the masks in row order; raise `ManifestError` if a file is absent or damaged."""
+    def read(self, folder: Place, sample_ids: Sequence[str] | None = None) -> list[StoredMask]:
+        """Return the masks in row order, which must be those of `sample_ids` if given.
+
+        Raises:
+            ManifestError: If a file is absent or damaged, or the masks are those of other samples.
+        """
         masks: list[StoredMask] = []
         for entry in self.files:
             with open_verified(folder, entry) as path:
                 masks += read_mask_file(path, rows=entry.rows)
-        return masks[self.skip : self.skip + self.rows]
+        masks = masks[self.skip : self.skip + self.rows]
+        if sample_ids is not None and [mask.sample_id for mask in masks] != list(sample_ids):
+            raise ManifestError(f"{folder}: holds other samples than the table; run `dvc repro -f segment`")
+        return masks
 
 
 class Masks:

@@ -19,6 +19,8 @@ from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
 """Of this table, and of the predictions under perturbations."""
+PREDICTIONS = "predictions.parquet"
+"""Of the test split, in the folders of evaluations, repetitions, students and votes."""
 VALIDATION = "validation.parquet"
 """In the package of a run: predictions of the validation split by the weights that are kept."""
 ROWS_PER_GROUP = 4096

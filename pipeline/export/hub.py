@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from pipeline.datasets.statistics import IndexSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, share_interval
 from pipeline.evaluation.metrics import DIGITS
-from pipeline.evaluation.predictions import VALIDATION, read_predictions
+from pipeline.evaluation.predictions import PREDICTIONS, VALIDATION, read_predictions
 from pipeline.export.datasets import card_text, render
 from pipeline.inference.facts import METRICS, RunFacts, read_score
 from pipeline.inference.predictor import open_run
@@ -45,7 +45,7 @@ class TestScores(NamedTuple):
 
 def read_scores(card: RunCard, metrics: EvaluationMetrics, evaluation: Path) -> TestScores:
     """Score the output of `evaluate`, whose metrics are at hand."""
-    table = read_predictions(evaluation / "predictions.parquet")
+    table = read_predictions(evaluation / PREDICTIONS)
     names = metrics.ambiguous or card.ambiguous  # runs of earlier versions have the pair in their cards
     pair, bootstrap = table.pair(names), Bootstrap(seed=0)
     f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
@@ -82,7 +82,7 @@ def write_hub(  # noqa: PLR0913 - the run, what is known of it, and where to
         "label2id": {name: number for number, name in enumerate(card.class_names)},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    facts = RunFacts(card, score, opened.rejection)
+    facts = opened.facts._replace(score=score)
     (folder / README).write_text(model_card(facts, scores, sentences, licence, code=code), encoding="utf-8")
     (folder / LICENCE).write_text(render("licence.md.j2", card=card, licence=licence), encoding="utf-8")
     return (*files, CONFIG, README, LICENCE)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 from pycocotools import mask as mask_api
 
 from pipeline.datasets.objects import encode_rle
-from pipeline.evaluation.rejection import UNKNOWN, Rejection
+from pipeline.evaluation.rejection import UNKNOWN
 from pipeline.imaging.components import region_of
 from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction
 from pipeline.inference.regions import Region
@@ -79,10 +79,10 @@ class PhotoRecord(Section):
 
 
 def food_record(
-    region: Region, prediction: Prediction, rejection: Rejection | None, *, top: int, pictures: dict[str, str]
+    region: Region, prediction: Prediction, *, known: bool | None, top: int, pictures: dict[str, str]
 ) -> FoodRecord:
     """Return the record of one region with its `top` most probable categories and the paths of its pictures."""
-    guesses, found = prediction.top(top), region_of(region.mask)
+    found = region_of(region.mask)
     return FoodRecord(
         region=region.label,
         found_by=region.found_by,
@@ -93,9 +93,10 @@ def food_record(
         box=(found.x0, found.y0, found.x1, found.y1),
         mask_rle=encode_rle(region.mask).decode("ascii"),
         top=tuple(
-            PhotoAnswer(category=guess.category, probability=round(guess.probability, DIGITS)) for guess in guesses
+            PhotoAnswer(category=guess.category, probability=round(guess.probability, DIGITS))
+            for guess in prediction.top(top)
         ),
-        known=rejection.accepts(guesses[0].probability) if rejection else None,
+        known=known,
         pictures=pictures,
     )
 

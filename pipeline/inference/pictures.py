@@ -99,11 +99,11 @@ def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") 
         draw.text((left + swatch + GAP, middle), text, fill=INK, font=font, anchor="lm")
         if not mask.any():
             continue
+        x, y = deepest_pixel(parts_of(mask)[0])
         # Where there is no room for the name, or none, the number refers to the legend; it may stand a line beside.
         places = [(str(number), shift * line) for shift in (0, 1, -1, 2, -2)]
         for label, shift in [*([] if food.probability is None else [(names[number - 1], 0)]), *places]:
             half = draw.textlength(label, font=font) / 2 + GAP
-            x, y = deepest_pixel(parts_of(mask)[0])
             centre = max(half, min(x, size[0] - half)), max(line / 2, min(y + shift, size[1] - line / 2))
             box = (centre[0] - half, centre[1] - line / 2, centre[0] + half, centre[1] + line / 2)
             if all(box[0] > b[2] or b[0] > box[2] or box[1] > b[3] or b[1] > box[3] for b in taken):

@@ -66,6 +66,10 @@ class Run:
         """Divisor of the logits before the softmax."""
         return self.card.calibration.temperature
 
+    def accepts(self, prediction: Prediction) -> bool | None:
+        """Tell whether the first guess is sure enough to be named; None where the run has no threshold."""
+        return self.rejection.accepts(prediction.top(1)[0].probability) if self.rejection else None
+
     def views(self, photo: Image, masks: Sequence[AnyMask], *, names: Sequence[str] | None = None) -> SampleBatch:
         """Cut regions out of a photo as stage `pair` does, one sample per mask; `names` stand in error messages.
 

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, share_interval
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.metrics import DIGITS
-from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
 from pipeline.evaluation.repetitions import Repetitions
 from pipeline.params.base import Section, read_record
 from pipeline.params.masks import VotePlan, VoteSummary
@@ -24,7 +24,7 @@ from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.pictures import Picture, picture
 from pipeline.reporting.results import RunFiles, Stored
 
-SUMMARY, PREDICTIONS, CARD = "summary.json", "predictions.parquet", "run.json"
+SUMMARY, CARD = "summary.json", "run.json"
 PLAN, VOTE = "plan.json", "vote.json"
 TEACHER, STUDENT, UNDISTILLED = "teacher", "student", "undistilled"
 TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}

@@ -17,7 +17,7 @@ from pipeline.datasets.sample_batch import FoodVisible
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.metrics import EpochRecord, Predictions
 from pipeline.evaluation.perturbation import PerturbationKey, Target, read_perturbed_predictions, scale_offset
-from pipeline.evaluation.predictions import VALIDATION, PredictionTable, read_predictions
+from pipeline.evaluation.predictions import PREDICTIONS, VALIDATION, PredictionTable, read_predictions
 from pipeline.models.card import BackboneCard
 from pipeline.params.base import dvc_command, read_record
 from pipeline.reporting.grid import GridRun, in_paper_order
@@ -220,7 +220,7 @@ class RunFiles:
 
     def predictions(self, run: str) -> PredictionTable:
         """Read `predictions.parquet` of stage `evaluate`."""
-        return read_predictions(self.evaluations / run / "predictions.parquet")
+        return read_predictions(self.evaluations / run / PREDICTIONS)
 
     def validation(self, run: str) -> PredictionTable | None:
         """Read `validation.parquet` of stage `train`; None without a validation split, or of earlier versions."""

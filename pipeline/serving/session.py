@@ -48,8 +48,7 @@ class RunAnswer(NamedTuple):
     @property
     def known(self) -> bool | None:
         """Whether the first guess is sure enough to be named; None where the run has no threshold."""
-        rejection = self.run.rejection
-        return rejection.accepts(self.prediction.top(1)[0].probability) if rejection else None
+        return self.run.accepts(self.prediction)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

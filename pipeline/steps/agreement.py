@@ -28,7 +28,7 @@ from pipeline.evaluation.semantic_map import BACKGROUND, OVERLAPS, VOID, Overlap
 from pipeline.imaging.components import compare_masks
 from pipeline.params.masks import AgreementParams, SourceName
 from pipeline.runtime.console import note, progress
-from pipeline.runtime.errors import ManifestError, counted
+from pipeline.runtime.errors import counted
 from pipeline.runtime.escaping import write_csv
 from pipeline.runtime.parallel import map_ordered
 from pipeline.segmentation.prompts import load_prompts
@@ -116,11 +116,8 @@ def _over_files(  # noqa: PLR0913 - what to do, on what, and how
 
 def _read_task(folders: Sequence[Path], task: Task) -> list[list[StoredMask]]:
     """Return the masks of some samples, folder by folder; raise `ManifestError` if they are those of other samples."""
-    read = [rows.read(folder) for rows, folder in zip(task[1], folders, strict=True)]
-    for folder, masks in zip(folders, read, strict=True):
-        if [mask.sample_id for mask in masks] != [sample.sample_id for sample in task[0]]:
-            raise ManifestError(f"{folder}: holds other samples than the table; run `dvc repro -f segment`")
-    return read
+    ids = [sample.sample_id for sample in task[0]]
+    return [rows.read(folder, ids) for rows, folder in zip(task[1], folders, strict=True)]
 
 
 def _overlaps_of(params: AgreementParams, folders: Sequence[Path], raw: Path, task: Task) -> list[Overlap]:

@@ -14,7 +14,7 @@ from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.bootstrap import Bootstrap, share_interval
-from pipeline.evaluation.predictions import PredictionWriter
+from pipeline.evaluation.predictions import PREDICTIONS, PredictionWriter
 from pipeline.evaluation.session import SPLIT, open_session, predict_classes, predict_logits
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.console import progress
@@ -126,7 +126,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each thing that the stage depe
     card = session.card
     output.mkdir(parents=True, exist_ok=True)
     parts, total = [], session.shards.rows(SPLIT)
-    writer = PredictionWriter(output / "predictions.parquet", run=card.run, class_names=card.class_names)
+    writer = PredictionWriter(output / PREDICTIONS, run=card.run, class_names=card.class_names)
     with closing(writer):
         batches = session.batches(params.batch_size)
         for batch in progress(batches, total=total, what=f"evaluate {card.run}", unit="sample", count=len):

@@ -14,7 +14,6 @@ from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group
 from pipeline.imaging.letterbox import cut_views
 from pipeline.params.stages import PairParams
 from pipeline.runtime.console import progress
-from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.manifest import MANIFEST, Manifest, settings_sha256, sha256_of, write_manifest
 from pipeline.runtime.ray_pool import RayCluster
 from pipeline.runtime.resources import catch_disk_full, keep_freed_memory
@@ -47,8 +46,8 @@ def write_shards(  # noqa: PLR0913 - every path the stage touches
     are read).
 
     Raises:
-        DatasetError: If a photo is absent or another one than stage `index` read, or the masks are of other samples.
-        ManifestError: If the masks are absent or damaged.
+        DatasetError: If a photo is absent or another one than stage `index` read.
+        ManifestError: If the masks are absent, damaged, or of other samples.
         SpaceError: If the disk has no room for the shards.
     """
     categories = tuple(category.name for category in read_categories(samples))
@@ -83,9 +82,7 @@ def _write_file(
     raw, masks = inputs
     keep_freed_memory()  # the next shard's arrays have the same size
     batch = SampleBatch.empty(tuple(sample.sample_id for sample in planned.samples), size=params.image_size)
-    stored = planned.masks.read(masks)
-    if tuple(mask.sample_id for mask in stored) != batch.sample_ids:
-        raise DatasetError(f"{masks}: holds other samples than the table for {path.stem}; run `dvc repro -f segment`")
+    stored = planned.masks.read(masks, batch.sample_ids)
     row = 0
     for of_photo in group_by_photo(planned.samples):
         photo = decode_photo_of(of_photo[0], raw)

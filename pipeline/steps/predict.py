@@ -103,7 +103,8 @@ def _predict_photo(
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
                         pictures[kind] = write_picture(image, drawn[-1])
-                foods.append(food_record(region, prediction, run.rejection, top=options.top, pictures=pictures))
+                known = run.accepts(prediction)
+                foods.append(food_record(region, prediction, known=known, top=options.top, pictures=pictures))
         if options.pictures is not None:
             drawn.append(options.pictures / f"{name}-foods.png")
             labelled = [

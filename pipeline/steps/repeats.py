@@ -5,14 +5,13 @@ from pathlib import Path
 
 from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
 from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
 from pipeline.params.base import load_settings
 from pipeline.params.stages import RepetitionPlan
 from pipeline.runtime.errors import ManifestError
 
 PLAN = "plan.json"
-PREDICTIONS = "predictions.parquet"
 
 
 def collect_repetitions(*, repeats: Path, evaluations: Path, ambiguous: Path, output: Path) -> None:

@@ -13,14 +13,15 @@ from pipeline.datasets.masks import Masks
 from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.work_units import group_by_photo, plan_files
 from pipeline.evaluation.metrics import DIGITS, macro_f1, top1
-from pipeline.evaluation.predictions import PredictionWriter
+from pipeline.evaluation.predictions import PREDICTIONS, PredictionWriter
 from pipeline.models.device import pick_device
 from pipeline.params.masks import VoteModelParams, VoteSummary
 from pipeline.runtime.console import note, progress
-from pipeline.runtime.errors import ManifestError, ParamsError, counted
+from pipeline.runtime.errors import ParamsError, counted
 from pipeline.runtime.stores import Place
+from pipeline.segmentation.registry import PACKAGES
 
-SUMMARY, PREDICTIONS = "vote.json", "predictions.parquet"
+SUMMARY = "vote.json"
 SPLIT, PHOTOS_PER_READ = "test", 32
 
 
@@ -40,8 +41,10 @@ def vote(  # noqa: PLR0913 - every path the stage touches
     try:
         from pipeline.segmentation.semantic import SemanticModel  # noqa: PLC0415 - transformers may be absent
     except ModuleNotFoundError as error:
-        command = "`pip install -r requirements-transformers.txt` installs it"
-        raise ParamsError(f"vote.models.{name}: the package {error.name} is not installed; {command}") from error
+        _, command = PACKAGES["transformers"]
+        raise ParamsError(
+            f"vote.models.{name}: the package {error.name} is not installed; `{command}` installs it"
+        ) from error
     key, categories = f"vote.models.{name}", tuple(category.name for category in read_categories(samples))
     found = find_model(key, params.model, params.revision)
     model = SemanticModel(found.path, categories, device=pick_device(device), key=key)
@@ -85,9 +88,7 @@ def _photos(samples: Path, masks: Path) -> Iterator[tuple[tuple[Sample, ...], li
     for file in plan_files(read_samples(samples), photos_per_file=PHOTOS_PER_READ):
         if file.split != SPLIT:
             continue
-        stored = reader.locate(SPLIT, file.first_row, len(file.samples)).read(masks)
-        if [mask.sample_id for mask in stored] != [sample.sample_id for sample in file.samples]:
-            raise ManifestError(f"{masks}: holds other samples than the table; run `dvc repro -f segment`")
-        full = {mask.sample_id: mask for mask in stored}
+        ids = [sample.sample_id for sample in file.samples]
+        full = dict(zip(ids, reader.locate(SPLIT, file.first_row, len(ids)).read(masks, ids), strict=True))
         for photo in group_by_photo(file.samples):
             yield photo, [full[sample.sample_id].full() for sample in photo]
