@@ -7,8 +7,11 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Callable
+from functools import partial
 
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.runtime.console import note
@@ -38,10 +41,19 @@ class IdleTimeoutProtocol(H11Protocol):
 
 
 def serve(controller: PageController, *, host: str, port: int, everybody: bool = False, browser: bool = False) -> None:
-    """Serve until interrupted; nothing is written to disk. A `ParamsError` if the address or port cannot be bound.
+    """Serve the page of runs, see `run_app`; nothing is written to disk."""
+    may, end = "give photos to the models and see the answers", "ended; nothing was kept"
+    run_app(partial(make_app, controller), host, port, everybody=everybody, browser=browser, may=may, end=end)
+
+
+def run_app(  # noqa: PLR0913 - one argument an option
+    make: Callable[..., Starlette], host: str, port: int, *, everybody: bool, browser: bool, may: str, end: str
+) -> None:
+    """Serve the application that `make` returns for a host, a token and a port, until interrupted.
 
     Other addresses than loopback require the printed token, unless for `everybody`; port 0 takes a free one. `browser`
-    opens the page where there is a display, on loopback alone: a browser's command line would show the token.
+    opens the page where there is a display, on loopback alone: a browser's command line would show the token. `may`
+    and `end` say what visitors may do, and what is printed at the end. ParamsError is raised if the port is taken.
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(24)
     try:
@@ -50,7 +62,7 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
     except OSError as error:
         raise ParamsError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from error
     with sock:
-        app = make_app(controller, host, token=token, port=sock.getsockname()[1])
+        app = make(host, token=token, port=sock.getsockname()[1])
         # Not by `note`, which hides secrets of URLs: the terminal's reader needs this one.
         query = "" if token is None else f"/?token={token}"
         print(f"{address(sock)}{query}   (Ctrl+C ends it)", file=sys.stderr, flush=True)  # noqa: T201
@@ -58,8 +70,8 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
             who = "everybody" if token is None else "whoever has this address with its token"
             here = f"http://{socket.gethostname()}:{sock.getsockname()[1]}"
             note(
-                f"--host {host}: {who} may give photos to the models and see the answers, from any computer that "
-                f"reaches this one, there as {here}{query}; the connection is not encrypted"
+                f"--host {host}: {who} may {may}, from any computer that reaches this one, there as {here}{query}; the "
+                "connection is not encrypted"
             )
         elif browser and has_display():
             threading.Thread(target=webbrowser.open, args=(address(sock),), daemon=True).start()
@@ -78,7 +90,7 @@ def serve(controller: PageController, *, host: str, port: int, everybody: bool =
         try:
             uvicorn.Server(config).run(sockets=[sock])
         except KeyboardInterrupt:
-            note("ended; nothing was kept")
+            note(end)
             sys.exit(INTERRUPTED)
 
 
