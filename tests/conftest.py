@@ -7,14 +7,18 @@ from pipeline.runtime import vector_width  # noqa: F401 - before any test import
 
 # isort: split
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from pipeline.runtime import code_hash
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 - pytest finds them here
 
+# A stage hashes all code twice. Tests run hundreds of stages in one process: without shape checks, and each file once.
+code_hash.code_sha256 = cache(code_hash.code_sha256)
 install_import_hook("pipeline", "beartype.beartype")
 # The same examples on every run, and no deadline: a busy machine must not fail a test.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
