@@ -64,7 +64,12 @@ def test_the_card_names_the_data_set_and_warns_of_drawings(exported: Path, tmp_p
     """In the model index and in words; the code's address is that which the exporter gives."""
     shutil.copytree(exported / "run", tmp_path / "run")
     path = tmp_path / "run/run.json"
-    for name, slug, drawn in (("demo", "demo", True), ("My Meals <b>", "my-meals-b", False)):
+    photos_of = {
+        "demo": "drawn by this project",
+        "FoodSeg103-900": "FoodSeg103 is",
+        "My Meals <b>": "their licence is not known",
+    }
+    for name, slug in (("demo", "demo"), ("FoodSeg103-900", "foodseg103-900"), ("My Meals <b>", "my-meals-b")):
         card = json.loads(path.read_text())
         card["train"]["data_set"], card["trained_on"] = name, {"photos": 300, "samples": 1000, "categories": 4}
         path.write_text(json.dumps(card))
@@ -73,7 +78,10 @@ def test_the_card_names_the_data_set_and_warns_of_drawings(exported: Path, tmp_p
         found = ModelCard.load(tmp_path / slug / "README.md")
         (result, *_) = found.data.eval_results
         assert (result.dataset_name, result.dataset_type) == (name, slug)
-        assert ("knows drawings only" in found.text) == drawn
+        assert ("knows drawings only" in found.text) == (name == "demo")
+        licence = (tmp_path / slug / "LICENSE.md").read_text()
+        assert [said for said in photos_of.values() if said in licence] == [photos_of[name]]
+        assert "<b>" not in licence
         assert "<b>" not in found.text
         assert "example.org/code" in found.text
         assert "@article{" in found.text

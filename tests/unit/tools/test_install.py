@@ -83,7 +83,8 @@ sys.meta_path.insert(0, Hidden())
 import importlib, pathlib
 for path in sorted([*pathlib.Path("pipeline").rglob("*.py"), *pathlib.Path("stages").glob("*.py")]):
     name = ".".join(path.with_suffix("").parts)
-    if not name.startswith("pipeline.serving") and not name.endswith(("__", "ultralytics", "fastsam", "promptable", "semantic")):
+    needs_more = name.endswith(("__", "ultralytics", "fastsam", "promptable", "semantic"))
+    if not name.startswith("pipeline.serving") and not needs_more:
         importlib.import_module(name)
 """
     done = subprocess.run(  # noqa: S603
