@@ -27,6 +27,11 @@ FilterOption: TypeAlias = Annotated[
         "--filter", metavar="NAME=VALUE", help=f"Threshold of proposals: {', '.join(ProposalFilter.model_fields)}."
     ),
 ]
+PrecisionOption: TypeAlias = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Name a food where so many of the answers on the validation split are right."),
+]
+TEXT_EXCLUDES = "--text is answered by SAM 3, not by --masks {}; leave that out"
 
 
 def check_output(folder: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.options import (
+    TEXT_EXCLUDES,
     TEXT_WEIGHTS,
     DeviceOption,
     FilterOption,
     MaskMethodOption,
     MaskWeightsOption,
+    PrecisionOption,
     TextOption,
     check_output,
 )
@@ -149,10 +151,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     filters: FilterOption = None,
     masks: MaskMethodOption = "grabcut",
     mask_weights: MaskWeightsOption = None,
-    precision: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Name a food where so many of the answers on the validation split are right."),
-    ] = PRECISION,
+    precision: PrecisionOption = PRECISION,
     top: Annotated[int, typer.Option(min=1, help="Categories to list.")] = 5,
     form: Annotated[Format, typer.Option("--format", help="How answers are printed.")] = "text",
     out: Annotated[
@@ -187,7 +186,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     regions = RegionOptions(tuple(prompts), mask, value, every, tuple(text or ()), chosen)
     regions.check()
     if text and masks not in {GRABCUT, "transformers"}:
-        raise ParamsError(f"--text is answered by SAM 3, not by --masks {masks}; leave that out")
+        raise ParamsError(TEXT_EXCLUDES.format(masks))
     check_run(run)
     if out is not None:
         check_output(out)

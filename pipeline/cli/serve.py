@@ -7,12 +7,24 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption
-from pipeline.inference.regions import open_mask_source
+from pipeline.cli.options import (
+    TEXT_EXCLUDES,
+    TEXT_WEIGHTS,
+    DeviceOption,
+    FilterOption,
+    MaskMethodOption,
+    MaskWeightsOption,
+    PrecisionOption,
+    TextOption,
+)
+from pipeline.evaluation.rejection import PRECISION
+from pipeline.inference.regions import ProposedRegions, open_mask_source
 from pipeline.models.card import check_run
 from pipeline.params.run_name import ABSENT, RunName
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError
+from pipeline.segmentation.proposals import ProposalFilter, parse_filter
+from pipeline.segmentation.registry import open_text_source
 
 
 def serve(  # noqa: PLR0913 - one argument an option
@@ -23,6 +35,9 @@ def serve(  # noqa: PLR0913 - one argument an option
     ] = None,
     masks: MaskMethodOption = "grabcut",
     mask_weights: MaskWeightsOption = None,
+    text: TextOption = None,
+    filters: FilterOption = None,
+    precision: PrecisionOption = PRECISION,
     samples: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Photos to offer; drawn plates if absent.")
     ] = None,
@@ -36,9 +51,10 @@ def serve(  # noqa: PLR0913 - one argument an option
     browser: Annotated[bool, typer.Option(help="Open the page in the browser, where there is a display.")] = True,
     device: DeviceOption = "auto",
 ) -> None:
-    """Open a page in the browser: drop a photo, mark a food, see what it is with and without its surroundings.
+    """Open a page in the browser: drop a photo, mark its foods, see what they are with and without their surroundings.
 
-    Without weights of sam or fastsam, foods are marked by boxes (GrabCut finds the mask) or painted. Nothing leaves
+    Without weights of sam or fastsam, foods are marked by boxes (GrabCut finds the mask) or painted; with them, or with
+    --text, the page finds the foods of a plate by itself. Nothing leaves
     this computer, photos are held in memory alone, and no other host is asked for anything.
     """
     absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
@@ -49,7 +65,14 @@ def serve(  # noqa: PLR0913 - one argument an option
         check_run(beside, "--beside")
     if samples is not None and not samples.is_dir():
         raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
-    source = open_mask_source(masks, mask_weights, device)
+    if text and masks not in {"grabcut", "transformers"}:
+        raise ParamsError(TEXT_EXCLUDES.format(masks))
+    if filters and not text and masks == "grabcut":
+        raise ParamsError("--filter chooses among proposals; give --text, or --masks with weights")
+    chosen = parse_filter(filters) if filters else ProposalFilter()
+    source = open_mask_source(masks, None if text and masks == "grabcut" else mask_weights, device)
+    proposing = open_text_source(mask_weights or TEXT_WEIGHTS, text, device, chosen.min_score) if text else source
+    finder = None if proposing.name == "grabcut" else ProposedRegions(proposing, chosen)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.serving.handlers import PageController, drawn_samples, samples_from  # noqa: PLC0415
     from pipeline.serving.server import serve as run_server  # noqa: PLC0415
@@ -57,9 +80,10 @@ def serve(  # noqa: PLR0913 - one argument an option
     folders = [beside or _sibling(run), run]
     if sys.stderr.isatty():  # programs that start a page read its address on the first line
         note(f"loads {' and '.join(folder.name for folder in folders if folder is not None)} ...")
-    runs = tuple(open_run(folder, device=device) for folder in folders if folder is not None)
+    runs = tuple(open_run(folder, device=device, precision=precision) for folder in folders if folder is not None)
     offered = drawn_samples() if samples is None else samples_from(samples)
-    run_server(PageController(runs, source, offered), host=host, port=port, everybody=everybody, browser=browser)
+    controller = PageController(runs, source, offered, finder)
+    run_server(controller, host=host, port=port, everybody=everybody, browser=browser)
 
 
 def _sibling(run: Path) -> Path | None:

@@ -10,13 +10,15 @@ from pycocotools import mask as mask_api
 from pipeline.datasets.objects import encode_rle
 from pipeline.evaluation.rejection import UNKNOWN
 from pipeline.imaging.components import region_of
-from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction
+from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction, percent
 from pipeline.inference.regions import Region
 from pipeline.params.base import Section
 from pipeline.runtime.errors import printable
 from pipeline.runtime.escaping import printable_json, spreadsheet
 
 Format: TypeAlias = Literal["text", "json", "csv", "coco"]
+LISTINGS: dict[str, Format] = {"predictions.json": "json", "predictions.csv": "csv", "coco.json": "coco"}
+"""Files with all answers, by name."""
 DIGITS = 6
 
 
@@ -123,12 +125,12 @@ def format_records(
 def _text(records: Iterable[PhotoRecord]) -> Iterator[str]:
     for record in records:
         for food in record.foods:
-            facts = f"{food.area_share:.1%} of the photo, mask by {food.found_by}, score {food.score:.2f}"
+            facts = f"{percent(food.area_share, 1)} of the photo, mask by {food.found_by}, score {food.score:.2f}"
             yield f"{record.photo}: {food.region} ({'; '.join(filter(None, (facts, food.remark)))})"
             if food.known is False:
                 yield f"  {UNKNOWN}; nearest: {', '.join(answer.category for answer in food.top)}"
             else:
-                yield from (f"  {answer.probability:7.2%}  {answer.category}" for answer in food.top)
+                yield from (f"{percent(answer.probability, 2):>10}  {answer.category}" for answer in food.top)
             if record.drawings_only:
                 yield f"  caution: {DRAWINGS_ONLY}"
             if food.pictures:

@@ -12,9 +12,10 @@ from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
+from pipeline.evaluation.rejection import UNKNOWN
 from pipeline.imaging.components import rim
 from pipeline.imaging.drawing import GAP, INK, PAPER, overlay
-from pipeline.inference.prediction import Prediction
+from pipeline.inference.prediction import Prediction, percent
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region
 from pipeline.segmentation.prompts import deepest_pixel, parts_of
@@ -62,47 +63,40 @@ def explaining_pictures(photo: Image, region: Region, prediction: Prediction) ->
     yield "extra_roi", prediction.extra_roi
 
 
-def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") -> AnyImage:
-    """Return the photo, `LABELLED_SIDE` pixels long, with every food outlined and named, and a legend beside it.
+def label_of(run: Run, mask: Mask, prediction: Prediction) -> LabelledMask:
+    """Return the name of a region by a run: its first guess, or that the food is unknown."""
+    known = run.accepts(prediction) is not False
+    return LabelledMask(mask, *prediction.top(1)[0]) if known else LabelledMask(mask, UNKNOWN, None)
 
-    `caution` is a line below them.
+
+def food_colours(foods: Sequence[LabelledMask]) -> list[tuple[int, int, int]]:
+    """Return the colour of each food."""
+    return [UNNAMED if food.probability is None else COLOURS[n % len(COLOURS)] for n, food in enumerate(foods)]
+
+
+def mark_foods(shown: AnyImage, foods: Sequence[LabelledMask], *, letter: int, named: bool) -> AnyImage:
+    """Return a photo with every food outlined, and its name or, where there is no room or not `named`, its number.
+
+    The masks may be of another size than the photo; letters are `letter` pixels high, and lines in proportion.
     """
-    height, width = photo.shape[:2]
-    scale = LABELLED_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    shown = np.array(Pillow.fromarray(photo).resize(size, Pillow.Resampling.LANCZOS))
+    shown, size, colours = shown.copy(), shown.shape[1::-1], food_colours(foods)
     masks = [np.asarray(Pillow.fromarray(food.mask).resize(size, Pillow.Resampling.NEAREST)) for food in foods]
-    colours = [UNNAMED if food.probability is None else COLOURS[n % len(COLOURS)] for n, food in enumerate(foods)]
     for number in sorted(range(len(foods)), key=lambda number: -masks[number].sum()):  # small ones lie on top
         mask, tint = masks[number], np.array(colours[number], np.uint8)
         if foods[number].probability is not None:
             shown[mask] = shown[mask] * np.float32(0.85) + tint * np.float32(0.15)
-        shown[rim(mask, 7)] = 255  # a white line within the coloured one shows on foods of its colour
-        shown[rim(mask, 4)] = tint
-    font = ImageFont.load_default(LETTER)
-    names = [f"{number} {food.name[:40]}" for number, food in enumerate(foods, 1)]
-    shares = ["" if food.probability is None else f"  {food.probability:.0%}" for food in foods]
-    legend = [f"{name}{share}" for name, share in zip(names, shares, strict=True)]
-    line, swatch = LETTER + 2 * GAP, 2 * LETTER
-    panel = round(max(map(font.getlength, legend), default=0)) + swatch + 3 * GAP
-    notes = [note for note in ("" if foods else "no food found", caution) if note]
-    bottom = max(size[1], line * len(foods) + 2 * GAP)
-    sheet = Pillow.new("RGB", (size[0] + panel, bottom + line * len(notes)), PAPER)
-    sheet.paste(Pillow.fromarray(shown), (0, 0))
-    draw = ImageDraw.Draw(sheet)
-    for number, note in enumerate(notes):
-        draw.text((GAP, bottom + line * (number + 0.5)), note, fill=INK, font=font, anchor="lm")
+        shown[rim(mask, letter // 3)] = 255  # a white line within the coloured one shows on foods of its colour
+        shown[rim(mask, letter // 5)] = tint
+    picture, font, line = Pillow.fromarray(shown), ImageFont.load_default(letter), letter + 2 * GAP
+    draw = ImageDraw.Draw(picture)
     taken: list[tuple[float, float, float, float]] = []
-    for number, (food, text, mask, colour) in enumerate(zip(foods, legend, masks, colours, strict=True), 1):
-        left, middle = size[0] + GAP, GAP + line * (number - 0.5)
-        draw.rectangle((left, middle - LETTER / 2, left + swatch, middle + LETTER / 2), fill=colour, outline=INK)
-        draw.text((left + swatch + GAP, middle), text, fill=INK, font=font, anchor="lm")
+    for number, (food, mask, colour) in enumerate(zip(foods, masks, colours, strict=True), 1):
         if not mask.any():
             continue
         x, y = deepest_pixel(parts_of(mask)[0])
         # Where there is no room for the name, or none, the number refers to the legend; it may stand a line beside.
         places = [(str(number), shift * line) for shift in (0, 1, -1, 2, -2)]
-        for label, shift in [*([] if food.probability is None else [(names[number - 1], 0)]), *places]:
+        for label, shift in [*([(_title(number, food), 0)] if named and food.probability is not None else []), *places]:
             half = draw.textlength(label, font=font) / 2 + GAP
             centre = max(half, min(x, size[0] - half)), max(line / 2, min(y + shift, size[1] - line / 2))
             box = (centre[0] - half, centre[1] - line / 2, centre[0] + half, centre[1] + line / 2)
@@ -111,6 +105,41 @@ def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") 
         taken.append(box)
         draw.rectangle(box, fill=PAPER, outline=colour, width=3)
         draw.text(centre, label, fill=INK, font=font, anchor="mm")
+    return np.asarray(picture)
+
+
+def _title(number: int, food: LabelledMask) -> str:
+    return f"{number} {food.name[:40]}"
+
+
+def label_foods(photo: Image, foods: Sequence[LabelledMask], caution: str = "") -> AnyImage:
+    """Return the photo, `LABELLED_SIDE` pixels long, with every food outlined and named, and a legend beside it.
+
+    `caution` is a line below them.
+    """
+    height, width = photo.shape[:2]
+    scale = LABELLED_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shown = np.asarray(Pillow.fromarray(photo).resize(size, Pillow.Resampling.LANCZOS))
+    font = ImageFont.load_default(LETTER)
+    titles = [_title(number, food) for number, food in enumerate(foods, 1)]
+    legend = [
+        title if food.probability is None else f"{title}  {percent(food.probability)}"
+        for title, food in zip(titles, foods, strict=True)
+    ]
+    line, swatch = LETTER + 2 * GAP, 2 * LETTER
+    panel = round(max(map(font.getlength, legend), default=0)) + swatch + 3 * GAP
+    notes = [note for note in ("" if foods else "no food found", caution) if note]
+    bottom = max(size[1], line * len(foods) + 2 * GAP)
+    sheet = Pillow.new("RGB", (size[0] + panel, bottom + line * len(notes)), PAPER)
+    sheet.paste(Pillow.fromarray(mark_foods(shown, foods, letter=LETTER, named=True)), (0, 0))
+    draw = ImageDraw.Draw(sheet)
+    for number, note in enumerate(notes):
+        draw.text((GAP, bottom + line * (number + 0.5)), note, fill=INK, font=font, anchor="lm")
+    for number, (text, colour) in enumerate(zip(legend, food_colours(foods), strict=True), 1):
+        left, middle = size[0] + GAP, GAP + line * (number - 0.5)
+        draw.rectangle((left, middle - LETTER / 2, left + swatch, middle + LETTER / 2), fill=colour, outline=INK)
+        draw.text((left + swatch + GAP, middle), text, fill=INK, font=font, anchor="lm")
     return np.asarray(sheet)
 
 

@@ -18,8 +18,17 @@ from starlette.routing import Route
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import PipelineError
 from pipeline.serving.access import MAX_BODY, Access
-from pipeline.serving.handlers import PageController, Way
-from pipeline.serving.page import STATIC, document, pictures, sample_pictures, state, static_files
+from pipeline.serving.handlers import PageController, Step, Way
+from pipeline.serving.page import (
+    DOWNLOADS,
+    STATIC,
+    document,
+    download,
+    pictures,
+    sample_pictures,
+    state,
+    static_files,
+)
 from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore, explain, load_upload
 
 MAX_PAINTING, MAX_JSON = 8_000_000, 4_000  # largest bodies in bytes of requests other than uploads
@@ -28,7 +37,9 @@ SECONDS_TO_SEND = 120  # time limit for receiving a body
 MAX_WAITING = 32  # largest number of requests that wait for the models
 BYTES, JSON = "application/octet-stream", "application/json"
 """Media types of requests. Forms of other web sites cannot send them without a preflight request, which is refused."""
+MAX_NAME = 200  # characters of a photo's name in a download
 BodyT = TypeVar("BodyT", bound=BaseModel)
+ResultT = TypeVar("ResultT")
 
 
 class NoDetails(BaseModel):
@@ -49,6 +60,14 @@ class ClickPlace(NoDetails):
     way: Way
     x: float = Field(ge=0, le=1)
     y: float = Field(ge=0, le=1)
+
+
+class FoodsStep(NoDetails):
+    """Body of `foods`."""
+
+    step: Step
+    number: int = 0
+    """Index of the food to choose or remove."""
 
 
 class BoxEdges(NoDetails):
@@ -78,6 +97,9 @@ def make_app(controller: PageController, host: str, *, token: str | None = None,
         Route("/photos/{name}/box", page.type_box, methods=["POST"]),
         Route("/photos/{name}/painting", page.paint, methods=["POST"]),
         Route("/photos/{name}/heat", page.explain, methods=["POST"]),
+        Route("/photos/{name}/foods", page.change, methods=["POST"]),
+        Route("/photos/{name}/label-map", page.take_label_map, methods=["POST"]),
+        *(Route(f"/photos/{{name}}/{file}", page.download) for file in DOWNLOADS),
         Route("/photos/{name}/{version}/{picture}/image.webp", page.show_picture),
     ]
     access = Middleware(Access, host=host, token=token, cookie=f"rvernet-page-{port}")
@@ -137,11 +159,11 @@ class _Page:
 
     async def take_sample(self, request: Request) -> Response:
         choice = await self._json_body(request, SampleChoice)
-        return await self._run(lambda: self._create_session(self.controller.take_sample(choice.number)))
+        return JSONResponse(await self._run(lambda: self._create_session(self.controller.take_sample(choice.number))))
 
     async def take_photo(self, request: Request) -> Response:
         async with self._body(request, BYTES, MAX_BODY) as upload:
-            return await self._run(lambda: self._create_session(load_upload(upload)))
+            return JSONResponse(await self._run(lambda: self._create_session(load_upload(upload))))
 
     async def forget(self, request: Request) -> Response:
         self.sessions.drop(request.path_params["name"])
@@ -160,6 +182,20 @@ class _Page:
         async with self._body(request, BYTES, MAX_PAINTING) as painting:
             return await self._update_session(request, lambda marked: self.controller.paint(marked, painting))
 
+    async def change(self, request: Request) -> Response:
+        to = await self._json_body(request, FoodsStep)
+        return await self._update_session(request, lambda marked: self.controller.change(marked, to.step, to.number))
+
+    async def take_label_map(self, request: Request) -> Response:
+        async with self._body(request, BYTES, MAX_PAINTING) as upload:
+            return await self._update_session(request, lambda marked: self.controller.find_by_label_map(marked, upload))
+
+    async def download(self, request: Request) -> Response:
+        marked, file = self.sessions.get(request.path_params["name"]).marked, request.url.path.rpartition("/")[2]
+        photo = request.query_params.get("photo", "photo")[:MAX_NAME]  # stands in the file; no file is opened by it
+        content = await self._run(lambda: download(self.controller.runs[-1], marked, file, photo))
+        return Response(content, headers={"Content-Disposition": f'attachment; filename="{file}"'}, media_type=BYTES)
+
     async def explain(self, request: Request) -> Response:
         await self._json_body(request, NoDetails)
         return await self._update_session(request, explain)
@@ -176,15 +212,15 @@ class _Page:
             marked = step(self.sessions.get(name).marked)
             return state(name, self.sessions.update(name, marked, pictures(marked)))
 
-        return await self._run(work)
+        return JSONResponse(await self._run(work))
 
-    async def _run(self, work: Callable[[], dict[str, Any]]) -> Response:
+    async def _run(self, work: Callable[[], ResultT]) -> ResultT:
         """Run `work` in a thread, one at a time; unexpected errors are printed, and the visitor gets one line."""
         if self.waiting >= MAX_WAITING:
             raise HTTPException(503, "Too many visitors at once; try again in a moment")
         self.waiting += 1
         try:
-            return JSONResponse(await to_thread.run_sync(work, limiter=self.models))
+            return await to_thread.run_sync(work, limiter=self.models)
         except (PipelineError, MemoryError):
             raise
         except Exception as error:

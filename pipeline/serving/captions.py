@@ -6,6 +6,7 @@ from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.rejection import UNKNOWN
 from pipeline.inference.facts import BOTH, VIEWS
 from pipeline.inference.pictures import BranchPicture
+from pipeline.inference.prediction import percent
 from pipeline.inference.predictor import Run
 from pipeline.serving.handlers import Way
 from pipeline.serving.session import PAINTED, MarkedPhoto, RunAnswer
@@ -24,7 +25,12 @@ HINTS: dict[Way, str] = {
 WAYS: dict[Way, str] = {"box": "Box", "click": "Click"}  # labels of the ways of marking
 OPPOSITE = "Now click the opposite corner."
 WORKING = "The models are looking …"
-METHODS = {"grabcut": "GrabCut, from the colours inside and outside the box", "sam": "SAM", "fastsam": "FastSAM"}
+METHODS = {
+    "grabcut": "GrabCut, from the colours inside and outside the box",
+    "sam": "SAM",
+    "fastsam": "FastSAM",
+    "mask file": "your label map",
+}
 TERMS = {
     VIEWS["roi"]: "Region of interest (ROI): one backbone sees the cut-out food.",
     VIEWS["extra_roi"]: "Extra-ROI: one backbone sees everything but the food.",
@@ -45,12 +51,20 @@ def verdict(of_run: RunAnswer) -> str:
     return f"{UNKNOWN.capitalize()}; nearest:" if of_run.known is False else ""
 
 
+def first_guess(of_run: RunAnswer) -> str:
+    """Return the first guess with its probability, or that the food is not a known one."""
+    (guess,) = of_run.prediction.top(1)
+    return UNKNOWN if of_run.known is False else f"{guess.category} ({percent(guess.probability)})"
+
+
 def region_found(marked: MarkedPhoto) -> str:
     """Return how the mask was found, and its share of the photo; empty before a food is marked."""
-    region = marked.region
-    if region is None:
+    if marked.food is None:
         return ""
-    area = f"{region.mask.mean():.1%} of the photo" + (f", {region.remark}" if region.status == "tiny" else "")
+    region = marked.food.region
+    area = f"{percent(float(region.mask.mean()), 1)} of the photo" + (
+        f", {region.remark}" if region.status == "tiny" else ""
+    )
     if region.found_by == PAINTED:
         return f"Mask painted by you, {area}."
     if region.status == "empty":
@@ -60,16 +74,12 @@ def region_found(marked: MarkedPhoto) -> str:
 
 def difference(marked: MarkedPhoto) -> str:
     """Return how the answers of a run with one view and a run with both differ; empty for other runs."""
-    both = {len(answer.run.branches): answer for answer in marked.answers}
+    both = {len(each.run.branches): each for each in (marked.food.answers if marked.food else ())}
     if sorted(both) != [1, 2]:
         return ""
-    named, said = [], []
-    for answer in (both[1], both[2]):
-        (guess,) = answer.prediction.top(1)
-        named.append(UNKNOWN if answer.known is False else guess.category)
-        said.append(UNKNOWN if answer.known is False else f"{guess.category} ({guess.probability:.0%})")
+    named = [UNKNOWN if each.known is False else each.prediction.top(1)[0].category for each in (both[1], both[2])]
     agreement = "Both agree" if named[0] == named[1] else "The second view changes the answer"
-    return f"{agreement}: {said[0]} by {both[1].run.facts.sees}, {said[1]} by {BOTH}."
+    return f"{agreement}: {first_guess(both[1])} by {both[1].run.facts.sees}, {first_guess(both[2])} by {BOTH}."
 
 
 def calibration(runs: Sequence[Run]) -> str:
@@ -90,7 +100,7 @@ def heat_shares(maps: Sequence[tuple[Run, BranchPicture]]) -> str:
     if not maps:
         return ""
     shares = "; ".join(
-        f"{heat_title(run, heat.branch)}: {'no heat' if heat.inside is None else f'{heat.inside:.0%}'}"
+        f"{heat_title(run, heat.branch)}: {'no heat' if heat.inside is None else percent(heat.inside)}"
         for run, heat in maps
     )
     return f"Bright where the first answer came from (HiResCAM). Of the heat, on the food: {shares}."

@@ -17,13 +17,31 @@ from pipeline.imaging.components import regions_by_value
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.inputs import photos_in_folder
 from pipeline.inference.predictor import Run
+from pipeline.inference.regions import ProposedRegions, Region
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.mask_source import MaskSource
-from pipeline.serving.session import MarkedPhoto, box_between, corner_or_box, mark, paint, predict, start
+from pipeline.serving.session import (
+    MarkedPhoto,
+    box_between,
+    choose,
+    corner_or_box,
+    mark,
+    paint,
+    predict,
+    propose,
+    read_plate,
+    remove,
+    start,
+    undo,
+)
 
 SEED, SPLIT = 0, "test"
 DIPS = (KETCHUP, CHILI_PASTE, SAUCE)  # one sample each; two look alike and differ only in their surroundings
 MARGIN = 2  # pixels between a sauce and the box around it
+FIND_ADVICE = (
+    "To find foods by itself the page needs weights: start it with --text food (SAM 3), or with --masks fastsam or sam "
+    "and --mask-weights FILE. A label map of the photo, a PNG with one value a food, needs none."
+)
 MAX_SAMPLES = 6  # largest number of samples from a folder
 
 
@@ -57,6 +75,7 @@ def samples_from(folder: Path) -> tuple[SamplePhoto, ...]:
 
 
 Way: TypeAlias = Literal["box", "click"]  # meaning of a click: a corner of a box, or the food itself
+Step: TypeAlias = Literal["choose", "remove", "undo", "clear", "find"]  # what is done with the foods of a photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +85,7 @@ class PageController:
     runs: tuple[Run, ...]
     source: MaskSource
     samples: tuple[SamplePhoto, ...]
+    finder: ProposedRegions | None = None  # proposes the foods of a photo; None without such a source
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -105,6 +125,31 @@ class PageController:
     def paint(self, marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
         """Mark what is painted on a PNG of the shown photo's size."""
         return predict(paint(marked, painting), self.runs)
+
+    def change(self, marked: MarkedPhoto, step: Step, number: int) -> MarkedPhoto:
+        """Change the foods of a photo; `number` is the index of the one to choose or remove."""
+        match step:
+            case "choose":
+                return choose(marked, number)
+            case "remove":
+                return remove(marked, number)
+            case "undo":
+                return undo(marked)
+            case "clear":
+                return start(marked.photo)
+            case "find":
+                if self.finder is None:
+                    raise DatasetError(FIND_ADVICE)
+                return self._take(marked, self.finder.find(marked.photo, Path("photo")))
+
+    def find_by_label_map(self, marked: MarkedPhoto, upload: bytes) -> MarkedPhoto:
+        """Take the foods of a label map, a PNG of the photo's size."""
+        return self._take(marked, read_plate(marked, upload))
+
+    def _take(self, marked: MarkedPhoto, regions: Sequence[Region]) -> MarkedPhoto:
+        if not regions:
+            raise DatasetError("No food was found; mark one by a box")
+        return predict(propose(marked, regions), self.runs)
 
     def _classify(self, marked: MarkedPhoto, prompt: Prompt) -> MarkedPhoto:
         return predict(mark(marked, prompt, self.source), self.runs)

@@ -13,12 +13,10 @@ from jaxtyping import UInt8
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from pipeline.arrays import Image
+from pipeline.arrays import AnyImage, Image
 from pipeline.datasets.prompts import Prompt
-from pipeline.datasets.sample_batch import SampleBatch
-from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_photo
-from pipeline.imaging.drawing import edge, overlay
-from pipeline.inference.pictures import BranchPicture, heat_pictures
+from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_label_map, read_photo
+from pipeline.inference.pictures import BranchPicture, LabelledMask, heat_pictures, mark_foods
 from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region, drawn_region, prompted_regions
@@ -31,6 +29,8 @@ MIN_VISIBLE_SHARE = 3e-4  # of a run's input, 15 pixels of 224 x 224; if a food 
 PNG = b"\x89PNG\r\n\x1a\n"  # signature of the one format in which a painting is read
 MARK_COLOUR, RIM_COLOUR = (255, 214, 10), (0, 0, 0)  # of corners and boxes: yellow, as in the report, on black
 PAINTED = "brush"  # source of painted masks
+SMALLEST_LETTER = 10  # height in pixels of the numbers on a small photo
+MAX_FOODS, MAX_MASK_BYTES = 40, 400_000_000  # of one photo
 MAX_SESSIONS = 32
 MAX_BYTES = 600_000_000  # memory of all sessions: three of the largest photos, or 32 of an ordinary size
 SECONDS_KEPT = 3600  # a session expires when it is not used for this time
@@ -42,7 +42,6 @@ class RunAnswer(NamedTuple):
     """Answer of one run."""
 
     run: Run
-    batch: SampleBatch  # input of the run: one sample
     prediction: Prediction
 
     @property
@@ -51,17 +50,35 @@ class RunAnswer(NamedTuple):
         return self.run.accepts(self.prediction)
 
 
+class Food(NamedTuple):
+    """One region of a photo and the answers for it."""
+
+    region: Region
+    prompt: Prompt | None = None  # box or click that marked it; None if it is painted or proposed
+    proposed: bool = False  # whether it was found without a mark of the visitor
+    answers: tuple[RunAnswer, ...] = ()  # answer of each run; empty until `predict`
+    heat: tuple[tuple[Run, BranchPicture], ...] = ()  # heat map of each branch of each run; empty until requested
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MarkedPhoto:
-    """A photo, its marked region and the answers; every action returns a new one."""
+    """A photo, its foods and the answers; every action returns a new one."""
 
     photo: Image  # at full size, upright
     shown: Shown  # at most `SHOWN_SIDE` pixels long
     corner: tuple[int, int] | None = None  # first corner of an unfinished box, x and y in the photo
-    prompt: Prompt | None = None  # box or click that marked the food; None if it is painted or not marked
-    region: Region | None = None  # region of the food; None if not marked
-    answers: tuple[RunAnswer, ...] = ()  # answer of each run
-    heat: tuple[tuple[Run, BranchPicture], ...] = ()  # heat map of each branch of each run; empty until requested
+    foods: tuple[Food, ...] = ()  # in the order of their marks
+    chosen: int = -1  # index of the food whose details are shown; the last one unless the visitor chooses
+
+    @property
+    def food(self) -> Food | None:
+        """The food whose details are shown; None if there is none."""
+        return self.foods[self.chosen] if self.foods else None
+
+    @property
+    def most_foods(self) -> int:
+        """Largest number of foods, so that their masks, of a byte a pixel, fit in memory."""
+        return min(MAX_FOODS, 3 * MAX_MASK_BYTES // self.photo.nbytes)
 
     @property
     def scale(self) -> float:
@@ -89,7 +106,7 @@ def start(photo: Image) -> MarkedPhoto:
 def corner_or_box(marked: MarkedPhoto, x: int, y: int) -> tuple[MarkedPhoto, Prompt | None]:
     """Handle a corner of a box at column `x`, row `y` of the photo; the second corner completes the prompt."""
     if marked.corner is None:
-        return replace(marked, corner=(x, y), prompt=None, region=None, answers=(), heat=()), None
+        return replace(marked, corner=(x, y)), None
     return replace(marked, corner=None), box_between(marked.corner, (x, y))
 
 
@@ -105,7 +122,7 @@ def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto
     if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
         raise DatasetError("This box has no inside; choose two opposite corners of the food")
     (region,) = prompted_regions(source, marked.photo, [prompt])
-    return replace(marked, corner=None, prompt=prompt, region=region, answers=(), heat=())
+    return _add(marked, [Food(region, prompt)])
 
 
 def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
@@ -125,54 +142,118 @@ def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
     mask = np.asarray(Pillow.fromarray(painted).resize((width, height), Pillow.Resampling.NEAREST))
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
-    region = drawn_region(PAINTED, mask, PAINTED)
-    return replace(marked, corner=None, prompt=None, region=region, answers=(), heat=())
+    return _add(marked, [Food(drawn_region(PAINTED, mask, PAINTED))])
+
+
+def propose(marked: MarkedPhoto, regions: Sequence[Region]) -> MarkedPhoto:
+    """Take regions that were found without a mark in the place of those found before; marked foods stay."""
+    own = tuple(food for food in marked.foods if not food.proposed)
+    return _add(replace(marked, foods=own), [Food(region, proposed=True) for region in regions])
+
+
+def read_plate(marked: MarkedPhoto, upload: bytes) -> tuple[Region, ...]:
+    """Return one region per value of a label map, a PNG file of the photo's size; 0 is no food.
+
+    Raises:
+        EmptyMaskError: If every pixel is 0.
+        DatasetError: If it has more values than `most_foods`.
+        PhotoError: If the file is no such PNG.
+    """
+    file = PictureBytes(upload, "This label map cannot be used")
+    height, width = marked.photo.shape[:2]
+    size = int.from_bytes(upload[16:20]), int.from_bytes(upload[20:24])  # before anything is decoded
+    if not upload.startswith(PNG) or size != (width, height):
+        raise PhotoError(f"{file}: give a PNG of {width} x {height} pixels, as the photo has, one value a food")
+    label_map = read_label_map(file)
+    values = [int(value) for value in np.unique(label_map) if value]
+    if not values:
+        raise EmptyMaskError(f"{file}: every pixel is 0; paint each food in a value of its own")
+    _check_count(marked, len(values))
+    return tuple(drawn_region(f"value {value}", label_map == value, "mask file") for value in values)
+
+
+def _add(marked: MarkedPhoto, foods: Sequence[Food]) -> MarkedPhoto:
+    _check_count(marked, len(marked.foods) + len(foods))
+    return replace(marked, corner=None, foods=(*marked.foods, *foods), chosen=-1)
+
+
+def _check_count(marked: MarkedPhoto, foods: int) -> None:
+    if foods > marked.most_foods:
+        what = f"{foods} foods are too many for a photo of this size"
+        raise DatasetError(f"{what}: at most {marked.most_foods}; remove some, or take a smaller photo")
+
+
+def undo(marked: MarkedPhoto) -> MarkedPhoto:
+    """Take back a first corner, or else the last food, if there is one."""
+    foods = marked.foods if marked.corner is not None else marked.foods[:-1]
+    return replace(marked, corner=None, foods=foods, chosen=-1)
+
+
+def remove(marked: MarkedPhoto, number: int) -> MarkedPhoto:
+    """Remove a food by its index."""
+    _check_number(marked, number)
+    return replace(marked, foods=(*marked.foods[:number], *marked.foods[number + 1 :]), chosen=-1)
+
+
+def choose(marked: MarkedPhoto, number: int) -> MarkedPhoto:
+    """Show the details of a food by its index."""
+    _check_number(marked, number)
+    return replace(marked, chosen=number)
+
+
+def _check_number(marked: MarkedPhoto, number: int) -> None:
+    if not 0 <= number < len(marked.foods):
+        raise DatasetError(f"There are {len(marked.foods)} foods on this photo")
 
 
 def predict(marked: MarkedPhoto, runs: Sequence[Run]) -> MarkedPhoto:
-    """Classify the marked food with every run.
+    """Classify the foods that have no answers yet, with every run.
 
     Raises:
         DatasetError: If nothing is marked.
-        EmptyMaskError: If the food is too small in a run's input.
+        EmptyMaskError: If a marked food is too small in a run's input.
     """
-    if marked.region is None:
+    if not marked.foods:
         raise DatasetError("Mark a food first")
-    answers = []
+    known = [food for food in marked.foods if food.answers]
+    new = marked.foods[len(known) :]
+    answers: list[list[RunAnswer]] = [[] for _ in new]
     for run in runs:
-        batch = run.views(marked.photo, [marked.region.mask], names=[marked.region.label])
-        if batch.masks.mean() < MIN_VISIBLE_SHARE:
-            raise EmptyMaskError("What is marked is too small for the models to see; mark a larger region")
-        answers.append(RunAnswer(run, batch, run.predict_batch(batch)[0]))
-    return replace(marked, answers=tuple(answers))
+        regions = [food.region for food in new]
+        batch = run.views(marked.photo, [region.mask for region in regions], names=[each.label for each in regions])
+        for row, prediction in enumerate(run.predict_batch(batch)):
+            if not new[row].proposed and batch.masks[row].mean() < MIN_VISIBLE_SHARE:
+                raise EmptyMaskError("What is marked is too small for the models to see; mark a larger region")
+            answers[row].append(RunAnswer(run, prediction))
+    answered = [food._replace(answers=tuple(given)) for food, given in zip(new, answers, strict=True)]
+    return replace(marked, foods=(*known, *answered))
 
 
 def explain(marked: MarkedPhoto) -> MarkedPhoto:
-    """Make the heat map of each branch of each run; raise `DatasetError` if nothing is classified yet."""
-    if not marked.answers:
+    """Make the heat map of each branch of each run for the chosen food; a `DatasetError` if there is none."""
+    if marked.food is None:
         raise DatasetError("Mark a food first")
     heat: list[tuple[Run, BranchPicture]] = []
-    for run, batch, prediction in marked.answers:
+    for run, prediction in marked.food.answers:
+        batch = run.views(marked.photo, [marked.food.region.mask])
         heat += [(run, picture) for picture in heat_pictures(run, batch, [prediction])[0]]
-    return replace(marked, heat=tuple(heat))
+    foods = list(marked.foods)
+    foods[marked.chosen] = marked.food._replace(heat=tuple(heat))
+    return replace(marked, foods=tuple(foods))
 
 
-def draw(marked: MarkedPhoto) -> Shown:
-    """Return the shown photo with the food tinted, its box framed, or a first corner as a cross.
+def draw(marked: MarkedPhoto, labels: Sequence[LabelledMask]) -> AnyImage:
+    """Return the shown photo with its foods outlined and numbered, the chosen one's box, and a first corner as a cross.
 
-    Every line has a dark rim, so that it shows on rice as on tomato.
+    Every line has a rim, so that it shows on rice as on tomato.
     """
-    shown = marked.shown
-    if marked.region is not None:
-        mask = np.asarray(Pillow.fromarray(marked.region.mask).resize(shown.shape[1::-1], Pillow.Resampling.NEAREST))
-        shown = overlay(shown, mask)
-        shown[edge(mask)] = 255
-        shown[edge(np.pad(~mask, 1, constant_values=True))[1:-1, 1:-1]] = RIM_COLOUR
+    shown = mark_foods(marked.shown, labels, letter=max(SMALLEST_LETTER, max(marked.shown.shape) // 32), named=False)
     picture = Pillow.fromarray(shown)
     pen, thin = ImageDraw.Draw(picture), max(2, len(marked.shown) // 200)
     lines: list[list[tuple[float, float]]] = []
-    if marked.prompt is not None and marked.prompt.kind == "box":
-        x0, y0, x1, y1 = (number / marked.scale for number in marked.prompt.bounds())
+    prompt = marked.food.prompt if marked.food and marked.corner is None else None
+    if prompt is not None and prompt.kind == "box":
+        x0, y0, x1, y1 = (number / marked.scale for number in prompt.bounds())
         lines = [[(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]]
     if marked.corner is not None:
         (x, y), arm = (number / marked.scale for number in marked.corner), 6 * thin
@@ -198,8 +279,10 @@ class Session(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Approximate bytes of memory."""
-        mask = 0 if self.marked.region is None else self.marked.region.mask.nbytes
-        return self.marked.photo.nbytes + self.marked.shown.nbytes + mask + sum(map(len, self.pictures.values()))
+        marked = self.marked
+        masks = sum(food.region.mask.nbytes for food in marked.foods)
+        views = sum(2 * answer.prediction.roi.nbytes for food in marked.foods for answer in food.answers)
+        return marked.photo.nbytes + marked.shown.nbytes + masks + views + sum(map(len, self.pictures.values()))
 
 
 @dataclass(slots=True)

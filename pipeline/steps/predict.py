@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.rejection import UNKNOWN
-from pipeline.inference.formats import FoodRecord, Format, PhotoRecord, food_record, format_records
+from pipeline.inference.formats import LISTINGS, FoodRecord, PhotoRecord, food_record, format_records
 from pipeline.inference.inputs import PhotoSource, open_photo, short_names
 from pipeline.inference.pictures import (
     LabelledMask,
     explaining_pictures,
     heat_pictures,
     label_foods,
+    label_of,
     write_picture,
 )
 from pipeline.inference.predictor import Run
@@ -23,8 +23,6 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, MachineError, printable
 from pipeline.runtime.resources import is_disk_full
 
-LISTINGS: dict[str, Format] = {"predictions.json": "json", "predictions.csv": "csv", "coco.json": "coco"}
-"""Files beside the pictures, with all answers."""
 REGIONS_PER_BATCH = 64
 """Regions per forward pass, so that memory is bounded."""
 
@@ -84,6 +82,7 @@ def _predict_photo(
     regions = finder.find(photo, path)
     drawn: list[Path] = []
     foods: list[FoodRecord] = []
+    labelled: list[LabelledMask] = []
     picture: str | None = None
     try:
         for first in range(0, len(regions), REGIONS_PER_BATCH):
@@ -103,16 +102,11 @@ def _predict_photo(
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
                         pictures[kind] = write_picture(image, drawn[-1])
+                labelled.append(label_of(run, region.mask, prediction))
                 known = run.accepts(prediction)
                 foods.append(food_record(region, prediction, known=known, top=options.top, pictures=pictures))
         if options.pictures is not None:
             drawn.append(options.pictures / f"{name}-foods.png")
-            labelled = [
-                LabelledMask(region.mask, UNKNOWN, None)
-                if food.known is False
-                else LabelledMask(region.mask, food.top[0].category, food.top[0].probability)
-                for region, food in zip(regions, foods, strict=True)
-            ]
             picture = write_picture(label_foods(photo, labelled, run.facts.caution), drawn[-1])
     except BaseException:
         for file in drawn:

@@ -212,7 +212,7 @@ def test_mistakes_are_told_and_the_page_goes_on(page: Page, tmp_path: Path) -> N
     tab.locator("#answer-0").wait_for()
     tab.locator("#about summary").click()
     tab.locator("#find-food").fill(" KETCH")
-    assert tab.locator("#foods li:visible").all_inner_texts() == ["ketchup"]
+    assert tab.locator("#known li:visible").all_inner_texts() == ["ketchup"]
     tab.close()
 
 

@@ -7,6 +7,7 @@ const picture = new Image();
 picture.alt = "Photo to mark a food on";
 picture.draggable = false;
 let shown = null;  // what the server said last; null without a photo
+let title = "photo";  // what the photo is called in downloads
 let waiting = Promise.resolve(), pending = 0;
 
 history.replaceState(null, "", "/");  // a token in the address is in the cookie by now
@@ -42,26 +43,53 @@ function ask(method, path, body) {
   return waiting;
 }
 
-function show(state) {
+function button(text, label, action) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = text;
+  made.setAttribute("aria-label", label);
+  made.addEventListener("click", action);
+  return made;
+}
+
+function row(food, number, chosen) {
+  const line = document.createElement("tr");
+  const swatch = button(number + 1, `Food ${number + 1}: show it`, () => act("foods", { step: "choose", number }));
+  swatch.className = "swatch";
+  swatch.style.borderColor = food.colour;
+  swatch.setAttribute("aria-pressed", String(chosen));
+  line.classList.toggle("chosen", chosen);
+  const remove = button("✕", `Remove food ${number + 1}`, () => act("foods", { step: "remove", number }));
+  for (const cell of [swatch, ...food.answers, remove]) line.insertCell().append(cell);
+  return line;
+}
+
+function show(state, name) {
   if (!state) return;
   const fresh = !shown || shown.photo !== state.photo;
   const fresh_answer = JSON.stringify(state.answers) !== JSON.stringify(shown && shown.answers);
   if (fresh && shown) fetch("/photos/" + shown.photo, { method: "DELETE" });
+  if (fresh) title = name;
+  if (!shown || shown.foods.length < state.foods.length) pen.clearRect(0, 0, canvas.width, canvas.height);
   shown = state;
   if (!picture.isConnected) photo.append(picture);
   drop.hidden = true;
-  at("choose").hidden = at("forget").hidden = false;
+  at("tools").hidden = false;
   picture.src = state.pictures.shown;
+  canvas.parentElement.style.backgroundImage = `url("${state.pictures.shown}")`;
   if (fresh) {
     canvas.width = state.width;
     canvas.height = state.height;
-    canvas.parentElement.style.backgroundImage = `url("${state.pictures.shown}")`;
   }
-  const answered = state.answers.length > 0;
+  const answered = state.foods.length > 0;
   say(state.hint || (answered ? "Another food? " : "") + way().dataset.hint);
   at("results").hidden = !answered;
   at("guide").hidden = answered;
   at("heat").hidden = !state.warmth;
+  at("foods").replaceChildren(...state.foods.map((food, number) => row(food, number, number === state.chosen)));
+  at("which").textContent = `Food ${state.chosen + 1}`;
+  for (const link of document.querySelectorAll("[data-file]"))
+    link.href = `/photos/${state.photo}/${link.dataset.file}?photo=${encodeURIComponent(title)}`;
   for (const id of ["how", "difference", "warmth"]) at(id).textContent = state[id];
   for (const [name, source] of Object.entries(state.pictures)) if (name !== "shown") at(name).src = source;
   state.answers.forEach((guesses, number) => {
@@ -91,7 +119,7 @@ function forget() {
   drop.hidden = false;
   canvas.width = canvas.height = 0;
   canvas.parentElement.style.backgroundImage = "";
-  at("choose").hidden = at("forget").hidden = true;
+  at("tools").hidden = true;
   at("results").hidden = true;
   at("guide").hidden = false;
   file.value = "";
@@ -99,7 +127,7 @@ function forget() {
 
 async function bring(upload) {
   if (!upload) return;
-  show(await ask("POST", "/photos", upload.slice(0, upload.size)));  // where it is refused, the photo before stays
+  show(await ask("POST", "/photos", upload.slice(0, upload.size)), upload.name);  // where it is refused, the photo before stays
   file.value = "";
 }
 
@@ -108,6 +136,17 @@ async function act(kind, body) {
   // The address is made when it is this request's turn: the photo may have changed until then.
   show(await ask("POST", () => `/photos/${shown ? shown.photo : "none"}/${kind}`, body));
 }
+
+for (const step of ["undo", "clear"]) at(step).addEventListener("click", () => act("foods", { step }));
+if (at("find")) at("find").addEventListener("click", () => { if (!pending) act("foods", { step: "find" }); });
+at("label-map").addEventListener("change", async (event) => {
+  const [map] = event.target.files;
+  if (map) await act("label-map", map.slice(0, map.size));
+  event.target.value = "";
+});
+addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && shown && event.target.tagName !== "INPUT") act("foods", { step: "undo" });
+});
 
 file.addEventListener("change", () => bring(file.files[0]));
 at("choose").addEventListener("click", () => file.click());
@@ -118,8 +157,8 @@ addEventListener("dragend", () => { own = false; });
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => { event.preventDefault(); if (!own) bring(event.dataTransfer.files[0]); });
 addEventListener("paste", (event) => bring(event.clipboardData.files[0]));
-for (const button of document.querySelectorAll("#samples button"))
-  button.addEventListener("click", async () => show(await ask("POST", "/samples", { number: +button.dataset.number })));
+for (const sample of document.querySelectorAll("#samples button"))
+  sample.addEventListener("click", async () => show(await ask("POST", "/samples", { number: +sample.dataset.number }), sample.innerText));
 // A box is dragged, and may reach over the border, where it is cut; less than a few pixels are a click.
 const share = (event) => {
   const box = picture.getBoundingClientRect(), inside = (part) => Math.min(1, Math.max(0, part));
@@ -130,7 +169,7 @@ let begun = null;  // first corner of a box, and where the pointer was
 let dragged = false;
 picture.addEventListener("pointerdown", (event) => {
   dragged = false;
-  if (event.pointerType !== "mouse" || event.button || ![...document.getElementsByName("way")].some((each) => each.value === "box")) return;
+  if (!event.isPrimary || event.button || ![...document.getElementsByName("way")].some((each) => each.value === "box")) return;
   begun = { ...share(event), left: event.clientX, top: event.clientY };
   picture.setPointerCapture(event.pointerId);
 });
@@ -140,7 +179,8 @@ function edges(event) {
   return { left, top, right, bottom };
 }
 picture.addEventListener("pointermove", (event) => {
-  if (!begun || Math.hypot(event.clientX - begun.left, event.clientY - begun.top) < 6) return;
+  const least = event.pointerType === "mouse" ? 6 : 12;
+  if (!begun || (drag.hidden && Math.hypot(event.clientX - begun.left, event.clientY - begun.top) < least)) return;
   const { left, top, right, bottom } = edges(event), [width, height] = [picture.clientWidth, picture.clientHeight];
   drag.hidden = false;
   drag.style.left = picture.offsetLeft + left * width + "px";
@@ -175,7 +215,7 @@ at("explain").addEventListener("click", () => { if (!pending) act("heat", {}); }
 
 at("find-food").addEventListener("input", (event) => {
   const wanted = event.target.value.trim().toLowerCase();
-  for (const food of document.querySelectorAll("#foods li")) food.hidden = !food.textContent.toLowerCase().includes(wanted);
+  for (const food of document.querySelectorAll("#known li")) food.hidden = !food.textContent.toLowerCase().includes(wanted);
 });
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -212,7 +252,7 @@ canvas.addEventListener("pointerdown", (event) => {
 });
 canvas.addEventListener("pointermove", (event) => { if (last) stroke(event); });
 for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { last = null; });
-at("clear").addEventListener("click", () => pen.clearRect(0, 0, canvas.width, canvas.height));
+at("wipe").addEventListener("click", () => pen.clearRect(0, 0, canvas.width, canvas.height));
 at("take-painting").addEventListener("click", () => {
   if (pending) return;
   const made = document.createElement("canvas"), brush = made.getContext("2d");

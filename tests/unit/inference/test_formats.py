@@ -114,7 +114,7 @@ def test_text_leaves_refusals_to_the_error_output() -> None:
     """And says where pictures are, and what stands in for a mask."""
     text = listing("text")
     assert "y, z.jpg" not in text
-    assert text.count("75.00%") == 2
+    assert text.count("75.00 %") == 2
     assert "pictures: out/x-1-overlay.png out/x-1-roi.png" in text
     empty = FOOD.model_copy(update={"status": "empty", "remark": "grabcut found nothing there"})
     text = listing("text", (RECORDS[0].model_copy(update={"foods": (empty,)}),))

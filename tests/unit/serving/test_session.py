@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline.datasets.prompts import Prompt
 from pipeline.evaluation.rejection import Rejection
 from pipeline.imaging.decode import read_label_map, read_photo
+from pipeline.inference.pictures import LabelledMask
 from pipeline.inference.predictor import Run, open_run
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.grabcut import GrabCut
@@ -18,9 +19,9 @@ from pipeline.serving import captions
 from pipeline.serving import session as module
 from pipeline.serving.page import state, static_files
 from pipeline.serving.session import (
-    MarkedPhoto,
     Session,
     box_between,
+    choose,
     corner_or_box,
     draw,
     explain,
@@ -65,10 +66,10 @@ def test_every_pixel_shown_lies_on_the_photo(height: int, width: int) -> None:
 
 
 def test_two_clicks_make_a_box_in_any_order(meal: Meal) -> None:
-    """The first waits, and forgets the food that was marked before."""
+    """The first waits; foods that were marked before stay."""
     begun = mark(start(read_photo(meal.photo)), box_between((28, 6), (52, 26)), GrabCut())
     waiting, none = corner_or_box(begun, 52, 6)
-    assert (waiting.corner, waiting.region, none) == ((52, 6), None, None)
+    assert (waiting.corner, waiting.foods, none) == ((52, 6), begun.foods, None)
     done, prompt = corner_or_box(waiting, 28, 26)
     assert (done.corner, prompt) == (None, Prompt("box", (28.0, 6.0, 52.0, 26.0)))
 
@@ -76,8 +77,8 @@ def test_two_clicks_make_a_box_in_any_order(meal: Meal) -> None:
 def test_a_box_finds_its_food(meal: Meal) -> None:
     """By the source that the page was given."""
     marked = mark(start(read_photo(meal.photo)), box_between((28, 6), (52, 26)), GrabCut())
-    assert marked.region is not None
-    np.testing.assert_array_equal(marked.region.mask, read_label_map(meal.label_map) == 1)
+    assert marked.food is not None
+    np.testing.assert_array_equal(marked.food.region.mask, read_label_map(meal.label_map) == 1)
     assert captions.region_found(marked).startswith("Mask by GrabCut")
 
 
@@ -97,12 +98,12 @@ def test_paint_is_taken_at_the_size_of_the_photo(meal: Meal, monkeypatch: pytest
     """The page paints on a smaller copy; nothing painted is no food, another size no painting."""
     photo, labels = read_photo(meal.photo), read_label_map(meal.label_map) == 1
     painted = paint(start(photo), painting(labels))
-    assert painted.region is not None
-    np.testing.assert_array_equal(painted.region.mask, labels)
+    assert painted.food is not None
+    np.testing.assert_array_equal(painted.food.region.mask, labels)
     monkeypatch.setattr(module, "SHOWN_SIDE", photo.shape[1] // 2)
     smaller = paint(start(photo), painting(labels[::2, ::2]))
-    assert smaller.region is not None
-    np.testing.assert_array_equal(smaller.region.mask, labels[::2, ::2].repeat(2, axis=0).repeat(2, axis=1))
+    assert smaller.food is not None
+    np.testing.assert_array_equal(smaller.food.region.mask, labels[::2, ::2].repeat(2, axis=0).repeat(2, axis=1))
     with pytest.raises(EmptyMaskError, match="Nothing is painted"):
         paint(start(photo), painting(np.zeros_like(labels[::2, ::2])))
     for other in (painting(labels), b"", png(20, 30)[:20], encoded(Image.new("L", (30, 20), 255), "BMP")):
@@ -116,8 +117,8 @@ def test_a_soft_edge_of_the_brush_counts_from_half(meal: Meal) -> None:
     levels = np.zeros(begun.shown.shape[:2], np.uint8)
     levels[10:20, 10:20], levels[9, 10:20] = 128, 127
     marked = paint(begun, encoded(Image.fromarray(levels), "PNG"))
-    assert marked.region is not None
-    np.testing.assert_array_equal(marked.region.mask, levels == 128)
+    assert marked.food is not None
+    np.testing.assert_array_equal(marked.food.region.mask, levels == 128)
 
 
 def test_a_food_that_the_models_cannot_see_is_not_answered(
@@ -139,7 +140,7 @@ def test_a_painted_dot_is_judged_with_a_word(meal: Meal) -> None:
     marked = paint(start(read_photo(meal.photo)), painting(dot))
     assert (
         captions.region_found(marked)
-        == "Mask painted by you, 0.0% of the photo, of 1 pixel only: a run sees next to nothing."
+        == "Mask painted by you, 0.0 % of the photo, of 1 pixel only: a run sees next to nothing."
     )
 
 
@@ -150,15 +151,16 @@ def test_every_run_judges_the_food(meal: Meal, runs: tuple[Run, Run]) -> None:
         predict(begun, runs)
     mask = read_label_map(meal.label_map) == 1
     judged = predict(paint(begun, painting(mask)), runs)
-    for answer, run in zip(judged.answers, runs, strict=True):
+    assert judged.food is not None
+    for answer, run in zip(judged.food.answers, runs, strict=True):
         (expected,) = run.predict(begun.photo, [mask])
         np.testing.assert_array_equal(answer.prediction.logits, expected.logits)
-    alone, both = (answer.prediction.top(1)[0].category for answer in judged.answers)
+    alone, both = (answer.prediction.top(1)[0].category for answer in judged.food.answers)
     said = captions.difference(judged)
     assert said.startswith("Both agree" if alone == both else "The second view changes the answer")
     assert f"{alone} (" in said
     assert f"{both} (" in said
-    assert captions.difference(predict(judged, runs[:1])) == ""
+    assert captions.difference(predict(paint(begun, painting(mask)), runs[:1])) == ""
 
 
 @pytest.mark.parametrize(("threshold", "known"), [(0.0, True), (1.0, False), (None, None)])
@@ -169,7 +171,8 @@ def test_a_guess_below_the_threshold_has_no_percentage(
     rejection = Rejection(asked=0.8, threshold=threshold, precision=0.8, coverage=0.5, samples=100)
     careful = [replace(run, rejection=rejection) for run in runs]
     judged = predict(paint(start(read_photo(meal.photo)), painting(read_label_map(meal.label_map) == 1)), careful)
-    assert [answer.known for answer in judged.answers] == [known, known]
+    assert judged.food is not None
+    assert [answer.known for answer in judged.food.answers] == [known, known]
     shown = state("name", Session(judged, {}, 0, 0.0))
     numbers = [guess["probability"] for guesses in shown["answers"] for guess in guesses]
     assert (numbers == [None] * len(numbers)) == (known is False)
@@ -192,33 +195,44 @@ def test_names_of_foods_are_text_on_the_page(meal: Meal, runs: tuple[Run, Run]) 
 def test_the_picture_shows_what_is_marked(meal: Meal) -> None:
     """A tint where the food is, a frame around its box, a cross at a waiting corner; nothing else changes."""
     begun = start(read_photo(meal.photo))
-    np.testing.assert_array_equal(draw(begun), begun.shown)
+    np.testing.assert_array_equal(draw(begun, []), begun.shown)
     box = box_between((28, 6), (52, 26))
-    changed = (draw(mark(begun, box, GrabCut())) != begun.shown).any(axis=2)
+    marked = mark(begun, box, GrabCut())
+    assert marked.food is not None
+    label = LabelledMask(marked.food.region.mask, "ketchup", 0.5)
+    changed = (draw(marked, [label]) != begun.shown).any(axis=2)
     x0, y0, x1, y1 = RED
     assert changed[y0 : y1 + 1, x0 : x1 + 1].all()
     assert not changed[:, :20].any()
     waiting, _ = corner_or_box(begun, 20, 20)
-    crossed = (draw(waiting) != begun.shown).any(axis=2)
+    crossed = (draw(waiting, []) != begun.shown).any(axis=2)
     assert crossed[20, 12] and crossed[12, 20] and not crossed[12, 12]  # noqa: PT018
 
 
 def test_heat_has_a_picture_for_every_branch(meal: Meal, runs: tuple[Run, Run]) -> None:
-    """Three for a run of one view and one of two; a new mark takes them away, as it takes the answers."""
+    """Three for a run of one view and one of two, of the chosen food alone, which keeps them."""
     begun = start(read_photo(meal.photo))
     with pytest.raises(DatasetError, match="Mark a food first"):
         explain(begun)
     box = box_between((28, 6), (52, 26))
     explained = explain(predict(mark(begun, box, GrabCut()), runs))
-    assert [found.picture.shape for _, found in explained.heat] == [(320, 320, 3)] * 3
-    assert captions.heat_shares(explained.heat).count(" branch: ") == 2
+    assert explained.food is not None
+    assert [found.picture.shape for _, found in explained.food.heat] == [(320, 320, 3)] * 3
+    assert captions.heat_shares(explained.food.heat).count(" branch: ") == 2
+    two = predict(mark(explained, box, GrabCut()), runs)
+    assert [len(food.heat) for food in two.foods] == [3, 0]
+    assert [len(food.heat) for food in explain(choose(two, 1)).foods] == [3, 3]
 
-    def is_forgotten(after: MarkedPhoto) -> bool:
-        return after.heat == after.answers == ()
 
-    assert is_forgotten(mark(explained, box, GrabCut()))
-    assert is_forgotten(paint(explained, painting(read_label_map(meal.label_map) == 1)))
-    assert is_forgotten(corner_or_box(explained, 1, 1)[0])
+def test_foods_are_bounded_by_their_masks(meal: Meal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In number, and in bytes of a large photo; one line says what to do."""
+    monkeypatch.setattr(module, "MAX_MASK_BYTES", 2 * 40 * 60)
+    marked = begun = start(read_photo(meal.photo))
+    for _ in range(2):
+        marked = mark(marked, box_between((28, 6), (52, 26)), GrabCut())
+    with pytest.raises(DatasetError, match="3 foods are too many for a photo of this size: at most 2; remove some"):
+        mark(marked, box_between((28, 6), (52, 26)), GrabCut())
+    assert Session(marked, {}, 0, 0.0).nbytes == Session(begun, {}, 0, 0.0).nbytes + 2 * 40 * 60
 
 
 def test_uploads_are_decoded_as_everywhere_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
