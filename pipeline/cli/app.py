@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from pipeline.cli.doctor import doctor
 from pipeline.cli.export import export
+from pipeline.cli.label import label
 from pipeline.cli.options import TEXT_WEIGHTS, FilterOption, TextOption
 from pipeline.cli.plan import cost, plan
 from pipeline.cli.predict import predict
@@ -182,6 +183,7 @@ def take(
 COMMANDS: dict[Callable[..., None], str] = {
     predict: "Say what the foods of photos are.",
     serve: "Open a page to try runs on photos.",
+    label: "Label photos in the browser, or check labels.",
     export: "Write runs and shards in the formats of others.",
     show: "Write a contact sheet of samples.",
     report: "Write the report of the runs that were made.",

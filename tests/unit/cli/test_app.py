@@ -15,7 +15,9 @@ from tests.small_run import write_small_run
 
 pytestmark = pytest.mark.slow
 
-COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror", "doctor", "plan", "cost"}
+COMMANDS = {"predict", "serve", "export", "show", "report", "propose", "take", "mirror", "doctor", "plan", "cost"} | {
+    "label"
+}
 LINES, COLUMNS = 30, 80
 
 

@@ -84,7 +84,7 @@ import importlib, pathlib
 for path in sorted([*pathlib.Path("pipeline").rglob("*.py"), *pathlib.Path("stages").glob("*.py")]):
     name = ".".join(path.with_suffix("").parts)
     needs_more = name.endswith(("__", "ultralytics", "fastsam", "promptable", "semantic"))
-    if not name.startswith("pipeline.serving") and not needs_more:
+    if not name.startswith(("pipeline.serving", "pipeline.labelling.app")) and not needs_more:
         importlib.import_module(name)
 """
     done = subprocess.run(  # noqa: S603

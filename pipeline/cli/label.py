@@ -1,0 +1,88 @@
+"""Command `label`: a web page that makes a data set of photos, or checks the labels of one."""
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption, check_output
+from pipeline.inference.regions import open_mask_source
+from pipeline.models.card import check_run
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import ParamsError, counted
+
+
+def label(  # noqa: PLR0913 - one argument an option
+    photos: Annotated[
+        Path | None, typer.Argument(help="Folder of photos; with --review a data set; the photos of --out if absent.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Data set to make or go on with, for -S dataset=FOLDER.")],
+    run: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A finished run, whose answers are suggested first.")
+    ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Copy the data set PHOTOS to --out and check its labels, by --run.")
+    ] = False,
+    coco: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the foods of --out as one COCO file, and end.")
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="Share of the photos for the test split; 0.2 if absent.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed, other test photos; 0 if absent.")] = None,
+    masks: MaskMethodOption = "grabcut",
+    mask_weights: MaskWeightsOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in who have the printed token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7861,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser, where there is a display.")] = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Label photos in the browser: mark a food by a box, name it, next. The result is a data set.
+
+    Every step is stored at once; the same command goes on after an interruption. Several people may work in one
+    folder, each with a command of their own. See docs/labelling.md.
+    """
+    absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
+    if absent and coco is None:
+        raise ParamsError(f"label needs {absent[0]}, which is not installed; run `make install WITHOUT=`")
+    check_output(out)
+    if photos is not None and not photos.is_dir():
+        raise ParamsError(f"{photos}: no such folder; give one that holds photos" + " (unpacked)" * review)
+    if photos is None and not (out / ".labelling.json").is_file():
+        raise ParamsError(f"--out {out}: nothing is labelled there yet; name a folder of photos first")
+    if run is not None:
+        check_run(run)
+    from pipeline.labelling.folder import LabelFolder, described  # noqa: PLC0415 - --help must not wait for OpenCV
+
+    folder = LabelFolder(out, seed=seed, test_share=test_share)
+    if coco is not None:
+        typer.echo(f"{coco}: {counted(folder.write_coco(coco), 'food')}")
+        return
+    source = open_mask_source(masks, mask_weights, device)
+    from pipeline.labelling.app import make_label_app  # noqa: PLC0415
+    from pipeline.labelling.work import Labeller  # noqa: PLC0415
+    from pipeline.serving.server import run_app  # noqa: PLC0415
+
+    labeller = Labeller(folder, (), source)
+    if run is not None:
+        from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds
+
+        labeller.run = open_run(run, device=device)
+    if review:
+        from pipeline.labelling.review import find_disagreements, take_over  # noqa: PLC0415
+
+        if photos is not None:
+            take_over(photos, folder)
+        labeller.photos = folder.photos(None)
+        if labeller.run is not None:
+            labeller.photos, labeller.disagreements = find_disagreements(labeller.run, folder, labeller.photos)
+    else:
+        labeller.photos = folder.photos(photos)
+    note(f"{out}: {described(labeller.photos, folder.count())}")
+    may, end = f"see the photos and write to {out}", f"ended; all is stored in {out}"
+    run_app(partial(make_label_app, labeller), host, port, everybody=False, browser=browser, may=may, end=end)

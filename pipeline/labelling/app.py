@@ -1,0 +1,107 @@
+"""The labelling page as a web application: one document, one kind of request, and pictures."""
+
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pipeline.labelling.folder import ChangedError
+from pipeline.labelling.work import Action, Labeller
+from pipeline.runtime.console import note
+from pipeline.runtime.errors import PipelineError
+from pipeline.serving.access import Access
+
+STATIC = {"label.js": "text/javascript", "label.css": "text/css"}
+MAX_BYTES = 1_000_000
+"""Largest body of a request: a long stroke of the brush."""
+T = TypeVar("T")
+
+
+def make_label_app(labeller: Labeller, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
+    """Return the page; of the files of the disk it shows the photos alone, by number. See `serving.app.make_app`."""
+    page = _LabelPage(labeller)
+    routes = [
+        Route("/", page.show),
+        *(Route(f"/{name}", page.show_static) for name in STATIC),
+        Route("/act", page.act, methods=["POST"]),
+        Route("/photos/{number:int}/{version}/{kind}", page.show_picture),
+        Route("/foods/{number:int}/{food:int}/image.webp", page.show_food),
+    ]
+    access = Middleware(Access, host=host, token=token, cookie=f"rvernet-label-{port}")
+    app = Starlette(routes=routes, middleware=[access], exception_handlers={PipelineError: _refuse})
+    app.router.redirect_slashes = False
+    return app
+
+
+def _refuse(_: Request, error: Exception) -> Response:
+    return PlainTextResponse(str(error), 409 if isinstance(error, ChangedError) else 422)
+
+
+class _LabelPage:
+    """Endpoints."""
+
+    def __init__(self, labeller: Labeller) -> None:
+        self.labeller = labeller
+        environment = Environment(
+            loader=PackageLoader("pipeline.labelling"), autoescape=True, undefined=StrictUndefined
+        )
+        self.document = environment.get_template("label.html.j2").render(
+            labeller=labeller, clicks=labeller.source.name != "grabcut"
+        )
+        self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
+        self.pictures = {"photo.webp": labeller.picture, "overlay.png": labeller.overlay}
+        self.one = CapacityLimiter(1)  # requests share the open photo
+
+    async def show(self, _: Request) -> Response:
+        return Response(self.document, media_type="text/html")
+
+    async def show_static(self, request: Request) -> Response:
+        name = request.scope["path"].removeprefix("/")
+        return Response(self.static[name], media_type=STATIC[name])
+
+    async def act(self, request: Request) -> Response:
+        if request.headers.get("content-type") != "application/json":  # which other web sites cannot send
+            raise HTTPException(415, "Content-Type must be application/json")
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BYTES:
+                raise HTTPException(413, "Too long a stroke; lift the brush now and then")
+        try:
+            action = Action.model_validate_json(bytes(body))
+        except ValidationError as error:
+            raise HTTPException(422, "This request is not one of the page's own") from error
+        return JSONResponse(await self._run(partial(self.labeller.act, action)))
+
+    async def show_picture(self, request: Request) -> Response:
+        kind = request.path_params["kind"]
+        if kind not in self.pictures:
+            raise HTTPException(404)
+        made = await self._run(partial(self.pictures[kind], request.path_params["number"]))
+        return Response(made, media_type=f"image/{kind.rpartition('.')[2]}")
+
+    async def show_food(self, request: Request) -> Response:
+        number, food = request.path_params["number"], request.path_params["food"]
+        return Response(await self._run(partial(self.labeller.thumbnail, number, food)), media_type="image/webp")
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await to_thread.run_sync(work, limiter=self.one)
+        except PipelineError:
+            raise
+        except OSError as error:
+            raise HTTPException(507, f"{error.filename or 'The folder'}: {error.strerror or error}") from error
+        except Exception as error:
+            note(traceback.format_exc())
+            raise HTTPException(500, "The page made a mistake; its terminal says which") from error
