@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,12 +17,11 @@ from pipeline.datasets.index import read_samples
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.imaging.decode import read_label_map, read_photo
 from pipeline.inference.predictor import open_run
+from tests.browser import browser
 from tests.e2e.checkout import Checkout
 
 pytestmark = pytest.mark.e2e
 RUN = "vit+vit-all"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 120_000
 """Milliseconds that a browser waits on a busy machine."""
 
@@ -87,10 +85,6 @@ class Page(NamedTuple):
 @pytest.fixture(scope="module")
 def page(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """Serve a run of the study from an empty folder, and start a browser; stop both at the end."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser to drive")
-    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if binary is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: no browser to drive")
     empty, temporary = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("temporary")
     options = ["--run", str(study.folder / "data/runs" / RUN), "--port", "0", "--no-browser"]
     command = [sys.executable, "-m", "pipeline", "serve", *options]
@@ -100,8 +94,8 @@ def page(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert server.stderr is not None
         address = re.search(r"http://\S+", server.stderr.readline())
         assert address is not None
-        with playwright.sync_playwright() as started:
-            yield Page(address.group(), started.chromium.launch(executable_path=binary, args=FLAGS), temporary)
+        with browser() as started:
+            yield Page(address.group(), started, temporary)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from pipeline.datasets.layout import fold_name
+from tests.browser import browser, inaccessible
 from tests.unit.reporting import study as studies
 from tests.unit.reporting.study import FEW, ROOT, StudyFolder, build_study
 from tests.unit.steps.test_report import write_few
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 EVIL = tuple(
     fold_name(name)
     for name in (
@@ -66,12 +65,8 @@ def test_every_figure_is_sound_xml(report: Path) -> None:
 @pytest.fixture(scope="module")
 def tab(report: Path) -> Iterator[Any]:
     """Open the page in a browser."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser to drive")
-    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if binary is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: no browser to drive")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=binary, args=["--no-sandbox"]).new_page()
+    with browser() as started:
+        opened = started.new_page()
         opened.said = []
         for event in ("pageerror", "dialog", "console"):
             opened.on(event, lambda what, event=event: opened.said.append(f"{event}: {what}"))
@@ -89,3 +84,10 @@ def test_a_browser_shows_names_and_runs_none(tab: Any, report: Path) -> None:
     text = tab.evaluate("document.body.textContent")
     for name in EVIL:
         assert name in text
+
+
+def test_nothing_of_the_report_is_inaccessible(tab: Any) -> None:
+    """To axe-core, in light and dark, with everything unfolded, on a phone, where more is scrolled than elsewhere."""
+    tab.set_viewport_size({"width": 390, "height": 850})
+    tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert inaccessible(tab) == []
