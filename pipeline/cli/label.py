@@ -76,7 +76,7 @@ def label(  # noqa: PLR0913 - one argument an option
     if review:
         from pipeline.labelling.review import find_disagreements, take_over  # noqa: PLC0415
 
-        if photos is not None:
+        if photos is not None and photos.resolve() != out.resolve():
             take_over(photos, folder)
         labeller.photos = folder.photos(None)
         if labeller.run is not None:

@@ -11,9 +11,8 @@ A file is replaced whole, so that a crash leaves the one before. Hidden files ar
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,8 +75,6 @@ class LabelCounts(NamedTuple):
 
     done: frozenset[str]
     """Names of the photos that are done."""
-    marked: frozenset[str]
-    """Names of the photos that have a food."""
     foods: Counter[str]
     """Foods by category."""
 
@@ -151,7 +148,7 @@ class LabelFolder:
 
     def count(self) -> LabelCounts:
         """Return what is stored now, by whomever; files that did not change are not read again."""
-        done, marked, foods = set[str](), set[str](), Counter[str]()
+        done, foods = set[str](), Counter[str]()
         for path in (self.folder / ANNOTATIONS).glob(f"{PREFIX}*.json"):
             name, _, split = path.name[len(PREFIX) : -len(".json")].rpartition(".")
             changed = path.stat().st_mtime_ns
@@ -164,8 +161,7 @@ class LabelFolder:
             self._splits[name] = split
             foods += counts
             done |= {name} if is_done else set()
-            marked |= {name} if counts else set()
-        return LabelCounts(frozenset(done), frozenset(marked), foods)
+        return LabelCounts(frozenset(done), foods)
 
     def open(self, photo: PhotoFile) -> AbstractContextManager[None]:
         """Return a lock that no other process can hold; a BusyError on entering if one does."""
@@ -202,34 +198,24 @@ class LabelFolder:
         path, split = self._file(photo), self._split(photo)
         if _revision(path) != labels.revision:
             raise ChangedError(f"{photo.name}: somebody else has changed it; it is shown as they left it")
-        height, width = labels.foods[0].mask.shape if labels.foods else (0, 0)
-        ids = self._ids([food.category for food in labels.foods if food.category is not None])
+        named = [(food, food.category) for food in labels.foods if food.category is not None]
+        ids = self._ids([name for _, name in named])
+        size = dict(zip(("height", "width"), labels.foods[0].mask.shape if labels.foods else (), strict=False))
+        content = {
+            "info": {"description": "written by python -m pipeline label", "done": labels.done},
+            "images": [{"id": 1, "file_name": f"{split}/{photo.name}"} | size],
+            "annotations": [
+                {"id": number, "image_id": 1, "category_id": ids[name]} | _record(food)
+                for number, (food, name) in enumerate(named, 1)
+            ],
+            "categories": [_category(ids[name], name) for name in dict.fromkeys(name for _, name in named)],
+            "unnamed": [_record(food) for food in labels.foods if food.category is None],
+        }
         copy = self.folder / split / photo.name
         with catch_disk_full(self.folder):
             if not copy.is_file():
                 copy.parent.mkdir(exist_ok=True)
-                partial = copy.with_name(f".{copy.name}.{os.getpid()}")
-                shutil.copyfile(photo.path, partial)
-                partial.replace(copy)
-            records = [_record(food, ids) for food in labels.foods]
-            image = {"id": 1, "file_name": f"{split}/{photo.name}", "height": height, "width": width}
-            if not labels.foods:
-                del image["height"], image["width"]
-            used = {food.category for food in labels.foods} - {None}
-            content = {
-                "info": {"description": "written by python -m pipeline label", "done": labels.done},
-                "images": [image],
-                "annotations": [
-                    {"id": number, "image_id": 1, **each}
-                    for number, each in enumerate((each for each in records if "category_id" in each), 1)
-                ],
-                "categories": [
-                    {"id": number, "name": name, "supercategory": "food"}
-                    for name, number in ids.items()
-                    if name in used
-                ],
-                "unnamed": [each for each in records if "category_id" not in each],
-            }
+                _replace(copy, photo.path.read_bytes())
             _replace(path, json.dumps(content, ensure_ascii=False).encode())
         self._splits[photo.name] = split
         return _revision(path)
@@ -251,10 +237,7 @@ class LabelFolder:
                 annotations.append(each | {"id": len(annotations) + 1, "image_id": len(images)})
         if not annotations:
             raise DatasetError(f"{self.folder}: no food is named yet; label a photo first")
-        categories = [
-            {"id": number, "name": name, "supercategory": "food"}
-            for number, name in enumerate(self.record().categories, 1)
-        ]
+        categories = [_category(number, name) for number, name in enumerate(self.record().categories, 1)]
         content = {"images": images, "annotations": annotations, "categories": categories}
         _replace(file, json.dumps(content, ensure_ascii=False).encode())
         return len(annotations)
@@ -307,15 +290,19 @@ def described(photos: Sequence[PhotoFile], stored: LabelCounts) -> str:
     return f"{done:,} of {counted(len(photos), 'photo')} done, {foods} of {names}"
 
 
-def _record(food: Food, ids: Mapping[str, int]) -> dict[str, Any]:
-    """Return a food as COCO's annotation, without ids; of a food without a name the mask alone."""
-    height, width = food.mask.shape
-    segmentation = {"segmentation": {"size": [height, width], "counts": encode_rle(food.mask).decode("ascii")}}
-    if food.category is None:
-        return segmentation
-    region = region_of(food.mask)
-    box = [region.x0, region.y0, region.x1 - region.x0 + 1, region.y1 - region.y0 + 1]
-    return {"category_id": ids[food.category], "bbox": box, "area": region.area, "iscrowd": 0} | segmentation
+def _category(number: int, name: str) -> dict[str, Any]:
+    return {"id": number, "name": name, "supercategory": "food"}
+
+
+def _record(food: Food) -> dict[str, Any]:
+    """Return a mask as COCO's annotation, without ids."""
+    region, (height, width) = region_of(food.mask), food.mask.shape
+    return {
+        "bbox": [region.x0, region.y0, region.x1 - region.x0 + 1, region.y1 - region.y0 + 1],
+        "area": region.area,
+        "segmentation": {"size": [height, width], "counts": encode_rle(food.mask).decode("ascii")},
+        "iscrowd": 0,
+    }
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -169,7 +169,10 @@ class Labeller:
             self.opened.lock.close()
             self.opened = None
         with ExitStack() as lock:
-            lock.enter_context(self.folder.open(photo))
+            try:
+                lock.enter_context(self.folder.open(photo))
+            except BusyError as error:
+                raise BusyError(f"{photo.name}: somebody else has it open; press Next, or wait for them") from error
             picture, labels = read_photo(self.folder.picture_of(photo)), self.folder.load(photo)
             if labels.foods and labels.foods[0].mask.shape != picture.shape[:2]:
                 raise PhotoError(f"{photo.path}: its size is no longer that of its masks; bring the old photo back")

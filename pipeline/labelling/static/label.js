@@ -25,6 +25,7 @@ function act(action, then) {
       if (text) throw new Error(text);
       show(await answer.json(), then);
     } catch (error) {
+      if (chosen === null) rest();
       say("Not possible: " + (error instanceof TypeError ? "the page's server does not answer; start it again, all is stored" : error.message));
     } finally {
       pending -= 1;
@@ -106,6 +107,26 @@ function choose(number) {
 
 const last = () => choose(shown.foods.length - 1);
 
+// What is typed while the outline is sought counts once it is there.
+function mark(action) {
+  chosen = null;
+  options = [];
+  at("names").replaceChildren();
+  at("which").textContent = "";
+  at("naming").hidden = false;
+  input.value = "";
+  input.focus();
+  say("Finding its outline ...");
+  act(action, () => {
+    const typed = input.value;
+    box.hidden = true;
+    last();
+    if (/^[1-9]$/.test(typed) && options[typed - 1]) return take(options[typed - 1]);
+    input.value = typed;
+    list();
+  });
+}
+
 function list() {
   const typed = input.value.trim().toLowerCase().replace(/\s+/g, " "), guesses = shown.foods[chosen].guesses;
   const shares = new Map(guesses), named = [...new Set([...guesses.map(([name]) => name), ...shown.categories])];
@@ -181,13 +202,13 @@ function around(x, y) {
 
 const keys = {
   n: () => act({ do: "next" }), p: () => act({ do: "previous" }), u: () => act({ do: "undo" }), 0: () => act({ do: "empty" }),
-  w: () => act({ do: "whole" }, last), b: () => brush("add"), e: () => brush("erase"), f: () => last(),
+  w: () => mark({ do: "whole" }), b: () => brush("add"), e: () => brush("erase"), f: () => last(),
   x: () => { if (shown.foods.length) act({ do: "remove", food: chosen ?? shown.foods.length - 1 }); },
   "[": () => { at("size").stepDown(3); }, "]": () => { at("size").stepUp(3); },
   Escape: () => { setMode("box"); corner = null; rest(); say(MARK); },
   Enter: () => {
     const [x0, y0, x1, y1] = cursor;
-    if (mode === "box") act({ do: "mark", places: [[x0, y0], [x1, y1]] }, last);
+    if (mode === "box") mark({ do: "mark", places: [[x0, y0], [x1, y1]] });
     else stroke([[(x0 + x1) / 2, (y0 + y1) / 2]]);
   },
 };
@@ -241,16 +262,11 @@ photo.addEventListener("pointerup", (event) => {
   const { at: from, moved } = begun, to = share(event);
   begun = null;
   if (mode !== "box") return stroke(path);
-  if (moved) mark([from, to]);
-  else if (clicks) mark([to]);
-  else if (corner) mark([corner, to]);
+  const places = moved ? [from, to] : clicks ? [to] : corner ? [corner, to] : null;
+  if (places) mark({ do: "mark", places });
   else { corner = to; say("Now click the opposite corner."); }
 });
 photo.addEventListener("pointercancel", () => { begun = null; pen.clearRect(0, 0, canvas.width, canvas.height); });
-function mark(places) {
-  say("Finding its outline ...");
-  act({ do: "mark", places }, () => { box.hidden = true; last(); });
-}
 function stroke(places) {
   const food = chosen, now = mode;
   act({ do: "stroke", places, radius: radius(), erase: now === "erase", ...(food === null ? {} : { food }) }, () => {

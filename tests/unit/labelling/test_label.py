@@ -20,14 +20,17 @@ from starlette.testclient import TestClient
 from pipeline.datasets.index import read_samples
 from pipeline.datasets.photos import read_masks
 from pipeline.imaging.components import iou
+from pipeline.imaging.decode import read_photo
+from pipeline.inference.predictor import open_run
 from pipeline.labelling.app import make_label_app
 from pipeline.labelling.folder import ChangedError, Food, LabelFolder, Labels
-from pipeline.labelling.review import take_over
+from pipeline.labelling.review import find_disagreements, take_over
 from pipeline.labelling.work import Action, Labeller
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import BusyError, DatasetError, ParamsError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.steps.index import build_index
+from tests.small_run import write_small_run
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -170,7 +173,7 @@ def test_two_people_never_overwrite_each_other(tmp_path: Path) -> None:
     one, two = (labeller(tmp_path / "out", photos) for _ in "12")
     first = one.act(Action(do="open"))
     assert two.act(Action(do="open"))["name"] != first["name"]
-    with pytest.raises(BusyError, match="another process"):
+    with pytest.raises(BusyError, match="somebody else has it open"):
         two.act(Action(do="open", photo=first["photo"]))
     marked = one.act(Action(do="whole", photo=first["photo"]))
     with pytest.raises(ChangedError, match="changed elsewhere"):
@@ -227,6 +230,36 @@ def test_a_data_set_is_taken_over_and_exported(tmp_path: Path) -> None:
         samples = read_samples(tmp_path / "index/samples.parquet")
         tables.append([(sample.photo_path, sample.category, sample.rle) for sample in samples])
     assert tables[0] == tables[1]
+
+
+def test_the_labels_that_a_run_disagrees_with_come_first(tmp_path: Path) -> None:
+    """The most certain first; then photos by their least certain answer, then those that say nothing."""
+    run = open_run(write_small_run(tmp_path / "run", ("roi",)), device="cpu")
+    folder = LabelFolder(tmp_path / "out")
+    photos = folder.photos(write_photos(tmp_path / "photos", 6))
+    (answer,) = run.predict(read_photo(photos[0].path), [square()])
+    right, wrong = answer.top(1)[0].category, answer.top()[-1].category
+    labels = [(), ("plum",), (right,), (wrong, right), (wrong,), (right, wrong)]
+    masks = square(), square()[::-1]
+    for photo, names in zip(photos, labels, strict=True):
+        folder.save(photo, Labels(tuple(map(Food, masks, names))))
+    ordered, found = find_disagreements(run, folder, folder.photos(None))
+    tops = [
+        [each.top(1)[0] for each in run.predict(read_photo(photo.path), masks[: len(names)])] if names else []
+        for photo, names in zip(photos, labels, strict=True)
+    ]
+    expected = [
+        (top.probability, photo.name, number, name, top.category)
+        for photo, names, of_photo in zip(photos, labels, tops, strict=True)
+        for number, (name, top) in enumerate(zip(names, of_photo, strict=True))
+        if name not in {"plum", top.category}
+    ]
+    assert [
+        (each.confidence, ordered[each.photo].name, each.food, each.label, each.answer) for each in found
+    ] == sorted(expected, key=lambda entry: (-entry[0], entry[1]))
+    assert found
+    assert ordered[0].name == ordered[found[0].photo].name
+    assert {photo.name for photo in ordered[-2:]} == {"test_0.png", "test_1.png"}
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
