@@ -66,8 +66,8 @@ class OpenPhoto:
     labels: Labels
     lock: ExitStack
     before: deque[tuple[Food, ...]] = field(default_factory=lambda: deque(maxlen=MOST_UNDONE))
-    guesses: dict[int, list[tuple[str, float | None]]] = field(default_factory=dict)
-    """What the run says, best first, by the `id` of a mask."""
+    guesses: dict[int, tuple[Mask, list[tuple[str, float | None]]]] = field(default_factory=dict)
+    """What the run says of each food, best first, by the `id` of its mask, which is kept so that no other gets it."""
 
 
 @dataclass(slots=True)
@@ -270,10 +270,10 @@ class Labeller:
         new = [food.mask for food in current.labels.foods if id(food.mask) not in current.guesses]
         for mask, prediction in zip(new, self.run.predict(current.picture, new), strict=True):
             sure = self.run.accepts(prediction) is not False
-            current.guesses[id(mask)] = [
-                (guess.category, guess.probability if sure else None) for guess in prediction.top(SUGGESTIONS)
-            ]
-        return [current.guesses[id(food.mask)] for food in current.labels.foods]
+            best = [(guess.category, guess.probability if sure else None) for guess in prediction.top(SUGGESTIONS)]
+            current.guesses[id(mask)] = mask, best
+        current.guesses = {id(food.mask): current.guesses[id(food.mask)] for food in current.labels.foods}
+        return [current.guesses[id(food.mask)][1] for food in current.labels.foods]
 
     def _state(self, said: str = "") -> dict[str, Any]:
         """Return what the page shows."""
