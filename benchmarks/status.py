@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from benchmarks.measure import cost_of
 from benchmarks.row import Row
 from benchmarks.site import Site
-from tools.invalidation import Stage, graph_of
+from pipeline.steps.schedule import StageSpec
+from tools.invalidation import graph_of
 from tools.scale_trial import generate
 from tools.working_copy import RECORDS, copy_files
 
@@ -79,7 +80,7 @@ class _Study:
         yaml.dump(values, path)
         return values
 
-    def _stand_in(self, stages: tuple[Stage, ...]) -> None:
+    def _stand_in(self, stages: tuple[StageSpec, ...]) -> None:
         """Write a few bytes wherever a stage that did not run would have written something."""
         outs = {out for stage in stages for out in stage.outs if not (self.folder / out).exists()}
         read = {dep for stage in stages for dep in stage.deps if not (self.folder / dep).exists()}

@@ -6,6 +6,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")  # test processes share the cores; 
 from pipeline.runtime import vector_width  # noqa: F401 - before any test imports numpy, cv2 or torch
 
 # isort: split
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,14 +18,22 @@ from jaxtyping import install_import_hook
 from pipeline.runtime import code_hash
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 - pytest finds them here
 
-# A stage hashes all code twice. Tests run hundreds of stages in one process: without shape checks, and each file once.
+# A stage hashes all code twice, and tests run hundreds of stages in one process: each file once.
 code_hash.code_sha256 = cache(code_hash.code_sha256)
-install_import_hook("pipeline", "beartype.beartype")
+ROOT = Path(__file__).parents[1]
+# A checked call takes 50 us, so only modules that handle arrays are checked; mypy checks the types of all.
+HANDLES_ARRAYS = re.compile(r"^\s*(import|from) (numpy|torch|jaxtyping|pipeline\.arrays)\b", re.MULTILINE)
+install_import_hook(
+    [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "pipeline").rglob("*.py")
+        if HANDLES_ARRAYS.search(path.read_text(encoding="utf-8"))
+    ],
+    "beartype.beartype",
+)
 # The same examples on every run, and no deadline: a busy machine must not fail a test.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
-
-ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,17 +2,15 @@
 
 import tempfile
 from collections.abc import Mapping
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from dvc.parsing import DataResolver
-from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from pipeline.params.study import load_study
 from pipeline.steps.configure import sections
+from pipeline.steps.schedule import Stages, StageSpec, read_yaml, resolve
 
 DVC_YAML = Path("dvc.yaml")
 PARAMS = "params.yaml"
@@ -24,21 +22,10 @@ Values: TypeAlias = Mapping[str, Any]
 """Content of `params.yaml`."""
 
 
-class Stage(NamedTuple):
-    """One stage after templates are filled in."""
-
-    cmd: str
-    """Command line."""
-    deps: tuple[str, ...]
-    """Files and folders read."""
-    outs: tuple[str, ...]
-    """Files and folders written, metrics included."""
-
-
 class Graph(NamedTuple):
     """Everything DVC compares before it runs a stage, for one content of `params.yaml`."""
 
-    stages: dict[str, Stage]
+    stages: Stages
     """By name, in the order of `dvc.yaml`."""
     settings: dict[str, str]
     """Content of every settings file, by path."""
@@ -63,26 +50,14 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
         params = Path(folder, PARAMS)
         YAML(typ="safe", pure=True).dump(values, params)
         study = load_study(params)
-        document = deepcopy(_document(dvc_yaml.resolve()))
-        resolved = DataResolver(Repo(folder, uninitialized=True), folder, document).resolve()
+        stages = resolve(_document(dvc_yaml.resolve()), read_yaml(params))
     plans = {REPETITIONS: study.repetitions.model_dump_json(), VOTES: study.votes.model_dump_json()}
     settings = {f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()}
-    return Graph(
-        stages={name: _stage(body) for name, body in resolved["stages"].items()},
-        settings=settings | plans,
-    )
+    once = {name: stage._replace(deps=tuple(sorted(set(stage.deps)))) for name, stage in stages.items()}
+    return Graph(once, settings | plans)  # DVC counts a file that a stage names twice once
 
 
-@cache
-def _document(dvc_yaml: Path) -> dict[str, Any]:
-    document: dict[str, Any] = YAML(typ="safe").load(dvc_yaml)
-    return document
-
-
-def _stage(body: dict[str, Any]) -> Stage:
-    listed = [*body.get("outs", []), *body.get("metrics", [])]
-    outs = tuple(out if isinstance(out, str) else next(iter(out)) for out in listed)
-    return Stage(body["cmd"], tuple(sorted(set(body["deps"]))), outs)  # DVC knows no order, and a file once
+_document = cache(read_yaml)
 
 
 def effect(before: Graph, after: Graph) -> Effect:
@@ -102,7 +77,7 @@ def _in_order(graph: Graph, names: set[str]) -> tuple[str, ...]:
     return tuple(name for name in graph.stages if name in names)
 
 
-def _reads(stage: Stage, paths: set[str]) -> bool:
+def _reads(stage: StageSpec, paths: set[str]) -> bool:
     return any(_overlap(dep, path) for dep in stage.deps for path in paths)
 
 

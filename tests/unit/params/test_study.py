@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -14,17 +16,23 @@ from pipeline.params.study import Study, load_study, short_name
 from pipeline.runtime.errors import ParamsError
 
 
+@cache
+def committed(root: Path) -> dict[str, Any]:
+    """Return params.yaml as it stands."""
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(root / "params.yaml")
+    return values
+
+
 def edited(root: Path, folder: Path, **changes: object) -> Path:
     """Copy params.yaml with dotted keys replaced; double underscores stand for dots."""
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(root / "params.yaml")
+    values = deepcopy(committed(root))
     for key, value in changes.items():
         *path, last = key.split("__")
         section = values
         for part in path:
             section = section.setdefault(part, {})
         section[last] = value
-    yaml.dump(values, folder / "params.yaml")
+    YAML(typ="safe", pure=True).dump(values, folder / "params.yaml")
     return folder / "params.yaml"
 
 
