@@ -1,4 +1,4 @@
-"""A small study with few runs, and one with all of the grid, each made once for all end-to-end tests."""
+"""A small study, and one to which runs have come, each made once for all end-to-end tests."""
 
 import fcntl
 import os
@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import Checkout, checkout, environment, keep_runs, put_runs_back, repro_offline
-
-RUNS = {"mobilenetv2+vit-all", "vit+vit-all", "vit+none-all", "mixer+none-all"}
-"""The variant of `params.yaml`, one backbone in both branches and alone, and one more."""
+from tests.e2e.checkout import MORE_RUNS, RUNS, Checkout, checkout, environment, keep_runs, put_runs_back, repro_offline
 
 
 @pytest.fixture(scope="session")
@@ -28,16 +25,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def whole(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a checkout in which the graph of the study has grown to all runs; likewise."""
+def grown(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a checkout in which the graph of the study has grown by `MORE_RUNS`; likewise."""
 
     def make(folder: Path) -> Checkout:
         copy = study.twin(folder)
         put_runs_back(folder)
+        keep_runs(folder, RUNS | MORE_RUNS)
         copy.commit()
         return copy
 
-    return _made_once("whole", tmp_path_factory, make)
+    return _made_once("grown", tmp_path_factory, make)
 
 
 def _made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Checkout]) -> Checkout:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.grid import GRID_RUNS
-from tests.e2e.checkout import Checkout, checkout, network_log, ran
+from tests.e2e.checkout import MORE_RUNS, RUNS, Checkout, checkout, keep_runs, network_log, ran
 from tests.guarded import noted
 
 pytestmark = pytest.mark.e2e
@@ -18,37 +17,36 @@ PER_RUN = ("train", "evaluate", "perturb", "explain")
 
 
 @pytest.fixture(scope="module")
-def copy(whole: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return a twin of the whole study for the tests of this file."""
-    return whole.twin(tmp_path_factory.mktemp("graph") / "copy")
+def copy(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a twin of the study for the tests of this file."""
+    return study.twin(tmp_path_factory.mktemp("graph") / "copy")
 
 
-@pytest.mark.parametrize("which", ["study", "whole"])
-def test_the_graph_ends_in_a_report_of_all_runs(which: str, request: pytest.FixtureRequest) -> None:
-    """From nothing with few runs, then with all of the grid: trained, perturbed, in the summary; one offline page."""
+@pytest.mark.parametrize(("which", "expected"), [("study", RUNS), ("grown", RUNS | MORE_RUNS)])
+def test_the_graph_ends_in_a_report_of_all_runs(which: str, expected: set[str], request: pytest.FixtureRequest) -> None:
+    """From nothing with few runs, then with more of each kind: trained, perturbed, summed up; one offline page."""
     folder = request.getfixturevalue(which).folder
     summary = json.loads((folder / "results/summary.json").read_text())
     runs = {path.name for path in (folder / "data/runs").iterdir()}
-    assert set(summary["runs"]) == runs == {path.name for path in (folder / "data/perturbations").iterdir()}
-    assert which == "study" or runs == {run.name for run in GRID_RUNS}
+    assert set(summary["runs"]) == runs == {path.name for path in (folder / "data/perturbations").iterdir()} == expected
     page = (folder / "data/report/index.html").read_text()
     assert "</html>" in page
     assert not re.search(r"(src|href)=[\"']https?://", page.split("<main")[0])
 
 
-def test_runs_that_join_the_graph_leave_finished_ones_alone(study: Checkout, whole: Checkout) -> None:
+def test_runs_that_join_the_graph_leave_finished_ones_alone(study: Checkout, grown: Checkout) -> None:
     """Only stages of the new runs, and those that collect; the others' hashes stay."""
-    few, many = study.lock(), whole.lock()
+    few, many = study.lock(), grown.lock()
     new = many.keys() - few.keys()
     assert {stage.partition("@")[0] for stage in new} == set(PER_RUN)
-    assert new <= set(ran(whole.folder.with_name("whole.done").read_text())) <= new | COLLECTORS
+    assert new <= set(ran(grown.folder.with_name("grown.done").read_text())) <= new | COLLECTORS
     kept = few.keys() - COLLECTORS
     assert {stage: many[stage] for stage in kept} == {stage: few[stage] for stage in kept}
 
 
-def test_no_process_of_the_graph_tried_to_connect(study: Checkout, whole: Checkout) -> None:
+def test_no_process_of_the_graph_tried_to_connect(study: Checkout, grown: Checkout) -> None:
     """Neither a stage nor DVC: every one of them was guarded, and none asked for a host."""
-    logs = [network_log(copy) for copy in (study, whole)]
+    logs = [network_log(copy) for copy in (study, grown)]
     lines = [line for log in logs for line in noted(log, "guarded")]
     stages = {words[words.index("-m") + 1] for line in lines if "-m" in (words := line.split())}
     scripts = {path.stem for path in (study.folder / "stages").glob("[!_]*.py")}
@@ -78,13 +76,14 @@ def test_a_second_repro_does_nothing(copy: Checkout) -> None:
     assert (copy.folder / "dvc.lock").read_bytes() == before
 
 
-def test_data_stages_give_the_same_bytes_elsewhere(whole: Checkout, tmp_path: Path) -> None:
+def test_data_stages_give_the_same_bytes_elsewhere(study: Checkout, tmp_path: Path) -> None:
     """Another path, worker count, time zone, language and hash seed: the same hashes."""
     other = checkout(tmp_path / "elsewhere é", TZ="Asia/Seoul", LANG="C", LC_ALL="C", PYTHONHASHSEED="7")
+    keep_runs(other.folder, RUNS)
     params = other.folder / "params.yaml"
     params.write_text(params.read_text().replace("workers: 0 ", "workers: 3 "))
     other.call("dvc", "repro", "pair@annotation")
-    assert {stage: other.lock()[stage] for stage in DATA_STAGES} == {s: whole.lock()[s] for s in DATA_STAGES}
+    assert {stage: other.lock()[stage] for stage in DATA_STAGES} == {s: study.lock()[s] for s in DATA_STAGES}
 
 
 def test_training_gives_the_same_bytes_again(copy: Checkout) -> None:

@@ -3,8 +3,11 @@
 import json
 import math
 import re
+import shutil
+from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from pipeline.steps.configure import configure
@@ -69,14 +72,6 @@ def test_the_released_recipe_is_one_switch(copy: Checkout) -> None:
     assert ran(copy.call("dvc", "repro", goal)) == ["configure"]
 
 
-def test_a_variant_of_the_grid_trains_nothing(copy: Checkout) -> None:
-    """`vit+vit` is a run of the paper already; `--temp` leaves the checkout as it is."""
-    output = copy.call("dvc", "exp", "run", "--temp", "-S", "roi=vit", "-n", "vit-roi")
-    assert sorted(ran(output)) == COLLECTORS
-    assert copy.call("git", "status", "--porcelain") == ""
-    assert variant_of(copy.shown("vit-roi", "results/variant.json")) == "vit+vit-all"
-
-
 def test_a_queue_and_a_grid_of_values_run_two_at_a_time(copy: Checkout) -> None:
     """`-S 'roi=vit,mixer'` queues one experiment a value; each collects what the grid has, none trains."""
     queued = copy.call("dvc", "exp", "run", "--queue", "-S", "roi=vit,mixer", "-S", "extra_roi=none")
@@ -91,9 +86,15 @@ def test_a_queue_and_a_grid_of_values_run_two_at_a_time(copy: Checkout) -> None:
     assert copy.call("git", "status", "--porcelain") == ""
 
 
-def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
-    """`make exps`: the run, its metrics in a fixed order, then the parameters that differ, nothing cut off."""
-    copy.call("dvc", "exp", "run", "--temp", "-S", "roi=vit", "-S", "report.samples=5", "-n", "two-vits")
+def test_a_variant_of_the_grid_trains_nothing_and_reads_well_in_120_columns(copy: Checkout) -> None:
+    """`vit+vit` is a run of the paper already; `--temp` leaves the checkout as it is.
+
+    `make exps`: the run, its metrics in a fixed order, then the parameters that differ, nothing cut off.
+    """
+    output = copy.call("dvc", "exp", "run", "--temp", "-S", "roi=vit", "-S", "report.samples=5", "-n", "two-vits")
+    assert sorted(ran(output)) == COLLECTORS
+    assert copy.call("git", "status", "--porcelain") == ""
+    assert variant_of(copy.shown("two-vits", "results/variant.json")) == "vit+vit-all"
     lines = copy.call("make", "exps").splitlines()
     header = next(line for line in lines if "Experiment" in line)
     assert header.split() == ["Experiment", "run", "top1", "macro_f1", "ambiguous_f1", "report.samples"]
@@ -117,18 +118,26 @@ def test_experiments_read_well_in_120_columns(copy: Checkout) -> None:
         "runtime.workers=3",
     ],
 )
-def test_dvc_runs_what_the_table_says(copy: Checkout, override: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dvc_runs_what_the_table_says(
+    copy: Checkout, override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After `configure`, DVC finds the same stages changed as the table of docs/graph.md: no more and no fewer.
 
     `plan` finds these and those below them.
     """
     should = expected(copy, override)
-    YAML(typ="safe", pure=True).dump(replaced(values_of(copy), override), copy.folder / "params.yaml")
-    configure(params=copy.folder / "params.yaml", settings=copy.folder / "data/settings")
-    status = json.loads(copy.call("dvc", "status", "--json"))
+    params, settings = copy.folder / "params.yaml", copy.folder / "data/settings"
+    shutil.copytree(settings, tmp_path / "settings")
+    before = params.read_bytes()
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", copy.env["DVC_SITE_CACHE_DIR"])
     monkeypatch.chdir(copy.folder)
+    YAML(typ="safe", pure=True).dump(replaced(values_of(copy), override), params)
+    configure(params=params, settings=settings)
+    status = Repo().status()
     planned = {name for name, plan in plan_stages().items() if plan.does != "nothing"}
-    copy.reset()
+    params.write_bytes(before)
+    shutil.rmtree(settings)
+    shutil.copytree(tmp_path / "settings", settings)
     assert status.keys() - {"configure"} == set(should.at_once)
     assert planned == {"configure", *should.at_once, *should.below}
 
@@ -137,12 +146,8 @@ def test_dvc_runs_what_the_table_says(copy: Checkout, override: str, monkeypatch
     ("overrides", "stages", "message"),
     [
         (["roi=diet"], ["configure"], "roi 'diet' is not one of mobilenetv2, vit, .*none .*did you mean 'deit'"),
-        (["roi=none", "extra_roi=none"], ["configure"], "give at least one branch a backbone"),
-        (["classes=nosauce"], ["configure"], "did you mean 'no_sauce'"),
-        (["train.optimizer=adan"], ["configure"], "train.optimizer: .*'adam', 'adamw' or 'sgd'"),
         (["rio=deit"], [], "Key 'rio' is not in struct"),
         (["train.epoch=5"], [], "Key 'epoch' is not in struct"),
-        (["+train.epoch=5"], ["configure"], "params.yaml:.* train.epoch: no such parameter .did you mean 'epochs'"),
         (["seeds=1"], [], "'Value' object is not iterable"),
         (["dataset=/data/a(1).zip"], [], "mismatched input"),
         (["dataset=/data/Soße.zip"], [], "LexerNoViableAlt"),
@@ -153,12 +158,11 @@ def test_dvc_runs_what_the_table_says(copy: Checkout, override: str, monkeypatch
         ),
     ],
     ids=[
-        *("backbone", "no-branch", "class-set", "choice", "parameter", "name", "new-name", "no-list"),
-        *("parentheses", "letters", "quoted"),
+        *("backbone", "parameter", "name", "no-list", "parentheses", "letters", "quoted"),
     ],
 )
 def test_a_mistake_fails_before_any_work(copy: Checkout, overrides: list[str], stages: list[str], message: str) -> None:
-    """One line with the valid choices, from the first stage or from DVC itself."""
+    """One line with the valid choices, from the first stage (`tests/unit/params` has all its mistakes) or from DVC."""
     options = [part for override in overrides for part in ("-S", override)]
     output = copy.refused("dvc", "exp", "run", "--temp", *options)
     assert ran(output) == stages
