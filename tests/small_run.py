@@ -1,8 +1,5 @@
 """Small shards and an untrained run for them, for tests of evaluation."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +9,9 @@ from torch import nn
 
 from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, Preprocessing, shard_metadata, write_shard
-from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.imaging.letterbox import letterbox_rect
 from pipeline.models.artifact import Calibration, FinalMetrics, RunCard, RunEnvironment, build_run, save_run
 from pipeline.models.card import BackboneCard
-from pipeline.params.base import Section
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import PairParams
 from pipeline.runtime.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
@@ -185,18 +180,3 @@ def write_small_run(
     folder.mkdir(parents=True)
     save_run(model, card, folder)
     return folder
-
-
-def run_stage_in(folder: Path, root: Path, stage: str, params: Section) -> None:
-    """Lay out small shards and a run as the graph does, and run a stage on them as the graph would."""
-    write_small_shards(folder / "data/shards/annotation", [random_batch(6)])
-    write_small_run(folder / "data/runs/tiny+none-all", ("roi",))
-    AmbiguousPair(names=("ketchup", "chili paste"), chosen="given", basis="as given").write(
-        folder / "data/ambiguous.json"
-    )
-    settings = folder / "data/settings"
-    settings.mkdir()
-    (settings / f"{stage}.json").write_text(params.model_dump_json())
-    (folder / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
-    command = [sys.executable, "-m", f"stages.{stage}", "--run", "tiny+none-all", "--source", "annotation"]
-    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(root)}, check=True)  # noqa: S603

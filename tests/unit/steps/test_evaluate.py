@@ -15,7 +15,7 @@ from pipeline.models.artifact import load_run, save_run
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import EvaluationError
 from pipeline.steps.evaluate import evaluate
-from tests.small_run import CATEGORIES, random_batch, run_stage_in, select, write_small_run, write_small_shards
+from tests.small_run import CATEGORIES, random_batch, select, write_small_run, write_small_shards
 
 PARAMS = EvaluateParams(batch_size=4, threads=1, ece_bins=5, top_confusions=3)
 FILES = {"metrics.json", "predictions.parquet", "per_class.csv", "confusion.csv", "top_confusions.csv"}
@@ -87,9 +87,3 @@ def test_a_diverged_run_names_the_first_sample(tmp_path: Path, shards: Path) -> 
     save_run(model, card, run)
     with pytest.raises(EvaluationError, match="test/00000000/1: logits are not finite"):
         evaluate(PARAMS, shards=shards, run=run, output=tmp_path / "out", device="cpu")
-
-
-def test_the_stage_reads_settings_and_writes_the_run_s_folder(tmp_path: Path, root: Path) -> None:
-    """`python -m stages.evaluate` from the root of a checkout."""
-    run_stage_in(tmp_path, root, "evaluate", PARAMS)
-    assert {path.name for path in (tmp_path / "data/evaluations/tiny+none-all").iterdir()} == FILES

@@ -12,7 +12,7 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.params.stages import EvaluateParams, PerturbParams
 from pipeline.steps.evaluate import evaluate
 from pipeline.steps.perturb import perturb
-from tests.small_run import PAD, random_batch, run_stage_in, select, write_small_run, write_small_shards
+from tests.small_run import PAD, random_batch, select, write_small_run, write_small_shards
 
 PARAMS = PerturbParams(
     patch_size=8,
@@ -111,10 +111,3 @@ def test_a_centred_shift_by_nothing_declines_by_nothing(tmp_path: Path, shards: 
     assert (corner["origin"], centre["origin"]) == ("corner", "center")
     assert centre["change_top1"] == 0.0
     assert (corner["photo_kept"], centre["photo_kept"]) == (1.0, 1.0)
-
-
-def test_the_stage_reads_settings_and_writes_the_run_s_folder(tmp_path: Path, root: Path) -> None:
-    """`python -m stages.perturb` from the root of a checkout."""
-    run_stage_in(tmp_path, root, "perturb", PARAMS)
-    written = {path.name for path in (tmp_path / "data/perturbations/tiny+none-all").iterdir()}
-    assert written == {"metrics.json", "predictions.parquet"}

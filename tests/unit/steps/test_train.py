@@ -375,23 +375,6 @@ def test_a_diverging_run_stops(workplace: Path) -> None:
         train_in(workplace, "run", params=PARAMS.model_copy(update={"learning_rate": 1e30, "optimizer": "sgd"}))
 
 
-def test_the_stage_trains_as_the_graph_asks(workplace: Path, root: Path) -> None:
-    """Through the command line, in a process of its own, with the bytes of a direct call."""
-    settings = workplace / "data/settings"
-    (settings / "classes").mkdir(parents=True)
-    (settings / "train.json").write_text(PARAMS.model_dump_json())
-    (settings / "classes/all.json").write_text(ALL.model_dump_json())
-    (workplace / "params.yaml").write_text("runtime: {workers: 1, device: cpu}\n")
-    (workplace / "data/shards").mkdir()
-    (workplace / "shards").rename(workplace / "data/shards/annotation")
-    (workplace / "weights").rename(workplace / "data/weights")
-    command = [sys.executable, "-m", "stages.train", "--run", "tiny+none-all", "--roi", "tiny", "--extra-roi", "none"]
-    command += ["--classes", "all", "--source", "annotation"]
-    subprocess.run(command, cwd=workplace, env=os.environ | {"PYTHONPATH": str(root)}, check=True)  # noqa: S603
-    _, card = load_run(workplace / "data/runs/tiny+none-all", "cpu")
-    assert (card.run, card.epochs_done) == ("tiny+none-all", 3)
-
-
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_one_backbone_on_photo_and_mask_is_a_run_like_others(workplace: Path, fusion: str) -> None:
     """Trained, evaluated and repeated; what a second branch alone can have does not apply, and its card says so."""
