@@ -41,6 +41,7 @@ function show(state, then) {
   if (fresh) {
     picture.width = state.width;
     picture.height = state.height;
+    photo.style.setProperty("--ratio", state.width / state.height);
     picture.src = `/photos/${state.photo}/0/photo.webp`;
     picture.alt = "Photo " + state.name;
     setMode("box");
