@@ -23,6 +23,11 @@ MIN_ACCEPTED = 20
 """Fewer validation samples above a threshold say nothing about its precision."""
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share in [0, 1] in percent, as page, `predict` and model card write it."""
+    return f"{100 * share:.{digits}f} %"
+
+
 class Rejection(Section):
     """A threshold of the confidence, and what it does on the validation split; all but `samples` in [0, 1]."""
 
@@ -45,11 +50,13 @@ class Rejection(Section):
         """What the threshold is, or why there is none."""
         on = f"the {self.samples} samples of the validation split"
         if self.precision is None:
-            return f"{on} are too few to tell from which confidence on {self.asked:.0%} of the answers are right"
-        what = f"{self.precision:.1%} of the answers on {self.coverage:.0%} of {on}"
+            return f"{on} are too few to tell from which confidence on {percent(self.asked)} of the answers are right"
+        what = f"{percent(self.precision, 1)} of the answers on {percent(self.coverage)} of {on}"
         if self.threshold is None:
-            return f"no confidence makes {self.asked:.0%} of the answers right; at most {what} are"
-        return f"from a confidence of {self.threshold:.1%} on, {what} are right; below, a food counts as unknown"
+            return f"no confidence makes {percent(self.asked)} of the answers right; at most {what} are"
+        return (
+            f"from a confidence of {percent(self.threshold, 1)} on, {what} are right; below, a food counts as unknown"
+        )
 
 
 def choose_threshold(confidences: Float64[np.ndarray, " N"], right: Bool[np.ndarray, " N"], asked: float) -> Rejection:

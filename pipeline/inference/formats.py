@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 from pycocotools import mask as mask_api
 
 from pipeline.datasets.objects import encode_rle
-from pipeline.evaluation.rejection import UNKNOWN
+from pipeline.evaluation.rejection import UNKNOWN, percent
 from pipeline.imaging.components import region_of
-from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction, percent
+from pipeline.inference.prediction import DRAWINGS_ONLY, Prediction
 from pipeline.inference.regions import Region
 from pipeline.params.base import Section
 from pipeline.runtime.errors import printable

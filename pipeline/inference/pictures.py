@@ -12,10 +12,10 @@ from pipeline.arrays import AnyImage, Image, Mask
 from pipeline.datasets.sample_batch import InputName, SampleBatch
 from pipeline.evaluation.grad_cam import Method, grad_cam
 from pipeline.evaluation.heat_maps import blend_heat, share_inside
-from pipeline.evaluation.rejection import UNKNOWN
+from pipeline.evaluation.rejection import UNKNOWN, percent
 from pipeline.imaging.components import rim
 from pipeline.imaging.drawing import GAP, INK, PAPER, overlay
-from pipeline.inference.prediction import Prediction, percent
+from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region
 from pipeline.segmentation.prompts import deepest_pixel, parts_of

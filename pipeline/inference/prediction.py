@@ -49,11 +49,6 @@ class Prediction:
         return tuple(Guess(self.class_names[i], float(probabilities[i])) for i in best)
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """Return a share in [0, 1] in percent, as page, `predict` and model card write it."""
-    return f"{100 * share:.{digits}f} %"
-
-
 def softmax(logits: LogitRow, temperature: float) -> Probabilities:
     """Return the softmax of the logits over a temperature above 0, in double precision."""
     weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)

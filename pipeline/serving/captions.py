@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from pipeline.datasets.sample_batch import InputName
-from pipeline.evaluation.rejection import UNKNOWN
+from pipeline.evaluation.rejection import UNKNOWN, percent
 from pipeline.inference.facts import BOTH, VIEWS
 from pipeline.inference.pictures import BranchPicture
-from pipeline.inference.prediction import percent
 from pipeline.inference.predictor import Run
 from pipeline.serving.handlers import Way
 from pipeline.serving.session import PAINTED, MarkedPhoto, RunAnswer

@@ -50,7 +50,7 @@ class RunAnswer(NamedTuple):
         return self.run.accepts(self.prediction)
 
 
-class Food(NamedTuple):
+class MarkedFood(NamedTuple):
     """One region of a photo and the answers for it."""
 
     region: Region
@@ -67,11 +67,11 @@ class MarkedPhoto:
     photo: Image  # at full size, upright
     shown: Shown  # at most `SHOWN_SIDE` pixels long
     corner: tuple[int, int] | None = None  # first corner of an unfinished box, x and y in the photo
-    foods: tuple[Food, ...] = ()  # in the order of their marks
+    foods: tuple[MarkedFood, ...] = ()  # in the order of their marks
     chosen: int = -1  # index of the food whose details are shown; the last one unless the visitor chooses
 
     @property
-    def food(self) -> Food | None:
+    def food(self) -> MarkedFood | None:
         """The food whose details are shown; None if there is none."""
         return self.foods[self.chosen] if self.foods else None
 
@@ -122,7 +122,7 @@ def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto
     if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
         raise DatasetError("This box has no inside; choose two opposite corners of the food")
     (region,) = prompted_regions(source, marked.photo, [prompt])
-    return _add(marked, [Food(region, prompt)])
+    return _add(marked, [MarkedFood(region, prompt)])
 
 
 def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
@@ -142,13 +142,13 @@ def paint(marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
     mask = np.asarray(Pillow.fromarray(painted).resize((width, height), Pillow.Resampling.NEAREST))
     if not mask.any():
         raise EmptyMaskError("Nothing is painted yet; paint over the food, then press the button")
-    return _add(marked, [Food(drawn_region(PAINTED, mask, PAINTED))])
+    return _add(marked, [MarkedFood(drawn_region(PAINTED, mask, PAINTED))])
 
 
 def propose(marked: MarkedPhoto, regions: Sequence[Region]) -> MarkedPhoto:
     """Take regions that were found without a mark in the place of those found before; marked foods stay."""
     own = tuple(food for food in marked.foods if not food.proposed)
-    return _add(replace(marked, foods=own), [Food(region, proposed=True) for region in regions])
+    return _add(replace(marked, foods=own), [MarkedFood(region, proposed=True) for region in regions])
 
 
 def read_plate(marked: MarkedPhoto, upload: bytes) -> tuple[Region, ...]:
@@ -172,7 +172,7 @@ def read_plate(marked: MarkedPhoto, upload: bytes) -> tuple[Region, ...]:
     return tuple(drawn_region(f"value {value}", label_map == value, "mask file") for value in values)
 
 
-def _add(marked: MarkedPhoto, foods: Sequence[Food]) -> MarkedPhoto:
+def _add(marked: MarkedPhoto, foods: Sequence[MarkedFood]) -> MarkedPhoto:
     _check_count(marked, len(marked.foods) + len(foods))
     return replace(marked, corner=None, foods=(*marked.foods, *foods), chosen=-1)
 

@@ -52,6 +52,8 @@ function button(text, label, action) {
   return made;
 }
 
+const unbroken = (text) => text.replaceAll(" %", "\u00a0%");
+
 function row(food, number, chosen) {
   const line = document.createElement("tr");
   const swatch = button(number + 1, `Food ${number + 1}: show it`, () => act("foods", { step: "choose", number }));
@@ -60,7 +62,7 @@ function row(food, number, chosen) {
   swatch.setAttribute("aria-pressed", String(chosen));
   line.classList.toggle("chosen", chosen);
   const remove = button("✕", `Remove food ${number + 1}`, () => act("foods", { step: "remove", number }));
-  for (const cell of [swatch, ...food.answers, remove]) line.insertCell().append(cell);
+  for (const cell of [swatch, ...food.answers.map(unbroken), remove]) line.insertCell().append(cell);
   return line;
 }
 
@@ -90,7 +92,7 @@ function show(state, name) {
   at("which").textContent = `Food ${state.chosen + 1}`;
   for (const link of document.querySelectorAll("[data-file]"))
     link.href = `/photos/${state.photo}/${link.dataset.file}?photo=${encodeURIComponent(title)}`;
-  for (const id of ["how", "difference", "warmth"]) at(id).textContent = state[id];
+  for (const id of ["how", "difference", "warmth"]) at(id).textContent = unbroken(state[id]);
   for (const [name, source] of Object.entries(state.pictures)) if (name !== "shown") at(name).src = source;
   state.answers.forEach((guesses, number) => {
     const answer = at("answer-" + number), verdict = answer.querySelector(".verdict");

@@ -85,7 +85,7 @@ def test_an_unsure_answer_is_not_named(run: Path, meal: Meal, tmp_path: Path, pr
     text = predict(folder, *arguments)
     assert ("not a known food; nearest: " in text.stdout) != known
     assert ("%  " in text.stdout) == known
-    assert f"{'60.0' if known else '100.0'}% of the answers" in text.stderr
+    assert f"{'60.0' if known else '100.0'} % of the answers" in text.stderr
 
 
 def test_every_way_of_pointing_gives_answers(run: Path, meal: Meal) -> None:

@@ -34,7 +34,7 @@ def test_where_no_threshold_reaches_it_none_is_made_up() -> None:
     chosen = choose_threshold(confidences, right, 0.9)
     assert (chosen.threshold, chosen.accepts(1.0)) == (None, None)
     assert chosen.precision == max(right[:accepted].mean() for accepted in range(MIN_ACCEPTED, 101))
-    assert "no confidence makes 90% of the answers right; at most 76.2%" in chosen.sentence
+    assert "no confidence makes 90 % of the answers right; at most 76.2 %" in chosen.sentence
     for few in (0, MIN_ACCEPTED - 1):
         chosen = choose_threshold(confidences[:few], right[:few], 0.5)
         assert (chosen.threshold, chosen.precision, chosen.samples) == (None, None, few)

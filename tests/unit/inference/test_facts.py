@@ -39,7 +39,7 @@ def test_what_is_not_known_is_said() -> None:
     assert "is not known" in facts.testing
     assert "every region gets a name" in facts.rejecting
     rejection = Rejection(asked=0.8, threshold=0.6, precision=0.8, coverage=0.5, samples=100)
-    assert RunFacts(card_of("demo"), None, rejection).rejecting.startswith("From a confidence of 60.0% on")
+    assert RunFacts(card_of("demo"), None, rejection).rejecting.startswith("From a confidence of 60.0 % on")
 
 
 @pytest.mark.parametrize("place", ["data/runs/run", "data/evaluations/run", "elsewhere"])

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -97,7 +98,7 @@ def everything_said(page: Served, path: str) -> Iterator[bytes]:
     ):  # fmt: skip
         yield page.ask("GET", trick).body
     state = page.take(png(30, 40))
-    for kind in ("click", "box", "painting", "heat"):
+    for kind in ("click", "box", "painting", "heat", "foods", "label-map"):
         for body in ({"path": path}, {"way": "box", "x": path, "y": 0}, [path], path):
             yield page.ask("POST", f"/photos/{state['photo']}/{kind}", body).body
     yield page.ask("POST", "/photos", {"path": path}).body
@@ -254,7 +255,7 @@ def test_a_photo_is_its_own_visitor_s(page: Served) -> None:
 def test_odd_bodies_are_refused_in_one_line(page: Served, body: bytes) -> None:
     """Deep, huge, not finite, of another type, with more than was asked for, or no JSON at all."""
     name = page.take(png(30, 40))["photo"]
-    for path in (f"/photos/{name}/click", f"/photos/{name}/box", "/samples"):
+    for path in (*(f"/photos/{name}/{kind}" for kind in ("click", "box", "foods")), "/samples"):
         answer = page.ask("POST", path, body, {"Content-Type": "application/json"})
         assert answer.status == 422
         assert answer.text.count("\n") <= 1
@@ -298,10 +299,11 @@ def test_a_file_that_is_no_photo_is_one_line_at_every_door(page: Served, kind: s
     """Uploads and paintings: too many pixels, formats that start other programs, damage; little memory is used."""
     file, before = uploads()[kind], page.memory()
     name = page.take(png(300, 400))["photo"]
-    for path in ("/photos", f"/photos/{name}/painting"):
+    for path in ("/photos", f"/photos/{name}/painting", f"/photos/{name}/label-map"):
         answer = page.ask("POST", path, file, BYTES)
         assert answer.status == 422
-        assert answer.text.startswith(("This file cannot be used: ", "The painting cannot be used: "))
+        assert re.match("This file|The painting|This label map", answer.text)
+        assert " cannot be used: " in answer.text
         assert "\n" not in answer.text
         assert "Traceback" not in answer.text
     assert page.memory() - before < 60 * MEGABYTE

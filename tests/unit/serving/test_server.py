@@ -3,12 +3,15 @@
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from pipeline.cli.serve import serve as serve_command
 from pipeline.inference.predictor import open_run
-from pipeline.runtime.errors import ParamsError
+from pipeline.models.card import RUN_CARD, WEIGHTS
+from pipeline.runtime.errors import ParamsError, PipelineError
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.serving import app
 from pipeline.serving.access import is_loopback
@@ -117,6 +120,26 @@ def test_a_port_that_is_taken_is_named(controller: PageController) -> None:
             serve(controller, host="127.0.0.1", port=port)
     with pytest.raises(ParamsError, match=r"--host nowhere\.invalid"):
         serve(controller, host="nowhere.invalid", port=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"filters": ["min_score=0.5"]}, "--filter chooses among proposals; give --text, or --masks"),
+        ({"text": ["food"], "masks": "sam"}, "--text is answered by SAM 3, not by --masks sam"),
+        ({"text": ["food"], "mask_weights": Path("nowhere")}, "nowhere: no such folder; --text needs SAM 3"),
+    ],
+)
+def test_proposals_that_cannot_be_are_told_before_a_run_is_loaded(
+    tmp_path: Path, options: dict[str, Any], reason: str
+) -> None:
+    """Thresholds without a source, text beside another network, text without weights."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in (RUN_CARD, WEIGHTS):
+        (folder / name).touch()
+    with pytest.raises(PipelineError, match=reason):
+        serve_command(folder, **options)
 
 
 def test_drawn_samples_show_each_sauce_with_a_box_around_it() -> None:
