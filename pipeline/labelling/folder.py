@@ -40,7 +40,7 @@ LONGEST_NAME = 80
 """Characters of a category's name."""
 
 
-class Food(NamedTuple):
+class LabelledFood(NamedTuple):
     """One marked food of a photo."""
 
     mask: Mask
@@ -52,7 +52,7 @@ class Food(NamedTuple):
 class Labels(NamedTuple):
     """What is stored of a photo."""
 
-    foods: tuple[Food, ...] = ()
+    foods: tuple[LabelledFood, ...] = ()
     """In the order in which they were marked."""
     done: bool = False
     """Whether somebody said that every food is marked."""
@@ -181,7 +181,9 @@ class LabelFolder:
         (image,), names = content["images"], {each["id"]: each["name"] for each in content["categories"]}
         try:
             foods = tuple(
-                Food(mask_of([AnnotatedObject(1, 1, each["segmentation"])], (image["height"], image["width"])), name)
+                LabelledFood(
+                    mask_of([AnnotatedObject(1, 1, each["segmentation"])], (image["height"], image["width"])), name
+                )
                 for each in (*content["annotations"], *content["unnamed"])
                 for name in [names.get(each.get("category_id"))]
             )
@@ -294,7 +296,7 @@ def _category(number: int, name: str) -> dict[str, Any]:
     return {"id": number, "name": name, "supercategory": "food"}
 
 
-def _record(food: Food) -> dict[str, Any]:
+def _record(food: LabelledFood) -> dict[str, Any]:
     """Return a mask as COCO's annotation, without ids."""
     region, (height, width) = region_of(food.mask), food.mask.shape
     return {

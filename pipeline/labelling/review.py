@@ -11,7 +11,7 @@ from pipeline.datasets.index import read_samples
 from pipeline.datasets.photos import read_masks
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import Run
-from pipeline.labelling.folder import Food, LabelFolder, Labels, PhotoFile
+from pipeline.labelling.folder import LabelledFood, LabelFolder, Labels, PhotoFile
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError
@@ -55,7 +55,7 @@ def take_over(data_set: Path, folder: LabelFolder) -> None:
         if not folder.load(photo).revision:
             masks = read_masks(group, raw)
             named = {sample.sample_id: sample.category for sample in group}
-            folder.save(photo, Labels(tuple(Food(mask, named[sample_id]) for sample_id, mask in masks.items())))
+            folder.save(photo, Labels(tuple(LabelledFood(mask, named[sample_id]) for sample_id, mask in masks.items())))
 
 
 def find_disagreements(

@@ -18,7 +18,7 @@ from pipeline.imaging.components import region_of
 from pipeline.imaging.decode import read_photo
 from pipeline.imaging.drawing import edge
 from pipeline.inference.regions import prompted_regions
-from pipeline.labelling.folder import ChangedError, Food, LabelFolder, Labels, PhotoFile, category_name
+from pipeline.labelling.folder import ChangedError, LabelledFood, LabelFolder, Labels, PhotoFile, category_name
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import BusyError, DatasetError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
@@ -65,7 +65,7 @@ class OpenPhoto:
     picture: Image
     labels: Labels
     lock: ExitStack
-    before: deque[tuple[Food, ...]] = field(default_factory=lambda: deque(maxlen=MOST_UNDONE))
+    before: deque[tuple[LabelledFood, ...]] = field(default_factory=lambda: deque(maxlen=MOST_UNDONE))
     guesses: dict[int, tuple[Mask, list[tuple[str, float | None]]]] = field(default_factory=dict)
     """What the run says of each food, best first, by the `id` of its mask, which is kept so that no other gets it."""
 
@@ -137,7 +137,8 @@ class Labeller:
         rest = picture * 0.45
         shown = Pillow.fromarray(np.where(foods[food].mask[..., np.newaxis], picture, rest).astype(np.uint8))
         x, y = (region.x1 - region.x0) // 4 + 8, (region.y1 - region.y0) // 4 + 8
-        shown = shown.crop((max(0, region.x0 - x), max(0, region.y0 - y), region.x1 + x, region.y1 + y))
+        right, bottom = min(shown.width, region.x1 + x), min(shown.height, region.y1 + y)
+        shown = shown.crop((max(0, region.x0 - x), max(0, region.y0 - y), right, bottom))
         shown.thumbnail((THUMBNAIL, THUMBNAIL))
         return _file(shown, "WEBP", quality=80)
 
@@ -214,7 +215,7 @@ class Labeller:
             self._store(current, foods, done=True)
 
     def _store(
-        self, current: OpenPhoto, foods: tuple[Food, ...], *, done: bool | None = None, undo: bool = False
+        self, current: OpenPhoto, foods: tuple[LabelledFood, ...], *, done: bool | None = None, undo: bool = False
     ) -> None:
         """Store the foods of the open photo, which then is as done as before."""
         labels = Labels(foods, current.labels.done if done is None else done, current.labels.revision)
@@ -225,7 +226,7 @@ class Labeller:
             current.before.append(current.labels.foods)
         current.labels = labels._replace(revision=revision)
 
-    def _changed(self, current: OpenPhoto, action: Action) -> tuple[Food, ...]:
+    def _changed(self, current: OpenPhoto, action: Action) -> tuple[LabelledFood, ...]:
         """Return the foods after an action on one of them."""
         foods, (height, width) = list(current.labels.foods), current.picture.shape[:2]
         if action.food is not None and action.food >= len(foods):
@@ -233,11 +234,11 @@ class Labeller:
         number = len(foods) if action.food is None else action.food
         match action.do:
             case "mark":
-                foods.append(Food(self._found(current.picture, action.places)))
+                foods.append(LabelledFood(self._found(current.picture, action.places)))
             case "whole":
-                foods.append(Food(np.ones((height, width), np.bool_)))
+                foods.append(LabelledFood(np.ones((height, width), np.bool_)))
             case "stroke":
-                old = foods[number] if number < len(foods) else Food(np.zeros((height, width), np.bool_))
+                old = foods[number] if number < len(foods) else LabelledFood(np.zeros((height, width), np.bool_))
                 foods[number:] = [old._replace(mask=_painted(old.mask, action)), *foods[number + 1 :]]
             case "name" if number < len(foods):
                 foods[number] = foods[number]._replace(category=category_name(action.category))

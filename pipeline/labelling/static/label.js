@@ -279,6 +279,9 @@ function stroke(places) {
   });
 }
 for (const button of document.querySelectorAll("#judged button"))
-  button.addEventListener("click", () => { act({ do: "open", photo: +button.dataset.photo }); scrollTo(0, 0); });
+  button.addEventListener("click", () => {
+    const { photo: number, food } = button.dataset;
+    act({ do: "open", photo: +number }, () => { choose(+food); scrollTo(0, 0); });
+  });
 
 act({ do: "open" });

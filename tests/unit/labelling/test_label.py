@@ -23,7 +23,7 @@ from pipeline.imaging.components import iou
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import open_run
 from pipeline.labelling.app import make_label_app
-from pipeline.labelling.folder import ChangedError, Food, LabelFolder, Labels
+from pipeline.labelling.folder import ChangedError, LabelledFood, LabelFolder, Labels
 from pipeline.labelling.review import find_disagreements, take_over
 from pipeline.labelling.work import Action, Labeller
 from pipeline.params.stages import IndexParams
@@ -150,7 +150,7 @@ def test_the_split_is_by_the_photo_the_share_and_the_seed(tmp_path: Path) -> Non
     for out in (tmp_path / "one", tmp_path / "two"):
         folder = LabelFolder(out, seed=3, test_share=0.4)
         for photo in folder.photos(photos)[:: 1 if out.name == "one" else -1]:
-            folder.save(photo, Labels((Food(square(), "red"),), done=True))
+            folder.save(photo, Labels((LabelledFood(square(), "red"),), done=True))
         splits.append({int(re.findall(r"\d+", path.stem)[-1]): path.parent.name for path in out.glob("t*/*.png")})
         for path in sorted(photos.iterdir(), reverse=True):
             path.rename(path.with_name(f"train_{path.name}"))
@@ -204,7 +204,7 @@ def test_a_data_set_is_taken_over_and_exported(tmp_path: Path) -> None:
     photos, out = write_photos(tmp_path / "photos", 12), tmp_path / "out"
     folder = LabelFolder(out)
     for number, photo in enumerate(folder.photos(photos)):
-        folder.save(photo, Labels((Food(square(), ("rice", "beans")[number % 2]),)))
+        folder.save(photo, Labels((LabelledFood(square(), ("rice", "beans")[number % 2]),)))
     copy = LabelFolder(tmp_path / "copy")
     take_over(out, copy)
     files = {path: path.read_bytes() for path in (tmp_path / "copy").rglob("*.*") if path.is_file()}
@@ -235,7 +235,7 @@ def test_the_labels_that_a_run_disagrees_with_come_first(tmp_path: Path) -> None
     labels = [(), ("plum",), (right,), (wrong, right), (wrong,), (right, wrong)]
     masks = square(), square()[::-1]
     for photo, names in zip(photos, labels, strict=True):
-        folder.save(photo, Labels(tuple(map(Food, masks, names))))
+        folder.save(photo, Labels(tuple(map(LabelledFood, masks, names))))
     ordered, found = find_disagreements(run, folder, folder.photos(None))
     tops = [
         [each.top(1)[0] for each in run.predict(read_photo(photo.path), masks[: len(names)])] if names else []
@@ -268,7 +268,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no food is named yet"):
         folder.write_coco(tmp_path / "x.json")
     (photo,) = folder.photos(write_photos(tmp_path / "photos", 1))
-    folder.save(photo, Labels((Food(square(), "rice"),)))
+    folder.save(photo, Labels((LabelledFood(square(), "rice"),)))
     (path,) = (tmp_path / "out/annotations").iterdir()
     path.write_text(json.dumps({"info": {}}))
     with pytest.raises(DatasetError, match="not written by `label`; delete it"):
