@@ -11,7 +11,7 @@ from pipeline.datasets.index import read_samples
 from pipeline.datasets.photos import read_masks
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import Run
-from pipeline.labelling.folder import LabelledFood, LabelFolder, Labels, PhotoFile
+from pipeline.labelling.folder import LabelFolder, LabelledFood, Labels, PhotoFile
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError

@@ -18,7 +18,7 @@ from pipeline.imaging.components import region_of
 from pipeline.imaging.decode import read_photo
 from pipeline.imaging.drawing import edge
 from pipeline.inference.regions import prompted_regions
-from pipeline.labelling.folder import ChangedError, LabelledFood, LabelFolder, Labels, PhotoFile, category_name
+from pipeline.labelling.folder import ChangedError, LabelFolder, LabelledFood, Labels, PhotoFile, category_name
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import BusyError, DatasetError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource

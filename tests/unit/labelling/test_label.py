@@ -23,7 +23,7 @@ from pipeline.imaging.components import iou
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import open_run
 from pipeline.labelling.app import make_label_app
-from pipeline.labelling.folder import ChangedError, LabelledFood, LabelFolder, Labels
+from pipeline.labelling.folder import ChangedError, LabelFolder, LabelledFood, Labels
 from pipeline.labelling.review import find_disagreements, take_over
 from pipeline.labelling.work import Action, Labeller
 from pipeline.params.stages import IndexParams
