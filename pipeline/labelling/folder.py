@@ -156,7 +156,7 @@ class LabelFolder:
                 content = _parse(path)
                 names = {each["id"]: each["name"] for each in content["categories"]}
                 counts = Counter(names[each["category_id"]] for each in content["annotations"])
-                self._read[path] = (changed, content["info"]["done"], counts)
+                self._read[path] = (changed, content["info"].get("done", False), counts)
             _, is_done, counts = self._read[path]
             self._splits[name] = split
             foods += counts
@@ -189,7 +189,7 @@ class LabelFolder:
             )
         except ValueError as error:
             raise DatasetError(f"{path}: damaged ({error}); delete it to label the photo anew") from error
-        return Labels(foods, content["info"]["done"], _revision(path))
+        return Labels(foods, content["info"].get("done", False), _revision(path))
 
     def save(self, photo: PhotoFile, labels: Labels) -> str:
         """Replace what is stored of a photo, and return its revision; the photo is copied first.

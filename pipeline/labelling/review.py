@@ -49,9 +49,13 @@ def take_over(data_set: Path, folder: LabelFolder) -> None:
         build_index(params, raw=raw, index=Path(index), workers=1)
         samples = list(read_samples(Path(index) / "samples.parquet"))
     photos = [list(group) for _, group in groupby(samples, key=lambda sample: sample.photo_id)]
+    splits: dict[str, str] = {}
     for group in progress(photos, total=len(photos), what="take over", unit="photos"):
         path = raw / group[0].photo_path
-        photo = PhotoFile(f"{group[0].photo_id.split('/', 1)[1]}{path.suffix}", path, group[0].split)
+        name, split = f"{group[0].photo_id.split('/', 1)[1]}{path.suffix}", group[0].split
+        if splits.setdefault(name, split) != split:  # two photos of one name; the order of samples is always the same
+            name = f"{split}-{name}"
+        photo = PhotoFile(name, path, split)
         if not folder.load(photo).revision:
             masks = read_masks(group, raw)
             named = {sample.sample_id: sample.category for sample in group}

@@ -23,7 +23,7 @@ from pipeline.imaging.components import iou
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import open_run
 from pipeline.labelling.app import make_label_app
-from pipeline.labelling.folder import ChangedError, LabelFolder, LabelledFood, Labels
+from pipeline.labelling.folder import ChangedError, LabelFolder, LabelledFood, Labels, PhotoFile
 from pipeline.labelling.review import find_disagreements, take_over
 from pipeline.labelling.work import Action, Labeller
 from pipeline.params.stages import IndexParams
@@ -223,6 +223,17 @@ def test_a_data_set_is_taken_over_and_exported(tmp_path: Path) -> None:
         samples = read_samples(tmp_path / "index/samples.parquet")
         tables.append([(sample.photo_path, sample.category, sample.rle) for sample in samples])
     assert tables[0] == tables[1]
+
+
+def test_photos_of_one_name_in_two_splits_stay_two(tmp_path: Path) -> None:
+    """A data set may call its first photo the same in each split."""
+    paths = sorted(write_photos(tmp_path / "photos", 2).iterdir())
+    folder, copy = LabelFolder(tmp_path / "out"), LabelFolder(tmp_path / "copy")
+    for path, split in zip(paths, ("train", "test"), strict=True):
+        folder.save(PhotoFile("1.png", path, split), Labels((LabelledFood(square(), "rice"),)))
+    take_over(tmp_path / "out", copy)
+    assert {(photo.name, photo.split) for photo in copy.photos(None)} == {("1.png", "train"), ("test-1.png", "test")}
+    assert {photo.path.read_bytes() for photo in copy.photos(None)} == {path.read_bytes() for path in paths}
 
 
 def test_the_labels_that_a_run_disagrees_with_come_first(tmp_path: Path) -> None:
