@@ -31,7 +31,9 @@ def at_once(*started: "subprocess.Popen[str]") -> list[tuple[int, str]]:
 def data_stages(lock: dict[str, Any]) -> dict[str, Any]:
     """Return the recorded hashes of the stages up to the shards."""
     return {
-        name: outs for name, outs in lock.items() if name.partition("@")[0] in {"download", "index", "segment", "pair"}
+        name: outs
+        for name, outs in lock.items()
+        if name.partition("@")[0] in {"configure", "download", "index", "segment", "pair"}
     }
 
 
@@ -67,14 +69,19 @@ def test_two_experiments_at_once_end_like_one_after_the_other(study: Checkout, t
     assert sound(copy.folder / CACHE)
 
 
-def test_two_clones_fill_one_cache(study: Checkout, tmp_path: Path) -> None:
-    """As members of a team on one machine do, at the same moment, with the same bytes."""
-    clones = [study.clone(tmp_path / name) for name in ("alice", "bob")]
-    for clone in clones:
+def test_two_clones_fill_one_cache_with_the_same_bytes_wherever_they_are(study: Checkout, tmp_path: Path) -> None:
+    """As members of a team on one machine do, at the same moment; one by another path, worker count and environment."""
+    ann, bob = study.clone(tmp_path / "ann"), study.clone(tmp_path / "elsewhere é")
+    bob.env.update({"TZ": "Asia/Seoul", "LANG": "C", "LC_ALL": "C", "PYTHONHASHSEED": "7"})
+    params = bob.folder / "params.yaml"
+    params.write_text(params.read_text().replace("workers: 0 ", "workers: 3 "))
+    for clone in (ann, bob):
         clone.call("dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
-    results = at_once(*(start(clone, "dvc", "repro", TARGET) for clone in clones))
+    alone = ("dvc", "repro", "--no-run-cache", TARGET)  # takes nothing from the other's runs
+    results = at_once(*(start(clone, *alone) for clone in (ann, bob)))
     assert [status for status, _ in results] == [0, 0], results
-    for clone in clones:
+    for (_, output), clone in zip(results, (ann, bob), strict=True):
+        assert "segment@annotation" in ran(output)
         assert data_stages(clone.lock()) == data_stages(study.lock())
         assert ran(clone.call("dvc", "repro", TARGET)) == ["configure"]
     assert sound(tmp_path / "cache")

@@ -2,15 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import MORE_RUNS, RUNS, Checkout, checkout, keep_runs, network_log, ran
+from tests.e2e.checkout import MORE_RUNS, RUNS, Checkout, network_log, ran
 from tests.guarded import noted
 
 pytestmark = pytest.mark.e2e
-DATA_STAGES = ("configure", "download", "index", "segment@annotation", "pair@annotation")
 COLLECTORS = {"configure", "ambiguous", "transfer@annotation", "repeats", "summary", "report"}
 """Stages that depend on more runs than one, or on one that the study lacks."""
 PER_RUN = ("train", "evaluate", "perturb", "explain")
@@ -74,16 +72,6 @@ def test_a_second_repro_does_nothing(copy: Checkout) -> None:
     before = (copy.folder / "dvc.lock").read_bytes()
     assert ran(copy.call("dvc", "repro")) == ["configure"]
     assert (copy.folder / "dvc.lock").read_bytes() == before
-
-
-def test_data_stages_give_the_same_bytes_elsewhere(study: Checkout, tmp_path: Path) -> None:
-    """Another path, worker count, time zone, language and hash seed: the same hashes."""
-    other = checkout(tmp_path / "elsewhere é", TZ="Asia/Seoul", LANG="C", LC_ALL="C", PYTHONHASHSEED="7")
-    keep_runs(other.folder, RUNS)
-    params = other.folder / "params.yaml"
-    params.write_text(params.read_text().replace("workers: 0 ", "workers: 3 "))
-    other.call("dvc", "repro", "pair@annotation")
-    assert {stage: other.lock()[stage] for stage in DATA_STAGES} == {s: study.lock()[s] for s in DATA_STAGES}
 
 
 def test_training_gives_the_same_bytes_again(copy: Checkout) -> None:
