@@ -16,6 +16,7 @@ from pipeline.cli.options import (
     MaskWeightsOption,
     PrecisionOption,
     TextOption,
+    check_output,
 )
 from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.regions import ProposedRegions, open_mask_source
@@ -41,6 +42,10 @@ def serve(  # noqa: PLR0913 - one argument an option
     samples: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Photos to offer; drawn plates if absent.")
     ] = None,
+    label: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also label, as command `label` does: a data set, of --samples if new."),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in who have the printed token.")
     ] = "127.0.0.1",
@@ -65,12 +70,17 @@ def serve(  # noqa: PLR0913 - one argument an option
         check_run(beside, "--beside")
     if samples is not None and not samples.is_dir():
         raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
+    if label is not None:
+        check_output(label)
+        if samples is None and not (label / ".labelling.json").is_file():
+            raise ParamsError(f"--label {label}: nothing is labelled there yet; name a folder of photos by --samples")
     if text and masks not in {"grabcut", "transformers"}:
         raise ParamsError(TEXT_EXCLUDES.format(masks))
     if filters and not text and masks == "grabcut":
         raise ParamsError("--filter chooses among proposals; give --text, or --masks with weights")
     chosen = parse_filter(filters) if filters else ProposalFilter()
-    source = open_mask_source(masks, None if text and masks == "grabcut" else mask_weights, device)
+    weights = None if text and masks == "grabcut" else mask_weights
+    source = open_mask_source(masks, weights, device)
     proposing = open_text_source(mask_weights or TEXT_WEIGHTS, text, device, chosen.min_score) if text else source
     finder = None if proposing.name == "grabcut" else ProposedRegions(proposing, chosen)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
@@ -82,8 +92,16 @@ def serve(  # noqa: PLR0913 - one argument an option
         note(f"loads {' and '.join(folder.name for folder in folders if folder is not None)} ...")
     runs = tuple(open_run(folder, device=device, precision=precision) for folder in folders if folder is not None)
     offered = drawn_samples() if samples is None else samples_from(samples)
+    labelling = None
+    if label is not None:
+        from pipeline.labelling.app import make_label_app  # noqa: PLC0415
+        from pipeline.labelling.folder import LabelFolder  # noqa: PLC0415
+        from pipeline.labelling.work import Labeller  # noqa: PLC0415
+
+        folder, own = LabelFolder(label), open_mask_source(masks, weights, device)  # one thread each
+        labelling = make_label_app(Labeller(folder, folder.photos(samples), own, runs[-1]))
     controller = PageController(runs, source, offered, finder)
-    run_server(controller, host=host, port=port, everybody=everybody, browser=browser)
+    run_server(controller, host=host, port=port, everybody=everybody, browser=browser, labelling=labelling)
 
 
 def _sibling(run: Path) -> Path | None:

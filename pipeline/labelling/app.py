@@ -28,9 +28,14 @@ MAX_BYTES = 1_000_000
 T = TypeVar("T")
 
 
-def make_label_app(labeller: Labeller, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
-    """Return the page; of the files of the disk it shows the photos alone, by number. See `serving.app.make_app`."""
-    page = _LabelPage(labeller)
+def make_label_app(
+    labeller: Labeller, host: str | None = None, *, token: str | None = None, port: int = 0
+) -> Starlette:
+    """Return the page; of the files of the disk it shows the photos alone, by number. See `serving.app.make_app`.
+
+    Without a host it is a part of that page, which admits visitors.
+    """
+    page = _LabelPage(labeller, mounted=host is None)
     routes = [
         Route("/", page.show),
         *(Route(f"/{name}", page.show_static) for name in STATIC),
@@ -38,8 +43,9 @@ def make_label_app(labeller: Labeller, host: str, *, token: str | None = None, p
         Route("/photos/{number:int}/{version}/{kind}", page.show_picture),
         Route("/foods/{number:int}/{food:int}/image.webp", page.show_food),
     ]
-    access = Middleware(Access, host=host, token=token, cookie=f"rvernet-label-{port}")
-    app = Starlette(routes=routes, middleware=[access], exception_handlers={PipelineError: _refuse})
+    cookie = f"rvernet-label-{port}"
+    access = [] if host is None else [Middleware(Access, host=host, token=token, cookie=cookie)]
+    app = Starlette(routes=routes, middleware=access, exception_handlers={PipelineError: _refuse})
     app.router.redirect_slashes = False
     return app
 
@@ -51,13 +57,13 @@ def _refuse(_: Request, error: Exception) -> Response:
 class _LabelPage:
     """Endpoints."""
 
-    def __init__(self, labeller: Labeller) -> None:
+    def __init__(self, labeller: Labeller, *, mounted: bool) -> None:
         self.labeller = labeller
         environment = Environment(
             loader=PackageLoader("pipeline.labelling"), autoescape=True, undefined=StrictUndefined
         )
         self.document = environment.get_template("label.html.j2").render(
-            labeller=labeller, clicks=labeller.source.name != "grabcut"
+            labeller=labeller, clicks=labeller.source.name != "grabcut", mounted=mounted
         )
         self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
         self.pictures = {"photo.webp": labeller.picture, "overlay.png": labeller.overlay}
@@ -67,7 +73,7 @@ class _LabelPage:
         return Response(self.document, media_type="text/html")
 
     async def show_static(self, request: Request) -> Response:
-        name = request.scope["path"].removeprefix("/")
+        name = request.url.path.rpartition("/")[2]
         return Response(self.static[name], media_type=STATIC[name])
 
     async def act(self, request: Request) -> Response:

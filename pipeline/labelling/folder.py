@@ -102,7 +102,7 @@ class LabelFolder:
             others = sorted(path.name for path in folder.iterdir() if not is_clutter(Path(path.name)))
             if others:
                 raise ParamsError(
-                    f"--out {folder}: holds {others[0]}, which `label` did not write; name a new or empty folder"
+                    f"{folder}: holds {others[0]}, which `label` did not write; name a new or empty folder"
                     " (to check the labels of a data set: --review)"
                 )
         for part in (ANNOTATIONS, ".open"):

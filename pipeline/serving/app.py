@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import PipelineError
@@ -79,13 +80,15 @@ class BoxEdges(NoDetails):
     bottom: float | None
 
 
-def make_app(controller: PageController, host: str, *, token: str | None = None, port: int = 0) -> Starlette:
+def make_app(
+    controller: PageController, host: str, *, token: str | None = None, port: int = 0, labelling: ASGIApp | None = None
+) -> Starlette:
     """Return the page as a web application; without a token that visitors need it admits everybody.
 
     If `host` is loopback, it refuses other host names, against DNS rebinding. The port is part of the cookie's name:
-    browsers share cookies between ports.
+    browsers share cookies between ports. `labelling` is a further page, at /label/.
     """
-    page = _Page(controller)
+    page = _Page(controller, document(controller, labelling=labelling is not None))
     routes = [
         Route("/", page.show),
         *(Route(f"/{name}", page.show_static) for name in STATIC),
@@ -101,6 +104,7 @@ def make_app(controller: PageController, host: str, *, token: str | None = None,
         Route("/photos/{name}/label-map", page.take_label_map, methods=["POST"]),
         *(Route(f"/photos/{{name}}/{file}", page.download) for file in DOWNLOADS),
         Route("/photos/{name}/{version}/{picture}/image.webp", page.show_picture),
+        *([] if labelling is None else [Mount("/label", labelling)]),
     ]
     access = Middleware(Access, host=host, token=token, cookie=f"rvernet-page-{port}")
     refusals = {PipelineError: _refuse, MemoryError: _refuse}
@@ -125,9 +129,9 @@ def _refuse(_: Request, error: Exception) -> Response:
 class _Page:
     """Endpoints and their shared state."""
 
-    def __init__(self, controller: PageController) -> None:
+    def __init__(self, controller: PageController, html: str) -> None:
         self.controller, self.sessions = controller, SessionStore()
-        self.document, self.static, self.samples = document(controller), static_files(), sample_pictures(controller)
+        self.document, self.static, self.samples = html, static_files(), sample_pictures(controller)
         self.models = CapacityLimiter(1)  # one photo at a time: they share cores and memory
         self.waiting = self.buffered = 0
 

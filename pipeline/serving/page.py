@@ -21,11 +21,12 @@ DOWNLOADS = {PICTURE: "Picture", "predictions.json": "JSON", "predictions.csv": 
 TOP = 5  # categories of a food in the downloads, as of `predict`
 
 
-def document(controller: PageController) -> str:
-    """Return the page as HTML; every value is escaped."""
+def document(controller: PageController, *, labelling: bool) -> str:
+    """Return the page as HTML, with a way to the labelling page if there is one; every value is escaped."""
     environment = Environment(loader=PackageLoader("pipeline.serving"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
         captions=captions,
+        labelling=labelling,
         ways=controller.ways,
         advice="" if controller.finder else FIND_ADVICE,
         downloads=DOWNLOADS,

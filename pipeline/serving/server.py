@@ -40,10 +40,21 @@ class IdleTimeoutProtocol(H11Protocol):
             self.loop.call_later(IDLE_SECONDS, self._check_idle, (now,))
 
 
-def serve(controller: PageController, *, host: str, port: int, everybody: bool = False, browser: bool = False) -> None:
-    """Serve the page of runs, see `run_app`; nothing is written to disk."""
+def serve(  # noqa: PLR0913 - one argument an option
+    controller: PageController,
+    *,
+    host: str,
+    port: int,
+    everybody: bool = False,
+    browser: bool = False,
+    labelling: Starlette | None = None,
+) -> None:
+    """Serve the page of runs, see `run_app`; only `labelling`, a page beside it, writes to disk."""
     may, end = "give photos to the models and see the answers", "ended; nothing was kept"
-    run_app(partial(make_app, controller), host, port, everybody=everybody, browser=browser, may=may, end=end)
+    if labelling is not None:
+        may, end = f"{may}, and label the photos of --label", "ended; all labels are stored"
+    make = partial(make_app, controller, labelling=labelling)
+    run_app(make, host, port, everybody=everybody, browser=browser, may=may, end=end)
 
 
 def run_app(  # noqa: PLR0913 - one argument an option

@@ -8,7 +8,7 @@ let shown = null, chosen = null, mode = "box", corner = null;  // state of the s
 let cursor = [0.3, 0.3, 0.7, 0.7];  // box of the keyboard: left, top, right, bottom
 let waiting = Promise.resolve(), pending = 0, options = [], active = 0;
 
-history.replaceState(null, "", "/");  // a token in the address is in the cookie by now
+history.replaceState(null, "", location.pathname);  // a token in the address is in the cookie by now
 const say = (text) => { at("hint").textContent = text; };
 
 function act(action, then) {
@@ -17,7 +17,7 @@ function act(action, then) {
   waiting = waiting.then(async () => {
     try {
       const about = shown && action.do !== "open" ? { photo: shown.photo, revision: shown.revision } : {};
-      const answer = await fetch("/act", {
+      const answer = await fetch("act", {
         method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...about, ...action }),
       });
       if (answer.status === 409 && action.do !== "open") act({ do: "open", photo: shown.photo }, () => say(text));
@@ -42,12 +42,12 @@ function show(state, then) {
     picture.width = state.width;
     picture.height = state.height;
     photo.style.setProperty("--ratio", state.width / state.height);
-    picture.src = `/photos/${state.photo}/0/photo.webp`;
+    picture.src = `photos/${state.photo}/0/photo.webp`;
     picture.alt = "Photo " + state.name;
     setMode("box");
   }
   at("overlay").hidden = !state.foods.length;
-  if (state.foods.length) at("overlay").src = `/photos/${state.photo}/${state.revision}/overlay.png`;
+  if (state.foods.length) at("overlay").src = `photos/${state.photo}/${state.revision}/overlay.png`;
   at("name").textContent = state.name;
   at("state").textContent = state.is_done ? "(done)" : "";
   at("progress").max = state.photos;

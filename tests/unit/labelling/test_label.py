@@ -29,6 +29,8 @@ from pipeline.labelling.work import Action, Labeller
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import BusyError, DatasetError, ParamsError
 from pipeline.segmentation.grabcut import GrabCut
+from pipeline.serving.app import make_app
+from pipeline.serving.handlers import PageController
 from pipeline.steps.index import build_index
 from tests.browser import browser, inaccessible
 from tests.small_run import write_small_run
@@ -309,3 +311,28 @@ def test_the_page_answers_its_own_requests_only(tmp_path: Path) -> None:
         assert client.get("/photos/0/x/photo.webp").headers["content-type"] == "image/webp"
         assert client.get("/photos/0/x/..%2f..%2fetc").status_code == 404
         assert client.get("/photos/1/x/photo.webp").status_code == 422
+
+
+def test_the_page_of_a_run_has_it_too(tmp_path: Path) -> None:
+    """Behind the same door, with its own errors; without labelling nothing is there."""
+    run = open_run(write_small_run(tmp_path / "run", ("roi",)), device="cpu")
+    controller = PageController((run,), GrabCut(), ())
+    work = labeller(tmp_path / "out", write_photos(tmp_path / "photos", 1))
+    with TestClient(
+        make_app(controller, "127.0.0.1", labelling=make_label_app(work)), base_url="http://127.0.0.1"
+    ) as client:
+        assert 'href="/label/"' in client.get("/").text
+        assert 'href="/"' in client.get("/label/").text
+        assert client.get("/label/", headers={"host": "evil.example"}).status_code == 400
+        for name in ("label.css", "label.js"):
+            assert client.get(f"/label/{name}").status_code == 200
+        assert (
+            client.post("/label/act", json={"do": "open"}, headers={"origin": "http://evil.example"}).status_code == 403
+        )
+        state = client.post("/label/act", json={"do": "open"}).json()
+        stale = {"do": "whole", "photo": state["photo"], "revision": "of before"}
+        assert client.post("/label/act", json=stale).status_code == 409
+        assert client.get("/label/photos/0/x/photo.webp").headers["content-type"] == "image/webp"
+    with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
+        assert "/label/" not in client.get("/").text
+        assert client.get("/label/").status_code == 404
