@@ -3,7 +3,7 @@
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from pipeline.inference.regions import open_mask_source
 from pipeline.models.card import check_run
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError, counted
+
+if TYPE_CHECKING:  # --help must not wait for OpenCV
+    from pipeline.labelling.work import Labeller
 
 
 def label(  # noqa: PLR0913 - one argument an option
@@ -26,6 +29,10 @@ def label(  # noqa: PLR0913 - one argument an option
     review: Annotated[
         bool, typer.Option("--review", help="Copy the data set PHOTOS to --out and check its labels, by --run.")
     ] = False,
+    order: Annotated[
+        Literal["certainty", "name"],
+        typer.Option(help="Of the photos: those first whose foods --run is least certain of, or by name."),
+    ] = "certainty",
     coco: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the foods of --out as one COCO file, and end.")
     ] = None,
@@ -73,16 +80,24 @@ def label(  # noqa: PLR0913 - one argument an option
         from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds
 
         labeller.run = open_run(run, device=device)
-    if review:
-        from pipeline.labelling.review import find_disagreements, take_over  # noqa: PLC0415
-
-        if photos is not None and photos.resolve() != out.resolve():
-            take_over(photos, folder)
-        labeller.photos = folder.photos(None)
-        if labeller.run is not None:
-            labeller.photos, labeller.disagreements = find_disagreements(labeller.run, folder, labeller.photos)
-    else:
-        labeller.photos = folder.photos(photos)
+    _choose_photos(labeller, photos, review=review, by_certainty=order == "certainty")
     note(f"{out}: {described(labeller.photos, folder.count())}")
     may, end = f"see the photos and write to {out}", f"ended; all is stored in {out}"
     run_app(partial(make_label_app, labeller), host, port, everybody=False, browser=browser, may=may, end=end)
+
+
+def _choose_photos(labeller: "Labeller", photos: Path | None, *, review: bool, by_certainty: bool) -> None:
+    """Set the photos, in the order of work; for a review the data set `photos` is copied first."""
+    folder, run = labeller.folder, labeller.run
+    if run is None and not review:
+        labeller.photos = folder.photos(photos)
+        return
+    from pipeline.labelling.review import find_disagreements, least_certain_first, take_over  # noqa: PLC0415 - torch
+
+    if review and photos is not None and photos.resolve() != folder.folder.resolve():
+        take_over(photos, folder)
+    labeller.photos = folder.photos(None if review else photos)
+    if run is not None and review:
+        labeller.photos, labeller.disagreements = find_disagreements(run, folder, labeller.photos)
+    elif run is not None and by_certainty:
+        labeller.photos = least_certain_first(run, folder, labeller.photos)

@@ -96,10 +96,12 @@ def serve(  # noqa: PLR0913 - one argument an option
     if label is not None:
         from pipeline.labelling.app import make_label_app  # noqa: PLC0415
         from pipeline.labelling.folder import LabelFolder  # noqa: PLC0415
+        from pipeline.labelling.review import least_certain_first  # noqa: PLC0415
         from pipeline.labelling.work import Labeller  # noqa: PLC0415
 
         folder, own = LabelFolder(label), open_mask_source(masks, weights, device)  # one thread each
-        labelling = make_label_app(Labeller(folder, folder.photos(samples), own, runs[-1]))
+        photos = least_certain_first(runs[-1], folder, folder.photos(samples))
+        labelling = make_label_app(Labeller(folder, photos, own, runs[-1]))
     controller = PageController(runs, source, offered, finder)
     run_server(controller, host=host, port=port, everybody=everybody, browser=browser, labelling=labelling)
 

@@ -1,10 +1,12 @@
-"""Check the labels of an existing data set: take it over, and find what a run disagrees with."""
+"""What a run says of photos before a person does: the order to label them in, and labels that it disagrees with."""
 
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+import numpy as np
 
 from pipeline.datasets.formats import find_data_set
 from pipeline.datasets.index import read_samples
@@ -14,7 +16,7 @@ from pipeline.inference.predictor import Run
 from pipeline.labelling.folder import LabelFolder, LabelledFood, Labels, PhotoFile
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.console import progress
-from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.errors import DatasetError, PhotoError
 from pipeline.steps.index import build_index
 
 
@@ -29,6 +31,24 @@ class DisputedLabel(NamedTuple):
     answer: str
     confidence: float
     """Probability of the answer, in [0, 1]."""
+
+
+def least_certain_first(run: Run, folder: LabelFolder, photos: Sequence[PhotoFile]) -> list[PhotoFile]:
+    """Return the photos by the lowest probability of the run's answers for their foods.
+
+    A photo without a marked food is judged as if all of it were one. Those that are done or cannot be read come last.
+    """
+    done = folder.count().done
+    certainty = dict.fromkeys((photo.name for photo in photos), np.inf)
+    waiting = [photo for photo in photos if photo.name not in done]
+    for photo in progress(waiting, total=len(waiting), what="order", unit="photos"):
+        try:
+            picture = read_photo(folder.picture_of(photo))
+        except PhotoError:
+            continue  # the page says why, when it comes to it
+        masks = [food.mask for food in folder.load(photo).foods] or [np.ones(picture.shape[:2], np.bool_)]
+        certainty[photo.name] = min(answer.top(1)[0].probability for answer in run.predict(picture, masks))
+    return sorted(photos, key=lambda photo: certainty[photo.name])
 
 
 def take_over(data_set: Path, folder: LabelFolder) -> None:

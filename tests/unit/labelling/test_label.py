@@ -24,7 +24,7 @@ from pipeline.imaging.decode import read_photo
 from pipeline.inference.predictor import open_run
 from pipeline.labelling.app import make_label_app
 from pipeline.labelling.folder import ChangedError, LabelFolder, LabelledFood, Labels, PhotoFile
-from pipeline.labelling.review import find_disagreements, take_over
+from pipeline.labelling.review import find_disagreements, least_certain_first, take_over
 from pipeline.labelling.work import Action, Labeller
 from pipeline.params.stages import IndexParams
 from pipeline.runtime.errors import BusyError, DatasetError, ParamsError
@@ -266,6 +266,24 @@ def test_the_labels_that_a_run_disagrees_with_come_first(tmp_path: Path) -> None
     assert found
     assert ordered[0].name == ordered[found[0].photo].name
     assert {photo.name for photo in ordered[-2:]} == {"test_0.png", "test_1.png"}
+
+
+def test_photos_of_which_the_run_is_least_certain_come_first(tmp_path: Path) -> None:
+    """By the food that it is least certain of, or the whole photo; then what is done, and what cannot be read."""
+    run = open_run(write_small_run(tmp_path / "run", ("roi",)), device="cpu")
+    folder = LabelFolder(tmp_path / "out")
+    photos = folder.photos(write_photos(tmp_path / "photos", 6))
+    folder.save(photos[0], Labels((LabelledFood(square()),), done=True))
+    folder.save(photos[1], Labels((LabelledFood(square()), LabelledFood(~square()))))
+    photos[2].path.write_bytes(b"<html>")
+
+    def certainty(photo: PhotoFile, *masks: np.ndarray) -> float:
+        return min(each.top(1)[0].probability for each in run.predict(read_photo(photo.path), masks))
+
+    expected = {1: certainty(photos[1], square(), ~square())}
+    expected |= {number: certainty(photos[number], np.ones((HEIGHT, WIDTH), np.bool_)) for number in (3, 4, 5)}
+    ordered = [photos.index(photo) for photo in least_certain_first(run, folder, photos)]
+    assert ordered == [*sorted(expected, key=expected.__getitem__), 0, 2]
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
