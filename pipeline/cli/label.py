@@ -68,6 +68,8 @@ def label(  # noqa: PLR0913 - one argument an option
 
     folder = LabelFolder(out, seed=seed, test_share=test_share)
     if coco is not None:
+        if not coco.absolute().parent.is_dir():
+            raise ParamsError(f"--coco {coco}: no folder {coco.parent}; make it first")
         typer.echo(f"{coco}: {counted(folder.write_coco(coco), 'food')}")
         return
     source = open_mask_source(masks, mask_weights, device)

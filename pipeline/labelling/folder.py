@@ -239,7 +239,9 @@ class LabelFolder:
                 annotations.append(each | {"id": len(annotations) + 1, "image_id": len(images)})
         if not annotations:
             raise DatasetError(f"{self.folder}: no food is named yet; label a photo first")
-        categories = [_category(number, name) for number, name in enumerate(self.record().categories, 1)]
+        used = {each["category_id"] for each in annotations}
+        names = enumerate(self.record().categories, 1)
+        categories = [_category(number, name) for number, name in names if number in used]
         content = {"images": images, "annotations": annotations, "categories": categories}
         _replace(file, json.dumps(content, ensure_ascii=False).encode())
         return len(annotations)

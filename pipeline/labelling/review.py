@@ -36,10 +36,11 @@ class DisputedLabel(NamedTuple):
 def least_certain_first(run: Run, folder: LabelFolder, photos: Sequence[PhotoFile]) -> list[PhotoFile]:
     """Return the photos by the lowest probability of the run's answers for their foods.
 
-    A photo without a marked food is judged as if all of it were one. Those that are done or cannot be read come last.
+    A photo without a marked food is judged as if all of it were one. Done photos come first, where Back reaches them,
+    those that cannot be read last.
     """
     done = folder.count().done
-    certainty = dict.fromkeys((photo.name for photo in photos), np.inf)
+    certainty = {photo.name: -np.inf if photo.name in done else np.inf for photo in photos}
     waiting = [photo for photo in photos if photo.name not in done]
     for photo in progress(waiting, total=len(waiting), what="order", unit="photos"):
         try:

@@ -81,6 +81,8 @@ class Labeller:
     disagreements: Sequence["DisputedLabel"] = ()
     """Labels that the run disagrees with, for the page's list."""
     opened: OpenPhoto | None = None
+    unreadable: set[int] = field(default_factory=set)
+    """Numbers of photos of which the terminal has said so."""
 
     def act(self, action: Action) -> dict[str, Any]:
         """Do what the page asks for, store it, and return what it shows.
@@ -181,28 +183,26 @@ class Labeller:
         return self.opened
 
     def _move(self, start: int, step: int) -> dict[str, Any]:
-        """Open the next photo in a direction that nobody else has open, forwards one that is not done."""
+        """Open the next photo that nobody else has open, forwards one that is not done if there is one."""
         done, said = self.folder.count().done, ""
-        numbers = range(start + 1, len(self.photos)) if step > 0 else range(start - 1, -1, -1)
-        for number in [*numbers, *(range(start) if step > 0 else ())]:
-            if step > 0 and self.photos[number].name in done:
-                continue
+        later = range(start + 1, len(self.photos))
+        waiting = [number for number in (*later, *range(start)) if self.photos[number].name not in done]
+        for number in dict.fromkeys((*waiting, *later)) if step > 0 else range(start - 1, -1, -1):
             try:
                 self._open(number)
             except BusyError:
-                said = f"{self.photos[number].name} is open elsewhere. "
+                said += f"{self.photos[number].name} is open elsewhere. "
             except PhotoError as error:
-                note(f"left out: {error}")
-                said = f"Left out: {self.photos[number].name} ({error}). "
+                said += f"Left out: {self.photos[number].name} ({error}). "
+                if number not in self.unreadable:
+                    note(f"left out: {error}")
+                self.unreadable.add(number)
             else:
-                return self._state(said)
-        if start >= 0:
-            self._at(start)
-        elif said or not self.photos:
+                return self._state(said + ("No other photo waits." if step > 0 and number not in waiting else ""))
+        if start < 0:
             raise DatasetError(f"{said}No photo is left")
-        else:
-            self._open(0)
-        return self._state(said + ("No other photo is left: all are done." if step > 0 else "This is the first photo."))
+        self._at(start)
+        return self._state(said + ("No other photo waits." if step > 0 else "This is the first photo."))
 
     def _finish(self, current: OpenPhoto, *, empty: bool) -> None:
         """Mark the photo done: with all foods named, or empty; one without foods is only passed by otherwise."""
@@ -217,9 +217,9 @@ class Labeller:
     def _store(
         self, current: OpenPhoto, foods: tuple[LabelledFood, ...], *, done: bool | None = None, undo: bool = False
     ) -> None:
-        """Store the foods of the open photo, which then is as done as before."""
+        """Store the foods of the open photo, which then is as done as before if all have names."""
         labels = Labels(foods, current.labels.done if done is None else done, current.labels.revision)
-        if not foods and done is None:
+        if done is None and (not foods or any(food.category is None for food in foods)):
             labels = labels._replace(done=False)
         revision = self.folder.save(self.photos[current.number], labels)
         if not undo and done is None:

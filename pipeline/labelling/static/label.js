@@ -7,6 +7,7 @@ const MARK = "Drag a box around a food, or " + (clicks ? "click on it." : "click
 let shown = null, chosen = null, mode = "box", corner = null;  // state of the server; number of the food at work
 let cursor = [0.3, 0.3, 0.7, 0.7];  // box of the keyboard: left, top, right, bottom
 let waiting = Promise.resolve(), pending = 0, options = [], active = 0;
+let entered = false;  // whether a name was confirmed before the outline was there
 
 history.replaceState(null, "", location.pathname);  // a token in the address is in the cookie by now
 const say = (text) => { at("hint").textContent = text; };
@@ -25,6 +26,8 @@ function act(action, then) {
       if (text) throw new Error(text);
       show(await answer.json(), then);
     } catch (error) {
+      pen.clearRect(0, 0, canvas.width, canvas.height);
+      box.hidden = true;
       if (chosen === null) rest();
       say("Not possible: " + (error instanceof TypeError ? "the page's server does not answer; start it again, all is stored" : error.message));
     } finally {
@@ -84,6 +87,7 @@ function show(state, then) {
 // The photo is at work: boxes and single keys.
 function rest() {
   chosen = null;
+  setMode("box");
   at("naming").hidden = true;
   current();
   photo.focus({ preventScroll: true });
@@ -111,6 +115,7 @@ const last = () => choose(shown.foods.length - 1);
 // What is typed while the outline is sought counts once it is there.
 function mark(action) {
   chosen = null;
+  entered = false;
   options = [];
   at("names").replaceChildren();
   at("which").textContent = "";
@@ -125,13 +130,15 @@ function mark(action) {
     if (/^[1-9]$/.test(typed) && options[typed - 1]) return take(options[typed - 1]);
     input.value = typed;
     list();
+    if (entered && typed) take(options[0]);
   });
 }
 
 function list() {
+  if (chosen === null) return;  // the outline is not there yet
   const typed = input.value.trim().toLowerCase().replace(/\s+/g, " "), guesses = shown.foods[chosen].guesses;
   const shares = new Map(guesses), named = [...new Set([...guesses.map(([name]) => name), ...shown.categories])];
-  const begins = named.filter((name) => name.startsWith(typed)), within = named.filter((name) => !begins.includes(name) && name.includes(typed));
+  const begins = named.filter((name) => name.startsWith(typed)).sort((a, b) => (b === typed) - (a === typed)), within = named.filter((name) => !begins.includes(name) && name.includes(typed));
   options = [...begins, ...within].slice(0, typed ? 40 : Math.max(9, guesses.length));
   if (typed && !named.includes(typed)) options.push(typed);
   active = 0;
@@ -142,7 +149,8 @@ function list() {
     key.textContent = !typed && number < 9 ? number + 1 : "";
     share.textContent = typed && !named.includes(name) ? "new category" : shares.get(name) ? Math.round(100 * shares.get(name)) + " %" : "";
     line.append(key, name, share);
-    line.addEventListener("pointerdown", (event) => { event.preventDefault(); take(name); });
+    line.addEventListener("mousedown", (event) => event.preventDefault());  // the focus stays at the name
+    line.addEventListener("click", () => take(name));
     return line;
   }));
   point();
@@ -155,12 +163,17 @@ function point() {
   if (line) input.setAttribute("aria-activedescendant", line.id); else input.removeAttribute("aria-activedescendant");
 }
 
-const take = (name) => act({ do: "name", food: chosen, category: name });
+function take(name) {
+  act({ do: "name", food: chosen, category: name });
+  photo.focus({ preventScroll: true });  // the next key is the photo's
+}
 
 input.addEventListener("input", list);
 input.addEventListener("keydown", (event) => {
   const digit = !input.value && /^[1-9]$/.test(event.key) ? options[event.key - 1] : undefined;
   if (digit !== undefined) take(digit);
+  else if (event.key === "Enter" && chosen === null) entered = true;
+  else if (event.key === "Enter" && event.shiftKey && input.value.trim()) take(input.value);
   else if (event.key === "Enter" && options[active]) take(options[active]);
   else if (event.key === "Escape") { say("Left without a name. " + MARK); rest(); }
   else if (event.key === "ArrowDown" || event.key === "ArrowUp")
@@ -208,14 +221,19 @@ const keys = {
   "[": () => { at("size").stepDown(3); }, "]": () => { at("size").stepUp(3); },
   Escape: () => { setMode("box"); corner = null; rest(); say(MARK); },
   Enter: () => {
+    if (box.hidden) return draw(cursor);  // nobody marks what is not seen
     const [x0, y0, x1, y1] = cursor;
     if (mode === "box") mark({ do: "mark", places: [[x0, y0], [x1, y1]] });
     else stroke([[(x0 + x1) / 2, (y0 + y1) / 2]]);
   },
 };
 for (const button of document.querySelectorAll("[data-key]")) button.addEventListener("click", () => { if (shown) keys[button.dataset.key](); });
-photo.addEventListener("keydown", (event) => {
-  if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
+document.addEventListener("keydown", (event) => {
+  const on = event.target;
+  if (!shown || event.altKey || on === input || (event.key === "Enter" && on.matches("button, summary, a"))) return;
+  if (on.type === "range" && event.key.startsWith("Arrow")) return;
+  if ((event.ctrlKey || event.metaKey) && event.key !== "z") return;
+  if (event.ctrlKey || event.metaKey) { event.preventDefault(); return keys.u(); }
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (step) {
     const [x, y] = step.map((part) => 0.02 * part), sized = event.shiftKey && mode === "box";

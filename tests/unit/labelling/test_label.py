@@ -91,6 +91,23 @@ def told(tab: Any, words: str, where: str = "#hint") -> None:
     expect(tab.locator(where)).to_contain_text(words, timeout=60_000)
 
 
+def name_alike(tab: Any) -> None:
+    """Name two foods "red" before their outlines are there, where "red square" is in the list; take both back."""
+    tab.keyboard.press("w")
+    tab.keyboard.type("red")  # the beginning of a name
+    tab.keyboard.press("Shift+Enter")
+    told(tab, "1: red", "#foods")
+    tab.keyboard.press("w")
+    tab.keyboard.type("red")
+    tab.keyboard.press("Enter")  # a whole name and the beginning of another
+    told(tab, "2: red", "#foods")
+    assert tab.locator("#foods li button").first.inner_text() == "1: red"
+    tab.keyboard.press("Control+z")
+    for _ in range(3):
+        tab.keyboard.press("u")
+    told(tab, "Drag a box")
+
+
 def test_photos_are_labelled_in_the_browser_through_a_kill(tmp_path: Path) -> None:
     """By drag and by keys alone; the killed page goes on where it was, and stage `index` reads what it left."""
     photos, out = write_photos(tmp_path / "photos", 3), tmp_path / "out"
@@ -112,7 +129,8 @@ def test_photos_are_labelled_in_the_browser_through_a_kill(tmp_path: Path) -> No
             told(tab, "Another food?")
             tab.keyboard.press("n")
             told(tab, "test_1.png", "#name")
-            tab.keyboard.press("Enter")  # the box in the middle, by the keyboard alone
+            tab.keyboard.press("ArrowLeft")
+            tab.keyboard.press("Enter")  # a box in the middle, by the keyboard alone
             told(tab, "choose a name")
             tab.close()
         with served(str(photos), "--out", str(out)) as (address, _):
@@ -134,8 +152,11 @@ def test_photos_are_labelled_in_the_browser_through_a_kill(tmp_path: Path) -> No
             tab.keyboard.press("Escape")
             tab.keyboard.press("u")
             told(tab, "Drag a box")
+            name_alike(tab)
             tab.keyboard.press("0")
-            told(tab, "all are done")
+            told(tab, "No other photo waits")
+            tab.keyboard.press("p")  # what is done can be looked at again
+            told(tab, "test_1.png", "#name")
     build_index(NAMED, raw=out, index=tmp_path / "index", workers=1)
     samples = sorted(read_samples(tmp_path / "index/samples.parquet"), key=lambda sample: sample.photo_path[-5:])
     assert [(Path(sample.photo_path).name, sample.category) for sample in samples] == [
@@ -176,6 +197,17 @@ def test_two_people_never_overwrite_each_other(tmp_path: Path) -> None:
     named = one.act(Action(do="name", photo=first["photo"], revision=marked["revision"], food=0, category="rice"))
     assert [food["category"] for food in named["foods"]] == ["rice"]
     assert two.folder.count().foods == {"rice": 1}
+
+
+def test_a_done_photo_waits_again_for_the_name_of_a_new_food(tmp_path: Path) -> None:
+    """It would be absent from the data set without a word."""
+    work = labeller(tmp_path / "out", write_photos(tmp_path / "photos", 1))
+    state = work.act(Action(do="open"))
+    for step in ({"do": "whole"}, {"do": "name", "food": 0, "category": "rice"}, {"do": "next"}):
+        state = work.act(Action(photo=0, revision=state["revision"], **step))
+    assert state["is_done"]
+    assert not work.act(Action(do="whole", photo=0, revision=state["revision"]))["is_done"]
+    assert work.folder.count().done == frozenset()
 
 
 def test_a_mask_is_painted_wiped_and_taken_back(tmp_path: Path) -> None:
@@ -269,7 +301,7 @@ def test_the_labels_that_a_run_disagrees_with_come_first(tmp_path: Path) -> None
 
 
 def test_photos_of_which_the_run_is_least_certain_come_first(tmp_path: Path) -> None:
-    """By the food that it is least certain of, or the whole photo; then what is done, and what cannot be read."""
+    """By the food that it is least certain of, or the whole photo; first what is done, last what cannot be read."""
     run = open_run(write_small_run(tmp_path / "run", ("roi",)), device="cpu")
     folder = LabelFolder(tmp_path / "out")
     photos = folder.photos(write_photos(tmp_path / "photos", 6))
@@ -283,7 +315,7 @@ def test_photos_of_which_the_run_is_least_certain_come_first(tmp_path: Path) -> 
     expected = {1: certainty(photos[1], square(), ~square())}
     expected |= {number: certainty(photos[number], np.ones((HEIGHT, WIDTH), np.bool_)) for number in (3, 4, 5)}
     ordered = [photos.index(photo) for photo in least_certain_first(run, folder, photos)]
-    assert ordered == [*sorted(expected, key=expected.__getitem__), 0, 2]
+    assert ordered == [0, *sorted(expected, key=expected.__getitem__), 2]
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
