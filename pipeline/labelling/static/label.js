@@ -7,7 +7,7 @@ const MARK = "Drag a box around a food, or " + (clicks ? "click on it." : "click
 let shown = null, chosen = null, mode = "box", corner = null;  // state of the server; number of the food at work
 let cursor = [0.3, 0.3, 0.7, 0.7];  // box of the keyboard: left, top, right, bottom
 let waiting = Promise.resolve(), pending = 0, options = [], active = 0;
-let entered = false;  // whether a name was confirmed before the outline was there
+let entered = "";  // "first" name or the one "typed", where Enter came before the outline
 
 history.replaceState(null, "", location.pathname);  // a token in the address is in the cookie by now
 const say = (text) => { at("hint").textContent = text; };
@@ -115,7 +115,7 @@ const last = () => choose(shown.foods.length - 1);
 // What is typed while the outline is sought counts once it is there.
 function mark(action) {
   chosen = null;
-  entered = false;
+  entered = "";
   options = [];
   at("names").replaceChildren();
   at("which").textContent = "";
@@ -130,7 +130,7 @@ function mark(action) {
     if (/^[1-9]$/.test(typed) && options[typed - 1]) return take(options[typed - 1]);
     input.value = typed;
     list();
-    if (entered && typed) take(options[0]);
+    if (entered && typed) take(entered === "typed" ? typed : options[0]);
   });
 }
 
@@ -172,7 +172,7 @@ input.addEventListener("input", list);
 input.addEventListener("keydown", (event) => {
   const digit = !input.value && /^[1-9]$/.test(event.key) ? options[event.key - 1] : undefined;
   if (digit !== undefined) take(digit);
-  else if (event.key === "Enter" && chosen === null) entered = true;
+  else if (event.key === "Enter" && chosen === null) entered = event.shiftKey ? "typed" : "first";
   else if (event.key === "Enter" && event.shiftKey && input.value.trim()) take(input.value);
   else if (event.key === "Enter" && options[active]) take(options[active]);
   else if (event.key === "Escape") { say("Left without a name. " + MARK); rest(); }

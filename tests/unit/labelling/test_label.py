@@ -147,11 +147,6 @@ def test_photos_are_labelled_in_the_browser_through_a_kill(tmp_path: Path) -> No
             told(tab, "test_2.png", "#name")
             assert tab.evaluate("document.documentElement.scrollWidth") <= 390
             assert inaccessible(tab) == []
-            tab.keyboard.press("w")
-            told(tab, "choose a name")
-            tab.keyboard.press("Escape")
-            tab.keyboard.press("u")
-            told(tab, "Drag a box")
             name_alike(tab)
             tab.keyboard.press("0")
             told(tab, "No other photo waits")
