@@ -1,13 +1,21 @@
 """Command `label`: a web page that makes a data set of photos, or checks the labels of one."""
 
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipeline.cli.options import DeviceOption, MaskMethodOption, MaskWeightsOption, check_output
+from pipeline.cli.options import (
+    BrowserOption,
+    DeviceOption,
+    HostOption,
+    MaskMethodOption,
+    MaskWeightsOption,
+    PortOption,
+    check_label_folder,
+    check_web_server,
+)
 from pipeline.inference.regions import open_mask_source
 from pipeline.models.card import check_run
 from pipeline.runtime.console import note
@@ -42,11 +50,9 @@ def label(  # noqa: PLR0913 - one argument an option
     seed: Annotated[int | None, typer.Option(help="Another seed, other test photos; 0 if absent.")] = None,
     masks: MaskMethodOption = "grabcut",
     mask_weights: MaskWeightsOption = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in who have the printed token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7861,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser, where there is a display.")] = True,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7861,
+    browser: BrowserOption = True,
     device: DeviceOption = "auto",
 ) -> None:
     """Label photos in the browser: mark a food by a box, name it, next. The result is a data set.
@@ -54,14 +60,11 @@ def label(  # noqa: PLR0913 - one argument an option
     Every step is stored at once; the same command goes on after an interruption. Several people may work in one
     folder, each with a command of their own. See docs/labelling.md.
     """
-    absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
-    if absent and coco is None:
-        raise ParamsError(f"label needs {absent[0]}, which is not installed; run `make install WITHOUT=`")
-    check_output(out)
+    if coco is None:
+        check_web_server("label")
     if photos is not None and not photos.is_dir():
         raise ParamsError(f"{photos}: no such folder; give one that holds photos" + " (unpacked)" * review)
-    if photos is None and not (out / ".labelling.json").is_file():
-        raise ParamsError(f"--out {out}: nothing is labelled there yet; name a folder of photos first")
+    check_label_folder("--out", out, photos, advice="first")
     if run is not None:
         check_run(run)
     from pipeline.labelling.folder import LabelFolder, described  # noqa: PLC0415 - --help must not wait for OpenCV

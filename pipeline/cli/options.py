@@ -1,6 +1,8 @@
 """Options that commands share, and checks of paths before anything slow is imported."""
 
 import os
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -31,7 +33,31 @@ PrecisionOption: TypeAlias = Annotated[
     float,
     typer.Option(min=0, max=1, help="Name a food where so many of the answers on the validation split are right."),
 ]
-TEXT_EXCLUDES = "--text is answered by SAM 3, not by --masks {}; leave that out"
+HostOption: TypeAlias = Annotated[
+    str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in who have the printed token.")
+]
+PortOption: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+BrowserOption: TypeAlias = Annotated[bool, typer.Option(help="Open the page in the browser, where there is a display.")]
+
+
+def check_web_server(command: str) -> None:
+    """Raise `ParamsError` if a package that serves pages is absent."""
+    absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
+    if absent:
+        raise ParamsError(f"{command} needs {absent[0]}, which is not installed; run `make install WITHOUT=`")
+
+
+def check_text(text: Sequence[str] | None, masks: MaskMethod) -> None:
+    """Raise `ParamsError` if texts are given beside another network than the one that answers them."""
+    if text and masks not in {"grabcut", "transformers"}:
+        raise ParamsError(f"--text is answered by SAM 3, not by --masks {masks}; leave that out")
+
+
+def check_label_folder(option: str, folder: Path, photos: Path | None, *, advice: str) -> None:
+    """Raise `ParamsError` if a folder of labels cannot be written, or neither it nor `photos` has a photo to label."""
+    check_output(folder)
+    if photos is None and not (folder / ".labelling.json").is_file():
+        raise ParamsError(f"{option} {folder}: nothing is labelled there yet; name a folder of photos {advice}")
 
 
 def check_output(folder: Path) -> None:

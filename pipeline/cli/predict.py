@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.options import (
-    TEXT_EXCLUDES,
     TEXT_WEIGHTS,
     DeviceOption,
     FilterOption,
@@ -20,6 +19,7 @@ from pipeline.cli.options import (
     PrecisionOption,
     TextOption,
     check_output,
+    check_text,
 )
 from pipeline.datasets.prompts import Prompt
 from pipeline.evaluation.rejection import PRECISION
@@ -185,8 +185,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     chosen = parse_filter(filters) if filters else None
     regions = RegionOptions(tuple(prompts), mask, value, every, tuple(text or ()), chosen)
     regions.check()
-    if text and masks not in {GRABCUT, "transformers"}:
-        raise ParamsError(TEXT_EXCLUDES.format(masks))
+    check_text(text, masks)
     check_run(run)
     if out is not None:
         check_output(out)

@@ -1,22 +1,25 @@
 """Command `serve`: a web page to try runs on photos."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import (
-    TEXT_EXCLUDES,
     TEXT_WEIGHTS,
+    BrowserOption,
     DeviceOption,
     FilterOption,
+    HostOption,
     MaskMethodOption,
     MaskWeightsOption,
+    PortOption,
     PrecisionOption,
     TextOption,
-    check_output,
+    check_label_folder,
+    check_text,
+    check_web_server,
 )
 from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.regions import ProposedRegions, open_mask_source
@@ -46,36 +49,29 @@ def serve(  # noqa: PLR0913 - one argument an option
         Path | None,
         typer.Option(metavar="FOLDER", help="Also label, as command `label` does: a data set, of --samples if new."),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 lets others in who have the printed token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7860,
     everybody: Annotated[
         bool, typer.Option("--open", help="With --host: let everybody in who reaches it, without a token.")
     ] = False,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser, where there is a display.")] = True,
+    browser: BrowserOption = True,
     device: DeviceOption = "auto",
 ) -> None:
     """Open a page in the browser: drop a photo, mark its foods, see what they are with and without their surroundings.
 
     Without weights of sam or fastsam, foods are marked by boxes (GrabCut finds the mask) or painted; with them, or with
-    --text, the page finds the foods of a plate by itself. Nothing leaves
-    this computer, photos are held in memory alone, and no other host is asked for anything.
+    --text, the page finds the foods of a plate by itself. Nothing leaves this computer, no other host is asked for
+    anything, and photos are held in memory alone; only --label writes, into its folder.
     """
-    absent = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
-    if absent:
-        raise ParamsError(f"serve needs {absent[0]}, which is not installed; run `make install WITHOUT=`")
+    check_web_server("serve")
     check_run(run)
     if beside is not None:
         check_run(beside, "--beside")
     if samples is not None and not samples.is_dir():
         raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
     if label is not None:
-        check_output(label)
-        if samples is None and not (label / ".labelling.json").is_file():
-            raise ParamsError(f"--label {label}: nothing is labelled there yet; name a folder of photos by --samples")
-    if text and masks not in {"grabcut", "transformers"}:
-        raise ParamsError(TEXT_EXCLUDES.format(masks))
+        check_label_folder("--label", label, samples, advice="by --samples")
+    check_text(text, masks)
     if filters and not text and masks == "grabcut":
         raise ParamsError("--filter chooses among proposals; give --text, or --masks with weights")
     chosen = parse_filter(filters) if filters else ProposalFilter()

@@ -193,19 +193,31 @@ def coco(records: Sequence[PhotoRecord], class_names: Sequence[str]) -> dict[str
         height, width = record.size
         images.append({"id": len(images) + 1, "file_name": record.photo, "height": height, "width": width})
         for food in record.foods:
-            x0, y0, x1, y1 = food.box
-            unknown, mask = food.known is False, {"size": [height, width], "counts": food.mask_rle}
+            unknown = food.known is False
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": len(images),
                     "category_id": ids[UNKNOWN if unknown else food.top[0].category],
-                    "bbox": [x0, y0, x1 - x0 + 1, y1 - y0 + 1],
-                    "area": int(mask_api.area(mask)),
-                    "segmentation": mask,
-                    "iscrowd": 0,
-                    "score": 0.0 if unknown else food.top[0].probability,
                 }
+                | coco_mask(food.box, food.mask_rle, record.size)
+                | {"score": 0.0 if unknown else food.top[0].probability}
             )
-    categories = [{"id": number, "name": name, "supercategory": "food"} for name, number in ids.items()]
+    categories = [coco_category(number, name) for name, number in ids.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def coco_mask(box: tuple[int, int, int, int], mask_rle: str, size: tuple[int, int]) -> dict[str, Any]:
+    """Return what COCO's annotation says of a mask; box and encoding as of `FoodRecord`, height and width in pixels."""
+    (x0, y0, x1, y1), mask = box, {"size": list(size), "counts": mask_rle}
+    return {
+        "bbox": [x0, y0, x1 - x0 + 1, y1 - y0 + 1],
+        "area": int(mask_api.area(mask)),
+        "segmentation": mask,
+        "iscrowd": 0,
+    }
+
+
+def coco_category(number: int, name: str) -> dict[str, Any]:
+    """Return COCO's category of a food."""
+    return {"id": number, "name": name, "supercategory": "food"}

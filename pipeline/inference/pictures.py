@@ -63,10 +63,9 @@ def explaining_pictures(photo: Image, region: Region, prediction: Prediction) ->
     yield "extra_roi", prediction.extra_roi
 
 
-def label_of(run: Run, mask: Mask, prediction: Prediction) -> LabelledMask:
-    """Return the name of a region by a run: its first guess, or that the food is unknown."""
-    known = run.accepts(prediction) is not False
-    return LabelledMask(mask, *prediction.top(1)[0]) if known else LabelledMask(mask, UNKNOWN, None)
+def label_of(mask: Mask, prediction: Prediction, *, known: bool | None) -> LabelledMask:
+    """Return the name of a region: the first guess, or that the food is unknown; `known` as of `Run.accepts`."""
+    return LabelledMask(mask, UNKNOWN, None) if known is False else LabelledMask(mask, *prediction.top(1)[0])
 
 
 def food_colours(foods: Sequence[LabelledMask]) -> list[tuple[int, int, int]]:

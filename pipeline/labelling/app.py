@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipeline.evaluation.rejection import percent
 from pipeline.labelling.folder import ChangedError
 from pipeline.labelling.work import Action, Labeller
 from pipeline.runtime.console import note
@@ -63,7 +64,7 @@ class _LabelPage:
             loader=PackageLoader("pipeline.labelling"), autoescape=True, undefined=StrictUndefined
         )
         self.document = environment.get_template("label.html.j2").render(
-            labeller=labeller, clicks=labeller.source.name != "grabcut", mounted=mounted
+            labeller=labeller, percent=percent, clicks=labeller.source.name != "grabcut", mounted=mounted
         )
         self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
         self.pictures = {"photo.webp": labeller.picture, "overlay.png": labeller.overlay}

@@ -25,6 +25,7 @@ from pipeline.arrays import Mask
 from pipeline.datasets.layout import fold_name, is_clutter, is_utf8, stem_of
 from pipeline.datasets.objects import AnnotatedObject, encode_rle, load_json, mask_of
 from pipeline.imaging.components import region_of
+from pipeline.inference.formats import coco_category, coco_mask
 from pipeline.params.base import Section, read_record
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import DatasetError, ParamsError, counted
@@ -210,7 +211,7 @@ class LabelFolder:
                 {"id": number, "image_id": 1, "category_id": ids[name]} | _record(food)
                 for number, (food, name) in enumerate(named, 1)
             ],
-            "categories": [_category(ids[name], name) for name in dict.fromkeys(name for _, name in named)],
+            "categories": [coco_category(ids[name], name) for name in dict.fromkeys(name for _, name in named)],
             "unnamed": [_record(food) for food in labels.foods if food.category is None],
         }
         copy = self.folder / split / photo.name
@@ -241,7 +242,7 @@ class LabelFolder:
             raise DatasetError(f"{self.folder}: no food is named yet; label a photo first")
         used = {each["category_id"] for each in annotations}
         names = enumerate(self.record().categories, 1)
-        categories = [_category(number, name) for number, name in names if number in used]
+        categories = [coco_category(number, name) for number, name in names if number in used]
         content = {"images": images, "annotations": annotations, "categories": categories}
         _replace(file, json.dumps(content, ensure_ascii=False).encode())
         return len(annotations)
@@ -294,19 +295,11 @@ def described(photos: Sequence[PhotoFile], stored: LabelCounts) -> str:
     return f"{done:,} of {counted(len(photos), 'photo')} done, {foods} of {names}"
 
 
-def _category(number: int, name: str) -> dict[str, Any]:
-    return {"id": number, "name": name, "supercategory": "food"}
-
-
 def _record(food: LabelledFood) -> dict[str, Any]:
     """Return a mask as COCO's annotation, without ids."""
     region, (height, width) = region_of(food.mask), food.mask.shape
-    return {
-        "bbox": [region.x0, region.y0, region.x1 - region.x0 + 1, region.y1 - region.y0 + 1],
-        "area": region.area,
-        "segmentation": {"size": [height, width], "counts": encode_rle(food.mask).decode("ascii")},
-        "iscrowd": 0,
-    }
+    box = region.x0, region.y0, region.x1, region.y1
+    return coco_mask(box, encode_rle(food.mask).decode("ascii"), (height, width))
 
 
 def _parse(path: Path) -> dict[str, Any]:

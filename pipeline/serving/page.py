@@ -17,7 +17,7 @@ from pipeline.serving.session import MarkedPhoto, Session, draw
 
 STATIC = {"page.js": "text/javascript", "page.css": "text/css"}  # files beside the document, with their media types
 PICTURE = "foods.png"
-DOWNLOADS = {PICTURE: "Picture", "predictions.json": "JSON", "predictions.csv": "CSV", "coco.json": "COCO"}  # labels
+DOWNLOADS = {PICTURE: "Picture"} | {name: form.upper() for name, form in LISTINGS.items()}  # labels by file
 TOP = 5  # categories of a food in the downloads, as of `predict`
 
 
@@ -59,7 +59,8 @@ def pictures(marked: MarkedPhoto) -> dict[str, bytes]:
 
 def _labels(marked: MarkedPhoto) -> list[LabelledMask]:
     """Return the foods as the last run names them."""
-    return [label_of(food.answers[-1].run, food.region.mask, food.answers[-1].prediction) for food in marked.foods]
+    last = [(food.region.mask, food.answers[-1]) for food in marked.foods]
+    return [label_of(mask, answer.prediction, known=answer.known) for mask, answer in last]
 
 
 def state(name: str, session: Session) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def _predict_photo(
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
                         pictures[kind] = write_picture(image, drawn[-1])
-                labelled.append(label_of(run, region.mask, prediction))
                 known = run.accepts(prediction)
+                labelled.append(label_of(region.mask, prediction, known=known))
                 foods.append(food_record(region, prediction, known=known, top=options.top, pictures=pictures))
         if options.pictures is not None:
             drawn.append(options.pictures / f"{name}-foods.png")
