@@ -1,14 +1,10 @@
 """The labelling page as a web application: one document, one kind of request, and pictures."""
 
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -19,14 +15,14 @@ from starlette.routing import Route
 from pipeline.evaluation.rejection import percent
 from pipeline.labelling.folder import ChangedError
 from pipeline.labelling.work import Action, Labeller
-from pipeline.runtime.console import note
 from pipeline.runtime.errors import PipelineError
 from pipeline.serving.access import Access
+from pipeline.serving.requests import RequestQueue, ResultT
 
 STATIC = {"label.js": "text/javascript", "label.css": "text/css"}
 MAX_BYTES = 1_000_000
 """Largest body of a request: a long stroke of the brush."""
-T = TypeVar("T")
+TOO_LONG = "Too long a stroke; lift the brush now and then"
 
 
 def make_label_app(
@@ -68,7 +64,7 @@ class _LabelPage:
         )
         self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
         self.pictures = {"photo.webp": labeller.picture, "overlay.png": labeller.overlay}
-        self.one = CapacityLimiter(1)  # requests share the open photo
+        self.queue = RequestQueue()  # requests share the open photo
 
     async def show(self, _: Request) -> Response:
         return Response(self.document, media_type="text/html")
@@ -78,17 +74,7 @@ class _LabelPage:
         return Response(self.static[name], media_type=STATIC[name])
 
     async def act(self, request: Request) -> Response:
-        if request.headers.get("content-type") != "application/json":  # which other web sites cannot send
-            raise HTTPException(415, "Content-Type must be application/json")
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BYTES:
-                raise HTTPException(413, "Too long a stroke; lift the brush now and then")
-        try:
-            action = Action.model_validate_json(bytes(body))
-        except ValidationError as error:
-            raise HTTPException(422, "This request is not one of the page's own") from error
+        action = await self.queue.json_body(request, Action, MAX_BYTES, too_long=TOO_LONG)
         return JSONResponse(await self._run(partial(self.labeller.act, action)))
 
     async def show_picture(self, request: Request) -> Response:
@@ -102,13 +88,11 @@ class _LabelPage:
         number, food = request.path_params["number"], request.path_params["food"]
         return Response(await self._run(partial(self.labeller.thumbnail, number, food)), media_type="image/webp")
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        try:
-            return await to_thread.run_sync(work, limiter=self.one)
-        except PipelineError:
-            raise
-        except OSError as error:
-            raise HTTPException(507, f"{error.filename or 'The folder'}: {error.strerror or error}") from error
-        except Exception as error:
-            note(traceback.format_exc())
-            raise HTTPException(500, "The page made a mistake; its terminal says which") from error
+    async def _run(self, work: Callable[[], ResultT]) -> ResultT:
+        def stored() -> ResultT:
+            try:
+                return work()
+            except OSError as error:
+                raise HTTPException(507, f"{error.filename or 'The folder'}: {error.strerror or error}") from error
+
+        return await self.queue.run(stored)

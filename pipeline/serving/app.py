@@ -1,22 +1,19 @@
 """The page as a web application. No request names a file, and none is written: uploads are decoded in memory."""
 
 import asyncio
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
-from anyio import CapacityLimiter, to_thread
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from pipeline.runtime.console import note
 from pipeline.runtime.errors import PipelineError
 from pipeline.serving.access import MAX_BODY, Access
 from pipeline.serving.handlers import PageController, Step, Way
@@ -30,17 +27,11 @@ from pipeline.serving.page import (
     state,
     static_files,
 )
+from pipeline.serving.requests import BYTES, NO_MEMORY, BodyT, RequestQueue
 from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore, explain, load_upload
 
 MAX_PAINTING, MAX_JSON = 8_000_000, 4_000  # largest bodies in bytes of requests other than uploads
-MAX_BUFFERED = 240_000_000  # bytes of all bodies that are being received or wait for the models
-SECONDS_TO_SEND = 120  # time limit for receiving a body
-MAX_WAITING = 32  # largest number of requests that wait for the models
-BYTES, JSON = "application/octet-stream", "application/json"
-"""Media types of requests. Forms of other web sites cannot send them without a preflight request, which is refused."""
 MAX_NAME = 200  # characters of a photo's name in a download
-BodyT = TypeVar("BodyT", bound=BaseModel)
-ResultT = TypeVar("ResultT")
 
 
 class NoDetails(BaseModel):
@@ -119,10 +110,14 @@ def _picture(pictures: Mapping[str, bytes], name: str) -> Response:
     return Response(pictures[name], media_type="image/webp")
 
 
+def _too_long(most: int) -> str:
+    return f"More than {most:,} bytes; shrink the photo"
+
+
 def _refuse(_: Request, error: Exception) -> Response:
     """Return one line for an error that a visitor can act on."""
     if isinstance(error, MemoryError):
-        return PlainTextResponse("Not enough memory; try a smaller photo", 503)
+        return PlainTextResponse(NO_MEMORY, 503)
     return PlainTextResponse(str(error), 404 if isinstance(error, SessionGoneError) else 422)
 
 
@@ -132,8 +127,7 @@ class _Page:
     def __init__(self, controller: PageController, html: str) -> None:
         self.controller, self.sessions = controller, SessionStore()
         self.document, self.static, self.samples = html, static_files(), sample_pictures(controller)
-        self.models = CapacityLimiter(1)  # one photo at a time: they share cores and memory
-        self.waiting = self.buffered = 0
+        self.queue = RequestQueue()
 
     @asynccontextmanager
     async def sweep(self, _: Starlette) -> AsyncIterator[None]:
@@ -163,11 +157,13 @@ class _Page:
 
     async def take_sample(self, request: Request) -> Response:
         choice = await self._json_body(request, SampleChoice)
-        return JSONResponse(await self._run(lambda: self._create_session(self.controller.take_sample(choice.number))))
+        return JSONResponse(
+            await self.queue.run(lambda: self._create_session(self.controller.take_sample(choice.number)))
+        )
 
     async def take_photo(self, request: Request) -> Response:
-        async with self._body(request, BYTES, MAX_BODY) as upload:
-            return JSONResponse(await self._run(lambda: self._create_session(load_upload(upload))))
+        async with self._body(request, MAX_BODY) as upload:
+            return JSONResponse(await self.queue.run(lambda: self._create_session(load_upload(upload))))
 
     async def forget(self, request: Request) -> Response:
         self.sessions.drop(request.path_params["name"])
@@ -183,7 +179,7 @@ class _Page:
         return await self._update_session(request, lambda marked: self.controller.type_box(marked, edges))
 
     async def paint(self, request: Request) -> Response:
-        async with self._body(request, BYTES, MAX_PAINTING) as painting:
+        async with self._body(request, MAX_PAINTING) as painting:
             return await self._update_session(request, lambda marked: self.controller.paint(marked, painting))
 
     async def change(self, request: Request) -> Response:
@@ -191,13 +187,13 @@ class _Page:
         return await self._update_session(request, lambda marked: self.controller.change(marked, to.step, to.number))
 
     async def take_label_map(self, request: Request) -> Response:
-        async with self._body(request, BYTES, MAX_PAINTING) as upload:
+        async with self._body(request, MAX_PAINTING) as upload:
             return await self._update_session(request, lambda marked: self.controller.find_by_label_map(marked, upload))
 
     async def download(self, request: Request) -> Response:
         marked, file = self.sessions.get(request.path_params["name"]).marked, request.url.path.rpartition("/")[2]
         photo = request.query_params.get("photo", "photo")[:MAX_NAME]  # stands in the file; no file is opened by it
-        content = await self._run(lambda: download(self.controller.runs[-1], marked, file, photo))
+        content = await self.queue.run(lambda: download(self.controller.runs[-1], marked, file, photo))
         return Response(content, headers={"Content-Disposition": f'attachment; filename="{file}"'}, media_type=BYTES)
 
     async def explain(self, request: Request) -> Response:
@@ -216,50 +212,10 @@ class _Page:
             marked = step(self.sessions.get(name).marked)
             return state(name, self.sessions.update(name, marked, pictures(marked)))
 
-        return JSONResponse(await self._run(work))
-
-    async def _run(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run `work` in a thread, one at a time; unexpected errors are printed, and the visitor gets one line."""
-        if self.waiting >= MAX_WAITING:
-            raise HTTPException(503, "Too many visitors at once; try again in a moment")
-        self.waiting += 1
-        try:
-            return await to_thread.run_sync(work, limiter=self.models)
-        except (PipelineError, MemoryError):
-            raise
-        except Exception as error:
-            note(traceback.format_exc())
-            raise HTTPException(500, "The page made a mistake; its terminal says which") from error
-        finally:
-            self.waiting -= 1
+        return JSONResponse(await self.queue.run(work))
 
     async def _json_body(self, request: Request, body: type[BodyT]) -> BodyT:
-        try:
-            async with self._body(request, JSON, MAX_JSON) as content:
-                return body.model_validate_json(content)
-        except ValidationError as error:
-            raise HTTPException(422, "This request is not one of the page's own") from error
+        return await self.queue.json_body(request, body, MAX_JSON, too_long=_too_long(MAX_JSON))
 
-    @asynccontextmanager
-    async def _body(self, request: Request, media_type: str, most: int) -> AsyncIterator[bytes]:
-        """Yield the body of a request; the memory of all bodies together is bounded."""
-        if request.headers.get("content-type") != media_type:
-            raise HTTPException(415, f"Content-Type must be {media_type}")
-        body = bytearray()
-        try:
-            try:
-                async with asyncio.timeout(SECONDS_TO_SEND):
-                    async for part in request.stream():
-                        self.buffered += len(part)
-                        body += part
-                        if len(body) > most:
-                            raise HTTPException(413, f"More than {most:,} bytes; shrink the photo")
-                        if self.buffered > MAX_BUFFERED:
-                            raise HTTPException(503, "Too many uploads at once; try again in a moment")
-            except TimeoutError as error:
-                raise HTTPException(408, "The photo took too long to arrive; try again") from error
-            except ClientDisconnect as error:
-                raise HTTPException(400, "Cut off") from error
-            yield bytes(body)
-        finally:
-            self.buffered -= len(body)
+    def _body(self, request: Request, most: int) -> AbstractAsyncContextManager[bytes]:
+        return self.queue.body(request, BYTES, most, too_long=_too_long(most))

@@ -13,7 +13,7 @@ from pipeline.inference.predictor import open_run
 from pipeline.models.card import RUN_CARD, WEIGHTS
 from pipeline.runtime.errors import ParamsError, PipelineError
 from pipeline.segmentation.grabcut import GrabCut
-from pipeline.serving import app
+from pipeline.serving import requests
 from pipeline.serving.access import is_loopback
 from pipeline.serving.app import make_app
 from pipeline.serving.handlers import DIPS, PageController, SamplePhoto, drawn_samples, samples_from
@@ -73,13 +73,13 @@ def test_too_much_work_is_refused_at_once(controller: PageController, monkeypatc
     """Where too many wait, or too much is on its way."""
     body = {"content": png(9, 9), "headers": {"content-type": "application/octet-stream"}}
     with TestClient(make_app(controller, "127.0.0.1"), base_url="http://127.0.0.1") as client:
-        monkeypatch.setattr(app, "MAX_WAITING", 0)
+        monkeypatch.setattr(requests, "MAX_WAITING", 0)
         busy = client.post("/photos", **body)
         assert (busy.status_code, busy.text) == (503, "Too many visitors at once; try again in a moment")
-        monkeypatch.setattr(app, "MAX_WAITING", 1)
-        monkeypatch.setattr(app, "MAX_BUFFERED", 10)
+        monkeypatch.setattr(requests, "MAX_WAITING", 1)
+        monkeypatch.setattr(requests, "MAX_BUFFERED", 10)
         assert client.post("/photos", **body).status_code == 503
-        monkeypatch.setattr(app, "MAX_BUFFERED", 10**6)
+        monkeypatch.setattr(requests, "MAX_BUFFERED", 10**6)
         assert client.post("/photos", **body).status_code == 200  # what was refused holds no room
 
 
