@@ -14,21 +14,16 @@ from pipeline.evaluation.bootstrap import wilson_interval
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section, read_record
 
-MIN_CONFUSIONS = 3
-"""Fewer samples of two categories taken for each other are no pair."""
+MIN_CONFUSIONS = 3  # fewer samples of two categories taken for each other are no pair
 
 
 class AmbiguousPair(Section):
     """`data/ambiguous.json`."""
 
-    names: tuple[str, ...]
-    """Two categories, or none."""
-    chosen: Literal["given", "auto"]
-    """By `params.yaml`, or by the reference run."""
-    basis: str
-    """One sentence: how the pair was chosen, or why there is none."""
-    notes: tuple[str, ...] = ()
-    """What the data set lacks of a pair."""
+    names: tuple[str, ...]  # two categories, or none
+    chosen: Literal["given", "auto"]  # by `params.yaml`, or by the reference run
+    basis: str  # one sentence: how the pair was chosen, or why there is none
+    notes: tuple[str, ...] = ()  # what the data set lacks of a pair
 
 
 def pair_names(path: Path | None, given: Sequence[str]) -> tuple[str, ...]:
@@ -43,12 +38,9 @@ def pair_names(path: Path | None, given: Sequence[str]) -> tuple[str, ...]:
 class MutualConfusion(NamedTuple):
     """Two categories that a run takes for each other."""
 
-    names: tuple[str, str]
-    """In the order of the run's classes."""
-    confused: int
-    """Samples of either that are taken for the other."""
-    samples: int
-    """Samples of both."""
+    names: tuple[str, str]  # in the order of the run's classes
+    confused: int  # samples of either that are taken for the other
+    samples: int  # samples of both
 
 
 def most_confused(table: PredictionTable) -> MutualConfusion | None:

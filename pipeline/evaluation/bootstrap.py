@@ -20,8 +20,7 @@ from pipeline.params.base import Section
 from pipeline.runtime.errors import EvaluationError
 
 CELLS_PER_BLOCK = 2_000_000
-SCORES = ("top1", "macro_f1", "ambiguous_f1")
-"""Columns of `score_resamples`; the last only where there is a pair."""
+SCORES = ("top1", "macro_f1", "ambiguous_f1")  # columns of `score_resamples`; the last only where there is a pair
 
 
 class Interval(NamedTuple):
@@ -45,8 +44,7 @@ class StoredInterval(Section):
         return cls(**{name: round(float(value), DIGITS) for name, value in interval._asdict().items()})
 
 
-Scores: TypeAlias = Mapping[str, Interval]
-"""Value with its interval by score, as `SCORES` names them."""
+Scores: TypeAlias = Mapping[str, Interval]  # value with its interval by score, as `SCORES` names them
 
 
 class Bootstrap(NamedTuple):
@@ -54,8 +52,7 @@ class Bootstrap(NamedTuple):
 
     seed: int
     resamples: int = 2000
-    confidence: float = 0.95
-    """Coverage of the interval, in (0, 1)."""
+    confidence: float = 0.95  # coverage of the interval, in (0, 1)
 
 
 def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
@@ -126,10 +123,8 @@ def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], boot
 class F1Intervals(NamedTuple):
     """F1 of a run with intervals."""
 
-    macro: Interval
-    """Mean over the classes that occur, as the paper counts."""
-    pair: Interval | None
-    """Mean over the ambiguous pair; None without one."""
+    macro: Interval  # mean over the classes that occur, as the paper counts
+    pair: Interval | None  # mean over the ambiguous pair; None without one
 
 
 def f1_intervals(

@@ -32,10 +32,8 @@ from pipeline.runtime.errors import EvaluationError, ModelError
 class TargetLayer(NamedTuple):
     """Layer of a backbone whose output Grad-CAM explains."""
 
-    name: str
-    """`forward_features`, or the name of a submodule."""
-    module: nn.Module | None
-    """None for the output of `forward_features`."""
+    name: str  # `forward_features`, or the name of a submodule
+    module: nn.Module | None  # None for the output of `forward_features`
 
 
 class ActivationTap(nn.Module):

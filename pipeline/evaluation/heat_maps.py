@@ -33,19 +33,14 @@ HeatGrid: TypeAlias = Float32[np.ndarray, "h w"]
 class HeatMap:
     """Heat map of one branch in one sample."""
 
-    sample_id: str
-    """`<split>/<photo stem>/<category id>`."""
+    sample_id: str  # `<split>/<photo stem>/<category id>`
     branch: InputName
     truth: str
     prediction: str
-    probability: float
-    """Softmax of the prediction, in (0, 1]."""
-    explained: str
-    """Category whose logit the map explains."""
-    inside: float | None
-    """Share in [0, 1] of the heat that lies on the ROI; None where there is no heat."""
-    area: float
-    """Share in [0, 1] of the square that is ROI: `inside` of heat that is everywhere the same."""
+    probability: float  # softmax of the prediction, in (0, 1]
+    explained: str  # category whose logit the map explains
+    inside: float | None  # share in [0, 1] of the heat that lies on the ROI; None where there is no heat
+    area: float  # share in [0, 1] of the square that is ROI: `inside` of heat that is everywhere the same
     heat: HeatGrid
 
 
@@ -121,8 +116,7 @@ def format_summary(run: str, params: ExplainParams, branches: Mapping[InputName,
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
-COLOURS = "inferno"
-"""Lightness increases with the value, so it is readable in print and without colour vision."""
+COLOURS = "inferno"  # lightness increases with the value, so it is readable in print and without colour vision
 
 
 def blend_heat(view: Image, mask: Mask, heat: HeatGrid) -> Image:

@@ -30,47 +30,34 @@ RANKS = ("best", "median", "worst")
 class AgreementRow(NamedTuple):
     """One sample that has both masks."""
 
-    sample_id: str
-    """`<photo id>/<category id>`."""
-    split: str
-    """`train`, `validation` or `test`."""
+    sample_id: str  # `<photo id>/<category id>`
+    split: str  # `train`, `validation` or `test`
     category: str
-    share: float
-    """Annotated area over photo area, in [0, 1]."""
-    parts: int
-    """8-connected parts of the annotated mask."""
-    status: str
-    """Status of the source's mask: ok, empty or tiny."""
-    score: float
-    """The source's own confidence in [0, 1]."""
-    iou: float
-    """At the size of the photo."""
-    boundary_iou: float
-    """Of the rims, at the size of the photo."""
-    seen_iou: float
-    """At the size the models see."""
+    share: float  # annotated area over photo area, in [0, 1]
+    parts: int  # 8-connected parts of the annotated mask
+    status: str  # status of the source's mask: ok, empty or tiny
+    score: float  # the source's own confidence in [0, 1]
+    iou: float  # at the size of the photo
+    boundary_iou: float  # of the rims, at the size of the photo
+    seen_iou: float  # at the size the models see
 
 
 class AgreementGroup(Section):
     """Agreement of a group of samples: means with their 95 % intervals over photos."""
 
-    by: str
-    """`all`, `split`, `area`, `parts`, `status` or `category`."""
+    by: str  # `all`, `split`, `area`, `parts`, `status` or `category`
     name: str
     samples: int
-    median_iou: float
-    """At the size of the photo; so is the mean."""
+    median_iou: float  # at the size of the photo; so is the mean
     iou: StoredInterval
     boundary_iou: StoredInterval
-    seen_iou: StoredInterval
-    """At the size the models see."""
+    seen_iou: StoredInterval  # at the size the models see
 
 
 class ShownSample(Section):
     """A sample with a picture."""
 
-    rank: str
-    """`best`, `median` or `worst`."""
+    rank: str  # `best`, `median` or `worst`
     file: str
     sample_id: str
     category: str
@@ -82,14 +69,10 @@ class AgreementSummary(Section):
     """`summary.json` of stage `agreement`."""
 
     source: str
-    weights: str
-    """Where its weights came from; with `random` the numbers mean nothing."""
-    samples: int
-    """Samples with both masks; 0 where there was nothing to compare."""
-    image_size: int
-    """Side in pixels at which the models see the masks."""
-    groups: tuple[AgreementGroup, ...]
-    """All samples first."""
+    weights: str  # where its weights came from; with `random` the numbers mean nothing
+    samples: int  # samples with both masks; 0 where there was nothing to compare
+    image_size: int  # side in pixels at which the models see the masks
+    groups: tuple[AgreementGroup, ...]  # all samples first
     shown: tuple[ShownSample, ...]
 
 
@@ -141,16 +124,11 @@ class RunTransfer(Section):
 
     run: str
     samples: int
-    photos: int
-    """Photos they come from, which are resampled."""
-    top1: tuple[float, float]
-    """In [0, 1] on annotation, on the source."""
-    macro_f1: tuple[float, float]
-    """Likewise."""
-    top1_change: StoredInterval
-    """Source minus annotation, paired by sample."""
-    macro_f1_change: StoredInterval
-    """Likewise."""
+    photos: int  # photos they come from, which are resampled
+    top1: tuple[float, float]  # in [0, 1] on annotation, on the source
+    macro_f1: tuple[float, float]  # likewise
+    top1_change: StoredInterval  # source minus annotation, paired by sample
+    macro_f1_change: StoredInterval  # likewise
     ignorable: bool
 
 
@@ -158,16 +136,11 @@ class TransferSummary(Section):
     """`summary.json` of stage `transfer`."""
 
     source: str
-    weights: str
-    """Where its weights came from; with `random` the result says nothing about the paper."""
-    trained_on: str
-    """Mask source that the runs were trained on; the paper's claim is about annotation."""
-    top1_margin: float
-    """Change that is ignorable."""
-    macro_f1_margin: float
-    """Likewise."""
-    runs: tuple[RunTransfer, ...]
-    """None where there was nothing to compare."""
+    weights: str  # where its weights came from; with `random` the result says nothing about the paper
+    trained_on: str  # mask source that the runs were trained on; the paper's claim is about annotation
+    top1_margin: float  # change that is ignorable
+    macro_f1_margin: float  # likewise
+    runs: tuple[RunTransfer, ...]  # none where there was nothing to compare
 
     @property
     def ignorable(self) -> bool:

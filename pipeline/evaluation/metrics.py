@@ -7,11 +7,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from pipeline.arrays import Logits, Targets
 
-Predictions: TypeAlias = Int64[np.ndarray, " N"]
-"""Predicted class indices in [0, K), row-aligned with the targets."""
+Predictions: TypeAlias = Int64[np.ndarray, " N"]  # predicted class indices in [0, K), row-aligned with the targets
 
-DIGITS = 6
-"""Decimal places of every stored score."""
+DIGITS = 6  # decimal places of every stored score
 CONVENTIONS = {
     "prediction": "The class of the highest logit; among equal logits the lowest class index.",
     "top1": "Share of samples whose prediction is their target; 0 on an empty set.",
@@ -59,8 +57,7 @@ class Confusion(NamedTuple):
 
     target: Int64[np.ndarray, " C"]
     prediction: Int64[np.ndarray, " C"]
-    samples: Int64[np.ndarray, " C"]
-    """At least 1."""
+    samples: Int64[np.ndarray, " C"]  # at least 1
 
 
 class Reliability(NamedTuple):
@@ -74,22 +71,16 @@ class Reliability(NamedTuple):
 class EpochRecord(NamedTuple):
     """One row of history.csv; losses are mean cross-entropies in nats, the rest are fractions in [0, 1]."""
 
-    epoch: int
-    """From 1."""
-    learning_rate: float
-    """Rate of the epoch's last step."""
-    train_loss: float
-    """While the weights moved, on flipped samples; so is `train_top1`."""
+    epoch: int  # from 1
+    learning_rate: float  # rate of the epoch's last step
+    train_loss: float  # while the weights moved, on flipped samples; so is `train_top1`
     train_top1: float
     test_loss: float | None = None
     """After the epoch, as all that follow; those of the test split are None without test curves."""
     test_top1: float | None = None
-    test_macro_f1: float | None = None
-    """Over classes that occur in targets or predictions."""
-    test_ambiguous_f1: float | None = None
-    """Mean over a given ambiguous pair; None if the run does not have both."""
-    validation_loss: float | None = None
-    """None, as what follows, without a validation split."""
+    test_macro_f1: float | None = None  # over classes that occur in targets or predictions
+    test_ambiguous_f1: float | None = None  # mean over a given ambiguous pair; None if the run does not have both
+    validation_loss: float | None = None  # none, as what follows, without a validation split
     validation_top1: float | None = None
     validation_macro_f1: float | None = None
 

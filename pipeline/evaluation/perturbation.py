@@ -27,30 +27,24 @@ from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
 
 Pixels: TypeAlias = UInt8[np.ndarray, "H W C"]
-Canvases: TypeAlias = UInt8[np.ndarray, "N S S C"]
-"""Square pictures or region indicators of any number of channels."""
+Canvases: TypeAlias = UInt8[np.ndarray, "N S S C"]  # square pictures or region indicators of any number of channels
 
 
 class Placed(NamedTuple):
     """A picture and where its top left corner goes on the canvas; parts may fall off."""
 
     content: Pixels
-    top: int
-    """Row of the first row of `content`, negative above the canvas."""
-    left: int
-    """Likewise of the first column."""
+    top: int  # row of the first row of `content`, negative above the canvas
+    left: int  # likewise of the first column
 
 
 @dataclass(frozen=True, slots=True)
 class Permutation:
     """Shuffle square patches of the rectangle, padded evenly with black to whole patches."""
 
-    patch_size: int
-    """Side in pixels."""
-    seed: int
-    """Seed of the study."""
-    number: int
-    """Among the permutations of that seed."""
+    patch_size: int  # side in pixels
+    seed: int  # seed of the study
+    number: int  # among the permutations of that seed
 
     def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: ViewName) -> Placed:
         """Shuffle and centre, the extra pixel left and top, as the letterbox does.
@@ -69,8 +63,7 @@ class Permutation:
 class Translocation:
     """Paste the rectangle elsewhere on a gray canvas."""
 
-    right: int
-    """In pixels, negative to the left; `down` negative upwards."""
+    right: int  # in pixels, negative to the left; `down` negative upwards
     down: int
     origin: Literal["corner", "center"]
     """Shift from the canvas's top left corner, as released, or from the letterbox: a true shift."""
@@ -82,8 +75,7 @@ class Translocation:
         return Placed(content, top=top + self.down, left=left + self.right)
 
 
-Perturbation: TypeAlias = Permutation | Translocation
-"""Something done to the photo's rectangle of one view."""
+Perturbation: TypeAlias = Permutation | Translocation  # something done to the photo's rectangle of one view
 
 
 def patch_order(
@@ -181,8 +173,7 @@ class PerturbationKey:
     """
 
     target: Target
-    offset: tuple[int, int] | None = None
-    """(dx, dy) of a translocation in pixels at 224; None for a permutation."""
+    offset: tuple[int, int] | None = None  # (dx, dy) of a translocation in pixels at 224; None for a permutation
 
     @property
     def kind(self) -> Literal["permutation", "translocation"]:
@@ -199,8 +190,7 @@ class PerturbationSpec(NamedTuple):
 
     roi: Permutation | None
     extra_roi: Permutation | Translocation | None
-    offset: tuple[int, int] | None
-    """(dx, dy) of a translocation as the parameters give it."""
+    offset: tuple[int, int] | None  # (dx, dy) of a translocation as the parameters give it
 
     def of(self, branch: ViewName) -> Perturbation | None:
         """Return the perturbation of one view."""
@@ -268,8 +258,7 @@ class KeptShares(NamedTuple):
     """Running mean of the shares of pixels still on the canvas, by perturbation and region (photo, ROI, extra-ROI)."""
 
     total: Float64[np.ndarray, "E 3"]
-    samples: Int64[np.ndarray, "E 3"]
-    """Samples that have such a share."""
+    samples: Int64[np.ndarray, "E 3"]  # samples that have such a share
 
     @staticmethod
     def empty(specs: int) -> "KeptShares":

@@ -17,10 +17,8 @@ from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.evaluation.metrics import Predictions
 from pipeline.runtime.errors import ManifestError
 
-SCHEMA_VERSION = 1
-"""Of this table, and of the predictions under perturbations."""
-PREDICTIONS = "predictions.parquet"
-"""Of the test split, in the folders of evaluations, repetitions, students and votes."""
+SCHEMA_VERSION = 1  # of this table, and of the predictions under perturbations
+PREDICTIONS = "predictions.parquet"  # of the test split, in the folders of evaluations, repetitions, students and votes
 VALIDATION = "validation.parquet"
 """In the package of a run: predictions of the validation split by the weights that are kept."""
 ROWS_PER_GROUP = 4096
@@ -32,12 +30,9 @@ T = TypeVar("T")
 class PredictionTable:
     """Predictions of one run in row order."""
 
-    class_names: tuple[str, ...]
-    """Category name by class index."""
-    sample_ids: tuple[str, ...]
-    """See `Sample.sample_id`."""
-    photo_ids: tuple[str, ...]
-    """See `Sample.photo_id`; samples of one photo are not independent."""
+    class_names: tuple[str, ...]  # category name by class index
+    sample_ids: tuple[str, ...]  # see `Sample.sample_id`
+    photo_ids: tuple[str, ...]  # see `Sample.photo_id`; samples of one photo are not independent
     targets: Targets
     predictions: Predictions
     logits: Logits

@@ -29,14 +29,11 @@ from pipeline.runtime.errors import EvaluationError
 SUMMARY, PREDICTIONS = "probe.json", "predictions.parquet"
 STRENGTHS = tuple(10 ** (tenth / 10) for tenth in (10, 5, 0, -5, -10, -15, -20, -25))
 """Ridge strengths to choose from, as shares of the mean squared length of a sample's centred features."""
-REFERENCE = ("roi",)
-"""Views that all others are compared with."""
-OTHER = "other_extra_roi"
-"""The extra-ROI of another photo: as many features, without the sample's surroundings."""
+REFERENCE = ("roi",)  # views that all others are compared with
+OTHER = "other_extra_roi"  # the extra-ROI of another photo: as many features, without the sample's surroundings
 SAME_FOOD = "same_food_extra_roi"
 """The extra-ROI of the same food in another photo: what surrounds that food as a rule, not in this photo."""
-Views: TypeAlias = tuple[str, ...]
-"""Views whose features one classifier has, side by side."""
+Views: TypeAlias = tuple[str, ...]  # views whose features one classifier has, side by side
 FEATURE_SETS: tuple[Views, ...] = (
     ("roi",),
     ("extra_roi",),
@@ -56,19 +53,15 @@ FEWEST_PHOTOS = 4
 """A strength is chosen by leaving out one of the photos that a classifier is fitted on, which are two at least."""
 
 Features: TypeAlias = Float32[np.ndarray, "N D"]
-Photos: TypeAlias = Int64[np.ndarray, " N"]
-"""Number of each sample's photo, from 0; equal photos are one."""
+Photos: TypeAlias = Int64[np.ndarray, " N"]  # number of each sample's photo, from 0; equal photos are one
 
 
 class Ridge(NamedTuple):
     """A ridge classifier: the class of the highest score."""
 
-    strength: float
-    """One of `STRENGTHS`."""
-    weights: Float64[np.ndarray, "D K"]
-    """Of features, towards one-hot targets."""
-    intercept: Float64[np.ndarray, " K"]
-    """Scores of zero features."""
+    strength: float  # one of `STRENGTHS`
+    weights: Float64[np.ndarray, "D K"]  # of features, towards one-hot targets
+    intercept: Float64[np.ndarray, " K"]  # scores of zero features
 
     def scores(self, features: Float64[np.ndarray, "M D"]) -> Float64[np.ndarray, "M K"]:
         """Return a score by class; without any information it is the class's share of the training samples."""
@@ -178,12 +171,9 @@ def other_rows(
 class HeldOut(NamedTuple):
     """Predictions for samples that the classifiers did not see."""
 
-    predictions: Predictions
-    """By sample; -1 for one that is never tested."""
-    strengths: tuple[float, ...]
-    """Chosen strength by fold."""
-    features: int
-    """Number of features."""
+    predictions: Predictions  # by sample; -1 for one that is never tested
+    strengths: tuple[float, ...]  # chosen strength by fold
+    features: int  # number of features
 
 
 def predict_held_out(
@@ -253,53 +243,35 @@ def probe_views(
 class ProbeRow(Section):
     """One classifier; scores in [0, 1], intervals of 95 % over photos."""
 
-    views: Views
-    """Views whose features it has."""
-    features: int
-    """Number of features."""
-    strengths: tuple[float, ...]
-    """Chosen ridge strength by fold."""
-    top1: StoredInterval
-    """Share of right predictions."""
-    macro_f1: StoredInterval
-    """Mean F1 over classes that occur in targets or predictions."""
+    views: Views  # views whose features it has
+    features: int  # number of features
+    strengths: tuple[float, ...]  # chosen ridge strength by fold
+    top1: StoredInterval  # share of right predictions
+    macro_f1: StoredInterval  # mean F1 over classes that occur in targets or predictions
     gain_top1: StoredInterval | None
     """Top-1 minus that of the ROI alone, on the same resampled photos; None for the ROI itself."""
-    gain_macro_f1: StoredInterval | None
-    """Likewise, of macro F1."""
+    gain_macro_f1: StoredInterval | None  # likewise, of macro F1
     p_top1: float | None
     """Two-sided p of the gain in top-1 by the resamples, times what Holm's procedure asks of all rows together."""
-    p_macro_f1: float | None
-    """Likewise, of macro F1."""
+    p_macro_f1: float | None  # likewise, of macro F1
 
 
 class ProbeSummary(Section):
     """`probe.json`: what the features of one frozen backbone tell."""
 
-    backbone: str
-    """Name in section `backbones`."""
-    timm: str
-    """timm model id."""
-    weights: str | None
-    """SHA-256 of the weights; None for random ones."""
-    source: str
-    """Mask source of the shards."""
-    image_size: int
-    """Side of all views in pixels."""
-    folds: int
-    """Folds over all photos; 0 is the data set's own split."""
-    photos: int
-    """Photos tested; equal ones count once."""
-    samples: int
-    """Samples tested."""
-    majority_rate: float
-    """Share of the most frequent class: what always answering it would score."""
-    nothing_outside: int
-    """Samples whose mask covers the whole photo: their features outside are zeros."""
+    backbone: str  # name in section `backbones`
+    timm: str  # timm model id
+    weights: str | None  # SHA-256 of the weights; None for random ones
+    source: str  # mask source of the shards
+    image_size: int  # side of all views in pixels
+    folds: int  # folds over all photos; 0 is the data set's own split
+    photos: int  # photos tested; equal ones count once
+    samples: int  # samples tested
+    majority_rate: float  # share of the most frequent class: what always answering it would score
+    nothing_outside: int  # samples whose mask covers the whole photo: their features outside are zeros
     without_same_food: int = 0
     """Samples whose fold has no other photo of the same food; summaries of earlier versions have no such control."""
-    rows: tuple[ProbeRow, ...]
-    """One a classifier, in the order of `FEATURE_SETS`."""
+    rows: tuple[ProbeRow, ...]  # one a classifier, in the order of `FEATURE_SETS`
 
 
 def score_rows(

@@ -17,10 +17,8 @@ from pipeline.evaluation.predictions import VALIDATION, read_predictions
 from pipeline.params.base import Section
 
 UNKNOWN = "not a known food"
-PRECISION = 0.8
-"""Default of the precision asked for."""
-MIN_ACCEPTED = 20
-"""Fewer validation samples above a threshold say nothing about its precision."""
+PRECISION = 0.8  # default of the precision asked for
+MIN_ACCEPTED = 20  # fewer validation samples above a threshold say nothing about its precision
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -31,14 +29,12 @@ def percent(share: float, digits: int = 0) -> str:
 class Rejection(Section):
     """A threshold of the confidence, and what it does on the validation split; all but `samples` in [0, 1]."""
 
-    asked: float
-    """Precision asked for: share of right answers among those that are given."""
+    asked: float  # precision asked for: share of right answers among those that are given
     threshold: float | None
     """Least confidence, by calibrated probability, at which that is reached; None if no threshold reaches it."""
     precision: float | None
     """Precision at the threshold, or the highest of any where none reaches it; None with too few samples."""
-    coverage: float
-    """Share of samples whose answers that precision is of."""
+    coverage: float  # share of samples whose answers that precision is of
     samples: int
 
     def accepts(self, confidence: float) -> bool | None:

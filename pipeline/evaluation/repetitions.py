@@ -29,14 +29,10 @@ class ScoreSpread(Section):
     """One score of one run over the seeds."""
 
     run: str
-    score: str
-    """`top1`, `macro_f1` or `ambiguous_f1`."""
-    mean: float
-    """Over the seeds, in [0, 1]."""
-    deviation: float
-    """Standard deviation over the seeds, with one degree of freedom less than there are seeds."""
-    by_seed: tuple[float, ...]
-    """In the order of the seeds."""
+    score: str  # `top1`, `macro_f1` or `ambiguous_f1`
+    mean: float  # over the seeds, in [0, 1]
+    deviation: float  # standard deviation over the seeds, with one degree of freedom less than there are seeds
+    by_seed: tuple[float, ...]  # in the order of the seeds
 
 
 class SeedDifference(Section):
@@ -44,27 +40,20 @@ class SeedDifference(Section):
 
     run: str
     other: str
-    score: str
-    """`top1`, `macro_f1` or `ambiguous_f1`."""
-    difference: StoredInterval
-    """Mean over the seeds with its 95 % interval over seeds and photos, in [-1, 1]."""
+    score: str  # `top1`, `macro_f1` or `ambiguous_f1`
+    difference: StoredInterval  # mean over the seeds with its 95 % interval over seeds and photos, in [-1, 1]
     deviation: float
-    by_seed: tuple[float, ...]
-    """In the order of the seeds."""
+    by_seed: tuple[float, ...]  # in the order of the seeds
 
 
 class Repetitions(Section):
     """`data/repetitions.json`."""
 
-    seeds: tuple[int, ...]
-    """The runs' own seed, then those of the repetitions; empty without repetitions."""
-    photos: int
-    """Test photos, which are resampled."""
+    seeds: tuple[int, ...]  # the runs' own seed, then those of the repetitions; empty without repetitions
+    photos: int  # test photos, which are resampled
     samples: int
-    spreads: tuple[ScoreSpread, ...]
-    """By run, and by score within."""
-    contrasts: tuple[SeedDifference, ...]
-    """By pair of runs of one class set, and by score within."""
+    spreads: tuple[ScoreSpread, ...]  # by run, and by score within
+    contrasts: tuple[SeedDifference, ...]  # by pair of runs of one class set, and by score within
 
 
 def empty_repetitions() -> Repetitions:

@@ -20,24 +20,18 @@ from pipeline.arrays import Mask
 from pipeline.datasets.parquet import TableLayout, read_table
 
 OVERLAPS = "overlaps.parquet"
-BACKGROUND, VOID = -1, -2
-"""Values of pixels without a food, and of those that no annotator decided."""
-Labels: TypeAlias = Int64[np.ndarray, "H W"]
-"""Class index in [0, K), `BACKGROUND` or `VOID`."""
+BACKGROUND, VOID = -1, -2  # values of pixels without a food, and of those that no annotator decided
+Labels: TypeAlias = Int64[np.ndarray, "H W"]  # class index in [0, K), `BACKGROUND` or `VOID`
 
 
 class Overlap(NamedTuple):
     """Pixels of a photo that are one sample in its masks, or none, and one category in the annotation."""
 
-    masks: str
-    """Source of the masks."""
+    masks: str  # source of the masks
     photo_id: str
-    sample_id: str
-    """Sample whose mask is on top; empty where none is."""
-    target: int
-    """Class index of that sample; `BACKGROUND` where none is."""
-    truth: int
-    """Class index by the annotation, or `BACKGROUND`."""
+    sample_id: str  # sample whose mask is on top; empty where none is
+    target: int  # class index of that sample; `BACKGROUND` where none is
+    truth: int  # class index by the annotation, or `BACKGROUND`
     pixels: int
 
 
@@ -48,12 +42,9 @@ LAYOUT = TableLayout(SCHEMA, 1, "agreement")
 class SemanticScores(NamedTuple):
     """Scores of semantic maps in [0, 1]."""
 
-    miou: float
-    """Mean IoU of the classes, background among them, that occur in annotation or maps."""
-    macc: float
-    """Mean recall of the classes that occur in the annotation."""
-    aacc: float
-    """Share of right pixels."""
+    miou: float  # mean IoU of the classes, background among them, that occur in annotation or maps
+    macc: float  # mean recall of the classes that occur in the annotation
+    aacc: float  # share of right pixels
 
 
 def paint(masks: Sequence[Mask], values: Sequence[int]) -> Labels:

@@ -51,13 +51,10 @@ def fit_classes(card: RunCard, shards: Shards) -> ClassMap:
 class EvalSession:
     """A run with the samples it is evaluated on."""
 
-    model: RveRNet
-    """In eval mode, on `device`."""
+    model: RveRNet  # in eval mode, on `device`
     card: RunCard
-    shards: Shards
-    """Samples, paired as those the run was trained on."""
-    classes: ClassMap
-    """Maps the targets of the shards to those of the run."""
+    shards: Shards  # samples, paired as those the run was trained on
+    classes: ClassMap  # maps the targets of the shards to those of the run
     device: torch.device
 
     def batches(self, batch_size: int) -> Iterator[SampleBatch]:

@@ -27,12 +27,9 @@ from pipeline.runtime.manifest import sha256_of
 class RunEnvironment(Section):
     """Environment of the training, which the bits of the weights depend on; no host, path or time."""
 
-    device: str
-    """Kind of device: cpu, cuda or mps. Only a cpu reproduces the bits."""
-    precision: Literal["fp32", "bf16", "fp16"]
-    """Precision of the forward pass; the weights are always fp32."""
-    versions: dict[str, str]
-    """Version by package, without a build's local suffix."""
+    device: str  # kind of device: cpu, cuda or mps. Only a cpu reproduces the bits.
+    precision: Literal["fp32", "bf16", "fp16"]  # precision of the forward pass; the weights are always fp32
+    versions: dict[str, str]  # version by package, without a build's local suffix
 
 
 class Distillation(Section):
@@ -40,34 +37,28 @@ class Distillation(Section):
 
     teacher: BackboneCard
     teacher_sha256: str
-    kind: DistillationKind
-    """`hard` uses its decision, `soft` its probabilities."""
-    alpha: float
-    """Weight of the teacher's loss in [0, 1]."""
+    kind: DistillationKind  # `hard` uses its decision, `soft` its probabilities
+    alpha: float  # weight of the teacher's loss in [0, 1]
     temperature: float
 
 
 class RunConfig(Section):
     """Configuration of a run: everything that is known before the first step."""
 
-    run: str
-    """`<roi>+<extra_roi>-<classes>`, of backbones or none, and a class set."""
+    run: str  # `<roi>+<extra_roi>-<classes>`, of backbones or none, and a class set
     roi: str
     extra_roi: str
     classes: str
-    class_names: tuple[Name, ...]
-    """Category name by logit."""
+    class_names: tuple[Name, ...]  # category name by logit
     ambiguous: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     """Names of a given pair that are among `class_names`, where test curves show its F1."""
-    image_size: int
-    """Side of the pictures in pixels."""
+    image_size: int  # side of the pictures in pixels
     preprocessing: Preprocessing
     backbones: dict[InputName, BackboneCard]
     """Backbone by branch with its weights' hash and licence, without absent ones; of a fusion the photo's alone."""
     train: TrainParams
     made_with: RunEnvironment
-    shards_sha256: str
-    """Hash of the manifest of the shards trained on."""
+    shards_sha256: str  # hash of the manifest of the shards trained on
     distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
     """Distillation; left out of the file for a run trained on labels alone."""
 
@@ -87,11 +78,9 @@ class FinalMetrics(Section):
     measured_on: Literal["validation split", "test split"] = "test split"
     """Samples of the scores; the test split in runs of earlier versions, which do not say so."""
 
-    loss: float
-    """Mean cross-entropy in nats."""
+    loss: float  # mean cross-entropy in nats
     top1: float
-    macro_f1: float
-    """Over classes that occur in targets or predictions."""
+    macro_f1: float  # over classes that occur in targets or predictions
     ambiguous_f1: float | None = Field(default=None, exclude_if=lambda value: value is None)
     """Mean over the ambiguous pair, in runs of earlier versions."""
 
@@ -111,8 +100,7 @@ class TrainedOn(Section):
 
     photos: int
     samples: int
-    categories: int
-    """Classes that have a sample."""
+    categories: int  # classes that have a sample
 
 
 class RunCard(RunConfig):
@@ -123,16 +111,13 @@ class RunCard(RunConfig):
 
     food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
     """Samples whose food is visible in their extra-ROI; left out of the file where views are paired exactly."""
-    epochs_done: int
-    """Epoch of the weights, see `train.select`."""
-    metrics: FinalMetrics | None
-    """After that epoch; None without a validation split."""
+    epochs_done: int  # epoch of the weights, see `train.select`
+    metrics: FinalMetrics | None  # after that epoch; None without a validation split
     calibration: Calibration
     parameters: int | None = Field(default=None, exclude_if=lambda number: number is None)
     """Parameters of the model, frozen ones included; those of a shared branch once. Runs of earlier versions lack the
     field."""
-    weights_sha256: str
-    """Hash of `model.safetensors`; set by `save_run`."""
+    weights_sha256: str  # hash of `model.safetensors`; set by `save_run`
 
 
 def build_run(card: RunConfig, tensors: Mapping[InputName, dict[str, torch.Tensor] | None]) -> RveRNet:

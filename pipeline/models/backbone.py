@@ -39,8 +39,7 @@ LOADING_OPTIONS = frozenset(("self", "device", "dtype", "cache_dir", "checkpoint
     ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay")
 )
 """Arguments of timm's functions that concern files, the network or a device, not the architecture."""
-RESERVED_OPTIONS = frozenset({"num_classes", "img_size"})
-"""Options that this project sets itself."""
+RESERVED_OPTIONS = frozenset({"num_classes", "img_size"})  # options that this project sets itself
 VECTOR_WIDTH = 16
 """Numbers in the widest vector register, AVX-512's; with fewer channels convolutions access incomplete ones."""
 

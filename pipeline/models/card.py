@@ -21,19 +21,13 @@ WEIGHTS = "model.safetensors"
 class BackboneCard(Section):
     """One backbone with the provenance of its weights."""
 
-    name: str
-    """As in section `backbones`."""
-    timm: str | None
-    """timm model id; null for the absent branch."""
-    options: dict[str, bool | int | float | str | tuple[int, ...]]
-    """Keyword arguments for `timm.create_model`."""
-    mean: tuple[float, float, float]
-    """Of the pixels the backbone expects, RGB, in units of [0, 1]; so is `std`."""
+    name: str  # as in section `backbones`
+    timm: str | None  # timm model id; null for the absent branch
+    options: dict[str, bool | int | float | str | tuple[int, ...]]  # keyword arguments for `timm.create_model`
+    mean: tuple[float, float, float]  # of the pixels the backbone expects, RGB, in units of [0, 1]; so is `std`
     std: tuple[float, float, float]
-    input_size: int
-    """Side in pixels of the pictures the weights were trained on; 0 for the absent branch."""
-    init: Init = "timm"
-    """Whose rules draw what no weights fill. Runs of earlier versions lack the field."""
+    input_size: int  # side in pixels of the pictures the weights were trained on; 0 for the absent branch
+    init: Init = "timm"  # whose rules draw what no weights fill. Runs of earlier versions lack the field.
     layer_norm_eps: float | None = Field(default=None, exclude_if=lambda eps: eps is None)
     """Epsilon of every layer norm; left out of the file where it is the architecture's own."""
     source: Literal["none", "hub", "file", "url", "torchvision"]
@@ -41,12 +35,10 @@ class BackboneCard(Section):
     file: str | None
     """Name of the source file, without folders; on the hub `<repository>/<file>`, of a download its URL."""
     revision: str | None
-    sha256: str | None
-    """Hexadecimal SHA-256 of the source file."""
+    sha256: str | None  # hexadecimal SHA-256 of the source file
     stored_sha256: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
     """Hexadecimal SHA-256 of `model.safetensors` beside the card; left out where there is none."""
-    licence: str | None
-    """Licence as timm or torchvision states it; null where unknown, as of any other file."""
+    licence: str | None  # licence as timm or torchvision states it; null where unknown, as of any other file
 
     def timm_id(self) -> str:
         """Return the timm model id; ModelError if this is the absent branch."""
@@ -65,8 +57,7 @@ def write_card(card: BackboneCard, folder: Path) -> None:
     card.write(folder / CARD)
 
 
-RUN_CARD = "run.json"
-"""Card of a run, beside its weights."""
+RUN_CARD = "run.json"  # card of a run, beside its weights
 NAME_A_RUN = f"name the folder of a finished run, which holds {RUN_CARD} and {WEIGHTS}"
 """What to do about a folder that no stage writes."""
 

@@ -15,8 +15,7 @@ from timm.models.mlp_mixer import MlpMixer
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-IMAGE_SIZE = 64
-"""Side of the pictures in pixels."""
+IMAGE_SIZE = 64  # side of the pictures in pixels
 
 INVERTED_RESIDUALS = [["ds_r1_k3_s2_c16"], ["ir_r2_k3_s2_e4_c32"], ["ir_r1_k3_s1_e4_c64"]]
 """MobileNetV2 blocks in timm's notation: repeats, kernel, stride, expansion, channels."""

@@ -81,8 +81,7 @@ class Precision(NamedTuple):
     """Precision of the forward pass; weights, gradients and updates are fp32."""
 
     name: Name
-    device: str
-    """Kind of device: cpu, cuda or mps."""
+    device: str  # kind of device: cpu, cuda or mps
 
     def autocast(self) -> torch.autocast:
         """Return a context in which matrix products and convolutions run in this precision."""

@@ -14,8 +14,7 @@ from torch.nn import functional
 
 from pipeline.runtime.errors import ModelError
 
-MOST_PREFIX_TOKENS = 8
-"""Upper bound of class, distillation and register tokens, where timm does not give their number."""
+MOST_PREFIX_TOKENS = 8  # upper bound of class, distillation and register tokens, where timm does not give their number
 
 
 def grid_of(backbone: nn.Module, tokens: int) -> tuple[int, int] | None:

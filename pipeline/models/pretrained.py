@@ -13,18 +13,15 @@ from pipeline.models.state_dicts import describe_mismatch, to_timm_names
 from pipeline.runtime.errors import WeightsError, one_line
 from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
 
-FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
-"""Names timm's repositories use, the safe one first."""
+FILE_NAMES = ("model.safetensors", "pytorch_model.bin")  # names timm's repositories use, the safe one first
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class HubFile(NamedTuple):
     """A file of the hub on this machine."""
 
-    path: Path
-    """Its folder is named after the commit."""
-    repository: str
-    """For instance `timm/mobilenetv2_100.ra_in1k`."""
+    path: Path  # its folder is named after the commit
+    repository: str  # for instance `timm/mobilenetv2_100.ra_in1k`
     commit: str
 
 

@@ -16,15 +16,13 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-PROJECT = ("pipeline", "stages")
-"""Packages of this project."""
+PROJECT = ("pipeline", "stages")  # packages of this project
 TALKS_ONLY = ("pipeline.runtime.console", "pipeline.training.progress")
 """Modules that tell the user how far a stage is and give it nothing back: no byte of an output can depend on them.
 
 A test holds them to that: docs/decisions/settings.md has the rule.
 """
-WITHOUT_EFFECT = sys.stdlib_module_names | {"jaxtyping"}
-"""Packages whose import changes nothing but the names it binds."""
+WITHOUT_EFFECT = sys.stdlib_module_names | {"jaxtyping"}  # packages whose import changes nothing but the names it binds
 NOT_READING = {
     "cache", "cached_property", "classmethod", "contextmanager", "inference_mode", "no_grad", "property",
     "staticmethod", "wraps",

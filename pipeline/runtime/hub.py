@@ -4,8 +4,7 @@ import requests
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
-HUB_TIMEOUT = 10.0
-"""Seconds without an answer after which the hub is unreachable."""
+HUB_TIMEOUT = 10.0  # seconds without an answer after which the hub is unreachable
 TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 """Base of the errors of whichever HTTP library this version of the hub's own is built on."""
 

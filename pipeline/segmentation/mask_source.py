@@ -48,8 +48,7 @@ class BatchSource(MaskSource, Protocol):
 class NetworkSource(ABC):
     """What the batch sources that are networks have in common."""
 
-    device: Any
-    """A `torch.device`; this module does without torch."""
+    device: Any  # a `torch.device`; this module does without torch
     decoding: SamDecoding | FastSamDecoding
 
     @abstractmethod

@@ -37,12 +37,9 @@ from pipeline.segmentation.weights import read_card
 REFERENCE = "annotation"
 SUMMARY, SAMPLES, PICTURES = "summary.json", "samples.csv", "pictures"
 PHOTOS_PER_TASK = 32
-LONGEST_SIDE = 480
-"""Pixels of a picture's longer side at most."""
-PROMPT_COLOUR = (255, 214, 10)
-"""Yellow, RGB."""
-Task: TypeAlias = tuple[tuple[Sample, ...], list[MaskRows]]
-"""Samples, and where their masks lie in each folder."""
+LONGEST_SIDE = 480  # pixels of a picture's longer side at most
+PROMPT_COLOUR = (255, 214, 10)  # yellow, RGB
+Task: TypeAlias = tuple[tuple[Sample, ...], list[MaskRows]]  # samples, and where their masks lie in each folder
 RowT = TypeVar("RowT")
 
 

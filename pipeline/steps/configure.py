@@ -30,8 +30,7 @@ from pipeline.runtime.resumable import resumable_root
 
 ACTS_ON_IMPORT = {"pipeline.models.device", "pipeline.runtime.vector_width"}
 """Modules whose import alone changes results: they count though only a module that talks imports them."""
-NOT_A_STAGE = {"runtime", "demo", "masks", "repeat", "vote"}
-"""Sections that are no stage's settings as they stand."""
+NOT_A_STAGE = {"runtime", "demo", "masks", "repeat", "vote"}  # sections that are no stage's settings as they stand
 Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
 """Takes a path of `params.yaml` and lists the files there, none if it is not there."""
 OutsideT = TypeVar("OutsideT", bound=ReadsOutside)
@@ -65,17 +64,14 @@ def import_closures(root: Path) -> dict[str, dict[str, str]]:
 class LocalSource(Section):
     """What lay at a path outside of the checkout."""
 
-    path: str
-    """As `params.yaml` names it."""
-    sha256: str
-    """Of the file, or of the `sha256sum` listing of a folder's files."""
+    path: str  # as `params.yaml` names it
+    sha256: str  # of the file, or of the `sha256sum` listing of a folder's files
 
 
 class LocalSources(Section):
     """Content of `results/sources.json`, which git carries: what the study was made from, for who has no such path."""
 
-    sources: dict[str, LocalSource]
-    """By key of `params.yaml`."""
+    sources: dict[str, LocalSource]  # by key of `params.yaml`
 
 
 def configure(

@@ -34,13 +34,10 @@ of the process, and of its largest child process. <a href="report/index.html">Th
 class StudyCost(NamedTuple):
     """The last finished run of each stage of the present study."""
 
-    time: str
-    """Of all stages together."""
+    time: str  # of all stages together
     devices: tuple[str, ...]
-    summary: str
-    """Totals in a sentence."""
-    rows: tuple[tuple[str, ...], ...]
-    """Cells below `HEAD`."""
+    summary: str  # totals in a sentence
+    rows: tuple[tuple[str, ...], ...]  # cells below `HEAD`
 
 
 def study_cost(records: Sequence[dict[str, Any]], stages: Sequence[str]) -> StudyCost:

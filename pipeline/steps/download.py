@@ -38,8 +38,7 @@ from pipeline.runtime.resumable import publish, resumable_dir
 GIGABYTE = 10**9
 OFFICIAL_URL = "https://research.larc.smu.edu.sg/downloads/datarepo/FoodSeg103.zip"
 """The authors' server, which has failed for most people since October 2024."""
-BRIEF_TIMEOUT = 20.0
-"""Seconds without a byte after which the copy on the hub is taken."""
+BRIEF_TIMEOUT = 20.0  # seconds without a byte after which the copy on the hub is taken
 ON_HUB, BY_AUTHORS, BY_PATH = (
     f"dvc exp run -S dataset={source}" for source in ("foodseg103@hub", "foodseg103@official", "/path/FoodSeg103.zip")
 )

@@ -21,8 +21,7 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.escaping import write_csv
 from pipeline.runtime.stores import Place
 
-SEED = 0
-"""Seed of the bootstrap; the same for every run, so that runs on the same photos have the same resamples."""
+SEED = 0  # seed of the bootstrap; the same for every run, so that runs on the same photos have the same resamples
 
 
 def describe_run(  # noqa: PLR0913 - predictions, and how to measure them

@@ -34,16 +34,14 @@ from pipeline.runtime.console import note, progress
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.parallel import map_ordered
 
-UNFINISHED = "unfinished-"
-"""Prefix of the temporary folder of rows without flags."""
+UNFINISHED = "unfinished-"  # prefix of the temporary folder of rows without flags
 READERS: dict[Format, Callable[[Path, Sequence[str]], AnnotatedSet]] = {
     "coco": read_coco,
     "yolo": read_yolo,
     "labelme": read_labelme,
 }
 """Readers of data sets whose annotation is objects."""
-PHOTOS_PER_TASK = 32
-"""About 0.1 s of work, so that communication between processes costs nothing."""
+PHOTOS_PER_TASK = 32  # about 0.1 s of work, so that communication between processes costs nothing
 
 
 def build_index(

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 MIRRORED = ("data/raw", "data/mask_weights", "data/masks", "data/shards")
 """Outputs, or folders of them, that stages read in a mirror."""
-AT_ONCE = 8
-"""Files on their way together: each mostly waits for the store."""
+AT_ONCE = 8  # files on their way together: each mostly waits for the store
 
 
 def mirror_outputs(mirror: str, folders: Sequence[str] = MIRRORED) -> dict[str, int]:

@@ -50,10 +50,8 @@ Shares: TypeAlias = Float64[np.ndarray, "N 3"]
 class PerturbedBatch(NamedTuple):
     """One batch on the plain input and under every perturbation."""
 
-    predictions: Int64[np.ndarray, "P N"]
-    """Row 0 without perturbation, row i + 1 under perturbation i."""
-    kept: Float64[np.ndarray, "E N 3"]
-    """Shares by perturbation."""
+    predictions: Int64[np.ndarray, "P N"]  # row 0 without perturbation, row i + 1 under perturbation i
+    kept: Float64[np.ndarray, "E N 3"]  # shares by perturbation
 
 
 def predict_perturbed(

@@ -42,10 +42,8 @@ from pipeline.steps.schedule import (
 SOURCES = Path("results/sources.json")
 SHARD_SHARE = 0.163
 """Bytes of a pair of cut-outs in a shard, as a share of its pixels' bytes; measured on FoodSeg103 at 224."""
-FOODSEG103_BYTES = 1_254_000_000
-"""Bytes of the archive, and roughly of what is in it."""
-MOMENTS = 3
-"""A checkpoint has the weights and both moments of Adam."""
+FOODSEG103_BYTES = 1_254_000_000  # bytes of the archive, and roughly of what is in it
+MOMENTS = 3  # a checkpoint has the weights and both moments of Adam
 CHOSEN_LINES = 3
 
 

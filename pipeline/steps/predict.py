@@ -23,22 +23,17 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.errors import DatasetError, MachineError, printable
 from pipeline.runtime.resources import is_disk_full
 
-REGIONS_PER_BATCH = 64
-"""Regions per forward pass, so that memory is bounded."""
+REGIONS_PER_BATCH = 64  # regions per forward pass, so that memory is bounded
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     """Output of every food."""
 
-    top: int
-    """Number of categories."""
-    pictures: Path | None
-    """Folder for pictures; None for no pictures."""
-    views: bool
-    """Whether to draw overlay, mask and both views of every food, beside all foods of a photo in one."""
-    heat: bool
-    """Whether to draw heat maps."""
+    top: int  # number of categories
+    pictures: Path | None  # folder for pictures; None for no pictures
+    views: bool  # whether to draw overlay, mask and both views of every food, beside all foods of a photo in one
+    heat: bool  # whether to draw heat maps
 
 
 def predict_photos(

@@ -45,8 +45,7 @@ from pipeline.runtime.console import note, progress
 from pipeline.runtime.errors import DatasetError, ModelError, counted
 from pipeline.runtime.stores import Place
 
-GROWTH = 0.5
-"""Share of its sides by which a food's bounding box grows for the view with context."""
+GROWTH = 0.5  # share of its sides by which a food's bounding box grows for the view with context
 PLAIN: dict[str, Any] = {"features": "pooled", "normalize": "backbone", "deit_distilled_head": "average"}
 """What a branch takes of a recipe: pooled features under the backbone's own normalisation, whatever runs train with."""
 SCHEMA_VERSION = 1
@@ -56,15 +55,12 @@ class ProbedSamples(NamedTuple):
     """All samples of a data set, in the order of the shards."""
 
     samples: list[Sample]
-    targets: Targets
-    """Class of each sample."""
-    photos: Int64[np.ndarray, " N"]
-    """Number of each sample's photo by its SHA-256: equal photos are one."""
+    targets: Targets  # class of each sample
+    photos: Int64[np.ndarray, " N"]  # number of each sample's photo by its SHA-256: equal photos are one
     views: dict[str, Features]
     """Features by view: `roi`, `extra_roi`, `whole`, `context`, and of the whole photo's feature map `inside` the mask
     and `outside` of it."""
-    nothing_outside: int
-    """Samples whose mask covers the whole photo."""
+    nothing_outside: int  # samples whose mask covers the whole photo
 
 
 def probe(  # noqa: PLR0913 - every path the stage touches

@@ -31,8 +31,7 @@ DVC_SECONDS = 0.7  # DVC's own share of a stage; measured
 LINE = 100  # characters of a reason
 _TEMPLATE = re.compile(r"\$\{([\w.]+)\}")
 
-Lock: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""Stages of `dvc.lock`; all values are text."""
+Lock: TypeAlias = Mapping[str, Mapping[str, Any]]  # stages of `dvc.lock`; all values are text
 
 
 class StageSpec(NamedTuple):
@@ -50,15 +49,11 @@ Stages: TypeAlias = Mapping[str, StageSpec]
 class StagePlan:
     """What DVC will do with a stage."""
 
-    does: str
-    """`nothing`, `checkout` (its outputs come from DVC's cache) or `run`."""
+    does: str  # `nothing`, `checkout` (its outputs come from DVC's cache) or `run`
     reasons: list[str]
-    outs: dict[str, str] = field(default_factory=dict)
-    """MD5 of each output, as far as known before it runs."""
-    reads: set[str] = field(default_factory=set)
-    """Stages upstream, at any distance, that run."""
-    seconds: float | None = None
-    """Expected duration; None if no record tells."""
+    outs: dict[str, str] = field(default_factory=dict)  # MD5 of each output, as far as known before it runs
+    reads: set[str] = field(default_factory=set)  # stages upstream, at any distance, that run
+    seconds: float | None = None  # expected duration; None if no record tells
 
 
 def _filled(node: Any, scope: Mapping[str, Any]) -> Any:

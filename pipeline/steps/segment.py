@@ -54,8 +54,7 @@ class _Segmenter:
     params: Params
     raw: Place
     weights: Place
-    hashes: Mapping[str, str]
-    """Of the files of `weights`, by name."""
+    hashes: Mapping[str, str]  # of the files of `weights`, by name
     device: str
 
     @cached_property

@@ -13,8 +13,7 @@ from pipeline.imaging.drawing import SheetRow, contact_sheet
 from pipeline.imaging.letterbox import Rect, letterbox
 from pipeline.runtime.errors import ManifestError, ParamsError
 
-PAD = 255
-"""Gray level around the photo, unlike the padding of the cut-outs."""
+PAD = 255  # gray level around the photo, unlike the padding of the cut-outs
 
 
 def write_sheet(chosen: Sequence[IndexedSample], *, raw: Path, shards: Path, sheet: Path) -> None:

@@ -26,26 +26,20 @@ from pipeline.runtime.resumable import resumable_dir
 
 HASH_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.\w+$")
 """First digits of a file's SHA-256 at the end of its name, as PyTorch's own files have it; a date is none."""
-WHOLE = 64
-"""Digits of a SHA-256: fewer tell a damaged file, and do not prove where a file comes from."""
+WHOLE = 64  # digits of a SHA-256: fewer tell a damaged file, and do not prove where a file comes from
 ATTEMPTS = 8
-TIMEOUT = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
-MOST_BYTES = 20 * 10**9
-"""More than any model of timm takes."""
+TIMEOUT = 30.0  # seconds without a byte after which a connection counts as broken
+MOST_BYTES = 20 * 10**9  # more than any model of timm takes
 
 
 class Provenance(NamedTuple):
     """Fields of a backbone's card."""
 
     source: Literal["hub", "torchvision", "url", "file"]
-    file: str
-    """Without folders of this machine, passwords or signatures."""
-    revision: str | None
-    """Commit on the hub."""
+    file: str  # without folders of this machine, passwords or signatures
+    revision: str | None  # commit on the hub
     sha256: str
-    licence: str | None
-    """As the source states it."""
+    licence: str | None  # as the source states it
 
 
 @contextmanager
@@ -124,8 +118,7 @@ def _verify_sha256(found: str, expected: str | None, what: str, remedy: str) -> 
         raise WeightsError(f"{what} has SHA-256 {found}, not {expected}; {remedy}, or correct sha256")
 
 
-Options: TypeAlias = Mapping[str, Any]
-"""Keyword arguments for `timm.create_model`."""
+Options: TypeAlias = Mapping[str, Any]  # keyword arguments for `timm.create_model`
 
 ABSENT = BackboneCard(
     name="none",

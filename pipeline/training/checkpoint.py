@@ -37,10 +37,8 @@ class RunningMetrics(NamedTuple):
     samples: int = 0
     num_correct: int = 0
     loss: float = 0.0
-    normalizer: float = 0.0
-    """What the sum of the losses is divided by."""
-    rate: float = 0.0
-    """Learning rate of the last step."""
+    normalizer: float = 0.0  # what the sum of the losses is divided by
+    rate: float = 0.0  # learning rate of the last step
 
     @property
     def mean_loss(self) -> float:
@@ -56,29 +54,22 @@ class RunningMetrics(NamedTuple):
 class BestEpoch(NamedTuple):
     """The epoch of the highest top-1 on the validation split so far; the earliest of equals."""
 
-    epoch: int
-    """From 1."""
-    top1: float
-    """In [0, 1]."""
-    weights: dict[str, Tensor]
-    """State dict of the evaluated model, on the CPU."""
+    epoch: int  # from 1
+    top1: float  # in [0, 1]
+    weights: dict[str, Tensor]  # state dict of the evaluated model, on the CPU
 
 
 @dataclass
 class TrainerState:
     """Where a run stands, between any two optimiser steps. Order, flips and rates are functions of it."""
 
-    epoch: int = 0
-    """Current epoch, from 0: the number of epochs that are done."""
-    metrics: RunningMetrics = field(default_factory=RunningMetrics)
-    """Steps of the current epoch."""
+    epoch: int = 0  # current epoch, from 0: the number of epochs that are done
+    metrics: RunningMetrics = field(default_factory=RunningMetrics)  # steps of the current epoch
     records: list[EpochRecord] = field(default_factory=list)
-    best: BestEpoch | None = None
-    """None where the last epoch is kept."""
+    best: BestEpoch | None = None  # None where the last epoch is kept
 
 
-FORMAT = 2
-"""Raise it when a checkpoint holds other things, or when the same state leads to other weights."""
+FORMAT = 2  # raise it when a checkpoint holds other things, or when the same state leads to other weights
 
 
 @dataclass(frozen=True)
@@ -86,12 +77,9 @@ class Checkpoint:
     """The checkpoint of one run."""
 
     path: Path
-    identity: str
-    """Everything that defines the run; a checkpoint of another run is refused."""
-    parts: Mapping[str, nn.Module | Optimizer | GradScaler]
-    """What is saved and loaded, by name."""
-    device: torch.device
-    """Whose generator is saved beside the CPU's."""
+    identity: str  # everything that defines the run; a checkpoint of another run is refused
+    parts: Mapping[str, nn.Module | Optimizer | GradScaler]  # what is saved and loaded, by name
+    device: torch.device  # whose generator is saved beside the CPU's
 
     def save(self, state: TrainerState) -> None:
         """Replace the file, on rank 0; a failed write leaves it as it was.

@@ -26,15 +26,13 @@ from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import DatasetError
 from pipeline.runtime.resources import catch_disk_full, ensure_space
 
-CHUNK = 2**26
-"""Bytes written at once where the system cannot allocate a file."""
+CHUNK = 2**26  # bytes written at once where the system cannot allocate a file
 
 
 class MicroBatch(NamedTuple):
     """Indices of the samples of one forward and backward pass."""
 
-    rows: Int64[Tensor, " B"]
-    """Rows of the split."""
+    rows: Int64[Tensor, " B"]  # rows of the split
     hflip: Bool[Tensor, "B 2"] | None
     """Whether the ROI (column 0) and the extra-ROI (column 1) are flipped left to right; None flips none. A photo
     is flipped with its regions, by column 0."""
@@ -43,8 +41,7 @@ class MicroBatch(NamedTuple):
 class Batch(NamedTuple):
     """Some samples of a split, on the device of the model; an input is None where no branch looks at it."""
 
-    rows: Int64[Tensor, " B"]
-    """Rows of the split, on the CPU."""
+    rows: Int64[Tensor, " B"]  # rows of the split, on the CPU
     targets: Int64[Tensor, " B"]
     roi: UInt8[Tensor, "B 3 S S"] | None
     extra_roi: UInt8[Tensor, "B 3 S S"] | None
@@ -110,12 +107,9 @@ def draw_flips(samples: int, *, probability: float, joint: bool, generator: torc
 class MemoryBudget:
     """Memory for pixels; an array that exceeds what is left of it goes to a file."""
 
-    left: int
-    """Bytes."""
-    folder: Path
-    """Existing folder of the files."""
-    in_files: int = 0
-    """Bytes that went to files."""
+    left: int  # bytes
+    folder: Path  # existing folder of the files
+    in_files: int = 0  # bytes that went to files
 
     def empty(self, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
         """Return an uninitialised array; SpaceError if it goes to a file and the disk has no room for it."""
@@ -148,10 +142,8 @@ def allocate(file: BinaryIO, size: int) -> None:
 class Split:
     """Samples of a run's classes; row i of everything is sample i, and an input is None where no branch looks at it."""
 
-    sample_ids: tuple[str, ...]
-    """See `Sample.sample_id`."""
-    targets: Int64[Tensor, " N"]
-    """The run's targets, on the CPU."""
+    sample_ids: tuple[str, ...]  # see `Sample.sample_id`
+    targets: Int64[Tensor, " N"]  # the run's targets, on the CPU
     roi: UInt8[Tensor, "N S S 3"] | None
     extra_roi: UInt8[Tensor, "N S S 3"] | None
     photo: UInt8[Tensor, "N S S 4"] | None = None

@@ -26,8 +26,7 @@ from pipeline.runtime.resumable import DVC_STAGE, LOCK_HOLDER, resumable_dir
 from pipeline.training.dataset import MicroBatch
 from pipeline.training.losses import NonFiniteLossError
 
-LOCAL_RANK = "LOCAL_RANK"
-"""Variable in which torchrun numbers the processes of a machine."""
+LOCAL_RANK = "LOCAL_RANK"  # variable in which torchrun numbers the processes of a machine
 
 Value = TypeVar("Value")
 
@@ -35,8 +34,7 @@ Value = TypeVar("Value")
 class DistributedContext(NamedTuple):
     """This process among those that train together."""
 
-    rank: int
-    """From 0; rank 0 keeps checkpoints and writes the run."""
+    rank: int  # from 0; rank 0 keeps checkpoints and writes the run
     world_size: int
 
     @property

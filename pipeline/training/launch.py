@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from pipeline.params.runtime import RuntimeParams
 
-WORLD_SIZE = "WORLD_SIZE"
-"""Variable in which torchrun gives the number of processes."""
+WORLD_SIZE = "WORLD_SIZE"  # variable in which torchrun gives the number of processes
 
 
 def run_distributed(main: Callable[[], None], runtime: Callable[[], RuntimeParams]) -> Callable[[], None]:

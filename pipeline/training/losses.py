@@ -18,8 +18,7 @@ from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError
 from pipeline.training.dataset import Batch
 
-ClassWeights: TypeAlias = Float[Tensor, " K"]
-"""Weight of a sample of each class, or how often it is drawn."""
+ClassWeights: TypeAlias = Float[Tensor, " K"]  # weight of a sample of each class, or how often it is drawn
 
 
 class NonFiniteLossError(TrainingError):
@@ -34,8 +33,7 @@ class NonFiniteLossError(TrainingError):
 class LossOutput(NamedTuple):
     """Losses and logits of a batch."""
 
-    losses: Float[Tensor, " B"]
-    """By sample, in fp32 or fp64; the loss of a step is their sum over its normalizer."""
+    losses: Float[Tensor, " B"]  # by sample, in fp32 or fp64; the loss of a step is their sum over its normalizer
     logits: Float[Tensor, "B K"]
 
 

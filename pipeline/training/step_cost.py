@@ -17,8 +17,7 @@ from pipeline.runtime.errors import ModelError
 
 ENOUGH, PATIENCE, TRIES = 0.3, 2.0, 4
 """Seconds of a step that tell its speed; seconds of steps, and steps, after which the last one is taken."""
-ALL = 6.0
-"""Seconds of steps after which no further model is timed."""
+ALL = 6.0  # seconds of steps after which no further model is timed
 _timed: dict[object, tuple[float, float]] = {}
 _spent: list[float] = []
 

@@ -59,10 +59,8 @@ class _DistributedObjective(nn.Module):
 class Trainer:
     """Takes optimiser steps. All state that outlives a step is in `parts`, which a checkpoint saves."""
 
-    model: RveRNet
-    """Moves with every step."""
-    ema_model: ModelEmaV3 | None
-    """Moving average of the weights and batch statistics; None where the recipe has none."""
+    model: RveRNet  # moves with every step
+    ema_model: ModelEmaV3 | None  # moving average of the weights and batch statistics; None where the recipe has none
 
     def __init__(self, model: RveRNet, params: TrainParams, objective: Objective, precision: Precision) -> None:
         """Prepare a model that is already on its device: freeze branches, group parameters, compile."""
@@ -233,10 +231,8 @@ class EpochEvaluation(NamedTuple):
     """A split as predicted after an epoch."""
 
     split: Split
-    loss: float
-    """Mean cross-entropy in nats."""
-    logits: Float[Tensor, "N K"]
-    """On the CPU."""
+    loss: float  # mean cross-entropy in nats
+    logits: Float[Tensor, "N K"]  # on the CPU
 
     def scores(self) -> tuple[float, float, float]:
         """Return loss, top-1 and macro F1."""
@@ -269,13 +265,10 @@ class RunData:
     """Samples and class statistics of a run."""
 
     train: Split
-    validation: Split | None
-    """Chooses and calibrates; None without a validation split."""
-    test: Split | None
-    """For test curves; None without."""
+    validation: Split | None  # chooses and calibrates; None without a validation split
+    test: Split | None  # for test curves; None without
     class_weights: ClassWeights
-    ambiguous: tuple[int, ...]
-    """Targets of the ambiguous categories that the run has."""
+    ambiguous: tuple[int, ...]  # targets of the ambiguous categories that the run has
 
 
 def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequence[Callback]) -> EpochEvaluation | None:
