@@ -13,6 +13,7 @@ from pipeline.params.masks import FastSamDecoding, SamDecoding
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.prompts import box_mask
 
+SAM_DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)  # default of SAM and its successors
 MIN_FILL = 0.03  # share of the prompted boxes that predicted masks must fill; a food fills far more
 
 
@@ -35,19 +36,10 @@ class MaskSource(Protocol):
         """Return one prediction per prompt, in the order of the prompts."""
 
 
-@runtime_checkable
-class BatchSource(MaskSource, Protocol):
-    """A mask source that is faster with several photos at once."""
-
-    def predict_batch(
-        self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
-    ) -> list[list[MaskPrediction]]:
-        """Return the predictions of several photos."""
-
-
 class NetworkSource(ABC):
-    """What the batch sources that are networks have in common."""
+    """A mask source that is a network, and so faster with several photos and prompts at once."""
 
+    name: str
     device: Any  # a `torch.device`; this module does without torch
     decoding: SamDecoding | FastSamDecoding
 
@@ -69,6 +61,16 @@ class NetworkSource(ABC):
         size = 1 if self.device.type == "cpu" else self.decoding.photos_per_batch
         for first in range(0, len(photos), size):
             yield slice(first, first + size)
+
+
+def prompt_chunks(prompts: Sequence[Prompt], size: int) -> Iterator[list[int]]:
+    """Yield the indices of prompts that are decoded together: at most `size`, of one kind.
+
+    Prompts of different kinds have different numbers of points; padding to one length would move the masks.
+    """
+    for kind in sorted({prompt.kind for prompt in prompts}):
+        indices = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
+        yield from (indices[first : first + size] for first in range(0, len(indices), size))
 
 
 class PromptedPhoto(NamedTuple):
@@ -105,7 +107,7 @@ def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[
             fallbacks[sample_id] = fallback_mask(photo.photo, prompts, sample_id=sample_id)
     asked = [list(chain.from_iterable(photo.prompts.values())) for photo in photos]
     try:
-        if isinstance(source, BatchSource):
+        if isinstance(source, NetworkSource):
             predicted = source.predict_batch([photo.photo for photo in photos], asked)
         else:
             predicted = [source.predict(photo.photo, prompts) for photo, prompts in zip(photos, asked, strict=True)]

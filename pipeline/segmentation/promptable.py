@@ -22,9 +22,8 @@ from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import SamDecoding
 from pipeline.runtime.errors import ParamsError, WeightsError, one_line, raise_if_machine_error
-from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
+from pipeline.segmentation.mask_source import SAM_DECODING, MaskPrediction, NetworkSource, prompt_chunks
 
-DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
 Embeddings: TypeAlias = "Tensor | Sequence[Embeddings]"  # photos along the first axis; models nest them differently
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -65,7 +64,7 @@ class Promptable(NetworkSource):
     decoding: SamDecoding
 
     def __init__(
-        self, folder: Path, *, name: str, device: torch.device | str, decoding: SamDecoding = DECODING
+        self, folder: Path, *, name: str, device: torch.device | str, decoding: SamDecoding = SAM_DECODING
     ) -> None:
         """Load a folder; errors are those of `load_promptable`."""
         self.name, self.device, self.decoding = name, torch.device(device), decoding
@@ -101,15 +100,11 @@ class Promptable(NetworkSource):
     ) -> list[MaskPrediction]:
         predictions: dict[int, MaskPrediction] = {}
         scale = np.array([resized[1] / size[1], resized[0] / size[0]])
-        # Prompts of different kinds have different numbers of points; padding to one length would move the masks.
-        for kind in sorted({prompt.kind for prompt in prompts}):
-            indices = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
-            for first in range(0, len(indices), self.decoding.prompts_per_chunk):
-                chunk = indices[first : first + self.decoding.prompts_per_chunk]
-                logits, quality = self._mask_logits(embeddings, [prompts[index] for index in chunk], scale)
-                masks = self.processor.post_process_masks([logits], [size], **inner)[0][:, 0].cpu().numpy()
-                for index, mask, score in zip(chunk, masks, quality.tolist(), strict=True):
-                    predictions[index] = MaskPrediction(mask, score if mask.any() else 0.0)
+        for chunk in prompt_chunks(prompts, self.decoding.prompts_per_chunk):
+            logits, quality = self._mask_logits(embeddings, [prompts[index] for index in chunk], scale)
+            masks = self.processor.post_process_masks([logits], [size], **inner)[0][:, 0].cpu().numpy()
+            for index, mask, score in zip(chunk, masks, quality.tolist(), strict=True):
+                predictions[index] = MaskPrediction(mask, score if mask.any() else 0.0)
         return [predictions[index] for index in range(len(prompts))]
 
     def _mask_logits(
@@ -117,9 +112,7 @@ class Promptable(NetworkSource):
     ) -> tuple[Float[Tensor, "P 1 h w"], Float[Tensor, " P"]]:
         """Return the logits of the best mask of each prompt, all of one kind, and the IoU it is thought to have."""
         clicks, corners = [prompt.point for prompt in prompts if prompt.point], [p.box for p in prompts if p.box]
-        asked: dict[str, Any] = {
-            "multimask_output": prompts[0].kind == "point"
-        }  # a click may mean whole, part, subpart
+        asked: dict[str, Any] = {"multimask_output": prompts[0].kind == "point"}  # it may mean whole, part, subpart
         if clicks:
             asked["input_points"] = self._tensor(np.array(clicks).reshape(1, -1, 1, 2) * scale)
             asked["input_labels"] = torch.ones(1, len(clicks), 1, dtype=torch.int, device=self.device)
@@ -152,11 +145,8 @@ class TextSource:
     def __init__(self, folder: Path, texts: Sequence[str], *, device: torch.device | str, min_score: float) -> None:
         """Load a folder as transformers saves SAM 3, with its tokenizer.
 
-        Args:
-            folder: Repository facebook/sam3, or what `save_pretrained` wrote of a `Sam3Model` and a `Sam3Processor`.
-            texts: Each a noun phrase, found on its own.
-            device: Of the network.
-            min_score: Confidence in [0, 1] below which nothing is found.
+        That is the repository facebook/sam3, or what `save_pretrained` wrote of a `Sam3Model` and a `Sam3Processor`.
+        Each text is a noun phrase, found on its own; below a confidence of `min_score` in [0, 1] nothing is found.
 
         Raises:
             ParamsError: If a text is empty or too long.

@@ -97,19 +97,16 @@ def select_foods(candidates: Sequence[MaskPrediction], chosen: ProposalFilter) -
     Plates and fragments are told by what lies in what: a mask whose outline is mostly filled by others is what they lie
     on; else those that lie in it are its parts. The order of the candidates matters among equal ones alone.
     """
-    fitting = [
-        each
-        for each in candidates
-        if each.mask.any()
-        and each.score >= chosen.min_score
-        and chosen.min_share <= each.mask.mean() <= chosen.max_share
-        and _border_share(each.mask) <= chosen.max_border
-    ]
-    fitting.sort(key=lambda each: (-each.score, -int(each.mask.sum())))
+    fitting = []
+    for each in sorted(candidates, key=lambda each: (-each.score, -int(each.mask.sum()))):
+        border = np.concatenate((each.mask[0], each.mask[-1], each.mask[:, 0], each.mask[:, -1]))
+        fits = each.score >= chosen.min_score and chosen.min_share <= each.mask.mean() <= chosen.max_share
+        if each.mask.any() and fits and border.mean() <= chosen.max_border:
+            fitting.append(each)
     small = [letterbox_mask(each.mask, size=COMPARED_SIDE) for each in fitting]
     masks, outlines = (
         np.array(each, np.float32).reshape(len(fitting), COMPARED_SIDE**2)
-        for each in (small, list(map(_filled, small)))
+        for each in (small, list(map(_without_holes, small)))
     )
     areas, filled = masks.sum(axis=1).clip(1), outlines.sum(axis=1).clip(1)
     shared = masks @ masks.T
@@ -130,13 +127,7 @@ def select_foods(candidates: Sequence[MaskPrediction], chosen: ProposalFilter) -
     return [fitting[row] for row in whole[: chosen.limit]]
 
 
-def _border_share(mask: Mask) -> float:
-    """Return the share of the photo's border pixels that a mask has."""
-    return float(np.concatenate((mask[0], mask[-1], mask[:, 0], mask[:, -1])).mean())
-
-
-def _filled(mask: Mask) -> Mask:
-    """Return a mask without its holes."""
+def _without_holes(mask: Mask) -> Mask:
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(np.zeros(mask.shape, np.uint8), outlines, -1, 1, cv2.FILLED).astype(np.bool_)
 

@@ -27,13 +27,12 @@ from pipeline.models.device import seeded
 from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file, write_tensors
 from pipeline.params.masks import SamArchitectureName, SamDecoding
 from pipeline.runtime.errors import WeightsError, raise_if_machine_error
-from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
+from pipeline.segmentation.mask_source import SAM_DECODING, MaskPrediction, NetworkSource, prompt_chunks
 from pipeline.segmentation.weights import SAM_FILES
 
 HALF_DTYPES = (torch.bfloat16, torch.float16)
 HEAD_DIM_MULTIPLE = 8  # the flash kernels take head dimensions that are multiples of it
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of RGB in [0, 255]
-DECODING = SamDecoding(prompts_per_chunk=16, photos_per_batch=8, threads=2)
 Device: TypeAlias = torch.device | str
 
 
@@ -215,7 +214,7 @@ class Sam(NetworkSource):
     decoding: SamDecoding
 
     def __init__(
-        self, weights: Path, *, architecture: SamArchitectureName, device: Device, decoding: SamDecoding = DECODING
+        self, weights: Path, *, architecture: SamArchitectureName, device: Device, decoding: SamDecoding = SAM_DECODING
     ) -> None:
         """Load a state dict, .pth or .safetensors; errors are those of `load_sam`."""
         self.device, self.decoding = torch.device(device), decoding
@@ -243,13 +242,8 @@ class Sam(NetworkSource):
 
     def _decode(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         predictions: dict[int, MaskPrediction] = {}
-        # Prompts of different kinds have different numbers of points; padding to one length would move the masks.
-        for kind in sorted({prompt.kind for prompt in prompts}):
-            indices = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
-            for first in range(0, len(indices), self.decoding.prompts_per_chunk):
-                chunk = indices[first : first + self.decoding.prompts_per_chunk]
-                decoded = self._decode_chunk(photo, [prompts[index] for index in chunk])
-                predictions |= zip(chunk, decoded, strict=True)
+        for chunk in prompt_chunks(prompts, self.decoding.prompts_per_chunk):
+            predictions |= zip(chunk, self._decode_chunk(photo, [prompts[index] for index in chunk]), strict=True)
         return [predictions[index] for index in range(len(prompts))]
 
     def _decode_chunk(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> Iterator[MaskPrediction]:

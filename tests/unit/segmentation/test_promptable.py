@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pipeline.cli.app import app
 from pipeline.datasets.prompts import Prompt
 from pipeline.runtime.errors import ParamsError, WeightsError
-from pipeline.segmentation.mask_source import BatchSource, MaskPrediction
+from pipeline.segmentation.mask_source import MaskPrediction, NetworkSource
 from pipeline.segmentation.proposals import CandidateSource, ProposalFilter, propose
 from pipeline.segmentation.registry import open_text_source
 from tests.mask_sources import SAM_DECODING, scene, tiny_promptable, tiny_text_sam3
@@ -34,7 +34,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return tiny_promptable(tmp_path_factory.mktemp("models") / request.param, request.param)
 
 
-def opened(folder: Path, **decoding: int) -> BatchSource:
+def opened(folder: Path, **decoding: int) -> NetworkSource:
     """Open a model."""
     from pipeline.segmentation.promptable import Promptable  # noqa: PLC0415
 
