@@ -14,15 +14,9 @@ from pipeline.datasets.index import Sample, choose_named, read_samples
 from pipeline.datasets.masks import MaskRows, Masks, StoredMask
 from pipeline.datasets.photos import read_masks, read_photo_of, read_void
 from pipeline.datasets.work_units import group_by_photo, plan_files
+from pipeline.evaluation import mask_agreement
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.mask_agreement import (
-    AgreementRow,
-    AgreementSummary,
-    ShownSample,
-    choose_shown,
-    group_rows,
-    measure_agreement,
-)
+from pipeline.evaluation.mask_agreement import AgreementRow
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.semantic_map import BACKGROUND, OVERLAPS, VOID, Overlap, count_overlaps, paint, write_overlaps
 from pipeline.imaging.components import compare_masks
@@ -67,14 +61,14 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     folders = (masks / REFERENCE, masks / source)
     compare = partial(_rows_of, params, folders)
     rows = [] if source == REFERENCE else _over_files(compare, samples, folders, workers, what="agreement")
-    shown = _write_pictures(choose_shown(rows, params.shown), raw, samples, folders, output / PICTURES)
-    summary = AgreementSummary(
+    chosen = mask_agreement.choose_shown(rows, params.shown)
+    summary = mask_agreement.AgreementSummary(
         source=source,
         weights=read_card(weights).origin,
         samples=len(rows),
         image_size=params.image_size,
-        groups=group_rows(rows, Bootstrap(params.seed)),
-        shown=shown,
+        groups=mask_agreement.group_rows(rows, Bootstrap(params.seed)),
+        shown=_write_pictures(chosen, raw, samples, folders, output / PICTURES),
     )
     summary.write(output / SUMMARY)
     painted = tuple(dict.fromkeys(folders))
@@ -147,7 +141,10 @@ def _rows_of(params: AgreementParams, folders: Sequence[Path], task: Task) -> li
             sample.components,
             other.status,
             round(other.score, DIGITS),
-            *(round(value, DIGITS) for value in measure_agreement(reference.full(), other.full(), params)),
+            *(
+                round(value, DIGITS)
+                for value in mask_agreement.measure_agreement(reference.full(), other.full(), params)
+            ),
         )
         for sample, reference, other in zip(samples, references, others, strict=True)
         if sample.label_map_path is not None
@@ -156,7 +153,7 @@ def _rows_of(params: AgreementParams, folders: Sequence[Path], task: Task) -> li
 
 def _write_pictures(
     chosen: Mapping[str, Sequence[AgreementRow]], raw: Path, samples: Path, folders: tuple[Path, Path], pictures: Path
-) -> tuple[ShownSample, ...]:
+) -> tuple[mask_agreement.ShownSample, ...]:
     listed = [(f"{rank}-{number}.png", rank, row) for rank in chosen for number, row in enumerate(chosen[rank], 1)]
     if not listed:
         return ()
@@ -166,10 +163,9 @@ def _write_pictures(
     for (file, _, _), indexed in zip(listed, named, strict=True):
         masks = [reader.locate(indexed.sample.split, indexed.row, 1).read(reader.folder)[0] for reader in readers]
         Pillow.fromarray(_picture(read_photo_of(indexed.sample, raw), *masks)).save(pictures / file)
+    fields = ("sample_id", "category", "iou", "status")
     return tuple(
-        ShownSample(
-            rank=rank, file=file, sample_id=row.sample_id, category=row.category, iou=row.iou, status=row.status
-        )
+        mask_agreement.ShownSample(rank=rank, file=file, **{name: getattr(row, name) for name in fields})
         for file, rank, row in listed
     )
 

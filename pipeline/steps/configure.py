@@ -20,7 +20,14 @@ from pydantic import ValidationError
 from pipeline.acquisition.fingerprint import data_set_files, extra_files, fingerprint, model_files, single_file
 from pipeline.acquisition.source import is_http_url, is_local
 from pipeline.params.base import ReadsOutside, Section, refusal
-from pipeline.params.masks import OFFICIAL, RANDOM, MaskWeightsParams, settings_by_source, weights_by_source
+from pipeline.params.masks import (
+    OFFICIAL,
+    RANDOM,
+    MaskWeightsParams,
+    PromptableWeightsParams,
+    settings_by_source,
+    weights_by_source,
+)
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import GRID_RUNS
@@ -34,7 +41,6 @@ NOT_A_STAGE = {"runtime", "demo", "masks", "repeat", "vote"}  # sections that ar
 Lister: TypeAlias = Callable[[str], Mapping[str, Path]]
 """Takes a path of `params.yaml` and lists the files there, none if it is not there."""
 OutsideT = TypeVar("OutsideT", bound=ReadsOutside)
-WeightsT = TypeVar("WeightsT", BackboneParams, MaskWeightsParams)
 
 
 def import_closures(root: Path) -> dict[str, dict[str, str]]:
@@ -129,27 +135,23 @@ def _with_contents(
         content = {part: found[f"{name}.{part}"].sha256 for part in paths if f"{name}.{part}" in found}
         return section.model_copy(update={"content": content})
 
-    def with_weights(section: WeightsT, name: str) -> WeightsT:
+    def with_weights(section: BackboneParams | MaskWeightsParams, name: str) -> BackboneParams | MaskWeightsParams:
         value = section.weights
         named = value.partition(":")[0] in {"none", "hub", "torchvision", OFFICIAL, RANDOM} or is_http_url(value)
         return hashed(section, name, {} if named else {"weights": (value, single_file)})
 
+    def with_model(section: PromptableWeightsParams, name: str) -> PromptableWeightsParams:
+        return hashed(section, name, {"model": (section.model, model_files)})
+
     masks: dict[str, object] = {
         name: with_weights(getattr(study.masks, name), f"masks.{name}") for name in ("sam", "fastsam")
     }
-    masks["transformers"] = {
-        name: hashed(part, f"masks.transformers.{name}", {"model": (part.model, model_files)})
-        for name, part in study.masks.transformers.items()
-    }
-    voting = {
-        name: hashed(part, f"vote.models.{name}", {"model": (part.model, model_files)})
-        for name, part in study.vote.models.items()
-    }
+    further = study.masks.transformers.items()
+    masks["transformers"] = {name: with_model(part, f"masks.transformers.{name}") for name, part in further}
+    voting = {name: with_model(part, f"vote.models.{name}") for name, part in study.vote.models.items()}
     backbones = {name: with_weights(part, f"backbones.{name}") for name, part in study.backbones.items()}
     source, extra = study.download.source, study.download.extra
-    paths: dict[str, tuple[str, Lister]] = {
-        f"extra.{category}": (path, extra_files) for category, path in extra.items()
-    }
+    paths: dict[str, tuple[str, Lister]] = {f"extra.{name}": (path, extra_files) for name, path in extra.items()}
     if is_local(source):
         paths["source"] = (source, data_set_files)
     changed: dict[str, object] = {

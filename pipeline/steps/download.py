@@ -3,27 +3,10 @@
 import shutil
 from pathlib import Path
 
+from pipeline.acquisition import source as origin
 from pipeline.acquisition.archive import ArchiveLimits, extract_archive
 from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_store_folder
-from pipeline.acquisition.source import (
-    DEMO,
-    FOODSEG103,
-    HUB,
-    NAMED,
-    OFFICIAL,
-    SourceRecord,
-    copy_folder,
-    hash_file,
-    is_http_url,
-    is_local,
-    is_store_url,
-    local_path,
-    normalise_lists,
-    note_ignored,
-    remote_name,
-    verify_sha256,
-)
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.datasets.layout import LISTS, find_listed
 from pipeline.datasets.problems import Problem, ProblemKind
@@ -49,13 +32,8 @@ DEMO_PHOTO_BYTES = 120_000
 def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -> None:
     """Write the files of the data set and `extra/` to `raw`, and where they came from to `record`.
 
-    What is in `raw` does not depend on where it came from.
-
-    Args:
-        params: Section `download`.
-        raw: Folder that is replaced once everything is there.
-        record: Path of `source.json`, beside `raw`.
-        workers: Processes that generate the demo.
+    What is in `raw`, which is replaced once everything is there, does not depend on where it came from. `workers` are
+    processes that generate the demo.
 
     Raises:
         ParamsError: If the demo has no password, or an extra category cannot be used.
@@ -64,15 +42,22 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
         DatasetError: If extra photos lack their masks or prompts, or a list in ImageSets is not UTF-8.
         SpaceError: If the disk has no room.
     """
-    demo = settings_sha256(params.demo) if params.source == DEMO else ""
+    demo = settings_sha256(params.demo) if params.source == origin.DEMO else ""
     with resumable_dir("download", params.source, params.sha256 or "", demo) as folder:
         extra = folder / "extra"
         copy_extra(params.extra, extra)  # first, so that its errors come before a download of gigabytes
-        files, source = _bring(params, folder, workers)
+        name, _, place = params.source.partition("@")
+        stored = origin.is_store_url(params.source) and is_store_folder(params.source)
+        if name == origin.FOODSEG103 and params.source in origin.NAMED:
+            files, source = _fetch_foodseg103(params, place, folder)
+        elif stored or (origin.is_local(params.source) and origin.local_path(params.source).is_dir()):
+            files, source = _copy_files(params, folder)
+        else:
+            files, source = _extract_files(params, folder, workers)
         shutil.rmtree(files / "extra", ignore_errors=True)  # an interrupted run may have had other extra categories
         if extra.is_dir():
             extra.rename(files / "extra")
-        normalise_lists(files)
+        origin.normalise_lists(files)
         with catch_disk_full(raw, source.bytes):  # if data/ is on another file system, publishing copies
             publish(files, raw)
         record.unlink(missing_ok=True)  # an old one may be a link into DVC's cache
@@ -80,33 +65,20 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
     if (raw / LISTS).is_dir():
         found = find_listed(raw)
         unused = [each.file for each in found if isinstance(each, Problem) and each.kind is ProblemKind.NOT_LISTED]
-        note_ignored(unused, "that no list in ImageSets names")
+        origin.note_ignored(unused, "that no list in ImageSets names")
 
 
-def _bring(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
-    """Return a new folder of the data set's files, and their record."""
-    name, _, place = params.source.partition("@")
-    if name == FOODSEG103 and params.source in NAMED:
-        return _fetch_foodseg103(params, place, folder)
-    stored = is_store_url(params.source) and is_store_folder(params.source)
-    if stored or (is_local(params.source) and local_path(params.source).is_dir()):
-        return _copy_files(params, folder)
-    return _extract_files(params, folder, workers)
-
-
-def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path) -> tuple[Path, SourceRecord]:
+def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path) -> tuple[Path, origin.SourceRecord]:
     """Fetch FoodSeg103 from its authors, going on with what came earlier, or else its copy on the hub.
 
-    Args:
-        params: Section `download`; a pinned hash is that of the authors' archive, so the hub is no substitute then.
-        place: `official` or `hub` for one of them alone, empty for both.
-        folder: For unfinished work.
+    `place` is `official` or `hub` for one of them alone, empty for both. A pinned hash is that of the authors' archive,
+    so the hub is no substitute then.
     """
     from pipeline.acquisition.hub import HUB_COPY, fetch_from_hub  # noqa: PLC0415 - other sources need no hub
 
     failure = None
-    if place != HUB:
-        only = place == OFFICIAL or params.sha256 is not None
+    if place != origin.HUB:
+        only = place == origin.OFFICIAL or params.sha256 is not None
         brief = {} if only else {"attempts": 1, "timeout": min(params.timeout, BRIEF_TIMEOUT)}
         try:
             return _extract_files(params.model_copy(update={"source": OFFICIAL_URL} | brief), folder, workers=1)
@@ -124,43 +96,43 @@ def _fetch_foodseg103(params: DownloadParams, place: str, folder: Path) -> tuple
     record = record.model_copy(update={"instead_of": failure})
     size = format_bytes(record.bytes)
     note(f"{record.name} at commit {record.revision}: {size}, SHA-256 of the files' listing {record.sha256}")
-    verify_sha256(record.sha256, params.sha256, record.name)
+    origin.verify_sha256(record.sha256, params.sha256, record.name)
     return folder / "files", record
 
 
-def _copy_files(params: DownloadParams, folder: Path) -> tuple[Path, SourceRecord]:
+def _copy_files(params: DownloadParams, folder: Path) -> tuple[Path, origin.SourceRecord]:
     """Copy a data set from a local folder or object storage; return its new folder and record."""
     files = folder / "files"
     shutil.rmtree(files, ignore_errors=True)  # the source may have lost files since an interrupted copy
-    if is_store_url(params.source):
-        source = folder / "stored" / remote_name(params.source.rstrip("/"))
+    if origin.is_store_url(params.source):
+        source = folder / "stored" / origin.remote_name(params.source.rstrip("/"))
         source.parent.mkdir(exist_ok=True)
         with byte_progress("download") as report:
             fetch_tree(params.source, source, max_bytes=_max_bytes(params), report=report)
     else:
-        source = local_path(params.source)
+        source = origin.local_path(params.source)
     with byte_progress("copy") as report:
-        record = copy_folder(source, files, report)
+        record = origin.copy_folder(source, files, report)
     _print_record(record, params)
-    verify_sha256(record.sha256, params.sha256, params.source)
+    origin.verify_sha256(record.sha256, params.sha256, params.source)
     return files, record
 
 
-def _extract_files(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, SourceRecord]:
+def _extract_files(params: DownloadParams, folder: Path, workers: int) -> tuple[Path, origin.SourceRecord]:
     """Get and extract an archive; return the folder of its files and its record."""
-    fetched = is_http_url(params.source) or is_store_url(params.source)
-    if params.source == DEMO:
+    fetched = origin.is_http_url(params.source) or origin.is_store_url(params.source)
+    if params.source == origin.DEMO:
         archive, name = _pack_demo(params, folder, workers), "demo.zip"
     elif fetched:
-        archive, name = _fetch_archive(params, folder), remote_name(params.source)
+        archive, name = _fetch_archive(params, folder), origin.remote_name(params.source)
     else:
-        archive = local_path(params.source)
+        archive = origin.local_path(params.source)
         name = archive.name
     with byte_progress("SHA-256") as report:
-        record = SourceRecord(sha256=hash_file(archive, report), bytes=archive.stat().st_size, name=name)
+        record = origin.SourceRecord(sha256=origin.hash_file(archive, report), bytes=archive.stat().st_size, name=name)
     _print_record(record, params)
     try:
-        verify_sha256(record.sha256, params.sha256, name)
+        origin.verify_sha256(record.sha256, params.sha256, name)
     except SourceError:
         if fetched:  # the next run fetches it anew
             archive.unlink()
@@ -188,7 +160,7 @@ def _pack_demo(params: DownloadParams, folder: Path, workers: int) -> Path:
 def _fetch_archive(params: DownloadParams, folder: Path) -> Path:
     max_bytes = _max_bytes(params)
     with byte_progress("download") as report:
-        if is_store_url(params.source):
+        if origin.is_store_url(params.source):
             return fetch_object(params.source, folder, max_bytes=max_bytes, report=report)
         pinned = params.sha256 is not None
         policy = TransferPolicy(
@@ -201,8 +173,8 @@ def _max_bytes(params: DownloadParams) -> int:
     return round(params.max_gigabytes * GIGABYTE)
 
 
-def _print_record(record: SourceRecord, params: DownloadParams) -> None:
-    remote = is_http_url(params.source) or is_store_url(params.source)
+def _print_record(record: origin.SourceRecord, params: DownloadParams) -> None:
+    remote = origin.is_http_url(params.source) or origin.is_store_url(params.source)
     unseen = "; a change there goes unnoticed: `dvc repro --force download` looks again" if remote else ""
     unpinned = "" if params.sha256 else f" (set download.sha256 to insist on it{unseen})"
     note(f"{record.name}: {format_bytes(record.bytes)}, SHA-256 {record.sha256}{unpinned}")

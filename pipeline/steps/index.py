@@ -1,28 +1,17 @@
 """Write the sample table, one row a (photo, category), and the data set's statistics."""
 
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
+from pipeline.datasets import layout
 from pipeline.datasets.class_set import check_class_sets
 from pipeline.datasets.coco import read_coco
 from pipeline.datasets.formats import AnnotatedSet, Format, assign_splits, find_data_set
 from pipeline.datasets.index import SCHEMA, SCHEMA_OF_OBJECTS, Sample, read_samples, write_samples
-from pipeline.datasets.layout import (
-    BACKGROUND,
-    CATEGORY_FILE,
-    PhotoFiles,
-    extra_folders,
-    find_extra,
-    find_listed,
-    fold_name,
-    load_category_names,
-    number_categories,
-)
 from pipeline.datasets.polygon_files import read_labelme, read_yolo
 from pipeline.datasets.problems import Problem, ProblemKind, ProblemLog
 from pipeline.datasets.scan import Palettes, ScannedPhoto, Scanner
@@ -62,10 +51,10 @@ def build_index(
     """
     problems = ProblemLog(params.on_error, raw)
     data_set, names, found, split_notes = _find_photos(params, raw)
-    photos = _usable_files([*found, *find_extra(raw)], problems)
+    photos = _usable_files([*found, *layout.find_extra(raw)], problems)
     has_own = any(files.split == "validation" for files in photos)
-    extra = (fold_name(folder.name) for folder in extra_folders(raw))
-    categories = number_categories(names, extra, background=None if data_set in READERS else BACKGROUND)
+    extra = (layout.fold_name(folder.name) for folder in layout.extra_folders(raw))
+    categories = layout.number_categories(names, extra, background=None if data_set in READERS else layout.BACKGROUND)
     scanner = Scanner(raw, categories, params.tiny_area, params.void, params.unit)
     stats = DatasetStats(categories, frozenset(names))
     index.mkdir(parents=True, exist_ok=True)
@@ -73,13 +62,21 @@ def build_index(
         shutil.rmtree(stale)
     with TemporaryDirectory(dir=index, prefix=UNFINISHED) as folder:
         unflagged = Path(folder) / "samples.parquet"
-        scanned = _scan(scanner, photos, workers)
+        rest = iter(photos)
+        tasks = iter(lambda: list(islice(rest, PHOTOS_PER_TASK)), [])
+        results = chain.from_iterable(map_ordered(scanner.scan_all, tasks, workers=workers))
+        scanned = progress(results, total=len(photos), what="index", unit="photos")
         trained: list[Drawable] = []
         columns = SCHEMA_OF_OBJECTS if data_set in READERS else SCHEMA
         write_samples(_usable_samples(scanned, stats, problems, trained), categories, unflagged, columns)
         validation = draw_photos(trained, 0.0 if has_own else params.validation, params.seed)
-        samples = stats.add_flags(_with_validation(unflagged, validation))
-        rows = write_samples(samples, categories, index / "samples.parquet", columns)
+        split_anew = (
+            replace(sample, split=split)
+            for split in SPLITS
+            for sample in read_samples(unflagged)
+            if split == ("validation" if sample.photo_id in validation else sample.split)
+        )
+        rows = write_samples(stats.add_flags(split_anew), categories, index / "samples.parquet", columns)
     if not rows:
         reasons = [problem.message(raw) for problem in problems] or ["no photo is listed"]
         raise DatasetError(f"{raw}: no usable sample; the first of {len(reasons)} reasons: {reasons[0]}")
@@ -100,44 +97,34 @@ def _lost_samples(summary: IndexSummary, index: Path) -> Iterator[str]:
             yield f"Left out for {kind}: {group.count}, first {first.file} ({first.detail}). All are in {path}."
 
 
-class _Found(NamedTuple):
-    """What data/raw holds."""
-
-    data_set: Format
-    names: dict[int, str]
-    photos: list[PhotoFiles | Problem]
-    sentences: list[str]
-
-
-def _find_photos(params: IndexParams, raw: Path) -> _Found:
-    """Return the format of data/raw, category names by id, photos with problems, and sentences on the splits.
-
-    Raises:
-        DatasetError: If the annotation is malformed, or `params` ask for what the data set has not.
-    """
+def _find_photos(
+    params: IndexParams, raw: Path
+) -> tuple[Format, dict[int, str], list[layout.PhotoFiles | Problem], list[str]]:
+    """Return the format of data/raw, category names by id, photos with problems, and sentences on the splits."""
     paths = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
     try:
         data_set, _, files, _ = find_data_set(paths)
     except ValueError:
         data_set, files = "official", ()  # whose reader says what is absent
     if data_set == "official":
-        names = load_category_names(raw)
+        names = layout.load_category_names(raw)
         if both := sorted(names.keys() & set(params.void)):
-            raise DatasetError(f"{raw / CATEGORY_FILE}: id {both[0]} is in index.void too; take it out of one of them")
+            place = raw / layout.CATEGORY_FILE
+            raise DatasetError(f"{place}: id {both[0]} is in index.void too; take it out of one of them")
         if params.unit == "object":
             raise DatasetError(f"{raw}: label maps do not tell objects of a category apart; set index.unit to category")
-        return _Found(data_set, names, list(find_listed(raw)), [])
+        return data_set, names, list(layout.find_listed(raw)), []
     annotated = READERS[data_set](raw, files)
     photos, sentences = assign_splits(annotated.photos, params)
-    return _Found(data_set, annotated.names, [*photos, *annotated.problems], sentences)
+    return data_set, annotated.names, [*photos, *annotated.problems], sentences
 
 
-def _usable_files(found: Sequence[PhotoFiles | Problem], problems: ProblemLog) -> list[PhotoFiles]:
+def _usable_files(found: Sequence[layout.PhotoFiles | Problem], problems: ProblemLog) -> list[layout.PhotoFiles]:
     """Return the photos in row order; of photos with the same id, the first."""
     problems.extend(item for item in found if isinstance(item, Problem))
-    photos: dict[str, PhotoFiles] = {}
+    photos: dict[str, layout.PhotoFiles] = {}
     for files in sorted(
-        (item for item in found if isinstance(item, PhotoFiles)),
+        (item for item in found if isinstance(item, layout.PhotoFiles)),
         key=lambda files: (SPLITS.index(files.split), files.photo_id, files.photo_path),
     ):
         first = photos.setdefault(files.photo_id, files)
@@ -145,13 +132,6 @@ def _usable_files(found: Sequence[PhotoFiles | Problem], problems: ProblemLog) -
             detail = f"becomes {files.photo_id}, as does {first.photo_path}"
             problems.add(Problem(ProblemKind.PHOTO_ID_TWICE, files.photo_path, detail))
     return list(photos.values())
-
-
-def _scan(scanner: Scanner, photos: Sequence[PhotoFiles], workers: int) -> Iterator[ScannedPhoto | Problem]:
-    rest = iter(photos)
-    tasks = iter(lambda: list(islice(rest, PHOTOS_PER_TASK)), [])
-    results = (result for task in map_ordered(scanner.scan_all, tasks, workers=workers) for result in task)
-    return progress(results, total=len(photos), what="index", unit="photos")
 
 
 def _usable_samples(
@@ -175,11 +155,3 @@ def _usable_samples(
             if result.palette is not None:
                 palettes.add(result.palette)
             yield from result.samples
-
-
-def _with_validation(table: Path, validation: Collection[str]) -> Iterator[Sample]:
-    """Yield the samples of a table in the order of splits, with the photos of the validation split moved to it."""
-    for split in SPLITS:
-        for sample in read_samples(table):
-            if split == ("validation" if sample.photo_id in validation else sample.split):
-                yield replace(sample, split=split)

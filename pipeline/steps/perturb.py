@@ -11,19 +11,8 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from pipeline.datasets.sample_batch import VIEW_NAMES, InputName, SampleBatch, ViewName, photo_pixels
-from pipeline.evaluation.perturbation import (
-    Canvases,
-    KeptShares,
-    Perturbation,
-    PerturbationSpec,
-    kept_shares,
-    perturb_canvases,
-    perturb_photos,
-    perturbation_metrics,
-    plan_perturbations,
-    region_sizes,
-    write_perturbed_predictions,
-)
+from pipeline.evaluation import perturbation
+from pipeline.evaluation.perturbation import Perturbation, PerturbationSpec
 from pipeline.evaluation.session import (
     SPLIT,
     branches_of,
@@ -60,17 +49,8 @@ def predict_perturbed(
     """Predict a batch without and with perturbations; a branch on a cut-out sees each distinct input once.
 
     The branch of a whole photo sees it put together of perturbed views; shares of pixels are those of the views, also
-    where one lies over the other.
-
-    Args:
-        model: Model of the run.
-        batch: Samples, at least one.
-        specs: Perturbations, see `plan_perturbations`.
-        pad: Gray level of the canvas around the photo.
-        device: Where the model is.
-
-    Raises:
-        EvaluationError: If a logit is not finite.
+    where one lies over the other. `pad` is the gray level of the canvas around the photo. EvaluationError is raised if
+    a logit is not finite.
     """
     features: Features = {}
     shares: ViewShares = {}
@@ -81,13 +61,13 @@ def predict_perturbed(
         if name in branches:
             images = getattr(batch, name)
             features[name, None] = features_of(branches[name], images, device)
-            for perturbation in perturbations:
-                perturbed = perturb_canvases(perturbation, images, batch, branch=name, background=pad)
-                features[name, perturbation] = features_of(branches[name], perturbed, device)
+            for each in perturbations:
+                perturbed = perturbation.perturb_canvases(each, images, batch, branch=name, background=pad)
+                features[name, each] = features_of(branches[name], perturbed, device)
 
     def features_under(spec: PerturbationSpec) -> dict[InputName, Tensor]:
         if "photo" in branches:
-            return {"photo": features_of(branches["photo"], perturb_photos(spec, batch, pad=pad), device)}
+            return {"photo": features_of(branches["photo"], perturbation.perturb_photos(spec, batch, pad=pad), device)}
         return {name: features[name, spec.of(name)] for name in VIEW_NAMES if name in branches}
 
     logits = (combined_logits(model, features_under(spec)) for spec in (PLAIN, *specs))
@@ -101,14 +81,12 @@ def view_shares(batch: SampleBatch, branch: ViewName, perturbations: Iterable[Pe
     """Return the shares of the photo's pixels, and of those that a view shows, still on the canvas."""
     photo = photo_pixels(batch)
     shown = batch.masks if branch == "roi" else photo & ~batch.masks
-    levels: Canvases = (photo.astype(np.uint8) + shown)[..., np.newaxis]
-    sizes = region_sizes(levels)
-    return {
-        (branch, perturbation): kept_shares(
-            sizes, region_sizes(perturb_canvases(perturbation, levels, batch, branch=branch, background=0))
-        )
-        for perturbation in perturbations
-    }
+    levels: perturbation.Canvases = (photo.astype(np.uint8) + shown)[..., np.newaxis]
+    sizes, shares = perturbation.region_sizes(levels), {}
+    for each in perturbations:
+        moved = perturbation.perturb_canvases(each, levels, batch, branch=branch, background=0)
+        shares[branch, each] = perturbation.kept_shares(sizes, perturbation.region_sizes(moved))
+    return shares
 
 
 def spec_shares(spec: PerturbationSpec, shares: ViewShares) -> Shares:
@@ -128,8 +106,8 @@ def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, de
         ParamsError: If the device is not there.
     """
     session = open_session(run, shards, device)
-    specs = plan_perturbations(params, session.shards.image_size, tuple(branches_of(session.model)))
-    batches, kept = [], KeptShares.empty(len(specs))
+    specs = perturbation.plan_perturbations(params, session.shards.image_size, tuple(branches_of(session.model)))
+    batches, kept = [], perturbation.KeptShares.empty(len(specs))
     total, what = session.shards.rows(SPLIT), f"perturb {session.card.run}"
     for batch in progress(session.batches(params.batch_size), total=total, what=what, unit="sample", count=len):
         perturbed = predict_perturbed(session.model, batch, specs, pad=params.pad, device=session.device)
@@ -139,10 +117,10 @@ def perturb(params: PerturbParams, *, shards: Place, run: Path, output: Path, de
     sample_ids = tuple(sample_id for part in ids for sample_id in part)
     targets, predictions = np.concatenate(target_parts), np.concatenate(prediction_parts, axis=1)
     output.mkdir(parents=True, exist_ok=True)
-    write_perturbed_predictions(sample_ids, targets, predictions, specs, output / "predictions.parquet")
+    perturbation.write_perturbed_predictions(sample_ids, targets, predictions, specs, output / "predictions.parquet")
     metrics = {
         "run": session.card.run,
         "samples": len(sample_ids),
-        **perturbation_metrics(specs, targets, predictions, kept),
+        **perturbation.perturbation_metrics(specs, targets, predictions, kept),
     }
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")

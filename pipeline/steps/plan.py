@@ -23,21 +23,10 @@ from pipeline.runtime.errors import ParamsError, counted, without_secrets
 from pipeline.runtime.resources import format_bytes
 from pipeline.runtime.resumable import DVC_LOCK
 from pipeline.runtime.times import format_seconds
+from pipeline.steps import schedule
 from pipeline.steps.configure import configure, record_code
 from pipeline.steps.download import OFFICIAL_URL
-from pipeline.steps.schedule import (
-    CONFIGURE,
-    DATA,
-    DVC_SECONDS,
-    PARAMS,
-    StagePlan,
-    branches_of,
-    cache_folder,
-    from_alike,
-    md5_of_path,
-    plan_stages,
-    read_yaml,
-)
+from pipeline.steps.schedule import DATA, PARAMS, StagePlan
 
 SOURCES = Path("results/sources.json")
 SHARD_SHARE = 0.163
@@ -89,7 +78,7 @@ def plan_study(changes: Sequence[str]) -> StudyPlan:
         ParamsError: If a change is none, or asks for something impossible.
     """
     with _configured(changes) as (params, data):
-        plans = plan_stages(params=params, data=data)
+        plans = schedule.plan_stages(params=params, data=data)
         needs = _Needs(plans, load_study(params), data)
         unknown = [name for name, plan in needs.running.items() if plan.seconds is None]
         for name in unknown:
@@ -126,7 +115,7 @@ def _time_line(running: Mapping[str, StagePlan], measured: int) -> str:
     known = [plan.seconds for plan in running.values() if plan.seconds is not None]
     if not known:
         return "time: unknown" if running else "time: seconds"
-    text = f"time: about {format_seconds(sum(known) + DVC_SECONDS * len(running))}"
+    text = f"time: about {format_seconds(sum(known) + schedule.DVC_SECONDS * len(running))}"
     sources = (len(known) - measured, "this machine's records"), (measured, "a timed step")
     told = ", ".join(f"{counted(number, 'stage')} by {what}" for number, what in sources if number)
     missing = len(running) - len(known)
@@ -138,8 +127,8 @@ class _Needs:
 
     def __init__(self, plans: Mapping[str, StagePlan], study: Study, data: Path) -> None:
         self.study, self.settings, self.plans = study, data / "settings", plans
-        self.running = {name: plan for name, plan in plans.items() if plan.does == "run" and name != CONFIGURE}
-        self.lock = read_yaml(DVC_LOCK).get("stages", {})
+        self.running = {name: plan for name, plan in plans.items() if plan.does == "run" and name != schedule.CONFIGURE}
+        self.lock = schedule.read_yaml(DVC_LOCK).get("stages", {})
         self.timed: dict[str, tuple[float, float] | None] = {}
 
     @cached_property
@@ -162,14 +151,14 @@ class _Needs:
         compared = {"download": "download.json", "pair@annotation": "pair.json"}
         for stage, file in compared.items():
             deps = {dep["path"]: dep.get("md5") for dep in self.lock.get(stage, {}).get("deps", ())}
-            if deps.get(f"data/settings/{file}") != md5_of_path(self.settings / file):
+            if deps.get(f"data/settings/{file}") != schedule.md5_of_path(self.settings / file):
                 return {}
         return {name: sum(int(out.get("size", 0)) for out in entry["outs"]) for name, entry in self.lock.items()}
 
     def _bytes_of(self, stage: str) -> float | None:
         """Return the bytes that a stage will write; None if nothing tells."""
         kind, _, item = stage.partition("@")
-        recorded = from_alike(stage, {name: float(size) for name, size in self._recorded_sizes.items()})
+        recorded = schedule.from_alike(stage, {name: float(size) for name, size in self._recorded_sizes.items()})
         if recorded is not None:
             return recorded
         if kind == "download" and is_foodseg103(self.study.download.source):
@@ -177,7 +166,7 @@ class _Needs:
         if kind == "pair" and self.samples is not None:
             return sum(self.samples.values()) * 6 * self.study.pair.image_size**2 * SHARD_SHARE
         if kind in {"weights", "train"}:
-            names = [item] if kind == "weights" else branches_of(item)
+            names = [item] if kind == "weights" else schedule.branches_of(item)
             stored = [n for n in names if kind == "train" or self._backbone(n).weights != "none"]
             return sum(4.0 * self._parameters(name)[kind == "weights"] for name in stored)
         return None
@@ -189,7 +178,7 @@ class _Needs:
         kept = sum(size for size in sizes.values() if size is not None)
         runs = [size for name, size in sizes.items() if name.startswith("train@") and size is not None]
         passing = MOMENTS * max(runs, default=0.0) + (sizes.get("download") or 0.0)
-        places = {_existing(place).stat().st_dev: _existing(place) for place in (cache_folder(), DATA)}
+        places = {_existing(place).stat().st_dev: _existing(place) for place in (schedule.cache_folder(), DATA)}
         fits, texts = True, []
         for place in places.values():
             free = shutil.disk_usage(place).free
@@ -246,7 +235,7 @@ class _Needs:
     def measured_seconds(self, stage: str) -> float | None:
         """Return the time of a stage from a step of each of its backbones at the real size; None if that tells none."""
         kind, _, item = stage.partition("@")
-        branches = branches_of(item)
+        branches = schedule.branches_of(item)
         if kind not in {"train", "evaluate"} or self.samples is None or not branches:
             return None
         found = [seconds for seconds in map(self._seconds_of_sample, branches) if seconds is not None]
@@ -260,7 +249,7 @@ class _Needs:
 
     def gpu(self) -> tuple[list[str], bool]:
         """Return the line on GPU memory, measured by one step of the heaviest run; none without a GPU."""
-        runs = [branches_of(name.partition("@")[2]) for name in self.running if name.startswith("train@")]
+        runs = [schedule.branches_of(name.partition("@")[2]) for name in self.running if name.startswith("train@")]
         if not runs or self.study.runtime.device == "cpu":
             return [], True
         import torch  # noqa: PLC0415 - takes seconds

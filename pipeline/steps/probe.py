@@ -18,20 +18,10 @@ from pipeline.datasets.photos import decode_photo_of
 from pipeline.datasets.sample_batch import SampleBatch, photo_pixels
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.datasets.work_units import group_by_photo
+from pipeline.evaluation import probe as probing
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.metrics import DIGITS, majority_rate
-from pipeline.evaluation.probe import (
-    PREDICTIONS,
-    SUMMARY,
-    Features,
-    HeldOut,
-    ProbeSummary,
-    Views,
-    assign_folds,
-    probe_views,
-    same_food_rows,
-    score_rows,
-)
+from pipeline.evaluation.probe import Features
 from pipeline.evaluation.session import features_of
 from pipeline.imaging.letterbox import Rect, Square, letterbox
 from pipeline.models.backbone import Branch, build_backbone
@@ -77,16 +67,8 @@ def probe(  # noqa: PLR0913 - every path the stage touches
 ) -> None:
     """Write `output/probe.json` and `output/predictions.parquet`.
 
-    Args:
-        params: Section `probe`.
-        backbone: Name of the backbone.
-        source: Name of the mask source.
-        shards: ROI, extra-ROI and mask of every sample.
-        raw: Folder of photos, from which the whole photo and the view with context are taken at full size.
-        samples: Sample table.
-        weights: One folder per backbone.
-        output: Folder to write.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+    The shards have ROI, extra-ROI and mask of every sample; the whole photo and the view with context are taken from
+    the photos of `raw` at full size. `source` is the mask source; `weights` has one folder per backbone.
 
     Raises:
         DatasetError: If a photo is absent or another one than stage `index` read, or the shards are of other samples.
@@ -97,10 +79,11 @@ def probe(  # noqa: PLR0913 - every path the stage touches
     card, opened = read_card(weights / backbone), Shards(shards)
     branch = _frozen_branch(card, weights / backbone, opened.image_size, params.seed).to(pick_device(device))
     found = _extract_features(branch, opened, raw, samples, params.batch_size)
-    fold = assign_folds(found.photos, [sample.split for sample in found.samples], folds=params.folds, seed=params.seed)
-    held_out = probe_views(found.views, found.targets, found.photos, fold, seed=params.seed)
-    tested = fold >= 0
-    summary = ProbeSummary(
+    splits = [sample.split for sample in found.samples]
+    fold = probing.assign_folds(found.photos, splits, folds=params.folds, seed=params.seed)
+    held_out = probing.probe_views(found.views, found.targets, found.photos, fold, seed=params.seed)
+    tested, same_food = fold >= 0, probing.same_food_rows(found.photos, found.targets, fold, params.seed)
+    summary = probing.ProbeSummary(
         backbone=backbone,
         timm=card.timm_id(),
         weights=card.sha256,
@@ -111,12 +94,12 @@ def probe(  # noqa: PLR0913 - every path the stage touches
         samples=int(tested.sum()),
         majority_rate=round(majority_rate(found.targets[tested]), DIGITS),
         nothing_outside=found.nothing_outside,
-        without_same_food=int((same_food_rows(found.photos, found.targets, fold, params.seed)[tested] < 0).sum()),
-        rows=score_rows(held_out, found.targets, found.photos, Bootstrap(params.seed)),
+        without_same_food=int((same_food[tested] < 0).sum()),
+        rows=probing.score_rows(held_out, found.targets, found.photos, Bootstrap(params.seed)),
     )
     output.mkdir(parents=True, exist_ok=True)
-    summary.write(output / SUMMARY)
-    _write_predictions(found, fold, held_out, opened.categories, output / PREDICTIONS)
+    summary.write(output / probing.SUMMARY)
+    _write_predictions(found, fold, held_out, opened.categories, output / probing.PREDICTIONS)
     best = max(summary.rows, key=lambda row: row.top1.value)
     label = " + ".join(best.views)
     note(
@@ -191,16 +174,11 @@ def _photo_views(
 def context_box(mask: np.ndarray, rect: Rect, photo: Pillow.Image) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom in the photo of a letterboxed mask's bounding box, grown by half of its sides.
 
-    Args:
-        mask: Mask in the square, with a pixel at least.
-        rect: Rectangle of the photo in the square.
-        photo: The photo at full size, which bounds the box.
+    The mask has a pixel at least; `rect` is the photo in the square. The photo, at full size, bounds the box.
     """
     ends = []
-    for axis, first, extent, side in (
-        (1, rect.top, rect.height, photo.height),
-        (0, rect.left, rect.width, photo.width),
-    ):
+    vertical, horizontal = (1, rect.top, rect.height, photo.height), (0, rect.left, rect.width, photo.width)
+    for axis, first, extent, side in (vertical, horizontal):
         places = np.flatnonzero(mask.any(axis=axis)) - first
         start, stop = int(places[0]), int(places[-1]) + 1
         grown = (stop - start) * GROWTH / 2
@@ -233,7 +211,7 @@ def _pool(maps: torch.Tensor, rows: Int64[np.ndarray, " B"], masks: Masks) -> Fe
 def _write_predictions(
     found: ProbedSamples,
     fold: Int64[np.ndarray, " N"],
-    held_out: dict[Views, HeldOut],
+    held_out: dict[probing.Views, probing.HeldOut],
     categories: tuple[str, ...],
     path: Path,
 ) -> None:
