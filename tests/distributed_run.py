@@ -17,7 +17,7 @@ from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.lazy_compiler import load_compiler
-from pipeline.training.callbacks import CheckpointCallback
+from pipeline.training.checkpoint import CheckpointCallback
 from pipeline.training.launch import run_distributed
 from tests.training_data import train_as_told
 

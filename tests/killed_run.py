@@ -22,7 +22,7 @@ from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime import resumable
 from pipeline.runtime.code_hash import code_sha256
-from pipeline.training.callbacks import CheckpointCallback
+from pipeline.training.checkpoint import CheckpointCallback
 from tests.training_data import train_as_told
 
 Death = Literal["step", "write", "test"]

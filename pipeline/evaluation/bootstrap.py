@@ -174,8 +174,7 @@ def paired_differences(
 ) -> Scores:
     """Return the scores of `other` minus those of `table`, both on the same resampled photos.
 
-    Raises:
-        EvaluationError: If the tables hold other samples or none.
+    EvaluationError is raised if the tables hold other samples or none.
     """
     check_paired(table, other)
     (before, drawn_before), (after, drawn_after) = (

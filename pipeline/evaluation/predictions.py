@@ -113,8 +113,7 @@ class PredictionWriter:
 def read_versioned(path: Path, stage: str, parse: Callable[[pa.Table], T]) -> T:
     """Return what `parse` makes of the table that a stage wrote; it may raise as for damage.
 
-    Raises:
-        ManifestError: If the file is absent, damaged, or of another version.
+    ManifestError is raised if the file is absent, damaged, or of another version.
     """
     if not path.exists():
         raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")

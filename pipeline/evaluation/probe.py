@@ -14,14 +14,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from pipeline.arrays import Targets
-from pipeline.evaluation.bootstrap import (
-    Bootstrap,
-    StoredInterval,
-    holm,
-    percentile_intervals,
-    score_resamples,
-    share_interval,
-)
+from pipeline.evaluation import bootstrap as resampling
+from pipeline.evaluation.bootstrap import Bootstrap, StoredInterval
 from pipeline.evaluation.metrics import DIGITS, Predictions
 from pipeline.params.base import Section, read_record
 from pipeline.runtime.errors import EvaluationError
@@ -54,6 +48,7 @@ FEWEST_PHOTOS = 4
 
 Features: TypeAlias = Float32[np.ndarray, "N D"]
 Photos: TypeAlias = Int64[np.ndarray, " N"]  # number of each sample's photo, from 0; equal photos are one
+Folds: TypeAlias = Int64[np.ndarray, " N"]  # fold that tests each sample, from 0; -1 is only trained on
 
 
 class Ridge(NamedTuple):
@@ -72,17 +67,16 @@ class Ridge(NamedTuple):
 def fit_ridge(features: Float64[np.ndarray, "N D"], targets: Targets, photos: Photos, *, classes: int) -> Ridge:
     """Fit a ridge classifier with the strength that classifies most samples of left-out photos correctly.
 
-    Of equal strengths the largest is taken. One eigendecomposition of the smaller of both Gram matrices serves all.
-
-    Args:
-        features: Of at least two photos.
-        targets: Class of each sample.
-        photos: Photo of each sample.
-        classes: K.
+    The samples are of at least two photos. Of equal strengths the largest is taken. One eigendecomposition of the
+    smaller of both Gram matrices serves all.
     """
     mean, onehot = features.mean(axis=0), np.eye(classes)[targets]
     prior, centred = onehot.mean(axis=0), features - mean
-    variances, directions = _eigen(centred)
+    tall = centred.shape[0] >= centred.shape[1]
+    values, vectors = np.linalg.eigh(centred.T @ centred if tall else centred @ centred.T)
+    kept = values > max(values.max(initial=0) * max(centred.shape) * np.finfo(np.float64).eps, 0)  # above rounding
+    variances, vectors = values[kept], vectors[:, kept]
+    directions = vectors if tall else centred.T @ vectors / np.sqrt(variances)
     projected = centred @ directions
     moments = projected.T @ (onehot - prior)
     sizes, order = np.bincount(photos)[photos], np.argsort(photos, kind="stable")
@@ -104,30 +98,15 @@ def fit_ridge(features: Float64[np.ndarray, "N D"], targets: Targets, photos: Ph
     return Ridge(STRENGTHS[best], weights, prior - mean @ weights)
 
 
-def _eigen(centred: Float64[np.ndarray, "N D"]) -> tuple[Float64[np.ndarray, " R"], Float64[np.ndarray, "D R"]]:
-    """Return eigenvalues above rounding and eigenvectors of `centred.T @ centred`, from the smaller Gram matrix."""
-    tall = centred.shape[0] >= centred.shape[1]
-    values, vectors = np.linalg.eigh(centred.T @ centred if tall else centred @ centred.T)
-    kept = values > max(values.max(initial=0) * max(centred.shape) * np.finfo(np.float64).eps, 0)
-    values, vectors = values[kept], vectors[:, kept]
-    return values, vectors if tall else centred.T @ vectors / np.sqrt(values)
+def assign_folds(photos: Photos, splits: Sequence[str], *, folds: int, seed: int) -> Folds:
+    """Return the fold of each sample; all samples of a photo are in one.
 
-
-def assign_folds(photos: Photos, splits: Sequence[str], *, folds: int, seed: int) -> Int64[np.ndarray, " N"]:
-    """Return the fold that tests each sample, from 0; all samples of a photo are in one.
-
-    Args:
-        photos: Photo of each sample, numbered by what it shows, not by its place.
-        splits: Split of each sample.
-        folds: Number of folds; 0 tests the test split alone, -1 is the fold of what is only trained on.
-        seed: Seed of the assignment.
-
-    Raises:
-        EvaluationError: If there are too few photos.
+    Photos are numbered by what they show, not by their place. With 0 folds the test split alone is tested.
+    EvaluationError is raised if there are too few photos.
     """
     total = int(photos.max(initial=-1)) + 1
     if not folds:
-        fold: Int64[np.ndarray, " N"] = np.where(np.asarray(splits) == "test", 0, -1)
+        fold: Folds = np.where(np.asarray(splits) == "test", 0, -1)
         train, test = (len(np.unique(photos[fold == number])) for number in (-1, 0))
         if train < FEWEST_PHOTOS // 2 or not test:
             raise EvaluationError(f"probe.folds 0 needs photos of both splits, here {train} and {test}; set it to 5")
@@ -136,7 +115,7 @@ def assign_folds(photos: Photos, splits: Sequence[str], *, folds: int, seed: int
         raise EvaluationError(
             f"probe.folds {folds} needs {max(folds, FEWEST_PHOTOS)} photos, here are {total}; lower it"
         )
-    dealt: Int64[np.ndarray, " N"] = (np.random.default_rng(seed).permutation(total) % folds)[photos]
+    dealt: Folds = (np.random.default_rng(seed).permutation(total) % folds)[photos]
     return dealt
 
 
@@ -145,13 +124,8 @@ def other_rows(
 ) -> Int64[np.ndarray, " N"]:
     """Return for each sample a row of another photo of its group; -1 where the group has no other photo.
 
-    No order of the rows changes which sample that is.
-
-    Args:
-        photos: Photo of each sample.
-        targets: Class of each sample.
-        seed: Seed of each group's ring of photos, in which each gets the next one's samples.
-        groups: Number of each sample's group; None puts all into one.
+    No order of the rows changes which sample that is. The photos of a group are put in a ring by `seed`, and each gets
+    the next one's samples; None for groups puts all samples into one.
     """
     rows, others = np.lexsort((targets, photos)), np.full(len(photos), -1, np.int64)
     generator = np.random.default_rng(seed)
@@ -176,18 +150,8 @@ class HeldOut(NamedTuple):
     features: int  # number of features
 
 
-def predict_held_out(
-    features: Features, targets: Targets, photos: Photos, fold: Int64[np.ndarray, " N"], *, classes: int
-) -> HeldOut:
-    """Predict each fold by a classifier fitted on all others.
-
-    Args:
-        features: Of each sample.
-        targets: Class of each sample.
-        photos: Photo of each sample.
-        fold: See `assign_folds`.
-        classes: K.
-    """
+def predict_held_out(features: Features, targets: Targets, photos: Photos, fold: Folds, *, classes: int) -> HeldOut:
+    """Predict each fold by a classifier fitted on all others."""
     predictions, strengths = np.full(len(targets), -1, np.int64), []
     for number in range(int(fold.max()) + 1):
         tested = fold == number
@@ -198,33 +162,18 @@ def predict_held_out(
     return HeldOut(predictions, tuple(strengths), features.shape[1])
 
 
-def same_food_rows(
-    photos: Photos, targets: Targets, fold: Int64[np.ndarray, " N"], seed: int
-) -> Int64[np.ndarray, " N"]:
+def same_food_rows(photos: Photos, targets: Targets, fold: Folds, seed: int) -> Int64[np.ndarray, " N"]:
     """Return for each sample the row of another photo that shows the same food; -1 where its fold has none.
 
-    Both are of one fold, so that no features of tested photos are among those of training.
-
-    Args:
-        photos: Photo of each sample.
-        targets: Class of each sample.
-        fold: See `assign_folds`.
-        seed: See `other_rows`.
+    Both are of one fold, so that no features of tested photos are among those of training. See `other_rows`.
     """
     return other_rows(photos, targets, seed, fold * (int(targets.max()) + 1) + targets)
 
 
 def probe_views(
-    views: Mapping[str, Features], targets: Targets, photos: Photos, fold: Int64[np.ndarray, " N"], *, seed: int
+    views: Mapping[str, Features], targets: Targets, photos: Photos, fold: Folds, *, seed: int
 ) -> dict[Views, HeldOut]:
-    """Return the predictions of each of `FEATURE_SETS`.
-
-    Args:
-        views: Features by view, without `OTHER` and `SAME_FOOD`.
-        targets: Class of each sample.
-        photos: Photo of each sample.
-        fold: See `assign_folds`.
-        seed: Of the extra-ROIs of other photos.
+    """Return the predictions of each of `FEATURE_SETS`, from features by view without `OTHER` and `SAME_FOOD`.
 
     A sample without the same food in another photo gets for `SAME_FOOD` the extra-ROI of any other.
     """
@@ -277,34 +226,30 @@ class ProbeSummary(Section):
 def score_rows(
     found: Mapping[Views, HeldOut], targets: Targets, photos: Photos, bootstrap: Bootstrap
 ) -> tuple[ProbeRow, ...]:
-    """Return the scores of every classifier, each compared with the ROI alone.
-
-    Args:
-        found: Predictions by views.
-        targets: Class of each sample.
-        photos: Photo of each sample, the unit that is resampled.
-        bootstrap: How to resample.
-    """
+    """Return the scores of every classifier, each compared with the ROI alone; photos are resampled."""
     tested = found[REFERENCE].predictions >= 0
     true, photo_ids = targets[tested], [f"{photo:09d}" for photo in photos[tested].tolist()]
     scored = {
-        name: score_resamples(true, held.predictions[tested], photo_ids, None, bootstrap)
+        name: resampling.score_resamples(true, held.predictions[tested], photo_ids, None, bootstrap)
         for name, held in found.items()
     }
     plain, resampled = scored[REFERENCE]
     gains, p_values = {}, {}
     for name, (values, draws) in scored.items():
         if name != REFERENCE:
-            gains[name] = percentile_intervals(values - plain, draws - resampled, bootstrap)
-            p_values[name] = _two_sided(draws - resampled)
-    adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))), strict=True))
+            changes = draws - resampled
+            gains[name] = resampling.percentile_intervals(values - plain, changes, bootstrap)
+            # Twice the share of resamples beyond zero, never 0.
+            beyond = np.minimum((changes <= 0).sum(axis=0), (changes >= 0).sum(axis=0))
+            p_values[name] = np.minimum(2 * (beyond + 1) / (len(changes) + 1), 1)
+    adjusted = dict(zip(p_values, resampling.holm(np.array(list(p_values.values()))), strict=True))
     return tuple(
         ProbeRow(
             views=name,
             features=held.features,
             strengths=held.strengths,
-            top1=StoredInterval.of(share_interval(held.predictions[tested] == true, photo_ids, bootstrap)),
-            macro_f1=StoredInterval.of(percentile_intervals(*scored[name], bootstrap)[1]),
+            top1=StoredInterval.of(resampling.share_interval(held.predictions[tested] == true, photo_ids, bootstrap)),
+            macro_f1=StoredInterval.of(resampling.percentile_intervals(*scored[name], bootstrap)[1]),
             gain_top1=StoredInterval.of(gains[name][0]) if name in gains else None,
             gain_macro_f1=StoredInterval.of(gains[name][1]) if name in gains else None,
             p_top1=round(float(adjusted[name][0]), DIGITS) if name in gains else None,
@@ -312,13 +257,6 @@ def score_rows(
         )
         for name, held in found.items()
     )
-
-
-def _two_sided(draws: Float64[np.ndarray, "R M"]) -> Float64[np.ndarray, " M"]:
-    """Return p of each column's difference: twice the share of resamples beyond zero, never 0."""
-    beyond = np.minimum((draws <= 0).sum(axis=0), (draws >= 0).sum(axis=0))
-    p_values: Float64[np.ndarray, " M"] = np.minimum(2 * (beyond + 1) / (len(draws) + 1), 1)
-    return p_values
 
 
 def read_probe(folder: Path) -> ProbeSummary:

@@ -12,14 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.evaluation.bootstrap import (
-    SCORES,
-    Bootstrap,
-    StoredInterval,
-    check_paired,
-    percentile_intervals,
-    score_resamples,
-)
+from pipeline.evaluation import bootstrap as resampling
+from pipeline.evaluation.bootstrap import SCORES, Bootstrap, StoredInterval
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import Section
@@ -76,30 +70,27 @@ def compare_seeds(
     spreads, contrasts, scored = list[ScoreSpread](), list[SeedDifference](), {}
     for run, listed in tables.items():
         for table in listed[1:]:
-            check_paired(listed[0], table)
+            resampling.check_paired(listed[0], table)
         pair = listed[0].pair(ambiguous)
-        found = [score_resamples(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in listed]
+        found = [resampling.score_resamples(t.targets, t.predictions, t.photo_ids, pair, bootstrap) for t in listed]
         plain, drawn = (np.stack(arrays) for arrays in zip(*found, strict=True))  # (seeds, scores), with resamples
         scored[run] = plain, drawn
         for score, by_seed in zip(SCORES, plain.T, strict=False):
-            spreads.append(
-                ScoreSpread(run=run, score=score, mean=round(float(by_seed.mean()), DIGITS), **_spread(by_seed))
-            )
+            mean = round(float(by_seed.mean()), DIGITS)
+            spreads.append(ScoreSpread(run=run, score=score, mean=mean, **_spread(by_seed)))
     for run, other in combinations(tables, 2):
         if tables[run][0].class_names != tables[other][0].class_names:
             continue
-        check_paired(tables[run][0], tables[other][0])
+        resampling.check_paired(tables[run][0], tables[other][0])
         plain = scored[other][0] - scored[run][0]
         drawn = (scored[other][1] - scored[run][1]).mean(axis=0)
         for score, by_seed, resampled in zip(SCORES, plain.T, drawn.T, strict=False):
             generator, count = np.random.default_rng((bootstrap.seed, len(by_seed))), len(by_seed)
             errors = generator.standard_t(count - 1, size=len(resampled)) * by_seed.std(ddof=1) / count**0.5
             draws = (resampled + errors)[:, np.newaxis]
-            (interval,) = percentile_intervals(by_seed.mean(keepdims=True), draws, bootstrap)
-            difference = StoredInterval.of(interval)
-            contrasts.append(
-                SeedDifference(run=run, other=other, score=score, difference=difference, **_spread(by_seed))
-            )
+            (interval,) = resampling.percentile_intervals(by_seed.mean(keepdims=True), draws, bootstrap)
+            named: dict[str, Any] = {"run": run, "other": other, "score": score}
+            contrasts.append(SeedDifference(difference=StoredInterval.of(interval), **named, **_spread(by_seed)))
     first = next(iter(tables.values()))[0]
     return Repetitions(
         seeds=tuple(seeds),

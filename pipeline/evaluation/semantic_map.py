@@ -64,12 +64,9 @@ def count_overlaps(truth: Labels, owner: Labels) -> list[tuple[int, int, int]]:
 
 
 def score_maps(overlaps: Sequence[Overlap], predictions: Mapping[str, int], classes: int) -> SemanticScores:
-    """Return the scores of the maps that predictions make.
+    """Return the scores of the maps that predictions, class indices by sample_id, make in the masks of one source.
 
-    Args:
-        overlaps: Pixels of all photos, in the masks of one source.
-        predictions: Class index by sample_id; where it has none, background is painted.
-        classes: K.
+    Where a sample has no prediction, background is painted.
     """
     painted = np.array([predictions.get(overlap.sample_id, BACKGROUND) for overlap in overlaps]) + 1
     true, pixels = np.array([(overlap.truth + 1, overlap.pixels) for overlap in overlaps]).T

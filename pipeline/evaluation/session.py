@@ -75,14 +75,9 @@ class EvalSession:
                 # A slice is a view: pixels are copied only where rows are left out.
                 rows = part if keep.all() else np.flatnonzero(keep) + start
                 ids = tuple(i for i, kept in zip(batch.sample_ids[part], keep, strict=True) if kept)
-                rects, masks, roi, extra_roi = (
-                    batch.rects[rows],
-                    batch.masks[rows],
-                    batch.roi[rows],
-                    batch.extra_roi[rows],
-                )
+                arrays = {name: getattr(batch, name)[rows] for name in ("rects", "masks", "roi", "extra_roi")}
                 found = True
-                yield SampleBatch(ids, targets[keep], rects, masks, roi, extra_roi, batch.fill)
+                yield SampleBatch(ids, targets[keep], **arrays, fill=batch.fill)
         if not found:
             raise EvaluationError(
                 f"{self.shards.folder}: no test sample of run {self.card.run}'s classes; check ImageSets/test.txt"
@@ -132,8 +127,7 @@ def predict_logits(model: RveRNet, batch: SampleBatch, device: torch.device) -> 
 def predict_classes(logits: Logits, sample_ids: Sequence[str]) -> Predictions:
     """Return the class of the highest logit; among equal ones the lowest index.
 
-    Raises:
-        EvaluationError: If a logit is not finite; the message names the first such sample.
+    EvaluationError is raised if a logit is not finite; the message names the first such sample.
     """
     wrong = ~np.isfinite(logits).all(axis=1)
     if wrong.any():

@@ -123,8 +123,7 @@ class RunCard(RunConfig):
 def build_run(card: RunConfig, tensors: Mapping[InputName, dict[str, torch.Tensor] | None]) -> RveRNet:
     """Build the model of a card; a branch without a pre-trained state dict keeps a random initialisation.
 
-    Raises:
-        ModelError: If a backbone cannot be built, or both are absent.
+    ModelError is raised if a backbone cannot be built, or both are absent.
     """
     if card.distillation is not None:
         with seeded(card.train.seed, "roi"):
@@ -164,8 +163,7 @@ def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
 def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard]:
     """Read a package; nothing is unpickled. The model is in eval mode.
 
-    Raises:
-        ManifestError: If a file is absent or damaged, or asks for more than a model.
+    ManifestError is raised if a file is absent or damaged, or asks for more than a model.
     """
     card = read_run_card(folder)
     path = folder / WEIGHTS

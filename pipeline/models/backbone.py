@@ -66,8 +66,7 @@ def reset_head(model: VisionTransformerDistilled) -> None:
 def init_as_torchvision(model: nn.Module, timm_id: str) -> None:
     """Initialise every parameter by torchvision's rules, from the global generator.
 
-    Raises:
-        ModelError: If torchvision has no such architecture.
+    ModelError is raised if torchvision has no such architecture.
     """
     check_torchvision_init(timm_id, known=isinstance(model, EfficientNet | VisionTransformer))
     if isinstance(model, EfficientNet):

@@ -24,11 +24,9 @@ from pipeline.runtime.errors import ModelError
 class MaskPool(Branch):
     """A backbone whose features are pooled inside the mask and outside it."""
 
-    def __init__(
-        self, backbone: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...], num_features: int
-    ) -> None:
+    def __init__(self, backbone: nn.Module, *, num_features: int, **normalisation: tuple[float, ...]) -> None:
         """Take a backbone (B, 3, H, W) -> (B, num_features) whose features have positions; see `Branch`."""
-        super().__init__(backbone, mean=mean, std=std, num_features=2 * num_features)
+        super().__init__(backbone, num_features=2 * num_features, **normalisation)
 
     def forward(self, pixels: Num[Tensor, "B 4 H W"]) -> Float[Tensor, "B D"]:
         """Return features of the ROI, then of the surroundings; a region without pixels counts as a mean of zeros."""
@@ -46,12 +44,24 @@ class MaskPool(Branch):
 class MaskChannel(Branch):
     """A backbone with the mask as a fourth input channel."""
 
-    def __init__(
-        self, backbone: nn.Module, *, mean: tuple[float, ...], std: tuple[float, ...], num_features: int
-    ) -> None:
-        """Take a backbone for RGB, (B, 3, H, W) -> (B, num_features), and widen its first layer; see `Branch`."""
-        widened = add_input_channel(backbone)
-        super().__init__(backbone, mean=mean, std=std, num_features=num_features)
+    def __init__(self, backbone: nn.Module, *, num_features: int, **normalisation: tuple[float, ...]) -> None:
+        """Take a backbone for RGB, (B, 3, H, W) -> (B, num_features), and widen its first layer; see `Branch`.
+
+        ModelError is raised if timm does not say which layers see the picture, or one is no plain convolution.
+        """
+        named = getattr(backbone, "pretrained_cfg", {}).get("first_conv") or ()
+        layers = [backbone.get_submodule(name) for name in ((named,) if isinstance(named, str) else named)]
+        widened = tuple(layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        if not layers or len(widened) < len(layers):
+            raise ModelError(
+                f"{type(backbone).__name__} has no first convolution to give a channel for the mask; choose another "
+                "backbone, or mask_pool"
+            )
+        for layer in widened:
+            weight = layer.weight.detach()
+            layer.weight = nn.Parameter(torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1))
+            layer.in_channels += 1
+        super().__init__(backbone, num_features=num_features, **normalisation)
         self.widened = widened  # a tuple, which registers nothing twice
 
     def normalise(self, pixels: Num[Tensor, "B 4 H W"]) -> Float[Tensor, "B 4 H W"]:
@@ -72,23 +82,3 @@ def fused_branch(fusion: str) -> type[Branch]:
     if fusion not in kinds:
         raise ModelError(f"{fusion!r} is no fusion of photo and mask; there are {' and '.join(kinds)}")
     return kinds[fusion]
-
-
-def add_input_channel(backbone: nn.Module) -> tuple[nn.Conv2d, ...]:
-    """Give the layers of a timm model that see the picture a further input channel of zero weights; return the layers.
-
-    Raises:
-        ModelError: If timm does not say which ones these are, or one is no plain convolution.
-    """
-    named = getattr(backbone, "pretrained_cfg", {}).get("first_conv") or ()
-    layers = [backbone.get_submodule(name) for name in ((named,) if isinstance(named, str) else named)]
-    if not layers or not all(isinstance(layer, nn.Conv2d) and layer.groups == 1 for layer in layers):
-        raise ModelError(
-            f"{type(backbone).__name__} has no first convolution to give a channel for the mask; choose another "
-            "backbone, or mask_pool"
-        )
-    widened = tuple(layer for layer in layers if isinstance(layer, nn.Conv2d))
-    for layer in widened:
-        layer.weight = nn.Parameter(torch.cat([layer.weight.detach(), torch.zeros_like(layer.weight[:, :1])], dim=1))
-        layer.in_channels += 1
-    return widened

@@ -75,23 +75,13 @@ HUGGING_FACE_VIT = (
 holds query, key and value in one tensor."""
 
 EFFICIENTNET_PYTORCH = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
+    "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier",
+}  # fmt: skip
 """Names of the package efficientnet_pytorch and its relatives outside of blocks, and timm's."""
 EXPANDING_BLOCK = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_se_reduce": "se.conv_reduce",
-    "_se_expand": "se.conv_expand",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+    "_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand", "_project_conv": "conv_pwl", "_bn2": "bn3",
+}  # fmt: skip
 """Likewise, of a block that first expands its channels."""
 PLAIN_BLOCK = EXPANDING_BLOCK | {"_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 """Likewise, of a block that does not."""
@@ -178,8 +168,7 @@ def _state_dict_in(held: object) -> dict[str, Tensor] | None:
 def read_stored_tensors(path: Path, card: BackboneCard) -> dict[str, Tensor]:
     """Read what stage `weights` stored for a backbone.
 
-    Raises:
-        WeightsError: If the file is absent, damaged or not the one that the card names.
+    WeightsError is raised if the file is absent, damaged or not the one that the card names.
     """
     stage = f"weights@{path.parent.name}"
     try:
@@ -218,19 +207,18 @@ def to_timm_names(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Ten
     rules = TORCHVISION_VIT if _is_vit(tensors) else HUGGING_FACE_VIT
     if rules is HUGGING_FACE_VIT and not any(HUGGING_FACE_PATCHES.match(name) for name in tensors):
         return tensors
-    renamed = {_renamed(name, rules): tensor for name, tensor in tensors.items()}
+    renamed = {}
+    for name, tensor in tensors.items():
+        ours = name
+        for pattern, replacement in rules:
+            ours = re.sub(pattern, replacement, ours)
+        renamed[ours] = tensor
     # Query, key and value of each block as one tensor, in this order; incomplete ones stay as they are.
     for query in [name for name in renamed if ".attn.q." in name]:
         parts = [query.replace(".attn.q.", f".attn.{part}.") for part in "qkv"]
         if all(part in renamed for part in parts):
             renamed[query.replace(".attn.q.", ".attn.qkv.")] = torch.cat([renamed.pop(part) for part in parts])
     return renamed
-
-
-def _renamed(name: str, rules: tuple[tuple[str, str], ...]) -> str:
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def _in_order_of(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -288,13 +276,10 @@ def describe_mismatch(tensors: dict[str, Tensor], model: nn.Module) -> str:
         for name, tensor in tensors.items()
         if name in wanted and tuple(tensor.shape) != wanted[name]
     ]
-    groups = {
-        "missing": wanted.keys() - tensors.keys(),
-        "unknown": tensors.keys() - wanted.keys(),
-        "wrong shape": wrong,
-    }
-    return "; ".join(f"{len(names)} {what}: {_listed(names)}" for what, names in groups.items() if names)
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
+    missing, unknown = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
+    said = []
+    for what, names in (("missing", missing), ("unknown", unknown), ("wrong shape", wrong)):
+        if names:
+            listed = ", ".join(sorted(names)[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
+            said.append(f"{len(names)} {what}: {listed}")
+    return "; ".join(said)

@@ -46,7 +46,8 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
 
 
-def _existing(path: Path) -> Path:
+def existing_folder(path: Path) -> Path:
+    """Return a folder, or the first of those above it that is there."""
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
@@ -68,12 +69,12 @@ def catch_disk_full(folder: Path | None = None, needed: int = SMALL_OUTPUT) -> I
         paths = [Path(name) for name in named if isinstance(name, str | os.PathLike)]
         paths += [folder or Path.cwd(), Path(tempfile.gettempdir()), Path(os.environ.get("DVC_ROOT", "."))]
         quota = getattr(error, "errno", None) == errno.EDQUOT  # free bytes say nothing about it
-        path = paths[0] if quota else min(paths, key=lambda each: shutil.disk_usage(_existing(each)).free)
+        path = paths[0] if quota else min(paths, key=lambda each: shutil.disk_usage(existing_folder(each)).free)
         if folder is None:
-            free = shutil.disk_usage(_existing(path)).free
+            free = shutil.disk_usage(existing_folder(path)).free
             sizes = f"{format_bytes(free)} are free and up to {format_bytes(needed)} are needed"
             what = f"{path.absolute()}: the file system is full, {sizes}; make room"
-        elif _existing(path).stat().st_dev == _existing(folder).stat().st_dev:
+        elif existing_folder(path).stat().st_dev == existing_folder(folder).stat().st_dev:
             what = f"{folder}: the file system is full; {format_bytes(needed)} are needed here in all; make room"
         else:
             what = f"{path}: the file system is full; it is needed while {folder} is written; make room"

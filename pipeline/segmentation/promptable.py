@@ -38,10 +38,8 @@ def load_promptable(folder: Path) -> tuple[Any, Any]:
 def load_model(folder: Path, model_class: Any, processor_class: Any, *, what: str) -> tuple[Any, Any]:
     """Return model and processor of a folder as transformers saves them, on the CPU; no code of the folder runs.
 
-    `what` says in messages what models of that class are.
-
-    Raises:
-        WeightsError: If a file is absent or damaged, the model is of another task, or tensors are missing.
+    `what` says in messages what models of that class are. WeightsError is raised if a file is absent or damaged, the
+    model is of another task, or tensors are missing.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:

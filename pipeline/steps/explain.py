@@ -23,14 +23,9 @@ def choose_samples(
 ) -> list[IndexedSample]:
     """Choose samples by hash: up to half of them of the ambiguous pair, the rest over the other categories in turn.
 
-    Memory is bounded by `count` samples a category. The pair's samples come first, then the others by category.
-
-    Args:
-        samples: All samples of one split in the table's order, streamed.
-        names: Categories to choose from.
-        ambiguous: Those of them that come first.
-        count: Samples in all, fewer if the split has fewer.
-        seed: Seed of the choice.
+    `samples` are all of one split in the table's order, streamed; `names` are categories to choose from, `ambiguous`
+    those of the pair. The pair's samples come first, then the others by category. Memory is bounded by `count`, the
+    samples in all, for each category.
     """
     queues: dict[str, list[IndexedSample]] = defaultdict(list)
     for indexed in number_rows(samples):

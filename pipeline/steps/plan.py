@@ -20,7 +20,7 @@ from pipeline.params.base import load_settings, take_back
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, load_study
 from pipeline.runtime.errors import ParamsError, counted, without_secrets
-from pipeline.runtime.resources import format_bytes
+from pipeline.runtime.resources import existing_folder, format_bytes
 from pipeline.runtime.resumable import DVC_LOCK
 from pipeline.runtime.times import format_seconds
 from pipeline.steps import schedule
@@ -74,8 +74,7 @@ def _configured(changes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
 def plan_study(changes: Sequence[str]) -> StudyPlan:
     """Return what `dvc repro` would do, with changes `KEY=VALUE` of params.yaml; nothing is written or fetched.
 
-    Raises:
-        ParamsError: If a change is none, or asks for something impossible.
+    ParamsError is raised if a change is none, or asks for something impossible.
     """
     with _configured(changes) as (params, data):
         plans = schedule.plan_stages(params=params, data=data)
@@ -178,7 +177,8 @@ class _Needs:
         kept = sum(size for size in sizes.values() if size is not None)
         runs = [size for name, size in sizes.items() if name.startswith("train@") and size is not None]
         passing = MOMENTS * max(runs, default=0.0) + (sizes.get("download") or 0.0)
-        places = {_existing(place).stat().st_dev: _existing(place) for place in (schedule.cache_folder(), DATA)}
+        folders = [existing_folder(place) for place in (schedule.cache_folder(), DATA)]
+        places = {folder.stat().st_dev: folder for folder in folders}
         fits, texts = True, []
         for place in places.values():
             free = shutil.disk_usage(place).free
@@ -265,8 +265,3 @@ class _Needs:
         short = "" if needed <= total else ": DOES NOT FIT; raise train.accumulate"
         step = f"a step of {'+'.join(heaviest)} at batch {batch}"
         return [f"GPU memory: {format_bytes(needed)} in {step}; the GPU has {format_bytes(total)}{short}"], not short
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.exists())

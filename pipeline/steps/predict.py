@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.inference import pictures as drawing
 from pipeline.inference.formats import LISTINGS, FoodRecord, PhotoRecord, food_record, format_records
 from pipeline.inference.inputs import PhotoSource, open_photo, short_names
-from pipeline.inference.pictures import (
-    LabelledMask,
-    explaining_pictures,
-    heat_pictures,
-    label_foods,
-    label_of,
-    write_picture,
-)
 from pipeline.inference.predictor import Run
 from pipeline.inference.regions import RegionFinder
 from pipeline.runtime.console import progress
@@ -77,32 +70,30 @@ def _predict_photo(
     regions = finder.find(photo, path)
     drawn: list[Path] = []
     foods: list[FoodRecord] = []
-    labelled: list[LabelledMask] = []
+    labelled: list[drawing.LabelledMask] = []
     picture: str | None = None
     try:
         for first in range(0, len(regions), REGIONS_PER_BATCH):
             part = regions[first : first + REGIONS_PER_BATCH]
             batch = run.views(photo, [region.mask for region in part], names=[region.label for region in part])
             predictions = run.predict_batch(batch)
-            heat_maps = (
-                heat_pictures(run, batch, predictions) if options.heat and options.pictures else ((),) * len(part)
-            )
-            for number, (region, prediction, heat) in enumerate(
-                zip(part, predictions, heat_maps, strict=True), start=first + 1
-            ):
+            heat_wanted = options.heat and options.pictures
+            heat_maps = drawing.heat_pictures(run, batch, predictions) if heat_wanted else ((),) * len(part)
+            found = zip(part, predictions, heat_maps, strict=True)
+            for number, (region, prediction, heat) in enumerate(found, start=first + 1):
                 pictures: dict[str, str] = {}
                 if options.pictures is not None:
-                    images = list(explaining_pictures(photo, region, prediction)) if options.views else []
+                    images = list(drawing.explaining_pictures(photo, region, prediction)) if options.views else []
                     images += [(f"heat_{branch.branch}", branch.picture) for branch in heat]
                     for kind, image in images:
                         drawn.append(options.pictures / f"{name}-{number}-{kind}.png")
-                        pictures[kind] = write_picture(image, drawn[-1])
+                        pictures[kind] = drawing.write_picture(image, drawn[-1])
                 known = run.accepts(prediction)
-                labelled.append(label_of(region.mask, prediction, known=known))
+                labelled.append(drawing.label_of(region.mask, prediction, known=known))
                 foods.append(food_record(region, prediction, known=known, top=options.top, pictures=pictures))
         if options.pictures is not None:
             drawn.append(options.pictures / f"{name}-foods.png")
-            picture = write_picture(label_foods(photo, labelled, run.facts.caution), drawn[-1])
+            picture = drawing.write_picture(drawing.label_foods(photo, labelled, run.facts.caution), drawn[-1])
     except BaseException:
         for file in drawn:
             with suppress(OSError):  # a name that is too long was never written

@@ -18,13 +18,8 @@ from pipeline.evaluation.metrics import EpochRecord
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
+from pipeline.reporting import extensions
 from pipeline.reporting.error_analysis import ErrorAnalysis, analyse_errors, error_charts, f1_matrix
-from pipeline.reporting.extensions import (
-    read_distillation_results,
-    read_mask_results,
-    read_seed_results,
-    read_vote_results,
-)
 from pipeline.reporting.figures import charts
 from pipeline.reporting.figures.paper_figures import DISAGREEING, draw_figures, write_figures
 from pipeline.reporting.finding import build_finding, pair_runs, pairings
@@ -71,9 +66,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
 
     The page is about the runs in `summary`; `variant` is None where they were chosen. Without `raw` everything that
     shows a photo is left out, and of `shards` the manifest is enough; what is None or absent of the rest did not run.
-
-    Raises:
-        ManifestError: If anything is absent or damaged; says which stage to run.
+    ManifestError is raised if anything is absent or damaged; says which stage to run.
     """
     results = read_record(StudySummary, summary, "summary")
     if results.variant != variant:
@@ -89,7 +82,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
     tables, predictions, named, errors = _load_results(results, inputs, records, pair)
     bootstrap, paper = Bootstrap(params.seed), read_paper()
     ours = estimate(keys_of(paper, predictions), predictions, bootstrap)
-    voted = read_vote_results(votes, pair, bootstrap)
+    voted = extensions.read_vote_results(votes, pair, bootstrap)
     data = read_record(DataSummary, index / "summary.json", "index")
     dataset = load_settings(DownloadParams, settings / "download.json").source
     came_from = read_record(SourceRecord, source, "download") if source and source.is_file() else None
@@ -149,12 +142,12 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         figures=draw_figures(
             results, paired, tables=tables, histories=histories, split=split, ambiguous=pair, seed=params.seed
         ),
-        masks=read_mask_results(agreement, transfer),
+        masks=extensions.read_mask_results(agreement, transfer),
         semantic_maps=read_semantic_maps(
             agreement, named | {f"vote@{vote.summary.name}": vote.predictions for vote in voted}, categories
         ),
-        seeds=read_seed_results(repetitions),
-        distillation=read_distillation_results(distilled, files, tuple(results.runs), pair, bootstrap),
+        seeds=extensions.read_seed_results(repetitions),
+        distillation=extensions.read_distillation_results(distilled, files, tuple(results.runs), pair, bootstrap),
         votes=voted,
     )
     text = results_text(page, bootstrap)

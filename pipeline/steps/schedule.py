@@ -171,7 +171,8 @@ class _Simulation:
             return StagePlan("nothing", [], old_outs, running)
         found = old_outs if not reasons else None if None in known.values() else self._cached_run(stage, known)
         reasons = reasons or [f"{missing[0]} is not here"]
-        if found is not None and set(found) == {*stage.outs} and all(map(self._is_cached, found.values())):
+        files = [self.cache / "files/md5" / md5[:2] / md5[2:] for md5 in (found or {}).values()]
+        if found is not None and set(found) == {*stage.outs} and all(file.exists() for file in files):
             return StagePlan("checkout", reasons, found, running)
         own_first = sorted(dict.fromkeys(reasons), key=lambda reason: reason.startswith("reads what"))
         return StagePlan("run", own_first, {}, running)
@@ -189,9 +190,6 @@ class _Simulation:
             return found[dep]
         before = {out["path"]: out["md5"] for maker in makers for out in self.lock.get(maker, {}).get("outs", ())}
         return recorded if found and found == before else None  # a folder of several stages' outputs
-
-    def _is_cached(self, md5: str) -> bool:
-        return (self.cache / "files/md5" / md5[:2] / md5[2:]).exists()
 
     def _cached_run(self, stage: StageSpec, deps: Mapping[str, str | None]) -> dict[str, str] | None:
         """Return the outputs of the newest run with the same command and dependencies, from DVC's run cache."""
@@ -238,9 +236,8 @@ def current_stages(params: Path) -> dict[str, StageSpec]:
 def plan_stages(*, params: Path = PARAMS, data: Path = DATA) -> dict[str, StagePlan]:
     """Return what DVC will do with each stage of `dvc.yaml`, with expected seconds from the records.
 
-    Args:
-        params: Values for the templates of `dvc.yaml`.
-        data: Folder with the outputs of stage `configure`: `settings`, `code`, and the plans of `repeats` and `votes`.
+    `params` has the values for the templates of `dvc.yaml`; `data` the outputs of stage `configure`: `settings`,
+    `code`, and the plans of `repeats` and `votes`.
     """
 
     def located(path: str) -> Path:

@@ -11,16 +11,8 @@ from pipeline.datasets.class_set import ClassMap, select_classes
 from pipeline.datasets.sample_batch import FoodVisible, InputName, photo_id_of, share_visible
 from pipeline.datasets.shards import Shards, read_preprocessing
 from pipeline.evaluation.predictions import VALIDATION, PredictionWriter
-from pipeline.models.artifact import (
-    Calibration,
-    FinalMetrics,
-    RunCard,
-    RunConfig,
-    RunEnvironment,
-    TrainedOn,
-    build_run,
-    save_run,
-)
+from pipeline.models import artifact
+from pipeline.models.artifact import RunCard, RunConfig, RunEnvironment
 from pipeline.models.card import WEIGHTS, BackboneCard, read_card
 from pipeline.models.device import Precision, choose_precision, free_pixel_bytes, pick_device
 from pipeline.models.rvernet import RveRNet
@@ -34,18 +26,10 @@ from pipeline.runtime.manifest import sha256_of_manifest
 from pipeline.runtime.resources import default_memory_budget, format_bytes, local_world_size
 from pipeline.runtime.resumable import publish
 from pipeline.runtime.stores import Place
-from pipeline.training.callbacks import HISTORY, CheckpointCallback
-from pipeline.training.checkpoint import Checkpoint, TrainerState, write_history
+from pipeline.training import losses
+from pipeline.training.checkpoint import HISTORY, Checkpoint, CheckpointCallback, TrainerState, write_history
 from pipeline.training.dataset import MemoryBudget, Split, load_split
 from pipeline.training.distributed import current_context, work_dir
-from pipeline.training.losses import (
-    ClassWeights,
-    DistillationLoss,
-    Objective,
-    class_weights,
-    fit_temperature,
-    make_objective,
-)
 from pipeline.training.progress import LiveCurves, ProgressCallback
 from pipeline.training.trainer import EpochEvaluation, RunData, Trainer, fit
 
@@ -139,7 +123,7 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
     with work_dir("train", identity, output, context) as (folder, published):
         shutil.rmtree(published, ignore_errors=True)  # so that the curves shown there are of this run
         splits = _load_data(config, class_map, source, folder, runtime)
-        balance = class_weights(splits["train"].targets, len(class_map.names), config.train.balance_beta)
+        balance = losses.class_weights(splits["train"].targets, len(class_map.names), config.train.balance_beta)
         trainer = _make_trainer(config, balance, weights, teacher)
         # After the model, which comes first in a GPU's memory; then split by split.
         free = free_pixel_bytes(trainer.device)
@@ -163,7 +147,7 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
         shutil.rmtree(finished, ignore_errors=True)  # its files may be links into DVC's cache
         finished.mkdir()
         card = _build_run_card(config, trainer.eval_model, data, evaluation, state)
-        save_run(trainer.eval_model, card, finished)
+        artifact.save_run(trainer.eval_model, card, finished)
         write_history(state.records, finished / HISTORY)
         if evaluation is not None:
             writer = PredictionWriter(finished / VALIDATION, run=config.run, class_names=config.class_names)
@@ -194,23 +178,22 @@ def _load_data(
     return splits
 
 
-def _make_trainer(config: RunConfig, balance: ClassWeights, weights: Path, teacher: RveRNet | None) -> Trainer:
+def _make_trainer(config: RunConfig, balance: losses.ClassWeights, weights: Path, teacher: RveRNet | None) -> Trainer:
     precision = Precision(config.made_with.precision, config.made_with.device)
     tensors = {
         branch: None if backbone.source == "none" else read_stored_tensors(weights / backbone.name / WEIGHTS, backbone)
         for branch, backbone in config.backbones.items()
     }
-    model = build_run(config, tensors).to(precision.device)
-    objective: Objective = make_objective(config.train, balance)
-    if config.distillation is not None and teacher is not None:
-        objective = DistillationLoss(make_objective(config.train, balance), teacher, config.distillation)
+    model = artifact.build_run(config, tensors).to(precision.device)
+    labels, how = losses.make_objective(config.train, balance), config.distillation
+    objective = labels if how is None or teacher is None else losses.DistillationLoss(labels, teacher, how)
     return Trainer(model, config.train, objective, precision)
 
 
 def _build_run_card(
     config: RunConfig, model: RveRNet, data: RunData, evaluation: EpochEvaluation | None, state: TrainerState
 ) -> RunCard:
-    metrics, calibration = None, Calibration(temperature=1.0, fitted_on=None)
+    metrics, calibration = None, artifact.Calibration(temperature=1.0, fitted_on=None)
     epoch = state.best.epoch if state.best else state.epoch
     if evaluation is not None:
         bad = (~evaluation.logits.isfinite().all(1)).nonzero()[:, 0].tolist()
@@ -220,18 +203,17 @@ def _build_run_card(
                 f"first {evaluation.split.sample_ids[bad[0]]}; lower train.learning_rate"
             )
         loss, top1, macro_f1 = evaluation.scores()
-        metrics = FinalMetrics(measured_on="validation split", loss=loss, top1=top1, macro_f1=macro_f1)
-        temperature = fit_temperature(evaluation.logits, evaluation.split.targets)
-        calibration = Calibration(temperature=temperature, fitted_on="validation split")
+        metrics = artifact.FinalMetrics(measured_on="validation split", loss=loss, top1=top1, macro_f1=macro_f1)
+        temperature = losses.fit_temperature(evaluation.logits, evaluation.split.targets)
+        calibration = artifact.Calibration(temperature=temperature, fitted_on="validation split")
     food_visible = None
     if config.train.pairing != "exact" and "extra_roi" in config.backbones:
         food_visible = FoodVisible(train=share_visible(data.train.sample_ids))
-    ids, targets = data.train.sample_ids, data.train.targets
+    ids, categories = data.train.sample_ids, set(data.train.targets.tolist())
+    photos = set(map(photo_id_of, ids))
     return RunCard(
         **dict(config),
-        trained_on=TrainedOn(
-            photos=len(set(map(photo_id_of, ids))), samples=len(ids), categories=len(set(targets.tolist()))
-        ),
+        trained_on=artifact.TrainedOn(photos=len(photos), samples=len(ids), categories=len(categories)),
         food_visible=food_visible,
         epochs_done=epoch,
         metrics=metrics,

@@ -20,14 +20,8 @@ REFERENCE = "annotation"
 SUMMARY = "summary.json"
 
 
-def predict_table(run: Path, shards: Place, params: EvaluateParams, device: str) -> PredictionTable:
-    """Return the predictions of a run for the test split of some shards.
-
-    Raises:
-        EvaluationError: If the shards do not fit the run, have no test sample of its classes, or a logit is not finite.
-        ManifestError: If a stored file is absent or damaged.
-        ParamsError: If the device is not there.
-    """
+def _predict_table(run: Path, shards: Place, params: EvaluateParams, device: str) -> PredictionTable:
+    """Return the predictions of a run for the test split of some shards."""
     # Torch, which the annotation alone does not need.
     from pipeline.models.device import set_deterministic  # noqa: PLC0415, I001 - before torch
     from pipeline.evaluation.session import SPLIT, open_session, predict_classes, predict_logits  # noqa: PLC0415
@@ -79,7 +73,7 @@ def transfer(  # noqa: PLR0913 - every path the stage touches
     annotated = frozenset(s.sample_id for s in read_samples(samples) if s.label_map_path) if chosen else frozenset()
     results = []
     for run in chosen:
-        tables = [predict_table(run, folder, evaluation, device).select(annotated) for folder in folders]
+        tables = [_predict_table(run, folder, evaluation, device).select(annotated) for folder in folders]
         results.append(compare_sources(run.name, tables[0], tables[1], params))
     summary = TransferSummary(
         source=source,

@@ -46,10 +46,8 @@ class Provenance(NamedTuple):
 def located(params: BackboneParams, timm_id: str, name: str) -> Iterator[tuple[Path, Provenance]]:
     """Bring a backbone's weights to this machine for the time of the block; a broken download goes on next time.
 
-    The source is not none; `name` of the backbone is for messages.
-
-    Raises:
-        WeightsError: If the weights cannot be had, or are not those that were asked for.
+    The source is not none; `name` of the backbone is for messages. WeightsError is raised if the weights cannot be had,
+    or are not those that were asked for.
     """
     if params.weights == "hub":
         path, repository, commit = fetch_from_hub(timm_id, params.revision)
@@ -121,18 +119,9 @@ def _verify_sha256(found: str, expected: str | None, what: str, remedy: str) -> 
 Options: TypeAlias = Mapping[str, Any]  # keyword arguments for `timm.create_model`
 
 ABSENT = BackboneCard(
-    name="none",
-    timm=None,
-    options={},
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-    input_size=0,
-    source="none",
-    file=None,
-    revision=None,
-    sha256=None,
-    licence=None,
-)
+    name="none", timm=None, options={}, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), input_size=0,
+    source="none", file=None, revision=None, sha256=None, licence=None,
+)  # fmt: skip
 TORCHVISION_NORMALISATION = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
 """What torchvision trained its models with; timm's entry speaks of timm's weights, which may differ."""
 
@@ -172,27 +161,17 @@ def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard
     """Return the card of a randomly initialised backbone, with timm's word on its normalisation and input size."""
     entry = timm.get_pretrained_cfg(timm_id)
     size = options.get("img_size", entry.input_size[-1] if entry else 0)
-    return ABSENT.model_copy(
-        update={
-            "name": name,
-            "timm": timm_id,
-            "options": options,
-            "mean": tuple(entry.mean if entry else IMAGENET_DEFAULT_MEAN),
-            "std": tuple(entry.std if entry else IMAGENET_DEFAULT_STD),
-            "input_size": size,
-            "licence": entry.license if entry else None,
-        }
-    )
+    mean, std = (entry.mean, entry.std) if entry else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    known = {"mean": tuple(mean), "std": tuple(std), "input_size": size, "licence": entry.license if entry else None}
+    return ABSENT.model_copy(update={"name": name, "timm": timm_id, "options": options} | known)
 
 
 def fitted_tensors(path: Path, timm_id: str, options: Options) -> tuple[dict[str, Tensor], bool]:
     """Return the tensors of a file as the model holds them: timm's names, position embeddings of its size.
 
     A classifier that is absent, or of another number of classes, is left out. Also tell whether the file has
-    torchvision's names.
-
-    Raises:
-        WeightsError: If the file is not readable or a tensor is missing, unknown or of the wrong shape.
+    torchvision's names. WeightsError is raised if the file is not readable or a tensor is missing, unknown or of the
+    wrong shape.
     """
     model = create_timm_model(timm_id, options)
     read = state_dicts.read_tensors(path)

@@ -1,7 +1,11 @@
-"""State of the training loop, and checkpoints of it: written beside the last one and renamed, so one always exists."""
+"""State of the training loop, callbacks that get it, and checkpoints: written beside the last one and renamed.
+
+`progress` has the callback of the bar and of the live curves.
+"""
 
 import csv
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +21,8 @@ from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
 from pipeline.runtime.errors import TrainingError, one_line, raise_if_machine_error
 from pipeline.runtime.resources import format_bytes
 from pipeline.training.distributed import current_context
+
+HISTORY = "history.csv"
 
 
 def write_history(records: Sequence[EpochRecord], path: Path) -> None:
@@ -84,8 +90,7 @@ class Checkpoint:
     def save(self, state: TrainerState) -> None:
         """Replace the file, on rank 0; a failed write leaves it as it was.
 
-        Raises:
-            TrainingError: If the file cannot be written.
+        TrainingError is raised if the file cannot be written.
         """
         if not current_context().is_main:
             return
@@ -146,6 +151,38 @@ class Checkpoint:
             raise TrainingError(
                 f"{self.path}: unusable checkpoint ({one_line(error)}); delete {self.path.parent} to start anew"
             ) from error
+
+
+class Callback:
+    """Hooks of the training loop; none changes what is trained."""
+
+    def on_step_end(self, state: TrainerState) -> None:
+        """Run after an optimiser step."""
+
+    def on_train_epoch_end(self, state: TrainerState) -> None:
+        """Run after an epoch's last step, before its evaluation."""
+
+    def on_epoch_end(self, state: TrainerState) -> None:
+        """Run after an epoch's evaluation; its record is the last one."""
+
+
+class CheckpointCallback(Callback):
+    """Saves a checkpoint at the end of every epoch, and within one when as many minutes have passed."""
+
+    def __init__(self, checkpoint: Checkpoint, minutes: float) -> None:
+        """Start the clock; with 0 minutes a checkpoint is due after every step."""
+        self.checkpoint, self.seconds, self.last = checkpoint, 60 * minutes, time.monotonic()
+
+    def on_step_end(self, state: TrainerState) -> None:
+        """Save when due."""
+        now = time.monotonic()
+        if now - self.last >= self.seconds:
+            self.last = now
+            self.checkpoint.save(state)
+
+    def on_train_epoch_end(self, state: TrainerState) -> None:
+        """Save."""
+        self.checkpoint.save(state)
 
 
 def _size(state: object) -> int:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.evaluation.metrics import EpochRecord
 from pipeline.runtime.console import note
-from pipeline.training.callbacks import HISTORY, Callback
-from pipeline.training.checkpoint import TrainerState, write_history
+from pipeline.training.checkpoint import HISTORY, Callback, TrainerState, write_history
 
 if TYPE_CHECKING:
     from dvclive.live import Live

@@ -21,8 +21,7 @@ from pipeline.models.device import Precision, derive_seed
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.model import TrainParams
 from pipeline.runtime.errors import TrainingError, counted
-from pipeline.training.callbacks import Callback
-from pipeline.training.checkpoint import BestEpoch, RunningMetrics, TrainerState
+from pipeline.training.checkpoint import BestEpoch, Callback, RunningMetrics, TrainerState
 from pipeline.training.dataset import Batch, EpochPlan, MicroBatch, Split, plan_epoch
 from pipeline.training.distributed import current_context
 from pipeline.training.losses import ClassWeights, LossOutput, NonFiniteLossError, Objective

@@ -104,7 +104,7 @@ EPOCH_END = "progress.ProgressCallback.on_epoch_end"
 
 
 @pytest.mark.parametrize(
-    ("kill", "sitting"), [*((EPOCH_END, n) for n in (1, 2, 3)), ("callbacks.CheckpointCallback.on_train_epoch_end", 4)]
+    ("kill", "sitting"), [*((EPOCH_END, n) for n in (1, 2, 3)), ("checkpoint.CheckpointCallback.on_train_epoch_end", 4)]
 )
 def test_an_interrupted_lesson_ends_in_the_same_bytes(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, kill: str, sitting: int

@@ -11,10 +11,10 @@ from pipeline.evaluation.metrics import EpochRecord
 from pipeline.models.artifact import build_run
 from pipeline.models.device import Precision
 from pipeline.runtime.errors import TrainingError
-from pipeline.training.callbacks import CheckpointCallback
 from pipeline.training.checkpoint import (
     BestEpoch,
     Checkpoint,
+    CheckpointCallback,
     RunningMetrics,
     TrainerState,
     write_history,

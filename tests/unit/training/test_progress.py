@@ -11,8 +11,7 @@ import pytest
 
 from pipeline.evaluation.metrics import EpochRecord
 from pipeline.runtime.console import progress_bar
-from pipeline.training.callbacks import HISTORY
-from pipeline.training.checkpoint import RunningMetrics, TrainerState
+from pipeline.training.checkpoint import HISTORY, RunningMetrics, TrainerState
 from pipeline.training.progress import DVCLIVE, LiveCurves, ProgressCallback
 
 RECORDS = [EpochRecord(n, 1e-3, 2.0 / n, 0.25, 3.0 / n, 0.5, 0.4, None if n == 2 else 0.125) for n in (1, 2, 3)]
