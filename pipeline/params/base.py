@@ -40,10 +40,15 @@ class Section(BaseModel):
         path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
+def omit_default(default: Any, **limits: Any) -> Any:
+    """Return a field that a file holds only where it differs from its default, so that older files stay as they are."""
+    return Field(default=default, exclude_if=lambda value: value == default, **limits)
+
+
 class ReadsOutside(Section):
     """Settings of a stage that may read files outside of the checkout."""
 
-    content: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    content: dict[str, str] = omit_default({})
     """SHA-256 of what lies at each local path, by key; found by stage `configure`, never given in `params.yaml`."""
 
 
@@ -52,14 +57,12 @@ GRAPH = Path("dvc.yaml")
 OF_SOURCES = frozenset({"mask_weights", "segment", "pair", "agreement", "transfer"})
 """Stages of a mask source, which the graph has only where `masks.eval` or `masks.train` names it, or for annotation."""
 PARAMS = Path("params.yaml")
-DEFAULT = "default"
-"""Key of a choice's value for whatever it does not name; see `pipeline.params.study`."""
+DEFAULT = "default"  # key of a choice's value for whatever it does not name; see `pipeline.params.study`
 Key: TypeAlias = Sequence[str | int]
 """Names and places in lists, from the top of the file: `("class_sets", "all", "exclude", 0)`."""
 NO_URL = ("download", "password")
 """The one password that belongs in the file: the release's own, printed in its authors' README."""
-MOST_SHOWN = 60
-"""Characters of a wrong value that a message repeats."""
+MOST_SHOWN = 60  # characters of a wrong value that a message repeats
 MAPPING = "names, each with its value"
 ALLOWED = {
     "literal_error": "{expected}",
@@ -81,8 +84,7 @@ ALLOWED = {
     "model_type": MAPPING,
 }
 """What a key takes, by pydantic's name of the error."""
-OTHERWISE = {"missing": "is absent", "extra_forbidden": "is not known"}
-"""Errors that no value can mend."""
+OTHERWISE = {"missing": "is absent", "extra_forbidden": "is not known"}  # errors that no value can mend
 
 
 def read_record(
@@ -132,11 +134,9 @@ def in_words(errors: Sequence["ErrorDetails"]) -> str:
 
 
 def dvc_command(stage: str, *, again: bool = False) -> str:
-    """Return the command that runs a stage, one that the graph has for other runs or mask sources included.
+    """Return the command that runs a stage, `train@vit+vit-all` for instance, also one of other runs or mask sources.
 
-    Args:
-        stage: As DVC spells it, for instance `train@vit+vit-all`.
-        again: Whether it runs although DVC has a result.
+    It runs `again`, if so, although DVC has a result.
     """
     force, (name, _, item) = "-f " * again, stage.partition("@")
     run = RUN_NAME.fullmatch(item)
@@ -184,11 +184,7 @@ def place_of_key(key: Key, path: Path) -> str:
 
 
 def check_secrets(values: Any, path: Path, key: tuple[str | int, ...] = ()) -> None:
-    """Refuse URLs with a secret, wherever they are: settings are stored, shared and shown.
-
-    Raises:
-        ParamsError: If a text among `values` holds one; the message does not repeat it.
-    """
+    """Refuse URLs with a secret, wherever they are: settings are stored, shared and shown; the message hides it."""
     entries = values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else {}
     given = values if isinstance(values, str) and key != NO_URL else ""
     if any(map(holds_secret, (given, *map(str, entries)))):

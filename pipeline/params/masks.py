@@ -4,18 +4,16 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from pipeline.params.base import ReadsOutside, Section
+from pipeline.params.base import ReadsOutside, Section, omit_default
 from pipeline.params.stages import VOID, Geometry, SegmentParams
 
-SourceName: TypeAlias = str
-"""A mask source: one of `SOURCES`, or a name of `masks.transformers`."""
+SourceName: TypeAlias = str  # a mask source: one of `SOURCES`, or a name of `masks.transformers`
 SOURCES = ("annotation", "sam", "fastsam", "grabcut")
 SamArchitectureName: TypeAlias = Literal["vit_b", "vit_l", "vit_h", "tiny"]
 """Architectures of segment-anything; `tiny` is a stand-in of 0.1 M parameters for trials, without weights."""
 FastSamArchitectureName: TypeAlias = Literal["s", "x", "tiny"]
 """FastSAM-s, FastSAM-x; `tiny` is a stand-in for trials, without weights."""
-OFFICIAL, RANDOM = "official", "random"
-"""Values of `weights` that are no path."""
+OFFICIAL, RANDOM = "official", "random"  # values of `weights` that are no path
 
 PartT = TypeVar("PartT", bound=Section)
 
@@ -25,23 +23,19 @@ class PromptParams(Section):
 
     kind: Literal["box", "point", "box_point"]
     """Bounding box, the pixel deepest inside, or both, of every connected part."""
-    min_area: int = Field(ge=0)
-    """Pixels below which a part gets no prompt, unless it is the largest."""
+    min_area: int = Field(ge=0)  # pixels below which a part gets no prompt, unless it is the largest
     min_share: float = Field(ge=0, le=1)
     """Share of the mask's area below which a part gets no prompt, unless it is the largest."""
-    max_parts: int = Field(ge=1, le=16)
-    """Prompts a sample at most, those of the largest parts."""
+    max_parts: int = Field(ge=1, le=16)  # prompts a sample at most, those of the largest parts
     jitter: float = Field(ge=0, le=0.5)
     """Standard deviation by which each edge of a box is off, as a share of the box's side; 0 is exact."""
-    seed: int = Field(ge=0)
-    """Seed of the jitter; its own, so that another seed of training leaves the masks cached."""
+    seed: int = Field(ge=0)  # seed of the jitter; its own, so that another seed of training leaves the masks cached
 
 
 class MaskWeightsParams(ReadsOutside):
     """What stage `mask_weights` fetches."""
 
-    architecture: str
-    """Size of the network."""
+    architecture: str  # size of the network
     weights: str
     """`official`, `random` (for trials: masks mean nothing), or a path of a state dict, of FastSAM a .pt file that
     ultralytics wrote."""
@@ -64,12 +58,9 @@ class FastSamWeightsParams(MaskWeightsParams):
 class SamDecoding(Section):
     """How SAM answers prompts."""
 
-    prompts_per_chunk: int = Field(ge=1)
-    """Prompts decoded together."""
-    photos_per_batch: int = Field(ge=1)
-    """Photos encoded together on a GPU; on the CPU it is always one."""
-    threads: int = Field(ge=1)
-    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    prompts_per_chunk: int = Field(ge=1)  # prompts decoded together
+    photos_per_batch: int = Field(ge=1)  # photos encoded together on a GPU; on the CPU it is always one
+    threads: int = Field(ge=1)  # CPU threads; fixed so that the bytes do not depend on the machine
 
 
 class SamParams(SamWeightsParams, SamDecoding):
@@ -79,20 +70,14 @@ class SamParams(SamWeightsParams, SamDecoding):
 class FastSamDecoding(Section):
     """How FastSAM finds masks and how one of them is chosen for a prompt."""
 
-    image_size: int = Field(ge=32, multiple_of=32)
-    """Side in pixels to which photos are fitted."""
-    confidence: float = Field(gt=0, lt=1)
-    """Confidence below which a mask is no candidate."""
-    iou: float = Field(gt=0, lt=1)
-    """IoU above which the less confident of two candidates is dropped."""
-    max_masks: int = Field(ge=1)
-    """Candidates a photo at most."""
+    image_size: int = Field(ge=32, multiple_of=32)  # side in pixels to which photos are fitted
+    confidence: float = Field(gt=0, lt=1)  # confidence below which a mask is no candidate
+    iou: float = Field(gt=0, lt=1)  # IoU above which the less confident of two candidates is dropped
+    max_masks: int = Field(ge=1)  # candidates a photo at most
     min_iou: float = Field(ge=0, le=1)
     """IoU of a candidate's bounding box with the prompted box below which nothing fits."""
-    photos_per_batch: int = Field(ge=1)
-    """Photos that pass the network together on a GPU; on the CPU it is always one."""
-    threads: int = Field(ge=1)
-    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    photos_per_batch: int = Field(ge=1)  # photos that pass the network together on a GPU; on the CPU it is always one
+    threads: int = Field(ge=1)  # CPU threads; fixed so that the bytes do not depend on the machine
 
 
 class FastSamParams(FastSamWeightsParams, FastSamDecoding):
@@ -119,15 +104,13 @@ class PromptableParams(PromptableWeightsParams):
 class VoteModelParams(PromptableWeightsParams):
     """One entry of section `vote.models`: a semantic segmentation model of transformers."""
 
-    threads: int = Field(default=2, ge=1)
-    """CPU threads; fixed so that the bytes do not depend on the machine."""
+    threads: int = Field(default=2, ge=1)  # CPU threads; fixed so that the bytes do not depend on the machine
 
 
 class VoteParams(Section):
     """Section `vote`: models that vote for a category inside each test mask, each by a stage of its own."""
 
-    models: dict[str, VoteModelParams]
-    """By name."""
+    models: dict[str, VoteModelParams]  # by name
 
 
 class VotePlan(Section):
@@ -139,89 +122,54 @@ class VotePlan(Section):
 class VoteSummary(Section):
     """`vote.json` of stage `vote`."""
 
-    name: str
-    """As `vote.models` calls the model."""
-    model: str
-    """Name of its folder; of the hub repository@commit."""
-    architecture: str
-    """As transformers calls it."""
-    sha256: str
-    """Of the listing of its files of tensors by sha256sum."""
-    source: str
-    """Masks inside of which it votes."""
-    samples: int
-    """Test samples."""
-    top1: float
-    """In [0, 1]."""
-    macro_f1: float
-    """Over classes that occur in targets or predictions, in [0, 1]."""
-    labels_without_category: tuple[str, ...]
-    """Labels of the model that do not vote."""
-    categories_without_label: tuple[str, ...]
-    """Categories that it cannot answer."""
+    name: str  # as `vote.models` calls the model
+    model: str  # name of its folder; of the hub repository@commit
+    architecture: str  # as transformers calls it
+    sha256: str  # of the listing of its files of tensors by sha256sum
+    source: str  # masks inside of which it votes
+    samples: int  # test samples
+    top1: float  # in [0, 1]
+    macro_f1: float  # over classes that occur in targets or predictions, in [0, 1]
+    labels_without_category: tuple[str, ...]  # labels of the model that do not vote
+    categories_without_label: tuple[str, ...]  # categories that it cannot answer
 
 
 class MasksParams(Section):
     """Section `masks`."""
 
-    eval: SourceName
-    """Masks that runs are evaluated on."""
-    train: SourceName
-    """Masks that runs are trained on."""
-    photos_per_file: int = Field(ge=1)
-    """Photos whose masks share one Parquet file."""
+    eval: SourceName  # masks that runs are evaluated on
+    train: SourceName  # masks that runs are trained on
+    photos_per_file: int = Field(ge=1)  # photos whose masks share one Parquet file
     prompts: PromptParams
     sam: SamParams
     fastsam: FastSamParams
-    transformers: dict[str, PromptableParams]
-    """Further sources by name."""
-    tiny_area: int = Field(ge=0)
-    """Masks of fewer pixels have status `tiny`; copied from `index.tiny_area`."""
+    transformers: dict[str, PromptableParams]  # further sources by name
+    tiny_area: int = Field(ge=0)  # masks of fewer pixels have status `tiny`; copied from `index.tiny_area`
 
 
 class PromptedParams(Section):
     """What `segment` needs to make masks from prompts, whatever answers them."""
 
-    photos_per_file: int
-    """Photos whose masks share one Parquet file."""
-    tiny_area: int
-    """Masks of fewer pixels have status `tiny`."""
-    prompts: PromptParams
-    """How annotation becomes prompts."""
+    photos_per_file: int  # photos whose masks share one Parquet file
+    tiny_area: int  # masks of fewer pixels have status `tiny`
+    prompts: PromptParams  # how annotation becomes prompts
+    source: SourceName
 
 
 class SamSegmentParams(PromptedParams):
-    """Settings of `segment@sam`."""
+    """Settings of `segment@sam` and of `segment` for a source of `masks.transformers`."""
 
-    source: Literal["sam"]
-    """Mask source."""
-    decoding: SamDecoding
-    """How prompts are answered."""
+    decoding: SamDecoding  # how prompts are answered
 
 
 class FastSamSegmentParams(PromptedParams):
     """Settings of `segment@fastsam`."""
 
-    source: Literal["fastsam"]
-    """Mask source."""
-    decoding: FastSamDecoding
-    """How prompts are answered."""
-
-
-class PromptableSegmentParams(PromptedParams):
-    """Settings of `segment` for a source of `masks.transformers`."""
-
-    source: str
-    """Mask source."""
-    decoding: SamDecoding
-    """How prompts are answered."""
+    decoding: FastSamDecoding  # how prompts are answered
 
 
 class GrabCutSegmentParams(PromptedParams):
     """Settings of `segment@grabcut`."""
-
-    source: Literal["grabcut"]
-    """Mask source."""
 
 
 class NoWeightsParams(Section):
@@ -245,7 +193,7 @@ def settings_by_source(masks: MasksParams) -> dict[SourceName, Section]:
         "fastsam": FastSamSegmentParams(source="fastsam", decoding=fastsam, **shared),
         "grabcut": GrabCutSegmentParams(source="grabcut", **shared),
         **{
-            name: PromptableSegmentParams(source=name, decoding=part_of(part, SamDecoding), **shared)
+            name: SamSegmentParams(source=name, decoding=part_of(part, SamDecoding), **shared)
             for name, part in masks.transformers.items()
         },
     }
@@ -261,18 +209,13 @@ def weights_by_source(masks: MasksParams) -> dict[SourceName, Section]:
 class AgreementParams(Section):
     """Section `agreement`: masks of a source against the annotation."""
 
-    boundary: float = Field(gt=0, lt=0.5)
-    """Width of the rim of boundary IoU, as a share of the photo's diagonal."""
-    shown: int = Field(ge=1)
-    """Samples shown of each of best, median and worst."""
-    image_size: int = Field(ge=16)
-    """Side in pixels at which the models see the masks; copied from `pair.image_size`."""
-    geometry: Geometry = Field(default="exact", exclude_if=lambda value: value == "exact")
-    """How the models see them; copied from `pair.geometry`."""
-    void: tuple[int, ...] = Field(default=(VOID,), exclude_if=lambda value: value == (VOID,))
+    boundary: float = Field(gt=0, lt=0.5)  # width of the rim of boundary IoU, as a share of the photo's diagonal
+    shown: int = Field(ge=1)  # samples shown of each of best, median and worst
+    image_size: int = Field(ge=16)  # side in pixels at which the models see the masks; copied from `pair.image_size`
+    geometry: Geometry = omit_default("exact")  # how the models see them; copied from `pair.geometry`
+    void: tuple[int, ...] = omit_default((VOID,))
     """Values of undecided pixels, which no semantic map is judged on; copied from `index.void`."""
-    seed: int = Field(ge=0)
-    """Seed of the bootstrap; copied from the top-level `seed`."""
+    seed: int = Field(ge=0)  # seed of the bootstrap; copied from the top-level `seed`
 
 
 class TransferParams(Section):
@@ -280,7 +223,5 @@ class TransferParams(Section):
 
     top1_margin: float = Field(gt=0, lt=1)
     """Change of top-1 accuracy that is ignorable; the whole 95 % interval has to lie within."""
-    macro_f1_margin: float = Field(gt=0, lt=1)
-    """Change of macro F1 that is ignorable."""
-    seed: int = Field(ge=0)
-    """Seed of the bootstrap; copied from the top-level `seed`."""
+    macro_f1_margin: float = Field(gt=0, lt=1)  # change of macro F1 that is ignorable
+    seed: int = Field(ge=0)  # seed of the bootstrap; copied from the top-level `seed`

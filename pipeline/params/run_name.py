@@ -5,15 +5,12 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from pipeline.runtime.errors import ParamsError
 
-ABSENT = "none"
-"""Backbone of a branch that a run does not have."""
+ABSENT = "none"  # backbone of a branch that a run does not have
 Fusion: TypeAlias = Literal["mask_pool", "mask_channel"]
 """How one backbone on the whole photo is told the mask, in the place of the second branch."""
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
-RESERVED = (ABSENT, *FUSIONS)
-"""Names among `backbones` that have no model."""
-NAME = re.compile(r"[a-z0-9_]+")
-"""Names of backbones and class sets; they are parts of names of runs and folders."""
+RESERVED = (ABSENT, *FUSIONS)  # names among `backbones` that have no model
+NAME = re.compile(r"[a-z0-9_]+")  # names of backbones and class sets; they are parts of names of runs and folders
 RUN_NAME = re.compile(rf"({NAME.pattern})\+({NAME.pattern})-({NAME.pattern})")
 
 RunT = TypeVar("RunT", bound="RunName")
@@ -22,12 +19,9 @@ RunT = TypeVar("RunT", bound="RunName")
 class RunName(NamedTuple):
     """One classifier: which backbone looks at what, and on which classes."""
 
-    roi: str
-    """Backbone of the ROI branch, or none; of a fusion the only backbone, which sees the whole photo."""
-    extra_roi: str
-    """Backbone of the extra-ROI branch, none, or a fusion."""
-    classes: str
-    """Class set."""
+    roi: str  # backbone of the ROI branch, or none; of a fusion the only backbone, which sees the whole photo
+    extra_roi: str  # backbone of the extra-ROI branch, none, or a fusion
+    classes: str  # class set
 
     @property
     def name(self) -> str:
@@ -36,11 +30,7 @@ class RunName(NamedTuple):
 
     @classmethod
     def parse(cls: type[RunT], name: str) -> RunT:  # noqa: PYI019 - beartype reads no Self here
-        """Return the run that a folder name stands for.
-
-        Raises:
-            ParamsError: If the name is not `<roi>+<extra_roi>-<class set>`.
-        """
+        """Return the run that a folder name stands for; raise `ParamsError` if it stands for none."""
         match = RUN_NAME.fullmatch(name)
         if match is None:
             raise ParamsError(f"run {name!r}: expected <roi>+<extra_roi>-<class set>, for instance deit+none-all")

@@ -20,8 +20,7 @@ from pipeline.runtime.vector_width import core_count
 class RuntimeParams(Section):
     """Section `runtime`."""
 
-    workers: int = Field(ge=0)
-    """Processes of index, segment and pair; 0 means one a core."""
+    workers: int = Field(ge=0)  # processes of index, segment and pair; 0 means one a core
     device: Literal["auto", "cpu", "cuda", "mps"]
     """Where models run; auto takes a GPU where there is one. With cuda, `train.precision: auto` means bf16."""
     devices: int = Field(default=1, ge=1)
@@ -45,11 +44,7 @@ class RuntimeParams(Section):
 
 
 def load_runtime(path: Path = Path("params.yaml")) -> RuntimeParams:
-    """Read section `runtime` straight from `params.yaml`.
-
-    Raises:
-        ParamsError: If the section is absent or does not fit the schema.
-    """
+    """Read section `runtime` straight from `params.yaml`; raise `ParamsError` if it is absent or does not fit."""
     try:
         section = YAML(typ="safe").load(path)["runtime"]
         check_secrets(section, path, ("runtime",))

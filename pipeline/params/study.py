@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.params import stages
 from pipeline.params.base import (
     DEFAULT,
     MAPPING,
@@ -30,38 +31,18 @@ from pipeline.params.masks import SOURCES, AgreementParams, MasksParams, Transfe
 from pipeline.params.model import DRAWN, BackboneParams, ClassSetParams, TrainParams
 from pipeline.params.run_name import ABSENT, FUSIONS, NAME, RESERVED, RunName
 from pipeline.params.runtime import RuntimeParams
-from pipeline.params.stages import (
-    AmbiguousParams,
-    DemoParams,
-    DistillParams,
-    DownloadParams,
-    EvaluateParams,
-    ExplainParams,
-    IndexParams,
-    PairParams,
-    PerturbParams,
-    ProbeParams,
-    RepeatParams,
-    RepetitionPlan,
-    ReportParams,
-)
 from pipeline.runtime.errors import ParamsError, printable
 
 Recipe: TypeAlias = Literal["corrected", "released"]
 """Named sets of values. A further one is a word here and its entries in `params.yaml`."""
 RECIPES: tuple[str, ...] = get_args(Recipe)
-OLD_RECIPES = {"sane": "corrected"}
-"""Names of recipes in earlier versions, which are still read."""
+OLD_RECIPES = {"sane": "corrected"}  # names of recipes in earlier versions, which are still read
 
 
 def choose(value: Any, preferred: tuple[object, ...]) -> Any:
-    """Replace every mapping with a key `default` by its entry for the first name it has, or else by the default.
+    """Replace every mapping with a key `default` by its entry for the first preferred name, or else by the default.
 
     The entry may be a choice itself: `{default: {default: hub, released: torchvision}, demo: none}`.
-
-    Args:
-        value: Values as `params.yaml` holds them.
-        preferred: Names, the one that wins first.
     """
     if not isinstance(value, dict):
         return value
@@ -71,13 +52,7 @@ def choose(value: Any, preferred: tuple[object, ...]) -> Any:
 
 
 def chosen(values: dict[str, Any]) -> Any:
-    """Return the values of the file's own recipe and data set; the recipe's entry wins.
-
-    What holds for a data set `name` holds for `name@place`, too.
-
-    Raises:
-        KeyError: If there is no recipe or data set.
-    """
+    """Return the values of the file's own recipe, which wins, and data set; what holds for `a` holds for `a@place`."""
     dataset = str(values["dataset"])
     return choose(values, (values["recipe"], dataset, dataset.partition("@")[0]))
 
@@ -93,11 +68,7 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def check_choices(values: dict[str, Any], datasets: tuple[str, ...], path: Path) -> None:
-    """Refuse an unknown recipe, a data set of a recipe's name, and entries of choices that are neither.
-
-    Raises:
-        ParamsError: Such a name, with its place.
-    """
+    """Refuse an unknown recipe, a data set of its name, entries of choices that are neither, and text as a prompt."""
     recipe = values.get("recipe")
     if recipe is not None and recipe not in RECIPES:
         raise refusal("recipe", f"recipe {recipe!r} is {among(str(recipe), RECIPES)}", path)
@@ -110,6 +81,11 @@ def check_choices(values: dict[str, Any], datasets: tuple[str, ...], path: Path)
         if len(datasets) > 1 and name not in valid and "/" not in name:
             problem = f"{key}: {name!r} is {among(name, valid)}, the data sets and recipes"
             raise refusal((*key.split("."), name), problem, path)
+    match values:
+        case {"masks": {"prompts": {"kind": "text"}}}:
+            reason = "a food's name is the label that runs are judged by, so it may not choose their masks"
+            fix = "choose box, point or box_point"
+            raise refusal("masks.prompts.kind", f"masks.prompts.kind: text is given, and {reason}; {fix}", path)
 
 
 def _names_in_choices(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -139,41 +115,33 @@ SEEDED = ("train", "probe", "perturb", "explain", "agreement", "transfer", "repo
 class Study(Section):
     """Every parameter after the choice of data set and recipe."""
 
-    recipe: Recipe
-    """Named set of values: `corrected` mends the released code's mistakes, `released` repeats them."""
-    dataset: str
-    """Name of a data set that `download.source` lists, or a path or URL."""
-    roi: str
-    """Backbone of the variant's ROI branch, or none; of a fusion the only backbone."""
-    extra_roi: str
-    """Backbone of the variant's extra-ROI branch, none, or a fusion."""
-    classes: str
-    """Class set of the variant."""
-    seed: int = Field(ge=0)
-    """Seed of everything random but the demo's scenes and the jitter of prompts."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    """Seeds of repetitions; each trains all of `repeat.runs` once more."""
-    ambiguous: AmbiguousParams
-    """`auto`, two categories, or none."""
+    recipe: Recipe  # named set of values: `corrected` mends the released code's mistakes, `released` repeats them
+    dataset: str  # name of a data set that `download.source` lists, or a path or URL
+    roi: str  # backbone of the variant's ROI branch, or none; of a fusion the only backbone
+    extra_roi: str  # backbone of the variant's extra-ROI branch, none, or a fusion
+    classes: str  # class set of the variant
+    seed: int = Field(ge=0)  # seed of everything random but the demo's scenes and the jitter of prompts
+    seeds: tuple[Annotated[int, Field(ge=0)], ...]  # seeds of repetitions; each trains all of `repeat.runs` once more
+    ambiguous: stages.AmbiguousParams  # `auto`, two categories, or none
     runtime: RuntimeParams
-    demo: DemoParams
-    download: DownloadParams
-    index: IndexParams
+    demo: stages.DemoParams
+    download: stages.DownloadParams
+    index: stages.IndexParams
     masks: MasksParams
-    pair: PairParams
+    pair: stages.PairParams
     backbones: dict[str, BackboneParams]
     class_sets: dict[str, ClassSetParams]
     train: TrainParams
-    repeat: RepeatParams
-    distill: DistillParams
-    probe: ProbeParams
-    evaluate: EvaluateParams
-    perturb: PerturbParams
-    explain: ExplainParams
+    repeat: stages.RepeatParams
+    distill: stages.DistillParams
+    probe: stages.ProbeParams
+    evaluate: stages.EvaluateParams
+    perturb: stages.PerturbParams
+    explain: stages.ExplainParams
     agreement: AgreementParams
     transfer: TransferParams
     vote: VoteParams
-    report: ReportParams
+    report: stages.ReportParams
 
     @property
     def variant(self) -> str:
@@ -181,11 +149,11 @@ class Study(Section):
         return RunName(self.roi, self.extra_roi, self.classes).name
 
     @property
-    def repetitions(self) -> RepetitionPlan:
+    def repetitions(self) -> stages.RepetitionPlan:
         """What is to be repeated; empty without `seeds`."""
         if not self.seeds:
-            return RepetitionPlan(seeds=(), runs=())
-        return RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs)
+            return stages.RepetitionPlan(seeds=(), runs=())
+        return stages.RepetitionPlan(seeds=(self.seed, *self.seeds), runs=self.repeat.runs)
 
     @property
     def votes(self) -> VotePlan:
@@ -211,7 +179,6 @@ def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[st
     try:
         values = _with_new_words(values, path, warn)
         check_choices(values, names, path)
-        _check_no_text(values, path)
         study = Study.model_validate_json(json.dumps(_with_copies(chosen(values), path)))
     except KeyError as error:
         raise ParamsError(f"{path}: key {error.args[0]!r} is absent") from error
@@ -280,9 +247,14 @@ def _with_copies(values: dict[str, Any], path: Path) -> dict[str, Any]:
     values["agreement"] |= {name: values["pair"][name] for name in ("image_size", "geometry")}
     values["agreement"] |= {name: values["index"][name] for name in ("void",) if name in values["index"]}
     values["masks"] |= {"tiny_area": values["index"]["tiny_area"]}
-    values["ambiguous"] = _ambiguous(values["ambiguous"], path)
+    given = values["ambiguous"]
+    pair = [] if given == AUTO else given
+    if not (isinstance(pair, list) and len(pair) in {0, 2} and all(isinstance(name, str) for name in pair)):
+        problem = f"ambiguous: {given!r} is given, allowed is auto, a list of two categories, or []"
+        raise refusal("ambiguous", problem, path)
+    values["ambiguous"] = {"names": pair, "auto": given == AUTO}
     for entry in filter(lambda entry: isinstance(entry, dict), values["class_sets"].values()):
-        entry["ambiguous"] = values["ambiguous"]["names"] if values["train"].get("test_curves") else []
+        entry["ambiguous"] = pair if values["train"].get("test_curves") else []
     values["download"] = download | {"source": source, "demo": values["demo"]}
     return values
 
@@ -298,23 +270,6 @@ def short_name(source: str) -> str:
     last = re.split(r"[/\\]", source.partition("?")[0].partition("#")[0].rstrip("/\\"))[-1]
     name = printable(re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", last, flags=re.IGNORECASE).strip("."))
     return name if name not in {"", DRAWN} else f"folder {name}".strip()
-
-
-def _ambiguous(given: Any, path: Path) -> dict[str, Any]:
-    names = [] if given == AUTO else given
-    if not (isinstance(names, list) and len(names) in {0, 2} and all(isinstance(name, str) for name in names)):
-        problem = f"ambiguous: {given!r} is given, allowed is auto, a list of two categories, or []"
-        raise refusal("ambiguous", problem, path)
-    return {"names": names, "auto": given == AUTO}
-
-
-def _check_no_text(values: dict[str, Any], path: Path) -> None:
-    """Refuse text as a prompt."""
-    match values:
-        case {"masks": {"prompts": {"kind": "text"}}}:
-            reason = "a food's name is the label that runs are judged by, so it may not choose their masks"
-            fix = "choose box, point or box_point"
-            raise refusal("masks.prompts.kind", f"masks.prompts.kind: text is given, and {reason}; {fix}", path)
 
 
 def _wrong_names(study: Study, datasets: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[Key | str, str]]:

@@ -17,13 +17,7 @@ from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
 from pipeline.models.device import pick_device, set_deterministic
 from pipeline.params.base import load_settings
-from pipeline.params.masks import (
-    FastSamSegmentParams,
-    GrabCutSegmentParams,
-    PromptableSegmentParams,
-    SamSegmentParams,
-    SourceName,
-)
+from pipeline.params.masks import FastSamSegmentParams, GrabCutSegmentParams, SamSegmentParams, SourceName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import SegmentParams
 from pipeline.runtime.console import progress, progress_bar
@@ -38,13 +32,10 @@ from pipeline.segmentation.prompts import load_prompts, prompts_of
 from pipeline.segmentation.registry import create_verified_source
 from pipeline.segmentation.weights import read_card
 
-Params: TypeAlias = SamSegmentParams | FastSamSegmentParams | GrabCutSegmentParams | PromptableSegmentParams
+Params: TypeAlias = SamSegmentParams | FastSamSegmentParams | GrabCutSegmentParams
 """Settings of a source that predicts masks from prompts."""
-SCHEMAS: dict[SourceName, type[Params]] = {
-    "sam": SamSegmentParams,
-    "fastsam": FastSamSegmentParams,
-    "grabcut": GrabCutSegmentParams,
-}
+SCHEMAS: dict[SourceName, type[Params]] = {"fastsam": FastSamSegmentParams, "grabcut": GrabCutSegmentParams}
+"""Settings of the sources that are no SAM of some kind."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +198,7 @@ def segment(  # noqa: PLR0913 - every path the stage touches
         params = load_settings(SegmentParams, settings)
         write_masks(params, raw=raw, samples=samples, masks=masks, workers=workers, cluster=cluster, mirror=mirror)
         return
-    prompted = load_settings(SCHEMAS.get(source, PromptableSegmentParams), settings)
+    prompted = load_settings(SCHEMAS.get(source, SamSegmentParams), settings)
     places = {"raw": raw, "samples": samples, "weights": weights, "masks": masks}
     device = runtime.device
     write_prompted_masks(prompted, **places, device=device, workers=workers, cluster=cluster, mirror=mirror)

@@ -15,7 +15,6 @@ from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import (
     FastSamSegmentParams,
     GrabCutSegmentParams,
-    PromptableSegmentParams,
     PromptableWeightsParams,
     PromptParams,
     SamSegmentParams,
@@ -42,7 +41,7 @@ SHARED = {"photos_per_file": 2, "tiny_area": 10, "prompts": PROMPTS}
 SAM = SamSegmentParams(source="sam", decoding=SAM_DECODING, **SHARED)
 FASTSAM = FastSamSegmentParams(source="fastsam", decoding=FASTSAM_DECODING, **SHARED)
 GRABCUT = GrabCutSegmentParams(source="grabcut", **SHARED)
-SAM2 = PromptableSegmentParams(source="sam2", decoding=SAM_DECODING, **SHARED)
+SAM2 = SamSegmentParams(source="sam2", decoding=SAM_DECODING, **SHARED)
 
 
 @pytest.fixture(scope="module")
