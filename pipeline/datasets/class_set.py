@@ -1,7 +1,7 @@
 """Classes of a run: all categories of the shards, or all but some (Tables 8 and 9 exclude `sauce`)."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,8 @@ MIN_CLASSES = 2
 class ClassMap:
     """Classes of a run, and the mapping from the shards' targets to its own."""
 
-    names: tuple[str, ...]
-    """Category name by the run's target, the index of its logits."""
-    index: Int64[np.ndarray, " K_all"]
-    """The run's target by the shards' target; -1 if the category is excluded."""
+    names: tuple[str, ...]  # category name by the run's target, the index of its logits
+    index: Int64[np.ndarray, " K_all"]  # the run's target by the shards' target; -1 if the category is excluded
 
     def positions(self, categories: tuple[str, ...]) -> tuple[int, ...]:
         """Return the run's targets of those `categories` that it has, in the given order."""
@@ -31,25 +29,15 @@ class ClassMap:
 
 
 def ambiguous_pair(classes: Sequence[int], targets: Targets) -> tuple[int, int] | None:
-    """Return the classes of the ambiguous pair if a set of samples has the pair, else None.
-
-    Args:
-        classes: Classes of the pair that exist.
-        targets: Class of every sample; the set has the pair if both classes exist and a sample of either.
-    """
+    """Return those `classes` of the ambiguous pair that exist, if both do and a sample is of either, else None."""
     both = len(classes) == 2 and bool(np.isin(targets, classes).any())  # noqa: PLR2004 - a pair
     return (classes[0], classes[1]) if both else None
 
 
 def select_classes(categories: tuple[str, ...], exclude: tuple[str, ...]) -> ClassMap:
-    """Exclude categories; the others keep their order.
+    """Exclude categories, named by the shards' target; the others keep their order.
 
-    Args:
-        categories: Category name by the shards' target.
-        exclude: Names to exclude; one that is no category has no effect, see `check_class_sets`.
-
-    Raises:
-        ParamsError: If fewer than two classes remain.
+    A name that is no category has no effect, see `check_class_sets`. Fewer than two classes are a `ParamsError`.
     """
     kept = np.array([name not in exclude for name in categories])
     if kept.sum() < MIN_CLASSES:
@@ -59,11 +47,7 @@ def select_classes(categories: tuple[str, ...], exclude: tuple[str, ...]) -> Cla
 
 
 def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Sequence[CategoryCount]) -> tuple[str, ...]:
-    """Check the class sets against the data, before anything is trained on them.
-
-    Args:
-        class_sets: Class sets by name.
-        categories: Every category of the data set, with its numbers of samples.
+    """Check the class sets against all categories of the data set, before anything is trained on them.
 
     Returns:
         One sentence for each name that is no category, and for class sets that are equal.
@@ -73,6 +57,7 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
     """
     names = tuple(category.name for category in categories)
     trained = {category.name for category in categories if category.train}
+    unknown, equal, first_with = list[str](), list[str](), dict[tuple[str, ...], str]()
     for name, class_set in class_sets.items():
         left = trained - {*class_set.exclude}
         if len(left) < MIN_CLASSES:
@@ -81,21 +66,14 @@ def check_class_sets(class_sets: Mapping[str, ClassSetParams], categories: Seque
                 f"({', '.join(left) or 'none'}); a classifier needs two: add photos of other foods to the train "
                 f"split, or take names out of class_sets.{name}.exclude in params.yaml"
             )
-    return (*_unknown_names(class_sets, names), *_equal_sets(class_sets, names))
-
-
-def _unknown_names(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
-    for name, class_set in class_sets.items():
-        for unknown in (category for category in class_set.exclude if category not in names):
-            close = difflib.get_close_matches(unknown, names, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
-            yield f"Class set {name!r} excludes {unknown!r}, which is no category of this data set{meant}."
-
-
-def _equal_sets(class_sets: Mapping[str, ClassSetParams], names: tuple[str, ...]) -> Iterator[str]:
-    first_with: dict[tuple[str, ...], str] = {}
-    for name, class_set in class_sets.items():
-        left = tuple(category for category in names if category not in class_set.exclude)
-        first = first_with.setdefault(left, name)
+        for category in class_set.exclude:
+            if category not in names:
+                close = difflib.get_close_matches(category, names, n=1)
+                meant = f" (did you mean {close[0]!r}?)" if close else ""
+                unknown.append(
+                    f"Class set {name!r} excludes {category!r}, which is no category of this data set{meant}."
+                )
+        first = first_with.setdefault(tuple(each for each in names if each not in class_set.exclude), name)
         if first != name:
-            yield f"Class sets {first!r} and {name!r} are equal here: runs of one repeat runs of the other."
+            equal.append(f"Class sets {first!r} and {name!r} are equal here: runs of one repeat runs of the other.")
+    return (*unknown, *equal)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 from unicodedata import normalize
@@ -15,16 +16,11 @@ from pipeline.runtime.errors import DatasetError
 INSTANCES = "instances_"
 """Begins the name of COCO's own files of objects; others beside them hold captions or key points of the same photos."""
 REQUIRED_LISTS = ("images", "annotations", "categories")
-LARGEST_CATEGORY_ID = 2**31 - 1
-"""Of categories, above and below 0."""
+LARGEST_CATEGORY_ID = 2**31 - 1  # of categories, above and below 0
 
 
 def read_coco(raw: Path, files: Sequence[str]) -> AnnotatedSet:
-    """Read all JSON files of a data set, one after the other.
-
-    Args:
-        raw: Folder of the data set.
-        files: Paths of its files below `raw`.
+    """Read all JSON files of a data set, whose `files` are paths below `raw`, one after the other.
 
     Raises:
         DatasetError: If a JSON file is malformed, none holds objects, or they give an id or a name to two categories.
@@ -145,9 +141,9 @@ class PhotoFinder:
     @staticmethod
     def _fit(path: str, parts: Sequence[str], annotation_path: str) -> tuple[int, bool, int]:
         """Return how well a photo fits a name: parts of the path from its end, split, folders shared with the JSON."""
-        folders = path.split("/")
-        shared = [_common(normalize("NFC", path).split("/")[::-1], parts), _common(folders, annotation_path.split("/"))]
-        return shared[0], split_of(path.rpartition("/")[0]) == split_of(annotation_path), shared[1]
+        from_end = _common(normalize("NFC", path).split("/")[::-1], parts)
+        same_split = split_of(path.rpartition("/")[0]) == split_of(annotation_path)
+        return from_end, same_split, _common(path.split("/"), annotation_path.split("/"))
 
     def unused(self) -> Iterator[Problem]:
         """Yield the photos that no file named."""
@@ -157,7 +153,4 @@ class PhotoFinder:
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
     """Return how many parts two paths share from their start."""
-    return next(
-        (number for number, (one, other) in enumerate(zip(first, second, strict=False)) if one != other),
-        min(len(first), len(second)),
-    )
+    return sum(1 for _ in takewhile(lambda parts: parts[0] == parts[1], zip(first, second, strict=False)))

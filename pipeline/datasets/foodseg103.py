@@ -15,16 +15,14 @@ cabbage, bean sprouts, onion, pepper, green beans, french beans, king oyster mus
 oyster mushroom, white button mushroom, salad, other ingredients""".replace("\n", " ").split(", ")
 )
 """Names by id, as in the official archive."""
-COUNTS = {"train": (4983, 18179), "test": (2135, 7697)}
-"""Photos and samples of each official split."""
+COUNTS = {"train": (4983, 18179), "test": (2135, 7697)}  # photos and samples of each official split
 
 
 def compare_with_release(counts: Mapping[str, tuple[int, int]], categories: Collection[str]) -> str:
     """Return a sentence on whether a data set is the whole official release, and what it lacks or has beyond it.
 
-    Args:
-        counts: Photos and samples by official split, without the user's extra categories.
-        categories: Names beside the background, likewise.
+    `counts` are photos and samples by official split; they and `categories` are without the user's extra categories
+    and the background.
     """
     differences = []
     for split, official in COUNTS.items():

@@ -13,22 +13,13 @@ from pipeline.datasets.splits import Drawable, draw_photos, original_of
 from pipeline.params.stages import IndexParams, TestSplit
 from pipeline.runtime.errors import DatasetError, counted
 
-Format: TypeAlias = Literal["official", "coco", "yolo", "labelme"]
-"""How photos and their annotation are stored."""
-MAX_DEPTH = 2
-"""Needless folders above a data set."""
-TEST_SPLITS: tuple[TestSplit, ...] = ("test", "val")
-"""Splits to test on, the first that a data set has."""
-MAX_SHOWN = 5
-"""Suffixes that a message names."""
+Format: TypeAlias = Literal["official", "coco", "yolo", "labelme"]  # how photos and their annotation are stored
+MAX_DEPTH = 2  # needless folders above a data set
+TEST_SPLITS: tuple[TestSplit, ...] = ("test", "val")  # splits to test on, the first that a data set has
+MAX_SHOWN = 5  # suffixes that a message names
 PARTS = (
-    "Images/img_dir/train",
-    "Images/img_dir/test",
-    "Images/ann_dir/train",
-    "Images/ann_dir/test",
-    "ImageSets/train.txt",
-    "ImageSets/test.txt",
-    "category_id.txt",
+    *("Images/img_dir/train", "Images/img_dir/test", "Images/ann_dir/train", "Images/ann_dir/test"),
+    *("ImageSets/train.txt", "ImageSets/test.txt", "category_id.txt"),
 )
 """What the official layout needs: files, and folders that hold at least one file."""
 EXPECTED = (
@@ -37,10 +28,7 @@ EXPECTED = (
     "(a JSON file beside each photo); see docs/data.md"
 )
 
-_OFFICIAL = re.compile(
-    r"Images/(img_dir|ann_dir)/(train|test)/[^/]+"
-    r"|ImageSets/(train|test)\.txt|category_id\.txt"
-)
+_OFFICIAL = re.compile(r"Images/(img_dir|ann_dir)/(train|test)/[^/]+|ImageSets/(train|test)\.txt|category_id\.txt")
 _SPLIT = re.compile(r"(?<![a-z])(train|training|val|valid|validation|test|testing)(?![a-z])", re.IGNORECASE)
 _MARKS: dict[Format, re.Pattern[str]] = {
     "official": re.compile(r"Images/(img_dir|ann_dir)/"),
@@ -65,39 +53,28 @@ class FoundDataSet(NamedTuple):
     """A data set among files."""
 
     format: Format
-    """Its format."""
-    top: str
-    """Folders above it, to be left out: "", "<folder>/" or "<folder>/<folder>/"; "" for labelme."""
-    files: tuple[str, ...]
-    """Its files, sorted, as paths below `top`."""
-    ignored: tuple[str, ...]
-    """All other paths."""
+    top: str  # folders above it, to be left out: "", "<folder>/" or "<folder>/<folder>/"; "" for labelme
+    files: tuple[str, ...]  # its files, sorted, as paths below `top`
+    ignored: tuple[str, ...]  # all other paths
 
 
 class AnnotatedPhoto(NamedTuple):
     """A photo with its objects."""
 
-    path: str
-    """Path below data/raw."""
-    annotation_path: str
-    """Path below data/raw of the file that names its objects."""
-    split: str | None
-    """`train`, `val` or `test`; None where nothing says it."""
+    path: str  # path below data/raw
+    annotation_path: str  # path below data/raw of the file that names its objects
+    split: str | None  # `train`, `val` or `test`; None where nothing says it
     size: tuple[int, int] | None
     """Height and width by its annotation, `RELATIVE` if coordinates are; None if the annotation does not say it."""
-    objects: tuple[AnnotatedObject, ...]
-    """At least one."""
+    objects: tuple[AnnotatedObject, ...]  # at least one
 
 
 class AnnotatedSet(NamedTuple):
     """A data set whose annotation is objects."""
 
-    names: dict[int, str]
-    """Folded name of each category by id."""
-    photos: list[AnnotatedPhoto]
-    """In any order."""
-    problems: list[Problem]
-    """What was left out, and why."""
+    names: dict[int, str]  # folded name of each category by id
+    photos: list[AnnotatedPhoto]  # in any order
+    problems: list[Problem]  # what was left out, and why
 
     def add(self, photo: AnnotatedPhoto) -> None:
         """Add a photo, or the problem that prevents its use; it may have no object."""
@@ -161,18 +138,13 @@ def _files_of(split: str, photos: Sequence[AnnotatedPhoto]) -> Iterator[PhotoFil
             split=split,
             photo_path=photo.path,
             annotation_path=photo.annotation_path,
-            category=None,
-            prompts=(),
             objects=photo.objects,
             annotated_size=photo.size,
         )
 
 
 def find_data_set(paths: Collection[str]) -> FoundDataSet:
-    """Find the data set among the files of a folder or an archive.
-
-    Args:
-        paths: Relative paths of all files, with forward slashes.
+    """Find the data set among all files of a folder or an archive, given by relative paths with forward slashes.
 
     Raises:
         ValueError: If there is none, or more than one, or the official layout lacks a part; the message says what was
@@ -182,8 +154,7 @@ def find_data_set(paths: Collection[str]) -> FoundDataSet:
     for name in _formats(usable):
         tops = _tops(usable, _MARKS[name]) if name in _MARKS else [""]
         if len(tops) > 1:
-            listed = ", ".join(tops)
-            raise ValueError(f"holds {len(tops)} data sets, {listed}; give the path of one of them")
+            raise ValueError(f"holds {len(tops)} data sets, {', '.join(tops)}; give the path of one of them")
         for top in tops:
             below = sorted(path.removeprefix(top) for path in usable if path.startswith(top))
             files = tuple(path for path in below if _belongs(path, name))

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,65 +23,41 @@ ROWS_PER_GROUP = 4096
 class Category:
     """One food of the data set."""
 
-    id: int
-    """Value in label maps; those of extra categories follow the highest id of `category_id.txt`."""
-    name: str
-    """Stripped, case-folded name."""
-    target: int
-    """Class index in [0, K): the rank of `id` among all categories but the background."""
+    id: int  # value in label maps; those of extra categories follow the highest id of `category_id.txt`
+    name: str  # stripped, case-folded name
+    target: int  # class index in [0, K): the rank of `id` among all categories but the background
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One (photo, category), the unit of training and test of section 4.1."""
 
-    sample_id: str
-    """`<photo id>/<category id>`, with `-<number of the annotation>` where each object is a sample."""
+    sample_id: str  # `<photo id>/<category id>`, with `-<number of the annotation>` where each object is a sample
     photo_id: str
     """`<split>/<stem>` by the data set's own split, or its path for the stem; drawn validation photos keep `train`."""
-    split: str
-    """`train`, `validation` or `test`."""
-    photo_path: str
-    """Path of the photo below data/raw, with forward slashes."""
-    label_map_path: str | None
-    """Path below data/raw of the label map, mask or file of objects; None if prompts replace it."""
-    mask_value: int | None
-    """Value of the sample in the label map; None for the binary mask of an extra category and for objects."""
-    photo_height: int
-    """Pixels, after EXIF rotation."""
-    photo_width: int
-    """Pixels, after EXIF rotation."""
-    photo_sha256: str
-    """Hash of the photo file."""
-    label_map_sha256: str | None
-    """Hash of the file of the label map or mask; None if prompts or `rle` replace it."""
-    category: str
-    """Category name."""
-    category_id: int
-    """See `Category.id`."""
-    target: int
-    """Class index in [0, K)."""
-    mask_area: int
-    """Pixels of the mask; 0 for prompts."""
-    mask_share: float
-    """Mask area over photo area, in [0, 1]."""
-    x0: int
-    """Left column of the bounding box of mask or prompts, inclusive."""
-    y0: int
-    """Top row, inclusive."""
-    x1: int
-    """Right column, inclusive."""
-    y1: int
-    """Bottom row, inclusive."""
-    components: int
-    """8-connected components of the mask; 0 for prompts."""
-    prompts: str | None
-    """Prompts of a photo without annotation: JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]}."""
+    split: str  # `train`, `validation` or `test`
+    photo_path: str  # path of the photo below data/raw, with forward slashes
+    label_map_path: str | None  # path below data/raw of label map, mask or file of objects; None if prompts replace it
+    mask_value: int | None  # value in the label map; None for the binary mask of an extra category and for objects
+    photo_height: int  # pixels, after EXIF rotation
+    photo_width: int  # pixels, after EXIF rotation
+    photo_sha256: str  # hash of the photo file
+    label_map_sha256: str | None  # hash of the file of the label map or mask; None if prompts or `rle` replace it
+    category: str  # category name
+    category_id: int  # see `Category.id`
+    target: int  # class index in [0, K)
+    mask_area: int  # pixels of the mask; 0 for prompts
+    mask_share: float  # mask area over photo area, in [0, 1]
+    x0: int  # left column of the bounding box of mask or prompts, inclusive
+    y0: int  # top row, inclusive
+    x1: int  # right column, inclusive
+    y1: int  # bottom row, inclusive
+    components: int  # 8-connected components of the mask; 0 for prompts
+    prompts: str | None  # of a photo without annotation: JSON list of {"point": [x, y]} and {"box": [x0, y0, x1, y1]}
     flags: tuple[str, ...]
     """Of `tiny`, `touches_border`, `whole_photo`, `soft_mask`, `prompted`, `clipped` (a box slightly exceeded
     the photo), `duplicate_photo`, `duplicate_across_splits`; see `pipeline.datasets.scan` and `.statistics`."""
-    rle: bytes | None = None
-    """Mask of the upright photo in COCO's compressed RLE, if objects annotate it; they may overlap in a photo."""
+    rle: bytes | None = None  # mask in COCO's compressed RLE, if objects annotate the photo; they may overlap
 
 
 SCHEMA = pa.schema(
@@ -99,8 +74,7 @@ SCHEMA = pa.schema(
         ("flags", pa.list_(pa.string())),
     ]
 )
-SCHEMA_OF_OBJECTS = SCHEMA.append(pa.field("rle", pa.binary()))
-"""Columns of data sets whose annotation is objects."""
+SCHEMA_OF_OBJECTS = SCHEMA.append(pa.field("rle", pa.binary()))  # columns of data sets whose annotation is objects
 
 
 def write_samples(
@@ -136,27 +110,18 @@ def read_samples(path: Path) -> Iterator[Sample]:
         if file.schema_arrow not in (SCHEMA, SCHEMA_OF_OBJECTS):
             raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run `dvc repro -f index`")
         rows = 0
-        for row in _rows(file, path):
-            yield Sample(**row | {"flags": tuple(row["flags"])})
-            rows += 1
+        try:
+            for batch in file.iter_batches(ROWS_PER_GROUP):
+                yield from (Sample(**row | {"flags": tuple(row["flags"])}) for row in batch.to_pylist())
+                rows += len(batch)
+        except DAMAGE as error:
+            raise damaged(path, error, "index") from error
         if rows != file.metadata.num_rows:
             raise damaged(path, ValueError(f"holds {rows} of {file.metadata.num_rows} rows"), "index")
 
 
-def _rows(file: pq.ParquetFile, path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        for batch in file.iter_batches(ROWS_PER_GROUP):
-            yield from batch.to_pylist()
-    except DAMAGE as error:
-        raise damaged(path, error, "index") from error
-
-
 def read_categories(path: Path) -> tuple[Category, ...]:
-    """Return the categories of a table in target order.
-
-    Raises:
-        ManifestError: If the file is absent, damaged, or of another schema version.
-    """
+    """Return the categories of a table in target order; errors as `read_samples`."""
     with _open(path) as file:
         try:
             return tuple(Category(**c) for c in json.loads(file.schema_arrow.metadata[b"categories"]))
@@ -197,11 +162,7 @@ def number_rows(samples: Iterable[Sample]) -> Iterator[IndexedSample]:
 
 
 def choose_named(samples: Iterable[Sample], sample_ids: Sequence[str]) -> list[IndexedSample]:
-    """Return the samples of the given ids, in their order.
-
-    Raises:
-        ParamsError: If an id is not in the table.
-    """
+    """Return the samples of the given ids, in their order; raise `ParamsError` if one is not in the table."""
     wanted, last = set(sample_ids), ""
     found: dict[str, IndexedSample] = {}
     for indexed in number_rows(samples):

@@ -13,20 +13,17 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from pipeline.datasets.index import Category
 from pipeline.datasets.objects import AnnotatedObject
-from pipeline.datasets.problems import FIXES, Problem, ProblemKind
+from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.datasets.prompts import Prompt, parse_prompts
 from pipeline.runtime.errors import DatasetError
 
 CATEGORY_FILE = "category_id.txt"
-BACKGROUND = 0
-"""Value of label maps that is no food, whatever name the file gives it."""
-LARGEST_ID = 65_535
-"""Label maps hold one or two bytes a pixel."""
+BACKGROUND = 0  # value of label maps that is no food, whatever name the file gives it
+LARGEST_ID = 65_535  # label maps hold one or two bytes a pixel
 OFFICIAL_SPLITS = ("train", "test")
 PHOTOS, LABEL_MAPS, LISTS, EXTRA = "Images/img_dir", "Images/ann_dir", "ImageSets", "extra"
 PROMPTS = "prompts.csv"
-MASK = ".mask"
-"""Follows the photo's stem in the stem of its mask."""
+MASK = ".mask"  # follows the photo's stem in the stem of its mask
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"}
@@ -43,10 +40,7 @@ def fold_name(name: str) -> str:
 
 
 def load_category_names(raw: Path) -> dict[int, str]:
-    """Read `category_id.txt` below `raw`.
-
-    Returns:
-        Folded name by id, background included if the file has it.
+    """Return folded name by id from `category_id.txt` below `raw`, background included if the file has it.
 
     Raises:
         DatasetError: If the file is absent, not UTF-8, or not a list of ids and names.
@@ -60,11 +54,7 @@ def load_category_names(raw: Path) -> dict[int, str]:
 
 
 def read_listing(path: Path) -> str:
-    """Return the text of a list, without a byte order mark and with single line feeds as line ends.
-
-    Raises:
-        DatasetError: If the file is absent or not UTF-8.
-    """
+    """Return the text of a list, without byte order mark and with line feeds as line ends; it must be UTF-8."""
     if not path.is_file():
         raise DatasetError(
             f"{path}: no such file; data/raw needs Images, ImageSets and category_id.txt as in FoodSeg103"
@@ -113,15 +103,12 @@ def format_split_list(stems: Iterable[str]) -> str:
 def number_categories(
     names: dict[int, str], extra: Iterable[str], *, background: int | None = BACKGROUND
 ) -> tuple[Category, ...]:
-    """Join the categories of the file with extra ones and number the targets.
+    """Join the categories of the file with extra ones; return them in target order, which is the order of ids.
 
     Args:
         names: Folded name by id.
         extra: Folded names; those absent from `names` get the ids after the highest, in sorted order.
         background: Id that gets no target, if any.
-
-    Returns:
-        Categories in target order, which is the order of ids.
 
     Raises:
         DatasetError: If an extra category has the background's name or none, or one that cannot be printed.
@@ -141,20 +128,13 @@ def number_categories(
 class PhotoFiles:
     """Files of one photo: its pixels and its annotation."""
 
-    photo_id: str
-    """`<split>/<stem>`, for extra categories `<split>/<category>-<stem>`."""
-    split: str
-    """`train`, `validation` or `test`."""
-    photo_path: str
-    """Path of the photo below data/raw."""
-    annotation_path: str | None
-    """Path of the label map, binary mask or file of objects below data/raw; None if prompts replace it."""
-    category: str | None
-    """Folded name of the extra category, whose mask is binary; else None."""
-    prompts: tuple[Prompt, ...]
-    """Clicks and boxes; empty if there is a mask."""
-    objects: tuple[AnnotatedObject, ...] = ()
-    """Objects of all categories; empty if there is a label map or mask."""
+    photo_id: str  # `<split>/<stem>`, for extra categories `<split>/<category>-<stem>`
+    split: str  # `train`, `validation` or `test`
+    photo_path: str  # path of the photo below data/raw
+    annotation_path: str | None  # label map, binary mask or file of objects below data/raw; None if prompts replace it
+    category: str | None = None  # folded name of the extra category, whose mask is binary; else None
+    prompts: tuple[Prompt, ...] = ()  # clicks and boxes; empty if there is a mask
+    objects: tuple[AnnotatedObject, ...] = ()  # objects of all categories; empty if there is a label map or mask
     annotated_size: tuple[int, int] | None = None
     """Height and width of the photo by its annotation, or `RELATIVE`; None if the annotation does not say it."""
 
@@ -225,16 +205,15 @@ def _listed_photo(split: str, stem: str, photos: Sequence[str], label_maps: Sequ
     if not label_maps:
         missing = f"lists {stem}, which has no label map in {LABEL_MAPS}/{split}"
         return Problem(ProblemKind.LABEL_MAP_ABSENT, listed, missing)
-    for folder, names in ((PHOTOS, photos), (LABEL_MAPS, label_maps)):
-        if problem := _unusable(f"{folder}/{split}", names):
-            return problem
-    return PhotoFiles(
-        photo_id=f"{split}/{stem}",
-        split=split,
-        photo_path=f"{PHOTOS}/{split}/{photos[0]}",
-        annotation_path=f"{LABEL_MAPS}/{split}/{label_maps[0]}",
-        category=None,
-        prompts=(),
+    return (
+        _unusable(f"{PHOTOS}/{split}", photos)
+        or _unusable(f"{LABEL_MAPS}/{split}", label_maps)
+        or PhotoFiles(
+            photo_id=f"{split}/{stem}",
+            split=split,
+            photo_path=f"{PHOTOS}/{split}/{photos[0]}",
+            annotation_path=f"{LABEL_MAPS}/{split}/{label_maps[0]}",
+        )
     )
 
 
@@ -276,7 +255,7 @@ def _extra_photos(raw: Path, below: str, category: str, split: str) -> Iterator[
             for name, found in parse_prompts(read_listing(raw / sidecar)).items():
                 prompts[stem_of(name)] = prompts.get(stem_of(name), ()) + found
     except (ValueError, DatasetError) as error:
-        fix = f"; {FIXES[ProblemKind.PROMPTS_UNREADABLE]}" if isinstance(error, ValueError) else ""
+        fix = f"; {ProblemKind.PROMPTS_UNREADABLE.fix}" if isinstance(error, ValueError) else ""
         detail = str(error).removeprefix(f"{raw / sidecar}: ")
         yield Problem(ProblemKind.PROMPTS_UNREADABLE, sidecar, detail + fix)
     for stem, names in photos.items():

@@ -42,32 +42,19 @@ LAYOUT = TableLayout(SCHEMA, SCHEMA_VERSION, "segment", optional=("prompts",))
 class StoredMask:
     """Mask of one sample, with its origin."""
 
-    sample_id: str
-    """`<split>/<photo stem>/<category id>`."""
-    height: int
-    """Height of the photo in pixels."""
-    width: int
-    """Width of the photo in pixels."""
-    top: int
-    """First row of `crop` in the photo."""
-    left: int
-    """First column of `crop` in the photo."""
-    crop: Mask
-    """The mask inside its bounding box; outside it is False."""
-    score: float
-    """Confidence of the source in [0, 1]; 1 for annotation."""
-    status: str
-    """`ok`; `tiny`, fewer pixels than `index.tiny_area`; `empty`, the fallback; or the method used instead."""
-    prompts: str | None
-    """Prompts of the source, as JSON like the sample table's; None if it needed none."""
+    sample_id: str  # `<split>/<photo stem>/<category id>`
+    height: int  # height of the photo in pixels
+    width: int  # width of the photo in pixels
+    top: int  # first row of `crop` in the photo
+    left: int  # first column of `crop` in the photo
+    crop: Mask  # the mask inside its bounding box; outside it is False
+    score: float  # confidence of the source in [0, 1]; 1 for annotation
+    status: str  # `ok`; `tiny`, fewer pixels than `index.tiny_area`; `empty`, the fallback; or the method used instead
+    prompts: str | None  # prompts of the source, as JSON like the sample table's; None if it needed none
 
     @classmethod
     def of(cls, mask: Mask, *, sample_id: str, score: float, status: str, prompts: str | None) -> "StoredMask":
-        """Crop a mask of the photo's size to its bounding box.
-
-        Raises:
-            EmptyMaskError: If the mask has no pixel.
-        """
+        """Crop a mask of the photo's size to its bounding box; raise `EmptyMaskError` if it has no pixel."""
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         if not rows.size:
             raise EmptyMaskError(f"{sample_id}: the mask has no pixel; mend the annotation or leave the sample out")
@@ -153,20 +140,12 @@ class Masks:
         """Open a folder; raise `ManifestError` if the manifest is absent, damaged or of another version."""
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
-        splits = {entry.split for entry in self.manifest.files}
-        self._files = {split: [e for e in self.manifest.files if e.split == split] for split in splits}
-        self._starts = {
-            split: [0, *accumulate(entry.rows for entry in entries)] for split, entries in self._files.items()
-        }
 
     def locate(self, split: str, first_row: int, rows: int) -> MaskRows:
-        """Return the location of rows of a split, without reading them.
-
-        Raises:
-            ManifestError: If the split has fewer rows.
-        """
-        starts = self._starts.get(split, [0])
+        """Return the location of rows of a split, without reading them; a `ManifestError` if it has fewer."""
+        files = [entry for entry in self.manifest.files if entry.split == split]
+        starts = [0, *accumulate(entry.rows for entry in files)]
         if first_row + rows > starts[-1]:
             raise ManifestError(f"{self.folder}: fewer masks than samples in {split!r}; run `dvc repro -f segment`")
         first, last = bisect_right(starts, first_row) - 1, bisect_right(starts, first_row + rows - 1)
-        return MaskRows(tuple(self._files[split][first:last]), first_row - starts[first], rows)
+        return MaskRows(tuple(files[first:last]), first_row - starts[first], rows)

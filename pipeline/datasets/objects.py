@@ -18,38 +18,25 @@ from pycocotools import mask as mask_api
 from pipeline.arrays import Mask
 from pipeline.runtime.errors import DatasetError
 
-Counts: TypeAlias = Int64[np.ndarray, " R"]
-"""Lengths of runs of 0 and 1 in turn, the first of 0."""
-RELATIVE = (1, 1)
-"""Size of a photo whose polygons have coordinates from 0 to 1."""
-MIN_COORDINATES = 6
-"""Three points."""
-MAX_BEYOND = 1.0
-"""How far a polygon may exceed its photo, in sides of the photo; outside it has no pixel."""
-MAX_PERIMETER = 200
-"""Longest outline in half perimeters of the photo; pycocotools needs memory for every pixel of it."""
-MAX_DIGITS = 7
-"""Digits to the base of 32 of a run; more than a photo has pixels."""
+Counts: TypeAlias = Int64[np.ndarray, " R"]  # lengths of runs of 0 and 1 in turn, the first of 0
+RELATIVE = (1, 1)  # size of a photo whose polygons have coordinates from 0 to 1
+MIN_COORDINATES = 6  # three points
+MAX_BEYOND = 1.0  # how far a polygon may exceed its photo, in sides of the photo; outside it has no pixel
+MAX_PERIMETER = 200  # longest outline in half perimeters of the photo; pycocotools needs memory for every pixel of it
+MAX_DIGITS = 7  # digits to the base of 32 of a run; more than a photo has pixels
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedObject:
     """One object of a photo, as annotated and not checked yet."""
 
-    id: int
-    """Number of its annotation, which is unique in the photo."""
-    category_id: int
-    """Id of its category."""
-    segmentation: Any
-    """COCO's list of polygons `[x0, y0, x1, y1, ...]`, or mapping of `size` and `counts`."""
+    id: int  # number of its annotation, which is unique in the photo
+    category_id: int  # id of its category
+    segmentation: Any  # COCO's list of polygons `[x0, y0, x1, y1, ...]`, or mapping of `size` and `counts`
 
 
 def load_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """Read a JSON file; `hook` replaces each of its objects.
-
-    Raises:
-        DatasetError: If the file is no JSON.
-    """
+    """Read a JSON file, of which `hook` replaces each object; raise `DatasetError` if it is none."""
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"), object_hook=hook, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -74,12 +61,9 @@ def compact(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def mask_of(objects: Sequence[AnnotatedObject], size: tuple[int, int], scale: tuple[int, int] = RELATIVE) -> Mask:
-    """Return the pixels of at least one object, perhaps none.
+    """Return the pixels of at least one of a photo's objects, perhaps none; `size` is the mask's height and width.
 
-    Args:
-        objects: Objects of one photo.
-        size: Height and width of the mask.
-        scale: What rows and columns of polygons are multiplied by.
+    Rows and columns of polygons are multiplied by `scale`.
 
     Raises:
         ValueError: If a segmentation is malformed; the message names the annotation.

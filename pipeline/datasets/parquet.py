@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 from pipeline.params.base import dvc_command
 from pipeline.runtime.errors import ManifestError, raise_if_machine_error
 
-DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)
-"""Raised by pyarrow on damaged files."""
+DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError)  # raised by pyarrow on damaged files
 
 
 def damaged(path: Path, error: Exception, stage: str) -> ManifestError:
@@ -48,23 +47,14 @@ def read_sound(path: Path, columns: list[str] | None = None) -> pa.Table:
 class TableLayout(NamedTuple):
     """Schema that a kind of file must have."""
 
-    schema: pa.Schema
-    """Its columns, without metadata."""
-    version: int
-    """Version of the layout, for messages."""
-    stage: str
-    """Stage that writes such files, for messages."""
-    optional: tuple[str, ...] = ()
-    """Columns that may have nulls."""
+    schema: pa.Schema  # its columns, without metadata
+    version: int  # version of the layout, for messages
+    stage: str  # stage that writes such files, for messages
+    optional: tuple[str, ...] = ()  # columns that may have nulls
 
 
 def read_table(path: Path, layout: TableLayout, *, rows: int | None = None) -> pa.Table:
-    """Return the table of a file.
-
-    Args:
-        path: File to read.
-        layout: Its required schema.
-        rows: Rows it must have, if known.
+    """Return the table of a file, which must have this layout and so many rows, if known.
 
     Raises:
         ManifestError: If the file is damaged, has other columns or another number of rows, or lacks values.

@@ -1,7 +1,7 @@
 """Photos and annotated masks of samples, from data/raw or its mirror on object storage, with their hashes verified."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,10 @@ def verified_file(raw: Place, name: str, sha256: str | None) -> Iterator[Path]:
         DatasetError: If the file is absent, or its bytes are others.
     """
     with ExitStack() as stack:
-        try:
+        path = None
+        with suppress(FileNotFoundError):
             path = stack.enter_context(open_local(raw, name))
-        except FileNotFoundError as error:
-            raise _changed(raw, name, "is not there") from error
-        if not path.is_file():
+        if path is None or not path.is_file():
             raise _changed(raw, name, "is not there")
         if sha256_of(path) != sha256:
             raise _changed(raw, name, "is another one than stage `index` read")
@@ -83,12 +82,9 @@ def read_masks(samples: Sequence[Sample], raw: Place) -> dict[str, Mask]:
 
 
 def read_void(sample: Sample, raw: Place, values: Collection[int]) -> Mask:
-    """Return the pixels of a photo that no annotator decided, by their value in its label map; errors as `read_masks`.
-
-    Objects and binary masks have none.
-    """
+    """Return the pixels of a photo that no annotator decided, by value in its label map; errors as `read_masks`."""
     if sample.label_map_path is None or sample.mask_value is None:
-        return np.zeros((sample.photo_height, sample.photo_width), np.bool_)
+        return np.zeros((sample.photo_height, sample.photo_width), np.bool_)  # objects and binary masks have none
     undecided: Mask = np.isin(_read_label_map(sample, sample.label_map_path, raw), list(values))
     return undecided
 

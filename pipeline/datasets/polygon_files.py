@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -15,11 +15,7 @@ from pipeline.runtime.errors import DatasetError
 
 
 def read_yolo(raw: Path, files: Sequence[str]) -> AnnotatedSet:
-    """Read `data.yaml` or `classes.txt`, and a text file of polygons for each photo.
-
-    Args:
-        raw: Folder of the data set.
-        files: Paths of its files below `raw`.
+    """Read `data.yaml` or `classes.txt`, and a text file of polygons for each photo; `files` are paths below `raw`.
 
     Raises:
         DatasetError: If the names are absent or malformed.
@@ -75,15 +71,12 @@ def _yolo_object(number: int, fields: Sequence[str], path: str, names: dict[int,
 def read_labelme(raw: Path, files: Sequence[str]) -> AnnotatedSet:
     """Read the JSON file beside each photo; categories are numbered from 1 in the order of their names.
 
-    Args:
-        raw: Folder of the data set.
-        files: Paths of its files below `raw`.
-
     Raises:
         DatasetError: If a JSON file beside a photo is not labelme's.
     """
     photos = {path.rpartition(".")[0]: path for path in files if is_picture(path)}
-    found, sizes, shapes = AnnotatedSet({}, [], []), dict[str, tuple[int, int]](), dict[str, list[_Shape]]()
+    found, sizes = AnnotatedSet({}, [], []), dict[str, tuple[int, int]]()
+    shapes: dict[str, list[tuple[str, list[float]]]] = {}  # name and polygon
     for path in files:
         if path.lower().endswith(".json"):
             if path.rpartition(".")[0] not in photos:
@@ -92,21 +85,21 @@ def read_labelme(raw: Path, files: Sequence[str]) -> AnnotatedSet:
             content = load_json(raw / path)
             try:
                 sizes[path] = (_side(content["imageHeight"]), _side(content["imageWidth"]))
-                shapes[path] = [_Shape.of(shape) for shape in content["shapes"]]
+                shapes[path] = [_name_and_polygon(shape) for shape in content["shapes"]]
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DatasetError(f"{raw / path}: not in labelme's format ({error!r}); save it again there") from error
-    names = sorted({shape.name for each in shapes.values() for shape in each if shape.polygon})
+    names = sorted({name for each in shapes.values() for name, polygon in each if polygon})
     if refused := [name for name in names if not name or not name.isprintable()]:
         raise DatasetError(f"{raw}: label {refused[0]!a} is empty or cannot be printed; rename it in labelme")
     found.names.update(enumerate(names, 1))
     ids = {name: number for number, name in found.names.items()}
     for path, each in shapes.items():
         photo, objects = photos.pop(path.rpartition(".")[0]), []
-        for number, shape in enumerate(each, 1):
-            if shape.polygon:
-                objects.append(AnnotatedObject(number, ids[shape.name], [shape.polygon]))
+        for number, (name, polygon) in enumerate(each, 1):
+            if polygon:
+                objects.append(AnnotatedObject(number, ids[name], [polygon]))
             else:
-                detail = f"shape {number}, {shape.name}, is no polygon"
+                detail = f"shape {number}, {name}, is no polygon"
                 found.problems.append(Problem(ProblemKind.OBJECT_WITHOUT_MASK, path, detail))
         found.add(AnnotatedPhoto(photo, path, split_of(photo.rpartition("/")[0]), sizes[path], tuple(objects)))
     for photo in sorted(photos.values()):
@@ -121,16 +114,8 @@ def _side(value: Any) -> int:
     return value or 0
 
 
-class _Shape(NamedTuple):
-    """A shape of labelme."""
-
-    name: str
-    polygon: list[float]
-    """Empty if it is another shape."""
-
-    @classmethod
-    def of(cls, shape: dict[str, Any]) -> "_Shape":
-        """Read a record of `shapes`."""
-        points = [float(value) for point in shape["points"] for value in point]
-        usable = shape.get("shape_type", "polygon") == "polygon" and len(points) >= MIN_COORDINATES
-        return cls(fold_name(shape["label"]), points if usable else [])
+def _name_and_polygon(shape: dict[str, Any]) -> tuple[str, list[float]]:
+    """Read a record of `shapes`; the polygon is empty if it is another shape."""
+    points = [float(value) for point in shape["points"] for value in point]
+    usable = shape.get("shape_type", "polygon") == "polygon" and len(points) >= MIN_COORDINATES
+    return fold_name(shape["label"]), points if usable else []

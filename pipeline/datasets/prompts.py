@@ -53,13 +53,8 @@ def clip_to_photo(prompt: Prompt, *, height: int, width: int, any_excess: bool =
     """Clip a box that slightly exceeds the photo; return any other prompt unchanged.
 
     Boxes of COCO end at `width`, `height`, and annotation tools write edges of -1 or half a pixel. In a data set, a box
-    that exceeds the photo by more than 2 % of a side (or 2 pixels) belongs to another photo.
-
-    Args:
-        prompt: Click or box.
-        height: Height of the photo in pixels.
-        width: Width of the photo in pixels.
-        any_excess: Clip a box that exceeds the photo by any length, as a person drags it.
+    that exceeds the photo by more than 2 % of a side (or 2 pixels) belongs to another photo; a box that a person drags
+    may with `any_excess` exceed it by any length.
 
     Raises:
         ValueError: If the prompt is not inside the photo; the message names the border.
@@ -87,8 +82,7 @@ def format_prompt(prompt: Prompt) -> str:
 def parse_prompts(text: str) -> dict[str, tuple[Prompt, ...]]:
     """Return the prompts of each photo, in file order, by the name in column `photo`.
 
-    Args:
-        text: CSV with the header `photo,kind,x0,y0,x1,y1`; x1 and y1 are empty for points.
+    The text is CSV with the header `photo,kind,x0,y0,x1,y1`; x1 and y1 are empty for points.
 
     Raises:
         ValueError: If the header or a row has another form; the message names the line.

@@ -11,21 +11,18 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Bool, Int64
-from pydantic import Field
 
 from pipeline.arrays import Images, Masks, Photos, Targets
-from pipeline.params.base import Section
+from pipeline.params.base import Section, omit_default
 
 Rects: TypeAlias = Int64[np.ndarray, "N 4"]
 """Rectangles of photos inside their squares: top, left, height, width in pixels."""
-ViewName: TypeAlias = Literal["roi", "extra_roi"]
-"""Cut-out of a photo, input of a branch of the model."""
+ViewName: TypeAlias = Literal["roi", "extra_roi"]  # cut-out of a photo, input of a branch of the model
 VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 InputName: TypeAlias = Literal["roi", "extra_roi", "photo"]
 """Input of a branch: a cut-out, or the whole photo with its regions."""
 INPUT_NAMES: tuple[InputName, ...] = get_args(InputName)
-SURROUNDINGS, ROI = 1, 2
-"""Regions of a whole photo, in its fourth channel; 0 is the padding."""
+SURROUNDINGS, ROI = 1, 2  # regions of a whole photo, in its fourth channel; 0 is the padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +109,7 @@ class FoodVisible(Section):
     """Share in [0, 1] of samples whose extra-ROI shows their own food, being that of another food of the photo."""
 
     train: float
-    """Of the train split."""
-    test: float | None = Field(default=None, exclude_if=lambda share: share is None)
-    """Of the test split, in runs of earlier versions; training no longer reads it."""
+    test: float | None = omit_default(None)  # only in runs made before
 
 
 def photo_id_of(sample_id: str) -> str:
@@ -125,13 +120,9 @@ def photo_id_of(sample_id: str) -> str:
 def extra_roi_rows(
     sample_ids: Sequence[str], targets: Targets, categories: Sequence[str], classes: Collection[str]
 ) -> Int64[np.ndarray, " N"]:
-    """Return for each sample the row whose extra-ROI the released loader pairs it with.
+    """Return for each sample of whole photos the row whose extra-ROI the released loader pairs it with.
 
-    Args:
-        sample_ids: Samples of whole photos.
-        targets: Category of each.
-        categories: Category name by target.
-        classes: Categories that the loader lists; samples of others keep their own extra-ROI.
+    `categories` are names by target; the loader lists `classes`, and samples of others keep their own extra-ROI.
     """
     first = {name: position for position, name in enumerate(LISTED_FIRST)}
     listed = sorted(classes, key=lambda name: (first.get(name, len(first)), name))
@@ -140,13 +131,9 @@ def extra_roi_rows(
     for row in np.argsort([positions[target] for target in targets], kind="stable").tolist():
         if positions[targets[row]] >= 0:
             last[photo_id_of(sample_ids[row])] = row
-    return np.array(
-        [
-            last[photo_id_of(sample_id)] if positions[target] >= 0 else row
-            for row, (sample_id, target) in enumerate(zip(sample_ids, targets, strict=True))
-        ],
-        np.int64,
-    )
+    listed_ids = zip(sample_ids, targets, strict=True)
+    rows = [last[photo_id_of(name)] if positions[target] >= 0 else row for row, (name, target) in enumerate(listed_ids)]
+    return np.array(rows, np.int64)
 
 
 def share_visible(sample_ids: Sequence[str]) -> float:

@@ -9,11 +9,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.arrays import LabelMap
 from pipeline.datasets.index import Category, Sample
 from pipeline.datasets.layout import BACKGROUND, PhotoFiles
 from pipeline.datasets.objects import RELATIVE, AnnotatedObject, encode_rle, mask_of
-from pipeline.datasets.problems import FIXES, Problem, ProblemKind
+from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.datasets.prompts import bounding_box, clip_to_photo, prompts_json
 from pipeline.imaging.components import LabelledRegion, region_of, regions_by_value
 from pipeline.imaging.decode import Colour, fit_to_photo, read_binary_mask, read_label_map, read_palette, read_photo
@@ -21,16 +20,12 @@ from pipeline.runtime.errors import DatasetError, PhotoError, SeveralFoodsError
 from pipeline.runtime.manifest import sha256_of
 
 
-@dataclass(frozen=True, slots=True)
-class UsedPalette:
+class UsedPalette(NamedTuple):
     """The palette of one label map."""
 
-    path: str
-    """Path of the label map below data/raw."""
-    colours: tuple[Colour, ...]
-    """Colour by index."""
-    used: Mapping[int, Colour]
-    """Colour by index of those that occur in pixels."""
+    path: str  # path of the label map below data/raw
+    colours: tuple[Colour, ...]  # colour by index
+    used: Mapping[int, Colour]  # colour by index of those that occur in pixels
 
 
 @dataclass(slots=True)
@@ -49,12 +44,13 @@ class Palettes:
         for index, colour in palette.used.items():
             known_colour, first = self._of_index.setdefault(index, (colour, palette.path))
             known_index, other = self._of_colour.setdefault(colour, (index, palette.path))
+            shown, known = ("#{:02x}{:02x}{:02x}".format(*each) for each in (colour, known_colour))
             difference = ""
             if known_colour != colour:
-                difference = f"index {index} is {_hex(colour)}, in {first} {_hex(known_colour)}"
+                difference = f"index {index} is {shown}, in {first} {known}"
             # A palette may have a colour twice, if it has it at both indices.
             elif known_index != index and palette.colours[known_index : known_index + 1] != (colour,):
-                difference = f"{_hex(colour)} is index {index}, in {other} index {known_index}"
+                difference = f"{shown} is index {index}, in {other} index {known_index}"
             if difference:
                 raise DatasetError(
                     f"{palette.path}: palettes differ between label maps, so an index is no category id "
@@ -62,22 +58,14 @@ class Palettes:
                 )
 
 
-def _hex(colour: Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedPhoto:
+class ScannedPhoto(NamedTuple):
     """One usable photo."""
 
     samples: tuple[Sample, ...]
     """Its samples in ascending category id; without the flags that depend on other photos. None only with problems."""
-    annotation_sha256: str | None
-    """Hash of the annotation's pixels, whatever its file format; None if prompts replace it."""
-    palette: UsedPalette | None = None
-    """Colours of the ids in its label map; None without a palette."""
-    problems: tuple[Problem, ...] = ()
-    """What of the photo was left out, and how its annotation was read."""
+    annotation_sha256: str | None  # of the annotation's pixels, whatever its file format; None if prompts replace it
+    palette: UsedPalette | None = None  # colours of the ids in its label map; None without a palette
+    problems: tuple[Problem, ...] = ()  # what of the photo was left out, and how its annotation was read
 
 
 class _Region(NamedTuple):
@@ -93,16 +81,11 @@ class _Region(NamedTuple):
 class Scanner:
     """Settings of a scan, small enough to be sent to another process."""
 
-    raw: Path
-    """Folder of the paths."""
-    categories: tuple[Category, ...]
-    """All foods of the data set."""
-    tiny_area: int
-    """Masks of fewer pixels get the flag `tiny`."""
-    void: tuple[int, ...]
-    """Values of label maps that count as background."""
-    unit: Literal["category", "object"] = "category"
-    """What a sample is where objects annotate a photo."""
+    raw: Path  # folder of the paths
+    categories: tuple[Category, ...]  # all foods of the data set
+    tiny_area: int  # masks of fewer pixels get the flag `tiny`
+    void: tuple[int, ...]  # values of label maps that count as background
+    unit: Literal["category", "object"] = "category"  # what a sample is where objects annotate a photo
 
     def scan_all(self, photos: Sequence[PhotoFiles]) -> list[ScannedPhoto | Problem]:
         """Scan several photos in one task."""
@@ -121,8 +104,11 @@ class Scanner:
         return self._annotated(files, self.raw / files.annotation_path, height, width)
 
     def _unreadable(self, kind: ProblemKind, path: str, error: PhotoError) -> Problem:
-        fix = f"; {FIXES[kind]}" if isinstance(error, SeveralFoodsError) else ""  # other errors include the advice
+        fix = f"; {kind.fix}" if isinstance(error, SeveralFoodsError) else ""  # other errors include the advice
         return Problem(kind, path, str(error).removeprefix(f"{self.raw / path}: ") + fix)
+
+    def _named(self, name: str) -> Category:
+        return next(category for category in self.categories if category.name == name)
 
     def _annotated(self, files: PhotoFiles, path: Path, height: int, width: int) -> ScannedPhoto | Problem:
         name, soft, palette = str(files.annotation_path), False, None
@@ -133,7 +119,9 @@ class Scanner:
             else:
                 label_map = read_label_map(path)
                 label_map[np.isin(label_map, self.void)] = BACKGROUND
-                palette = _used_palette(name, read_palette(path), label_map)
+                if colours := read_palette(path):  # ids without an entry have no colour
+                    used = {value: colours[value] for value in np.unique(label_map).tolist() if value < len(colours)}
+                    palette = UsedPalette(name, colours, used)
         except PhotoError as error:
             kind = ProblemKind.LABEL_MAP_UNREADABLE if files.category is None else ProblemKind.MASK_UNREADABLE
             return self._unreadable(kind, name, error)
@@ -188,7 +176,7 @@ class Scanner:
                 problems.append(Problem(ProblemKind.OBJECT_WITHOUT_MASK, files.photo_path, which))
         problems += _turned(name, files.photo_path, drawn, size) if regions else ()
         masks = b"".join(f"{region.category.id} ".encode() + (region.rle or b"") + b"\n" for region in regions)
-        samples = self._samples(files, height, width, regions, flags=())
+        samples = self._samples(files, height, width, regions)
         return ScannedPhoto(samples, sha256(masks).hexdigest(), problems=tuple(problems))
 
     def _prompted(self, files: PhotoFiles, height: int, width: int) -> ScannedPhoto | Problem:
@@ -203,17 +191,8 @@ class Scanner:
         samples = self._samples(replace(files, prompts=prompts), height, width, regions, flags=flags)
         return ScannedPhoto(samples, annotation_sha256=None)
 
-    def _named(self, name: str) -> Category:
-        return next(category for category in self.categories if category.name == name)
-
     def _samples(
-        self,
-        files: PhotoFiles,
-        height: int,
-        width: int,
-        regions: Sequence[_Region],
-        *,
-        flags: tuple[str, ...],
+        self, files: PhotoFiles, height: int, width: int, regions: Sequence[_Region], *, flags: tuple[str, ...] = ()
     ) -> tuple[Sample, ...]:
         annotation = files.annotation_path
         photo_sha256 = sha256_of(self.raw / files.photo_path)
@@ -254,24 +233,11 @@ def _turned(name: str, photo: str, drawn: tuple[int, ...], size: tuple[int, int]
     return (Problem(ProblemKind.EXIF_IGNORED, name, detail),) if drawn != size else ()
 
 
-def _used_palette(path: str, colours: Sequence[Colour] | None, label_map: LabelMap) -> UsedPalette | None:
-    """Return the palette of a label map, None if it has none; ids without an entry have no colour."""
-    if colours is None:
-        return None
-    used = {value: colours[value] for value in np.unique(label_map).tolist() if value < len(colours)}
-    return UsedPalette(path, tuple(colours), used)
-
-
 def region_flags(region: LabelledRegion, height: int, width: int, tiny_area: int) -> tuple[str, ...]:
-    """Return those flags that hold, in this order.
-
-    `tiny`: fewer than `tiny_area` pixels; `touches_border`: in the first or last row or column; `whole_photo`: nothing
-    is left for the extra-ROI.
-    """
-    touches = region.x0 == 0 or region.y0 == 0 or region.x1 == width - 1 or region.y1 == height - 1
+    """Return the flags that hold, in this order."""
     holds = {
         "tiny": region.area < tiny_area,
-        "touches_border": touches,
-        "whole_photo": region.area == height * width,
+        "touches_border": 0 in {region.x0, region.y0} or region.x1 == width - 1 or region.y1 == height - 1,
+        "whole_photo": region.area == height * width,  # nothing is left for the extra-ROI
     }
     return tuple(flag for flag, held in holds.items() if held)

@@ -6,7 +6,6 @@ Raw uint8 under zstd-1 reads about 40 times as fast as folders of JPEG cut-outs,
 import copy
 import json
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -34,17 +33,9 @@ KIND = "shards"
 
 def schema_for(image_size: int) -> pa.Schema:
     """Return the Parquet schema of shards of one image size."""
-    pixels = pa.binary(image_size * image_size * 3)
-    return pa.schema(
-        [
-            ("sample_id", pa.string()),
-            ("target", pa.int64()),
-            ("rect", pa.list_(pa.int64(), 4)),
-            ("mask", pa.binary((image_size * image_size + 7) // 8)),
-            ("roi", pixels),
-            ("extra_roi", pixels),
-        ]
-    )
+    pixels, bits = pa.binary(image_size * image_size * 3), pa.binary((image_size * image_size + 7) // 8)
+    columns = [("sample_id", pa.string()), ("target", pa.int64()), ("rect", pa.list_(pa.int64(), 4))]
+    return pa.schema([*columns, ("mask", bits), ("roi", pixels), ("extra_roi", pixels)])
 
 
 def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ...]) -> dict[str, str]:
@@ -63,25 +54,18 @@ def shard_metadata(params: PairParams, *, source: str, categories: tuple[str, ..
 
 def write_shard(batch: SampleBatch, path: Path, metadata: dict[str, str]) -> None:
     """Write one shard; the bytes depend only on the batch and `metadata`, see `shard_metadata`."""
-    size = batch.roi.shape[1]
-    schema = schema_for(size).with_metadata(metadata)
-    columns = {
-        "sample_id": pa.array(batch.sample_ids, pa.string()),
-        "target": pa.array(batch.targets),
-        "rect": pa.FixedSizeListArray.from_arrays(pa.array(batch.rects.ravel()), 4),
-        "mask": _fixed(np.packbits(batch.masks.reshape(len(batch), -1), axis=1)),
-        "roi": _fixed(batch.roi.reshape(len(batch), -1)),
-        "extra_roi": _fixed(batch.extra_roi.reshape(len(batch), -1)),
-    }
-    table = pa.Table.from_arrays(list(columns.values()), schema=schema)
+    columns = [
+        pa.array(batch.sample_ids, pa.string()),
+        pa.array(batch.targets),
+        pa.FixedSizeListArray.from_arrays(pa.array(batch.rects.ravel()), 4),
+    ]
+    for pixels in (np.packbits(batch.masks.reshape(len(batch), -1), axis=1), batch.roi, batch.extra_roi):
+        rows = np.ascontiguousarray(pixels).reshape(len(batch), -1)
+        buffers = [None, pa.py_buffer(rows)]
+        columns.append(pa.FixedSizeBinaryArray.from_buffers(pa.binary(rows.shape[1]), len(rows), buffers))
+    table = pa.Table.from_arrays(columns, schema=schema_for(batch.roi.shape[1]).with_metadata(metadata))
     # Dictionaries and statistics of pixels cost time and are of no use.
     pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False)
-
-
-def _fixed(rows: np.ndarray) -> pa.FixedSizeBinaryArray:
-    contiguous = np.ascontiguousarray(rows)
-    width = contiguous.shape[1]
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(contiguous), [None, pa.py_buffer(contiguous)])
 
 
 def _pixels_of(column: pa.FixedSizeBinaryArray) -> UInt8[np.ndarray, "N B"]:
@@ -103,10 +87,6 @@ class Shards:
         """
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
-        files: defaultdict[str, list[FileEntry]] = defaultdict(list)
-        for entry in self.manifest.files:
-            files[entry.split].append(entry)
-        self._files = {split: tuple(entries) for split, entries in files.items()}
         self.paired_classes: tuple[str, ...] = ()
 
     @property
@@ -125,11 +105,9 @@ class Shards:
         return self.manifest.categories
 
     def paired(self, pairing: Pairing, classes: tuple[str, ...]) -> "Shards":
-        """Return a reader of the same files that pairs ROIs with extra-ROIs as a run does.
+        """Return a reader of the same files that pairs ROIs with extra-ROIs as a run of these classes does.
 
-        Args:
-            pairing: Pairing of the run.
-            classes: Class names of the run, the only ones that pairing by photo finds.
+        Pairing by photo finds no others.
         """
         reader = copy.copy(self)
         reader.paired_classes = classes if pairing == "by_photo" else ()
@@ -137,7 +115,7 @@ class Shards:
 
     def files(self, split: str) -> tuple[FileEntry, ...]:
         """Return the files of a split in row order."""
-        return self._files.get(split, ())
+        return tuple(entry for entry in self.manifest.files if entry.split == split)
 
     def rows(self, split: str) -> int:
         """Return the number of samples of a split."""
@@ -149,11 +127,7 @@ class Shards:
             yield self.read_file(split, number)
 
     def read_file(self, split: str, number: int) -> SampleBatch:
-        """Return the samples of one file of a split, in writable arrays.
-
-        Raises:
-            ManifestError: If the file is absent or damaged.
-        """
+        """Return the samples of a file of a split, in writable arrays; `ManifestError` if it is absent or damaged."""
         entry, size = self.files(split)[number], self.image_size
         with open_verified(self.folder, entry) as path:
             layout = TableLayout(schema_for(size), SCHEMA_VERSION, "pair")
@@ -181,11 +155,7 @@ class Shards:
         return SampleBatch.join(self.batches(split), rows=rows, size=self.image_size)
 
     def select(self, split: str, rows: Sequence[int]) -> SampleBatch:
-        """Return samples of a split by row, reading only the files that hold them.
-
-        Args:
-            split: `train`, `validation` or `test`.
-            rows: Row numbers in the split, in the order wanted.
+        """Return the samples of these rows of a split, in this order, reading only the files that hold them.
 
         Raises:
             ManifestError: If the split has fewer rows, or a file is absent or damaged.
@@ -227,22 +197,18 @@ class Preprocessing(Section):
     Normalisation by mean and std is part of the model.
     """
 
-    orientation: Literal["exif"] = "exif"
-    """The photo is turned as its EXIF tag says, then read as RGB."""
+    orientation: Literal["exif"] = "exif"  # the photo is turned as its EXIF tag says, then read as RGB
     order: Literal["cut out, then letterbox"] = "cut out, then letterbox"
     """Hidden pixels are filled at full size. The extra-ROI is the letterboxed photo less the letterboxed ROI; under the
     `released` geometry it is the photo without its ROI, letterboxed."""
-    resample: Literal["bicubic"] = "bicubic"
-    """Filter of the resize, PIL's, which averages when it shrinks."""
+    resample: Literal["bicubic"] = "bicubic"  # filter of the resize, PIL's, which averages when it shrinks
     placement: Literal["centred"] = "centred"
     """The long side fills the square; an odd row or column of padding lies above or to the left."""
     geometry: Geometry
     """How the photo's sides are rounded; `released` can leave the long side one pixel short, and resizes each view on
     its own."""
-    fill: int = Field(ge=0, le=255)
-    """Gray level of hidden pixels."""
-    pad: int = Field(ge=0, le=255)
-    """Gray level around the photo."""
+    fill: int = Field(ge=0, le=255)  # gray level of hidden pixels
+    pad: int = Field(ge=0, le=255)  # gray level around the photo
 
 
 def read_preprocessing(shards: Shards) -> Preprocessing:

@@ -13,8 +13,7 @@ from math import ceil, floor
 SPLITS = ("train", "validation", "test")
 """In the order of rows. Photos of validation come from train, unless the data set has a validation split itself."""
 
-COPY_MARK = ".rf."
-"""Ends the name of the original in names of Roboflow's augmented copies, which stay in one split."""
+COPY_MARK = ".rf."  # ends the name of the original in names of Roboflow's augmented copies, which stay in one split
 
 
 def original_of(path: str) -> str | None:
@@ -27,12 +26,9 @@ def original_of(path: str) -> str | None:
 class Drawable:
     """A photo that may be drawn."""
 
-    photo_id: str
-    """Id of the photo, or its path."""
-    content: str
-    """Equal for photos that stay together: of the same bytes where those are known, and augmented copies."""
-    categories: frozenset[int]
-    """Category ids of its samples, at least one."""
+    photo_id: str  # id of the photo, or its path
+    content: str  # equal for photos that stay together: of the same bytes where those are known, and augmented copies
+    categories: frozenset[int]  # category ids of its samples, at least one
 
 
 def draw_photos(photos: Iterable[Drawable], share: float, seed: int) -> frozenset[str]:
@@ -40,15 +36,7 @@ def draw_photos(photos: Iterable[Drawable], share: float, seed: int) -> frozense
 
     Photos of equal content count once and are drawn together. Of a stratum of n photos at most the share of n, rounded
     up, is drawn, and at least the share of n, rounded down, where that leaves a photo of every category. Over all
-    strata the share is met to half a photo where the strata allow it.
-
-    Args:
-        photos: Candidates.
-        share: Share of them in [0, 1).
-        seed: Seed of the draw.
-
-    Returns:
-        Photo ids.
+    strata the share, in [0, 1), is met to half a photo where the strata allow it. Returned are photo ids.
     """
     groups: defaultdict[str, list[Drawable]] = defaultdict(list)
     for photo in photos:

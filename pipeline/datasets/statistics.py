@@ -10,223 +10,147 @@ from statistics import median
 from pydantic import Field, JsonValue
 
 from pipeline.datasets.index import Category, Sample
-from pipeline.datasets.problems import FIXES, HARMLESS, Problem, ProblemKind
+from pipeline.datasets.problems import HARMLESS, Problem, ProblemKind
 from pipeline.datasets.scan import ScannedPhoto
 from pipeline.datasets.splits import SPLITS
-from pipeline.params.base import Section
+from pipeline.params.base import Section, omit_default
 from pipeline.params.stages import IndexParams, SampleUnit
 from pipeline.runtime.errors import counted, printable
 
 DECIMALS = 6
-SHARE_STEPS = 10_000
-"""Shares are counted in this many steps, so that memory does not grow with the number of samples."""
-MAX_LISTED = 10
-"""Names written out before the rest is only counted."""
+SHARE_STEPS = 10_000  # shares are counted in this many steps, so that memory does not grow with the number of samples
+MAX_LISTED = 10  # names written out before the rest is only counted
 SUMMARY_VERSION = 1
 
 
 class DuplicatePair(Section):
     """Two photos of the same bytes."""
 
-    first: str
-    """Photo id of the first photo of these bytes."""
-    second: str
-    """Photo id of a later one; of n equal photos n - 1 pairs are listed, each with the first."""
-    across_splits: bool
-    """Whether one is in train and one in test."""
-    annotations_agree: bool | None
-    """Whether both annotations are equal in every pixel; null if one of them is prompts."""
+    first: str  # photo id of the first photo of these bytes
+    second: str  # photo id of a later one; of n equal photos n - 1 pairs are listed, each with the first
+    across_splits: bool  # whether one is in train and one in test
+    annotations_agree: bool | None  # whether both annotations are equal in every pixel; null if one of them is prompts
 
 
 class Quantiles(Section):
     """Spread of a quantity; quantile q is the smallest value that at least a share q does not exceed."""
 
-    minimum: float
-    """Smallest value."""
-    p05: float
-    """5 % quantile."""
-    p25: float
-    """25 % quantile."""
-    median: float
-    """50 % quantile."""
-    p75: float
-    """75 % quantile."""
-    p95: float
-    """95 % quantile."""
-    maximum: float
-    """Largest value."""
-    mean: float
-    """Arithmetic mean."""
+    minimum: float  # smallest value
+    p05: float  # 5 % quantile
+    p25: float  # 25 % quantile
+    median: float  # 50 % quantile
+    p75: float  # 75 % quantile
+    p95: float  # 95 % quantile
+    maximum: float  # largest value
+    mean: float  # arithmetic mean
 
 
 class CategoryCount(Section):
     """Samples of one category."""
 
-    id: int
-    """Value in label maps."""
-    name: str
-    """Folded name."""
-    target: int
-    """Class index."""
-    extra: bool
-    """Whether the user's photos brought it, not `category_id.txt`."""
-    train: int
-    """Samples to train on."""
-    validation: int = 0
-    """Samples to choose and calibrate on."""
-    test: int
-    """Samples to test on."""
+    id: int  # value in label maps
+    name: str  # folded name
+    target: int  # class index
+    extra: bool  # whether the user's photos brought it, not `category_id.txt`
+    train: int  # samples to train on
+    validation: int = 0  # samples to choose and calibrate on
+    test: int  # samples to test on
 
 
 class Imbalance(Section):
     """How unequal the categories that occur in a split are."""
 
-    largest: str
-    """Category of most samples."""
-    largest_samples: int
-    """Its samples."""
-    smallest: str
-    """Category of fewest samples, at least one; the first by id among equals."""
-    smallest_samples: int
-    """Its samples."""
-    median_samples: float
-    """Median over the categories that occur."""
-    largest_over_smallest: float
-    """Ratio of the two."""
-    majority_rate: float
-    """Share of the largest category: the accuracy of always naming it."""
-    effective_categories: float
-    """exp(entropy): the number of equally frequent categories that would be as uncertain."""
+    largest: str  # category of most samples
+    largest_samples: int  # its samples
+    smallest: str  # category of fewest samples, at least one; the first by id among equals
+    smallest_samples: int  # its samples
+    median_samples: float  # median over the categories that occur
+    largest_over_smallest: float  # ratio of the two
+    majority_rate: float  # share of the largest category: the accuracy of always naming it
+    effective_categories: float  # exp(entropy): the number of equally frequent categories that would be as uncertain
 
 
 class SplitSummary(Section):
     """One split."""
 
-    photos: int
-    """Usable photos."""
-    samples: int
-    """Pairs of photo and category."""
-    photos_by_samples: dict[int, int]
-    """Number of photos by their number of samples."""
-    samples_per_photo: float
-    """Mean."""
-    categories: int
-    """Categories that occur."""
-    absent: tuple[str, ...]
-    """Categories that do not occur, in target order."""
-    single: int
-    """Categories of one sample only."""
-    imbalance: Imbalance | None
-    """Null for a split without samples, like the quantiles below."""
-    mask_share: Quantiles | None
-    """Mask area over photo area, to four decimals; without prompted samples."""
-    components: Quantiles | None
-    """8-connected parts a mask; without prompted samples."""
-    photo_height: Quantiles | None
-    """Pixels."""
-    photo_width: Quantiles | None
-    """Pixels."""
-    flags: dict[str, int]
-    """Samples by flag."""
+    photos: int  # usable photos
+    samples: int  # pairs of photo and category
+    photos_by_samples: dict[int, int]  # number of photos by their number of samples
+    samples_per_photo: float  # mean
+    categories: int  # categories that occur
+    absent: tuple[str, ...]  # categories that do not occur, in target order
+    single: int  # categories of one sample only
+    imbalance: Imbalance | None  # null for a split without samples, like the quantiles below
+    mask_share: Quantiles | None  # mask area over photo area, to four decimals; without prompted samples
+    components: Quantiles | None  # 8-connected parts a mask; without prompted samples
+    photo_height: Quantiles | None  # pixels
+    photo_width: Quantiles | None  # pixels
+    flags: dict[str, int]  # samples by flag
 
 
 class ProblemExample(Section):
     """One finding."""
 
-    file: str
-    """Path below data/raw."""
-    detail: str
-    """What exactly is wrong."""
+    file: str  # path below data/raw
+    detail: str  # what exactly is wrong
 
 
 class ProblemGroup(Section):
     """All problems of one kind."""
 
-    count: int
-    """Number of findings."""
-    mend: str
-    """What to do about them."""
-    left_out: bool
-    """Whether these findings cost samples; false for mere notes."""
-    findings: tuple[ProblemExample, ...]
-    """All of them, sorted by file."""
+    count: int  # number of findings
+    mend: str  # what to do about them
+    left_out: bool  # whether these findings cost samples; false for mere notes
+    findings: tuple[ProblemExample, ...]  # all of them, sorted by file
 
 
 class DuplicateSummary(Section):
     """Photos of the same bytes."""
 
-    within_train: int
-    """Pairs inside train, before photos are drawn for validation: both of a pair stay together."""
-    within_test: int
-    """Pairs inside test."""
-    within_validation: int = Field(default=0, exclude_if=lambda pairs: pairs == 0)
-    """Pairs inside a data set's own validation split."""
-    across_splits: int
-    """Pairs of photos in different splits."""
-    disagreeing: int
-    """Pairs whose annotations differ."""
-    pairs: tuple[DuplicatePair, ...]
-    """All of them."""
+    within_train: int  # pairs inside train, before photos are drawn for validation: both of a pair stay together
+    within_test: int  # pairs inside test
+    within_validation: int = omit_default(0)  # where the data set has its own
+    across_splits: int  # pairs of photos in different splits
+    disagreeing: int  # pairs whose annotations differ
+    pairs: tuple[DuplicatePair, ...]  # all of them
 
 
 class IndexSummary(Section):
     """The whole file."""
 
-    schema_version: int
-    """Version of this layout."""
-    data_card: tuple[str, ...]
-    """The data set in plain sentences."""
-    settings: IndexParams
-    """Section `index` of the parameters."""
+    schema_version: int  # version of this layout
+    data_card: tuple[str, ...]  # the data set in plain sentences
+    settings: IndexParams  # section `index` of the parameters
     source: JsonValue = Field(default=None, exclude=True)
     """Only in summaries of earlier versions; now in `data/source.json`."""
-    splits: dict[str, SplitSummary]
-    """By `train`, `validation` where there is one, and `test`."""
-    categories: tuple[CategoryCount, ...]
-    """In target order."""
-    only_in_train: tuple[str, ...]
-    """Categories that are trained on but never tested."""
-    only_in_test: tuple[str, ...]
-    """Categories that are tested but never trained on."""
-    duplicates: DuplicateSummary
-    """Photos of the same bytes."""
-    problems: dict[str, ProblemGroup]
-    """By kind, those that occur."""
-
-
-@dataclass(frozen=True, slots=True)
-class _FirstPhoto:
-    photo_id: str
-    split: str
-    annotation_sha256: str | None
+    splits: dict[str, SplitSummary]  # by `train`, `validation` where there is one, and `test`
+    categories: tuple[CategoryCount, ...]  # in target order
+    only_in_train: tuple[str, ...]  # categories that are trained on but never tested
+    only_in_test: tuple[str, ...]  # categories that are tested but never trained on
+    duplicates: DuplicateSummary  # photos of the same bytes
+    problems: dict[str, ProblemGroup]  # by kind, those that occur
 
 
 @dataclass(slots=True)
 class DuplicateFinder:
     """Find photos of the same bytes, within a split or across, in one pass; holds one entry a photo."""
 
-    pairs: list[DuplicatePair] = field(default_factory=list)
-    """Pairs in the order of their later photo."""
-    _first: dict[str, _FirstPhoto] = field(default_factory=dict)
+    pairs: list[DuplicatePair] = field(default_factory=list)  # pairs in the order of their later photo
+    _first: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)  # id, split and annotation's hash
     _splits: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, photo: ScannedPhoto) -> None:
         """Add the next photo."""
-        sample = photo.samples[0]
-        new = _FirstPhoto(sample.photo_id, sample.split, photo.annotation_sha256)
-        first = self._first.setdefault(sample.photo_sha256, new)
-        if first is new:
+        sample, annotation = photo.samples[0], photo.annotation_sha256
+        new = (sample.photo_id, sample.split, annotation)
+        first, split, other = known = self._first.setdefault(sample.photo_sha256, new)
+        if known is new:
             return
-        hashes = (first.annotation_sha256, new.annotation_sha256)
-        self.pairs.append(
-            DuplicatePair(
-                first=first.photo_id,
-                second=new.photo_id,
-                across_splits=first.split != new.split,
-                annotations_agree=None if None in hashes else hashes[0] == hashes[1],
-            )
-        )
-        self._splits.setdefault(sample.photo_sha256, {first.split}).add(new.split)
+        agree = None if None in {annotation, other} else annotation == other
+        across = split != sample.split
+        pair = DuplicatePair(first=first, second=sample.photo_id, across_splits=across, annotations_agree=agree)
+        self.pairs.append(pair)
+        self._splits.setdefault(sample.photo_sha256, {split}).add(sample.split)
 
     def flag(self, sample: Sample) -> Sample:
         """Return `sample` with flags `duplicate_photo` and `duplicate_across_splits`, once all photos are added."""
@@ -251,20 +175,13 @@ class DuplicateFinder:
 class SplitStats:
     """Counts of one split; the samples of a photo must be adjacent."""
 
-    samples_by_target: Counter[int] = field(default_factory=Counter)
-    """Samples by class index."""
-    samples_of_photo: Counter[int] = field(default_factory=Counter)
-    """Photos by their number of samples."""
-    heights: Counter[int] = field(default_factory=Counter)
-    """Photos by height."""
-    widths: Counter[int] = field(default_factory=Counter)
-    """Photos by width."""
-    shares: Counter[int] = field(default_factory=Counter)
-    """Masks by share of the photo, in steps."""
-    components: Counter[int] = field(default_factory=Counter)
-    """Masks by number of connected parts."""
-    flags: Counter[str] = field(default_factory=Counter)
-    """Samples by flag."""
+    samples_by_target: Counter[int] = field(default_factory=Counter)  # samples by class index
+    samples_of_photo: Counter[int] = field(default_factory=Counter)  # photos by their number of samples
+    heights: Counter[int] = field(default_factory=Counter)  # photos by height
+    widths: Counter[int] = field(default_factory=Counter)  # photos by width
+    shares: Counter[int] = field(default_factory=Counter)  # masks by share of the photo, in steps
+    components: Counter[int] = field(default_factory=Counter)  # masks by number of connected parts
+    flags: Counter[str] = field(default_factory=Counter)  # samples by flag
     _photo_id: str = ""
     _photo_samples: int = 0
 
@@ -307,11 +224,7 @@ class SplitStats:
 
 
 def imbalance(samples: dict[str, int]) -> Imbalance:
-    """Describe how unequal categories are.
-
-    Args:
-        samples: Samples by category name in target order, each at least 1; at least one category.
-    """
+    """Describe how unequal categories are, of which each has a sample; `samples` are by name in target order."""
     largest, smallest = max(samples, key=samples.__getitem__), min(samples, key=samples.__getitem__)
     total = sum(samples.values())
     entropy = -sum(count / total * log(count / total) for count in samples.values())
@@ -328,12 +241,7 @@ def imbalance(samples: dict[str, int]) -> Imbalance:
 
 
 def quantiles(counts: Counter[int], *, steps: int = 1) -> Quantiles | None:
-    """Return the spread of a quantity; None if nothing was counted.
-
-    Args:
-        counts: How often each value occurs.
-        steps: Divisor of the values.
-    """
+    """Return the spread of a quantity by how often each value occurs, a number of `steps`; None if none was counted."""
     if not counts:
         return None
     values = sorted(counts)
@@ -360,14 +268,10 @@ def quantiles(counts: Counter[int], *, steps: int = 1) -> Quantiles | None:
 class DatasetStats:
     """Statistics of a data set; memory grows by one hash a photo, and not with samples."""
 
-    categories: tuple[Category, ...]
-    """All foods, in target order."""
-    named_ids: frozenset[int]
-    """Ids that `category_id.txt` names; the others are the user's extra categories."""
-    duplicates: DuplicateFinder = field(default_factory=DuplicateFinder)
-    """Must have every scanned photo before `add_flags` is called."""
+    categories: tuple[Category, ...]  # all foods, in target order
+    named_ids: frozenset[int]  # ids that `category_id.txt` names; the others are the user's extra categories
+    duplicates: DuplicateFinder = field(default_factory=DuplicateFinder)  # of every scanned photo, before `add_flags`
     splits: dict[str, SplitStats] = field(default_factory=lambda: {split: SplitStats() for split in SPLITS})
-    """Counts by split."""
 
     def add_flags(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """Yield samples with the flags that depend on other photos, and count them."""
@@ -377,12 +281,7 @@ class DatasetStats:
             yield flagged
 
     def summarise(self, settings: IndexParams, problems: Iterable[Problem]) -> IndexSummary:
-        """Return the contents of `summary.json`.
-
-        Args:
-            settings: Section `index`.
-            problems: Findings, sorted.
-        """
+        """Return the contents of `summary.json`; `settings` are section `index`, problems are sorted."""
         splits = {
             split: stats.summarise(self.categories)
             for split, stats in self.splits.items()
@@ -402,7 +301,7 @@ class DatasetStats:
         for kind, group in groupby(problems, key=lambda problem: problem.kind):
             found = tuple(ProblemExample(file=printable(p.file), detail=printable(p.detail)) for p in group)
             groups[kind.value] = ProblemGroup(
-                count=len(found), mend=FIXES[kind], left_out=kind not in HARMLESS, findings=found
+                count=len(found), mend=kind.fix, left_out=kind not in HARMLESS, findings=found
             )
         duplicates = self.duplicates.summarise()
         return IndexSummary(
@@ -430,10 +329,21 @@ def data_card(
     number = counted(len(categories), "category", "categories")
     what = "one category in one photo" if unit == "category" else "one object in one photo"
     rule = f"a sample is {what}, and no sample is left out for its size"
+    unusual = {
+        "Tested but never trained on": [each.name for each in categories if each.test and not each.train],
+        "Trained on but never tested": [each.name for each in categories if each.train and not each.test],
+        "Without any sample": [each.name for each in categories if not (each.train or each.validation or each.test)],
+    }
+    extra = []
+    for each in categories:
+        if each.extra:
+            validation = f"{each.validation:,} validation, " if each.validation else ""
+            extra.append(f"{each.name} ({each.train:,} train, {validation}{each.test:,} test)")
     return (
         f"It holds {number} beside the background; {rule}.",
         *(sentence for split, summary in splits.items() for sentence in _split_sentences(split, summary)),
-        *_category_sentences(categories),
+        *(f"{what}: {listed(names)}." for what, names in unusual.items() if names),
+        *([f"The user's own photos add the categories {listed(extra)}."] if extra else ()),
         *_problem_sentences(duplicates, problems),
     )
 
@@ -472,22 +382,6 @@ def _split_sentences(split: str, summary: SplitSummary) -> Iterator[str]:
         )
     if summary.flags:
         yield f"Flagged samples: {', '.join(f'{count:,} {flag}' for flag, count in summary.flags.items())}."
-
-
-def _category_sentences(categories: Sequence[CategoryCount]) -> Iterator[str]:
-    unusual = {
-        "Tested but never trained on": [each.name for each in categories if each.test and not each.train],
-        "Trained on but never tested": [each.name for each in categories if each.train and not each.test],
-        "Without any sample": [each.name for each in categories if not (each.train or each.validation or each.test)],
-    }
-    yield from (f"{what}: {listed(names)}." for what, names in unusual.items() if names)
-    if extra := [_extra_counts(each) for each in categories if each.extra]:
-        yield f"The user's own photos add the categories {listed(extra)}."
-
-
-def _extra_counts(category: CategoryCount) -> str:
-    validation = f"{category.validation:,} validation, " if category.validation else ""
-    return f"{category.name} ({category.train:,} train, {validation}{category.test:,} test)"
 
 
 def _problem_sentences(duplicates: DuplicateSummary, problems: Mapping[str, ProblemGroup]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from itertools import count, groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -32,14 +32,10 @@ TOKEN = "token"  # noqa: S105 - no secret
 class PlannedFile:
     """A file of masks or shards and the samples it will hold."""
 
-    name: str
-    """`<split>-<number>.parquet`, numbered from 0 within the split."""
-    split: str
-    """`train`, `validation` or `test`."""
-    first_row: int
-    """Row of its first sample within the split."""
-    samples: tuple[Sample, ...]
-    """Samples in table order; those of one photo are adjacent and in one file."""
+    name: str  # `<split>-<number>.parquet`, numbered from 0 within the split
+    split: str  # `train`, `validation` or `test`
+    first_row: int  # row of its first sample within the split
+    samples: tuple[Sample, ...]  # samples in table order; those of one photo are adjacent and in one file
 
 
 Planned = TypeVar("Planned", bound=PlannedFile)
@@ -78,14 +74,14 @@ def finish_files(
     workers: int,
     cluster: Cluster | None = None,
 ) -> Iterator[FileEntry]:
-    """Make every planned file in `folder/files`; yield their entries in order.
+    """Make every planned file in `folder/files`, which outlives an interruption; yield their entries in order.
 
     A file that an earlier run finished is kept if its SHA-256 has not changed.
 
     Args:
         write: Writes a planned file to a path; picklable, and the bytes depend on the plan alone.
         planned: Files to make.
-        folder: Work folder that outlives an interruption.
+        folder: Work folder.
         workers: Processes of this machine.
         cluster: Used instead of them. Its machines write into `folder` if they share it, else they send the bytes.
     """
@@ -103,13 +99,11 @@ def finish_files(
         yield remote.receive(result)
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteResult(Generic[Planned]):
+class RemoteResult(NamedTuple, Generic[Planned]):
     """A file made on a machine that does not share the work folder."""
 
     planned: Planned
-    content: bytes | None
-    """None for a file that an earlier run finished."""
+    content: bytes | None  # None for a file that an earlier run finished
 
 
 @dataclass(frozen=True, slots=True)
