@@ -6,7 +6,6 @@ The table of contents is checked before a byte is extracted. ZipCrypto is decryp
 import importlib
 import lzma
 import re
-import shutil
 import stat
 import struct
 import tarfile
@@ -17,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from pipeline.acquisition.source import note_ignored
 from pipeline.datasets.formats import find_data_set
@@ -25,8 +25,7 @@ from pipeline.runtime.errors import ArchiveError, counted
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 
 BLOCK = 1 << 20
-LONGEST_PART, LONGEST_NAME = 255, 1024
-"""Bytes of one folder or file name, and of a whole path."""
+LONGEST_PART, LONGEST_NAME = 255, 1024  # bytes of one folder or file name, and of a whole path
 EXTREME_RATIO, RATIO_FROM = 200, 1 << 20
 """Largest accepted ratio of compression of entries of at least so many bytes; photos and label maps are near 1."""
 UNPACK = "unpack it yourself and name the folder as the source"
@@ -52,10 +51,8 @@ OTHER_ARCHIVES = {
 class ArchiveLimits:
     """Bounds on what an archive may unpack to."""
 
-    max_bytes: int
-    """Extracted bytes in all."""
-    max_files: int
-    """Entries in all."""
+    max_bytes: int  # extracted bytes in all
+    max_files: int  # entries in all
 
 
 def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, directory_offset: int | None) -> None:
@@ -65,9 +62,6 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, 
         entries: Every entry, wanted or not: one hostile entry discredits the archive.
         limits: Bounds on the sum of the declared sizes and on the number of entries.
         directory_offset: Where the table of contents begins; every entry must end before it. None for a tar.
-
-    Raises:
-        ArchiveError: Naming the entry and the reason.
     """
     if len(entries) > limits.max_files:
         raise ArchiveError(
@@ -144,11 +138,8 @@ def _check_clashes(entries: Sequence[zipfile.ZipInfo]) -> None:
 def _check_overlaps(entries: Sequence[zipfile.ZipInfo], directory_offset: int) -> None:
     """Find bytes of two entries by their smallest extents: no extra fields, one byte a letter."""
     extents = sorted(
-        (
-            entry.header_offset,
-            entry.header_offset + LOCAL_HEADER + len(entry.orig_filename) + entry.compress_size,
-        )
-        for entry in entries
+        (each.header_offset, each.header_offset + LOCAL_HEADER + len(each.orig_filename) + each.compress_size)
+        for each in entries
     )
     limits = [start for start, _ in extents[1:]] + [directory_offset]
     if extents and extents[0][0] < 0:
@@ -169,12 +160,12 @@ def use_native_decryption() -> bool:
 def extract_archive(
     archive: Path, folder: Path, *, password: str | None, limits: ArchiveLimits, report: ByteReport
 ) -> None:
-    """Extract the data set of an archive, without the folders it may lie in.
+    """Extract the data set of a ZIP or tar, also a compressed one, without the folders it may lie in.
 
     Files that an earlier, interrupted call extracted are kept after their bytes have been checked.
 
     Args:
-        archive: ZIP or tar file, also a compressed one; its content is not trusted.
+        archive: Its content is not trusted.
         folder: Destination, made if absent.
         password: ZipCrypto password, if any entry is encrypted.
         limits: Bounds on size and number.
@@ -265,25 +256,29 @@ def _is_extracted(path: Path, entry: zipfile.ZipInfo) -> bool:
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
-    """Write one entry, which must have its declared size."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
-    written = 0
     try:
-        with opened.open(entry) as packed, path.open("wb") as file:
-            while block := packed.read(BLOCK):
-                written += len(block)
-                if written > entry.file_size:
-                    break
-                file.write(block)
+        _write_file(opened.open(entry), path, entry.filename, entry.file_size)
     except UNREADABLE as error:
         locked = ", or download.password is wrong" if entry.flag_bits & ENCRYPTED else ""
         reason = f"damaged ({error}){locked}; fetch the archive anew"
         if isinstance(error, RuntimeError) and "Bad password" in str(error):
             reason = "download.password is wrong"
         raise ArchiveError(f"{entry.filename!a}: {reason}") from error
-    if written != entry.file_size:
-        raise ArchiveError(f"{entry.filename!a}: holds another number of bytes than declared; fetch the archive anew")
+
+
+def _write_file(packed: IO[bytes], path: Path, name: str, size: int) -> None:
+    """Write one entry, which must have its declared size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
+    written = 0
+    with packed, path.open("wb") as file:
+        while block := packed.read(BLOCK):
+            written += len(block)
+            if written > size:
+                break
+            file.write(block)
+    if written != size:
+        raise ArchiveError(f"{name!a}: holds another number of bytes than declared; fetch the archive anew")
 
 
 def _is_tar(archive: Path) -> bool:
@@ -306,7 +301,8 @@ def _extract_tar(archive: Path, folder: Path, limits: ArchiveLimits, report: Byt
             with catch_disk_full(folder, total):
                 for member in opened:
                     if member.isfile() and (name := wanted.get(_tar_name(member))):
-                        _write_member(opened, member, folder / name)
+                        packed = cast("IO[bytes]", opened.extractfile(member))  # None for links alone
+                        _write_file(packed, folder / name, member.name, member.size)
                         done += member.size
                         report(done, total)
     except ArchiveError as error:
@@ -344,15 +340,3 @@ def _as_entry(member: tarfile.TarInfo, folder: Path) -> zipfile.ZipInfo:
 
 def _tar_name(member: tarfile.TarInfo) -> str:
     return member.name.removeprefix("./") + ("/" if member.isdir() else "")
-
-
-def _write_member(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
-    packed = opened.extractfile(member)
-    if packed is None:
-        raise ArchiveError(f"{member.name!a}: holds no bytes; fetch the archive anew")
-    with packed, path.open("wb") as file:
-        shutil.copyfileobj(packed, file, BLOCK)
-    if path.stat().st_size != member.size:
-        raise ArchiveError(f"{member.name!a}: cut short; fetch the archive anew")

@@ -1,9 +1,9 @@
 """Copy photos of categories that the release lacks (ketchup, chili paste), brought by the user; see docs/data.md."""
 
 import shutil
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePath
+from unicodedata import normalize
 
 from pipeline.acquisition.archive import LONGEST_PART, folded
 from pipeline.acquisition.source import note_ignored, refuse_outside_links
@@ -20,9 +20,7 @@ MASK_SUFFIX = ".mask.png"
 def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
     """Copy `<folder>/{train,test}` of every category to `destination/<category>/`, each after it was checked.
 
-    Args:
-        extra: User's folder by category name.
-        destination: Folder that is replaced; absent if there are no extra categories.
+    `destination` is replaced, and absent if there are no extra categories.
 
     Raises:
         ParamsError: If a category name or folder cannot be used.
@@ -30,7 +28,14 @@ def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
         SpaceError: If the disk has no room for the photos.
     """
     shutil.rmtree(destination, ignore_errors=True)
-    _check_names(extra)
+    for name in extra:
+        plain = name == name.strip() and not name.startswith(".") and not set(name) & set('/\\:"')
+        if not (plain and name.isprintable() and 0 < len(name.encode()) <= LONGEST_PART):
+            raise ParamsError(
+                f"download.extra: {name!a} cannot be a category; use letters, digits and blanks, none at the ends"
+            )
+    if clash := _same_name(extra):
+        raise ParamsError(f"download.extra: {clash[0]!a} and {clash[1]!a} are one category; keep one of them")
     for category, place in sorted(extra.items()):
         folder = Path(place).expanduser()
         splits = [split for split in OFFICIAL_SPLITS if (folder / split).is_dir()]
@@ -40,24 +45,12 @@ def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
             _copy_split(folder / split, destination / category / split)
 
 
-def _check_names(categories: Collection[str]) -> None:
-    for name in categories:
-        plain = name == name.strip() and not name.startswith(".") and not set(name) & set('/\\:"')
-        if not (plain and name.isprintable() and 0 < len(name.encode()) <= LONGEST_PART):
-            raise ParamsError(
-                f"download.extra: {name!a} cannot be a category; use letters, digits and blanks, none at the ends"
-            )
-    if clash := _same_name(categories):
-        raise ParamsError(f"download.extra: {clash[0]!a} and {clash[1]!a} are one category; keep one of them")
-
-
 def _same_name(names: Iterable[str]) -> tuple[str, str] | None:
     """Return two names that are one on some file systems, if any."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        if folded(name) in seen:
-            return seen[folded(name)], name
-        seen[folded(name)] = name
+        if (first := seen.setdefault(folded(name), name)) is not name:
+            return first, name
     return None
 
 
@@ -72,12 +65,7 @@ def _copy_split(source: Path, destination: Path) -> None:
 
 
 def _checked_names(source: Path) -> list[str]:
-    """Return the names of photos, masks and sidecar, each of which can be used.
-
-    Raises:
-        DatasetError: If a file is none of them, its name cannot be used, or a photo has not one region of interest.
-        SourceError: If a link leads out of the folder.
-    """
+    """Return the names of photos, masks and sidecar; refuse other files, unusable names and links out of the folder."""
     present = sorted(path.name for path in source.iterdir())
     names = [name for name in present if not is_clutter(PurePath(name))]
     note_ignored(set(present) - set(names))
@@ -108,11 +96,7 @@ def _check_regions(source: Path, names: Collection[str]) -> None:
             raise DatasetError(f"{source / PROMPTS}: {error}; {advice}") from error
     files = [name for name in names if name != PROMPTS]
     photos = {_stem(name): name for name in files if not name.endswith(MASK_SUFFIX)}
-    masks = {
-        unicodedata.normalize("NFC", name.removesuffix(MASK_SUFFIX)): name
-        for name in files
-        if name.endswith(MASK_SUFFIX)
-    }
+    masks = {normalize("NFC", name.removesuffix(MASK_SUFFIX)): name for name in files if name.endswith(MASK_SUFFIX)}
     if clash := _same_name(_stem(name) for name in files if not name.endswith(MASK_SUFFIX)):
         raise DatasetError(f"{str(source / clash[0])!a}: several photos have this name; rename all but one")
     for stem in sorted(masks.keys() - photos.keys()):
@@ -131,5 +115,4 @@ def _check_regions(source: Path, names: Collection[str]) -> None:
 
 def _stem(name: str) -> str:
     """Return a photo's name without suffix, in composed Unicode; other names whole."""
-    stem = Path(name).stem if name.lower().endswith(PHOTO_SUFFIXES) else name
-    return unicodedata.normalize("NFC", stem)
+    return normalize("NFC", Path(name).stem if name.lower().endswith(PHOTO_SUFFIXES) else name)

@@ -16,23 +16,17 @@ from pipeline.datasets.layout import OFFICIAL_SPLITS, is_clutter, is_utf8
 from pipeline.runtime.console import byte_progress
 from pipeline.runtime.errors import SourceError
 
-SETTLED = 2.0
-"""Seconds without a change after which times are trusted: two writes in a row may get the same time."""
+SETTLED = 2.0  # seconds without a change after which times are trusted: two writes in a row may get the same time
 MODEL_FILES = (
     *("config.json", "preprocessor_config.json", "processor_config.json", "*.safetensors", "*.index.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
 )
 """What a model of transformers is made of, with its tokenizer if it takes text; no pickle among it."""
-WHOLE = ""
-"""Name of the file of a source that is a single file; its hash is the fingerprint."""
+WHOLE = ""  # name of the file of a source that is a single file; its hash is the fingerprint
 
 
 def data_set_files(source: str) -> dict[str, Path]:
-    """Return the files of a data set by name: an archive, or those in a folder; none if it is not there.
-
-    Args:
-        source: Path or file:// URL.
-    """
+    """Return the files of a data set at a path or file:// URL by name: an archive, or those in a folder, or none."""
     with suppress(SourceError):
         path = local_path(source)
         if not path.is_dir():
@@ -63,11 +57,9 @@ def model_files(place: str) -> dict[str, Path]:
 
 
 def fingerprint(files: Mapping[str, Path], cache: Path) -> str:
-    """Return the SHA-256 of a file, or of the `sha256sum` listing of several.
+    """Return the SHA-256 of a file, or of the `sha256sum` listing of several, given by name below the source.
 
-    Args:
-        files: Path by name below the source.
-        cache: File that keeps the hashes for the next call; made if absent.
+    The file `cache`, which is made if absent, keeps the hashes for the next call.
     """
     known: dict[str, list[int | str]] = {}
     with suppress(FileNotFoundError, ValueError):

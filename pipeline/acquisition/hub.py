@@ -13,14 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi, RepoFile, constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi, RepoFile, constants, errors, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.file_download import repo_folder_name
 
 from pipeline.acquisition.source import SourceRecord, hash_file, hash_listing
@@ -39,11 +32,9 @@ from pipeline.runtime.errors import SourceError, one_line
 from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
 from pipeline.runtime.resources import catch_disk_full, ensure_space, is_disk_full
 
-ROWS_AT_ONCE = 16
-"""Rows held in memory."""
+ROWS_AT_ONCE = 16  # rows held in memory
 REPO_TYPE = "dataset"
-COLUMNS = {"image": PHOTOS, "label": LABEL_MAPS}
-"""Folder of what a column holds."""
+COLUMNS = {"image": PHOTOS, "label": LABEL_MAPS}  # folder of what a column holds
 _NAME = re.compile(r"\w[\w .-]*\.(jpg|jpeg|png)", re.IGNORECASE)
 
 
@@ -52,10 +43,8 @@ class HubCopy:
     """A data set on the hub, pinned."""
 
     repository: str
-    revision: str
-    """First digits of a commit."""
-    files: Mapping[str, str | None]
-    """SHA-256 of each Parquet file; None takes the one that the hub states."""
+    revision: str  # first digits of a commit
+    files: Mapping[str, str | None]  # SHA-256 of each Parquet file; None takes the one that the hub states
 
     @property
     def page(self) -> str:
@@ -87,12 +76,10 @@ def fetch_from_hub(copy: HubCopy, folder: Path) -> SourceRecord:
     with _hub_errors(copy):
         commit, stated = _locate(copy)
         _check_space(copy, commit, stated, folder)
-        hashes: dict[str, str] = {}
+        hashes, offline = dict[str, str](), not stated
         for name, pinned in copy.files.items():
             path = Path(
-                hf_hub_download(
-                    copy.repository, name, repo_type=REPO_TYPE, revision=commit, local_files_only=not stated
-                )
+                hf_hub_download(copy.repository, name, repo_type=REPO_TYPE, revision=commit, local_files_only=offline)
             )
             lfs = stated[name].lfs if name in stated else None
             expected = pinned or (lfs.sha256 if lfs else path.resolve().name)  # the cache names files by their hash
@@ -117,15 +104,15 @@ def _hub_errors(copy: HubCopy) -> Iterator[None]:
     """Turn each error of the hub into one line with its remedy."""
     login = "log in by `hf auth login`, or export HF_TOKEN=hf_..., and run the same command again"
     remedies: dict[type[Exception], str] = {  # a class before those it derives from
-        GatedRepoError: f"the hub asks to accept conditions; open that page, accept, then {login}",
-        RepositoryNotFoundError: f"is gone, or the hub asks for a login; {login}",
-        RevisionNotFoundError: _no_commit(copy),
-        LocalEntryNotFoundError: _not_cached(),
-        EntryNotFoundError: "lacks a file",
+        errors.GatedRepoError: f"the hub asks to accept conditions; open that page, accept, then {login}",
+        errors.RepositoryNotFoundError: f"is gone, or the hub asks for a login; {login}",
+        errors.RevisionNotFoundError: _no_commit(copy),
+        errors.LocalEntryNotFoundError: _not_cached(),
+        errors.EntryNotFoundError: "lacks a file",
     }
     try:
         yield
-    except (TRANSPORT_ERROR, EntryNotFoundError, OSError, pa.ArrowException, KeyError, TypeError) as error:
+    except (TRANSPORT_ERROR, errors.EntryNotFoundError, OSError, pa.ArrowException, KeyError, TypeError) as error:
         if is_disk_full(error):
             raise
         status = getattr(getattr(error, "response", None), "status_code", None)

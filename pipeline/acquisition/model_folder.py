@@ -21,12 +21,9 @@ class ModelFolder(NamedTuple):
     """A model on this machine, as transformers saves it."""
 
     path: Path
-    local: bool
-    """Whether the user gave the folder; that of the hub's cache is named after the commit."""
-    name: str
-    """Name of the folder, without folders above; of the hub repository@commit."""
-    files: dict[str, Path]
-    """Settings and tensors by name, no pickle among them."""
+    local: bool  # whether the user gave the folder; that of the hub's cache is named after the commit
+    name: str  # name of the folder, without folders above; of the hub repository@commit
+    files: dict[str, Path]  # settings and tensors by name, no pickle among them
 
     @property
     def tensors(self) -> list[str]:
@@ -39,11 +36,11 @@ class ModelFolder(NamedTuple):
 
 
 def find_model(key: str, model: str, revision: str) -> ModelFolder:
-    """Return the folder of a model; one of the hub is fetched into the hub's cache unless it is there.
+    """Return the folder of a model, or of a repository `owner/name`, which is fetched into the hub's cache.
 
     Args:
         key: Place of the model's entry in `params.yaml`, for messages.
-        model: Folder, or repository `owner/name`.
+        model: Folder or repository.
         revision: Commit or branch of the repository.
 
     Raises:

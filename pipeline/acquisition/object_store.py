@@ -25,14 +25,11 @@ CHANGES = ("VersionId", "ETag", "etag", "content_md5", "LastModified", "last_mod
 
 @contextmanager
 def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-    """Yield the store and the path within it.
-
-    Raises:
-        SourceError: If anything about it fails, an absent object included.
-    """
+    """Yield the store, as it is now, and the path within it; a `SourceError` if anything fails or is absent."""
     try:
-        with open_store(url) as found:
-            yield found
+        with open_store(url) as (store, path):
+            store.invalidate_cache()
+            yield store, path
     except FileNotFoundError as error:
         raise store_error(url, error) from error
 
@@ -40,7 +37,6 @@ def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
 def is_store_folder(url: str) -> bool:
     """Tell whether a URL names a folder, that is, a prefix of other objects' names."""
     with _store(url) as (store, path):
-        store.invalidate_cache()
         return bool(store.isdir(path))
 
 
@@ -52,7 +48,6 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
         SpaceError: If the disk has no room for it.
     """
     with _store(url) as (store, path):
-        store.invalidate_cache()
         found = store.info(path)
         _check_size(url, found["size"], max_bytes)
         part, state = folder / "transfer.part", folder / "transfer.json"
@@ -96,7 +91,6 @@ def fetch_tree(url: str, folder: Path, *, max_bytes: int, report: ByteReport) ->
         SpaceError: If the disk has no room for it.
     """
     with _store(url) as (store, path):
-        store.invalidate_cache()
         found = _data_set(url, store.find(path, detail=True), path)
         total, done = sum(int(entry["size"]) for entry in found.values()), 0
         _check_size(url, total, max_bytes)

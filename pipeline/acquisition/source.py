@@ -11,8 +11,6 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from pydantic import Field
-
 from pipeline.datasets.formats import FoundDataSet, find_data_set
 from pipeline.datasets.layout import (
     CATEGORY_FILE,
@@ -25,7 +23,7 @@ from pipeline.datasets.layout import (
     parse_split_list,
     read_listing,
 )
-from pipeline.params.base import Section
+from pipeline.params.base import Section, omit_default
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import SourceError, counted, without_secrets
 from pipeline.runtime.resources import catch_disk_full, ensure_space
@@ -35,11 +33,9 @@ FOODSEG103, OFFICIAL, HUB = "foodseg103", "official", "hub"
 """`foodseg103` comes from its authors, and where that fails from the hub; `foodseg103@hub` chooses."""
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "hdfs", "webhdfs"})
 """Schemes of object storage, read by fsspec if the store's own package is installed."""
-NAMED = (DEMO, FOODSEG103, f"{FOODSEG103}@{OFFICIAL}", f"{FOODSEG103}@{HUB}")
-"""Sources that are no place."""
+NAMED = (DEMO, FOODSEG103, f"{FOODSEG103}@{OFFICIAL}", f"{FOODSEG103}@{HUB}")  # sources that are no place
 BLOCK = 1 << 20
-SHOWN = 3
-"""Paths that a message lists before it counts the rest."""
+SHOWN = 3  # paths that a message lists before it counts the rest
 
 
 def is_http_url(source: str) -> bool:
@@ -96,16 +92,11 @@ def local_path(source: str) -> Path:
 class SourceRecord(Section):
     """Content of `data/source.json`; for one place the same on every machine."""
 
-    sha256: str
-    """Hash of the archive, or of the `sha256sum` listing of a folder."""
-    bytes: int
-    """Size of the archive, or of the files of a folder."""
-    name: str
-    """File name of the archive, name of the folder without what lies above it, or repository on the hub."""
-    revision: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Commit on the hub."""
-    instead_of: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Where it was asked for first, and why it did not come from there."""
+    sha256: str  # hash of the archive, or of the `sha256sum` listing of a folder
+    bytes: int  # size of the archive, or of the files of a folder
+    name: str  # file name of the archive, name of the folder without what lies above it, or repository on the hub
+    revision: str | None = omit_default(None)  # commit on the hub
+    instead_of: str | None = omit_default(None)  # where it was asked for first, and why it did not come from there
 
     def sentence(self) -> str:
         """Return the record for the data card."""
@@ -126,21 +117,13 @@ def hash_file(path: Path, report: ByteReport) -> str:
 
 
 def hash_listing(entries: Iterable[tuple[str, str]]) -> str:
-    """Return one SHA-256 for a folder: that of its sorted `<sha256>  <path>` lines, as `sha256sum` prints them.
-
-    Args:
-        entries: (path below the folder with forward slashes, SHA-256 of the file).
-    """
+    """Return one SHA-256 for the (path, SHA-256) of a folder's files: that of the listing that `sha256sum` prints."""
     lines = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(entries))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def verify_sha256(found: str, expected: str | None, what: str) -> None:
-    """Compare a hash with the pinned one, if any.
-
-    Raises:
-        SourceError: If they differ.
-    """
+    """Raise `SourceError` if a hash differs from the pinned one, if any."""
     if expected is not None and found != expected:
         raise SourceError(
             f"{what}: SHA-256 is {found}, download.sha256 asks for {expected}; "
@@ -153,12 +136,6 @@ def is_foodseg103(source: str) -> bool:
     return source.partition("@")[0] == FOODSEG103
 
 
-def abbreviate(paths: Collection[str]) -> str:
-    """Return the first few of many paths, and how many more there are."""
-    first = ", ".join(ascii(path) for path in sorted(paths)[:SHOWN])
-    return first + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
-
-
 def note_ignored(paths: Collection[str], why: str = "outside the data set") -> None:
     """Print which files are left out; of clutter of macOS and Windows only the number."""
     clutter = [path for path in paths if is_clutter(PurePosixPath(path))]
@@ -166,18 +143,14 @@ def note_ignored(paths: Collection[str], why: str = "outside the data set") -> N
         files = counted(len(clutter), "file")
         note(f"ignored {files} of macOS or Windows, or hidden (__MACOSX, ._*, .DS_Store, Thumbs.db)")
     if others := sorted(set(paths) - set(clutter)):
-        note(f"ignored {counted(len(others), 'file')} {why}: {abbreviate(others)}")
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        note(f"ignored {counted(len(others), 'file')} {why}: {', '.join(map(ascii, others[:SHOWN]))}{more}")
 
 
 def refuse_outside_links(path: Path, folder: Path) -> None:
     """Refuse a file that a link places outside of the folder, lest the folder's author choose what is copied.
 
-    Args:
-        path: File below `folder`.
-        folder: Folder that is copied, resolved.
-
-    Raises:
-        SourceError: If a link on the way to the file leads out of the folder.
+    A `SourceError` if a link on the way to the file leads out of the folder, which is resolved.
     """
     place = path.resolve()
     if not place.is_relative_to(folder):
@@ -224,12 +197,9 @@ def _files_below(folder: Path) -> Iterator[str]:
 
 
 def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
-    """Copy the files of a data set; its SHA-256 is that of its `sha256sum` listing.
+    """Copy the files of a data set in a folder, perhaps below needless ones; `report` gets the copied bytes.
 
-    Args:
-        source: Folder that holds the data set, perhaps below needless folders.
-        folder: Destination.
-        report: Gets the copied bytes.
+    The SHA-256 is that of the `sha256sum` listing.
 
     Raises:
         SourceError: If there is no data set of a known format, or a link leads out of it.
@@ -255,11 +225,8 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
 def normalise_lists(folder: Path) -> None:
     """Write `category_id.txt` and the lists in ImageSets in one form, so that equal contents are equal bytes.
 
-    See `format_category_names`, with folded names, and `format_split_list`. A category file that cannot be parsed stays
-    as it is, for stage `index` to refuse.
-
-    Raises:
-        DatasetError: If one is not UTF-8.
+    A category file that cannot be parsed stays as it is, for stage `index` to refuse; one that is not UTF-8 is a
+    `DatasetError`.
     """
     texts = {path: format_split_list(parse_split_list(read_listing(path))) for path in folder.glob(f"{LISTS}/*.txt")}
     for path in folder.glob(CATEGORY_FILE):

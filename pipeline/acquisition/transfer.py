@@ -22,23 +22,14 @@ from pipeline.runtime.resources import catch_disk_full, ensure_space, format_byt
 PORTS = {"http": 80, "https": 443}
 CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
-QUICK_ATTEMPTS = 3
-"""Attempts while no host has answered, so that a machine without network fails within seconds."""
+QUICK_ATTEMPTS = 3  # attempts while no host has answered, so that a machine without network fails within seconds
 MOST_REDIRECTS = 10
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between attempts; each wait after an attempt without new bytes is twice the one before."""
 CERTIFICATE = (
     "correct the URL or the clock of this machine, or name the certificates of your network in REQUESTS_CA_BUNDLE"
 )
-TRANSIENT: set[int] = {
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses after which a later request may succeed
 LOGIN = f"download it in a browser and give the path, or put the URL with its login into {URLS_VARIABLE} (docs/data.md)"
 ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: f"the host asks for a login; {LOGIN}",
@@ -51,12 +42,9 @@ ADVICE: dict[int, str] = {
 class Validators(Section):
     """Headers that identify one version of a file on a server."""
 
-    etag: str | None = None
-    """ETag as sent, quotes included."""
-    last_modified: str | None = None
-    """Last-Modified as sent."""
-    total: int | None = None
-    """Size of the whole file in bytes."""
+    etag: str | None = None  # ETag as sent, quotes included
+    last_modified: str | None = None  # Last-Modified as sent
+    total: int | None = None  # size of the whole file in bytes
 
     def for_if_range(self) -> str | None:
         """Return the value of If-Range, which guards a resumed transfer; weak ETags cannot (RFC 9110)."""
@@ -72,11 +60,8 @@ class Validators(Section):
 
 def validators_of(response: requests.Response) -> Validators:
     """Return the version of the whole file that a response describes."""
-    return Validators(
-        etag=response.headers.get("ETag"),
-        last_modified=response.headers.get("Last-Modified"),
-        total=_total(response),
-    )
+    etag, date = (response.headers.get(name) for name in ("ETag", "Last-Modified"))
+    return Validators(etag=etag, last_modified=date, total=_total(response))
 
 
 def _total(response: requests.Response) -> int | None:
@@ -94,11 +79,6 @@ def complete(response: requests.Response, have: int, known: Validators) -> bool:
         return have > 0 and total == have and known.total in {None, have}
     whole = response.status_code == HTTPStatus.OK and have > 0 and total == have
     return whole and known.same_version(validators_of(response))
-
-
-def is_transient(response: requests.Response) -> bool:
-    """Tell whether the failure may pass: a later request may succeed."""
-    return response.status_code in TRANSIENT
 
 
 def continues(response: requests.Response, have: int, known: Validators) -> bool:
@@ -127,10 +107,7 @@ def refuse(response: requests.Response, url: str) -> None:
 def may_follow(before: str, after: str, *, pinned: bool) -> bool:
     """Tell whether a redirect is followed: to HTTPS anywhere, else within one scheme, host and port.
 
-    Args:
-        before: URL that was requested.
-        after: Target of the redirect.
-        pinned: Whether the SHA-256 of the file is known, so that what HTTP sends may go on at any host over HTTP.
+    If the SHA-256 of the file is `pinned`, what HTTP sends may go on at any host over HTTP.
     """
     here, there = (_origin(url) for url in (before, after))
     return there[0] == "https" or here == there or (pinned and here[0] == there[0] == "http")
@@ -172,22 +149,15 @@ class RedirectedSession(requests.Session):
 class TransferPolicy:
     """Limits of a transfer, and how its errors advise the user."""
 
-    attempts: int
-    """Attempts in a row without a new byte."""
-    timeout: float
-    """Seconds without a byte after which a connection counts as broken."""
-    max_bytes: int
-    """Largest accepted size."""
-    pinned: bool
-    """Whether a hash is compared afterwards, so that resuming is safe without ETag and date."""
-    local_copy: str = "name a local copy as dataset or download.source"
-    """Alternative that messages suggest."""
-    bound: str = "download.max_gigabytes"
-    """Setting of `max_bytes`, for messages."""
+    attempts: int  # attempts in a row without a new byte
+    timeout: float  # seconds without a byte after which a connection counts as broken
+    max_bytes: int  # largest accepted size
+    pinned: bool  # whether a hash is compared afterwards, so that resuming is safe without ETag and date
+    local_copy: str = "name a local copy as dataset or download.source"  # alternative that messages suggest
+    bound: str = "download.max_gigabytes"  # setting of `max_bytes`, for messages
     copies: int = 1
     """How often the file's bytes lie on the disk in the end: twice, if it is an archive that is then extracted."""
-    kept: bool = True
-    """Whether received bytes outlive a failure, so that the next call resumes."""
+    kept: bool = True  # whether received bytes outlive a failure, so that the next call resumes
 
 
 class _BrokenTransferError(Exception):
@@ -227,22 +197,17 @@ class _Transfer:
         except (FileNotFoundError, ValidationError):
             return Validators()
 
-    def request_headers(self) -> dict[str, str]:
-        """Request the rest only if a validator or a pinned hash proves that it belongs to the bytes on disk."""
-        headers = {"Accept-Encoding": "identity"}
-        validator = self.known().for_if_range()
-        if self.have and (validator or self.policy.pinned):
-            headers["Range"] = f"bytes={self.have}-"
-        if self.have and validator:
-            headers["If-Range"] = validator
-        return headers
-
     def advance(self) -> None:
         """Make one attempt to fetch the rest."""
         timeout = (min(CONNECT_TIMEOUT, self.policy.timeout), self.policy.timeout)
+        headers = {"Accept-Encoding": "identity"}
+        validator = self.known().for_if_range()
+        if self.have and (validator or self.policy.pinned):  # one of them proves that the rest belongs to these bytes
+            headers["Range"] = f"bytes={self.have}-"
+        if self.have and validator:
+            headers["If-Range"] = validator
         try:
-            url, headers = with_secrets(self.url), self.request_headers()
-            with self.session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+            with self.session.get(with_secrets(self.url), headers=headers, stream=True, timeout=timeout) as response:
                 self.answered = True
                 self.receive(response)
         except requests.exceptions.SSLError as error:
@@ -251,18 +216,15 @@ class _Transfer:
             raise _BrokenTransferError(_cause(error)) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             nested = getattr(error.args[0] if error.args else None, "reason", None)
-            unreached = isinstance(
-                nested, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
-            )
-            raise (_UnreachableError if unreached else _BrokenTransferError)(_cause(error)) from error
+            unreachable = urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+            raise (_UnreachableError if isinstance(nested, unreachable) else _BrokenTransferError)(
+                _cause(error)
+            ) from error
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             raise _BrokenTransferError(_cause(error)) from error
         except requests.RequestException as error:
-            advice = "correct the URL"
-            if "SOCKS" in str(error):
-                advice = (
-                    "a proxy variable (ALL_PROXY, HTTPS_PROXY) names a SOCKS proxy: `pip install PySocks`, or unset it"
-                )
+            socks = "a proxy variable (ALL_PROXY, HTTPS_PROXY) names a SOCKS proxy: `pip install PySocks`, or unset it"
+            advice = socks if "SOCKS" in str(error) else "correct the URL"
             raise SourceError(f"{without_secrets(self.url)}: {_cause(error)}; {advice}") from error
 
     def receive(self, response: requests.Response) -> None:
@@ -270,7 +232,7 @@ class _Transfer:
         if complete(response, self.have, self.known()):
             self.report(self.have, self.have)
             return
-        if is_transient(response):
+        if response.status_code in TRANSIENT:
             raise _BrokenTransferError(f"HTTP {response.status_code} {response.reason}")
         refuse(response, without_secrets(self.url))
         if response.status_code != http.client.OK and not continues(response, self.have, self.known()):
@@ -315,17 +277,9 @@ def fetch(
     report: ByteReport,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Fetch a file into a folder, resuming an earlier call.
+    """Fetch a file into an existing folder, which also gets its validators, resuming an earlier call; return its path.
 
-    Args:
-        url: http(s) URL.
-        folder: Existing folder for the file and its validators.
-        policy: Limits of the transfer.
-        report: Gets the bytes received and their total.
-        sleep: Waits between attempts, in seconds.
-
-    Returns:
-        Path of the complete file.
+    `report` gets the bytes received and their total; `sleep` waits between attempts, in seconds.
 
     Raises:
         SourceError: If the file cannot be fetched; the message says why and what to do.

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.acquisition.source import (
-    abbreviate,
     copy_folder,
     hash_file,
     hash_listing,
@@ -16,6 +15,7 @@ from pipeline.acquisition.source import (
     is_store_url,
     local_path,
     normalise_lists,
+    note_ignored,
     remote_name,
     verify_sha256,
 )
@@ -96,10 +96,13 @@ def test_a_wrong_hash_names_both() -> None:
         verify_sha256("a" * 64, "b" * 64, "x.zip")
 
 
-def test_a_summary_is_short_and_safe_to_print() -> None:
+def test_a_note_on_ignored_files_is_short_and_safe_to_print(capsys: pytest.CaptureFixture[str]) -> None:
     """Three names and a count."""
-    assert abbreviate(["b", "a"]) == "'a', 'b'"
-    assert abbreviate(["e", "d", "c\n", "b", "a"]) == r"'a', 'b', 'c\n' and 2 more"
+    note_ignored(["b", "a"])
+    note_ignored(["e", "d", "c\n", "b", "a"], "of no use")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("ignored 2 files outside the data set: 'a', 'b'")
+    assert second.endswith(r"ignored 5 files of no use: 'a', 'b', 'c\n' and 2 more")
 
 
 @pytest.fixture
