@@ -26,8 +26,7 @@ from pipeline.runtime.resources import catch_disk_full, ensure_space, format_byt
 
 BLOCK = 1 << 20
 LONGEST_PART, LONGEST_NAME = 255, 1024  # bytes of one folder or file name, and of a whole path
-EXTREME_RATIO, RATIO_FROM = 200, 1 << 20
-"""Largest accepted ratio of compression of entries of at least so many bytes; photos and label maps are near 1."""
+EXTREME_RATIO, RATIO_FROM = 200, 1 << 20  # largest compression of entries from so many bytes on; photos are near 1
 UNPACK = "unpack it yourself and name the folder as the source"
 AUTHORS = "get the archive from its authors"
 LOCAL_HEADER = 30

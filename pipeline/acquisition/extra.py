@@ -42,7 +42,13 @@ def copy_extra(extra: Mapping[str, str], destination: Path) -> None:
         if not splits:
             raise ParamsError(f"{folder}: no folder train or test for {category!r}; correct download.extra")
         for split in splits:
-            _copy_split(folder / split, destination / category / split)
+            names, copy = _checked_names(folder / split), destination / category / split
+            copy.mkdir(parents=True)
+            size = sum((folder / split / name).stat().st_size for name in names)
+            ensure_space(copy, size)
+            with catch_disk_full(copy, size):
+                for name in names:
+                    shutil.copyfile(folder / split / name, copy / name)
 
 
 def _same_name(names: Iterable[str]) -> tuple[str, str] | None:
@@ -52,16 +58,6 @@ def _same_name(names: Iterable[str]) -> tuple[str, str] | None:
         if (first := seen.setdefault(folded(name), name)) is not name:
             return first, name
     return None
-
-
-def _copy_split(source: Path, destination: Path) -> None:
-    names = _checked_names(source)
-    destination.mkdir(parents=True)
-    size = sum((source / name).stat().st_size for name in names)
-    ensure_space(destination, size)
-    with catch_disk_full(destination, size):
-        for name in names:
-            shutil.copyfile(source / name, destination / name)
 
 
 def _checked_names(source: Path) -> list[str]:

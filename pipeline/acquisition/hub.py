@@ -83,7 +83,13 @@ def fetch_from_hub(copy: HubCopy, folder: Path) -> SourceRecord:
             )
             lfs = stated[name].lfs if name in stated else None
             expected = pinned or (lfs.sha256 if lfs else path.resolve().name)  # the cache names files by their hash
-            _verify(path, expected, f"{copy.repository}/{name}")
+            with byte_progress(f"SHA-256 of {path.name}") as report:
+                found = hash_file(path, report)
+            if found != expected:
+                path.resolve().unlink()  # so that the next call fetches it anew
+                path.unlink(missing_ok=True)
+                advice = "run the same command again to fetch it anew"
+                raise SourceError(f"{copy.repository}/{name}: SHA-256 is {found}, not {expected}; {advice}")
             split = "train" if "train" in PurePosixPath(name).name else "test"
             with byte_progress(f"unpack {PurePosixPath(name).name}") as report, catch_disk_full(folder):
                 hashes |= _unpack(path, folder, split, report)
@@ -168,16 +174,6 @@ def _check_space(copy: HubCopy, commit: str, stated: Mapping[str, RepoFile], fol
     one_disk = cache.stat().st_dev == folder.stat().st_dev
     ensure_space(cache, sum(absent) + unpacked * one_disk)
     ensure_space(folder, unpacked)
-
-
-def _verify(path: Path, expected: str, what: str) -> None:
-    """Compare a file of the cache with its SHA-256; another file is removed, so that the next call fetches it anew."""
-    with byte_progress(f"SHA-256 of {path.name}") as report:
-        found = hash_file(path, report)
-    if found != expected:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise SourceError(f"{what}: SHA-256 is {found}, not {expected}; run the same command again to fetch it anew")
 
 
 def _unpack(path: Path, folder: Path, split: str, report: ByteReport) -> dict[str, str]:

@@ -47,10 +47,11 @@ def find_model(key: str, model: str, revision: str) -> ModelFolder:
         WeightsError: If there is no such folder or repository, the hub cannot be reached, or no file is safetensors.
     """
     path = Path(model).expanduser()
-    local = path.is_dir()
-    if not local:
+    if local := path.is_dir():
+        name = path.resolve().name
+    else:
         path = _fetch_snapshot(key, model, revision)
-    name = path.resolve().name if local else f"{model}@{path.name}"
+        name = f"{model}@{path.name}"
     found = ModelFolder(path, local, name, model_files(str(path)))
     if not found.tensors:
         fix = "pickles (.bin, .pt) are not opened: load the model where you trust it and save it by `save_pretrained`"

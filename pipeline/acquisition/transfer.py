@@ -24,8 +24,7 @@ CHUNK = 1 << 20
 CONNECT_TIMEOUT = 10.0
 QUICK_ATTEMPTS = 3  # attempts while no host has answered, so that a machine without network fails within seconds
 MOST_REDIRECTS = 10
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-"""Seconds between attempts; each wait after an attempt without new bytes is twice the one before."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between attempts; each without new bytes doubles the wait
 CERTIFICATE = (
     "correct the URL or the clock of this machine, or name the certificates of your network in REQUESTS_CA_BUNDLE"
 )
@@ -45,17 +44,6 @@ class Validators(Section):
     etag: str | None = None  # ETag as sent, quotes included
     last_modified: str | None = None  # Last-Modified as sent
     total: int | None = None  # size of the whole file in bytes
-
-    def for_if_range(self) -> str | None:
-        """Return the value of If-Range, which guards a resumed transfer; weak ETags cannot (RFC 9110)."""
-        strong = self.etag if self.etag and not self.etag.startswith("W/") else None
-        return strong or self.last_modified
-
-    def same_version(self, other: "Validators") -> bool:
-        """Tell whether two responses certainly describe the same bytes."""
-        if self.etag or other.etag:
-            return self.etag == other.etag and self.total == other.total
-        return self.last_modified is not None and (self.last_modified, self.total) == (other.last_modified, other.total)
 
 
 def validators_of(response: requests.Response) -> Validators:
@@ -77,8 +65,12 @@ def complete(response: requests.Response, have: int, known: Validators) -> bool:
     total = _total(response)
     if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return have > 0 and total == have and known.total in {None, have}
-    whole = response.status_code == HTTPStatus.OK and have > 0 and total == have
-    return whole and known.same_version(validators_of(response))
+    if response.status_code != HTTPStatus.OK or have == 0 or total != have:
+        return False
+    now = validators_of(response)  # these are certainly the same bytes, if
+    if known.etag or now.etag:
+        return known.etag == now.etag and known.total == now.total
+    return known.last_modified is not None and (known.last_modified, known.total) == (now.last_modified, now.total)
 
 
 def continues(response: requests.Response, have: int, known: Validators) -> bool:
@@ -155,8 +147,7 @@ class TransferPolicy:
     pinned: bool  # whether a hash is compared afterwards, so that resuming is safe without ETag and date
     local_copy: str = "name a local copy as dataset or download.source"  # alternative that messages suggest
     bound: str = "download.max_gigabytes"  # setting of `max_bytes`, for messages
-    copies: int = 1
-    """How often the file's bytes lie on the disk in the end: twice, if it is an archive that is then extracted."""
+    copies: int = 1  # how often the bytes lie on the disk in the end: twice for an archive, which is then extracted
     kept: bool = True  # whether received bytes outlive a failure, so that the next call resumes
 
 
@@ -200,8 +191,9 @@ class _Transfer:
     def advance(self) -> None:
         """Make one attempt to fetch the rest."""
         timeout = (min(CONNECT_TIMEOUT, self.policy.timeout), self.policy.timeout)
-        headers = {"Accept-Encoding": "identity"}
-        validator = self.known().for_if_range()
+        headers, known = {"Accept-Encoding": "identity"}, self.known()
+        strong = known.etag if known.etag and not known.etag.startswith("W/") else None  # a weak one is no guard
+        validator = strong or known.last_modified
         if self.have and (validator or self.policy.pinned):  # one of them proves that the rest belongs to these bytes
             headers["Range"] = f"bytes={self.have}-"
         if self.have and validator:

@@ -64,8 +64,7 @@ class AnnotatedPhoto(NamedTuple):
     path: str  # path below data/raw
     annotation_path: str  # path below data/raw of the file that names its objects
     split: str | None  # `train`, `val` or `test`; None where nothing says it
-    size: tuple[int, int] | None
-    """Height and width by its annotation, `RELATIVE` if coordinates are; None if the annotation does not say it."""
+    size: tuple[int, int] | None  # height and width by its annotation, `RELATIVE` if coordinates are; None if unsaid
     objects: tuple[AnnotatedObject, ...]  # at least one
 
 

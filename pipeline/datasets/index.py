@@ -33,8 +33,7 @@ class Sample:
     """One (photo, category), the unit of training and test of section 4.1."""
 
     sample_id: str  # `<photo id>/<category id>`, with `-<number of the annotation>` where each object is a sample
-    photo_id: str
-    """`<split>/<stem>` by the data set's own split, or its path for the stem; drawn validation photos keep `train`."""
+    photo_id: str  # `<split>/<stem>` by the data set's own split, or its path for the stem; drawn ones keep `train`
     split: str  # `train`, `validation` or `test`
     photo_path: str  # path of the photo below data/raw, with forward slashes
     label_map_path: str | None  # path below data/raw of label map, mask or file of objects; None if prompts replace it

@@ -135,8 +135,7 @@ class PhotoFiles:
     category: str | None = None  # folded name of the extra category, whose mask is binary; else None
     prompts: tuple[Prompt, ...] = ()  # clicks and boxes; empty if there is a mask
     objects: tuple[AnnotatedObject, ...] = ()  # objects of all categories; empty if there is a label map or mask
-    annotated_size: tuple[int, int] | None = None
-    """Height and width of the photo by its annotation, or `RELATIVE`; None if the annotation does not say it."""
+    annotated_size: tuple[int, int] | None = None  # height and width by its annotation, or `RELATIVE`; None if unsaid
 
 
 def is_clutter(path: PurePath) -> bool:

@@ -11,8 +11,7 @@ from pipeline.runtime.escaping import from_spreadsheet
 
 COLUMNS = ("photo", "kind", "x0", "y0", "x1", "y1")
 
-MAX_EXCESS_PIXELS, MAX_EXCESS_SHARE = 2.0, 0.02
-"""How far a box may exceed its photo: the larger of pixels and a share of the side."""
+MAX_EXCESS_PIXELS, MAX_EXCESS_SHARE = 2.0, 0.02  # a box may exceed its photo by the larger of both, the share of a side
 
 
 @dataclass(frozen=True, slots=True)

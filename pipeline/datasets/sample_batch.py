@@ -15,12 +15,10 @@ from jaxtyping import Bool, Int64
 from pipeline.arrays import Images, Masks, Photos, Targets
 from pipeline.params.base import Section, omit_default
 
-Rects: TypeAlias = Int64[np.ndarray, "N 4"]
-"""Rectangles of photos inside their squares: top, left, height, width in pixels."""
+Rects: TypeAlias = Int64[np.ndarray, "N 4"]  # photos inside their squares: top, left, height, width in pixels
 ViewName: TypeAlias = Literal["roi", "extra_roi"]  # cut-out of a photo, input of a branch of the model
 VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
-InputName: TypeAlias = Literal["roi", "extra_roi", "photo"]
-"""Input of a branch: a cut-out, or the whole photo with its regions."""
+InputName: TypeAlias = Literal["roi", "extra_roi", "photo"]  # of a branch: a cut-out, or the photo with its regions
 INPUT_NAMES: tuple[InputName, ...] = get_args(InputName)
 SURROUNDINGS, ROI = 1, 2  # regions of a whole photo, in its fourth channel; 0 is the padding
 

@@ -132,7 +132,20 @@ class Shards:
         with open_verified(self.folder, entry) as path:
             layout = TableLayout(schema_for(size), SCHEMA_VERSION, "pair")
             table = read_table(path, layout, rows=entry.rows)
-        batch = _batch(table, size, fill=_gray_level(table.schema.metadata or {}, "fill", str(path)))
+        column = {  # `concat_arrays` copies even a single chunk
+            name: chunked.chunk(0) if chunked.num_chunks == 1 else pa.concat_arrays(chunked.chunks)
+            for name, chunked in zip(table.column_names, table.columns, strict=True)
+        }
+        bits = np.unpackbits(_pixels_of(column["mask"]), axis=1, count=size * size)
+        batch = SampleBatch(
+            sample_ids=tuple(column["sample_id"].to_pylist()),
+            targets=column["target"].to_numpy().copy(),
+            rects=column["rect"].flatten().to_numpy().reshape(-1, 4).copy(),
+            masks=bits.view(np.bool_).reshape(-1, size, size),
+            roi=_pixels_of(column["roi"]).reshape(-1, size, size, 3).copy(),
+            extra_roi=_pixels_of(column["extra_roi"]).reshape(-1, size, size, 3).copy(),
+            fill=_gray_level(table.schema.metadata or {}, "fill", str(path)),
+        )
         if batch.targets.min() < 0 or batch.targets.max() >= len(self.categories):
             raise ManifestError(f"{path}: targets out of range; run `dvc repro -f pair`")
         start, extent = batch.rects[:, :2], batch.rects[:, 2:]
@@ -173,24 +186,6 @@ class Shards:
         return SampleBatch.join((parts[row] for row in rows), rows=len(rows), size=self.image_size)
 
 
-def _batch(table: pa.Table, size: int, *, fill: int) -> SampleBatch:
-    column = {  # `concat_arrays` copies even a single chunk
-        name: chunked.chunk(0) if chunked.num_chunks == 1 else pa.concat_arrays(chunked.chunks)
-        for name, chunked in zip(table.column_names, table.columns, strict=True)
-    }
-    rows = len(column["sample_id"])
-    bits = np.unpackbits(_pixels_of(column["mask"]), axis=1, count=size * size)
-    return SampleBatch(
-        sample_ids=tuple(column["sample_id"].to_pylist()),
-        targets=column["target"].to_numpy().copy(),
-        rects=column["rect"].flatten().to_numpy().reshape(rows, 4).copy(),
-        masks=bits.view(np.bool_).reshape(rows, size, size),
-        roi=_pixels_of(column["roi"]).reshape(rows, size, size, 3).copy(),
-        extra_roi=_pixels_of(column["extra_roi"]).reshape(rows, size, size, 3).copy(),
-        fill=fill,
-    )
-
-
 class Preprocessing(Section):
     """Preprocessing from the file of a photo to pixels in [0, 255], to be repeated for a new photo.
 
@@ -202,8 +197,7 @@ class Preprocessing(Section):
     """Hidden pixels are filled at full size. The extra-ROI is the letterboxed photo less the letterboxed ROI; under the
     `released` geometry it is the photo without its ROI, letterboxed."""
     resample: Literal["bicubic"] = "bicubic"  # filter of the resize, PIL's, which averages when it shrinks
-    placement: Literal["centred"] = "centred"
-    """The long side fills the square; an odd row or column of padding lies above or to the left."""
+    placement: Literal["centred"] = "centred"  # the long side fills the square; odd padding lies above or to the left
     geometry: Geometry
     """How the photo's sides are rounded; `released` can leave the long side one pixel short, and resizes each view on
     its own."""

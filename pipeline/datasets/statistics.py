@@ -121,8 +121,7 @@ class IndexSummary(Section):
     schema_version: int  # version of this layout
     data_card: tuple[str, ...]  # the data set in plain sentences
     settings: IndexParams  # section `index` of the parameters
-    source: JsonValue = Field(default=None, exclude=True)
-    """Only in summaries of earlier versions; now in `data/source.json`."""
+    source: JsonValue = Field(default=None, exclude=True)  # only in earlier summaries; now in `data/source.json`
     splits: dict[str, SplitSummary]  # by `train`, `validation` where there is one, and `test`
     categories: tuple[CategoryCount, ...]  # in target order
     only_in_train: tuple[str, ...]  # categories that are trained on but never tested

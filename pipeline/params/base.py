@@ -58,8 +58,7 @@ OF_SOURCES = frozenset({"mask_weights", "segment", "pair", "agreement", "transfe
 """Stages of a mask source, which the graph has only where `masks.eval` or `masks.train` names it, or for annotation."""
 PARAMS = Path("params.yaml")
 DEFAULT = "default"  # key of a choice's value for whatever it does not name; see `pipeline.params.study`
-Key: TypeAlias = Sequence[str | int]
-"""Names and places in lists, from the top of the file: `("class_sets", "all", "exclude", 0)`."""
+Key: TypeAlias = Sequence[str | int]  # names and places in lists, from the top: `("class_sets", "all", "exclude", 0)`
 NO_URL = ("download", "password")
 """The one password that belongs in the file: the release's own, printed in its authors' README."""
 MOST_SHOWN = 60  # characters of a wrong value that a message repeats

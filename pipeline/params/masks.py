@@ -11,8 +11,7 @@ SourceName: TypeAlias = str  # a mask source: one of `SOURCES`, or a name of `ma
 SOURCES = ("annotation", "sam", "fastsam", "grabcut")
 SamArchitectureName: TypeAlias = Literal["vit_b", "vit_l", "vit_h", "tiny"]
 """Architectures of segment-anything; `tiny` is a stand-in of 0.1 M parameters for trials, without weights."""
-FastSamArchitectureName: TypeAlias = Literal["s", "x", "tiny"]
-"""FastSAM-s, FastSAM-x; `tiny` is a stand-in for trials, without weights."""
+FastSamArchitectureName: TypeAlias = Literal["s", "x", "tiny"]  # `tiny` is a stand-in for trials, without weights
 OFFICIAL, RANDOM = "official", "random"  # values of `weights` that are no path
 
 PartT = TypeVar("PartT", bound=Section)
@@ -21,14 +20,12 @@ PartT = TypeVar("PartT", bound=Section)
 class PromptParams(Section):
     """Section `masks.prompts`: how annotation becomes the prompts that a user would give."""
 
-    kind: Literal["box", "point", "box_point"]
-    """Bounding box, the pixel deepest inside, or both, of every connected part."""
+    kind: Literal["box", "point", "box_point"]  # bounding box of every connected part, its deepest pixel, or both
     min_area: int = Field(ge=0)  # pixels below which a part gets no prompt, unless it is the largest
     min_share: float = Field(ge=0, le=1)
     """Share of the mask's area below which a part gets no prompt, unless it is the largest."""
     max_parts: int = Field(ge=1, le=16)  # prompts a sample at most, those of the largest parts
-    jitter: float = Field(ge=0, le=0.5)
-    """Standard deviation by which each edge of a box is off, as a share of the box's side; 0 is exact."""
+    jitter: float = Field(ge=0, le=0.5)  # standard deviation of each edge of a box, as a share of its side; 0 is exact
     seed: int = Field(ge=0)  # seed of the jitter; its own, so that another seed of training leaves the masks cached
 
 
@@ -74,8 +71,7 @@ class FastSamDecoding(Section):
     confidence: float = Field(gt=0, lt=1)  # confidence below which a mask is no candidate
     iou: float = Field(gt=0, lt=1)  # IoU above which the less confident of two candidates is dropped
     max_masks: int = Field(ge=1)  # candidates a photo at most
-    min_iou: float = Field(ge=0, le=1)
-    """IoU of a candidate's bounding box with the prompted box below which nothing fits."""
+    min_iou: float = Field(ge=0, le=1)  # IoU of a candidate's box with the prompted box below which nothing fits
     photos_per_batch: int = Field(ge=1)  # photos that pass the network together on a GPU; on the CPU it is always one
     threads: int = Field(ge=1)  # CPU threads; fixed so that the bytes do not depend on the machine
 
@@ -87,10 +83,8 @@ class FastSamParams(FastSamWeightsParams, FastSamDecoding):
 class PromptableWeightsParams(ReadsOutside):
     """What stage `mask_weights` fetches for a source of `masks.transformers`."""
 
-    model: str
-    """Repository of the hub, `owner/name`, or a folder as transformers saves a model; weights are safetensors."""
-    revision: str = "main"
-    """Commit of the repository, 40 hex digits; of a branch the stage takes the latest and prints its commit."""
+    model: str  # repository `owner/name` of the hub, or a folder as transformers saves a model; weights are safetensors
+    revision: str = "main"  # commit, 40 hex digits; of a branch the stage takes the latest and prints its commit
 
 
 class PromptableParams(PromptableWeightsParams):

@@ -20,13 +20,10 @@ class BackboneParams(ReadsOutside):
     timm: str | None = None  # timm model id; null only for `none`, the absent branch
     options: dict[str, bool | int | float | str | tuple[int, ...]] = Field(default_factory=dict)
     """Keyword arguments for `timm.create_model`, for instance `drop_path_rate`."""
-    weights: str = "none"
-    """`none`, `hub`, `torchvision[:<entry>]`, or a URL or path of a .safetensors, .pth or .pt state dict."""
-    revision: str = "main"
-    """Commit of the hub repository, 40 hex digits; of a branch the stage takes the latest and prints its commit."""
+    weights: str = "none"  # `none`, `hub`, `torchvision[:<entry>]`, or URL or path of a .safetensors, .pth or .pt file
+    revision: str = "main"  # commit, 40 hex digits; of a branch the stage takes the latest and prints its commit
     init: Init = "timm"  # whose rules draw what no weights fill; torchvision has MobileNetV2 and ViT
-    layer_norm_eps: float | None = omit_default(None, gt=0)
-    """Epsilon of every layer norm; null leaves the architecture's own."""
+    layer_norm_eps: float | None = omit_default(None, gt=0)  # of every layer norm; null leaves the architecture's own
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Expected SHA-256 of the weights file; null takes what comes and records its hash.
 
@@ -52,8 +49,7 @@ class TrainParams(Section):
 
     epochs: int = Field(ge=1)  # passes over the train split
     batch_size: int = Field(ge=1)  # samples per optimiser step, on all devices and in all passes together
-    accumulate: int = Field(ge=1)
-    """Passes that an optimiser step is split into to save memory; gradients are those of the whole batch."""
+    accumulate: int = Field(ge=1)  # passes of an optimiser step, to save memory; gradients are those of the whole batch
     optimizer: Literal["adam", "adamw", "sgd"]  # optimiser; the paper uses adam
     learning_rate: float = Field(gt=0)  # peak learning rate
     layer_decay: float = Field(gt=0, le=1)
@@ -84,8 +80,7 @@ class TrainParams(Section):
     """`exact` gives a sample its own extra-ROI; `by_photo`, as released, all samples of a photo that of the category
     listed last, in which all others see their own food. It holds for training and for every judgement of the run."""
     normalize: Literal["backbone", "none"]  # `backbone` applies each branch's own mean and std; `none` as released
-    features: Literal["pooled", "logits"]
-    """What a branch hands on: pooled features, or 1000-way ImageNet logits as released."""
+    features: Literal["pooled", "logits"]  # what a branch hands on; `logits` are 1000-way, of ImageNet, as released
     deit_distilled_head: Literal["average", "released"] = "average"
     """What a distilled DeiT hands on: the mean of both tokens or trained heads, or the class token, through a new layer
     to logits, as released. Runs of earlier versions lack the field."""

@@ -33,8 +33,7 @@ class RuntimeParams(Section):
     """Memory for the pixels of a run in training, in 10^9 bytes; more goes to a file; 0 is half of the free."""
     engine: Literal["local", "ray"] = "local"
     """Who does the work of segment and pair: processes of this machine, or a Ray cluster; the bytes are the same."""
-    ray_address: str | None = None
-    """Cluster to join, `auto` or `host:port`; none starts one on this machine, with `workers` CPUs."""
+    ray_address: str | None = None  # cluster to join, `auto` or `host:port`; none starts one here, with `workers` CPUs
     mirror: str | None = None
     """URL of a copy of `data`: segment and pair read there, later stages where this machine has no shards."""
 

@@ -6,8 +6,7 @@ from pydantic import AfterValidator, Field
 
 from pipeline.params.base import Name, ReadsOutside, Section, omit_default
 
-Geometry: TypeAlias = Literal["exact", "released"]
-"""How a photo is fitted into the square, and whether its two views then add up to it."""
+Geometry: TypeAlias = Literal["exact", "released"]  # fit of a photo into the square, and whether its views add up to it
 
 DistillationKind: TypeAlias = Literal["hard", "soft"]
 """`hard`: the teacher's decision is a label; `soft`: its probabilities are, at a temperature."""
@@ -30,8 +29,7 @@ class DownloadParams(ReadsOutside):
     """Section `download`: where photos come from and what may not be exceeded."""
 
     source: str  # `demo`, `foodseg103`, or an archive or a folder: its path, or an http(s)://, file:// or s3:// URL
-    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
-    """Expected SHA-256 of the archive; null records and prints it instead."""
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")  # expected of the archive; null records and prints it instead
     password: str | None  # ZipCrypto password of the archive
     max_gigabytes: float = Field(gt=0)  # bound on the extracted size in 10^9 bytes
     max_files: int = Field(ge=1)  # bound on the number of extracted files
@@ -134,12 +132,10 @@ class PerturbParams(Section):
 class ExplainParams(Section):
     """Section `explain`: Grad-CAM, Figure 4."""
 
-    samples: int = Field(ge=1)
-    """Test samples with heat maps, up to half of them of the ambiguous pair; the same for every run."""
+    samples: int = Field(ge=1)  # test samples with heat maps, up to half of the ambiguous pair; the same for every run
     method: Literal["hires_cam", "grad_cam"]
     """`grad_cam` averages gradients over all places; `hires_cam` weighs each place by its own, see docs/decisions."""
-    explained: Literal["prediction", "truth"]
-    """Class whose logit the maps speak for: what the run says, or what the sample is."""
+    explained: Literal["prediction", "truth"]  # class whose logit the maps speak for: the predicted or the true one
     batch_size: int = Field(ge=1)  # samples per backward pass
     threads: int = Field(ge=1)  # CPU threads; fixed so that the bytes do not depend on the machine
     seed: int = Field(ge=0)  # seed of the choice of samples; copied from the top-level `seed`
@@ -176,8 +172,7 @@ class DistillParams(Section):
     teacher: str  # backbone that teaches, or none
     student: str  # backbone that learns; it has a distillation token
     kind: DistillationKind  # what is learned from the teacher
-    alpha: float = Field(ge=0, le=1)
-    """Share of the loss that the teacher sets; DeiT: 0.5 for hard, 0.1 for soft distillation."""
+    alpha: float = Field(ge=0, le=1)  # the teacher's share of the loss; DeiT: 0.5 for hard, 0.1 for soft distillation
     temperature: float = Field(gt=0)  # what logits of both are divided by in soft distillation; DeiT: 3
 
 

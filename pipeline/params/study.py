@@ -108,8 +108,7 @@ def among(name: str, valid: tuple[str, ...]) -> str:
 
 
 AUTO = "auto"
-SEEDED = ("train", "probe", "perturb", "explain", "agreement", "transfer", "report")
-"""Sections into which the seed is copied."""
+SEEDED = ("train", "probe", "perturb", "explain", "agreement", "transfer", "report")  # sections that get the seed
 
 
 class Study(Section):
