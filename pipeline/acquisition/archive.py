@@ -14,9 +14,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from pipeline.acquisition.source import note_ignored
 from pipeline.datasets.formats import find_data_set
@@ -46,8 +45,7 @@ OTHER_ARCHIVES = {
 """Kind of archive by its first bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveLimits:
+class ArchiveLimits(NamedTuple):
     """Bounds on what an archive may unpack to."""
 
     max_bytes: int  # extracted bytes in all

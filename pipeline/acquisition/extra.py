@@ -55,8 +55,9 @@ def _same_name(names: Iterable[str]) -> tuple[str, str] | None:
     """Return two names that are one on some file systems, if any."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        if (first := seen.setdefault(folded(name), name)) is not name:
-            return first, name
+        if folded(name) in seen:
+            return seen[folded(name)], name
+        seen[folded(name)] = name
     return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -137,8 +138,7 @@ class RedirectedSession(requests.Session):
         return target
 
 
-@dataclass(frozen=True, slots=True)
-class TransferPolicy:
+class TransferPolicy(NamedTuple):
     """Limits of a transfer, and how its errors advise the user."""
 
     attempts: int  # attempts in a row without a new byte

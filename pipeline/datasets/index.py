@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -144,8 +145,7 @@ def _open(path: Path) -> pq.ParquetFile:
     return file
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedSample:
+class IndexedSample(NamedTuple):
     """A sample and its row within its split, which is its row in the shards."""
 
     row: int

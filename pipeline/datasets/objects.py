@@ -7,9 +7,8 @@ Reference:
 import json
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -26,8 +25,7 @@ MAX_PERIMETER = 200  # longest outline in half perimeters of the photo; pycocoto
 MAX_DIGITS = 7  # digits to the base of 32 of a run; more than a photo has pixels
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotatedObject:
+class AnnotatedObject(NamedTuple):
     """One object of a photo, as annotated and not checked yet."""
 
     id: int  # number of its annotation, which is unique in the photo

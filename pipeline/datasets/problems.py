@@ -1,10 +1,9 @@
 """Problems of a data set: kinds, their fixes, and single findings."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pipeline.runtime.errors import DatasetError, printable
 
@@ -51,8 +50,7 @@ NOTES = HARMLESS | {ProblemKind.OBJECT_WITHOUT_MASK, ProblemKind.CROWD, ProblemK
 """Kinds that never stop the stage: they are usual in their format."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One finding."""
 
     kind: ProblemKind

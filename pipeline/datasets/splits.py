@@ -7,8 +7,8 @@ order, nor on anything but counts of the other photos.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import ceil, floor
+from typing import NamedTuple
 
 SPLITS = ("train", "validation", "test")
 """In the order of rows. Photos of validation come from train, unless the data set has a validation split itself."""
@@ -22,8 +22,7 @@ def original_of(path: str) -> str | None:
     return original if mark else None
 
 
-@dataclass(frozen=True, slots=True)
-class Drawable:
+class Drawable(NamedTuple):
     """A photo that may be drawn."""
 
     photo_id: str  # id of the photo, or its path

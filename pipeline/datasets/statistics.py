@@ -35,14 +35,14 @@ class DuplicatePair(Section):
 class Quantiles(Section):
     """Spread of a quantity; quantile q is the smallest value that at least a share q does not exceed."""
 
-    minimum: float  # smallest value
+    minimum: float
     p05: float  # 5 % quantile
-    p25: float  # 25 % quantile
-    median: float  # 50 % quantile
-    p75: float  # 75 % quantile
-    p95: float  # 95 % quantile
-    maximum: float  # largest value
-    mean: float  # arithmetic mean
+    p25: float
+    median: float
+    p75: float
+    p95: float
+    maximum: float
+    mean: float
 
 
 class CategoryCount(Section):
@@ -251,16 +251,8 @@ def quantiles(counts: Counter[int], *, steps: int = 1) -> Quantiles | None:
         return next(value for value, count in zip(values, reached, strict=True) if count >= rank) / steps
 
     mean = sum(value * count for value, count in counts.items()) / reached[-1] / steps
-    return Quantiles(
-        minimum=quantile(0),
-        p05=quantile(5),
-        p25=quantile(25),
-        median=quantile(50),
-        p75=quantile(75),
-        p95=quantile(95),
-        maximum=quantile(100),
-        mean=round(mean, DECIMALS),
-    )
+    percents = {"minimum": 0, "p05": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "maximum": 100}
+    return Quantiles(**{name: quantile(percent) for name, percent in percents.items()}, mean=round(mean, DECIMALS))
 
 
 @dataclass(slots=True)

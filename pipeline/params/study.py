@@ -185,11 +185,8 @@ def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[st
         raise refusal_of_schema(error, path) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ParamsError(f"{path}: {error}; {take_back(path)}") from error
-    for key, problem in (
-        *_wrong_names(study, names, (*names, *recorded)),
-        *_contradictions(study),
-        *_lacks_validation(study),
-    ):
+    problems = (*_wrong_names(study, names, (*names, *recorded)), *_contradictions(study), *_lacks_validation(study))
+    for key, problem in problems:
         raise refusal(key, problem, path)
     return study
 
@@ -319,11 +316,8 @@ def _contradictions(study: Study) -> Iterator[tuple[Key | str, str]]:
     if "grabcut" in {masks.eval, masks.train} and kind != "box":
         problem = f"masks.prompts.kind: {kind} is given, and grabcut answers boxes alone; set it to box, or masks.eval"
         yield "masks.prompts.kind", f"{problem} and masks.train to other sources"
-    for key, listed in (
-        ("seeds", study.seeds),
-        ("repeat.runs", study.repeat.runs),
-        ("probe.backbones", study.probe.backbones),
-    ):
+    lists = {"seeds": study.seeds, "repeat.runs": study.repeat.runs, "probe.backbones": study.probe.backbones}
+    for key, listed in lists.items():
         if twice := [entry for place, entry in enumerate(listed) if entry in listed[:place]]:
             yield key, f"{key} has {twice[0]} twice; name each once"
     if study.seed in study.seeds:

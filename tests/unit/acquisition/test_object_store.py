@@ -7,8 +7,7 @@ import boto3
 import pytest
 
 from pipeline.acquisition.object_store import fetch_object, fetch_tree
-from pipeline.params.stages import DownloadParams
-from pipeline.params.study import DemoParams
+from pipeline.params.stages import DemoParams, DownloadParams
 from pipeline.runtime.errors import SourceError
 from pipeline.steps.download import download
 from tests.e2e.servers import BUCKET
