@@ -109,7 +109,7 @@ class DuplicateSummary(Section):
 
     within_train: int  # pairs inside train, before photos are drawn for validation: both of a pair stay together
     within_test: int  # pairs inside test
-    within_validation: int = omit_default(0)  # where the data set has its own
+    within_validation: int = omit_default(0)  # pairs inside a data set's own validation split
     across_splits: int  # pairs of photos in different splits
     disagreeing: int  # pairs whose annotations differ
     pairs: tuple[DuplicatePair, ...]  # all of them
