@@ -71,7 +71,7 @@ def _remove_labels(tree: ast.AST) -> None:
     """Empty the texts in calls of functions of modules that only talk."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module in TALKS_ONLY]
     talking = {alias.asname or alias.name for node in imports for alias in node.names}
-    for call in ast.walk(tree):
+    for call in ast.walk(tree) if talking else ():
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in talking:
             for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
                 for part in (argument, *getattr(argument, "values", ())):

@@ -15,7 +15,6 @@ from pipeline.datasets.masks import KIND, SCHEMA_VERSION, StoredMask, read_mask_
 from pipeline.datasets.photos import read_masks, read_photo_of
 from pipeline.datasets.prompts import Prompt, prompts_json
 from pipeline.datasets.work_units import FILES, PlannedFile, finish_files, group_by_photo, plan_files
-from pipeline.models.device import pick_device, set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.masks import FastSamSegmentParams, GrabCutSegmentParams, SamSegmentParams, SourceName
 from pipeline.params.runtime import RuntimeParams
@@ -52,6 +51,8 @@ class _Segmenter:
     def source(self) -> MaskSource:
         if isinstance(self.params, GrabCutSegmentParams):
             return GrabCut()
+        from pipeline.models.device import pick_device, set_deterministic  # noqa: PLC0415 - torch takes seconds
+
         device = str(pick_device(self.device))
         set_deterministic(self.params.decoding.threads, seed=0)
         return create_verified_source(self.weights, self.hashes, device=device, decoding=self.params.decoding)
@@ -59,8 +60,11 @@ class _Segmenter:
     def units(self, planned: PlannedFile) -> Iterator[PlannedFile]:
         """Split a file into the photos that the source gets at once."""
         photos = 1
-        if not isinstance(self.params, GrabCutSegmentParams) and pick_device(self.device).type != "cpu":
-            photos = self.params.decoding.photos_per_batch
+        if not isinstance(self.params, GrabCutSegmentParams):
+            from pipeline.models.device import pick_device  # noqa: PLC0415
+
+            if pick_device(self.device).type != "cpu":
+                photos = self.params.decoding.photos_per_batch
         return plan_files(planned.samples, photos_per_file=photos)
 
     def write_file(self, planned: PlannedFile, path: Path) -> None:
