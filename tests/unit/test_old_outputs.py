@@ -50,6 +50,8 @@ CPU = RuntimeParams(workers=1, device="cpu")
 FILES = RunFiles(DATA / "runs", DATA / "evaluations", DATA / "perturbations")
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 """Processors differ in the last digits of sums."""
+RETRAINED = {"rtol": 0, "atol": 5e-3}
+"""Training carries these on: 2e-4 after two epochs on an AMD processor, where another seed gives 0.5."""
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +186,7 @@ def test_an_interrupted_run_starts_over_and_its_folder_stays(
     run = train_in(workplace)
     assert "goes on" not in capsys.readouterr().err
     assert stored(kept) == stored(INTERRUPTED)
-    assert_the_same_run(run)
+    assert_the_same_run(run, **RETRAINED)
 
 
 def test_its_checkpoint_would_do(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,14 +198,14 @@ def test_its_checkpoint_would_do(workplace: Path, capsys: pytest.CaptureFixture[
         raise KeyboardInterrupt
     run = train_in(workplace)
     assert f"train {NAME}: goes on after epoch 1 of 2" in capsys.readouterr().err
-    assert_the_same_run(run)
+    assert_the_same_run(run, **RETRAINED)
     assert not folder.exists()
 
 
-def assert_the_same_run(folder: Path) -> None:
+def assert_the_same_run(folder: Path, **tolerance: float) -> None:
     """Hold a run to the finished one of the fixture."""
     batch = Shards(SHARDS).read("test")
     now, before = (open_run(each, device="cpu") for each in (folder, RUN))
-    np.testing.assert_allclose(now.logits(batch), before.logits(batch), **CLOSE)
+    np.testing.assert_allclose(now.logits(batch), before.logits(batch), **tolerance)
     assert now.card.train == before.card.train
     assert now.card.epochs_done == before.card.epochs_done == 2
