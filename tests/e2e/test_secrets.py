@@ -1,7 +1,11 @@
-"""A secret of a URL is refused before it is stored, and one given by the environment is written nowhere."""
+"""A secret of a URL is refused before it is stored, and one given by the environment is written nowhere.
+
+The graph that shows it runs on an archive in COCO's format.
+"""
 
 import base64
 import http.client
+import json
 import shutil
 import subprocess
 import threading
@@ -12,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -20,11 +24,13 @@ import safetensors.torch
 import timm
 from ruamel.yaml import YAML
 
+from pipeline.datasets.index import read_samples
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
 from pipeline.params.run_name import FUSIONS
 from pipeline.runtime.errors import URLS_VARIABLE
+from tests.coco_folder import CocoFolder, box_mask, polygon, rle
 from tests.e2e.checkout import Checkout, checkout, keep_runs
-from tests.raw_folder import OFFICIAL, RawFolder, labels_of
+from tests.raw_folder import OFFICIAL
 
 pytestmark = pytest.mark.e2e
 USER, PLANTED = "me", f"PLANTED+{2026}=!"  # not as it stands here: this file is copied, too
@@ -84,14 +90,19 @@ def told(copy: Checkout) -> list[str]:
     return sorted(found)
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Checkout:
+def one_run(folder: Path) -> Checkout:
     """Return a checkout with one run in a folder of its own."""
-    (tmp_path / "work").mkdir()
-    one = checkout(tmp_path / "work/copy", NETRC="/dev/null")
+    (folder / "work").mkdir()
+    one = checkout(folder / "work/copy", NETRC="/dev/null")
     keep_runs(one.folder, {"vit+none-all"})
     one.commit()
     return one
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Checkout:
+    """Return a checkout of `one_run` in which nothing ran."""
+    return one_run(tmp_path)
 
 
 @pytest.mark.parametrize("command", [("dvc", "repro"), ("dvc", "exp", "run"), ("dvc", "exp", "run", "--temp")])
@@ -137,16 +148,18 @@ def test_without_the_secret_the_host_refuses_and_netrc_gives_it(copy: Checkout, 
     assert told(copy) == []
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Path:
-    """Return a folder with an archive of eight photos and weights of the demo's ViT."""
-    photos = RawFolder(tmp_path / "photos")
-    for number in range(8):
-        photos.add("test" if number % 4 == 3 else "train", f"{number:08d}", labels_of(1, 2, 7), seed=number)
-    (tmp_path / "web").mkdir()
-    shutil.make_archive(str(tmp_path / "web/Food"), "zip", photos.path)
-    safetensors.torch.save_file(timm.create_model("demo_vit").state_dict(), tmp_path / "web/vit.safetensors")
-    return tmp_path / "web"
+def write_archive(folder: Path, web: Path) -> None:
+    """Write a Roboflow export of twelve photos with overlapping objects, and weights of the demo's ViT."""
+    coco = CocoFolder(folder / "photos", {0: "bread", 3: "rice", 300: "sauce"})
+    for number in range(12):
+        split = "valid" if number % 3 == 2 else "train"
+        rice = rle(box_mask(20, 8, 30, 25, (48, 64)), compressed=number % 2 == 0)
+        objects = ((0, polygon(4, 4, 30, 20)), (3, rice), (300, polygon(40, 30, 12, 9)))
+        coco.add(f"{split}/_annotations.coco.json", f"{number}.png", *objects, size=(48, 64))
+    coco.write()
+    web.mkdir()
+    shutil.make_archive(str(web / "Food"), "zip", coco.path)
+    safetensors.torch.save_file(timm.create_model("demo_vit").state_dict(), web / "vit.safetensors")
 
 
 def ask_for_one_run(copy: Checkout, host: str) -> None:
@@ -160,22 +173,40 @@ def ask_for_one_run(copy: Checkout, host: str) -> None:
         "deit_distilled": {"timm": "demo_deit_distilled", "weights": "none"},
     }
     values["probe"]["backbones"], values["ambiguous"] = ["vit"], []  # no run to find a pair by
+    values["index"]["validation"] = 0.0
     values["pair"]["image_size"], values["perturb"]["patch_size"] = 64, 8
     values["train"] |= {"epochs": 1, "hidden": 16}
     values["explain"]["samples"] = values["report"]["samples"] = 2
     yaml.dump(values, params)
 
 
-def test_a_graph_run_with_secrets_in_the_environment_writes_them_nowhere(
-    copy: Checkout, web: Path, tmp_path: Path
-) -> None:
-    """Photos by a login, weights by a signature, a store's key: not in data, report, lock, caches, git nor output."""
-    (tmp_path / "work/tmp").mkdir()
-    with guarded(web) as host:
+class Finished(NamedTuple):
+    """A graph that ran on an archive in COCO's format, with secrets in the environment."""
+
+    copy: Checkout
+    host: str
+    output: str
+    """What `dvc exp run` printed."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Photos by a login, weights by a signature, a store's key."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_archive(folder, folder / "web")
+    copy = one_run(folder)
+    (folder / "work/tmp").mkdir()
+    with guarded(folder / "web") as host:
         ask_for_one_run(copy, host)
         urls = f"http://{LOGIN}{host}/Food.zip http://{host}/vit.safetensors?{SIGNATURE}"
-        secrets = {URLS_VARIABLE: urls, "AWS_SECRET_ACCESS_KEY": PLANTED, "TMPDIR": str(tmp_path / "work/tmp")}
+        secrets = {URLS_VARIABLE: urls, "AWS_SECRET_ACCESS_KEY": PLANTED, "TMPDIR": str(folder / "work/tmp")}
         output = Checkout(copy.folder, copy.env | secrets).call("dvc", "exp", "run")
+    return Finished(copy, host, output)
+
+
+def test_a_graph_run_with_secrets_in_the_environment_writes_them_nowhere(finished: Finished) -> None:
+    """Not in data, report, lock, caches, git nor output."""
+    copy, host, output = finished
     assert not any(form in output.encode() for form in forms())
     settings = (copy.folder / "data/settings/download.json").read_text(encoding="utf-8")
     assert f"http://{host}/Food.zip" in settings
@@ -183,3 +214,15 @@ def test_a_graph_run_with_secrets_in_the_environment_writes_them_nowhere(
         assert (copy.folder / name).is_file()
     assert copy.call("dvc", "exp", "list", "--name-only").split() != []
     assert told(copy) == []
+
+
+def test_a_coco_archive_becomes_a_report(finished: Finished) -> None:
+    """Like FoodSeg103; its part for validation is the test split where it has none, and the data card says so."""
+    folder = finished.copy.folder
+    samples = list(read_samples(folder / "data/index/samples.parquet"))
+    assert len(samples) == 36
+    assert sum(sample.split == "test" for sample in samples) == 12
+    card = json.loads((folder / "data/index/summary.json").read_text())["data_card"]
+    assert any("val is the test split" in sentence for sentence in card)
+    page = (folder / "data/report/index.html").read_text()
+    assert all(text in page for text in ("Food.zip", "val is the test split", "sauce"))
