@@ -36,11 +36,12 @@ def share_cache(folder: Path, cache: Path | str) -> None:
 
 
 def shrink(params: Path) -> None:
-    """Set the parameters of a study on the demo that trains no model worth having: few photos, and one epoch."""
+    """Set the parameters of a small study on the demo: few photos, one epoch, one process a stage."""
     yaml = YAML()
     values = yaml.load(params)
     values["dataset"] = "demo"
     values["demo"] |= {"train_photos": 40, "test_photos": 24}
+    values["runtime"]["workers"] = 1
     values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 16
     values["train"]["epochs"] = 1
     yaml.dump(values, params)

@@ -74,7 +74,7 @@ def test_two_clones_fill_one_cache_with_the_same_bytes_wherever_they_are(study: 
     ann, bob = study.clone(tmp_path / "ann"), study.clone(tmp_path / "elsewhere é")
     bob.env.update({"TZ": "Asia/Seoul", "LANG": "C", "LC_ALL": "C", "PYTHONHASHSEED": "7"})
     params = bob.folder / "params.yaml"
-    params.write_text(params.read_text().replace("workers: 0 ", "workers: 3 "))
+    params.write_text(params.read_text().replace("workers: 1 ", "workers: 3 "))
     for clone in (ann, bob):
         clone.call("dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
     alone = ("dvc", "repro", "--no-run-cache", TARGET)  # takes nothing from the other's runs
