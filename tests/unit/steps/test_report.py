@@ -265,7 +265,7 @@ def test_the_page_says_nothing_of_this_machine(page: str, built: StudyFolder) ->
 
 
 def test_the_same_inputs_make_the_same_bytes_in_any_process(small: StudyFolder) -> None:
-    """Another hash seed, another locale and another process change nothing."""
+    """Another hash seed, another locale and another process change nothing, in the page and in every figure."""
     code = (
         "from pathlib import Path; from tests.unit.reporting.study import StudyFolder; "
         "from tests.unit.steps.test_report import write_page; "
@@ -273,9 +273,11 @@ def test_the_same_inputs_make_the_same_bytes_in_any_process(small: StudyFolder) 
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONUTF8": "0"}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)  # noqa: S603 - our own code
-    assert (small.path / "again" / "index.html").read_text(encoding="utf-8") == (
-        small.path / "page/index.html"
-    ).read_text(encoding="utf-8")
+    again, page = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (small.path / "again", small.path / "page")
+    )
+    assert again == page
 
 
 @pytest.fixture(scope="module")

@@ -116,13 +116,9 @@ def test_svg_and_png_are_for_print_and_refer_to_nothing_outside(figures: tuple[P
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_the_same_study_gives_the_same_bytes(
-    study: StudyFolder, summary: StudySummary, figures: tuple[PaperFigure, ...], tmp_path: Path
-) -> None:
-    """Drawn again, and written."""
-    again = draw(study, summary)
-    assert again == figures
-    write_figures(again, tmp_path / "figures")
+def test_figures_are_written_as_svg_and_png(figures: tuple[PaperFigure, ...], tmp_path: Path) -> None:
+    """One file of each; that their bytes are always the same is held by the report's test."""
+    write_figures(figures, tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{name}.{suffix}" for name in FIGURES for suffix in ("svg", "png")
     }
