@@ -1,5 +1,7 @@
 """Step segment on small real folders."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,13 @@ def read(folder: Path, split: str) -> list[StoredMask]:
     """Return all masks of a split."""
     masks = Masks(folder)
     return masks.locate(split, 0, sum(e.rows for e in masks.manifest.files if e.split == split)).read(folder)
+
+
+def test_the_stage_starts_without_torch(root: Path) -> None:
+    """And so do its workers: torch takes seconds, and neither annotation nor GrabCut needs it."""
+    code = "import sys, stages.segment; print({'torch', 'timm', 'torchvision'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == "set()\n"
 
 
 def test_every_sample_has_its_mask(raw: RawFolder) -> None:
