@@ -8,8 +8,8 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,8 +38,7 @@ COLUMNS = {"image": PHOTOS, "label": LABEL_MAPS}  # folder of what a column hold
 _NAME = re.compile(r"\w[\w .-]*\.(jpg|jpeg|png)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class HubCopy:
+class HubCopy(NamedTuple):
     """A data set on the hub, pinned."""
 
     repository: str

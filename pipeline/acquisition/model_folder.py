@@ -36,7 +36,7 @@ class ModelFolder(NamedTuple):
 
 
 def find_model(key: str, model: str, revision: str) -> ModelFolder:
-    """Return the folder of a model, or of a repository `owner/name`, which is fetched into the hub's cache.
+    """Return a folder, or that of a repository `owner/name` of the hub, which is fetched into the hub's cache.
 
     Args:
         key: Place of the model's entry in `params.yaml`, for messages.
@@ -47,32 +47,24 @@ def find_model(key: str, model: str, revision: str) -> ModelFolder:
         WeightsError: If there is no such folder or repository, the hub cannot be reached, or no file is safetensors.
     """
     path = Path(model).expanduser()
-    if local := path.is_dir():
-        name = path.resolve().name
-    else:
-        path = _fetch_snapshot(key, model, revision)
-        name = f"{model}@{path.name}"
+    local, name, wanted = path.is_dir(), path.resolve().name, list(MODEL_FILES)
+    if not local:
+        if not REPOSITORY.fullmatch(model):
+            raise WeightsError(f"{key}.model: {model}: no such folder; give one, or a repository owner/name of the hub")
+        offline = not hub_answers()
+        try:
+            path = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=offline))
+        except LocalEntryNotFoundError as error:
+            why = f"the hub cannot be reached and {model} ({revision}) is not cached"
+            raise WeightsError(f"{why}; fetch it on another machine and set {key}.model to its folder") from error
+        except (TRANSPORT_ERROR, OSError) as error:
+            fix = "a gated model needs `hf auth login` of who has accepted its licence; or set it to a folder"
+            raise WeightsError(f"{key}.model: {model} ({revision}): {one_line(error)}; {fix}") from error
+        name = f"{model}@{path.name}"  # the folder of a snapshot is named after its commit
+        if revision != path.name:
+            note(f"{model} is at {path.name} (set {key}.revision to this commit to pin it)")
     found = ModelFolder(path, local, name, model_files(str(path)))
     if not found.tensors:
         fix = "pickles (.bin, .pt) are not opened: load the model where you trust it and save it by `save_pretrained`"
         raise WeightsError(f"{key}.model: {model}: no file *.safetensors there; {fix}")
     return found
-
-
-def _fetch_snapshot(key: str, model: str, revision: str) -> Path:
-    """Return the folder of a repository of the hub in its cache on this machine; its name is the commit."""
-    if not REPOSITORY.fullmatch(model):
-        raise WeightsError(f"{key}.model: {model}: no such folder; give one, or a repository owner/name of the hub")
-    offline = not hub_answers()
-    wanted = list(MODEL_FILES)
-    try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=offline))
-    except LocalEntryNotFoundError as error:
-        why = f"the hub cannot be reached and {model} ({revision}) is not cached"
-        raise WeightsError(f"{why}; fetch it on another machine and set {key}.model to its folder") from error
-    except (TRANSPORT_ERROR, OSError) as error:
-        fix = "a gated model needs `hf auth login` of who has accepted its licence; or set it to a folder"
-        raise WeightsError(f"{key}.model: {model} ({revision}): {one_line(error)}; {fix}") from error
-    if revision != folder.name:
-        note(f"{model} is at {folder.name} (set {key}.revision to this commit to pin it)")
-    return folder

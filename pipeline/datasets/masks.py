@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -109,8 +109,7 @@ def _mask(row: dict[str, Any]) -> StoredMask:
     return StoredMask(**row, crop=flat.astype(np.bool_).reshape(height, width))
 
 
-@dataclass(frozen=True, slots=True)
-class MaskRows:
+class MaskRows(NamedTuple):
     """Location of adjacent masks: their files, the rows to skip in the first file, and the number of rows."""
 
     files: tuple[FileEntry, ...]

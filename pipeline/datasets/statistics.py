@@ -319,7 +319,6 @@ def data_card(
     """Return the data set in plain sentences, one a fact, for the report and readers of `summary.json`."""
     number = counted(len(categories), "category", "categories")
     what = "one category in one photo" if unit == "category" else "one object in one photo"
-    rule = f"a sample is {what}, and no sample is left out for its size"
     unusual = {
         "Tested but never trained on": [each.name for each in categories if each.test and not each.train],
         "Trained on but never tested": [each.name for each in categories if each.train and not each.test],
@@ -331,7 +330,7 @@ def data_card(
             validation = f"{each.validation:,} validation, " if each.validation else ""
             extra.append(f"{each.name} ({each.train:,} train, {validation}{each.test:,} test)")
     return (
-        f"It holds {number} beside the background; {rule}.",
+        f"It holds {number} beside the background; a sample is {what}, and no sample is left out for its size.",
         *(sentence for split, summary in splits.items() for sentence in _split_sentences(split, summary)),
         *(f"{what}: {listed(names)}." for what, names in unusual.items() if names),
         *([f"The user's own photos add the categories {listed(extra)}."] if extra else ()),

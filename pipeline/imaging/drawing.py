@@ -1,7 +1,6 @@
 """Contact sheets: samples as photo, mask, ROI and extra-ROI, and photos beside proposed masks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +18,7 @@ LETTER = 13  # height of a letter in pixels
 LINE = LETTER + GAP
 
 
-@dataclass(frozen=True, slots=True)
-class SheetRow:
+class SheetRow(NamedTuple):
     """One sample; all pictures are letterboxed into squares of the same side."""
 
     photo: Image

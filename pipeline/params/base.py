@@ -48,8 +48,7 @@ def omit_default(default: Any, **limits: Any) -> Any:
 class ReadsOutside(Section):
     """Settings of a stage that may read files outside of the checkout."""
 
-    content: dict[str, str] = omit_default({})
-    """SHA-256 of what lies at each local path, by key; found by stage `configure`, never given in `params.yaml`."""
+    content: dict[str, str] = omit_default({})  # SHA-256 by key of what lies at local paths; `configure` finds it
 
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -59,8 +58,7 @@ OF_SOURCES = frozenset({"mask_weights", "segment", "pair", "agreement", "transfe
 PARAMS = Path("params.yaml")
 DEFAULT = "default"  # key of a choice's value for whatever it does not name; see `pipeline.params.study`
 Key: TypeAlias = Sequence[str | int]  # names and places in lists, from the top: `("class_sets", "all", "exclude", 0)`
-NO_URL = ("download", "password")
-"""The one password that belongs in the file: the release's own, printed in its authors' README."""
+NO_URL = ("download", "password")  # the one password that belongs in the file: the release's, of its authors' README
 MOST_SHOWN = 60  # characters of a wrong value that a message repeats
 MAPPING = "names, each with its value"
 ALLOWED = {
@@ -133,10 +131,7 @@ def in_words(errors: Sequence["ErrorDetails"]) -> str:
 
 
 def dvc_command(stage: str, *, again: bool = False) -> str:
-    """Return the command that runs a stage, `train@vit+vit-all` for instance, also one of other runs or mask sources.
-
-    It runs `again`, if so, although DVC has a result.
-    """
+    """Return the command that runs a stage, of any run or mask source; `again` runs it although DVC has a result."""
     force, (name, _, item) = "-f " * again, stage.partition("@")
     run = RUN_NAME.fullmatch(item)
     # The graph has a run's stage if `foreach` names the run; `explain` has fewer runs than `train`.

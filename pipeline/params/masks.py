@@ -22,8 +22,7 @@ class PromptParams(Section):
 
     kind: Literal["box", "point", "box_point"]  # bounding box of every connected part, its deepest pixel, or both
     min_area: int = Field(ge=0)  # pixels below which a part gets no prompt, unless it is the largest
-    min_share: float = Field(ge=0, le=1)
-    """Share of the mask's area below which a part gets no prompt, unless it is the largest."""
+    min_share: float = Field(ge=0, le=1)  # share of the mask below which a part gets no prompt, unless it is largest
     max_parts: int = Field(ge=1, le=16)  # prompts a sample at most, those of the largest parts
     jitter: float = Field(ge=0, le=0.5)  # standard deviation of each edge of a box, as a share of its side; 0 is exact
     seed: int = Field(ge=0)  # seed of the jitter; its own, so that another seed of training leaves the masks cached
@@ -33,9 +32,7 @@ class MaskWeightsParams(ReadsOutside):
     """What stage `mask_weights` fetches."""
 
     architecture: str  # size of the network
-    weights: str
-    """`official`, `random` (for trials: masks mean nothing), or a path of a state dict, of FastSAM a .pt file that
-    ultralytics wrote."""
+    weights: str  # `official`, `random` (for trials), or a path of a state dict, of FastSAM a .pt file of ultralytics
     sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 to insist on; null takes the official file's, or for a path whatever comes."""
 
@@ -215,7 +212,6 @@ class AgreementParams(Section):
 class TransferParams(Section):
     """Section `transfer`: section 3.1 of the paper, that prompted masks differ ignorably."""
 
-    top1_margin: float = Field(gt=0, lt=1)
-    """Change of top-1 accuracy that is ignorable; the whole 95 % interval has to lie within."""
+    top1_margin: float = Field(gt=0, lt=1)  # ignorable change of top-1, in which the whole 95 % interval has to lie
     macro_f1_margin: float = Field(gt=0, lt=1)  # change of macro F1 that is ignorable
     seed: int = Field(ge=0)  # seed of the bootstrap; copied from the top-level `seed`

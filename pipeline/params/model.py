@@ -54,16 +54,13 @@ class TrainParams(Section):
     learning_rate: float = Field(gt=0)  # peak learning rate
     layer_decay: float = Field(gt=0, le=1)
     """Factor on the rate from a backbone's layer to the one before it; the last one and the head have all of it."""
-    weight_decay: float = Field(ge=0)
-    """Weight decay of matrices and kernels; biases, norms, tokens and position embeddings have none."""
+    weight_decay: float = Field(ge=0)  # not of biases, norms, tokens and position embeddings
     schedule: Literal["warmup_cosine", "released", "constant"]
     """`warmup_cosine` steps per optimiser step; `released` counts its warm-up in steps, but takes one an epoch."""
-    warmup_epochs: float = Field(ge=0)
-    """Epochs of linear warm-up of `warmup_cosine`; `released` warms up for a tenth of all steps."""
+    warmup_epochs: float = Field(ge=0)  # linear warm-up of `warmup_cosine`; `released` warms up a tenth of all steps
     clip_norm: float = Field(ge=0)  # bound on the norm of all gradients together; 0 sets none
     label_smoothing: float = Field(ge=0, lt=1)  # share of a target's probability spread evenly over all classes
-    balance: Literal["none", "loss", "sampler"]
-    """`loss` weighs samples by class, `sampler` draws them by class, with replacement."""
+    balance: Literal["none", "loss", "sampler"]  # by class: `loss` weighs, `sampler` draws samples, with replacement
     balance_beta: float = Field(ge=0, lt=1)
     """Beta of the effective number of samples that `balance` goes by: 0 counts all alike, towards 1 rare ones more."""
     freeze: Literal["none", "roi", "extra_roi", "both"]

@@ -34,8 +34,7 @@ class RuntimeParams(Section):
     engine: Literal["local", "ray"] = "local"
     """Who does the work of segment and pair: processes of this machine, or a Ray cluster; the bytes are the same."""
     ray_address: str | None = None  # cluster to join, `auto` or `host:port`; none starts one here, with `workers` CPUs
-    mirror: str | None = None
-    """URL of a copy of `data`: segment and pair read there, later stages where this machine has no shards."""
+    mirror: str | None = None  # URL of a copy of `data`: segment and pair read there, later stages without shards here
 
     def worker_count(self) -> int:
         """Return the number of processes, at least 1."""

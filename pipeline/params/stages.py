@@ -45,7 +45,6 @@ class IndexParams(Section):
     validation: float = Field(default=0.0, ge=0, lt=1)
     """Share of the train photos that become the split `validation`; a data set that has one keeps its own."""
     seed: int = Field(default=0, ge=0)  # seed of the draws
-
     on_error: Literal["fail", "skip_empty", "skip"]
     """`fail` stops at the first unusable photo, `skip` leaves it out and lists it in summary.json, `skip_empty` leaves
     out photos whose label map marks no food and stops at damage."""
