@@ -105,8 +105,8 @@ def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[
             fallbacks[sample_id] = fallback_mask(photo.photo, prompts, sample_id=sample_id)
     asked = [list(chain.from_iterable(photo.prompts.values())) for photo in photos]
     try:
-        if isinstance(source, NetworkSource):
-            predicted = source.predict_batch([photo.photo for photo in photos], asked)
+        if predict_batch := getattr(source, "predict_batch", None):  # as of `NetworkSource`, by whatever class
+            predicted = predict_batch([photo.photo for photo in photos], asked)
         else:
             predicted = [source.predict(photo.photo, prompts) for photo, prompts in zip(photos, asked, strict=True)]
     except DatasetError as error:

@@ -296,14 +296,14 @@ def test_what_ends_the_work_leaves_a_listing_that_can_be_read(
 ) -> None:
     """A full disk meets every photo; what was answered before stays."""
     second = write_meal(meal.photo.parent, "second").photo
-    write = predict_step.write_picture
+    write = predict_step.drawing.write_picture
 
     def filling(image: np.ndarray, path: Path) -> str:
         if path.name.startswith("second"):
             raise failure
         return write(image, path)
 
-    monkeypatch.setattr(predict_step, "write_picture", filling)
+    monkeypatch.setattr(predict_step.drawing, "write_picture", filling)
     photos = (str(meal.photo), str(second), str(write_meal(meal.photo.parent, "third").photo))
     command = ["predict", *photos, "--run", str(run), *RED_BOX, "--format", "json", "--out", str(second.parent / "o")]
     result = CliRunner().invoke(app, command)
