@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.models.artifact import Distillation, RunConfig, build_run
-from pipeline.models.card import BackboneCard, write_card
+from pipeline.models.card import CARD, BackboneCard
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import DistillationKind
 from tests.small_run import backbone_card, run_card
@@ -23,7 +23,7 @@ def student_card() -> BackboneCard:
 def write_student(weights: Path) -> None:
     """Put its card beside those of other backbones."""
     (weights / "student").mkdir(parents=True)
-    write_card(student_card(), weights / "student")
+    student_card().write(weights / "student" / CARD)
 
 
 def way(kind: DistillationKind = "hard", *, alpha: float = 0.5, temperature: float = 3.0) -> Distillation:

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
-from pipeline.models.card import BackboneCard, write_card
+from pipeline.models.card import CARD, BackboneCard
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import PairParams
@@ -55,7 +55,7 @@ def write_cards(weights: Path) -> Path:
     absent = BackboneCard.model_validate(tiny.model_dump() | {"name": "none", "timm": None, "input_size": 0})
     for card in (tiny, dropping, absent):
         (weights / card.name).mkdir(parents=True)
-        write_card(card, weights / card.name)
+        card.write(weights / card.name / CARD)
     return weights
 
 

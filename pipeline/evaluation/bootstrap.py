@@ -44,6 +44,9 @@ class StoredInterval(Section):
         return cls(**{name: round(float(value), DIGITS) for name, value in interval._asdict().items()})
 
 
+Pair: TypeAlias = tuple[int, int]  # classes of the ambiguous pair
+Values: TypeAlias = Float64[np.ndarray, " M"]  # M scores or differences of the samples as they are
+Draws: TypeAlias = Float64[np.ndarray, "R M"]  # those of R resamples
 Scores: TypeAlias = Mapping[str, Interval]  # value with its interval by score, as `SCORES` names them
 
 
@@ -128,11 +131,7 @@ class F1Intervals(NamedTuple):
 
 
 def f1_intervals(
-    targets: Targets,
-    predictions: Predictions,
-    photo_ids: Sequence[str],
-    pair: tuple[int, int] | None,
-    bootstrap: Bootstrap,
+    targets: Targets, predictions: Predictions, photo_ids: Sequence[str], pair: Pair | None, bootstrap: Bootstrap
 ) -> F1Intervals:
     """Return macro F1 and F1 of a pair of classes from the same resamples; see `score_resamples`."""
     whole, draws = score_resamples(targets, predictions, photo_ids, pair, bootstrap)
@@ -141,12 +140,8 @@ def f1_intervals(
 
 
 def score_resamples(
-    targets: Targets,
-    predictions: Predictions,
-    photo_ids: Sequence[str],
-    pair: tuple[int, int] | None,
-    bootstrap: Bootstrap,
-) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, "R M"]]:
+    targets: Targets, predictions: Predictions, photo_ids: Sequence[str], pair: Pair | None, bootstrap: Bootstrap
+) -> tuple[Values, Draws]:
     """Return top-1, macro F1 and, with a pair, its F1: of the samples as they are, and of every resample.
 
     The same photos and bootstrap give the same resamples, so rows of two runs can be subtracted. EvaluationError is
@@ -170,7 +165,7 @@ def score_resamples(
 
 
 def paired_differences(
-    table: PredictionTable, other: PredictionTable, pair: tuple[int, int] | None, bootstrap: Bootstrap
+    table: PredictionTable, other: PredictionTable, pair: Pair | None, bootstrap: Bootstrap
 ) -> Scores:
     """Return the scores of `other` minus those of `table`, both on the same resampled photos.
 
@@ -205,15 +200,11 @@ def compare_students(
     return scores, changes
 
 
-def _by_score(
-    values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
-) -> dict[str, Interval]:
+def _by_score(values: Values, draws: Draws, bootstrap: Bootstrap) -> dict[str, Interval]:
     return dict(zip(SCORES, percentile_intervals(values, draws, bootstrap), strict=False))
 
 
-def percentile_intervals(
-    values: Float64[np.ndarray, " M"], draws: Float64[np.ndarray, "R M"], bootstrap: Bootstrap
-) -> tuple[Interval, ...]:
+def percentile_intervals(values: Values, draws: Draws, bootstrap: Bootstrap) -> tuple[Interval, ...]:
     """Return the values of the samples as they are with the percentiles of those of every resample."""
     tail = (1 - bootstrap.confidence) / 2
     ends = np.quantile(draws, [tail, 1 - tail], axis=0)

@@ -1,10 +1,9 @@
 """The table `heat_maps.parquet`: Grad-CAM of each branch of a run in some test samples; without torch."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +18,6 @@ from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.imaging.drawing import edge
 from pipeline.params.base import dvc_command
-from pipeline.params.stages import ExplainParams
 from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
@@ -107,13 +105,6 @@ CONVENTIONS = {
     "without_heat": "maps that are zero everywhere: nothing raised the logit; left out of inside and area",
 }
 """Meaning of each number by its name."""
-
-
-def format_summary(run: str, params: ExplainParams, branches: Mapping[InputName, Mapping[str, Any]]) -> str:
-    """Return `summary.json` of one run."""
-    settings = {"method": params.method, "explained": params.explained}
-    record = {"run": run, **settings, "branches": branches, "conventions": CONVENTIONS}
-    return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
 COLOURS = "inferno"  # lightness increases with the value, so it is readable in print and without colour vision

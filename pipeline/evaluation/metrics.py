@@ -75,8 +75,7 @@ class EpochRecord(NamedTuple):
     learning_rate: float  # rate of the epoch's last step
     train_loss: float  # while the weights moved, on flipped samples; so is `train_top1`
     train_top1: float
-    test_loss: float | None = None
-    """After the epoch, as all that follow; those of the test split are None without test curves."""
+    test_loss: float | None = None  # after the epoch, as all that follow; of the test split None without test curves
     test_top1: float | None = None
     test_macro_f1: float | None = None  # over classes that occur in targets or predictions
     test_ambiguous_f1: float | None = None  # mean over a given ambiguous pair; None if the run does not have both
@@ -95,11 +94,8 @@ def count_classes(targets: Targets, predictions: Predictions, classes: int = 0) 
 def score_classes(counts: ClassCounts) -> ClassScores:
     """Return precision, recall and F1 per class; a class with nothing to divide by scores 0."""
     hits, support, predicted = counts
-    return ClassScores(
-        precision=hits / np.maximum(predicted, 1),
-        recall=hits / np.maximum(support, 1),
-        f1=2 * hits / np.maximum(support + predicted, 1),
-    )
+    precision, recall = hits / np.maximum(predicted, 1), hits / np.maximum(support, 1)
+    return ClassScores(precision, recall, f1=2 * hits / np.maximum(support + predicted, 1))
 
 
 def top1(targets: Targets, predictions: Predictions) -> float:

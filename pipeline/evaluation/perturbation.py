@@ -65,8 +65,7 @@ class Translocation:
 
     right: int  # in pixels, negative to the left; `down` negative upwards
     down: int
-    origin: Literal["corner", "center"]
-    """Shift from the canvas's top left corner, as released, or from the letterbox: a true shift."""
+    origin: Literal["corner", "center"]  # from the canvas's top left corner, as released, or from the letterbox
 
     def place(self, content: Pixels, rect: Rect, *, side: int, sample_id: str, branch: ViewName) -> Placed:
         """Return the rectangle's pixels and their new place."""

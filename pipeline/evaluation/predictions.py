@@ -19,8 +19,7 @@ from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1  # of this table, and of the predictions under perturbations
 PREDICTIONS = "predictions.parquet"  # of the test split, in the folders of evaluations, repetitions, students and votes
-VALIDATION = "validation.parquet"
-"""In the package of a run: predictions of the validation split by the weights that are kept."""
+VALIDATION = "validation.parquet"  # in the package of a run: of the validation split, by the weights that are kept
 ROWS_PER_GROUP = 4096
 
 T = TypeVar("T")
@@ -74,11 +73,8 @@ class PredictionWriter:
 
     def __init__(self, path: Path, *, run: str, class_names: Sequence[str]) -> None:
         """Open `path` for a run with those outputs."""
-        metadata = {
-            "schema_version": str(SCHEMA_VERSION),
-            "run": run,
-            "class_names": json.dumps(list(class_names), ensure_ascii=False),
-        }
+        names = json.dumps(list(class_names), ensure_ascii=False)
+        metadata = {"schema_version": str(SCHEMA_VERSION), "run": run, "class_names": names}
         self.schema = _schema(len(class_names)).with_metadata(metadata)
         self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
         self._waiting: list[pa.Table] = []

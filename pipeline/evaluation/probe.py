@@ -43,8 +43,7 @@ FEATURE_SETS: tuple[Views, ...] = (
     ("roi", SAME_FOOD),
 )
 """One classifier each."""
-FEWEST_PHOTOS = 4
-"""A strength is chosen by leaving out one of the photos that a classifier is fitted on, which are two at least."""
+FEWEST_PHOTOS = 4  # a strength is chosen by leaving out one of the photos of a fit, which are two at least
 
 Features: TypeAlias = Float32[np.ndarray, "N D"]
 Photos: TypeAlias = Int64[np.ndarray, " N"]  # number of each sample's photo, from 0; equal photos are one
@@ -197,11 +196,9 @@ class ProbeRow(Section):
     strengths: tuple[float, ...]  # chosen ridge strength by fold
     top1: StoredInterval  # share of right predictions
     macro_f1: StoredInterval  # mean F1 over classes that occur in targets or predictions
-    gain_top1: StoredInterval | None
-    """Top-1 minus that of the ROI alone, on the same resampled photos; None for the ROI itself."""
+    gain_top1: StoredInterval | None  # top-1 minus that of the ROI, on the same resampled photos; None for the ROI
     gain_macro_f1: StoredInterval | None  # likewise, of macro F1
-    p_top1: float | None
-    """Two-sided p of the gain in top-1 by the resamples, times what Holm's procedure asks of all rows together."""
+    p_top1: float | None  # two-sided p of the gain in top-1 by the resamples, adjusted for all rows by Holm's procedure
     p_macro_f1: float | None  # likewise, of macro F1
 
 

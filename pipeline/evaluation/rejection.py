@@ -30,10 +30,8 @@ class Rejection(Section):
     """A threshold of the confidence, and what it does on the validation split; all but `samples` in [0, 1]."""
 
     asked: float  # precision asked for: share of right answers among those that are given
-    threshold: float | None
-    """Least confidence, by calibrated probability, at which that is reached; None if no threshold reaches it."""
-    precision: float | None
-    """Precision at the threshold, or the highest of any where none reaches it; None with too few samples."""
+    threshold: float | None  # least confidence, by calibrated probability, at which that is reached; None if none is
+    precision: float | None  # at the threshold, or the highest of any where none reaches it; None with too few samples
     coverage: float  # share of samples whose answers that precision is of
     samples: int
 

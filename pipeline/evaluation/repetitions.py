@@ -41,18 +41,13 @@ class SeedDifference(Section):
 
 
 class Repetitions(Section):
-    """`data/repetitions.json`."""
+    """`data/repetitions.json`; without further seeds nothing is in it."""
 
-    seeds: tuple[int, ...]  # the runs' own seed, then those of the repetitions; empty without repetitions
-    photos: int  # test photos, which are resampled
-    samples: int
-    spreads: tuple[ScoreSpread, ...]  # by run, and by score within
-    contrasts: tuple[SeedDifference, ...]  # by pair of runs of one class set, and by score within
-
-
-def empty_repetitions() -> Repetitions:
-    """Return the result of a study without further seeds."""
-    return Repetitions(seeds=(), photos=0, samples=0, spreads=(), contrasts=())
+    seeds: tuple[int, ...] = ()  # the runs' own seed, then those of the repetitions; empty without repetitions
+    photos: int = 0  # test photos, which are resampled
+    samples: int = 0
+    spreads: tuple[ScoreSpread, ...] = ()  # by run, and by score within
+    contrasts: tuple[SeedDifference, ...] = ()  # by pair of runs of one class set, and by score within
 
 
 def compare_seeds(

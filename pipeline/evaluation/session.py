@@ -60,9 +60,7 @@ class EvalSession:
     def batches(self, batch_size: int) -> Iterator[SampleBatch]:
         """Yield the test split in order, at most `batch_size` rows of one shard at a time, with the run's targets.
 
-        Raises:
-            EvaluationError: If no sample is of the run's classes.
-            ManifestError: If a shard is absent or damaged.
+        EvaluationError is raised if no sample is of the run's classes, ManifestError if a shard is absent or damaged.
         """
         found = False
         for batch in self.shards.batches(SPLIT):
@@ -87,10 +85,8 @@ class EvalSession:
 def open_session(run: Path, shards: Place, device: str) -> EvalSession:
     """Load a run and open shards for it.
 
-    Raises:
-        EvaluationError: If the shards do not fit the run.
-        ManifestError: If a stored file is absent or damaged.
-        ParamsError: If the device is not there.
+    EvaluationError is raised if the shards do not fit the run, ManifestError if a stored file is absent or damaged,
+    ParamsError if the device is not there.
     """
     picked, source = pick_device(device), Shards(shards)
     model, card = load_run(run, picked)

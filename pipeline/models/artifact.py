@@ -125,31 +125,21 @@ def build_run(card: RunConfig, tensors: Mapping[InputName, dict[str, torch.Tenso
 
     ModelError is raised if a backbone cannot be built, or both are absent.
     """
+    train, side, classes = card.train, card.image_size, len(card.class_names)
     if card.distillation is not None:
-        with seeded(card.train.seed, "roi"):
-            return build_student(
-                card.backbones["roi"],
-                card.train,
-                image_size=card.image_size,
-                num_classes=len(card.class_names),
-                tensors=tensors.get("roi"),
-            )
+        with seeded(train.seed, "roi"):
+            student, held = card.backbones["roi"], tensors.get("roi")
+            return build_student(student, train, image_size=side, num_classes=classes, tensors=held)
     branches: dict[InputName, Branch] = {}
     for name, backbone in card.backbones.items():
         if card.shares_branches and branches:
             branches[name] = branches["roi"]
             continue
-        with seeded(card.train.seed, name):
+        with seeded(train.seed, name):
             kind = fused_branch(card.extra_roi) if name == "photo" else Branch
-            branches[name] = build_backbone(
-                backbone, card.train, image_size=card.image_size, tensors=tensors.get(name), kind=kind
-            )
-    return join_branches(
-        *map(branches.get, INPUT_NAMES),
-        num_classes=len(card.class_names),
-        hidden=card.train.hidden,
-        seed=card.train.seed,
-    )
+            held = tensors.get(name)
+            branches[name] = build_backbone(backbone, train, image_size=side, tensors=held, kind=kind)
+    return join_branches(*map(branches.get, INPUT_NAMES), num_classes=classes, hidden=train.hidden, seed=train.seed)
 
 
 def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:

@@ -40,8 +40,7 @@ LOADING_OPTIONS = frozenset(("self", "device", "dtype", "cache_dir", "checkpoint
 )
 """Arguments of timm's functions that concern files, the network or a device, not the architecture."""
 RESERVED_OPTIONS = frozenset({"num_classes", "img_size"})  # options that this project sets itself
-VECTOR_WIDTH = 16
-"""Numbers in the widest vector register, AVX-512's; with fewer channels convolutions access incomplete ones."""
+VECTOR_WIDTH = 16  # numbers in AVX-512's, the widest, registers; with fewer channels convolutions read incomplete ones
 
 
 class ClassTokenDeiT(VisionTransformerDistilled):
@@ -200,10 +199,7 @@ def create_timm_model(
 
     Options are keyword arguments of the architecture; timm's others, some of which read files, are refused. If
     `headless`, neither the model nor the tensors have a classifier. Without tensors the initialisation is random.
-
-    Raises:
-        ModelError: If timm does not know the model or refuses an option.
-        RuntimeError: If the tensors do not fit.
+    ModelError is raised if timm does not know the model or refuses an option, RuntimeError if the tensors do not fit.
     """
     check_timm_id(timm_id)
     given = options.keys() - RESERVED_OPTIONS

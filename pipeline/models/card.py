@@ -30,10 +30,8 @@ class BackboneCard(Section):
     init: Init = "timm"  # whose rules draw what no weights fill. Runs of earlier versions lack the field.
     layer_norm_eps: float | None = Field(default=None, exclude_if=lambda eps: eps is None)
     """Epsilon of every layer norm; left out of the file where it is the architecture's own."""
-    source: Literal["none", "hub", "file", "url", "torchvision"]
-    """Where the weights came from; `none` is random initialisation."""
-    file: str | None
-    """Name of the source file, without folders; on the hub `<repository>/<file>`, of a download its URL."""
+    source: Literal["none", "hub", "file", "url", "torchvision"]  # of the weights; `none` is random initialisation
+    file: str | None  # name of the source file, without folders; on the hub `<repository>/<file>`, of a download a URL
     revision: str | None
     sha256: str | None  # hexadecimal SHA-256 of the source file
     stored_sha256: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
@@ -50,11 +48,6 @@ class BackboneCard(Section):
 def read_card(folder: Path) -> BackboneCard:
     """Read `folder/backbone.json`; a WeightsError if it is absent or damaged."""
     return read_record(BackboneCard, folder / CARD, f"weights@{folder.name}", error=WeightsError)
-
-
-def write_card(card: BackboneCard, folder: Path) -> None:
-    """Write `folder/backbone.json`."""
-    card.write(folder / CARD)
 
 
 RUN_CARD = "run.json"  # card of a run, beside its weights

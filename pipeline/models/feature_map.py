@@ -39,16 +39,14 @@ def as_feature_map(
     match features:
         case Tensor(ndim=4):
             channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
-            return (features.movedim(3, 1), lambda found: found.movedim(1, 3)) if channels_last else (features, _same)
+            if channels_last:
+                return features.movedim(3, 1), lambda found: found.movedim(1, 3)
+            return features, lambda found: found
         case Tensor(ndim=3) if grid := grid_of(backbone, features.shape[1]):
             prefix = features.shape[1] - math.prod(grid)
             cells: Tensor = features[:, prefix:].transpose(1, 2).unflatten(2, grid)  # type: ignore[no-untyped-call]
             return cells, lambda found: torch.cat([features[:, :prefix], found.flatten(2).transpose(1, 2)], dim=1)
     return None
-
-
-def _same(features: Tensor) -> Tensor:
-    return features
 
 
 def to_feature_map(features: Any, backbone: nn.Module) -> Float[Tensor, "B D h w"]:

@@ -206,16 +206,14 @@ class ActorPool:
 
 
 class _Actor:
-    """Process that calls one function, in the driver's working folder if this machine has it."""
+    """Process that keeps one function."""
 
     def __init__(self, home: Path, function: Callable[[Any], Any]) -> None:
-        with suppress(OSError):
-            os.chdir(home)
-        self.function = function
+        self.home, self.function = home, function
 
     def work(self, item: Any) -> Any:
         """Process one item."""
-        return self.function(item)
+        return _call(self.home, self.function, item)
 
 
 @dataclass(slots=True)

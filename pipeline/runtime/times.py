@@ -19,8 +19,7 @@ from pipeline.runtime.resumable import DVC_STAGE, LOCK_HOLDER
 from pipeline.runtime.vector_width import core_count
 
 RECORDS = Path(".times/stages.jsonl")
-SCHEDULE = Path(".unfinished/schedule.jsonl")
-"""What is to run, by stage `configure`; then name and seconds of each stage that ended."""
+SCHEDULE = Path(".unfinished/schedule.jsonl")  # what is to run, by `configure`; then name and seconds of what ended
 SETTINGS = Path("data/settings")
 RANK = "RANK"  # environment variable of torchrun
 
@@ -115,10 +114,8 @@ def scale_of(settings: Path) -> dict[str, Any]:
         json.loads((settings / f"{name}.json").read_bytes()) for name in ("download", "pair", "train")
     )
     photos = download["demo"] if download["source"] == "demo" else None
-    return {
-        "data": [download["source"], photos, download.get("content"), pair["image_size"]],
-        "epochs": train["epochs"],
-    }
+    data = [download["source"], photos, download.get("content"), pair["image_size"]]
+    return {"data": data, "epochs": train["epochs"]}
 
 
 def _record(stage: str, *, done: bool) -> dict[str, Any]:

@@ -145,10 +145,8 @@ class TextSource:
 
         That is the repository facebook/sam3, or what `save_pretrained` wrote of a `Sam3Model` and a `Sam3Processor`.
         Each text is a noun phrase, found on its own; below a confidence of `min_score` in [0, 1] nothing is found.
-
-        Raises:
-            ParamsError: If a text is empty or too long.
-            WeightsError: If a file is absent or damaged, or tensors are missing.
+        ParamsError is raised if a text is empty or too long; WeightsError if a file is absent or damaged, or tensors
+        are missing.
         """
         self.device, self.min_score = torch.device(device), min_score
         kinds = transformers.Sam3Model, transformers.Sam3Processor

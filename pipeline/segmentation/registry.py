@@ -65,11 +65,8 @@ def create_source_from_file(
     """Return a source with the weights of a file, or of a folder as transformers saves a model.
 
     It decodes by its own defaults if there is no `decoding`; `architecture` is that of SAM's weights, other files say
-    it themselves. Devices are `cpu`, `cuda`, `cuda:1`, `mps`.
-
-    Raises:
-        ParamsError: If there is no such source, or it needs a package that is not installed.
-        WeightsError: If the weights are absent or damaged.
+    it themselves. Devices are `cpu`, `cuda`, `cuda:1`, `mps`. ParamsError is raised if there is no such source, or it
+    needs a package that is not installed; WeightsError if the weights are absent or damaged.
     """
     if source not in OF_ONE_FILE and not weights.is_dir():
         names = ", ".join(OF_ONE_FILE)
@@ -97,9 +94,8 @@ def create_source_from_file(
 def open_text_source(weights: Path, texts: Sequence[str], device: str, min_score: float) -> CandidateSource:
     """Return SAM 3 as the source of what texts name, see `TextSource`; devices are `auto`, `cpu`, `cuda`, `mps`.
 
-    Raises:
-        ParamsError: If a text cannot be looked for, transformers is not installed, or the device is not there.
-        WeightsError: If the folder is absent or damaged, or of another model.
+    ParamsError is raised if a text cannot be looked for, transformers is not installed, or the device is not there;
+    WeightsError if the folder is absent or damaged, or of another model.
     """
     if not weights.is_dir():
         raise WeightsError(

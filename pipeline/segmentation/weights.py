@@ -92,8 +92,3 @@ def read_card(folder: Path) -> MaskWeightsCard:
     stage = f"mask_weights@{folder.name}" if folder.parent.name == "mask_weights" else None
     give = "give a folder that stage mask_weights wrote, such as data/mask_weights/sam, or a file of weights"
     return read_record(MaskWeightsCard, folder / CARD, stage, error=WeightsError, otherwise=give)
-
-
-def write_card(card: MaskWeightsCard, folder: Path) -> None:
-    """Write `folder/mask_weights.json`."""
-    card.write(folder / CARD)

@@ -51,17 +51,13 @@ def study_cost(records: Sequence[dict[str, Any]], stages: Sequence[str]) -> Stud
     devices = tuple(sorted({record["device"] for record in found}))
     time = format_seconds(sum((record["total"] for record in found), start=0.0))
     missing = len(stages) - len(found)
-    summary = (
-        f"{time} for {len(found)} of {len(stages)} stages"
-        + (f" on {', '.join(devices)}" if devices else "")
-        + (f"; {counted(missing, 'stage')} not run on this machine" if missing else "")
-        + (
-            f"; {format_seconds(sum(r['total'] for r in others))} for {counted(len(others), 'stage')} of other variants"
-            if others
-            else ""
-        )
-    )
-    return StudyCost(time, devices, summary, tuple(map(_row, (*found, *others))))
+    said = [f"{time} for {len(found)} of {len(stages)} stages" + (f" on {', '.join(devices)}" if devices else "")]
+    if missing:
+        said.append(f"{counted(missing, 'stage')} not run on this machine")
+    if others:
+        of_others = format_seconds(sum(record["total"] for record in others))
+        said.append(f"{of_others} for {counted(len(others), 'stage')} of other variants")
+    return StudyCost(time, devices, "; ".join(said), tuple(map(_row, (*found, *others))))
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:

@@ -25,8 +25,7 @@ BRIEF_TIMEOUT = 20.0  # seconds without a byte after which the copy on the hub i
 ON_HUB, BY_AUTHORS, BY_PATH = (
     f"dvc exp run -S dataset={source}" for source in ("foodseg103@hub", "foodseg103@official", "/path/FoodSeg103.zip")
 )
-DEMO_PHOTO_BYTES = 120_000
-"""Bytes of a generated photo and its label map, three times (drawn, packed, extracted); measured."""
+DEMO_PHOTO_BYTES = 120_000  # of a generated photo and its label map, three times (drawn, packed, extracted); measured
 
 
 def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -> None:

@@ -81,12 +81,9 @@ def write_tables(
 ) -> None:
     """Write `per_class.csv`, `confusion.csv` and `limit` rows of `top_confusions.csv` into an existing folder."""
     counts = metrics.count_classes(targets, predictions, len(class_names))
-    numbers = (
-        counts.support,
-        counts.predicted,
-        *(scores.round(metrics.DIGITS) for scores in metrics.score_classes(counts)),
-    )
-    rows = zip(range(len(class_names)), class_names, *(column.tolist() for column in numbers), strict=True)
+    scores = [column.round(metrics.DIGITS) for column in metrics.score_classes(counts)]
+    numbers = (column.tolist() for column in (counts.support, counts.predicted, *scores))
+    rows = zip(range(len(class_names)), class_names, *numbers, strict=True)
     header = ("target", "category", "support", "predicted", "precision", "recall", "f1")
     write_csv(folder / "per_class.csv", header, rows)
     cells = metrics.confusion(targets, predictions)

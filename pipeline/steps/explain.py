@@ -1,6 +1,7 @@
 """Grad-CAM of each branch of one run, in the same test samples for every run; Figure 4 of the paper."""
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pipeline.datasets.index import IndexedSample, Sample, number_rows, read_sam
 from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.grad_cam import grad_cam
-from pipeline.evaluation.heat_maps import FILE, HeatMap, describe_heat, format_summary, share_inside, write_heat_maps
+from pipeline.evaluation.heat_maps import CONVENTIONS, FILE, HeatMap, describe_heat, share_inside, write_heat_maps
 from pipeline.evaluation.metrics import confidences_of
 from pipeline.evaluation.session import SPLIT, open_session, predict_classes, predict_logits
 from pipeline.params.stages import ExplainParams
@@ -106,4 +107,6 @@ def explain(  # noqa: PLR0913 - one argument for each thing that the stage depen
         branch: {"features": layer} | describe_heat([entry for entry in maps if entry.branch == branch])
         for branch, layer in layers.items()
     }
-    (output / "summary.json").write_text(format_summary(card.run, params, branches), encoding="utf-8")
+    described = {"run": card.run, "method": params.method, "explained": params.explained, "branches": branches}
+    text = json.dumps(described | {"conventions": CONVENTIONS}, indent=1, allow_nan=False)
+    (output / "summary.json").write_text(text + "\n", encoding="utf-8")

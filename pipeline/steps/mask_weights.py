@@ -17,17 +17,15 @@ from pipeline.runtime.resumable import resumable_dir
 from pipeline.segmentation import weights
 from pipeline.segmentation.registry import not_installed
 
-ATTEMPTS, TIMEOUT = 8, 30.0
-"""Tries of a transfer without a new byte, and seconds without one after which a try has failed."""
+ATTEMPTS, TIMEOUT = 8, 30.0  # tries of a transfer without a new byte, and seconds without one that end a try
 NO_FILE: dict[str, Any] = dict.fromkeys(("file", "sha256", "licence"))
 
 
 def fetch_mask_weights(source: masks.SourceName, *, settings: Path, output: Path) -> None:
     """Write `output/mask_weights.json` and, unless the source has none, the weights beside it.
 
-    Raises:
-        ParamsError: If the settings do not fit, or the source needs a package that is not installed.
-        WeightsError: If the weights cannot be had, are other ones than pinned, or do not fit.
+    ParamsError is raised if the settings do not fit, or the source needs a package that is not installed; WeightsError
+    if the weights cannot be had, are other ones than pinned, or do not fit.
     """
     output.mkdir(parents=True, exist_ok=True)
     try:
@@ -42,7 +40,7 @@ def fetch_mask_weights(source: masks.SourceName, *, settings: Path, output: Path
                 facts = _store_promptable(source, load_settings(masks.PromptableWeightsParams, settings), output)
     except ModuleNotFoundError as error:
         raise not_installed(source, error) from error
-    weights.write_card(weights.MaskWeightsCard(source=source, **facts), output)
+    weights.MaskWeightsCard(source=source, **facts).write(output / weights.CARD)
 
 
 # What follows returns the card's fields; torch and a network's package are imported only where it was chosen.

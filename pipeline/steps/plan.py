@@ -29,8 +29,7 @@ from pipeline.steps.download import OFFICIAL_URL
 from pipeline.steps.schedule import DATA, PARAMS, StagePlan
 
 SOURCES = Path("results/sources.json")
-SHARD_SHARE = 0.163
-"""Bytes of a pair of cut-outs in a shard, as a share of its pixels' bytes; measured on FoodSeg103 at 224."""
+SHARD_SHARE = 0.163  # bytes of a pair of cut-outs in a shard, by its pixels' bytes; measured on FoodSeg103 at 224
 FOODSEG103_BYTES = 1_254_000_000  # bytes of the archive, and roughly of what is in it
 MOMENTS = 3  # a checkpoint has the weights and both moments of Adam
 CHOSEN_LINES = 3
@@ -142,8 +141,6 @@ class _Needs:
         held_back = round(train * self.study.index.validation)
         return {"train": train - held_back, "validation": held_back, "test": test}
 
-    # ---- disk
-
     @cached_property
     def _recorded_sizes(self) -> dict[str, int]:
         """Bytes of the outputs of stages as `dvc.lock` has them, if they are of the same photos at the same size."""
@@ -189,8 +186,6 @@ class _Needs:
         needed = f"{format_bytes(int(kept))} to keep and {format_bytes(int(passing))} for a while{missing}"
         return [f"disk: {needed}; {', '.join(texts)}{short}"], fits
 
-    # ---- downloads
-
     def downloads(self) -> Iterator[str]:
         """Yield what will be fetched from where."""
         source = self.study.download.source
@@ -208,8 +203,6 @@ class _Needs:
         for name in (stage.partition("@")[2] for stage in self.running if stage.startswith("mask_weights@")):
             if name in {"sam", "fastsam"} and getattr(self.study.masks, name).weights == masks.OFFICIAL:
                 yield f"download: official weights of {name}"
-
-    # ---- the models
 
     def _backbone(self, name: str) -> BackboneParams:
         return load_settings(BackboneParams, self.settings / f"backbones/{name}.json")

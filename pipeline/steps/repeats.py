@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.evaluation.ambiguous import pair_names
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
-from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
+from pipeline.evaluation.repetitions import Repetitions, compare_seeds
 from pipeline.params.base import load_settings
 from pipeline.params.stages import RepetitionPlan
 from pipeline.runtime.errors import ManifestError
@@ -17,15 +17,12 @@ PLAN = "plan.json"
 def collect_repetitions(*, repeats: Path, evaluations: Path, ambiguous: Path, output: Path) -> None:
     """Write `output`, the scores of every repeated run under every seed; empty without seeds.
 
-    Folders of `repeats` that the plan does not name are not read.
-
-    Raises:
-        EvaluationError: If runs of one class set were evaluated on different samples.
-        ManifestError: If predictions are absent or damaged.
+    Folders of `repeats` that the plan does not name are not read. EvaluationError is raised if runs of one class set
+    were evaluated on different samples, ManifestError if predictions are absent or damaged.
     """
     plan = load_settings(RepetitionPlan, repeats / PLAN)
     if not plan.seeds:
-        empty_repetitions().write(output)
+        Repetitions().write(output)
         return
     own, *others = plan.seeds
     tables = {run: [read_predictions(evaluations / run / PREDICTIONS)] for run in plan.runs}

@@ -1,6 +1,6 @@
 """Write the report of a study: one offline page, its numbers, tables and figures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -14,7 +14,6 @@ from pipeline.datasets.shards import Shards
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.metrics import EpochRecord
 from pipeline.evaluation.predictions import PredictionTable
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.stages import DownloadParams, EvaluateParams, ReportParams
@@ -106,6 +105,11 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         read_facts(index / "samples.parquet"),
         bootstrap,
     )
+    highest, curves = charts.highest_loss(histories.values()), dict[str, Markup]()
+    bar = progress(results.runs.items(), total=len(results.runs), what="learning curves", unit="run")
+    for number, (run, result) in enumerate(bar):
+        name, title = f"curve{number}", result.run.label
+        curves[run] = charts.curve_panel(histories[run], split, name=name, title=title, highest_loss=highest)
     page = Page(
         photos=raw is not None,
         dataset=place_name(dataset),
@@ -125,7 +129,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
             "ece": charts.bar_chart(ece, "ece"),
             "counts": charts.counts_chart(data.categories, pair, name="counts"),
         },
-        curves=_curves(results, histories, split),
+        curves=curves,
         visible=tuple(sorted(visible)),
         curve_split=split,
         f1_rows=f1_matrix(scores, categories, pair),
@@ -195,16 +199,3 @@ def _load_results(
         if result.run in kept:
             tables[result.run] = table
     return tables, predictions, named, errors
-
-
-def _curves(
-    results: StudySummary, histories: Mapping[str, Sequence[EpochRecord]], split: charts.CurveSplit
-) -> dict[str, Markup]:
-    highest = charts.highest_loss(histories.values())
-    bar = progress(results.runs.items(), total=len(results.runs), what="learning curves", unit="run")
-    return {
-        run: charts.curve_panel(
-            histories[run], split, name=f"curve{number}", title=result.run.label, highest_loss=highest
-        )
-        for number, (run, result) in enumerate(bar)
-    }

@@ -321,12 +321,9 @@ def write_schedule() -> None:
     with suppress(OSError, ValueError, LookupError, yaml.YAMLError):
         plans = plan_stages()
         running = {name: plan for name, plan in plans.items() if plan.does == "run" and name != CONFIGURE}
-        entries = {
-            name: {
-                "seconds": None if plan.seconds is None else plan.seconds + DVC_SECONDS,
-                "reads": sorted(plan.reads & running.keys()),
-            }
-            for name, plan in running.items()
-        }
+        entries = {}
+        for name, plan in running.items():
+            seconds = None if plan.seconds is None else plan.seconds + DVC_SECONDS
+            entries[name] = {"seconds": seconds, "reads": sorted(plan.reads & running.keys())}
         SCHEDULE.parent.mkdir(parents=True, exist_ok=True)
         SCHEDULE.write_text(json.dumps({"total": len(plans), "stages": entries}) + "\n", encoding="utf-8")

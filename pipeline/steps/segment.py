@@ -77,13 +77,10 @@ class _Segmenter:
         parts = path.with_name(f"{planned.name}.parts")
         parts.mkdir(exist_ok=True)
         units = list(self.units(planned))
-        finished = _count_photos(units, finish_files(self._write_unit, units, parts, workers=1), bar, done=int(bar.n))
+        finished = _count_photos(units, finish_files(self.write_file, units, parts, workers=1), bar, done=int(bar.n))
         masks = [mask for entry in finished for mask in read_mask_file(parts / FILES / entry.name)]
         write_mask_file(masks, path, _metadata(self.params))
         shutil.rmtree(parts)
-
-    def _write_unit(self, unit: PlannedFile, path: Path) -> None:
-        write_mask_file(self._masks(unit), path, _metadata(self.params))
 
     def _masks(self, unit: PlannedFile) -> list[StoredMask]:
         photos: list[PromptedPhoto] = []
@@ -223,11 +220,9 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
     Where a photo has boxes instead of an annotation, GrabCut predicts its masks. It refuses clicks, unless the masks
     are a reference only: then the clicked pixels are the mask, and comparisons leave such samples out.
 
-    `workers`, `cluster`, which works instead of them, and `mirror` have no effect on the bytes.
-
-    Raises:
-        DatasetError: If a label map or photo is absent or another one than stage `index` read.
-        SpaceError: If the disk has no room for the masks.
+    `workers`, `cluster`, which works instead of them, and `mirror` have no effect on the bytes. DatasetError is raised
+    if a label map or photo is absent or another one than stage `index` read, SpaceError if the disk has no room for the
+    masks.
     """
     write = partial(_write_file, params=params, raw=in_mirror(raw, mirror))
     with _publishing(params, samples, masks) as (folder, files):

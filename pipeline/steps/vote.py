@@ -41,10 +41,8 @@ def vote(  # noqa: PLR0913 - every path the stage touches
     try:
         from pipeline.segmentation.semantic import SemanticModel  # noqa: PLC0415 - transformers may be absent
     except ModuleNotFoundError as error:
-        _, command = PACKAGES["transformers"]
-        raise ParamsError(
-            f"vote.models.{name}: the package {error.name} is not installed; `{command}` installs it"
-        ) from error
+        absent = f"the package {error.name} is not installed; `{PACKAGES['transformers'][1]}` installs it"
+        raise ParamsError(f"vote.models.{name}: {absent}") from error
     key, categories = f"vote.models.{name}", tuple(category.name for category in read_categories(samples))
     found = find_model(key, params.model, params.revision)
     model = SemanticModel(found.path, categories, device=pick_device(device), key=key)

@@ -15,7 +15,7 @@ from pipeline.acquisition.source import is_http_url, remote_name
 from pipeline.acquisition.transfer import TransferPolicy, fetch
 from pipeline.models import state_dicts
 from pipeline.models.backbone import check_timm_id, check_torchvision_init, create_timm_model
-from pipeline.models.card import WEIGHTS, BackboneCard, write_card
+from pipeline.models.card import CARD, WEIGHTS, BackboneCard
 from pipeline.models.pretrained import fetch_from_hub, find_torchvision_file, is_torchvision
 from pipeline.params.model import BackboneParams
 from pipeline.runtime.console import byte_progress, note
@@ -129,16 +129,13 @@ TORCHVISION_NORMALISATION = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFA
 def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     """Write `weights/<name>/backbone.json` and, unless weights are none, `weights/<name>/model.safetensors`.
 
-    The files do not depend on where the source lay, so teammates with other paths share them.
-
-    Raises:
-        ModelError: If timm does not know the model or refuses an option.
-        WeightsError: If the weights cannot be had or do not fit.
+    The files do not depend on where the source lay, so teammates with other paths share them. ModelError is raised if
+    timm does not know the model or refuses an option, WeightsError if the weights cannot be had or do not fit.
     """
     folder = weights / name
     folder.mkdir(parents=True, exist_ok=True)
     if params.timm is None:
-        write_card(ABSENT.model_copy(update={"name": name}), folder)
+        ABSENT.model_copy(update={"name": name}).write(folder / CARD)
         return
     check_timm_id(params.timm)  # before any download
     if params.init == "torchvision":
@@ -146,7 +143,7 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     chosen = {"init": params.init, "layer_norm_eps": params.layer_norm_eps}
     card = describe_backbone(name, params.timm, params.options).model_copy(update=chosen)
     if params.weights == "none":
-        write_card(card, folder)
+        card.write(folder / CARD)
         return
     with located(params, params.timm, name) as (path, provenance):
         tensors, by_torchvision = fitted_tensors(path, params.timm, params.options)
@@ -154,7 +151,7 @@ def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
             state_dicts.write_tensors(tensors, folder / WEIGHTS)
     normalisation = TORCHVISION_NORMALISATION if by_torchvision or provenance.source == "torchvision" else {}
     stored = {"stored_sha256": sha256_of(folder / WEIGHTS)}
-    write_card(card.model_copy(update=provenance._asdict() | normalisation | stored), folder)
+    card.model_copy(update=provenance._asdict() | normalisation | stored).write(folder / CARD)
 
 
 def describe_backbone(name: str, timm_id: str, options: Options) -> BackboneCard:

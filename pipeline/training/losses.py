@@ -129,8 +129,7 @@ def soft_distillation_loss(
     return temperature**2 * divergence.sum(dim=1)
 
 
-MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-2, 1e2
-"""Bounds of the search; a set without errors, or of errors alone, ends at one of them."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-2, 1e2  # a set without errors, or of errors alone, ends at one of them
 
 
 def fit_temperature(logits: Float[Tensor, "N K"], targets: Int64[Tensor, " N"]) -> float:

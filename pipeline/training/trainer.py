@@ -83,11 +83,9 @@ class Trainer:
             importlib.import_module("torch._inductor.config").deterministic = True  # type: ignore[attr-defined]
             # One graph per shape: the kernels of a batch must not depend on what an interrupted run saw before.
             model.compile(dynamic=False)
-        self.loss_fn: Callable[[Batch], LossOutput] = (
-            DistributedDataParallel(_DistributedObjective(model, objective))
-            if distributed
-            else partial(objective, model)
-        )
+        self.loss_fn: Callable[[Batch], LossOutput] = partial(objective, model)
+        if distributed:
+            self.loss_fn = DistributedDataParallel(_DistributedObjective(model, objective))
 
     @property
     def device(self) -> torch.device:
@@ -121,10 +119,8 @@ class Trainer:
         batch (batch statistics, dropout masks) it computes over each micro-batch.
 
         `normalizer` is what the objective divides the sum of the losses by; `global_step` counts from 0.
-
-        Raises:
-            NonFiniteLossError: If a loss is not finite; the weights have not moved.
-            TrainingError: If the device runs out of memory, or the model cannot be compiled.
+        NonFiniteLossError is raised if a loss is not finite, before the weights move, TrainingError if the device
+        runs out of memory or the model cannot be compiled.
         """
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
@@ -200,13 +196,10 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
         )
         if context.world_size > 1:  # another dropout mask per process, and the same one when a step is resumed
             torch.manual_seed(derive_seed(params.seed, "dropout", epoch, done.steps, context.rank))
+        global_step = epoch * len(plan.steps) + done.steps
         try:
-            sums = trainer.step(
-                islice(stream, len(micro_batches)),
-                normalizer=normalizer,
-                rate=rate,
-                global_step=epoch * len(plan.steps) + done.steps,
-            )
+            batches = islice(stream, len(micro_batches))
+            sums = trainer.step(batches, normalizer=normalizer, rate=rate, global_step=global_step)
         except NonFiniteLossError as error:
             names = ", ".join(split.sample_ids[row] for row in error.rows[:MAX_LISTED])
             more = ", ..." if len(error.rows) > MAX_LISTED else ""

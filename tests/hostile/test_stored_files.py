@@ -18,7 +18,7 @@ from pipeline.datasets.masks import KIND, Masks, StoredMask, write_mask_file
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.predictions import PredictionWriter, read_predictions
 from pipeline.models.artifact import load_run
-from pipeline.models.card import CARD, RUN_CARD, read_card, write_card
+from pipeline.models.card import CARD, RUN_CARD, read_card
 from pipeline.models.state_dicts import read_stored_tensors, read_tensors
 from pipeline.params.base import load_settings, read_record
 from pipeline.params.model import TrainParams
@@ -108,7 +108,7 @@ def text(name: str, content: str) -> Callable[[Path], Path]:
 
 def card(folder: Path) -> Path:
     """Write a backbone's card."""
-    write_card(backbone_card("tiny"), folder)
+    backbone_card("tiny").write(folder / CARD)
     return folder / CARD
 
 

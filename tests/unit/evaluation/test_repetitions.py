@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.evaluation.repetitions import Repetitions, compare_seeds, empty_repetitions
+from pipeline.evaluation.repetitions import Repetitions, compare_seeds
 from pipeline.runtime.errors import EvaluationError
 from tests.plain_bootstrap import difference_interval, weighted_top1
 
@@ -148,6 +148,6 @@ def test_the_same_answers_give_the_same_numbers() -> None:
 
 def test_nothing_repeated_is_an_empty_record() -> None:
     """It reads back as such."""
-    empty = empty_repetitions()
+    empty = Repetitions()
     assert Repetitions.model_validate_json(empty.model_dump_json()) == empty
     assert not empty.seeds

@@ -8,7 +8,7 @@ import pytest
 from pipeline.datasets.prompts import Prompt
 from pipeline.inference.regions import open_mask_source
 from pipeline.runtime.errors import ParamsError, WeightsError
-from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.segmentation.weights import CARD, MaskWeightsCard
 from tests.raw_folder import noise
 
 
@@ -48,7 +48,7 @@ def test_a_folder_of_the_stage_says_itself_what_it_holds(tmp_path: Path) -> None
 
     safetensors.torch.save_file(random_tensors("tiny"), tmp_path / "sam.safetensors")
     facts = {"file": None, "sha256": None, "licence": None, "stored": "sam.safetensors"}
-    write_card(MaskWeightsCard(source="sam", architecture="tiny", origin="random", **facts), tmp_path)
+    MaskWeightsCard(source="sam", architecture="tiny", origin="random", **facts).write(tmp_path / CARD)
     source = open_mask_source("sam", tmp_path, "cpu")
     (answer,) = source.predict(noise(40, 60, 0), [Prompt("point", (30.0, 20.0))])
     assert answer.mask.shape == (40, 60)

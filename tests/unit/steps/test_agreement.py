@@ -19,7 +19,7 @@ from pipeline.params.masks import AgreementParams
 from pipeline.params.stages import IndexParams, SegmentParams
 from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import FileEntry, sha256_of, write_manifest
-from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.segmentation.weights import CARD, MaskWeightsCard
 from pipeline.steps.agreement import compare_source
 from pipeline.steps.index import build_index
 from pipeline.steps.segment import write_masks
@@ -49,7 +49,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "weights" / source).mkdir(parents=True)
         origin = "none" if source == "annotation" else "random"
         fields = {"architecture": None, "file": None, "sha256": None, "licence": None, "stored": None}
-        write_card(MaskWeightsCard(source=source, origin=origin, **fields), tmp_path / "weights" / source)
+        MaskWeightsCard(source=source, origin=origin, **fields).write(tmp_path / "weights" / source / CARD)
     _write_lowered(tmp_path / "masks")
     return tmp_path
 

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from pipeline.datasets.shards import Shards
 from pipeline.evaluation.probe import FEATURE_SETS, read_probe
 from pipeline.imaging.letterbox import letterbox_mask, letterbox_rect
-from pipeline.models.card import write_card
+from pipeline.models.card import CARD
 from pipeline.params.stages import IndexParams, PairParams, ProbeParams, SegmentParams
 from pipeline.runtime.errors import DatasetError, ModelError
 from pipeline.steps import probe as step
@@ -48,7 +48,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tiny = backbone_card("tiny")
     for card in (tiny, tiny.model_copy(update={"name": "none", "timm": None, "input_size": 0})):
         (tmp_path / "weights" / card.name).mkdir(parents=True)
-        write_card(card, tmp_path / "weights" / card.name)
+        card.write(tmp_path / "weights" / card.name / CARD)
     return tmp_path
 
 

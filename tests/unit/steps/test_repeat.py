@@ -14,7 +14,7 @@ from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.repetitions import Repetitions
 from pipeline.models.artifact import load_run
 from pipeline.models.backbone import create_timm_model
-from pipeline.models.card import WEIGHTS, read_card, write_card
+from pipeline.models.card import CARD, WEIGHTS, read_card
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams, RepetitionPlan
@@ -54,7 +54,7 @@ def pretrain(folder: Path, *, seed: int) -> None:
     tensors = create_timm_model(card.timm_id(), card.options).state_dict()
     safetensors.torch.save_file(dict(tensors), folder / WEIGHTS)
     stored = {"source": "file", "file": "w.pth", "sha256": "0" * 64, "stored_sha256": sha256_of(folder / WEIGHTS)}
-    write_card(card.model_copy(update=stored), folder)
+    card.model_copy(update=stored).write(folder / CARD)
 
 
 def train_own(folder: Path, output: str = "runs", recipe: TrainParams = RECIPE) -> Path:

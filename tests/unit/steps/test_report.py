@@ -20,14 +20,14 @@ from pipeline.datasets.index import read_samples
 from pipeline.evaluation.ambiguous import AmbiguousPair
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.evaluation.repetitions import compare_seeds, empty_repetitions
+from pipeline.evaluation.repetitions import Repetitions, compare_seeds
 from pipeline.params.masks import AgreementParams, VotePlan, VoteSummary
 from pipeline.params.stages import DistillationSummary, ReportParams
 from pipeline.reporting.grid import PAPER_RUNS, GridRun, in_paper_order, runs_with
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ManifestError
-from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.segmentation.weights import CARD, MaskWeightsCard
 from pipeline.steps.agreement import compare_source
 from pipeline.steps.report import write_report
 from pipeline.steps.summary import collect, summarise
@@ -148,7 +148,7 @@ def write_agreement(study: StudyFolder, folder: Path) -> None:
     """Run stage `agreement` on annotation."""
     none = dict.fromkeys(("architecture", "file", "sha256", "licence", "stored"))
     folder.parent.mkdir(parents=True)
-    write_card(MaskWeightsCard(source="annotation", origin="none", **none), folder.parent)
+    MaskWeightsCard(source="annotation", origin="none", **none).write(folder.parent / CARD)
     compare_source(
         AgreementParams(boundary=0.02, shown=1, image_size=32, seed=0),
         source="annotation",
@@ -479,7 +479,7 @@ def test_a_vote_has_a_row_beside_the_runs(page: str, results: dict[str, Any]) ->
 
 def test_what_was_not_asked_for_has_no_section(small: StudyFolder, tmp_path: Path) -> None:
     """Nor has an empty record of it; the page's bytes stay those of before."""
-    (tmp_path / "repetitions.json").write_text(empty_repetitions().model_dump_json())
+    (tmp_path / "repetitions.json").write_text(Repetitions().model_dump_json())
     (tmp_path / "none").mkdir()
     no_teacher = DistillationSummary(teacher=None, student=None, undistilled=None)
     (tmp_path / "none/summary.json").write_text(no_teacher.model_dump_json())

@@ -26,7 +26,7 @@ from pipeline.runtime.manifest import MANIFEST
 from pipeline.segmentation.grabcut import GrabCut
 from pipeline.segmentation.mask_source import MaskPrediction, MaskSource
 from pipeline.segmentation.registry import create_source
-from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.segmentation.weights import CARD, MaskWeightsCard
 from pipeline.steps import segment as segment_prompted
 from pipeline.steps.index import build_index
 from pipeline.steps.mask_weights import fetch_mask_weights
@@ -64,7 +64,7 @@ def stored_weights(folder: Path, source: SourceName) -> Path:
     fields = {"architecture": "tiny", "origin": "random", "file": None, "sha256": None, "licence": None}
     (folder / source).mkdir()
     stored = (tiny_sam if source == "sam" else tiny_fastsam)(folder / source).name
-    write_card(MaskWeightsCard(source=source, stored=stored, **fields), folder / source)
+    MaskWeightsCard(source=source, stored=stored, **fields).write(folder / source / CARD)
     return folder / source
 
 
@@ -257,13 +257,13 @@ def test_weights_that_are_gone_are_named(raw: RawFolder, weights: Path, tmp_path
     """Card without weights, annotation's card, no card at all."""
     folder = tmp_path / "sam"
     folder.mkdir()
-    write_card(MaskWeightsCard.model_validate_json((weights / "sam/mask_weights.json").read_bytes()), folder)
+    MaskWeightsCard.model_validate_json((weights / "sam/mask_weights.json").read_bytes()).write(folder / CARD)
     with pytest.raises(WeightsError, match="tiny.safetensors: no such file"):
         segment(raw, tmp_path, SAM, "masks")
     card = MaskWeightsCard(
         source="annotation", architecture=None, origin="none", file=None, sha256=None, licence=None, stored=None
     )
-    write_card(card, folder)
+    card.write(folder / CARD)
     with pytest.raises(ParamsError, match="annotation answers no clicks; choose sam or fastsam"):
         segment(raw, tmp_path, SAM, "masks")
     (folder / "mask_weights.json").unlink()

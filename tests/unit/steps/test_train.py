@@ -20,7 +20,7 @@ from pipeline.evaluation.session import predict_logits
 from pipeline.export.hub import read_scores
 from pipeline.inference.facts import read_score
 from pipeline.models.artifact import RunEnvironment, TrainedOn, load_run
-from pipeline.models.card import write_card
+from pipeline.models.card import CARD
 from pipeline.params.model import ClassSetParams, TrainParams
 from pipeline.params.run_name import FUSIONS
 from pipeline.params.runtime import RuntimeParams
@@ -225,7 +225,7 @@ def test_a_shared_branch_with_dropout_goes_on_within_an_epoch(
     """The released MobileNetV2 in both places, with averages: the bytes are those of a run without a break."""
     mobilenet = backbone_card("mobilenetv2").model_copy(update={"timm": "demo_mobilenetv2", "input_size": 64})
     (workplace / "weights/mobilenetv2").mkdir()
-    write_card(mobilenet.model_copy(update={"options": {"drop_rate": 0.2}}), workplace / "weights/mobilenetv2")
+    mobilenet.model_copy(update={"options": {"drop_rate": 0.2}}).write(workplace / "weights/mobilenetv2" / CARD)
     recipe = {"share_branches": True, "features": "logits", "normalize": "none", "schedule": "released"}
     params = PARAMS.model_copy(update=EVERYTHING | recipe)
     asked: Any = {"roi": "mobilenetv2", "extra_roi": "mobilenetv2", "params": params}

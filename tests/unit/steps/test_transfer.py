@@ -10,7 +10,7 @@ from pipeline.datasets.index import Category, write_samples
 from pipeline.evaluation.mask_agreement import TransferSummary
 from pipeline.params.masks import TransferParams
 from pipeline.params.stages import EvaluateParams
-from pipeline.segmentation.weights import MaskWeightsCard, write_card
+from pipeline.segmentation.weights import CARD, MaskWeightsCard
 from pipeline.steps.transfer import transfer
 from tests.small_run import CATEGORIES, ONE_THREAD, random_batch, write_small_run, write_small_shards
 from tests.strategies import named_sample
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
         (tmp_path / "weights" / source).mkdir(parents=True)
         fields = {"architecture": None, "file": None, "sha256": None, "licence": None, "stored": None}
         card = MaskWeightsCard(source=source, origin="none" if source == "annotation" else "random", **fields)
-        write_card(card, tmp_path / "weights" / source)
+        card.write(tmp_path / "weights" / source / CARD)
     write_small_run(tmp_path / "runs/tiny+none-all", ("roi",))
     write_small_run(tmp_path / "runs/tiny+tiny-all", ("roi", "extra_roi"))
     samples = [replace(named_sample(i), label_map_path="map.png") for i in batch.sample_ids[:-2]]
