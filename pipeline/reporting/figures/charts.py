@@ -1,7 +1,7 @@
 """Charts of numbers: Figures 6, 8, 9 and 10 of the paper, and the charts of the page."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, groupby, pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -198,22 +198,16 @@ def bar_panel(summary: StudySummary, column: str, axis: str, reference: float | 
     return BarPanel(axis, tuple(shares), reference)
 
 
-def permutation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
-    """Yield the change of every run by permuted branch, with the range over seeds."""
+def top1_changes(summary: StudySummary) -> tuple[list[ChangeValue], list[ChangeValue]]:
+    """Return the changes of every run by permuted branch, with the range over seeds, and by translocation."""
+    permuted, moved = [], []
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
         for entry in result.permutations:
-            spread = (entry.lowest_top1 - entry.top1, entry.highest_top1 - entry.top1)
-            low, high = (entry.change_top1 + difference for difference in spread)
-            yield ChangeValue(row, TARGETS[entry.target], entry.change_top1, low, high)
-
-
-def translocation_changes(summary: StudySummary) -> Iterator[ChangeValue]:
-    """Yield the change of every run by translocation."""
-    for result in by_kind(summary):
-        row = row_of(result.run, summary.variant)
-        for entry in result.translocations:
-            yield ChangeValue(row, f"({entry.dx}, {entry.dy})", *[entry.change_top1] * 3)
+            ends = (entry.change_top1 + (end - entry.top1) for end in (entry.lowest_top1, entry.highest_top1))
+            permuted.append(ChangeValue(row, TARGETS[entry.target], entry.change_top1, *ends))
+        moved += [ChangeValue(row, f"({t.dx}, {t.dy})", *[t.change_top1] * 3) for t in result.translocations]
+    return permuted, moved
 
 
 def bar_chart(panel: BarPanel, name: str) -> Markup:
@@ -251,7 +245,7 @@ def bar_figure(panels: Sequence[BarPanel], width: float = WIDTH) -> Figure:
     return figure
 
 
-def change_figure(changes: Sequence[ChangeValue], axis: str) -> Figure:
+def change_figure(changes: Sequence[ChangeValue]) -> Figure:
     """Draw differences to the unperturbed pass as markers, with the range over seeds; runs from top to bottom."""
     rows = list(dict.fromkeys(change.row for change in changes))
     places = places_of(rows)
@@ -265,7 +259,7 @@ def change_figure(changes: Sequence[ChangeValue], axis: str) -> Figure:
         axes.hlines(y, low, high, color=colour, linewidth=2.2, alpha=0.45)
         axes.plot([100 * c.value for c in own], y, marker, color=colour, markersize=3.6, label=name)
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_xlabel(axis)
+    axes.set_xlabel("change of top-1, percentage points")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(visible=True, axis="x")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handletextpad=0.1, columnspacing=1)

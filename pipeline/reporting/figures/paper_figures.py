@@ -4,6 +4,7 @@ Drafts are computed first, from numbers alone; they say which samples they show,
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from pipeline.params.run_name import ABSENT
 from pipeline.params.stages import ExplainParams, PerturbParams
 from pipeline.reporting.figures import charts
 from pipeline.reporting.figures import photo_figures as photos
-from pipeline.reporting.figures.style import FigureText, PaperFigure, chart_style, finish
+from pipeline.reporting.figures.style import PaperFigure, chart_style, finish
 from pipeline.reporting.finding import scope_of
 from pipeline.reporting.grid import ALL, PROPOSED, GridRun, name_of
 from pipeline.reporting.pictures import SamplePictures, read_pictures
@@ -41,13 +42,14 @@ EXPLAINED_RUNS = (
 """Runs beside the variant that stage `explain` explains; `dvc.yaml` lists the same, which a test compares."""
 DISAGREEING = (CNN, TRANSFORMER, PROPOSED._replace(extra_roi=ABSENT), PROPOSED)
 """Runs of Figure 3, then those of Figure 5."""
-CHANGE_AXIS = "change of top-1, percentage points"
 
 
 class FigureDraft(NamedTuple):
     """A figure that lacks only its pictures."""
 
-    text: FigureText
+    name: str
+    caption: str
+    description: str
     sample_ids: tuple[str, ...]
     """Samples it shows."""
     draw: Callable[[Mapping[str, SamplePictures]], Figure]
@@ -67,10 +69,7 @@ def draw_figures(  # noqa: PLR0913 - one argument for each kind of result
     """Draw the figures whose runs are there, in the paper's order; `seed` is of the choice of examples.
 
     `tables` are those of `DISAGREEING` and of any run at all; `histories` are by name of the run and show `split`.
-
-    Raises:
-        DatasetError: If a photo is absent or not the one that stage `index` read.
-        ManifestError: If a file is damaged, or a shard is absent.
+    Errors are those of `read_pictures`, and ManifestError if a file is damaged.
     """
     heat_maps = {
         result.run: read_heat_maps(inputs.explanations / name / FILE)
@@ -93,7 +92,7 @@ def draw_figures(  # noqa: PLR0913 - one argument for each kind of result
     pictures, figures = read_pictures(shown, inputs, what="figures: samples"), []
     for draft in progress(drafts, total=len(drafts), what="figures", unit="figure"):
         with chart_style():
-            figures.append(finish(draft.draw(pictures), draft.text))
+            figures.append(finish(draft.draw(pictures), draft.name, draft.caption, draft.description))
     return tuple(figures)
 
 
@@ -113,11 +112,7 @@ def classifier(run: GridRun) -> str:
 
 
 def _disagreement(
-    name: str,
-    tables: Mapping[GridRun, PredictionTable],
-    runs: Sequence[GridRun],
-    ambiguous: Sequence[str],
-    seed: int,
+    name: str, tables: Mapping[GridRun, PredictionTable], runs: Sequence[GridRun], ambiguous: Sequence[str], seed: int
 ) -> Iterator[FigureDraft]:
     """Draft Figure 3 (all samples) or 5 (the ambiguous pair)."""
     if not all(run in tables for run in runs):
@@ -133,9 +128,8 @@ def _disagreement(
     )
     examples = f"{len(found.shown[0])} and {len(found.shown[1])} example photos"
     description = f"Bar of counts, {counts}; {examples} of both directions"
-    text = FigureText(name, f"Figure {name[-1]}", caption, description)
     chosen = found.shown[0] + found.shown[1]
-    yield FigureDraft(text, chosen, lambda pictures: photos.disagreement_figure(found, pictures))
+    yield FigureDraft(name, caption, description, chosen, lambda shown: photos.disagreement_figure(found, shown))
 
 
 def _heat(
@@ -147,58 +141,50 @@ def _heat(
     groups["variant"] = [run for run in heat_maps if run not in EXPLAINED_RUNS]
     for name, runs in groups.items():
         labelled = [(classifier(run), heat_maps[run]) for run in runs if run in heat_maps]
-        if labelled:
-            yield _heat_draft(f"figure_4_{name}", labelled, params, ambiguous)
-
-
-def _heat_draft(
-    name: str, runs: Sequence[tuple[str, Sequence[HeatMap]]], params: ExplainParams, ambiguous: Sequence[str]
-) -> FigureDraft:
-    rows = photos.rows_of(runs)
-    truths = {found.truth for found in rows[0].maps.values()}
-    chosen = photos.choose_columns(rows, [name for name in ambiguous if name in truths])
-    parts = []
-    for row in rows:
-        where = f"{row.label}, {photos.BRANCH_NAME[row.branch]}"
-        warm = [(m.inside, m.area) for m in row.maps.values() if m.inside is not None]
-        inside, area = (100 * sum(values) / len(warm) for values in zip(*warm, strict=True)) if warm else (0, 0)
-        parts.append(f"{where} {inside:.0f} % against {area:.0f} %" if warm else f"{where} no heat")
-    labels, shares = " and ".join(label for label, _ in runs), "; ".join(parts)
-    caption = (
-        f"{METHOD_NAME[params.method]} of {labels} on the same samples: what raised the logit of the category "
-        f"{EXPLAINED_NAME[params.explained]}, as colour over what the branch saw, each map by its own maximum, "
-        "the region of interest outlined in white. Share of the heat that lies on the region of interest, over all "
-        f"explained samples, beside the region's share of the picture: {shares}."
-    )
-    description = f"{len(rows)} rows of heat maps under their photos: {labels}. {shares}"
-    text = FigureText(name, "Figure 4", caption, description)
-    return FigureDraft(text, chosen, lambda pictures: photos.heat_figure(rows, chosen, pictures))
+        if not labelled:
+            continue
+        rows = photos.rows_of(labelled)
+        truths = {found.truth for found in rows[0].maps.values()}
+        chosen = photos.choose_columns(rows, [category for category in ambiguous if category in truths])
+        parts = []
+        for row in rows:
+            warm = [(m.inside, m.area) for m in row.maps.values() if m.inside is not None]
+            inside, area = (100 * sum(values) / len(warm) for values in zip(*warm, strict=True)) if warm else (0, 0)
+            shares = f"{inside:.0f} % against {area:.0f} %" if warm else "no heat"
+            parts.append(f"{row.label}, {photos.BRANCH_NAME[row.branch]} {shares}")
+        labels, said = " and ".join(label for label, _ in labelled), "; ".join(parts)
+        caption = (
+            f"{METHOD_NAME[params.method]} of {labels} on the same samples: what raised the logit of the category "
+            f"{EXPLAINED_NAME[params.explained]}, as colour over what the branch saw, each map by its own maximum, "
+            "the region of interest outlined in white. Share of the heat that lies on the region of interest, over all "
+            f"explained samples, beside the region's share of the picture: {said}."
+        )
+        description = f"{len(rows)} rows of heat maps under their photos: {labels}. {said}"
+        draw = partial(photos.heat_figure, rows, chosen)
+        yield FigureDraft(f"figure_4_{name}", caption, description, chosen, draw)
 
 
 def _epochs(by_run: Mapping[GridRun, Sequence[EpochRecord]], split: charts.CurveSplit) -> Iterator[FigureDraft]:
-    """Draft Figure 6: the runs of Table 4 and those like them of other backbones."""
-    histories = {}
-    for run, epochs in by_run.items():
-        if run.kind not in charts.DASHES or not (run.roi == run.extra_roi or ABSENT in run):
-            continue  # branches of two backbones
-        histories[run] = epochs
+    """Draft Figure 6: the runs of Table 4 and those like them of other backbones, without branches of two backbones."""
+    histories = {
+        run: epochs
+        for run, epochs in by_run.items()
+        if run.kind in charts.DASHES and (run.roi == run.extra_roi or ABSENT in run)
+    }
     if not histories:
         return
-    finals = [f"{classifier(run)} {_said(getattr(e[-1], f'{split}_macro_f1'))}" for run, e in histories.items()]
-    description = f"Line charts; after the last epoch macro F1: {'; '.join(finals)}"
+
+    def finals(column: str) -> str:
+        values = ((run, getattr(epochs[-1], column)) for run, epochs in histories.items())
+        return "; ".join(f"{classifier(run)} {'no samples' if f1 is None else f'{f1:.2f}'}" for run, f1 in values)
+
+    description = f"Line charts; after the last epoch macro F1: {finals(f'{split}_macro_f1')}"
+    shown = "Macro F1 on the validation split after each epoch; the paper's is of test (train.test_curves)"
     if split == "test":
-        pair = [f"{classifier(run)} {_said(epochs[-1].test_ambiguous_f1)}" for run, epochs in histories.items()]
-        description += f"; F1 of the pair: {'; '.join(pair)}"
+        description += f"; F1 of the pair: {finals('test_ambiguous_f1')}"
         shown = "F1 on the test split after each epoch, for all categories (left) and for the ambiguous pair (right)"
-    else:
-        shown = "Macro F1 on the validation split after each epoch; the paper's is of test (train.test_curves)"
     caption = f"{shown}: one backbone on the ROI, on the extra-ROI, and on both."
-    text = FigureText("figure_6", "Figure 6", caption, description)
-    yield FigureDraft(text, (), lambda _: charts.epoch_figure(histories, split))
-
-
-def _said(f1: float | None) -> str:
-    return "no samples" if f1 is None else f"{f1:.2f}"
+    yield FigureDraft("figure_6", caption, description, (), lambda _: charts.epoch_figure(histories, split))
 
 
 def _perturbed_samples(
@@ -219,8 +205,8 @@ def _perturbed_samples(
         "photo's pixels that is still in the picture."
     )
     description = f"Cut-outs of {', '.join(categories[i] for i in chosen)}, plain, permuted and moved"
-    text = FigureText("figure_7", "Figure 7", caption, description)
-    yield FigureDraft(text, chosen, lambda shown: photos.perturbation_figure([shown[i] for i in chosen], params))
+    draw = partial(photos.perturbation_figure, chosen, params)
+    yield FigureDraft("figure_7", caption, description, chosen, draw)
 
 
 def _bars(summary: StudySummary) -> Iterator[FigureDraft]:
@@ -239,13 +225,13 @@ def _bars(summary: StudySummary) -> Iterator[FigureDraft]:
         "A star marks the variant."
     )
     values = "; ".join(f"{r.run.label} ({r.run.kind}) {100 * r.top1:.1f}" for r in summary.runs.values())
-    text = FigureText("figure_8", "Figure 8", caption, f"Bar chart, top-1 accuracy in per cent: {values}")
-    yield FigureDraft(text, (), lambda _: charts.bar_figure(panels))
+    description = f"Bar chart, top-1 accuracy in per cent: {values}"
+    yield FigureDraft("figure_8", caption, description, (), lambda _: charts.bar_figure(panels))
 
 
 def _changes(summary: StudySummary) -> Iterator[FigureDraft]:
     """Draft Figures 9 and 10."""
-    permuted, moved = list(charts.permutation_changes(summary)), list(charts.translocation_changes(summary))
+    permuted, moved = charts.top1_changes(summary)
     runs, description = summary.runs.values(), "Dot chart, change in percentage points: "
     if permuted:
         caption = (
@@ -253,14 +239,13 @@ def _changes(summary: StudySummary) -> Iterator[FigureDraft]:
             "seeds, lines reach from the worst seed to the best. Left is worse."
         )
         values = [f"{r.run.label} {p.target} {100 * p.change_top1:+.1f}" for r in runs for p in r.permutations]
-        text = FigureText("figure_9", "Figure 9", caption, description + "; ".join(values))
-        yield FigureDraft(text, (), lambda _: charts.change_figure(permuted, CHANGE_AXIS))
+        said = description + "; ".join(values)
+        yield FigureDraft("figure_9", caption, said, (), lambda _: charts.change_figure(permuted))
     if moved:
         caption = (
             "Change of top-1 accuracy when the extra-ROI is translocated by (dx, dy). (0, 0) from the corner is no "
             "identity: it shows what moving the centred photo to the corner costs by itself. Left is worse."
         )
-        found = [(r.run.label, move) for r in runs for move in r.translocations]
-        values = [f"{label} ({move.dx}, {move.dy}) {100 * move.change_top1:+.1f}" for label, move in found]
-        text = FigureText("figure_10", "Figure 10", caption, description + "; ".join(values))
-        yield FigureDraft(text, (), lambda _: charts.change_figure(moved, CHANGE_AXIS))
+        values = [f"{r.run.label} ({t.dx}, {t.dy}) {100 * t.change_top1:+.1f}" for r in runs for t in r.translocations]
+        said = description + "; ".join(values)
+        yield FigureDraft("figure_10", caption, said, (), lambda _: charts.change_figure(moved))

@@ -217,16 +217,18 @@ def photo_levels(views: SampleBatch) -> perturbation.Canvases:
     return levels
 
 
-def perturbation_figure(samples: Sequence[SamplePictures], params: PerturbParams) -> Figure:
+def perturbation_figure(
+    sample_ids: Sequence[str], params: PerturbParams, samples: Mapping[str, SamplePictures]
+) -> Figure:
     """Draw one row per sample, at least one: photo, ROI and extra-ROI, plain, permuted and moved."""
-    figure = Figure(figsize=(WIDTH, 1.0 * len(samples) + 0.3), layout="constrained")
-    grid = figure.subplots(len(samples), 5 + len(params.offsets), squeeze=False)
-    for number, (line, sample) in enumerate(zip(grid, samples, strict=True)):
+    figure = Figure(figsize=(WIDTH, 1.0 * len(sample_ids) + 0.3), layout="constrained")
+    grid = figure.subplots(len(sample_ids), 5 + len(params.offsets), squeeze=False)
+    for number, (line, sample_id) in enumerate(zip(grid, sample_ids, strict=True)):
+        sample = samples[sample_id]
         show_picture(line[0], sample.marked(), sample.sample.category)
         views = perturbed_views(sample.views, params)
         for axes, view in zip(line[1:], views, strict=True):
             show_picture(axes, enlarge(view.image), "" if view.kept is None else f"{100 * view.kept:.0f} % kept")
-        if number == 0:
-            for axes, title in zip(line, ("photo", *(view.title for view in views)), strict=True):
-                axes.set_title(title, fontsize=7)
+        for axes, title in zip(line, ("photo", *(view.title for view in views)), strict=True):
+            axes.set_title("" if number else title, fontsize=7)
     return figure

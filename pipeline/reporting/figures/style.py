@@ -77,15 +77,22 @@ PLACEHOLDER = "\0"
 
 
 class PaperFigure(NamedTuple):
-    """One figure of the paper, drawn from our runs; its texts are those of `FigureText`."""
+    """One figure of the paper, drawn from our runs."""
 
     name: str
-    title: str
+    """Stem of its files, for instance `figure_3` or `figure_4_vit`."""
     caption: str
+    """What is shown, with counts."""
     description: str
+    """Alternative text."""
     svg: bytes
     png: bytes
     """At 200 dots an inch."""
+
+    @property
+    def title(self) -> str:
+        """For instance `Figure 3`."""
+        return f"Figure {self.name.split('_')[1]}"
 
     @property
     def drawing(self) -> Markup | None:
@@ -98,19 +105,6 @@ class PaperFigure(NamedTuple):
         return picture(np.asarray(Pillow.open(BytesIO(self.png)).convert("RGB")), self.description)
 
 
-class FigureText(NamedTuple):
-    """What is said of a figure."""
-
-    name: str
-    """Stem of its files, for instance `figure_3`."""
-    title: str
-    """For instance `Figure 3`."""
-    caption: str
-    """What is shown, with counts."""
-    description: str
-    """Alternative text."""
-
-
 @contextmanager
 def chart_style() -> Iterator[None]:
     """Draw in the style of all charts."""
@@ -120,7 +114,7 @@ def chart_style() -> Iterator[None]:
         yield
 
 
-def finish(figure: Figure, text: FigureText) -> PaperFigure:
+def finish(figure: Figure, name: str, caption: str, description: str) -> PaperFigure:
     """Encode a figure that was drawn in `chart_style`; same figure, same bytes."""
     png = BytesIO()
     # Laid out once, at the resolution of the larger file, so that both show the same.
@@ -128,7 +122,7 @@ def finish(figure: Figure, text: FigureText) -> PaperFigure:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    return PaperFigure(*text, svg=_svg(figure), png=png.getvalue())
+    return PaperFigure(name, caption, description, _svg(figure), png.getvalue())
 
 
 def finish_inline(figure: Figure, name: str, description: str) -> Markup:
