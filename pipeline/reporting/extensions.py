@@ -1,4 +1,4 @@
-"""Results that extend the paper's: repeated runs, masks of other sources, distilled students, voting models."""
+"""Results that extend the paper's: frozen features, repeated runs, masks of other sources, students, voting models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,24 +11,43 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image as Pillow
 from pydantic import JsonValue
 
+from pipeline.datasets.foodseg103 import CATEGORIES, COUNTS
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, share_interval
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
+from pipeline.evaluation.probe import REFERENCE, ProbeSummary, read_probe
 from pipeline.evaluation.repetitions import Repetitions
+from pipeline.evaluation.semantic_map import BACKGROUND, OVERLAPS, SemanticScores, read_overlaps, score_maps
 from pipeline.params.base import Section, read_record
 from pipeline.params.masks import VotePlan, VoteSummary
 from pipeline.params.stages import DistillationSummary
-from pipeline.reporting.figures.style import BLUE, INK, ORANGE, chart_style, finish_inline, name_rows
+from pipeline.reporting.figures.charts import dot_chart
+from pipeline.reporting.figures.style import BLUE, INK, MUTED, ORANGE, chart_style, finish_inline, name_rows
+from pipeline.reporting.finding import direction
 from pipeline.reporting.grid import ALL, GridRun
 from pipeline.reporting.pictures import Picture, picture
 from pipeline.reporting.results import RunFiles, Stored
+from pipeline.reporting.tables import points
+from pipeline.runtime.escaping import write_csv
 
 SUMMARY, CARD = "summary.json", "run.json"
 PLAN, VOTE = "plan.json", "vote.json"
 TEACHER, STUDENT, UNDISTILLED = "teacher", "student", "undistilled"
-TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}
-"""Scores as the page names them."""
+SCORE_TITLES = {"top1": "top-1 accuracy", "macro_f1": "macro F1", "ambiguous_f1": "F1 of the ambiguous pair"}
+VIEW_TITLES = {
+    "roi": "ROI",
+    "extra_roi": "extra-ROI",
+    "whole": "whole photo",
+    "context": "box grown by half",
+    "inside": "inside the mask",
+    "outside": "outside the mask",
+    "other_extra_roi": "another photo's extra-ROI",
+    "same_food_extra_roi": "the same food's extra-ROI in another photo",
+}
+MAP_HEAD = ("answers", "masks", "miou", "macc", "aacc")
+TRUE = "the true category"
+"""What a perfect classifier answers."""
 
 SummaryT = TypeVar("SummaryT", bound=Section)
 
@@ -40,11 +59,59 @@ def _read_summary(schema: type[SummaryT], folder: Path | None, stage: str) -> Su
     return read_record(schema, folder / SUMMARY, f"{stage}@{folder.name}")
 
 
+class ProbeResults(NamedTuple):
+    """One backbone's probe with its chart."""
+
+    summary: ProbeSummary
+    chart: Markup
+    """Top-1 of every classifier."""
+    verdict: str
+    """Whether the surroundings add to the ROI, in a sentence."""
+
+
+def read_probe_results(folder: Path | None, backbones: Sequence[str]) -> tuple[ProbeResults, ...]:
+    """Read the outputs of stage `probe`, ManifestError if damaged; backbones that were not probed are left out."""
+    results = []
+    for name in backbones:
+        if folder is None or not (folder / name).is_dir():
+            continue
+        found = read_probe(folder / name)
+        chart = dot_chart(
+            [views_title(row.views) for row in found.rows],
+            [row.top1 for row in found.rows],
+            [ORANGE if row.views[1:] else BLUE for row in found.rows],
+            lines={found.rows[0].top1.value: (INK, "--"), found.majority_rate: (MUTED, ":")},
+            name=f"probe-{found.backbone}",
+            axis="top-1, %",
+        )
+        results.append(ProbeResults(found, chart, verdict_of(found)))
+    return tuple(results)
+
+
+def views_title(views: Sequence[str]) -> str:
+    """Return what a classifier on views side by side sees."""
+    return " + ".join(VIEW_TITLES[view] for view in views)
+
+
+def verdict_of(summary: ProbeSummary) -> str:
+    """Say whether the extra-ROI helps or harms beside the ROI; undecided unless Holm's p of top-1 is at most 0.05."""
+    row = next(row for row in summary.rows if row.views == ("roi", "extra_roi"))  # the views of RveRNet
+    gain, p = row.gain_top1, row.p_top1
+    if gain is None or p is None:
+        raise ValueError(f"{row.views} is not compared with {REFERENCE}")
+    text = f"{points(gain.value)} points of top-1 ({points(gain.low)} to {points(gain.high)})"
+    if summary.weights is None:
+        return f"Random weights, so nothing about food follows; the extra-ROI changes {text}."
+    found = direction(gain.value, p)
+    if found == "undecided":
+        return f"Undecided: beside the ROI the extra-ROI adds {text}, which other photos might reverse."
+    return f"The surroundings {found.removesuffix('s')}: beside the ROI the extra-ROI adds {text}."
+
+
 class SeedRow(NamedTuple):
-    """One line of a table and a chart of seeds; numbers are shares, or differences of shares."""
+    """One line of a table and a chart of seeds, of the score of a title; numbers are shares or their differences."""
 
     title: str
-    """Of the score."""
     label: str
     by_seed: tuple[float, ...]
     mean: float
@@ -55,7 +122,7 @@ class SeedRow(NamedTuple):
 
 
 class SeedResults(NamedTuple):
-    """Repetitions with their charts."""
+    """Repetitions with their charts, `spread` and `contrast`."""
 
     repetitions: Repetitions
     spreads: tuple[SeedRow, ...]
@@ -64,15 +131,10 @@ class SeedResults(NamedTuple):
     """Differences by seed, with 95 % intervals; none for a single run, or runs of different class sets."""
     spread: Markup
     contrast: Markup | None
-    """Their charts."""
 
 
 def read_seed_results(path: Path | None) -> SeedResults | None:
-    """Read the output of stage `repeats`; None where it did not run, or nothing was repeated.
-
-    Raises:
-        ManifestError: If the file is damaged.
-    """
+    """Read the output of stage `repeats`, ManifestError if damaged; None where it did not run or repeated nothing."""
     if path is None or not path.exists():
         return None
     found = read_record(Repetitions, path, "repeats")
@@ -81,10 +143,10 @@ def read_seed_results(path: Path | None) -> SeedResults | None:
     spreads, contrasts = [], []
     for s in found.spreads:
         ends = (s.mean - s.deviation, s.mean + s.deviation)
-        spreads.append(SeedRow(TITLES[s.score], label_of(s.run), s.by_seed, s.mean, s.deviation, *ends))
+        spreads.append(SeedRow(SCORE_TITLES[s.score], label_of(s.run), s.by_seed, s.mean, s.deviation, *ends))
     for c in found.contrasts:
         label, mean = f"({label_of(c.other)}) \N{MINUS SIGN} ({label_of(c.run)})", c.difference
-        contrasts.append(SeedRow(TITLES[c.score], label, c.by_seed, mean.value, c.deviation, mean.low, mean.high))
+        contrasts.append(SeedRow(SCORE_TITLES[c.score], label, c.by_seed, mean.value, c.deviation, mean.low, mean.high))
     spread = seed_chart(spreads, name="seeds-spread", axis="per cent", colour=BLUE, zero=False)
     axis = "difference, percentage points"
     contrast = seed_chart(contrasts, name="seeds-contrast", axis=axis, colour=ORANGE, zero=True) if contrasts else None
@@ -150,8 +212,7 @@ class MaskResults(NamedTuple):
 def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResults:
     """Read the outputs of stages `agreement` and `transfer` for one source, as far as they ran.
 
-    Raises:
-        ManifestError: If a file is damaged.
+    ManifestError is raised if a file is damaged.
     """
     found = _read_summary(AgreementSummary, agreement, "agreement")
     pictures = []
@@ -163,6 +224,98 @@ def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResu
     return MaskResults(found, _read_summary(TransferSummary, transfer, "transfer"), tuple(pictures))
 
 
+class Published(NamedTuple):
+    """Scores on the test photos of FoodSeg103 in per cent, 103 foods and the background; None where none was found."""
+
+    name: str
+    miou: float
+    macc: float | None
+    aacc: float | None
+    source: str
+
+
+_AUTHORS, _FOODSAM = "README of github.com/LARC-CMU-SMU/FoodSeg103-Benchmark-v1", "README of github.com/jamesjg/FoodSAM"
+PUBLISHED = (
+    Published("CCNet, ResNet-50, ReLeM (2021)", 36.8, 47.4, None, _AUTHORS),
+    Published("UperNet, Swin-S (2021)", 41.6, 53.6, None, _AUTHORS),
+    Published("SETR-MLA, ViT-B/16 (2021)", 45.1, 57.44, 83.53, f"{_FOODSAM}, its baseline"),
+    Published("FoodSAM: SAM's masks, SETR-MLA's vote (2023)", 46.42, 58.27, 84.10, f"{_FOODSAM}; arXiv 2308.05938"),
+    Published("BEiT (2023)", 49.4, None, None, "abstract of Sinha et al., paperswithcode.com, June 2023"),
+    Published("HDF, MambaVision (2026)", 52.25, None, None, "abstract of doi 10.3390/foods15030534"),
+)
+"""From the lowest mIoU to the highest."""
+
+
+class SemanticRow(NamedTuple):
+    """Answers of a run, or `TRUE`, in one source's masks."""
+
+    answers: str
+    masks: str
+    scores: SemanticScores
+
+
+class SemanticMaps(NamedTuple):
+    """Semantic maps of the test photos."""
+
+    photos: int
+    classes: int
+    """Categories of the data set."""
+    occurring: int
+    """Those that the annotation of these photos has."""
+    rows: tuple[SemanticRow, ...]
+    published: tuple[Published, ...] = PUBLISHED
+
+    @property
+    def official(self) -> bool:
+        """Whether there are as many photos and categories as in the release of FoodSeg103."""
+        return (self.photos, self.classes) == (COUNTS["test"][0], len(CATEGORIES) - 1)
+
+    @property
+    def lines(self) -> list[tuple[object, ...]]:
+        """Rows of the CSV file."""
+        return [(r.answers, r.masks, *(round(score, DIGITS) for score in r.scores)) for r in self.rows]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of `results.json`."""
+        ours = [dict(zip(MAP_HEAD, line, strict=True)) for line in self.lines]
+        counts = {"photos": self.photos, "categories": self.classes, "occurring": self.occurring}
+        return counts | {"rows": ours, "published": [published._asdict() for published in self.published]}
+
+    def write(self, folder: Path) -> None:
+        """Write `semantic_maps.csv`."""
+        write_csv(folder / "semantic_maps.csv", MAP_HEAD, self.lines)
+
+
+def read_semantic_maps(
+    agreement: Path | None, predictions: Mapping[str, Mapping[str, str]], categories: Sequence[str]
+) -> SemanticMaps | None:
+    """Paint predictions into the masks that stage `agreement` laid on the annotation; None where it did not.
+
+    `agreement` is the stage's output for one source, `predictions` are categories by sample_id, by the run or model,
+    `categories` are by class index. ManifestError is raised if the table is damaged.
+    """
+    if (
+        agreement is None
+        or not (agreement / OVERLAPS).exists()
+        or not (overlaps := read_overlaps(agreement / OVERLAPS))
+    ):
+        return None
+    index = {name: place for place, name in enumerate(categories)}
+    true = {overlap.sample_id: overlap.target for overlap in overlaps}
+    painted = {TRUE: true} | {n: {i: index[name] for i, name in found.items()} for n, found in predictions.items()}
+    sources = sorted({overlap.masks for overlap in overlaps}, key=lambda source: (source != agreement.name, source))
+    return SemanticMaps(
+        photos=len({overlap.photo_id for overlap in overlaps}),
+        classes=len(categories),
+        occurring=len({overlap.truth for overlap in overlaps} - {BACKGROUND}),
+        rows=tuple(
+            SemanticRow(name, source, score_maps([o for o in overlaps if o.masks == source], given, len(categories)))
+            for source in sources
+            for name, given in painted.items()
+        ),
+    )
+
+
 class StudentRecord(Stored):
     """Part of the student's `run.json`."""
 
@@ -171,18 +324,16 @@ class StudentRecord(Stored):
 
 
 class DistillationResults(NamedTuple):
-    """Teacher, student, and the same backbone without a teacher where the study has that run."""
+    """Teacher, student, and the same backbone without a teacher where the study has that run: the parts."""
 
     student_backbone: str
     """Backbone of the run that would show what the teacher is worth."""
     how: Mapping[str, JsonValue]
     """Kind, alpha and temperature."""
     samples: int
-    """Test samples."""
     runs: Mapping[str, str]
     """Name of the run by its part: `teacher`, `undistilled`, `student`."""
     scores: Mapping[str, Scores]
-    """By part."""
     gains: Mapping[str, Scores]
     """Student minus the other, by the other's part."""
 
@@ -200,9 +351,8 @@ def read_distillation_results(
 ) -> DistillationResults | None:
     """Read the output of stage `distill` for one teacher; None where it did not run, or no teacher is set.
 
-    Raises:
-        EvaluationError: If the runs were evaluated on different samples.
-        ManifestError: If a file is absent or damaged.
+    EvaluationError is raised if the runs were evaluated on different samples, ManifestError if a file is absent or
+    damaged.
     """
     summary = _read_summary(DistillationSummary, folder, "distill")
     if folder is None or summary is None or summary.teacher is None or summary.student is None:
@@ -240,11 +390,7 @@ class VoteResults(NamedTuple):
 
 
 def read_vote_results(folder: Path | None, ambiguous: Sequence[str], bootstrap: Bootstrap) -> tuple[VoteResults, ...]:
-    """Read the outputs of stage `vote` for the models that are asked for, as far as it ran.
-
-    Raises:
-        ManifestError: If a file is absent or damaged.
-    """
+    """Read what stage `vote` wrote for the models that are asked for; ManifestError if a file is absent or damaged."""
     if folder is None or not (folder / PLAN).exists():
         return ()
     found = []
@@ -253,12 +399,7 @@ def read_vote_results(folder: Path | None, ambiguous: Sequence[str], bootstrap: 
             continue
         table = read_predictions(folder / name / PREDICTIONS)
         scores, _ = compare_students({name: table}, ambiguous, bootstrap)
-        found.append(
-            VoteResults(
-                read_record(VoteSummary, folder / name / VOTE, f"vote@{name}"),
-                share_interval(table.predictions == table.targets, table.photo_ids, bootstrap),
-                scores[name],
-                table.named_predictions,
-            )
-        )
+        summary = read_record(VoteSummary, folder / name / VOTE, f"vote@{name}")
+        top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
+        found.append(VoteResults(summary, top1, scores[name], table.named_predictions))
     return tuple(found)

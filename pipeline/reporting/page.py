@@ -13,17 +13,23 @@ from markupsafe import Markup
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.reporting.error_analysis import SCALE_COLOURS, STEPS, CategoryRow, ErrorAnalysis, step_of
-from pipeline.reporting.extensions import DistillationResults, MaskResults, SeedResults, VoteResults
+from pipeline.reporting.extensions import (
+    DistillationResults,
+    MaskResults,
+    ProbeResults,
+    SeedResults,
+    SemanticMaps,
+    VoteResults,
+    views_title,
+)
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.finding import Finding
 from pipeline.reporting.gains import PairGains, gains_json
 from pipeline.reporting.grid import Kind
 from pipeline.reporting.paper.checks import PaperCheck
 from pipeline.reporting.paper.published import FORMATS, Paper, ReportTable, TableCell
-from pipeline.reporting.probes import ProbeResults
 from pipeline.reporting.results import RunRecord
 from pipeline.reporting.samples import Examples, SampleCard
-from pipeline.reporting.semantic_maps import SemanticMaps
 from pipeline.reporting.summary import RunSummary, StudySummary
 from pipeline.reporting.tables import DASH, PLACES, difference_text, interval_text, paper_text, points, value_text
 from pipeline.runtime.errors import without_secrets
@@ -43,9 +49,7 @@ class Page:
     """Runs by kind, as tables show them."""
     finding: Finding
     probes: tuple[ProbeResults, ...]
-    """By backbone; none where stage `probe` did not run."""
     gains: tuple[PairGains, ...]
-    """By run that sees the surroundings beside the ROI."""
     data: DataSummary
     source: Mapping[str, str | int | None]
     """What `data/source.json` records, empty if there is none."""
@@ -58,14 +62,12 @@ class Page:
     samples: tuple[SampleCard, ...]
     examples: tuple[Examples, ...]
     charts: Mapping[str, Markup]
-    """By the score they show."""
     curves: Mapping[str, Markup]
     curve_split: str
     """What the curves show beside train."""
     visible: tuple[float, ...]
     """Shares in [0, 1] of test samples that see their own food, of the runs whose views are paired by photo; sorted."""
     f1_rows: tuple[CategoryRow, ...]
-    """Scores by run in the order of `groups`."""
     records: Mapping[str, RunRecord]
     shards: Manifest
     settings: Sequence[tuple[str, Mapping[str, str]]]
@@ -73,7 +75,7 @@ class Page:
     paper: Paper
     tables: Sequence[ReportTable]
     f1: Mapping[str, Mapping[str, Interval]]
-    """Macro F1 and F1 of the pair with intervals, by score and by name of the run."""
+    """Macro F1 and F1 of the pair, by score and by name of the run."""
     checks: Sequence[PaperCheck]
     error_analyses: Mapping[str, ErrorAnalysis]
     error_charts: Mapping[str, tuple[Markup, Markup]]
@@ -126,6 +128,7 @@ FILTERS = {
     "chance": chance,
     "p_value": p_value,
     "step": step_of,
+    "views": views_title,
     "grouped": "{:,}".format,
     "value": value_text,
     "interval": interval_text,
@@ -217,21 +220,17 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
             for check in page.checks
         },
     }
-    if page.probes:
-        values["probes"] = {probe.summary.backbone: probe.summary.model_dump(mode="json") for probe in page.probes}
-    if page.gains:
-        values["gains"] = gains_json(page.gains)
-    if masks.compared:
-        parts = {"agreement": masks.agreement, "transfer": masks.transfer}
-        values["masks"] = {name: part.model_dump(mode="json") for name, part in parts.items() if part}
-    if page.semantic_maps is not None:
-        values["semantic_maps"] = page.semantic_maps.as_json()
-    if page.seeds is not None:
-        values["seeds"] = page.seeds.repetitions.model_dump(mode="json")
-    if page.distillation is not None:
-        values["distillation"] = page.distillation.as_json()
-    if page.votes:
-        values["votes"] = [vote.as_json() for vote in page.votes]
+    compared = {"agreement": masks.agreement, "transfer": masks.transfer} if masks.compared else {}
+    extensions = {
+        "probes": {probe.summary.backbone: probe.summary.model_dump(mode="json") for probe in page.probes},
+        "gains": gains_json(page.gains),
+        "masks": {name: part.model_dump(mode="json") for name, part in compared.items() if part},
+        "semantic_maps": page.semantic_maps and page.semantic_maps.as_json(),
+        "seeds": page.seeds and page.seeds.repetitions.model_dump(mode="json"),
+        "distillation": page.distillation and page.distillation.as_json(),
+        "votes": [vote.as_json() for vote in page.votes],
+    }
+    values |= {name: part for name, part in extensions.items() if part}
     return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -1,7 +1,4 @@
-"""Results of earlier stages: what their files hold, where they lie, and every run's predictions by perturbation.
-
-Errors name the stage to run.
-"""
+"""Results of earlier stages: schemas, files, predictions by perturbation. Errors name the stage to run."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -33,7 +30,8 @@ class Stored(BaseModel):
 class EvaluationMetrics(Stored):
     """`metrics.json` of stage `evaluate`: rates, F1 and errors in [0, 1]; `conventions` says what each one means.
 
-    What belongs to the ambiguous pair is None without it; intervals are absent in files of earlier versions.
+    What belongs to the ambiguous pair is None without it. Intervals, the hash of the run's weights and the names of the
+    pair are absent in files of earlier versions.
     """
 
     samples: int
@@ -49,24 +47,21 @@ class EvaluationMetrics(Stored):
     majority_rate: float
     epoch: int
     weights_sha256: str | None = None
-    """Hash of the run's weights; absent in files of earlier versions."""
     ambiguous: tuple[str, ...] = ()
-    """Names of the ambiguous pair; absent in files of earlier versions."""
     conventions: dict[str, str]
 
 
 class PerturbationEntry(Stored):
-    """One perturbed pass over the test split."""
+    """One perturbed pass over the test split: a permutation with its seed, or a translocation from an origin."""
 
     kind: Literal["permutation", "translocation"]
     target: Target
     """Branch whose input is perturbed."""
     seed: int | None
-    """Of a permutation."""
     patch_size: int | None = None
     """Side of a permutation's patches in pixels; None in files of earlier versions."""
     origin: str | None = None
-    """Where a translocation starts from: corner or center."""
+    """Corner or center."""
     pixels: tuple[int, int] | None = None
     """How far it moves, right and down."""
     dx: int | None
@@ -92,14 +87,12 @@ class PerturbationMetrics(Stored):
 
     entries: tuple[PerturbationEntry, ...]
     conventions: dict[str, str]
-    """What each number means, by its name."""
 
 
 class StoredCalibration(Stored):
-    """Calibration of a run's probabilities."""
+    """Temperature, which logits are divided by before the softmax."""
 
     temperature: float
-    """What logits are divided by before the softmax."""
     fitted_on: str | None
     """Samples that it was fitted on; None where it was not fitted."""
 
@@ -116,7 +109,6 @@ class RunRecord(Stored):
     backbones: dict[str, BackboneCard]
     """By branch."""
     train: dict[str, JsonValue]
-    """Recipe."""
     food_visible: FoodVisible | None = None
     """Samples that see their own food in their extra-ROI, where views are paired by photo."""
     shards_sha256: str
@@ -124,7 +116,6 @@ class RunRecord(Stored):
     weights_sha256: str
     epochs_done: int
     calibration: StoredCalibration
-    """Fitted after the last of them."""
     parameters: int | None = None
     """Parameters of the model, those of a shared branch once; runs of earlier versions do not say."""
 
@@ -138,24 +129,18 @@ class RunRecord(Stored):
 def read_history(path: Path, stage: str) -> tuple[EpochRecord, ...]:
     """Read the epochs of a run; empty cells, and columns of splits that were not evaluated, become None.
 
-    Raises:
-        ManifestError: If the file is absent, has no epochs, or lacks a column.
+    ManifestError is raised if the file is absent, has no epochs, or lacks a column.
     """
+    optional = EpochRecord._field_defaults
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        always, sometimes = (
-            [name for name in EpochRecord._fields[1:] if (name in EpochRecord._field_defaults) == has_default]
-            for has_default in (False, True)
-        )
-        epochs = [
-            EpochRecord(
-                int(row["epoch"]),
-                **{name: float(row[name]) for name in always},
-                **{name: float(row[name]) for name in sometimes if row.get(name)},
-            )
-            for row in rows
-        ]
+            epochs = [
+                EpochRecord(
+                    int(row["epoch"]),
+                    **{n: float(row[n]) for n in EpochRecord._fields[1:] if n not in optional or row.get(n)},
+                )
+                for row in csv.DictReader(file)
+            ]
     except FileNotFoundError as error:
         raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
@@ -199,12 +184,11 @@ class RunPredictions:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Folders with one folder a run; every method raises ManifestError for an absent or damaged file."""
+    """Outputs of stages `train`, `evaluate` and `perturb`; ManifestError if a run's file is absent or damaged."""
 
     runs: Path
     evaluations: Path
     perturbations: Path
-    """Outputs of stages `train`, `evaluate` and `perturb`."""
 
     def record(self, run: str) -> RunRecord:
         """Read `run.json` of stage `train`."""
@@ -247,10 +231,9 @@ class RunFiles:
             path = self.perturbations / run / "predictions.parquet"
             rows = read_perturbed_predictions(path)
             stored = pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
-            if tuple(stored) != tuple(table.sample_ids) or len(rows) != len(entries):
-                raise ManifestError(
-                    f"{path}: not about the samples of the run's evaluation; run {dvc_command(f'perturb@{run}')}"
-                )
+            if tuple(stored) != table.sample_ids or len(rows) != len(entries):
+                again = dvc_command(f"perturb@{run}")
+                raise ManifestError(f"{path}: not about the samples of the run's evaluation; run {again}")
             for entry, predictions in zip(entries, rows, strict=True):
                 found.setdefault(entry.key, PerturbedPredictions(predictions, describe_deviation(entry, side)))
         pair = table.pair(ambiguous)

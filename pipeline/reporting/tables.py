@@ -1,8 +1,6 @@
 """Tables 2 to 12 of the paper with our numbers: estimates with 95 % intervals, as records and as files."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from pipeline.reporting.paper.published import Paper, ReportTable, ResultKey, Ta
 from pipeline.reporting.paper.setting import Deviations, setting_line
 from pipeline.reporting.results import RunPredictions
 from pipeline.runtime.errors import EvaluationError
-from pipeline.runtime.escaping import latex, markdown, spreadsheet
+from pipeline.runtime.escaping import latex, markdown, write_csv
 
 NOT_RUN = "not run"
 NO_PAIR = "no such pair"
@@ -33,8 +31,7 @@ def estimate(
 ) -> dict[ResultKey, Interval]:
     """Return value and interval, in the paper's unit, of every key whose runs were all evaluated.
 
-    Raises:
-        EvaluationError: If runs that are averaged were evaluated on different samples.
+    EvaluationError is raised if runs that are averaged were evaluated on different samples.
     """
     wanted = [key for key in dict.fromkeys(keys) if all(run in predictions for run in key.runs)]
     found = _changes([key for key in wanted if key.measure.score == "change"], predictions, bootstrap)
@@ -95,62 +92,38 @@ def f1_by_run(ours: Mapping[ResultKey, Interval]) -> dict[str, dict[str, Interva
     }
 
 
-def paper_tables(
-    paper: Paper,
-    predictions: Mapping[GridRun, RunPredictions],
-    ours: Mapping[ResultKey, Interval],
-    settings: Mapping[GridRun, Deviations],
-) -> tuple[ReportTable, ...]:
-    """Return Tables 2 to 12 with our numbers, those of `estimate` for the keys of the cells."""
-    keys = keys_of(paper)
-    samples = {key: samples for key in keys if (samples := samples_of(key, predictions)) is not None}
-    deviations = {}
-    for key in keys:
-        perturbed = (predictions[run].perturbed for run in key.runs if run in predictions)
-        found = (by_key.get(key.measure.perturbation) for by_key in perturbed if key.measure.perturbation)
-        deviations[key] = next((one.deviation for one in found if one and one.deviation), "")
-    return fill_tables(paper, ours, samples, settings, deviations)
-
-
 def keys_of(paper: Paper, runs: Iterable[GridRun] = ()) -> list[ResultKey]:
     """Return the keys of the cells of all tables, and of both kinds of F1 of some runs."""
     cells = [cell.key for table in paper.tables.values() for cell in table.cells]
     return cells + [ResultKey((run,), measure) for run in runs for measure in F1]
 
 
-def samples_of(key: ResultKey, predictions: Mapping[GridRun, RunPredictions]) -> int | None:
-    """Return the number of samples behind a count of ours; None for other scores and runs that were not evaluated."""
-    one, cell = predictions.get(key.runs[0]), key.measure.cell
-    if cell is None or one is None or one.pair is None:
-        return None
-    return int((one.targets == one.pair[cell.target]).sum())
-
-
-def fill_tables(
+def paper_tables(
     paper: Paper,
+    predictions: Mapping[GridRun, RunPredictions],
     ours: Mapping[ResultKey, Interval],
-    samples: Mapping[ResultKey, int],
     settings: Mapping[GridRun, Deviations],
-    deviations: Mapping[ResultKey, str],
 ) -> tuple[ReportTable, ...]:
-    """Put our numbers beside the paper's; a cell whose run was not evaluated says so and stays empty.
+    """Return Tables 2 to 12 with the numbers of `estimate`; a cell whose run was not evaluated says so.
 
-    `samples` are those behind our counts; `settings` say of every evaluated run how its setting differs from the
-    paper's, `deviations` how our perturbations do.
+    `settings` say of every evaluated run how its setting differs from the paper's.
     """
 
     def fill(cell: TableCell) -> TableCell:
         key, found = cell.key, ours.get(cell.key)
+        evaluated = [predictions[run] for run in key.runs if run in predictions]
+        samples = None  # behind a count
+        if key.measure.cell is not None and evaluated and evaluated[0].pair is not None:
+            samples = int((evaluated[0].targets == evaluated[0].pair[key.measure.cell.target]).sum())
+        perturbed = (one.perturbed.get(key.measure.perturbation) for one in evaluated if key.measure.perturbation)
         about_pair = key.measure.score in {"ambiguous_f1", "count"}
-        reason = NO_PAIR if about_pair and all(run in settings for run in key.runs) else NOT_RUN
-        status, deviation = "" if found else reason, deviations.get(key, "")
-        comparable = not any(settings[run].decisive for run in key.runs if run in settings)
+        reason = NO_PAIR if about_pair and len(evaluated) == len(key.runs) else NOT_RUN
         return cell._replace(
             ours=found,
-            our_samples=samples.get(key),
-            status=status,
-            deviation=deviation,
-            comparable=comparable,
+            our_samples=samples,
+            status="" if found else reason,
+            deviation=next((one.deviation for one in perturbed if one and one.deviation), ""),
+            comparable=not any(settings[run].decisive for run in key.runs if run in settings),
         )
 
     tables = []
@@ -165,24 +138,20 @@ def write_tables(tables: Iterable[ReportTable], folder: Path) -> None:
     """Write `table-NN.csv`, `.md` and `.tex` of every table; same tables, same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        for ending, text in (("csv", as_csv(table)), ("md", as_markdown(table)), ("tex", as_latex(table))):
-            (folder / f"table-{table.number:02d}.{ending}").write_text(text, encoding="utf-8")
+        path = folder / f"table-{table.number:02d}"
+        write_csv(path.with_suffix(".csv"), CSV_HEAD, _csv_rows(table))
+        path.with_suffix(".md").write_text(as_markdown(table), encoding="utf-8")
+        path.with_suffix(".tex").write_text(as_latex(table), encoding="utf-8")
 
 
-def as_csv(table: ReportTable) -> str:
-    """Return one line per cell; absent numbers are empty."""
-    buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
+def _csv_rows(table: ReportTable) -> Iterator[tuple[object, ...]]:
+    """Yield a row per cell; absent numbers are empty."""
     for row in table.rows:
         for head, cell in zip(table.columns, row.cells, strict=True):
             runs, measure = " ".join(run.name for run in cell.key.runs), cell.key.measure
-            ours = (None, None, None) if cell.ours is None else tuple(round(value, PLACES) for value in cell.ours)
+            ours = [round(value, PLACES) for value in cell.ours] if cell.ours else [None] * 3
             numbers = (cell.paper, *ours, cell.difference, cell.paper_samples, cell.our_samples)
-            writer.writerow(
-                map(spreadsheet, (row.label, head, runs, measure.score, measure.detail, *numbers, cell.note))
-            )
-    return buffer.getvalue()
+            yield row.label, head, runs, measure.score, measure.detail, *numbers, cell.note
 
 
 def as_markdown(table: ReportTable) -> str:

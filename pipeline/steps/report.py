@@ -28,10 +28,8 @@ from pipeline.reporting.page import Page, place_name, read_settings, render, res
 from pipeline.reporting.paper.checks import check_paper
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.paper.setting import data_deviations, official_counts, run_deviations
-from pipeline.reporting.probes import read_probe_results
 from pipeline.reporting.results import ReportInputs, RunFiles, RunPredictions, RunRecord
 from pipeline.reporting.samples import show_samples
-from pipeline.reporting.semantic_maps import read_semantic_maps
 from pipeline.reporting.summary import StudySummary
 from pipeline.reporting.tables import estimate, f1_by_run, keys_of, paper_tables, write_tables
 from pipeline.runtime.console import progress
@@ -116,7 +114,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         summary=results,
         groups=tuple((kind, tuple(group)) for kind, group in groupby(grouped, lambda result: result.run.kind)),
         finding=finding,
-        probes=read_probe_results(probes, params.probed),
+        probes=extensions.read_probe_results(probes, params.probed),
         gains=gains,
         data=data,
         source=came_from.model_dump(exclude_none=True) if came_from else {},
@@ -147,7 +145,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
             results, paired, tables=tables, histories=histories, split=split, ambiguous=pair, seed=params.seed
         ),
         masks=extensions.read_mask_results(agreement, transfer),
-        semantic_maps=read_semantic_maps(
+        semantic_maps=extensions.read_semantic_maps(
             agreement, named | {f"vote@{vote.summary.name}": vote.predictions for vote in voted}, categories
         ),
         seeds=extensions.read_seed_results(repetitions),

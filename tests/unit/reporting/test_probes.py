@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reporting.probes import LABELS, label_of, read_probe_results, verdict_of
+from pipeline.reporting.extensions import VIEW_TITLES, read_probe_results, verdict_of, views_title
 from tests.unit.reporting.study import made_up_probe
 
 
@@ -32,6 +32,6 @@ def test_every_classifier_has_a_label_and_a_dot(tmp_path: Path) -> None:
     made_up_probe(150, 190).write(tmp_path / "tiny/probe.json")
     (found,) = read_probe_results(tmp_path, ["vit", "tiny"])
     for row in found.summary.rows:
-        assert found.label(row) == label_of(row.views)
-        assert all(LABELS[view] in found.chart for view in row.views)
+        assert views_title(row.views) in found.chart
+        assert all(VIEW_TITLES[view] in found.chart for view in row.views)
     assert read_probe_results(None, ["tiny"]) == ()

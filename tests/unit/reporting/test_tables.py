@@ -24,9 +24,8 @@ from pipeline.reporting.tables import (
     cell_text,
     estimate,
     f1_by_run,
-    fill_tables,
     keys_of,
-    samples_of,
+    paper_tables,
     write_tables,
 )
 from pipeline.runtime.errors import EvaluationError
@@ -125,21 +124,31 @@ def test_tables_and_f1_by_run_share_one_estimate() -> None:
     }
 
 
-def test_a_count_knows_how_many_there_are_to_count() -> None:
-    """Other numbers have no total."""
-    evaluated = {RUN: run_predictions()}
-    assert samples_of(ResultKey((RUN,), Measure("count", cell=PairCell(1, 0))), evaluated) == 2
-    assert samples_of(ResultKey((RUN,), Measure("top1")), evaluated) is None
-    assert samples_of(ResultKey((OTHER,), Measure("count", cell=PairCell(1, 0))), evaluated) is None
-
-
 PAPER = read_paper()
 EVALUATED = GridRun.parse("mobilenetv2+none-all")
 F1 = ResultKey((EVALUATED,), Measure("macro_f1"))
 COUNTS = {key: 40 for key in keys_of(PAPER) if key.measure.score == "count" and key.runs == (EVALUATED,)}
 OURS = {key: Interval(0.43214, 0.41019, 0.45678) for key in keys_of(PAPER) if key.runs == (EVALUATED,)}
 OURS |= dict.fromkeys(COUNTS, Interval(20.0, 14.1, 25.9))
-TABLES = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations()}, {})
+
+
+def fill(
+    ours: Mapping[ResultKey, Interval] = OURS,
+    *,
+    samples: int = 40,
+    setting: Deviations = Deviations(),  # noqa: B008 - a tuple
+    perturbed: Mapping[PerturbationKey, str] = {},
+    pair: tuple[int, int] | None = (0, 1),
+) -> tuple[ReportTable, ...]:
+    """Return the tables of a run on so many samples of each class, under perturbations that deviate like this."""
+    targets = np.repeat(np.arange(2), samples)
+    ids = tuple(f"test/{row}/1" for row in range(len(targets)))
+    deviating = {key: PerturbedPredictions(targets, text) for key, text in perturbed.items()}
+    evaluated = {EVALUATED: RunPredictions(ids, ids, targets, targets, pair, deviating)}
+    return paper_tables(PAPER, evaluated, ours, {EVALUATED: setting})
+
+
+TABLES = fill()
 
 
 def table(number: int) -> ReportTable:
@@ -164,26 +173,28 @@ def test_a_run_that_was_not_made_says_so() -> None:
 
 def test_data_without_the_pair_are_no_missing_run() -> None:
     """The run was evaluated; its data have no ketchup."""
-    without = fill_tables(PAPER, {F1: OURS[F1]}, {}, {EVALUATED: Deviations()}, {})
+    without = fill({F1: OURS[F1]}, pair=None)
     assert [cell.status for cell in without[0].rows[0].cells] == ["", NO_PAIR]
 
 
 def test_counts_of_other_totals_have_no_difference() -> None:
-    """20 of 40 is not 2 less than 22 of 38."""
+    """20 of 40 is not 2 less than 22 of 38; no other number has a total, nor has one of a run that was not made."""
+    counted = {cell.key for found in TABLES for cell in found.cells if cell.our_samples is not None}
+    assert counted == COUNTS.keys()
     cell = table(8).rows[0].cells[0]
     assert cell_text(cell) == "20 of 40 [14.1, 25.9]; 22 of 38"
-    same = fill_tables(PAPER, OURS, dict.fromkeys(COUNTS, 38), {EVALUATED: Deviations()}, {})
+    same = fill(samples=38)
     assert next(found for found in same if found.number == 8).rows[0].cells[0].difference == -2
 
 
 def test_numbers_under_another_perturbation_than_the_papers_have_no_difference() -> None:
     """The number stays, and every form that gives differences says why there is none."""
-    moved = next(key for key in OURS if key.measure.perturbation)
-    tables = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations()}, {moved: "patches are larger"})
-    cells = [cell for found in tables for cell in found.cells if cell.key == moved]
+    moved = next(key.measure.perturbation for key in OURS if key.measure.perturbation)
+    tables = fill(perturbed={moved: "patches are larger"})
+    cells = [c for found in tables for c in found.cells if c.ours and c.key.measure.perturbation == moved]
     assert cells
     assert {cell.difference for cell in cells} == {None}
-    assert all(cell.ours == OURS[moved] for cell in cells)
+    assert all(cell.ours == OURS[cell.key] for cell in cells)
     (other,) = [found for found in tables if found.number == 10]
     assert other.deviations == ("patches are larger",)
     assert as_markdown(other).endswith("\nNo difference is given where patches are larger.\n")
@@ -194,8 +205,8 @@ def test_numbers_under_another_perturbation_than_the_papers_have_no_difference()
 
 def test_another_setting_than_the_papers_has_no_difference() -> None:
     """Where it is decisive: all numbers stay, and the table says in one line what differs and what follows."""
-    varied = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations((), ("6 epochs (paper: 30)",))}, {})
-    other = fill_tables(PAPER, OURS, COUNTS, {EVALUATED: Deviations(("96 px (paper: 224)",), ("masks from sam",))}, {})
+    varied = fill(setting=Deviations((), ("6 epochs (paper: 30)",)))
+    other = fill(setting=Deviations(("96 px (paper: 224)",), ("masks from sam",)))
     for same, without, found in zip(varied, other, TABLES, strict=True):
         ours = [cell for cell in found.cells if cell.ours]
         assert [cell.difference for cell in same.cells] == [cell.difference for cell in found.cells]
