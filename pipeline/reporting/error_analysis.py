@@ -63,7 +63,6 @@ class ErrorAnalysis(NamedTuple):
     confused: tuple[ConfusedPair, ...]
     """Largest first."""
     calibration: metrics.Reliability
-    """By bin of calibrated confidence."""
     matrix: Matrix
     """Samples by (target, prediction)."""
 
@@ -83,14 +82,10 @@ class ErrorAnalysis(NamedTuple):
         def rounded(record: CategoryScore | ConfusedPair) -> dict[str, Any]:
             return {n: round(v, metrics.DIGITS) if isinstance(v, float) else v for n, v in record._asdict().items()}
 
-        columns = [np.asarray(column).round(metrics.DIGITS).tolist() for column in self.calibration]
-        filled = [
-            {"bin": place, "samples": samples, "confidence": confidence, "accuracy": accuracy}
-            for place, (samples, confidence, accuracy) in enumerate(zip(*columns, strict=True))
-            if samples
-        ]
+        names, columns = self.calibration._fields, (found.round(metrics.DIGITS).tolist() for found in self.calibration)
+        bins = [{"bin": k} | dict(zip(names, found, strict=True)) for k, found in enumerate(zip(*columns, strict=True))]
         return {
-            "reliability": {"bins": len(self.calibration.samples), "filled": filled},
+            "reliability": {"bins": len(bins), "filled": [found for found in bins if found["samples"]]},
             "per_class": [rounded(score) for score in self.categories],
             "top_confusions": [rounded(pair) for pair in self.confused],
         }
@@ -105,12 +100,11 @@ def analyse_errors(table: PredictionTable, *, temperature: float, bins: int, lim
     matrix = np.zeros((len(names),) * 2, np.int64)
     matrix[cells.target, cells.prediction] = cells.samples
     top = zip(*(column.tolist() for column in metrics.top_confusions(cells, limit)), strict=True)
+    confidences = metrics.confidences_of(table.logits, temperature)
     return ErrorAnalysis(
         tuple(CategoryScore(*score) for score in zip(names, *columns, strict=True)),
         tuple(ConfusedPair(names[t], names[p], count, count / int(counts.support[t])) for t, p, count in top),
-        metrics.reliability(
-            metrics.confidences_of(table.logits, temperature), table.targets == table.predictions, bins
-        ),
+        metrics.reliability(confidences, table.targets == table.predictions, bins),
         matrix,
     )
 
@@ -242,7 +236,7 @@ def f1_matrix(
     rows = []
     for name in sorted(categories, key=lambda name: name not in ambiguous):
         found = [by_category.get(name) for by_category in by_run]
-        f1 = tuple(score.f1 if score is not None and score.samples else None for score in found)
+        f1 = tuple(score.f1 if score and score.samples else None for score in found)
         samples = max((score.samples for score in found if score), default=0)
         rows.append(CategoryRow(name, samples, name in ambiguous, f1))
     return tuple(rows)

@@ -26,8 +26,8 @@ from pipeline.reporting.figures.charts import dot_chart
 from pipeline.reporting.figures.style import BLUE, INK, MUTED, ORANGE, chart_style, finish_inline, name_rows
 from pipeline.reporting.finding import direction
 from pipeline.reporting.grid import ALL, GridRun
-from pipeline.reporting.pictures import Picture, picture
 from pipeline.reporting.results import RunFiles, Stored
+from pipeline.reporting.samples import Picture, picture
 from pipeline.reporting.tables import points
 from pipeline.runtime.escaping import write_csv
 

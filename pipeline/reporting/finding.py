@@ -33,7 +33,7 @@ OVERLAP = "The intervals overlap; the samples that only one of the two gets righ
 
 
 class CorrectCount(NamedTuple):
-    """Correct predictions of one run."""
+    """Correct predictions of one run among its samples."""
 
     num_correct: int
     samples: int
@@ -64,9 +64,8 @@ class RunComparison(NamedTuple):
     single_correct: CorrectCount
     double_correct: CorrectCount
     only_double: tuple[str, ...]
-    """Samples that only the two-branch run predicts correctly."""
+    """Samples that only the two-branch run predicts correctly; `only_single` those that only the other does."""
     only_single: tuple[str, ...]
-    """Samples that only the ROI-only run predicts correctly."""
     preference: Ends
     """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
     p_value: float
@@ -80,10 +79,9 @@ class RunComparison(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The main finding."""
+    """The main finding, and which samples it is about."""
 
     scope: str
-    """Which samples it is about."""
     sentences: tuple[str, ...]
     comparisons: tuple[RunComparison, ...]
     f1_differences: tuple[Interval, ...]
@@ -128,7 +126,6 @@ def compare(
         photo_ids = [photo_id_of(sample_id) for sample_id in correctness]
         return CorrectCount(int(correct.sum()), len(correct), share_interval(correct, photo_ids, bootstrap)[1:])
 
-    photo_ids = [photo_id_of(sample_id) for sample_id in double]
     change = np.array([int(correct) - int(single[i]) for i, correct in double.items()], np.int64)
     return RunComparison(
         *runs,
@@ -137,7 +134,7 @@ def compare(
         only_double=only_correct(double, single),
         only_single=only_correct(single, double),
         preference=count({i: correct for i, correct in double.items() if correct != single[i]}).interval,
-        p_value=sign_flip_p(change, photo_ids),
+        p_value=sign_flip_p(change, [photo_id_of(sample_id) for sample_id in double]),
     )
 
 
@@ -176,11 +173,9 @@ def backbones_text(comparisons: Sequence[RunComparison]) -> str:
     """Return how many backbones go which way, at a level of 5 % for all comparisons together."""
     if len(comparisons) == 1:
         return "One backbone was trained both ways; whether others behave alike was not run."
-    adjusted = holm(np.array([[comparison.p_value] for comparison in comparisons]))[:, 0].tolist()
-    found = [
-        direction(float(len(comparison.only_double) - len(comparison.only_single)), p_value)
-        for comparison, p_value in zip(comparisons, adjusted, strict=True)
-    ]
+    adjusted = holm(np.array([[each.p_value] for each in comparisons]))[:, 0].tolist()
+    gains = [float(len(each.only_double) - len(each.only_single)) for each in comparisons]
+    found = list(map(direction, gains, adjusted))
     ahead, behind, undecided = (found.count(said) for said in get_args(Direction))
     return (
         f"Of {len(comparisons)} backbones trained both ways, two branches are clearly ahead for {ahead}, "
@@ -194,8 +189,8 @@ def ranges_text(summary: StudySummary) -> str:
     has_pair = any(result.ambiguous_f1 is not None for result in summary.runs.values())
     texts = []
     for kind in KINDS[:3]:
-        results = [result for result in summary.runs.values() if result.run.kind == kind]
-        found = [result.ambiguous_f1 if has_pair else result.macro_f1 for result in results]
+        results = (result for result in summary.runs.values() if result.run.kind == kind)
+        found = (result.ambiguous_f1 if has_pair else result.macro_f1 for result in results)
         values = [value for value in found if value is not None]
         if values:
             low, high = f"{min(values):.2f}", f"{max(values):.2f}"
@@ -214,8 +209,7 @@ def build_finding(
 ) -> Finding:
     """Compare paired runs on the ambiguous pair, or on all samples where there is none, and say what they show.
 
-    Raises:
-        EvaluationError: If paired runs were evaluated on different samples.
+    EvaluationError is raised if paired runs were evaluated on different samples.
     """
     comparisons, f1_differences = [], []
     for pair in progress(pairs, total=len(pairs), what="comparisons", unit="backbone"):
@@ -228,12 +222,11 @@ def build_finding(
     if not comparisons:
         return Finding(scope, (NO_COMPARISON, NO_COMPARISON_HINT, ranges_text(summary)), (), ())
     first = comparisons[0]
-    backbone = name_of(first.double.roi)
-    short, reason = conclusion(first)
+    backbone, (short, reason) = name_of(first.double.roi), conclusion(first)
     counts = (
         f"On {scope}, {backbone} that sees the ROI alone is right in {count_text(first.single_correct)}; "
-        f"with a second {backbone} that sees the surroundings in {count_text(first.double_correct)}."
+        f"with a second {backbone} that sees the surroundings in {count_text(first.double_correct)}. {reason}"
     )
-    task = f" to tell {' from '.join(ambiguous)}." if ambiguous else " on the whole test split."
-    sentences = (short + task, f"{counts} {reason}", backbones_text(comparisons), ranges_text(summary))
+    task = f"to tell {' from '.join(ambiguous)}." if ambiguous else "on the whole test split."
+    sentences = (f"{short} {task}", counts, backbones_text(comparisons), ranges_text(summary))
     return Finding(scope, sentences, tuple(comparisons), tuple(f1_differences))

@@ -6,7 +6,7 @@ would be called confused, and the other network would do better there without an
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -22,8 +22,7 @@ from pipeline.reporting.figures.charts import dot_chart
 from pipeline.reporting.figures.style import BLUE, INK, ORANGE
 from pipeline.reporting.finding import Direction, direction, pairings
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.pictures import SPLIT
-from pipeline.reporting.results import RunPredictions
+from pipeline.reporting.results import SPLIT, RunPredictions
 from pipeline.runtime.errors import EvaluationError, counted
 from pipeline.runtime.escaping import markdown, write_csv
 
@@ -42,12 +41,11 @@ Rows: TypeAlias = Bool[np.ndarray, " N"]
 
 
 class SampleFacts(NamedTuple):
-    """What groups a test sample."""
+    """What groups a test sample: its size, and the number of categories in its photo."""
 
     share: float
     """Mask area over photo area, in [0, 1]; 0 where prompts replace the mask."""
     foods: int
-    """Categories in its photo."""
 
 
 class GainRow(NamedTuple):
@@ -88,6 +86,13 @@ class PairGains(NamedTuple):
     def rows(self) -> tuple[GainRow, ...]:
         """All of them."""
         return self.overall, *self.groups, *self.categories
+
+    @property
+    def lines(self) -> Iterator[tuple[object, ...]]:
+        """Rows of `gains.csv`, with the columns `HEAD`."""
+        for row in self.rows:
+            numbers = (round(value, DIGITS) for value in (row.single, row.double, *row.gain, row.p))
+            yield self.single.name, self.double.name, row.by, row.group, row.photos, row.samples, *numbers
 
 
 def read_facts(samples: Path) -> dict[str, SampleFacts]:
@@ -145,28 +150,19 @@ def measure_gains(
 ) -> PairGains:
     """Return the gain of all samples, whose p is not adjusted yet, and of every group that has samples.
 
-    Raises:
-        EvaluationError: If the runs were evaluated on different samples.
+    EvaluationError is raised if the runs were evaluated on different samples.
     """
     if len({predictions[run].sample_ids for run in runs}) > 1:
-        raise EvaluationError(
-            f"{runs[1].name} and {runs[0].name} have different test samples; run `dvc repro evaluate`"
-        )
+        names = f"{runs[1].name} and {runs[0].name}"
+        raise EvaluationError(f"{names} have different test samples; run `dvc repro evaluate`")
     single, double = (predictions[run].predictions == predictions[run].targets for run in runs)
     change, photo_ids = double.astype(np.int64) - single, np.array(predictions[runs[0]].photo_ids)
 
     def row(by: str, group: str, rows: Rows) -> GainRow:
         photos, found = photo_ids[rows].tolist(), change[rows]
-        return GainRow(
-            by,
-            group,
-            len(set(photos)),
-            len(found),
-            float(single[rows].mean()),
-            float(double[rows].mean()),
-            gain_interval(found, photos, bootstrap),
-            sign_flip_p(found, photos),
-        )
+        before, after = (float(right[rows].mean()) for right in (single, double))
+        gain, p = gain_interval(found, photos, bootstrap), sign_flip_p(found, photos)
+        return GainRow(by, group, len(set(photos)), len(found), before, after, gain, p)
 
     measured = {
         by: adjust([row(by, group, rows) for group, rows in members.items() if rows.any()])
@@ -174,23 +170,23 @@ def measure_gains(
     }
     overall = row(ALL_SAMPLES, ALL_SAMPLES, np.ones(len(change), np.bool_))
     categories = sorted(measured.pop(CATEGORY, ()), key=lambda found: -found.gain.value)
-    shown = tuple(found for rows in measured.values() for found in rows)
-    return PairGains(*runs, overall, shown, tuple(categories), gain_chart(runs[1], (overall, *shown)))
+    shown = [overall, *(found for rows in measured.values() for found in rows)]
+    chart = dot_chart(
+        [found.group for found in shown],
+        [found.gain for found in shown],
+        [ORANGE if found is overall else BLUE for found in shown],
+        lines={0.0: (INK, "-")},
+        name=f"gains-{runs[1].roi}-{runs[1].extra_roi}",
+        axis="gain in top-1, percentage points",
+        digits="+.1f",
+    )
+    return PairGains(*runs, overall, tuple(shown[1:]), tuple(categories), chart)
 
 
 def adjust(rows: Sequence[GainRow]) -> tuple[GainRow, ...]:
     """Return rows with p adjusted for all of them."""
-    adjusted = holm(np.array([[row.p] for row in rows]).reshape(-1, 1))[:, 0].tolist()
+    adjusted = holm(np.array([row.p for row in rows])[:, np.newaxis])[:, 0].tolist()
     return tuple(row._replace(p=p) for row, p in zip(rows, adjusted, strict=True))
-
-
-def gain_chart(run: GridRun, rows: Sequence[GainRow]) -> Markup:
-    """Draw a dot with its interval for every group."""
-    name = f"gains-{run.roi}-{run.extra_roi}"
-    labels, gains = [row.group for row in rows], [row.gain for row in rows]
-    colours = [ORANGE if row.by == ALL_SAMPLES else BLUE for row in rows]
-    axis = "gain in top-1, percentage points"
-    return dot_chart(labels, gains, colours, lines={0.0: (INK, "-")}, name=name, axis=axis, digits="+.1f")
 
 
 def all_gains(
@@ -216,21 +212,14 @@ def all_gains(
 
 def gains_json(pairs: Iterable[PairGains]) -> list[dict[str, object]]:
     """Return the entry of `results.json`."""
-    return [dict(zip(HEAD, line, strict=True)) for line in _lines(pairs)]
-
-
-def _lines(pairs: Iterable[PairGains]) -> Iterable[tuple[object, ...]]:
-    for pair in pairs:
-        for row in pair.rows:
-            numbers = (round(value, DIGITS) for value in (row.single, row.double, *row.gain, row.p))
-            yield pair.single.name, pair.double.name, row.by, row.group, row.photos, row.samples, *numbers
+    return [dict(zip(HEAD, line, strict=True)) for pair in pairs for line in pair.lines]
 
 
 def write_gains(pairs: Sequence[PairGains], folder: Path) -> None:
     """Write `gains.csv` and `gains.md`; nothing without pairs."""
     if not pairs:
         return
-    write_csv(folder / "gains.csv", HEAD, _lines(pairs))
+    write_csv(folder / "gains.csv", HEAD, (line for pair in pairs for line in pair.lines))
     about = (
         "Top-1 in per cent, gain in points with its 95 % interval over photos, which is not adjusted; p by a sign-flip "
         "test over photos, adjusted by Holm's procedure within each kind."
@@ -240,13 +229,8 @@ def write_gains(pairs: Sequence[PairGains], folder: Path) -> None:
     lines.append(f"|{' --- |' * 3}{' ---: |' * 6}")
     for pair in pairs:
         for row in pair.rows:
+            names = f"{markdown(pair.double.name)} | {row.by} | {markdown(row.group)} | {row.photos} | {row.samples}"
             gain, low, high = (f"{100 * value:+.1f}" for value in row.gain)
-            cells = (markdown(pair.double.name), row.by, markdown(row.group), str(row.photos), str(row.samples))
-            scores = (
-                f"{100 * row.single:.1f}",
-                f"{100 * row.double:.1f}",
-                rf"{gain} \[{low}, {high}\]",
-                f"{row.p:.3f}",
-            )
-            lines.append(f"| {' | '.join((*cells, *scores))} |")
+            scores = rf"{100 * row.single:.1f} | {100 * row.double:.1f} | {gain} \[{low}, {high}\] | {row.p:.3f}"
+            lines.append(f"| {names} | {scores} |")
     (folder / "gains.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -20,6 +20,9 @@ from pipeline.params.base import dvc_command, read_record
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.runtime.errors import ManifestError
 
+SPLIT = "test"
+"""The split that runs are evaluated on."""
+
 
 class Stored(BaseModel):
     """Base of stored records: immutable, strict, ignores unknown keys."""

@@ -21,9 +21,8 @@ from pipeline.reporting.figures import photo_figures as photos
 from pipeline.reporting.figures.style import PaperFigure, chart_style, finish
 from pipeline.reporting.finding import scope_of
 from pipeline.reporting.grid import ALL, PROPOSED, GridRun, name_of
-from pipeline.reporting.pictures import SamplePictures, read_pictures
 from pipeline.reporting.results import ReportInputs
-from pipeline.reporting.samples import categories_of, choose_ids
+from pipeline.reporting.samples import SamplePictures, categories_of, choose_ids, read_pictures
 from pipeline.reporting.summary import StudySummary
 from pipeline.runtime.console import progress
 

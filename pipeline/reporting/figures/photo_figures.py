@@ -17,8 +17,7 @@ from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.figures.style import GRAY, INK, LINE, ORANGE, SKY, WIDTH, show_picture
 from pipeline.reporting.finding import correctness_of
-from pipeline.reporting.pictures import SQUARE, SamplePictures, enlarge, fit_mask
-from pipeline.reporting.samples import categories_of, choose_ids
+from pipeline.reporting.samples import SQUARE, SamplePictures, categories_of, choose_ids, enlarge, fit_mask
 
 EXAMPLES = 5
 """Examples of each direction of a disagreement."""

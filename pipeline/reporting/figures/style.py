@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
-from pipeline.reporting.pictures import Picture, picture
+from pipeline.reporting.samples import Picture, picture
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GRAY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#6B7280"
 INK, MUTED, LINE = "#111827", "#4B5563", "#D1D5DB"

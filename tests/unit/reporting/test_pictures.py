@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.reporting.figures.photo_figures import overlay_heat
-from pipeline.reporting.pictures import (
+from pipeline.reporting.samples import (
     DIMMED,
     LONGEST,
     OUTLINE,

@@ -14,12 +14,12 @@ from pipeline.evaluation.predictions import PredictionTable
 from pipeline.inference.prediction import softmax
 from pipeline.reporting.finding import PairedRuns
 from pipeline.reporting.grid import GridRun
-from pipeline.reporting.pictures import sample_pictures
 from pipeline.reporting.samples import (
     choose_ids,
     choose_samples,
     paired_predictions,
     sample_card,
+    sample_pictures,
     sample_prediction,
 )
 from tests.raw_folder import noise
