@@ -7,11 +7,12 @@ Parquet files hold lossless PNG, one file per shard, with a data card.
 
 import io
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,23 +37,12 @@ ROWS_PER_GROUP = 100  # small row groups, so that a viewer fetches few pictures 
 
 
 def folder_names(categories: Sequence[str]) -> tuple[str, ...]:
-    """Return a folder name for every category, in order.
-
-    Raises:
-        ExportError: If two categories would share a folder, or one has no letter left.
-    """
+    """Return a folder name for every category, in order; ExportError if two would share one, or one has no letter."""
     names = tuple(" ".join(category.translate(FORBIDDEN).split()).strip(". ") for category in categories)
     for category, name in zip(categories, names, strict=True):
         if not name or sum(other.casefold() == name.casefold() for other in names) > 1:
             raise ExportError(f"category {category!r} gives no folder name of its own; rename it in category_id.txt")
     return names
-
-
-class ShardPart(NamedTuple):
-    """One file of shards."""
-
-    split: str
-    number: int
 
 
 def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
@@ -68,20 +58,20 @@ def write_folders(shards: Place, tree: Path, *, workers: int) -> int:
     return _write_all(reader, partial(_write_part, shards=shards, tree=tree, names=names), workers)
 
 
-def _write_all(reader: Shards, write: Callable[[ShardPart], int], workers: int) -> int:
-    """Call `write` for every file of shards, on several processes; return the number of samples."""
-    parts = [ShardPart(split, number) for split in reader.splits for number in range(len(reader.files(split)))]
+def _write_all(reader: Shards, write: Callable[[tuple[str, int]], int], workers: int) -> int:
+    """Call `write` for split and number of every file of shards, on several processes; return the number of samples."""
+    parts = [(split, number) for split in reader.splits for number in range(len(reader.files(split)))]
     written = map_ordered(write, parts, workers=workers)
     return sum(progress(written, total=len(parts), what="export", unit="files"))
 
 
-def _write_part(part: ShardPart, *, shards: Place, tree: Path, names: Sequence[str]) -> int:
+def _write_part(part: tuple[str, int], *, shards: Place, tree: Path, names: Sequence[str]) -> int:
     """Write the pictures of one shard; runs in a worker process."""
-    batch = Shards(shards).read_file(part.split, part.number)
+    batch = Shards(shards).read_file(*part)
     for row in range(len(batch)):
         for view, folder in VIEWS.items():
             stem = "-".join(batch.sample_ids[row].split("/")[1:])  # <photo stem>-<category id>: unique in the split
-            path = tree / part.split / folder / names[batch.targets[row]] / f"{stem}.jpg"
+            path = tree / part[0] / folder / names[batch.targets[row]] / f"{stem}.jpg"
             Pillow.fromarray(getattr(batch, view)[row]).save(path, quality=QUALITY, subsampling=0)
     return len(batch)
 
@@ -126,22 +116,21 @@ def write_picture_tables(shards: Place, folder: Path, *, workers: int) -> int:
         size_categories=[size_category(samples)],
         configs=[{"config_name": "default", "data_files": files}],
     )
-    source, side, categories = reader.manifest.source, reader.image_size, reader.categories
-    card = card_text(header, "data_card.md.j2", rows=rows, source=source, side=side, categories=categories)
+    facts = {"source": reader.manifest.source, "side": reader.image_size, "categories": reader.categories}
+    card = card_text(header, "data_card.md.j2", rows=rows, **facts)
     (folder / "README.md").write_text(card, encoding="utf-8")
     return samples
 
 
-def _write_table_part(part: ShardPart, *, shards: Place, folder: Path) -> int:
+def _write_table_part(part: tuple[str, int], *, shards: Place, folder: Path) -> int:
     """Write the table of one shard; runs in a worker process."""
-    reader = Shards(shards)
-    batch = reader.read_file(part.split, part.number)
-    photo_ids = [photo_id_of(sample_id) for sample_id in batch.sample_ids]
+    reader, (split, number) = Shards(shards), part
+    batch = reader.read_file(split, number)
     # Values of every column, its type in Arrow and, for the metadata, in `datasets`.
     text, label = {"dtype": "string", "_type": "Value"}, {"names": list(reader.categories), "_type": "ClassLabel"}
     columns: dict[str, tuple[Sequence[object], pa.DataType, dict[str, Any]]] = {
         "sample_id": (batch.sample_ids, pa.string(), text),
-        "photo_id": (photo_ids, pa.string(), text),
+        "photo_id": ([photo_id_of(sample_id) for sample_id in batch.sample_ids], pa.string(), text),
     }
     masks = batch.masks.astype(np.uint8) * np.uint8(255)
     for name, pictures in zip(("roi", "extra_roi", "mask"), (batch.roi, batch.extra_roi, masks), strict=True):
@@ -156,14 +145,12 @@ def _write_table_part(part: ShardPart, *, shards: Place, folder: Path) -> int:
     metadata = {"huggingface": json.dumps(features, ensure_ascii=False)}
     schema = pa.schema([(name, kind) for name, (_, kind, _) in columns.items()], metadata=metadata)
     table = pa.Table.from_pydict({name: values for name, (values, _, _) in columns.items()}, schema=schema)
-    path = folder / f"{part.split}-{part.number:05d}-of-{len(reader.files(part.split)):05d}.parquet"
+    path = folder / f"{split}-{number:05d}-of-{len(reader.files(split)):05d}.parquet"
     pq.write_table(table, path, compression="none", row_group_size=ROWS_PER_GROUP, write_page_index=True)
     return len(batch)
 
 
 def size_category(rows: int) -> str:
     """Return the hub's category of a number of samples."""
-    for bound, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
-        if rows < bound:
-            return name
-    return "n>1M"
+    bounds, names = (1_000, 10_000, 100_000, 1_000_000), ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "n>1M")
+    return names[bisect_right(bounds, rows)]

@@ -27,7 +27,7 @@ PAPER = "https://arxiv.org/abs/2407.08257"
 
 
 class TestScore(NamedTuple):
-    """One row of the card's table; its interval, in [0, 1], is by bootstrap over photos."""
+    """One row of the card's table; its 95 % interval, in [0, 1], is by bootstrap over photos."""
 
     name: str
     metric: str  # name on the hub
@@ -35,11 +35,11 @@ class TestScore(NamedTuple):
 
 
 class TestScores(NamedTuple):
-    """Scores of a run on its test split, with 95 % intervals."""
+    """Scores of a run on the test samples of its classes, the whole test split first."""
 
-    samples: int  # test samples of the run's classes
-    photos: int  # photos they come from
-    rows: tuple[TestScore, ...]  # whole test split first
+    samples: int
+    photos: int
+    rows: tuple[TestScore, ...]
     pair: tuple[str, ...]  # names of the ambiguous pair
 
 
@@ -127,5 +127,5 @@ def model_card(
         model_name=card.run,
         eval_results=results or None,
     )
-    shown = {"facts": facts, "card": card, "scores": scores, "sentences": sentences}
-    return card_text(header, "model_card.md.j2", **shown, licence=licence, code=code, paper=PAPER)
+    shown = {"facts": facts, "card": card, "scores": scores, "sentences": sentences, "licence": licence}
+    return card_text(header, "model_card.md.j2", **shown, code=code, paper=PAPER)

@@ -2,11 +2,10 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +22,9 @@ TOLERANCE = 1e-4  # largest difference of a logit, relative to the largest logit
 BATCHES = (1, 2, 5)  # batch sizes that are compared; the model is traced with two samples
 OPSET = 20  # version of ONNX operators, for onnxruntime 1.17 (2024) and later
 REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+Exported: TypeAlias = Callable[[Sequence[Images | Photos]], Logits]
+"""Logits of views, in the order of the inputs."""
 
 
 class Classifier(nn.Module):
@@ -70,18 +72,7 @@ def describe(run: Run) -> dict[str, str]:
     }
 
 
-@contextmanager
-def renamed_when_done(path: Path) -> Iterator[Path]:
-    """Yield a temporary name to write to; rename the file when the block ends without an error."""
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def check_equality(run: Run, exported: Callable[[Sequence[Images | Photos]], Logits], what: str) -> float:
+def check_equality(run: Run, exported: Exported, what: str) -> float:
     """Return the largest difference of a logit from a run, on the CPU, on noise in several batch sizes.
 
     If it is more than `TOLERANCE`, an `ExportError` names the file `what`.
@@ -105,6 +96,19 @@ def _traced(run: Run) -> tuple[nn.Module, tuple[Tensor, ...], tuple[tuple[dict[i
     return model, tensors(random_views(run, 2)), (tuple({0: batch} for _ in run.branches),)
 
 
+def _write(run: Run, path: Path, save: Callable[[Path], object], load: Callable[[Path], Exported]) -> float:
+    """Save under a temporary name, compare the file with the run, and rename it; return the largest difference."""
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about the exporter itself
+            save(unfinished)
+        worst = check_equality(run, load(unfinished), str(path))
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return worst
+
+
 def write_exported_program(run: Run, path: Path) -> float:
     """Write one .pt2 file with a free batch size; return its largest difference from the run, on the CPU.
 
@@ -122,24 +126,21 @@ def write_exported_program(run: Run, path: Path) -> float:
     except (RuntimeError, ValueError) as error:
         text = str(error).strip().splitlines()[0]
         raise ExportError(f"run {run.name}: PyTorch cannot export it ({text})") from error
-    with renamed_when_done(path) as unfinished:
-        with warnings.catch_warnings(action="ignore"):  # about the exporter itself
-            torch.export.save(program, unfinished, extra_files=describe(run))
-        return check_equality(run, ExportedProgram(unfinished), str(path))
+    return _write(
+        run, path, lambda file: torch.export.save(program, file, extra_files=describe(run)), load_exported_program
+    )
 
 
-class ExportedProgram:
-    """A .pt2 file on the CPU."""
-
-    def __init__(self, path: Path) -> None:
-        """Load a file."""
-        self.module = torch.export.load(path).module()
+def load_exported_program(path: Path) -> Exported:
+    """Return the classifier of a .pt2 file, on the CPU."""
+    module = torch.export.load(path).module()
 
     @torch.inference_mode()
-    def __call__(self, views: Sequence[Images | Photos]) -> Logits:
-        """Return logits of views, in the order of the inputs."""
-        logits: Logits = self.module(*tensors(views)).float().numpy()
+    def classify(views: Sequence[Images | Photos]) -> Logits:
+        logits: Logits = module(*tensors(views)).float().numpy()
         return logits
+
+    return classify
 
 
 def write_onnx(run: Run, path: Path) -> float:
@@ -155,40 +156,27 @@ def write_onnx(run: Run, path: Path) -> float:
     if missing:
         raise ExportError(f"--format onnx needs {', '.join(missing)}; run `make install WITHOUT=`")
     model, views, shapes = _traced(run)
+    names: dict[str, Any] = {"input_names": list(run.branches), "output_names": ["logits"], "dynamic_shapes": shapes}
     try:
         with warnings.catch_warnings(action="ignore"):  # about the exporter itself
-            program: Any = torch.onnx.export(
-                model,
-                views,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(run.branches),
-                output_names=["logits"],
-                dynamic_shapes=shapes,
-                verbose=False,
-            )
+            program: Any = torch.onnx.export(model, views, dynamo=True, opset_version=OPSET, verbose=False, **names)
     except torch.onnx.errors.OnnxExporterError as error:
         text = str(error).strip().splitlines()[0]
         raise ExportError(f"run {run.name}: PyTorch cannot write it as ONNX ({text})") from error
     program.model.metadata_props.update(describe(run))
-    with renamed_when_done(path) as unfinished:
-        with warnings.catch_warnings(action="ignore"):
-            program.save(unfinished)
-        return check_equality(run, OnnxFile(unfinished), str(path))
+    return _write(run, path, program.save, load_onnx)
 
 
-class OnnxFile:
-    """An .onnx file in onnxruntime, on the CPU."""
+def load_onnx(path: Path) -> Exported:
+    """Return the classifier of an .onnx file in onnxruntime, on the CPU."""
+    import onnxruntime  # noqa: PLC0415 - needed for this format alone
 
-    def __init__(self, path: Path) -> None:
-        """Load a file."""
-        import onnxruntime  # noqa: PLC0415 - needed for this format alone
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
 
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def __call__(self, views: Sequence[Images | Photos]) -> Logits:
-        """Return logits of views, in the order of the inputs."""
-        inputs = [entry.name for entry in self.session.get_inputs()]
+    def classify(views: Sequence[Images | Photos]) -> Logits:
         arrays = (view.numpy() for view in tensors(views))
-        (logits,) = self.session.run(["logits"], dict(zip(inputs, arrays, strict=True)))
+        (logits,) = session.run(["logits"], dict(zip(names, arrays, strict=True)))
         return np.asarray(logits)
+
+    return classify

@@ -68,21 +68,16 @@ def _check(title: str, question: str) -> Callable[[Question], Question]:
 
 
 def highest_pair_f1(right: tuple[int, int], swapped: tuple[int, int], samples: tuple[int, int]) -> float:
-    """Return the highest mean F1 of the ambiguous pair that counts of it allow.
+    """Return the highest mean F1 of the ambiguous pair that counts of it allow, see `counts_of`.
 
     It is reached when no sample of another class is predicted as one of the pair.
-
-    Args:
-        right: Correctly predicted samples of each class.
-        swapped: Samples of each class predicted as the other.
-        samples: Samples of each class.
     """
     predicted = (right[0] + swapped[1], right[1] + swapped[0])
     return sum(2 * hits / (n + a) for hits, n, a in zip(right, samples, predicted, strict=True)) / 2
 
 
 def counts_of(paper: Paper, run: GridRun) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Return correct samples, swapped samples and all samples of the pair, as Table 8 prints them."""
+    """Return correct samples, those predicted as the other, and all samples of both classes, as Table 8 prints them."""
     cells = {c.key.measure.cell: c for c in paper.tables[8].cells if c.key.runs == (run,)}
     (kk, kc), (ck, cc) = ([int(cells[PairCell(t, p)].paper) for p in (0, 1)] for t in (0, 1))
     samples = [cells[PairCell(t, t)].paper_samples or 0 for t in (0, 1)]
@@ -157,9 +152,8 @@ def _declines(paper: Paper) -> Iterator[CheckLine]:
     for number in (10, 11, 12):
         values = {c.key: c.paper for c in paper.tables[number].cells}
         for (runs, measure), value, *_ in _cells(paper, (number,), "change"):
-            change = (
-                values[ResultKey(runs, Measure("top1", measure.perturbation))] - values[ResultKey(runs, published.TOP1)]
-            )
+            perturbed, plain = Measure("top1", measure.perturbation), published.TOP1
+            change = values[ResultKey(runs, perturbed)] - values[ResultKey(runs, plain)]
             what = f"Table {number}, {run_label(runs[0])}, {measure.detail}"
             yield CheckLine(what, f"{value:+.3f}", f"{change:+.3f}", abs(change - value) < HALF_POINT)
 
@@ -173,11 +167,8 @@ def _whole_images(paper: Paper) -> Iterator[CheckLine]:
     total = paper.dataset["test"]
     for key, value in {c.key: c.paper for c in _cells(paper, (10, 11, 12), "top1")}.items():
         images = round(value * total / 100)
-        exact = 100 * images / total
-        what, text = (
-            f"{run_label(key.runs[0])}, {key.measure.detail or 'plain'}",
-            f"{images} of {total} = {exact:.4f} %",
-        )
+        exact, what = 100 * images / total, f"{run_label(key.runs[0])}, {key.measure.detail or 'plain'}"
+        text = f"{images} of {total} = {exact:.4f} %"
         yield CheckLine(what, f"{value:.3f} %", text, f"{exact:.3f}" == f"{value:.3f}")
 
 
@@ -268,10 +259,8 @@ def _totals(paper: Paper) -> Iterator[CheckLine]:
 )
 def _noise(paper: Paper) -> Iterator[CheckLine]:
     pair = sum(paper.dataset[name]["test"] for name in ("ketchup", "chili_paste"))
-    for total, share, which in (
-        (paper.dataset["test"], 0.6, "whole test set"),
-        (pair, 0.8, " and ".join(published.PAIR)),
-    ):
+    whole = (paper.dataset["test"], 0.6, "whole test set")
+    for total, share, which in (whole, (pair, 0.8, " and ".join(published.PAIR))):
         _, low, high = wilson_interval(round(share * total), total)
         what = f"95 % interval of {100 * share:.0f} % right on the {which}, n = {total:,}"
         text = f"{100 * (low - share):+.1f} to {100 * (high - share):+.1f} points"

@@ -27,9 +27,8 @@ class ScoreFormat(NamedTuple):
     scale: float
     """What a share in [0, 1] is multiplied by to stand in the paper's unit."""
     digits: int
-    """Decimals the paper prints."""
+    """Decimals the paper prints; `end_digits` are those of the ends of our intervals."""
     end_digits: int
-    """Decimals of the ends of our intervals."""
     unit: str
     interval: str
 
@@ -58,14 +57,14 @@ class PairCell(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What is measured of a run."""
+    """What is measured of a run, under a perturbation of its inputs if there is one.
+
+    `change` is top-1 under a perturbation minus top-1 without, `count` the samples of a cell.
+    """
 
     score: Score
-    """`change` is top-1 under a perturbation minus top-1 without, `count` the samples of a cell."""
     perturbation: PerturbationKey | None = None
-    """Perturbation of the inputs, if any."""
     cell: PairCell | None = None
-    """Of score `count`."""
 
     @property
     def detail(self) -> str:
@@ -116,10 +115,9 @@ class TableCell(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """One row of a table."""
+    """One row of a table: a classifier, or the module of a group of classifiers."""
 
     label: str
-    """Classifier, or the module of a group of classifiers."""
     cells: tuple[TableCell, ...]
 
 
@@ -128,7 +126,6 @@ class ReportTable(NamedTuple):
 
     number: int
     caption: str
-    """In our words."""
     columns: tuple[str, ...]
     rows: tuple[TableRow, ...]
     issues: tuple[str, ...]
@@ -165,17 +162,15 @@ class Paper:
 
 
 class PaperColumn(NamedTuple):
-    """One column of a table; a printed `accuracy (change)` makes two."""
+    """One column of a table, of runs of one class set; a printed `accuracy (change)` makes two."""
 
     head: str
-    """Shown above."""
     name: str
-    """Name of the column in `tables.json`."""
+    """In `tables.json`."""
     measure: Measure
     part: str | None = None
     """Key inside the cell; None where the cell is a number."""
     classes: str = ALL
-    """Class set of the column's runs."""
 
 
 OFFSETS = ((-30, 63), (60, -85), (37, 139))
@@ -247,13 +242,11 @@ def read_paper() -> Paper:
     tables = {table["table"]: table for table in raw["tables"]}
     members = {number: [_run(row[0], ALL) for row in tables[number]["rows"]] for number in (11, 12)}
     words = {"True": "yes", "False": "no"}
-    recipes = [
-        [words.get(str(value), str(value)) for value in row] for row in (tables[1]["columns"], *tables[1]["rows"])
-    ]
+    recipes = (tables[1]["columns"], *tables[1]["rows"])
     return Paper(
         provenance=raw["provenance"],
         dataset=raw["dataset"],
-        recipes=tuple(tuple(word.replace("_", " ") for word in row) for row in recipes),
+        recipes=tuple(tuple(words.get(str(word), str(word)).replace("_", " ") for word in row) for row in recipes),
         tables={
             number: ReportTable(
                 number,
@@ -278,8 +271,7 @@ def _row(
     columns: Sequence[PaperColumn],
     members: Mapping[int, Sequence[GridRun]],
 ) -> TableRow:
-    row, cells = dict(zip(table["columns"], printed, strict=True)), []
-    group: tuple[GridRun, ...] = ()
+    row, cells, group = dict(zip(table["columns"], printed, strict=True)), [], ()
     names = [RUN_NAMES.get(module, module) for module in row.get("module", ())]
     if names:  # a mean over the runs of a long table whose ROI or extra-ROI backbone is one of them
         group = tuple(run for run in members[table["derived_from"]] if getattr(run, table["group_by"]) in names)

@@ -8,6 +8,7 @@ Reference:
 """
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from itertools import islice
 from typing import NamedTuple
 
@@ -44,10 +45,9 @@ RECIPE: Mapping[str, object] = {
 
 
 class Deviations(NamedTuple):
-    """What differs from the paper's setting, one phrase each."""
+    """What differs from the paper's setting, one phrase each; decisive are data, size and backbones."""
 
     decisive: tuple[str, ...] = ()
-    """Of data, size and backbones: numbers are not subtracted."""
     others: tuple[str, ...] = ()
 
     def joined(self, other: "Deviations") -> "Deviations":
@@ -111,10 +111,8 @@ def run_deviations(run: RunRecord, masks: str) -> Deviations:
 def setting_line(deviations: Iterable[Deviations]) -> str:
     """Return in one line what differs from the paper's setting in some runs; empty where nothing does."""
     found = list(deviations)
-    whole = Deviations()
-    for one in found:
-        whole = whole.joined(one)
-    if not (whole.decisive or whole.others):
+    whole = reduce(Deviations.joined, found, Deviations())
+    if whole == Deviations():
         return ""
     line = f"Not the paper's setting: {'; '.join(whole.decisive + whole.others)}."
     if not whole.decisive:

@@ -15,9 +15,9 @@ from pipeline.export import models as onnx_file
 from pipeline.export.models import (
     OPSET,
     TOLERANCE,
-    ExportedProgram,
-    OnnxFile,
     check_equality,
+    load_exported_program,
+    load_onnx,
     random_views,
     write_exported_program,
     write_onnx,
@@ -50,7 +50,7 @@ def assert_says_the_same(run: Run, path: Path, exported: Callable[[list[np.ndarr
 @pytest.mark.filterwarnings("ignore")
 def test_an_onnx_file_gives_the_run_s_logits(run: Run, onnx_export: Path) -> None:
     """Within the tolerance, and nothing else is written."""
-    assert_says_the_same(run, onnx_export, OnnxFile(onnx_export))
+    assert_says_the_same(run, onnx_export, load_onnx(onnx_export))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -58,7 +58,7 @@ def test_an_exported_program_gives_the_run_s_logits(run: Run, tmp_path: Path) ->
     """Within the tolerance, and nothing else is written."""
     path = tmp_path / "run.pt2"
     assert write_exported_program(run, path) <= TOLERANCE
-    assert_says_the_same(run, path, ExportedProgram(path))
+    assert_says_the_same(run, path, load_exported_program(path))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -111,7 +111,7 @@ def test_a_refused_export_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "out" / "run.onnx"
     path.parent.mkdir()
     path.write_bytes(b"good")
-    monkeypatch.setattr(OnnxFile, "__call__", lambda _, views: np.full((len(views[0]), 4), 7, np.float32))
+    monkeypatch.setattr(onnx_file, "load_onnx", lambda _: lambda views: np.full((len(views[0]), 4), 7, np.float32))
     with pytest.raises(ExportError, match="logits differ"):
         write_onnx(run, path)
     assert [(file.name, file.read_bytes()) for file in path.parent.iterdir()] == [("run.onnx", b"good")]
