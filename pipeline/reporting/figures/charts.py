@@ -58,7 +58,9 @@ SMALL = 40
 
 def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]], split: CurveSplit) -> Figure:
     """Draw one line per run whose branches share one backbone: its colour and marker, the branches' dashes."""
-    backbones = list(dict.fromkeys(backbone_of(run) for run in histories))
+    # runs whose branches have the same backbone, or that have one branch
+    backbone_of = {run: run.extra_roi if run.roi == ABSENT else run.roi for run in histories}
+    backbones = list(dict.fromkeys(backbone_of.values()))
     styles: list[dict[str, Any]] = [{"color": c, "marker": m} for c, m in zip(COLOURS, "s^oDv", strict=True)]
     style_of = dict(zip(backbones, cycle(styles), strict=False))
     panels = [(f"{split}_macro_f1", f"macro F1, whole {split} split")]
@@ -68,25 +70,18 @@ def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]], split: Curv
     for axes, (column, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         drawn = []
         for run, epochs in histories.items():
-            number, every = backbones.index(backbone_of(run)), max(1, len(epochs) // 5)
-            style = style_of[backbone_of(run)] | {"linestyle": DASHES[run.kind], "markevery": (number % every, every)}
+            number, every = backbones.index(backbone_of[run]), max(1, len(epochs) // 5)
+            style = style_of[backbone_of[run]] | {"linestyle": DASHES[run.kind], "markevery": (number % every, every)}
             drawn.append(_draw_line(axes, epochs, column, markersize=3.2, **style))
         if not any(drawn):
             axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center")
         axes.set(xlabel="epoch", ylabel=title, ylim=(0, 1))
         axes.grid(visible=True)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    handles = [
-        Line2D([], [], markersize=4, linewidth=0, label=name_of(name), **style) for name, style in style_of.items()
-    ]
+    handles = [Line2D([], [], markersize=4, linewidth=0, label=name_of(b), **style) for b, style in style_of.items()]
     handles += [Line2D([], [], color=INK, linestyle=dashes, label=kind) for kind, dashes in DASHES.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(len(backbones), len(DASHES)))
     return figure
-
-
-def backbone_of(run: GridRun) -> str:
-    """Return the backbone of a run whose branches have the same one, or of its only branch."""
-    return run.extra_roi if run.roi == ABSENT else run.roi
 
 
 def curve_split(histories: Iterable[Sequence[EpochRecord]]) -> CurveSplit:
@@ -119,8 +114,8 @@ def curve_panel(
         above.set(ylim=(0, 1.03), ylabel="F1", yticks=(0, 0.5, 1))
         _draw_line(below, epochs, "train_loss", color=GRAY)
         _draw_line(below, epochs, f"{split}_loss", color=PURPLE, linestyle="--")
-        for axes in (above, below):
-            axes.grid(visible=True)
+        above.grid(visible=True)
+        below.grid(visible=True)
         below.set(ylim=(0, highest_loss), ylabel="loss", xlabel="epoch", xlim=(min(1, last.epoch - 1), last.epoch))
         below.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         figure.align_ylabels()
@@ -136,8 +131,7 @@ def curve_panel(
 
 def highest_loss(histories: Iterable[Sequence[EpochRecord]]) -> float:
     """Return the upper end of a loss axis that shows every run but cuts off rare explosions."""
-    columns = ("train_loss", "validation_loss", "test_loss")
-    losses = (getattr(e, column) for epochs in histories for e in epochs for column in columns)
+    losses = (loss for epochs in histories for e in epochs for loss in (e.train_loss, e.validation_loss, e.test_loss))
     finite = sorted(loss for loss in losses if loss is not None and math.isfinite(loss))
     return 1.05 * finite[int(0.99 * (len(finite) - 1))] if finite else 1.0
 
@@ -158,7 +152,7 @@ class BarValue(NamedTuple):
 
 
 class ChangeValue(NamedTuple):
-    """A difference to the plain pass, in [-1, 1]."""
+    """A difference to the plain pass, in [-1, 1]; worst and best of several seeds, equal to the value for one."""
 
     row: ChartRow
     series: str
@@ -166,14 +160,12 @@ class ChangeValue(NamedTuple):
     value: float
     low: float
     high: float
-    """Worst and best of several seeds; equal to `value` for one."""
 
 
 class BarPanel(NamedTuple):
-    """One column of bars, the same runs in every panel."""
+    """One column of bars with the label of its axis, the same runs in every panel."""
 
     axis: str
-    """Label of the x axis."""
     values: tuple[BarValue, ...]
     reference: float | None
     """Level to compare with, in [0, 1]."""
@@ -191,11 +183,9 @@ def row_of(run: GridRun, variant: str | None) -> ChartRow:
 
 def bar_panel(summary: StudySummary, column: str, axis: str, reference: float | None = None) -> BarPanel:
     """Return one field of all runs' results, with its interval where the summary has one."""
-    shares = (
-        BarValue(row_of(r.run, summary.variant), getattr(r, column), getattr(r, f"{column}_interval", None))
-        for r in by_kind(summary)
-    )
-    return BarPanel(axis, tuple(shares), reference)
+    rows = ((row_of(found.run, summary.variant), found) for found in by_kind(summary))
+    bars = (BarValue(row, getattr(found, column), getattr(found, f"{column}_interval", None)) for row, found in rows)
+    return BarPanel(axis, tuple(bars), reference)
 
 
 def top1_changes(summary: StudySummary) -> tuple[list[ChangeValue], list[ChangeValue]]:
@@ -220,8 +210,7 @@ def bar_chart(panel: BarPanel, name: str) -> Markup:
 def bar_figure(panels: Sequence[BarPanel], width: float = WIDTH) -> Figure:
     """Draw bars with intervals: runs from top to bottom, one panel per number."""
     rows = [share.row for share in panels[0].values]
-    places = places_of(rows)
-    figure = Figure(figsize=(width, _height(places)), layout="constrained")
+    figure, places = _rows_figure(rows, width)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for number, (axes, panel) in enumerate(zip(all_axes, panels, strict=True)):
         for place, bar in zip(places, panel.values, strict=True):
@@ -248,9 +237,8 @@ def bar_figure(panels: Sequence[BarPanel], width: float = WIDTH) -> Figure:
 def change_figure(changes: Sequence[ChangeValue]) -> Figure:
     """Draw differences to the unperturbed pass as markers, with the range over seeds; runs from top to bottom."""
     rows = list(dict.fromkeys(change.row for change in changes))
-    places = places_of(rows)
+    figure, places = _rows_figure(rows, WIDTH, above=0.1)
     place_of = dict(zip(rows, places, strict=True))
-    figure = Figure(figsize=(WIDTH, _height(places) + 0.1), layout="constrained")
     axes = figure.subplots()
     names = dict.fromkeys(change.series for change in changes)
     for name, (colour, marker) in zip(names, cycle(zip(COLOURS, "osD^v", strict=True)), strict=False):
@@ -267,28 +255,23 @@ def change_figure(changes: Sequence[ChangeValue]) -> Figure:
     return figure
 
 
-def places_of(rows: Sequence[ChartRow]) -> list[float]:
-    """Return the y position of every row, with room above each group for its name."""
+def _rows_figure(rows: Sequence[ChartRow], width: float, above: float = 0.0) -> tuple[Figure, list[float]]:
+    """Return a figure of that height, and the y position of every row, with room above each group for its name."""
     places = [0.0]
     for before, row in pairwise(rows):
         places.append(places[-1] + 1 + (GAP if row.kind != before.kind else 0.0))
-    return places
-
-
-def _height(places: Sequence[float]) -> float:
-    return (places[-1] + 2) * 0.165 + 0.75
+    return Figure(figsize=(width, (places[-1] + 2) * 0.165 + 0.75 + above), layout="constrained"), places
 
 
 def _name_rows(axes: Axes, rows: Sequence[ChartRow], places: Sequence[float], *, named: bool) -> None:
     axes.set_ylim(places[-1] + 0.7, -1.6)
     axes.set_yticks(places, [row.label for row in rows])
     axes.spines["left"].set_visible(False)
-    for kind, group in groupby(zip(places, rows, strict=True), key=lambda pair: pair[1].kind):
-        if named:
-            axes.annotate(
-                kind, (0, next(group)[0] - 1), (-3, 0), ("axes fraction", "data"), "offset points",
-                ha="right", va="center", fontsize=7, fontweight="bold", color=MUTED,
-            )  # fmt: skip
+    for kind, group in groupby(zip(places, rows, strict=True), key=lambda pair: pair[1].kind) if named else ():
+        axes.annotate(
+            kind, (0, next(group)[0] - 1), (-3, 0), ("axes fraction", "data"), "offset points",
+            ha="right", va="center", fontsize=7, fontweight="bold", color=MUTED,
+        )  # fmt: skip
 
 
 def dot_chart(  # noqa: PLR0913 - rows, and how to show them
@@ -316,9 +299,8 @@ def dot_chart(  # noqa: PLR0913 - rows, and how to show them
             axes.plot([100 * interval.value], [y], "o", color=colour, markersize=4.5)
         axes.set_xlabel(axis)
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        said = zip(labels, intervals, strict=True)
-        values = "; ".join(f"{label} {100 * interval.value:{digits}}" for label, interval in said)
-        return finish_inline(figure, name, f"Dot chart, {axis}: {values}")
+        said = (f"{label} {100 * found.value:{digits}}" for label, found in zip(labels, intervals, strict=True))
+        return finish_inline(figure, name, f"Dot chart, {axis}: {'; '.join(said)}")
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:

@@ -120,7 +120,11 @@ def _disagreement(
     short = ("alone", "paired") if runs[0].roi == runs[1].roi else tuple(name_of(run.roi) for run in runs)
     first, second = (photos.FigureClassifier(classifier(r), s, tables[r]) for r, s in zip(runs, short, strict=True))
     found = photos.find_disagreement(first, second, ambiguous, seed)
-    counts = found.counts_text()
+    both, only_first, only_second, neither = found.counts
+    counts = (
+        f"of {sum(found.counts):,} samples both are right in {both:,}, only {first.label} in {only_first:,}, "
+        f"only {second.label} in {only_second:,}, neither in {neither:,}"
+    )
     caption = (
         f"Agreement and disagreement of {first.label} and {second.label} on {scope_of(ambiguous)}: {counts}. "
         "Examples are chosen by hash, not by eye; GT is the annotation, the region of interest is outlined in yellow."

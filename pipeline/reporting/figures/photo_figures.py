@@ -45,14 +45,6 @@ class Disagreement(NamedTuple):
     shown: tuple[tuple[str, ...], tuple[str, ...]]
     """Examples that only the first, and only the second, predicts correctly."""
 
-    def counts_text(self) -> str:
-        """Return the four counts in words."""
-        both, only_first, only_second, neither = self.counts
-        return (
-            f"of {sum(self.counts):,} samples both are right in {both:,}, only {self.first.label} in "
-            f"{only_first:,}, only {self.second.label} in {only_second:,}, neither in {neither:,}"
-        )
-
 
 def find_disagreement(
     first: FigureClassifier, second: FigureClassifier, ambiguous: Sequence[str], seed: int
@@ -118,7 +110,6 @@ class HeatRow(NamedTuple):
     """One row of Figure 4: a branch of a run."""
 
     label: str
-    """Name of the run."""
     branch: InputName
     maps: Mapping[str, HeatMap]
     """By sample id."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import chain
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -143,15 +144,15 @@ def inline_svg(svg: bytes, name: str, description: str) -> Markup:
     """
     text = svg.decode()
     # Texts are taken out while tags are rewritten: a category may be named like a part of one.
-    texts = [found[1] for found in TEXT.finditer(text)]
+    texts = TEXT.findall(text)
     text = TEXT.sub(PLACEHOLDER, text[text.index("<svg") :])
     for pattern, replacement in REWRITES:
         text = re.sub(pattern, replacement.format(name=name), text)
     for colour, variable in CSS_VARIABLE.items():
         text = text.replace(colour.lower(), f"var(--{variable})")
     text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
-    parts = text.split(PLACEHOLDER)
-    return Markup("".join(part for pair in zip(parts, [*texts, ""], strict=True) for part in pair))  # noqa: S704
+    parts = zip(text.split(PLACEHOLDER), [*texts, ""], strict=True)
+    return Markup("".join(chain.from_iterable(parts)))  # noqa: S704
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ Reference:
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from itertools import islice
 from typing import NamedTuple
 
 from pipeline.datasets.foodseg103 import CATEGORIES, COUNTS
@@ -71,11 +70,9 @@ def data_deviations(data: IndexSummary) -> Deviations:
     counts, names = official_counts(data), {category.name for category in data.categories if not category.extra}
     decisive, others = [], []
     for split, official in COUNTS.items():
-        unlike = (
-            entry for entry in zip(("photos", "samples"), counts[split], official, strict=True) if entry[1] != entry[2]
-        )
-        for what, ours, paper in islice(unlike, 1):
-            decisive.append(f"{ours:,} {split} {what} (paper: {paper:,})")
+        found = zip(("photos", "samples"), counts[split], official, strict=True)
+        unlike = [f"{ours:,} {split} {what} (paper: {paper:,})" for what, ours, paper in found if ours != paper]
+        decisive += unlike[:1]
     if beyond := len(names - {*CATEGORIES}):
         decisive.append(f"{beyond} of {counted(len(names), 'category', 'categories')} not FoodSeg103's")
     elif len(names) < len(CATEGORIES) - 1:
