@@ -65,9 +65,11 @@ def write_hub(  # noqa: PLR0913 - the run, what is known of it, and where to
     the hub's spelling: `mit`, `apache-2.0`, `other`; `code` is the URL of this code.
     """
     opened = open_run(run, device="cpu")
-    card, score = opened.card, read_score(evaluation, opened.card)
+    card, score, summary = opened.card, read_score(evaluation, opened.card), index / "summary.json"
     scores = read_scores(card, score, evaluation) if score else None
-    sentences = _data_card(card, index / "summary.json")
+    indexed = read_record(IndexSummary, summary, "index") if summary.exists() else None
+    known = {category.name for category in indexed.categories} if indexed else set()
+    sentences = indexed.data_card if indexed and known.issuperset(card.class_names) else ()  # else of other data
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: run / name for name in (WEIGHTS, RUN_CARD)}
     files |= {METRICS: evaluation / METRICS} if score else {}
@@ -86,14 +88,6 @@ def write_hub(  # noqa: PLR0913 - the run, what is known of it, and where to
     (folder / README).write_text(model_card(facts, scores, sentences, licence, code=code), encoding="utf-8")
     (folder / LICENCE).write_text(render("licence.md.j2", card=card, licence=licence), encoding="utf-8")
     return (*files, CONFIG, README, LICENCE)
-
-
-def _data_card(card: RunCard, summary: Path) -> Sequence[str]:
-    """Return the sentences about a data set, unless there are none or it is not the one of the run."""
-    if not summary.exists():
-        return ()
-    index = read_record(IndexSummary, summary, "index")
-    return index.data_card if set(card.class_names) <= {category.name for category in index.categories} else ()
 
 
 def model_card(

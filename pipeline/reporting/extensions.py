@@ -12,7 +12,14 @@ from PIL import Image as Pillow
 from pydantic import JsonValue
 
 from pipeline.datasets.foodseg103 import CATEGORIES, COUNTS
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, share_interval
+from pipeline.evaluation.bootstrap import (
+    Bootstrap,
+    Interval,
+    Scores,
+    StoredInterval,
+    compare_students,
+    share_interval,
+)
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
@@ -60,13 +67,11 @@ def _read_summary(schema: type[SummaryT], folder: Path | None, stage: str) -> Su
 
 
 class ProbeResults(NamedTuple):
-    """One backbone's probe with its chart."""
+    """One backbone's probe, with its chart and a sentence on whether the surroundings add to the ROI."""
 
     summary: ProbeSummary
     chart: Markup
-    """Top-1 of every classifier."""
     verdict: str
-    """Whether the surroundings add to the ROI, in a sentence."""
 
 
 def read_probe_results(folder: Path | None, backbones: Sequence[str]) -> tuple[ProbeResults, ...]:
@@ -114,11 +119,9 @@ class SeedRow(NamedTuple):
     title: str
     label: str
     by_seed: tuple[float, ...]
-    mean: float
+    mean: StoredInterval
+    """With the band around it."""
     deviation: float
-    low: float
-    high: float
-    """Ends of the band around the mean."""
 
 
 class SeedResults(NamedTuple):
@@ -140,16 +143,17 @@ def read_seed_results(path: Path | None) -> SeedResults | None:
     found = read_record(Repetitions, path, "repeats")
     if not found.seeds:
         return None
-    spreads, contrasts = [], []
+    spreads, contrasts, contrast = [], [], None
     for s in found.spreads:
-        ends = (s.mean - s.deviation, s.mean + s.deviation)
-        spreads.append(SeedRow(SCORE_TITLES[s.score], label_of(s.run), s.by_seed, s.mean, s.deviation, *ends))
+        band = StoredInterval(value=s.mean, low=s.mean - s.deviation, high=s.mean + s.deviation)
+        spreads.append(SeedRow(SCORE_TITLES[s.score], label_of(s.run), s.by_seed, band, s.deviation))
     for c in found.contrasts:
-        label, mean = f"({label_of(c.other)}) \N{MINUS SIGN} ({label_of(c.run)})", c.difference
-        contrasts.append(SeedRow(SCORE_TITLES[c.score], label, c.by_seed, mean.value, c.deviation, mean.low, mean.high))
-    spread = seed_chart(spreads, name="seeds-spread", axis="per cent", colour=BLUE, zero=False)
-    axis = "difference, percentage points"
-    contrast = seed_chart(contrasts, name="seeds-contrast", axis=axis, colour=ORANGE, zero=True) if contrasts else None
+        label = f"({label_of(c.other)}) \N{MINUS SIGN} ({label_of(c.run)})"
+        contrasts.append(SeedRow(SCORE_TITLES[c.score], label, c.by_seed, c.difference, c.deviation))
+    spread = seed_chart(spreads, name="seeds-spread", axis="per cent", colour=BLUE)
+    if contrasts:
+        axis = "difference, percentage points"
+        contrast = seed_chart(contrasts, name="seeds-contrast", axis=axis, colour=ORANGE, zero=True)
     return SeedResults(found, tuple(spreads), tuple(contrasts), spread, contrast)
 
 
@@ -159,8 +163,8 @@ def label_of(run: str) -> str:
     return found.label if found.classes == ALL else f"{found.label}, {found.classes}"
 
 
-def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, zero: bool) -> Markup:
-    """Draw a panel per score with a line per row: a dot per seed, the mean, and a band from `low` to `high`.
+def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, zero: bool = False) -> Markup:
+    """Draw a panel per score with a line per row: a dot per seed, the mean, and its band.
 
     The x axis is in per cent or points; `zero` marks zero. Rows of several scores may be interleaved.
     """
@@ -172,16 +176,16 @@ def seed_chart(rows: Sequence[SeedRow], *, name: str, axis: str, colour: str, ze
             axes.set_title(title, loc="left")
             name_rows(axes, [row.label for row in listed])
             for y, row in enumerate(listed):
-                band, seeds = (100 * row.low, 100 * row.high), [100 * value for value in row.by_seed]
+                band, seeds = (100 * row.mean.low, 100 * row.mean.high), [100 * value for value in row.by_seed]
                 axes.plot(band, [y, y], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
                 axes.plot(seeds, [y] * len(seeds), "o", color=colour, markersize=4, alpha=0.8)
-                axes.plot([100 * row.mean], [y], "|", color=INK, markersize=13, markeredgewidth=1.6)
+                axes.plot([100 * row.mean.value], [y], "|", color=INK, markersize=13, markeredgewidth=1.6)
             if zero:
                 axes.axvline(0, color=INK, linewidth=1)
         panels[-1].set_xlabel(axis)
         panels[-1].xaxis.set_major_locator(MaxNLocator(6))
         sorted_rows = (row for listed in by_score.values() for row in listed)
-        values = "; ".join(f"{row.title}, {row.label} {100 * row.mean:.1f}" for row in sorted_rows)
+        values = "; ".join(f"{row.title}, {row.label} {100 * row.mean.value:.1f}" for row in sorted_rows)
         return finish_inline(figure, name, f"Dot chart by seed, {axis}: {values}")
 
 
@@ -191,7 +195,6 @@ class MaskResults(NamedTuple):
     agreement: AgreementSummary | None
     transfer: TransferSummary | None
     pictures: tuple[tuple[ShownSample, Picture], ...]
-    """Best, median and worst samples."""
 
     @property
     def compared(self) -> bool:
@@ -294,11 +297,9 @@ def read_semantic_maps(
     `agreement` is the stage's output for one source, `predictions` are categories by sample_id, by the run or model,
     `categories` are by class index. ManifestError is raised if the table is damaged.
     """
-    if (
-        agreement is None
-        or not (agreement / OVERLAPS).exists()
-        or not (overlaps := read_overlaps(agreement / OVERLAPS))
-    ):
+    path = agreement / OVERLAPS if agreement else None
+    overlaps = read_overlaps(path) if path and path.exists() else ()
+    if agreement is None or not overlaps:
         return None
     index = {name: place for place, name in enumerate(categories)}
     true = {overlap.sample_id: overlap.target for overlap in overlaps}
@@ -317,10 +318,9 @@ def read_semantic_maps(
 
 
 class StudentRecord(Stored):
-    """Part of the student's `run.json`."""
+    """Part of the student's `run.json`: kind, alpha and temperature."""
 
     distillation: dict[str, JsonValue]
-    """Kind, alpha and temperature."""
 
 
 class DistillationResults(NamedTuple):
@@ -329,7 +329,6 @@ class DistillationResults(NamedTuple):
     student_backbone: str
     """Backbone of the run that would show what the teacher is worth."""
     how: Mapping[str, JsonValue]
-    """Kind, alpha and temperature."""
     samples: int
     runs: Mapping[str, str]
     """Name of the run by its part: `teacher`, `undistilled`, `student`."""
@@ -378,7 +377,6 @@ class VoteResults(NamedTuple):
     summary: VoteSummary
     top1: Interval
     scores: Scores
-    """Macro F1 and F1 of the ambiguous pair."""
     predictions: Mapping[str, str]
     """Category by sample_id."""
 

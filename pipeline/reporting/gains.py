@@ -49,14 +49,13 @@ class SampleFacts(NamedTuple):
 
 
 class GainRow(NamedTuple):
-    """The gain in top-1 for a group of samples; shares, or their differences."""
+    """The gain in top-1 for a group of samples, from the ROI alone to both; shares, or their differences."""
 
     by: str
     group: str
     photos: int
     samples: int
     single: float
-    """Top-1 of the ROI alone."""
     double: float
     gain: Interval
     """`double` minus `single` with its 95 % interval over photos, which is that of this group alone."""
@@ -76,11 +75,9 @@ class PairGains(NamedTuple):
     double: GridRun
     overall: GainRow
     groups: tuple[GainRow, ...]
-    """By size, foods in the photo and confusability."""
     categories: tuple[GainRow, ...]
     """From the largest gain to the largest loss."""
     chart: Markup
-    """All samples and `groups`."""
 
     @property
     def rows(self) -> tuple[GainRow, ...]:

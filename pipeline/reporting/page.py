@@ -46,7 +46,6 @@ class Page:
     """Whether photos and cut-outs are there; without, the sections and figures that show them are left out."""
     summary: StudySummary
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
-    """Runs by kind, as tables show them."""
     finding: Finding
     probes: tuple[ProbeResults, ...]
     gains: tuple[PairGains, ...]
@@ -54,9 +53,7 @@ class Page:
     source: Mapping[str, str | int | None]
     """What `data/source.json` records, empty if there is none."""
     data_card: Sequence[str]
-    """The data set in sentences, where it came from first."""
     ambiguous: tuple[str, ...]
-    """Names of the ambiguous pair that the data set has."""
     pair_basis: str
     """How the pair was chosen, or why there is none; empty where that is not recorded."""
     samples: tuple[SampleCard, ...]
@@ -64,7 +61,6 @@ class Page:
     charts: Mapping[str, Markup]
     curves: Mapping[str, Markup]
     curve_split: str
-    """What the curves show beside train."""
     visible: tuple[float, ...]
     """Shares in [0, 1] of test samples that see their own food, of the runs whose views are paired by photo; sorted."""
     f1_rows: tuple[CategoryRow, ...]
@@ -121,12 +117,7 @@ def p_value(p: float | None) -> str:
     return DASH if p is None else "< 0.001" if p < 0.0005 else f"{p:.2f}" if p >= 0.095 else f"{p:.3f}"  # noqa: PLR2004
 
 
-FILTERS = {
-    "percent": percent,
-    "score": score,
-    "points": points,
-    "chance": chance,
-    "p_value": p_value,
+FILTERS = {filter_.__name__: filter_ for filter_ in (percent, score, points, chance, p_value)} | {
     "step": step_of,
     "views": views_title,
     "grouped": "{:,}".format,

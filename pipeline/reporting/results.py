@@ -59,7 +59,6 @@ class PerturbationEntry(Stored):
 
     kind: Literal["permutation", "translocation"]
     target: Target
-    """Branch whose input is perturbed."""
     seed: int | None
     patch_size: int | None = None
     """Side of a permutation's patches in pixels; None in files of earlier versions."""
@@ -104,7 +103,6 @@ class RunRecord(Stored):
     """What the report shows of `run.json` of stage `train`."""
 
     class_names: tuple[str, ...]
-    """Category by model output."""
     ambiguous: tuple[str, ...] = ()
     """Names of the ambiguous pair that the data set has, in runs of earlier versions and where test curves show it."""
     image_size: int

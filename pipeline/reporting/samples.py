@@ -44,8 +44,6 @@ Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
 """RGB at the size it is shown."""
 ShownMask: TypeAlias = Bool[np.ndarray, "h w"]
 """Mask at the size it is shown."""
-Square: TypeAlias = UInt8[np.ndarray, "s s 3"]
-"""RGB at the size it has in a figure."""
 
 
 class Picture(NamedTuple):
@@ -99,9 +97,7 @@ class SamplePictures(NamedTuple):
 
     sample: Sample
     photo: Shown
-    """Whole photo, shrunk."""
     mask: ShownMask
-    """Region of interest on the shrunk photo."""
     views: SampleBatch
     """Cut-outs, a single row."""
 
@@ -119,9 +115,8 @@ class SamplePictures(NamedTuple):
 def read_pictures(sample_ids: Sequence[str], inputs: ReportInputs, *, what: str) -> dict[str, SamplePictures]:
     """Read the pictures of some test samples; none without photos. `what` is the name of the progress bar.
 
-    Raises:
-        DatasetError: If a photo is absent or not the one that stage `index` read.
-        ManifestError: If a shard is absent or damaged.
+    DatasetError is raised if a photo is absent or not the one that stage `index` read, ManifestError if a shard is
+    absent or damaged.
     """
     if inputs.raw is None:
         return {}
@@ -141,7 +136,7 @@ def sample_pictures(sample: Sample, photo: Image, views: SampleBatch) -> SampleP
     return SamplePictures(sample, small, mask, views)
 
 
-def crop_square(image: Image, mask: ShownMask) -> Square:
+def crop_square(image: Shown, mask: ShownMask) -> Image:
     """Cut the largest square out of a picture, as near to the middle of a region as possible."""
     height, width = mask.shape
     side = min(height, width)
@@ -153,7 +148,7 @@ def crop_square(image: Image, mask: ShownMask) -> Square:
     return image[top : top + side, left : left + side]
 
 
-def enlarge(view: Image) -> Square:
+def enlarge(view: Image) -> Shown:
     """Return a cut-out at the size it has in figures."""
     return np.asarray(Pillow.fromarray(view).resize((SQUARE, SQUARE), Pillow.Resampling.BICUBIC))
 
@@ -207,7 +202,6 @@ class SampleCard(NamedTuple):
     sample_id: str
     category: str
     ambiguous: bool
-    """Whether it belongs to the ambiguous pair."""
     share: float
     """Mask area over photo area, in [0, 1]."""
     pictures: tuple[tuple[str, Picture], ...]

@@ -77,7 +77,6 @@ class StudySummary(Section):
     variant: str | None
     """Name of the variant's run; None in a report of chosen runs."""
     conventions: dict[str, str]
-    """What each number means, by its name."""
     runs: dict[str, RunSummary]
     """By name: the runs of the paper in its order, then the variant unless it is one of them."""
 
@@ -85,32 +84,18 @@ class StudySummary(Section):
 def summarise_run(
     run: GridRun, metrics: EvaluationMetrics, perturbations: PerturbationMetrics, history: Sequence[EpochRecord]
 ) -> RunSummary:
-    """Join the results of stages `evaluate`, `perturb` and `train` for one run.
-
-    Raises:
-        ManifestError: If `history` lacks the epoch that was evaluated.
-    """
+    """Join the results of `evaluate`, `perturb` and `train`; ManifestError if `history` lacks the evaluated epoch."""
     kept = next((epoch for epoch in history if epoch.epoch == metrics.epoch), None)
     if kept is None:
-        raise ManifestError(
-            f"{run.name}: epoch {metrics.epoch} was evaluated, which its history.csv lacks; "
-            f"run {dvc_command(f'evaluate@{run.name}')}"
-        )
+        lacking = f"{run.name}: epoch {metrics.epoch} was evaluated, which its history.csv lacks"
+        raise ManifestError(f"{lacking}; run {dvc_command(f'evaluate@{run.name}')}")
     permutations = []
     for target in get_args(Target):
         entries = [e for e in perturbations.entries if e.kind == "permutation" and e.target == target]
         if entries:
-            top1, change = (round(fmean(getattr(e, n) for e in entries), DIGITS) for n in ("top1", "change_top1"))
-            lowest, highest = min(e.top1 for e in entries), max(e.top1 for e in entries)
-            scores = PermutationScores(
-                target=target,
-                seeds=len(entries),
-                top1=top1,
-                lowest_top1=lowest,
-                highest_top1=highest,
-                change_top1=change,
-            )
-            permutations.append(scores)
+            means = {n: round(fmean(getattr(e, n) for e in entries), DIGITS) for n in ("top1", "change_top1")}
+            ends = {"lowest_top1": min(e.top1 for e in entries), "highest_top1": max(e.top1 for e in entries)}
+            permutations.append(PermutationScores(target=target, seeds=len(entries), **means, **ends))
     moves = (entry for entry in perturbations.entries if entry.kind == "translocation")
     fields = set(TranslocationScores.model_fields)
     names = EvaluationMetrics.model_fields.keys() & RunSummary.model_fields.keys()

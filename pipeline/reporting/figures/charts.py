@@ -156,7 +156,6 @@ class ChangeValue(NamedTuple):
 
     row: ChartRow
     series: str
-    """Entry of the legend."""
     value: float
     low: float
     high: float

@@ -50,7 +50,6 @@ class FigureDraft(NamedTuple):
     caption: str
     description: str
     sample_ids: tuple[str, ...]
-    """Samples it shows."""
     draw: Callable[[Mapping[str, SamplePictures]], Figure]
     """Takes the pictures of at least those samples."""
 

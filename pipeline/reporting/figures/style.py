@@ -35,26 +35,17 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rvernet",
     "text.parse_math": False,  # a category called `$^$` is no formula
     "svg.fonttype": "none",  # text stays text: searchable, small, and editable
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7.5),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
     "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.axisbelow": True,
     "grid.color": LINE,
     "grid.linewidth": 0.5,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
     "xtick.major.size": 2,
     "ytick.major.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 7.5,
     "hatch.linewidth": 0.5,
     "savefig.facecolor": "white",
 }
@@ -88,7 +79,6 @@ class PaperFigure(NamedTuple):
     """Alternative text."""
     svg: bytes
     png: bytes
-    """At 200 dots an inch."""
 
     @property
     def title(self) -> str:

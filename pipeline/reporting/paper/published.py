@@ -271,7 +271,7 @@ def _row(
     columns: Sequence[PaperColumn],
     members: Mapping[int, Sequence[GridRun]],
 ) -> TableRow:
-    row, cells, group = dict(zip(table["columns"], printed, strict=True)), [], ()
+    row, cells, group = dict(zip(table["columns"], printed, strict=True)), [], tuple[GridRun, ...]()
     names = [RUN_NAMES.get(module, module) for module in row.get("module", ())]
     if names:  # a mean over the runs of a long table whose ROI or extra-ROI backbone is one of them
         group = tuple(run for run in members[table["derived_from"]] if getattr(run, table["group_by"]) in names)

@@ -29,17 +29,9 @@ ADDED = {"ketchup": (69, 38), "chili paste": (72, 34)}
 """Train and test photos of the categories that the paper added to FoodSeg103."""
 EPOCHS = 30
 RECIPE: Mapping[str, object] = {
-    "batch_size": 50,
-    "optimizer": "adam",
-    "learning_rate": 4e-3,
-    "schedule": "released",
-    "hidden": 640,
-    "features": "logits",
-    "normalize": "none",
-    "joint_flip": False,
-    "pairing": "by_photo",
-    "share_branches": True,
-}
+    "batch_size": 50, "optimizer": "adam", "learning_rate": 4e-3, "schedule": "released", "hidden": 640,
+    "features": "logits", "normalize": "none", "joint_flip": False, "pairing": "by_photo", "share_branches": True,
+}  # fmt: skip
 """Further values of section `train` in the paper and its released code."""
 
 
