@@ -71,11 +71,6 @@ class ErrorAnalysis(NamedTuple):
         """Categories in class order."""
         return tuple(score.category for score in self.categories)
 
-    @property
-    def ece(self) -> float:
-        """Expected calibration error in [0, 1]."""
-        return metrics.expected_calibration_error(self.calibration)
-
     def as_json(self) -> dict[str, Any]:
         """Return everything but the matrix, rounded to six places; bins without samples are left out."""
 
@@ -170,8 +165,8 @@ def reliability_panel(analysis: ErrorAnalysis, *, name: str, title: str) -> Mark
         figure.align_ylabels()
         points = zip(confidence[filled], accuracy[filled], strict=True)
         values = "; ".join(f"confidence {c:.2f} accuracy {a:.2f}" for c, a in points)
-        text = f"Reliability of {title}: expected calibration error {analysis.ece:.3f}, {values}"
-        return finish_inline(figure, name, text)
+        error = metrics.expected_calibration_error(analysis.calibration)
+        return finish_inline(figure, name, f"Reliability of {title}: expected calibration error {error:.3f}, {values}")
 
 
 def confusion_chart(analysis: ErrorAnalysis, order: Sequence[str], *, title: str) -> Markup:

@@ -12,14 +12,7 @@ from PIL import Image as Pillow
 from pydantic import JsonValue
 
 from pipeline.datasets.foodseg103 import CATEGORIES, COUNTS
-from pipeline.evaluation.bootstrap import (
-    Bootstrap,
-    Interval,
-    Scores,
-    StoredInterval,
-    compare_students,
-    share_interval,
-)
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, share_interval
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
@@ -119,7 +112,7 @@ class SeedRow(NamedTuple):
     title: str
     label: str
     by_seed: tuple[float, ...]
-    mean: StoredInterval
+    mean: Interval
     """With the band around it."""
     deviation: float
 
@@ -145,11 +138,12 @@ def read_seed_results(path: Path | None) -> SeedResults | None:
         return None
     spreads, contrasts, contrast = [], [], None
     for s in found.spreads:
-        band = StoredInterval(value=s.mean, low=s.mean - s.deviation, high=s.mean + s.deviation)
+        band = Interval(s.mean, s.mean - s.deviation, s.mean + s.deviation)
         spreads.append(SeedRow(SCORE_TITLES[s.score], label_of(s.run), s.by_seed, band, s.deviation))
     for c in found.contrasts:
         label = f"({label_of(c.other)}) \N{MINUS SIGN} ({label_of(c.run)})"
-        contrasts.append(SeedRow(SCORE_TITLES[c.score], label, c.by_seed, c.difference, c.deviation))
+        mean = Interval(c.difference.value, c.difference.low, c.difference.high)
+        contrasts.append(SeedRow(SCORE_TITLES[c.score], label, c.by_seed, mean, c.deviation))
     spread = seed_chart(spreads, name="seeds-spread", axis="per cent", colour=BLUE)
     if contrasts:
         axis = "difference, percentage points"
@@ -213,10 +207,7 @@ class MaskResults(NamedTuple):
 
 
 def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResults:
-    """Read the outputs of stages `agreement` and `transfer` for one source, as far as they ran.
-
-    ManifestError is raised if a file is damaged.
-    """
+    """Read what stages `agreement` and `transfer` wrote for one source, if they ran; ManifestError if damaged."""
     found = _read_summary(AgreementSummary, agreement, "agreement")
     pictures = []
     if found is not None and agreement is not None:

@@ -29,7 +29,6 @@ NO_COMPARISON_HINT = (
     "That takes one backbone trained twice, on the ROI alone and in both branches, for instance the runs "
     "mobilenetv2+none-all and mobilenetv2+mobilenetv2-all; these are not among the runs of this report."
 )
-OVERLAP = "The intervals overlap; the samples that only one of the two gets right split"
 
 
 class CorrectCount(NamedTuple):
@@ -70,12 +69,6 @@ class RunComparison(NamedTuple):
     """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
     p_value: float
     """Of no difference in correct predictions; see `sign_flip_p`."""
-
-    @property
-    def winner(self) -> int:
-        """Return 1 where two branches are clearly ahead, -1 where they are behind, 0 where the intervals overlap."""
-        single, double = self.single_correct.interval, self.double_correct.interval
-        return int(double[0] > single[1]) - int(single[0] > double[1])
 
 
 class Finding(NamedTuple):
@@ -152,10 +145,12 @@ def correctness_of(table: PredictionTable, ambiguous: Sequence[str]) -> Correctn
 
 def conclusion(comparison: RunComparison) -> tuple[str, str]:
     """Return what the counts allow to say, in short, and why."""
+    single, double = comparison.single_correct.interval, comparison.double_correct.interval
+    if double[0] > single[1] or single[0] > double[1]:
+        return f"The surroundings {'help' if double[0] > single[1] else 'hurt'}", "The intervals do not overlap."
     low, high = comparison.preference
-    if comparison.winner:
-        return f"The surroundings {'help' if comparison.winner > 0 else 'hurt'}", "The intervals do not overlap."
-    split = f"{OVERLAP} {len(comparison.only_double)} to {len(comparison.only_single)}"
+    split = "The intervals overlap; the samples that only one of the two gets right split "
+    split += f"{len(comparison.only_double)} to {len(comparison.only_single)}"
     if low > EVEN:
         return "The surroundings help a little", f"{split} in favour of two branches."
     if high < EVEN:

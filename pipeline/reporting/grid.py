@@ -1,8 +1,4 @@
-"""The twenty runs of the paper, in its order, two beside it, and how runs are grouped and shown.
-
-Reference:
-    arXiv 2407.08257, Tables 2 to 4 and 8 to 12.
-"""
+"""The twenty runs of arXiv 2407.08257, Tables 2 to 4 and 8 to 12, two beside them, and how runs are shown."""
 
 from collections.abc import Iterable
 from typing import Literal, TypeAlias, get_args
@@ -84,10 +80,6 @@ def runs_with(variant: GridRun) -> tuple[GridRun, ...]:
 
 
 def in_paper_order(names: Iterable[str]) -> tuple[GridRun, ...]:
-    """Return runs by name, each once: those of the grid in its order, then the others by name.
-
-    Raises:
-        ParamsError: If one is no run name.
-    """
+    """Return runs, each once: those of the grid in its order, then others by name; ParamsError if one is no run."""
     runs = {GridRun.parse(name) for name in names}
     return (*(run for run in GRID_RUNS if run in runs), *sorted(runs - set(GRID_RUNS)))

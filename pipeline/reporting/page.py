@@ -12,16 +12,8 @@ from markupsafe import Markup
 
 from pipeline.datasets.statistics import IndexSummary as DataSummary
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
+from pipeline.reporting import extensions
 from pipeline.reporting.error_analysis import SCALE_COLOURS, STEPS, CategoryRow, ErrorAnalysis, step_of
-from pipeline.reporting.extensions import (
-    DistillationResults,
-    MaskResults,
-    ProbeResults,
-    SeedResults,
-    SemanticMaps,
-    VoteResults,
-    views_title,
-)
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.finding import Finding
 from pipeline.reporting.gains import PairGains, gains_json
@@ -47,7 +39,7 @@ class Page:
     summary: StudySummary
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
     finding: Finding
-    probes: tuple[ProbeResults, ...]
+    probes: tuple[extensions.ProbeResults, ...]
     gains: tuple[PairGains, ...]
     data: DataSummary
     source: Mapping[str, str | int | None]
@@ -77,11 +69,11 @@ class Page:
     error_charts: Mapping[str, tuple[Markup, Markup]]
     """Reliability panel and confusion matrix."""
     figures: Sequence[PaperFigure]
-    masks: MaskResults
-    semantic_maps: SemanticMaps | None
-    seeds: SeedResults | None
-    distillation: DistillationResults | None
-    votes: tuple[VoteResults, ...]
+    masks: extensions.MaskResults
+    semantic_maps: extensions.SemanticMaps | None
+    seeds: extensions.SeedResults | None
+    distillation: extensions.DistillationResults | None
+    votes: tuple[extensions.VoteResults, ...]
 
 
 def render(page: Page) -> str:
@@ -119,7 +111,7 @@ def p_value(p: float | None) -> str:
 
 FILTERS = {filter_.__name__: filter_ for filter_ in (percent, score, points, chance, p_value)} | {
     "step": step_of,
-    "views": views_title,
+    "views": extensions.views_title,
     "grouped": "{:,}".format,
     "value": value_text,
     "interval": interval_text,
@@ -212,7 +204,7 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
         },
     }
     compared = {"agreement": masks.agreement, "transfer": masks.transfer} if masks.compared else {}
-    extensions = {
+    beyond = {
         "probes": {probe.summary.backbone: probe.summary.model_dump(mode="json") for probe in page.probes},
         "gains": gains_json(page.gains),
         "masks": {name: part.model_dump(mode="json") for name, part in compared.items() if part},
@@ -221,7 +213,7 @@ def results_text(page: Page, bootstrap: Bootstrap) -> str:
         "distillation": page.distillation and page.distillation.as_json(),
         "votes": [vote.as_json() for vote in page.votes],
     }
-    values |= {name: part for name, part in extensions.items() if part}
+    values |= {name: part for name, part in beyond.items() if part}
     return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
-from pipeline.arrays import Image, Logits, Mask
+from pipeline.arrays import Image, Mask
 from pipeline.datasets.index import Sample, choose_named, read_samples
 from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.sample_batch import SampleBatch
@@ -211,12 +211,11 @@ class SampleCard(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Samples that exactly one of two runs predicts correctly."""
+    """Some of the samples that exactly one of two runs predicts correctly, and how many there are."""
 
     title: str
     cards: tuple[SampleCard, ...]
     total: int
-    """Number of such samples, shown or not."""
 
 
 def sample_card(shown: SamplePictures, ambiguous: Sequence[str]) -> SampleCard:
@@ -233,24 +232,16 @@ def sample_card(shown: SamplePictures, ambiguous: Sequence[str]) -> SampleCard:
     return SampleCard(sample.sample_id, food, food in ambiguous, share, pictures, ())
 
 
-def sample_prediction(run: str, target: int, logits: Logits, class_names: Sequence[str]) -> SamplePrediction:
-    """Return what the run of a label predicts for one sample of true class `target`.
-
-    `logits` are a single row, divided by the run's temperature.
-    """
-    odds = np.exp(logits[0].astype(np.float64) - logits.max())
-    order = np.argsort(-odds, kind="stable")[:TOP]
-    top = tuple((class_names[k], float(odds[k] / odds.sum())) for k in order)
-    return SamplePrediction(run, int(order[0]) == target, top)
-
-
 def paired_predictions(pair: PairedRuns, sample_id: str) -> tuple[SamplePrediction, ...]:
     """Return what both runs predict for one sample."""
     found = []
     for run, table, temperature in zip(pair.runs, (pair.single, pair.double), pair.temperatures, strict=True):
         row = table.sample_ids.index(sample_id)
-        logits = table.logits[row : row + 1] / temperature
-        found.append(sample_prediction(run.label, int(table.targets[row]), logits, table.class_names))
+        logits = table.logits[row] / temperature
+        odds = np.exp(logits.astype(np.float64) - logits.max())
+        order = np.argsort(-odds, kind="stable")[:TOP].tolist()
+        top = tuple((table.class_names[k], float(odds[k] / odds.sum())) for k in order)
+        found.append(SamplePrediction(run.label, order[0] == table.targets[row], top))
     return tuple(found)
 
 

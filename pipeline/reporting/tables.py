@@ -219,20 +219,17 @@ def as_latex(table: ReportTable) -> str:
     for row in table.rows:
         ours, paper = (" & ".join(escaped(text(cell)) for cell in row.cells) for text in (our_text, paper_text))
         lines += [rf"{escaped(row.label)} & {ours} \\", rf"\quad paper & {paper} \\"]
-    return "\n".join(
-        (
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escaped(caption)}}}",
-            rf"\label{{tab:rvernet-{table.number}}}",
-            rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-            r"\toprule",
-            rf"{' & '.join(('', *map(escaped, table.columns)))} \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        )
-    )
+    heads, body = " & ".join(("", *map(escaped, table.columns))), "\n".join(lines)
+    return rf"""\begin{{table}}
+\centering
+\caption{{{escaped(caption)}}}
+\label{{tab:rvernet-{table.number}}}
+\begin{{tabular}}{{l{"r" * len(table.columns)}}}
+\toprule
+{heads} \\
+\midrule
+{body}
+\bottomrule
+\end{{tabular}}
+\end{{table}}
+"""

@@ -166,12 +166,11 @@ def overlay_heat(sample: SamplePictures, branch: InputName, heat: HeatGrid) -> I
 
 
 class PerturbedView(NamedTuple):
-    """A cut-out under one perturbation."""
+    """A cut-out under one perturbation, and the share in [0, 1] of the photo's pixels that is still in it."""
 
     title: str
     image: Image
     kept: float | None
-    """Share in [0, 1] of the photo's pixels still in the picture; None without a perturbation."""
 
 
 def perturbed_views(views: SampleBatch, params: PerturbParams) -> tuple[PerturbedView, ...]:

@@ -1,7 +1,7 @@
 """Checks of the paper's printed numbers against each other, computed from `tables.json`."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from pipeline.evaluation.bootstrap import wilson_interval
 from pipeline.params.run_name import ABSENT
@@ -44,25 +44,20 @@ class PaperCheck(NamedTuple):
         return sum(not line.agrees for line in self.lines)
 
 
-Question: TypeAlias = Callable[[Paper], Iterator[CheckLine]]
-
-_QUESTIONS: dict[Question, tuple[str, str]] = {}
-"""Title and text of every check by the function that compares; filled by `_check`."""
+_CHECKS: list[Callable[[Paper], PaperCheck]] = []
 
 
 def check_paper(paper: Paper) -> tuple[PaperCheck, ...]:
     """Run all checks, in the order of their definition."""
-    return tuple(
-        PaperCheck(lines.__name__.removeprefix("_"), *texts, tuple(lines(paper))) for lines, texts in _QUESTIONS.items()
-    )
+    return tuple(check(paper) for check in _CHECKS)
 
 
-def _check(title: str, question: str) -> Callable[[Question], Question]:
+def _check(title: str, question: str) -> Callable[[Callable[[Paper], Iterator[CheckLine]]], None]:
     """Register a generator of lines as a check, which is called as the function is."""
 
-    def register(lines: Question) -> Question:
-        _QUESTIONS[lines] = (title, question)
-        return lines
+    def register(lines: Callable[[Paper], Iterator[CheckLine]]) -> None:
+        name = lines.__name__.removeprefix("_")
+        _CHECKS.append(lambda paper: PaperCheck(name, title, question, tuple(lines(paper))))
 
     return register
 

@@ -1,7 +1,6 @@
-"""The numbers the paper prints, as typed cells that name the run and what is measured; ours are put beside them later.
+"""The numbers of arXiv 2407.08257, Tables 1 to 12, as typed cells that name the run and what is measured.
 
-Reference:
-    arXiv 2407.08257, Tables 1 to 12; `tables.json` says how they were transcribed.
+`tables.json` says how they were transcribed.
 """
 
 import json
@@ -173,8 +172,6 @@ class PaperColumn(NamedTuple):
     classes: str = ALL
 
 
-OFFSETS = ((-30, 63), (60, -85), (37, 139))
-"""Translocations (dx, dy) of equations 6 to 8, in pixels at 224."""
 TARGETS: dict[Target, str] = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
 """What a perturbed branch is called."""
 PAIR = ("ketchup", "chili")
@@ -189,25 +186,28 @@ def _f1(prefix: str, head: str, classes: str) -> tuple[PaperColumn, ...]:
     )
 
 
-def _means(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[PaperColumn, ...]:
-    return tuple(PaperColumn(head, name, Measure("change", key)) for name, (head, key) in names.items())
-
-
-def _perturbed(names: dict[str, tuple[str, PerturbationKey]]) -> tuple[PaperColumn, ...]:
-    """Return accuracy and change of every perturbation."""
+def _perturbed(means: Sequence[PaperColumn]) -> tuple[PaperColumn, ...]:
+    """Return accuracy and change of every perturbation, of whose changes other tables print means."""
     columns = [PLAIN]
-    for name, (head, key) in names.items():
-        columns.append(PaperColumn(head, name, Measure("top1", key), "top1"))
-        columns.append(PaperColumn(f"{head}, change", name, Measure("change", key), "printed_change"))
+    for head, name, measure, *_ in means:
+        columns.append(PaperColumn(head, name, Measure("top1", measure.perturbation), "top1"))
+        columns.append(PaperColumn(f"{head}, change", name, measure, "printed_change"))
     return tuple(columns)
 
 
-PERMUTED = {f"{target}_permuted": (f"{head} permuted", PerturbationKey(target)) for target, head in TARGETS.items()}
-MOVED = {f"dx{dx}_dy{dy}": (f"dx {dx}, dy {dy}", PerturbationKey("extra_roi", (dx, dy))) for dx, dy in OFFSETS}
+PERMUTED = tuple(
+    PaperColumn(f"{head} permuted", f"{target}_permuted", Measure("change", PerturbationKey(target)))
+    for target, head in TARGETS.items()
+)
+MOVED = tuple(
+    PaperColumn(f"dx {dx}, dy {dy}", f"dx{dx}_dy{dy}", Measure("change", PerturbationKey("extra_roi", (dx, dy))))
+    for dx, dy in ((-30, 63), (60, -85), (37, 139))
+)
+"""By equations 6 to 8, in pixels at 224."""
 COLUMNS: dict[int, tuple[PaperColumn, ...]] = {
     **dict.fromkeys((2, 3, 4), _f1("", "", ALL)),
-    **dict.fromkeys((5, 6), _means(PERMUTED)),
-    7: _means(MOVED),
+    **dict.fromkeys((5, 6), PERMUTED),
+    7: MOVED,
     8: tuple(
         PaperColumn(
             f"{PAIR[cell.target]} as {PAIR[cell.prediction]}, {side}",

@@ -2,9 +2,7 @@
 
 A difference to the paper is given only where data set, size of the pictures and pre-trained backbones are the paper's.
 Photos of the added categories, epochs, recipe and masks may be others: they are what a study varies, and are named.
-
-Reference:
-    arXiv 2407.08257, sections 3.1 and 4.1.
+The paper's setting is in arXiv 2407.08257, sections 3.1 and 4.1.
 """
 
 from collections.abc import Iterable, Mapping

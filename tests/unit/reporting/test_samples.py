@@ -20,12 +20,12 @@ from pipeline.reporting.samples import (
     paired_predictions,
     sample_card,
     sample_pictures,
-    sample_prediction,
 )
 from tests.raw_folder import noise
 from tests.unit.reporting.study import make_sample
 
 SAMPLE = make_sample()
+RUNS = GridRun("vit", "none", "all"), GridRun("vit", "vit", "all")
 NAMES = ("rice", "egg", "ketchup", "chili paste")
 SAMPLES = [
     replace(SAMPLE, sample_id=f"test/{n}/{k}", category=name, target=k)
@@ -83,11 +83,14 @@ def test_a_card_shows_photo_mask_and_both_cut_outs() -> None:
 def test_a_prediction_lists_the_most_probable_categories() -> None:
     """Probabilities are the softmax, even of large logits; the first decides whether it is correct."""
     logits = np.array([[1000.0, 1001.0, 0.0, 999.0]], np.float32)
-    found = sample_prediction("A", 1, logits, ("rice", "egg", "ham", "tea"))
+    right, wrong = (
+        PredictionTable(("rice", "egg", "ham", "tea"), ("a",), ("a",), np.array([target]), np.array([1]), logits)
+        for target in (1, 0)
+    )
+    found, other = paired_predictions(PairedRuns(RUNS, right, wrong, (1.0, 1.0)), "a")
     assert [category for category, _ in found.top] == ["egg", "rice", "tea"]
     np.testing.assert_allclose([probability for _, probability in found.top], [0.6652, 0.2447, 0.09], atol=1e-4)
-    assert found.correct
-    assert not sample_prediction("A", 0, logits, ("rice", "egg", "ham", "tea")).correct
+    assert (found.correct, other.correct) == (True, False)
 
 
 def test_a_probability_is_the_one_that_evaluation_and_predict_give() -> None:
@@ -95,8 +98,7 @@ def test_a_probability_is_the_one_that_evaluation_and_predict_give() -> None:
     logits = np.array([[2.0, 0.5, -1.0, 0.25], [0.0, 3.0, 2.5, -2.0]], np.float32)
     ids, temperatures = ("test/a/1", "test/a/2"), (2.5, 0.5)
     table = PredictionTable(NAMES, ids, ("test/a",) * 2, np.array([0, 1]), np.array([0, 1]), logits)
-    runs = GridRun("vit", "none", "all"), GridRun("vit", "vit", "all")
-    pair = PairedRuns(runs, table, table, temperatures)
+    pair = PairedRuns(RUNS, table, table, temperatures)
     for row, sample_id in enumerate(ids):
         for shown, temperature in zip(paired_predictions(pair, sample_id), temperatures, strict=True):
             evaluated = confidences_of(logits, temperature)[row]
