@@ -73,10 +73,7 @@ def describe(run: Run) -> dict[str, str]:
 
 
 def check_equality(run: Run, exported: Exported, what: str) -> float:
-    """Return the largest difference of a logit from a run, on the CPU, on noise in several batch sizes.
-
-    If it is more than `TOLERANCE`, an `ExportError` names the file `what`.
-    """
+    """Return the largest difference of a logit from a run, on noise in batches; ExportError above `TOLERANCE`."""
     classifier, differences = Classifier(run.model, run.branches), []
     for samples in BATCHES:
         views = random_views(run, samples)

@@ -170,10 +170,7 @@ def reliability_panel(analysis: ErrorAnalysis, *, name: str, title: str) -> Mark
 
 
 def confusion_chart(analysis: ErrorAnalysis, order: Sequence[str], *, title: str) -> Markup:
-    """Draw the confusion matrix as shares of each row, dark for much; empty cells stay empty.
-
-    Categories stand in `order` from top to bottom and left to right; those the run lacks are skipped.
-    """
+    """Draw the confusion matrix in `order` as shares of each row; categories the run lacks are skipped."""
     names = [name for name in order if name in analysis.names]
     rows = [analysis.names.index(name) for name in names]
     matrix = analysis.matrix[np.ix_(rows, rows)]

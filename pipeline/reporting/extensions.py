@@ -201,10 +201,6 @@ class MaskResults(NamedTuple):
         chosen = [group for group in found if (group.by == "category") == categories]
         return tuple(sorted(chosen, key=lambda group: group.iou.value if categories else 0))
 
-    def label(self, run: str) -> str:
-        """Return the label of a run."""
-        return GridRun.parse(run).label
-
 
 def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResults:
     """Read what stages `agreement` and `transfer` wrote for one source, if they ran; ManifestError if damaged."""
@@ -285,8 +281,7 @@ def read_semantic_maps(
 ) -> SemanticMaps | None:
     """Paint predictions into the masks that stage `agreement` laid on the annotation; None where it did not.
 
-    `agreement` is the stage's output for one source, `predictions` are categories by sample_id, by the run or model,
-    `categories` are by class index. ManifestError is raised if the table is damaged.
+    Predictions are categories by sample_id, by the run or model. ManifestError is raised if the table is damaged.
     """
     path = agreement / OVERLAPS if agreement else None
     overlaps = read_overlaps(path) if path and path.exists() else ()
@@ -341,8 +336,7 @@ def read_distillation_results(
 ) -> DistillationResults | None:
     """Read the output of stage `distill` for one teacher; None where it did not run, or no teacher is set.
 
-    EvaluationError is raised if the runs were evaluated on different samples, ManifestError if a file is absent or
-    damaged.
+    EvaluationError is raised if test samples differ, ManifestError if a file is absent or damaged.
     """
     summary = _read_summary(DistillationSummary, folder, "distill")
     if folder is None or summary is None or summary.teacher is None or summary.student is None:

@@ -17,7 +17,7 @@ from pipeline.reporting.error_analysis import SCALE_COLOURS, STEPS, CategoryRow,
 from pipeline.reporting.figures.style import PaperFigure
 from pipeline.reporting.finding import Finding
 from pipeline.reporting.gains import PairGains, gains_json
-from pipeline.reporting.grid import Kind
+from pipeline.reporting.grid import GridRun, Kind
 from pipeline.reporting.paper.checks import PaperCheck
 from pipeline.reporting.paper.published import FORMATS, Paper, ReportTable, TableCell
 from pipeline.reporting.results import RunRecord
@@ -110,6 +110,7 @@ def p_value(p: float | None) -> str:
 
 
 FILTERS = {filter_.__name__: filter_ for filter_ in (percent, score, points, chance, p_value)} | {
+    "label": lambda run: GridRun.parse(run).label,
     "step": step_of,
     "views": extensions.views_title,
     "grouped": "{:,}".format,

@@ -128,10 +128,7 @@ class RunRecord(Stored):
 
 
 def read_history(path: Path, stage: str) -> tuple[EpochRecord, ...]:
-    """Read the epochs of a run; empty cells, and columns of splits that were not evaluated, become None.
-
-    ManifestError is raised if the file is absent, has no epochs, or lacks a column.
-    """
+    """Read epochs, None in empty cells and absent splits; ManifestError if a column or every epoch is absent."""
     optional = EpochRecord._field_defaults
     try:
         with path.open(encoding="utf-8", newline="") as file:

@@ -31,7 +31,7 @@ from pipeline.reporting.figures.style import (
 )
 from pipeline.reporting.grid import KINDS, GridRun, Kind, name_of
 from pipeline.reporting.paper.published import TARGETS
-from pipeline.reporting.summary import Ends, RunSummary, StudySummary
+from pipeline.reporting.summary import RunSummary, StudySummary
 
 CurveSplit: TypeAlias = Literal["validation", "test"]
 """What learning curves show beside train."""
@@ -143,29 +143,21 @@ class ChartRow(NamedTuple):
     kind: Kind
 
 
-class BarValue(NamedTuple):
-    """One bar, in [0, 1]."""
+class ChartValue(NamedTuple):
+    """A share or a difference of shares with the ends of its line, equal to the value where it has none."""
 
     row: ChartRow
     value: float | None
-    interval: Ends | None
-
-
-class ChangeValue(NamedTuple):
-    """A difference to the plain pass, in [-1, 1]; worst and best of several seeds, equal to the value for one."""
-
-    row: ChartRow
-    series: str
-    value: float
     low: float
     high: float
+    series: str = ""
 
 
 class BarPanel(NamedTuple):
     """One column of bars with the label of its axis, the same runs in every panel."""
 
     axis: str
-    values: tuple[BarValue, ...]
+    values: tuple[ChartValue, ...]
     reference: float | None
     """Level to compare with, in [0, 1]."""
 
@@ -182,20 +174,23 @@ def row_of(run: GridRun, variant: str | None) -> ChartRow:
 
 def bar_panel(summary: StudySummary, column: str, axis: str, reference: float | None = None) -> BarPanel:
     """Return one field of all runs' results, with its interval where the summary has one."""
-    rows = ((row_of(found.run, summary.variant), found) for found in by_kind(summary))
-    bars = (BarValue(row, getattr(found, column), getattr(found, f"{column}_interval", None)) for row, found in rows)
+    bars = []
+    for found in by_kind(summary):
+        value = getattr(found, column)
+        ends = getattr(found, f"{column}_interval", None) or (value or 0.0,) * 2
+        bars.append(ChartValue(row_of(found.run, summary.variant), value, *ends))
     return BarPanel(axis, tuple(bars), reference)
 
 
-def top1_changes(summary: StudySummary) -> tuple[list[ChangeValue], list[ChangeValue]]:
+def top1_changes(summary: StudySummary) -> tuple[list[ChartValue], list[ChartValue]]:
     """Return the changes of every run by permuted branch, with the range over seeds, and by translocation."""
     permuted, moved = [], []
     for result in by_kind(summary):
         row = row_of(result.run, summary.variant)
         for entry in result.permutations:
-            ends = (entry.change_top1 + (end - entry.top1) for end in (entry.lowest_top1, entry.highest_top1))
-            permuted.append(ChangeValue(row, TARGETS[entry.target], entry.change_top1, *ends))
-        moved += [ChangeValue(row, f"({t.dx}, {t.dy})", *[t.change_top1] * 3) for t in result.translocations]
+            low, high = (entry.change_top1 + (end - entry.top1) for end in (entry.lowest_top1, entry.highest_top1))
+            permuted.append(ChartValue(row, entry.change_top1, low, high, TARGETS[entry.target]))
+        moved += [ChartValue(row, *[t.change_top1] * 3, f"({t.dx}, {t.dy})") for t in result.translocations]
     return permuted, moved
 
 
@@ -217,15 +212,14 @@ def bar_figure(panels: Sequence[BarPanel], width: float = WIDTH) -> Figure:
                 axes.text(1, place, "does not apply", color=MUTED, fontsize=6, va="center")
                 continue
             axes.barh(place, 100 * bar.value, height=0.72, color=KIND_COLOUR[bar.row.kind])
-            low, high = bar.interval or (bar.value, bar.value)
-            axes.plot([100 * low, 100 * high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
+            axes.plot([100 * bar.low, 100 * bar.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
             axes.annotate(
-                f"{100 * bar.value:.1f}", (100 * high, place), (3, 0), "data", "offset points",
+                f"{100 * bar.value:.1f}", (100 * bar.high, place), (3, 0), "data", "offset points",
                 fontsize=6, va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             )  # fmt: skip
         if panel.reference is not None:
             axes.axvline(100 * panel.reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        ends = [100 * (s.interval[1] if s.interval else s.value) for s in panel.values if s.value is not None]
+        ends = [100 * bar.high for bar in panel.values if bar.value is not None]
         small = len(panels) == 1 and 0 < max(ends, default=100) <= SMALL
         axes.set(xlim=(0, 1.18 * (max(ends) if small else 100)), xlabel=panel.axis)  # room for the longest bar's number
         axes.xaxis.set_major_locator(MaxNLocator(5) if small else FixedLocator(range(0, 101, 25)))
@@ -233,7 +227,7 @@ def bar_figure(panels: Sequence[BarPanel], width: float = WIDTH) -> Figure:
     return figure
 
 
-def change_figure(changes: Sequence[ChangeValue]) -> Figure:
+def change_figure(changes: Sequence[ChartValue]) -> Figure:
     """Draw differences to the unperturbed pass as markers, with the range over seeds; runs from top to bottom."""
     rows = list(dict.fromkeys(change.row for change in changes))
     figure, places = _rows_figure(rows, WIDTH, above=0.1)
@@ -244,7 +238,9 @@ def change_figure(changes: Sequence[ChangeValue]) -> Figure:
         own = [change for change in changes if change.series == name]
         y, low, high = [place_of[c.row] for c in own], [100 * c.low for c in own], [100 * c.high for c in own]
         axes.hlines(y, low, high, color=colour, linewidth=2.2, alpha=0.45)
-        axes.plot([100 * c.value for c in own], y, marker, color=colour, markersize=3.6, label=name)
+        axes.plot(
+            [100 * c.value for c in own if c.value is not None], y, marker, color=colour, markersize=3.6, label=name
+        )
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel("change of top-1, percentage points")
     axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -303,10 +299,7 @@ def dot_chart(  # noqa: PLR0913 - rows, and how to show them
 
 
 def counts_chart(categories: Sequence[CategoryCount], ambiguous: Sequence[str], *, name: str) -> Markup:
-    """Draw the samples of every category by split, most frequent first; the ambiguous pair is in bold.
-
-    Validation is shown where a category has samples of it.
-    """
+    """Draw the samples of every category by split that has some, most frequent first; the ambiguous pair is in bold."""
     colours = {"train": BLUE, "validation": PURPLE, "test": ORANGE}
     splits = [split for split in colours if split != "validation" or any(c.validation for c in categories)]
     ordered = sorted(categories, key=lambda c: (-c.train - c.validation - c.test, c.target))

@@ -67,7 +67,6 @@ def draw_figures(  # noqa: PLR0913 - one argument for each kind of result
     """Draw the figures whose runs are there, in the paper's order; `seed` is of the choice of examples.
 
     `tables` are those of `DISAGREEING` and of any run at all; `histories` are by name of the run and show `split`.
-    Errors are those of `read_pictures`, and ManifestError if a file is damaged.
     """
     heat_maps = {
         result.run: read_heat_maps(inputs.explanations / name / FILE)

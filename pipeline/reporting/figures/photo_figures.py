@@ -1,6 +1,7 @@
 """Figures that show photos: where two classifiers disagree (3, 5), Grad-CAM (4), perturbed samples (7)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -40,7 +41,7 @@ class Disagreement(NamedTuple):
 
     first: FigureClassifier
     second: FigureClassifier
-    counts: tuple[int, int, int, int]
+    counts: tuple[int, ...]
     """Samples that both, only the first, only the second or neither predicts correctly."""
     shown: tuple[tuple[str, ...], tuple[str, ...]]
     """Examples that only the first, and only the second, predicts correctly."""
@@ -49,19 +50,14 @@ class Disagreement(NamedTuple):
 def find_disagreement(
     first: FigureClassifier, second: FigureClassifier, ambiguous: Sequence[str], seed: int
 ) -> Disagreement:
-    """Compare two classifiers on the samples they share, of the ambiguous pair if there is one.
-
-    `seed` is of the choice of examples.
-    """
+    """Compare two classifiers on the samples they share, of the pair if there is one; `seed` chooses the examples."""
     one, other = (correctness_of(classifier.table, ambiguous) for classifier in (first, second))
-    outcomes = {i: (correct, other[i]) for i, correct in one.items() if i in other}
     both, only_first, only_second, neither = (
-        [i for i, outcome in outcomes.items() if outcome == wanted]
-        for wanted in ((True, True), (True, False), (False, True), (False, False))
+        [i for i, right in one.items() if i in other and (right, other[i]) == wanted]
+        for wanted in product((True, False), repeat=2)
     )
-    category_of = categories_of(first.table)
+    counts, category_of = tuple(map(len, (both, only_first, only_second, neither))), categories_of(first.table)
     first_shown, second_shown = (choose_ids(i, category_of, EXAMPLES, seed) for i in (only_first, only_second))
-    counts = (len(both), len(only_first), len(only_second), len(neither))
     return Disagreement(first, second, counts, (first_shown, second_shown))
 
 

@@ -5,7 +5,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
@@ -143,8 +142,7 @@ class ReportTable(NamedTuple):
         return tuple(dict.fromkeys(cell.deviation for cell in self.cells if cell.ours and cell.deviation))
 
 
-@dataclass(frozen=True, slots=True)
-class Paper:
+class Paper(NamedTuple):
     """All numbers of the paper."""
 
     provenance: Mapping[str, str | int]

@@ -17,7 +17,7 @@ from pipeline.evaluation.mask_agreement import (
     TransferSummary,
 )
 from pipeline.reporting.extensions import MaskResults, read_mask_results
-from pipeline.reporting.page import chance, percent, points, score
+from pipeline.reporting.page import FILTERS
 
 HALF = StoredInterval(value=0.5, low=0.4, high=0.6)
 
@@ -62,13 +62,7 @@ def written(folder: Path, weights: str, ignorable: tuple[bool, bool]) -> MaskRes
 def section(found: MaskResults) -> str:
     """Render the section alone, as text with single blanks."""
     environment = Environment(loader=PackageLoader("pipeline.reporting"), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "score": score,
-        "grouped": "{:,}".format,
-        "chance": chance,
-    }
+    environment.filters |= FILTERS
     return re.sub(r"\s+", " ", environment.get_template("masks.html.j2").render(masks=found))
 
 

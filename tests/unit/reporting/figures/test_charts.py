@@ -12,9 +12,8 @@ from pipeline.datasets.statistics import CategoryCount
 from pipeline.evaluation.metrics import EpochRecord
 from pipeline.reporting.figures.charts import (
     BarPanel,
-    BarValue,
-    ChangeValue,
     ChartRow,
+    ChartValue,
     bar_chart,
     change_figure,
     counts_chart,
@@ -22,10 +21,10 @@ from pipeline.reporting.figures.charts import (
     curve_split,
     highest_loss,
 )
-from pipeline.reporting.figures.style import FigureText, chart_style, finish
+from pipeline.reporting.figures.style import chart_style, finish
 
 ROWS = (ChartRow("A + B", "two branches"), ChartRow("A & <C>", "ROI only"), ChartRow("D", "ROI only"))
-SHARES = (BarValue(ROWS[0], 0.9, (0.8, 0.95)), BarValue(ROWS[1], 0.5, None), BarValue(ROWS[2], None, None))
+SHARES = (ChartValue(ROWS[0], 0.9, 0.8, 0.95), ChartValue(ROWS[1], 0.5, 0.5, 0.5), ChartValue(ROWS[2], None, 0.0, 0.0))
 EPOCHS = tuple(EpochRecord(e, 1e-3, 2 / e, 0.1, 2.2 / e, 0.2, 0.1 * e, 0.2 * e) for e in (1, 2, 3))
 
 
@@ -36,10 +35,9 @@ def shares() -> Markup:
 
 def changes() -> Markup:
     """Draw two series."""
-    values = [ChangeValue(row, series, -0.1, -0.2, 0.0) for row in ROWS for series in ("ROI", "both")]
-    text = FigureText("figure_9", "Figure 9", "Caption.", "Dot chart of what permutation costs")
+    values = [ChartValue(row, -0.1, -0.2, 0.0, series) for row in ROWS for series in ("ROI", "both")]
     with chart_style():
-        drawing = finish(change_figure(values, "points"), text).drawing
+        drawing = finish(change_figure(values), "figure_9", "Caption.", "Dot chart of what permutation costs").drawing
     assert drawing is not None
     return drawing
 
@@ -142,4 +140,4 @@ def test_one_exploded_run_does_not_flatten_the_others() -> None:
 @pytest.mark.filterwarnings("error")
 def test_runs_that_are_never_right_have_a_chart_too() -> None:
     """A scale from 0 to 0 would be none."""
-    assert "<svg" in bar_chart(BarPanel("top-1, %", (BarValue(ROWS[0], 0.0, None),), None), "top1")
+    assert "<svg" in bar_chart(BarPanel("top-1, %", (ChartValue(ROWS[0], 0.0, 0.0, 0.0),), None), "top1")
