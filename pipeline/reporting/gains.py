@@ -190,10 +190,7 @@ def all_gains(
     facts: Mapping[str, SampleFacts],
     bootstrap: Bootstrap,
 ) -> tuple[PairGains, ...]:
-    """Return the gains of every run that sees the surroundings over the same backbone on the ROI alone.
-
-    `validations` are predictions for the validation split; None where a run has none.
-    """
+    """Return what runs that see the surroundings gain on the ROI alone; a run may lack predictions for validation."""
     found = []
     for runs in pairings(predictions, fused=True):
         tables = [table for run in runs if (table := validations[run]) is not None]

@@ -3,9 +3,8 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -28,8 +27,7 @@ from pipeline.runtime.errors import without_secrets
 from pipeline.runtime.manifest import Manifest
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Everything the page shows; mappings are by name of the run unless another key is named."""
 
     dataset: str
@@ -83,10 +81,9 @@ def render(page: Page) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= FILTERS
-    values = {field.name: getattr(page, field.name) for field in fields(page)}
     offsets = next((result.translocations for result in page.summary.runs.values() if result.translocations), ())
     template = environment.get_template("page.html.j2")
-    return template.render(**values, offsets=offsets, f1_steps=STEPS, colours=SCALE_COLOURS)
+    return template.render(**page._asdict(), offsets=offsets, f1_steps=STEPS, colours=SCALE_COLOURS)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -44,7 +44,6 @@ DASHES: dict[Kind, tuple[float, Sequence[float]]] = {
     "ROI only": (0, (4, 1.5)),
     "extra-ROI only": (0, (1, 1.5)),
 }
-"""Line by kind of run."""
 KIND_COLOUR = dict(zip(KINDS, (BLUE, ORANGE, GREEN, PURPLE, SKY, GRAY), strict=True))
 COIN = 0.5
 """Accuracy of a coin toss on two classes."""

@@ -117,7 +117,7 @@ def _disagreement(
     # Names that fit under an example: the backbones, or how many of the same one.
     short = ("alone", "paired") if runs[0].roi == runs[1].roi else tuple(name_of(run.roi) for run in runs)
     first, second = (photos.FigureClassifier(classifier(r), s, tables[r]) for r, s in zip(runs, short, strict=True))
-    found = photos.find_disagreement(first, second, ambiguous, seed)
+    found = photos.find_disagreement((first, second), ambiguous, seed)
     both, only_first, only_second, neither = found.counts
     counts = (
         f"of {sum(found.counts):,} samples both are right in {both:,}, only {first.label} in {only_first:,}, "
@@ -128,8 +128,7 @@ def _disagreement(
         "Examples are chosen by hash, not by eye; GT is the annotation, the region of interest is outlined in yellow."
     )
     examples = f"{len(found.shown[0])} and {len(found.shown[1])} example photos"
-    description = f"Bar of counts, {counts}; {examples} of both directions"
-    chosen = found.shown[0] + found.shown[1]
+    description, chosen = f"Bar of counts, {counts}; {examples} of both directions", found.shown[0] + found.shown[1]
     yield FigureDraft(name, caption, description, chosen, lambda shown: photos.disagreement_figure(found, shown))
 
 

@@ -39,33 +39,32 @@ class FigureClassifier(NamedTuple):
 class Disagreement(NamedTuple):
     """How two classifiers compare on the samples they share."""
 
-    first: FigureClassifier
-    second: FigureClassifier
+    classifiers: tuple[FigureClassifier, FigureClassifier]
     counts: tuple[int, ...]
     """Samples that both, only the first, only the second or neither predicts correctly."""
-    shown: tuple[tuple[str, ...], tuple[str, ...]]
+    shown: tuple[tuple[str, ...], ...]
     """Examples that only the first, and only the second, predicts correctly."""
 
 
 def find_disagreement(
-    first: FigureClassifier, second: FigureClassifier, ambiguous: Sequence[str], seed: int
+    classifiers: tuple[FigureClassifier, FigureClassifier], ambiguous: Sequence[str], seed: int
 ) -> Disagreement:
     """Compare two classifiers on the samples they share, of the pair if there is one; `seed` chooses the examples."""
-    one, other = (correctness_of(classifier.table, ambiguous) for classifier in (first, second))
-    both, only_first, only_second, neither = (
+    one, other = (correctness_of(classifier.table, ambiguous) for classifier in classifiers)
+    outcomes = [
         [i for i, right in one.items() if i in other and (right, other[i]) == wanted]
         for wanted in product((True, False), repeat=2)
-    )
-    counts, category_of = tuple(map(len, (both, only_first, only_second, neither))), categories_of(first.table)
-    first_shown, second_shown = (choose_ids(i, category_of, EXAMPLES, seed) for i in (only_first, only_second))
-    return Disagreement(first, second, counts, (first_shown, second_shown))
+    ]
+    category_of = categories_of(classifiers[0].table)
+    shown = tuple(choose_ids(ids, category_of, EXAMPLES, seed) for ids in outcomes[1:3])
+    return Disagreement(classifiers, tuple(map(len, outcomes)), shown)
 
 
 def disagreement_figure(found: Disagreement, samples: Mapping[str, SamplePictures]) -> Figure:
     """Draw the counts as one bar, and below it examples of both directions; `samples` are pictures by sample id."""
     figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
-    bar, first, second = figure.subfigures(3, 1, height_ratios=(0.5, 2, 2), hspace=0, squeeze=False)[:, 0]
-    names = ("both right", f"only {found.first.label}", f"only {found.second.label}", "neither")
+    bar, *parts = figure.subfigures(3, 1, height_ratios=(0.5, 2, 2), hspace=0, squeeze=False)[:, 0]
+    names = ("both right", *(f"only {classifier.label}" for classifier in found.classifiers), "neither")
     looks = ((LINE, ""), (SKY, "////"), (ORANGE, "...."), (GRAY, ""))
     axes, left = bar.subplots(), 0
     for name, count, (colour, hatch) in zip(names, found.counts, looks, strict=True):
@@ -75,9 +74,8 @@ def disagreement_figure(found: Disagreement, samples: Mapping[str, SamplePicture
     axes.set(xlim=(0, max(left, 1)), ylim=(-0.5, 0.5))
     axes.set_axis_off()
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.95), ncols=4, handlelength=1.6)
-    sides = ((first, "(a)", found.first, found.shown[0]), (second, "(b)", found.second, found.shown[1]))
-    for part, letter, winner, ids in sides:
-        part.suptitle(f"{letter} only {winner.label} is right", x=0.01, ha="left", fontsize=8, fontweight="bold")
+    for part, letter, winner, ids in zip(parts, "ab", found.classifiers, found.shown, strict=True):
+        part.suptitle(f"({letter}) only {winner.label} is right", x=0.01, ha="left", fontsize=8, fontweight="bold")
         row = list(part.subplots(1, EXAMPLES, squeeze=False)[0])
         for axes, sample_id in zip(row, ids, strict=False):
             show_picture(axes, samples[sample_id].marked(), _predictions_text(found, sample_id))
@@ -91,8 +89,8 @@ def disagreement_figure(found: Disagreement, samples: Mapping[str, SamplePicture
 
 def _predictions_text(found: Disagreement, sample_id: str) -> str:
     """Return the true category and what both classifiers predict, a line each."""
-    lines = [f"GT: {categories_of(found.first.table)[sample_id]}"]
-    for _, short, table in (found.first, found.second):
+    lines = [f"GT: {categories_of(found.classifiers[0].table)[sample_id]}"]
+    for _, short, table in found.classifiers:
         row = table.sample_ids.index(sample_id)
         mark = "✓" if table.predictions[row] == table.targets[row] else "✗"
         lines.append(f"{mark} {short}: {table.class_names[table.predictions[row]]}")

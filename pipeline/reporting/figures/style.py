@@ -128,10 +128,7 @@ def _svg(figure: Figure) -> bytes:
 
 
 def inline_svg(svg: bytes, name: str, description: str) -> Markup:
-    """Return a file that matplotlib wrote in `chart_style` as an `<svg>` element that follows the page's style sheet.
-
-    `name` is the prefix of the element ids, unique in the page.
-    """
+    """Return a file made in `chart_style` as an `<svg>` in the page's colours; `name` is the prefix of its ids."""
     text = svg.decode()
     # Texts are taken out while tags are rewritten: a category may be named like a part of one.
     texts = TEXT.findall(text)

@@ -63,10 +63,7 @@ def _check(title: str, question: str) -> Callable[[Callable[[Paper], Iterator[Ch
 
 
 def highest_pair_f1(right: tuple[int, int], swapped: tuple[int, int], samples: tuple[int, int]) -> float:
-    """Return the highest mean F1 of the ambiguous pair that counts of it allow, see `counts_of`.
-
-    It is reached when no sample of another class is predicted as one of the pair.
-    """
+    """Return the highest F1 of the pair that `counts_of` allows: no sample of another class is predicted as it."""
     predicted = (right[0] + swapped[1], right[1] + swapped[0])
     return sum(2 * hits / (n + a) for hits, n, a in zip(right, samples, predicted, strict=True)) / 2
 

@@ -151,7 +151,7 @@ class Paper(NamedTuple):
     recipes: tuple[tuple[str, ...], ...]
     """Table 1, head first: how ViT-B and DeiT-B were pre-trained."""
     tables: Mapping[int, ReportTable]
-    """Tables 2 to 12 by number, without numbers of ours."""
+    """Tables 2 to 12, without numbers of ours."""
 
     def values(self) -> dict[ResultKey, float]:
         """Return every number by its key; of a number printed twice, the last."""
@@ -226,7 +226,6 @@ COLUMNS: dict[int, tuple[PaperColumn, ...]] = {
     11: _perturbed(PERMUTED),
     12: _perturbed(MOVED),
 }
-"""By table of the paper."""
 RUN_NAMES = {None: ABSENT, "vit_b16": "vit", "mixer_b16": "mixer", "deit_b": "deit"}
 """Our name of a backbone by `tables.json`'s, where they differ."""
 GROUPED = (5, 6, 7)
@@ -264,10 +263,7 @@ def _run(model: Mapping[str, str | None], classes: str) -> GridRun:
 
 
 def _row(
-    table: Mapping[str, Any],
-    printed: Sequence[Any],
-    columns: Sequence[PaperColumn],
-    members: Mapping[int, Sequence[GridRun]],
+    table: dict[str, Any], printed: list[Any], columns: Sequence[PaperColumn], members: dict[int, list[GridRun]]
 ) -> TableRow:
     row, cells, group = dict(zip(table["columns"], printed, strict=True)), [], tuple[GridRun, ...]()
     names = [RUN_NAMES.get(module, module) for module in row.get("module", ())]
