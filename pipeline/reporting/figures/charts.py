@@ -189,7 +189,9 @@ def top1_changes(summary: StudySummary) -> tuple[list[ChartValue], list[ChartVal
         for entry in result.permutations:
             low, high = (entry.change_top1 + (end - entry.top1) for end in (entry.lowest_top1, entry.highest_top1))
             permuted.append(ChartValue(row, entry.change_top1, low, high, TARGETS[entry.target]))
-        moved += [ChartValue(row, *[t.change_top1] * 3, f"({t.dx}, {t.dy})") for t in result.translocations]
+        for move in result.translocations:
+            change = move.change_top1
+            moved.append(ChartValue(row, change, change, change, f"({move.dx}, {move.dy})"))
     return permuted, moved
 
 
