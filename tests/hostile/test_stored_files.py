@@ -259,7 +259,10 @@ def test_flipped_bits_are_refused_or_harmless(kind: Stored, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["checkpoint", "given-weights-pth", "sam-weights-pth"])
 def test_each_bit_of_the_tables_of_a_file_by_torch_may_flip(name: str, tmp_path: Path) -> None:
-    """The header of every entry, and the table of contents at the end, which say how it is packed and where it lies."""
+    """The header of an entry, and the table of contents at the end, which say how it is packed and where it lies.
+
+    Every bit of given weights; of the other files, which the same function reads, one bit of every byte.
+    """
     kind = FILES[name]
     path = kind.make(tmp_path)
     content = path.read_bytes()
@@ -267,7 +270,7 @@ def test_each_bit_of_the_tables_of_a_file_by_torch_may_flip(name: str, tmp_path:
         first = archive.infolist()[0].header_offset
         places = [*range(first, first + 40), *range(archive.start_dir, min(archive.start_dir + 60, len(content)))]
     for at in [*places, *range(len(content) - 22, len(content))]:
-        for bit in range(8):
+        for bit in range(8) if name == "given-weights-pth" else (at % 8,):
             path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
             sound_or_refused(kind, path)
 
