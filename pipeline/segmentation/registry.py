@@ -1,4 +1,4 @@
-"""Open a mask source by name: SAM, FastSAM, else a model of the package transformers.
+"""Open a mask source by name: one of `FACTORIES`, else a model of the package transformers.
 
 Each source is imported only when it is opened, so that everything else works without its package.
 """
@@ -18,7 +18,6 @@ from pipeline.segmentation.proposals import CandidateSource
 from pipeline.segmentation.weights import read_card
 
 Decoding: TypeAlias = SamDecoding | FastSamDecoding  # how a source predicts from prompts
-OF_ONE_FILE = ("sam", "fastsam")  # sources whose weights are one file; those of others are a folder
 
 PACKAGES = {  # package of each source, and the command that installs it
     "sam": ("segment-anything", "make install WITHOUT="),
@@ -31,8 +30,8 @@ def create_source(folder: Path, *, device: str, decoding: Decoding | None = None
     """Return the source of a folder of `data/mask_weights`; a `ParamsError` for one without a network."""
     card = read_card(folder)
     if card.stored is None:
-        raise ParamsError(f"{folder}: {card.source} answers no clicks; choose {' or '.join(OF_ONE_FILE)}")
-    weights = folder / card.stored if card.source in OF_ONE_FILE else folder
+        raise ParamsError(f"{folder}: {card.source} answers no clicks; choose {' or '.join(FACTORIES)}")
+    weights = folder / card.stored if card.source in FACTORIES else folder
     architecture = card.architecture
     return create_source_from_file(card.source, weights, architecture=architecture, device=device, decoding=decoding)
 
@@ -65,28 +64,19 @@ def create_source_from_file(
     """Return a source with the weights of a file, or of a folder as transformers saves a model.
 
     It decodes by its own defaults if there is no `decoding`; `architecture` is that of SAM's weights, other files say
-    it themselves. Devices are `cpu`, `cuda`, `cuda:1`, `mps`. ParamsError is raised if there is no such source, or it
-    needs a package that is not installed; WeightsError if the weights are absent or damaged.
+    it themselves. Devices are `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    Raises:
+        ParamsError: If there is no such source, or it needs a package that is not installed.
+        WeightsError: If the weights are absent or damaged.
     """
-    if source not in OF_ONE_FILE and not weights.is_dir():
-        names = ", ".join(OF_ONE_FILE)
+    if source not in FACTORIES and not weights.is_dir():
+        names = ", ".join(FACTORIES)
         raise ParamsError(f"mask source {source!r} is not one of {names}, nor {weights} the folder of a further model")
     try:
-        if source == "fastsam":
-            from pipeline.segmentation import fastsam  # noqa: PLC0415
-
-            fast = decoding if isinstance(decoding, FastSamDecoding) else fastsam.DECODING
-            return fastsam.FastSam(weights, device=device, decoding=fast)
-        own = decoding if isinstance(decoding, SamDecoding) else SAM_DECODING
-        if source != "sam":
-            from pipeline.segmentation.promptable import Promptable  # noqa: PLC0415
-
-            return Promptable(weights, name=source, device=device, decoding=own)
-        from pipeline.segmentation.sam import Sam  # noqa: PLC0415
-
-        if architecture not in (known := get_args(SamArchitectureName)):
-            raise ParamsError(f"SAM architecture {architecture!r} is not one of {', '.join(known)}")
-        return Sam(weights, architecture=cast("SamArchitectureName", architecture), device=device, decoding=own)
+        if source in FACTORIES:
+            return FACTORIES[source](weights, architecture, device, decoding)
+        return _open_promptable(weights, source, device, decoding)
     except ModuleNotFoundError as error:
         raise not_installed(source, error) from error
 
@@ -94,8 +84,9 @@ def create_source_from_file(
 def open_text_source(weights: Path, texts: Sequence[str], device: str, min_score: float) -> CandidateSource:
     """Return SAM 3 as the source of what texts name, see `TextSource`; devices are `auto`, `cpu`, `cuda`, `mps`.
 
-    ParamsError is raised if a text cannot be looked for, transformers is not installed, or the device is not there;
-    WeightsError if the folder is absent or damaged, or of another model.
+    Raises:
+        ParamsError: If a text cannot be looked for, transformers is not installed, or the device is not there.
+        WeightsError: If the folder is absent or damaged, or of another model.
     """
     if not weights.is_dir():
         raise WeightsError(
@@ -118,3 +109,29 @@ def not_installed(source: str, error: ModuleNotFoundError) -> ParamsError:
         f"mask source {source} needs the package {package}, and {error.name} is not installed; "
         f"`{command}` installs it, or choose another source"
     )
+
+
+def _open_sam(weights: Path, architecture: str | None, device: str, decoding: Decoding | None) -> MaskSource:
+    from pipeline.segmentation.sam import Sam  # noqa: PLC0415
+
+    if architecture not in (known := get_args(SamArchitectureName)):
+        raise ParamsError(f"SAM architecture {architecture!r} is not one of {', '.join(known)}")
+    own = decoding if isinstance(decoding, SamDecoding) else SAM_DECODING
+    return Sam(weights, architecture=cast("SamArchitectureName", architecture), device=device, decoding=own)
+
+
+def _open_fastsam(weights: Path, _: str | None, device: str, decoding: Decoding | None) -> MaskSource:
+    from pipeline.segmentation import fastsam  # noqa: PLC0415
+
+    own = decoding if isinstance(decoding, FastSamDecoding) else fastsam.DECODING
+    return fastsam.FastSam(weights, device=device, decoding=own)
+
+
+def _open_promptable(folder: Path, name: str, device: str, decoding: Decoding | None) -> MaskSource:
+    from pipeline.segmentation.promptable import Promptable  # noqa: PLC0415
+
+    own = decoding if isinstance(decoding, SamDecoding) else SAM_DECODING
+    return Promptable(folder, name=name, device=device, decoding=own)
+
+
+FACTORIES = {"sam": _open_sam, "fastsam": _open_fastsam}  # sources whose weights are one file; of others, a folder
