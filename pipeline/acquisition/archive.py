@@ -59,6 +59,9 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], limits: ArchiveLimits, *, 
         entries: Every entry, wanted or not: one hostile entry discredits the archive.
         limits: Bounds on the sum of the declared sizes and on the number of entries.
         directory_offset: Where the table of contents begins; every entry must end before it. None for a tar.
+
+    Raises:
+        ArchiveError: Naming the entry and the reason.
     """
     if len(entries) > limits.max_files:
         raise ArchiveError(

@@ -25,7 +25,11 @@ CHANGES = ("VersionId", "ETag", "etag", "content_md5", "LastModified", "last_mod
 
 @contextmanager
 def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-    """Yield the store, as it is now, and the path within it; a `SourceError` if anything fails or is absent."""
+    """Yield the store and the path within it.
+
+    Raises:
+        SourceError: If anything about it fails, an absent object included.
+    """
     try:
         with open_store(url) as (store, path):
             store.invalidate_cache()

@@ -123,7 +123,11 @@ def hash_listing(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def verify_sha256(found: str, expected: str | None, what: str) -> None:
-    """Raise `SourceError` if a hash differs from the pinned one, if any."""
+    """Compare a hash with the pinned one, if any.
+
+    Raises:
+        SourceError: If they differ.
+    """
     if expected is not None and found != expected:
         raise SourceError(
             f"{what}: SHA-256 is {found}, download.sha256 asks for {expected}; "
@@ -150,7 +154,12 @@ def note_ignored(paths: Collection[str], why: str = "outside the data set") -> N
 def refuse_outside_links(path: Path, folder: Path) -> None:
     """Refuse a file that a link places outside of the folder, lest the folder's author choose what is copied.
 
-    A `SourceError` if a link on the way to the file leads out of the folder, which is resolved.
+    Args:
+        path: File below `folder`.
+        folder: Folder that is copied, resolved.
+
+    Raises:
+        SourceError: If a link on the way to the file leads out of the folder.
     """
     place = path.resolve()
     if not place.is_relative_to(folder):
@@ -225,8 +234,11 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
 def normalise_lists(folder: Path) -> None:
     """Write `category_id.txt` and the lists in ImageSets in one form, so that equal contents are equal bytes.
 
-    A category file that cannot be parsed stays as it is, for stage `index` to refuse; one that is not UTF-8 is a
-    `DatasetError`.
+    See `format_category_names`, with folded names, and `format_split_list`. A category file that cannot be parsed stays
+    as it is, for stage `index` to refuse.
+
+    Raises:
+        DatasetError: If one is not UTF-8.
     """
     texts = {path: format_split_list(parse_split_list(read_listing(path))) for path in folder.glob(f"{LISTS}/*.txt")}
     for path in folder.glob(CATEGORY_FILE):

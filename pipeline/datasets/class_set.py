@@ -35,9 +35,14 @@ def ambiguous_pair(classes: Sequence[int], targets: Targets) -> tuple[int, int] 
 
 
 def select_classes(categories: tuple[str, ...], exclude: tuple[str, ...]) -> ClassMap:
-    """Exclude categories, named by the shards' target; the others keep their order.
+    """Exclude categories; the others keep their order.
 
-    A name that is no category has no effect, see `check_class_sets`. Fewer than two classes are a `ParamsError`.
+    Args:
+        categories: Category name by the shards' target.
+        exclude: Names to exclude; one that is no category has no effect, see `check_class_sets`.
+
+    Raises:
+        ParamsError: If fewer than two classes remain.
     """
     kept = np.array([name not in exclude for name in categories])
     if kept.sum() < MIN_CLASSES:

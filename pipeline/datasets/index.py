@@ -121,7 +121,11 @@ def read_samples(path: Path) -> Iterator[Sample]:
 
 
 def read_categories(path: Path) -> tuple[Category, ...]:
-    """Return the categories of a table in target order; errors as `read_samples`."""
+    """Return the categories of a table in target order.
+
+    Raises:
+        ManifestError: If the file is absent, damaged, or of another schema version.
+    """
     with _open(path) as file:
         try:
             return tuple(Category(**c) for c in json.loads(file.schema_arrow.metadata[b"categories"]))
@@ -161,7 +165,11 @@ def number_rows(samples: Iterable[Sample]) -> Iterator[IndexedSample]:
 
 
 def choose_named(samples: Iterable[Sample], sample_ids: Sequence[str]) -> list[IndexedSample]:
-    """Return the samples of the given ids, in their order; raise `ParamsError` if one is not in the table."""
+    """Return the samples of the given ids, in their order.
+
+    Raises:
+        ParamsError: If an id is not in the table.
+    """
     wanted, last = set(sample_ids), ""
     found: dict[str, IndexedSample] = {}
     for indexed in number_rows(samples):

@@ -54,7 +54,11 @@ def load_category_names(raw: Path) -> dict[int, str]:
 
 
 def read_listing(path: Path) -> str:
-    """Return the text of a list, without byte order mark and with line feeds as line ends; it must be UTF-8."""
+    """Return the text of a list, without a byte order mark and with single line feeds as line ends.
+
+    Raises:
+        DatasetError: If the file is absent or not UTF-8.
+    """
     if not path.is_file():
         raise DatasetError(
             f"{path}: no such file; data/raw needs Images, ImageSets and category_id.txt as in FoodSeg103"

@@ -54,7 +54,11 @@ class StoredMask:
 
     @classmethod
     def of(cls, mask: Mask, *, sample_id: str, score: float, status: str, prompts: str | None) -> "StoredMask":
-        """Crop a mask of the photo's size to its bounding box; raise `EmptyMaskError` if it has no pixel."""
+        """Crop a mask of the photo's size to its bounding box.
+
+        Raises:
+            EmptyMaskError: If the mask has no pixel.
+        """
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         if not rows.size:
             raise EmptyMaskError(f"{sample_id}: the mask has no pixel; mend the annotation or leave the sample out")
@@ -141,7 +145,11 @@ class Masks:
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
 
     def locate(self, split: str, first_row: int, rows: int) -> MaskRows:
-        """Return the location of rows of a split, without reading them; a `ManifestError` if it has fewer."""
+        """Return the location of rows of a split, without reading them.
+
+        Raises:
+            ManifestError: If the split has fewer rows.
+        """
         files = [entry for entry in self.manifest.files if entry.split == split]
         starts = [0, *accumulate(entry.rows for entry in files)]
         if first_row + rows > starts[-1]:

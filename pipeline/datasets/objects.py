@@ -34,7 +34,11 @@ class AnnotatedObject(NamedTuple):
 
 
 def load_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """Read a JSON file, of which `hook` replaces each object; raise `DatasetError` if it is none."""
+    """Read a JSON file; `hook` replaces each of its objects.
+
+    Raises:
+        DatasetError: If the file is no JSON.
+    """
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"), object_hook=hook, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -127,7 +127,11 @@ class Shards:
             yield self.read_file(split, number)
 
     def read_file(self, split: str, number: int) -> SampleBatch:
-        """Return the samples of a file of a split, in writable arrays; `ManifestError` if it is absent or damaged."""
+        """Return the samples of one file of a split, in writable arrays.
+
+        Raises:
+            ManifestError: If the file is absent or damaged.
+        """
         entry, size = self.files(split)[number], self.image_size
         with open_verified(self.folder, entry) as path:
             layout = TableLayout(schema_for(size), SCHEMA_VERSION, "pair")

@@ -29,7 +29,8 @@ class AmbiguousPair(Section):
 def pair_names(path: Path | None, given: Sequence[str]) -> tuple[str, ...]:
     """Return the names of `data/ambiguous.json`; without such a file those `given` by a run of an earlier version.
 
-    ManifestError is raised if the file is absent or damaged.
+    Raises:
+        ManifestError: If the file is absent or damaged.
     """
     return tuple(given) if path is None else read_record(AmbiguousPair, path, "ambiguous").names
 

@@ -169,7 +169,8 @@ def paired_differences(
 ) -> Scores:
     """Return the scores of `other` minus those of `table`, both on the same resampled photos.
 
-    EvaluationError is raised if the tables hold other samples or none.
+    Raises:
+        EvaluationError: If the tables hold other samples or none.
     """
     check_paired(table, other)
     (before, drawn_before), (after, drawn_after) = (

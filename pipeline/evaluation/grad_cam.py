@@ -130,8 +130,11 @@ def grad_cam(
 ) -> dict[InputName, BranchHeat]:
     """Return for each branch which positions raised the logit of the class to explain; samples do not mix.
 
-    The model is in eval mode on the device; the batch has at least one sample. EvaluationError is raised if a map is
-    not finite, ModelError if a backbone has no target layer.
+    The model is in eval mode on the device; the batch has at least one sample.
+
+    Raises:
+        EvaluationError: If a map is not finite.
+        ModelError: If a backbone has no target layer.
     """
     branches = branches_of(model)
     pixels = tuple(to_tensor(getattr(batch, name)).to(device).float().requires_grad_() for name in branches)

@@ -153,7 +153,8 @@ def compare_sources(
 ) -> RunTransfer:
     """Compare the predictions of one run on the test cut-outs of annotation and of another source.
 
-    EvaluationError is raised if the tables hold other samples or none.
+    Raises:
+        EvaluationError: If the tables hold other samples or none.
     """
     changes = paired_differences(reference, other, None, Bootstrap(params.seed))
     accuracies, scores = (

@@ -334,7 +334,8 @@ def write_perturbed_predictions(
 def read_perturbed_predictions(path: Path) -> Int64[np.ndarray, "E N"]:
     """Return the predictions under every entry of metrics.json, in its order; columns in the order of the test split.
 
-    ManifestError is raised if the file is absent, damaged, or of another version.
+    Raises:
+        ManifestError: If the file is absent, damaged, or of another version.
     """
 
     def parse(table: pa.Table) -> Int64[np.ndarray, "E N"]:

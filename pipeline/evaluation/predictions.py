@@ -109,7 +109,8 @@ class PredictionWriter:
 def read_versioned(path: Path, stage: str, parse: Callable[[pa.Table], T]) -> T:
     """Return what `parse` makes of the table that a stage wrote; it may raise as for damage.
 
-    ManifestError is raised if the file is absent, damaged, or of another version.
+    Raises:
+        ManifestError: If the file is absent, damaged, or of another version.
     """
     if not path.exists():
         raise ManifestError(f"{path}: absent; run `dvc repro` or `dvc pull`")

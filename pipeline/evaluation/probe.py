@@ -98,10 +98,16 @@ def fit_ridge(features: Float64[np.ndarray, "N D"], targets: Targets, photos: Ph
 
 
 def assign_folds(photos: Photos, splits: Sequence[str], *, folds: int, seed: int) -> Folds:
-    """Return the fold of each sample; all samples of a photo are in one.
+    """Return the fold that tests each sample, from 0; all samples of a photo are in one.
 
-    Photos are numbered by what they show, not by their place. With 0 folds the test split alone is tested.
-    EvaluationError is raised if there are too few photos.
+    Args:
+        photos: Photo of each sample, numbered by what it shows, not by its place.
+        splits: Split of each sample.
+        folds: Number of folds; 0 tests the test split alone, -1 is the fold of what is only trained on.
+        seed: Seed of the assignment.
+
+    Raises:
+        EvaluationError: If there are too few photos.
     """
     total = int(photos.max(initial=-1)) + 1
     if not folds:

@@ -76,7 +76,13 @@ def choose_threshold(confidences: Float64[np.ndarray, " N"], right: Bool[np.ndar
 def read_rejection(run: Path, temperature: float, asked: float = PRECISION) -> Rejection | None:
     """Choose the threshold by the predictions of the validation split in a run's folder, None if it has none.
 
-    The temperature is that of the run's card. ManifestError is raised if the table of predictions is damaged.
+    Args:
+        run: Folder of a finished run.
+        temperature: That of its card.
+        asked: Precision in (0, 1].
+
+    Raises:
+        ManifestError: If the table of predictions is damaged.
     """
     path = run / VALIDATION
     if not path.exists():

@@ -60,7 +60,9 @@ class EvalSession:
     def batches(self, batch_size: int) -> Iterator[SampleBatch]:
         """Yield the test split in order, at most `batch_size` rows of one shard at a time, with the run's targets.
 
-        EvaluationError is raised if no sample is of the run's classes, ManifestError if a shard is absent or damaged.
+        Raises:
+            EvaluationError: If no sample is of the run's classes.
+            ManifestError: If a shard is absent or damaged.
         """
         found = False
         for batch in self.shards.batches(SPLIT):
@@ -85,8 +87,10 @@ class EvalSession:
 def open_session(run: Path, shards: Place, device: str) -> EvalSession:
     """Load a run and open shards for it.
 
-    EvaluationError is raised if the shards do not fit the run, ManifestError if a stored file is absent or damaged,
-    ParamsError if the device is not there.
+    Raises:
+        EvaluationError: If the shards do not fit the run.
+        ManifestError: If a stored file is absent or damaged.
+        ParamsError: If the device is not there.
     """
     picked, source = pick_device(device), Shards(shards)
     model, card = load_run(run, picked)
@@ -123,7 +127,8 @@ def predict_logits(model: RveRNet, batch: SampleBatch, device: torch.device) -> 
 def predict_classes(logits: Logits, sample_ids: Sequence[str]) -> Predictions:
     """Return the class of the highest logit; among equal ones the lowest index.
 
-    EvaluationError is raised if a logit is not finite; the message names the first such sample.
+    Raises:
+        EvaluationError: If a logit is not finite; the message names the first such sample.
     """
     wrong = ~np.isfinite(logits).all(axis=1)
     if wrong.any():

@@ -37,7 +37,11 @@ ROWS_PER_GROUP = 100  # small row groups, so that a viewer fetches few pictures 
 
 
 def folder_names(categories: Sequence[str]) -> tuple[str, ...]:
-    """Return a folder name for every category, in order; ExportError if two would share one, or one has no letter."""
+    """Return a folder name for every category, in order.
+
+    Raises:
+        ExportError: If two categories would share a folder, or one has no letter left.
+    """
     names = tuple(" ".join(category.translate(FORBIDDEN).split()).strip(". ") for category in categories)
     for category, name in zip(categories, names, strict=True):
         if not name or sum(other.casefold() == name.casefold() for other in names) > 1:

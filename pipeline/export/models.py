@@ -112,7 +112,10 @@ def write_exported_program(run: Run, path: Path) -> float:
     It loads without this project's code or timm: `torch.export.load(path).module()(roi, extra_roi)` takes the views of
     the run's branches, uint8 (B, 3, S, S), and returns logits. One backbone on photo and mask takes the letterboxed
     photo, (B, 4, S, S), whose fourth channel is 0 on the padding, 1 on the surroundings and 2 on the ROI. Metadata are
-    in the file's extra files. ExportError is raised if PyTorch cannot export the model, or the file gives other logits.
+    in the file's extra files.
+
+    Raises:
+        ExportError: If PyTorch cannot export the model, or the file gives other logits.
     """
     model, views, shapes = _traced(run)
     try:
@@ -141,8 +144,10 @@ def write_onnx(run: Run, path: Path) -> float:
     """Write one .onnx file with a free batch size; return its largest difference from the run, on the CPU.
 
     Inputs are the views of the run's branches, `roi` and `extra_roi`, uint8 (batch, 3, S, S) in [0, 255], or `photo`,
-    see `write_exported_program`; the output is `logits`, float32 (batch, K). Metadata are in the file. ExportError is
-    raised if a package is absent, PyTorch cannot export the model, or the file gives other logits.
+    see `write_exported_program`; the output is `logits`, float32 (batch, K). Metadata are in the file.
+
+    Raises:
+        ExportError: If a package is absent, PyTorch cannot export the model, or the file gives other logits.
     """
     missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
     if missing:

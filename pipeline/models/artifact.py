@@ -123,7 +123,8 @@ class RunCard(RunConfig):
 def build_run(card: RunConfig, tensors: Mapping[InputName, dict[str, torch.Tensor] | None]) -> RveRNet:
     """Build the model of a card; a branch without a pre-trained state dict keeps a random initialisation.
 
-    ModelError is raised if a backbone cannot be built, or both are absent.
+    Raises:
+        ModelError: If a backbone cannot be built, or both are absent.
     """
     train, side, classes = card.train, card.image_size, len(card.class_names)
     if card.distillation is not None:
@@ -153,7 +154,8 @@ def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
 def load_run(folder: Path, device: torch.device | str) -> tuple[RveRNet, RunCard]:
     """Read a package; nothing is unpickled. The model is in eval mode.
 
-    ManifestError is raised if a file is absent or damaged, or asks for more than a model.
+    Raises:
+        ManifestError: If a file is absent or damaged, or asks for more than a model.
     """
     card = read_run_card(folder)
     path = folder / WEIGHTS

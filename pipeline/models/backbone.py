@@ -65,7 +65,8 @@ def reset_head(model: VisionTransformerDistilled) -> None:
 def init_as_torchvision(model: nn.Module, timm_id: str) -> None:
     """Initialise every parameter by torchvision's rules, from the global generator.
 
-    ModelError is raised if torchvision has no such architecture.
+    Raises:
+        ModelError: If torchvision has no such architecture.
     """
     check_torchvision_init(timm_id, known=isinstance(model, EfficientNet | VisionTransformer))
     if isinstance(model, EfficientNet):
@@ -199,7 +200,10 @@ def create_timm_model(
 
     Options are keyword arguments of the architecture; timm's others, some of which read files, are refused. If
     `headless`, neither the model nor the tensors have a classifier. Without tensors the initialisation is random.
-    ModelError is raised if timm does not know the model or refuses an option, RuntimeError if the tensors do not fit.
+
+    Raises:
+        ModelError: If timm does not know the model or refuses an option.
+        RuntimeError: If the tensors do not fit.
     """
     check_timm_id(timm_id)
     given = options.keys() - RESERVED_OPTIONS

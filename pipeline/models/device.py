@@ -57,7 +57,8 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 def pick_device(name: str, asked: str = "params.yaml: runtime.device") -> torch.device:
     """Return the device called `name`: `cpu`, `cuda`, `mps`, or `auto`, which takes a GPU where there is one.
 
-    ParamsError is raised if this machine has no such device; the message says where the user `asked` for it.
+    Raises:
+        ParamsError: If this machine has no such device; the message says where the user `asked` for it.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     usable = [kind for kind, there in present.items() if there]

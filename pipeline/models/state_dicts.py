@@ -168,7 +168,8 @@ def _state_dict_in(held: object) -> dict[str, Tensor] | None:
 def read_stored_tensors(path: Path, card: BackboneCard) -> dict[str, Tensor]:
     """Read what stage `weights` stored for a backbone.
 
-    WeightsError is raised if the file is absent, damaged or not the one that the card names.
+    Raises:
+        WeightsError: If the file is absent, damaged or not the one that the card names.
     """
     stage = f"weights@{path.parent.name}"
     try:

@@ -178,7 +178,11 @@ def place_of_key(key: Key, path: Path) -> str:
 
 
 def check_secrets(values: Any, path: Path, key: tuple[str | int, ...] = ()) -> None:
-    """Refuse URLs with a secret, wherever they are: settings are stored, shared and shown; the message hides it."""
+    """Refuse URLs with a secret, wherever they are: settings are stored, shared and shown.
+
+    Raises:
+        ParamsError: If a text among `values` holds one; the message does not repeat it.
+    """
     entries = values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else {}
     given = values if isinstance(values, str) and key != NO_URL else ""
     if any(map(holds_secret, (given, *map(str, entries)))):

@@ -40,7 +40,14 @@ class ClassSetParams(Section):
 
 
 def load_class_sets(settings: Path) -> dict[str, ClassSetParams]:
-    """Return all class sets that stage `configure` resolved into a folder of one file each, by name, sorted."""
+    """Return all class sets that stage `configure` resolved, by name, sorted.
+
+    Args:
+        settings: Folder of one file a class set.
+
+    Raises:
+        ParamsError: If a file does not fit the schema.
+    """
     return {path.stem: load_settings(ClassSetParams, path) for path in sorted(settings.glob("*.json"))}
 
 

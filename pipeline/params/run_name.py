@@ -30,7 +30,11 @@ class RunName(NamedTuple):
 
     @classmethod
     def parse(cls: type[RunT], name: str) -> RunT:  # noqa: PYI019 - beartype reads no Self here
-        """Return the run that a folder name stands for; raise `ParamsError` if it stands for none."""
+        """Return the run that a folder name stands for.
+
+        Raises:
+            ParamsError: If the name is not `<roi>+<extra_roi>-<class set>`.
+        """
         match = RUN_NAME.fullmatch(name)
         if match is None:
             raise ParamsError(f"run {name!r}: expected <roi>+<extra_roi>-<class set>, for instance deit+none-all")

@@ -42,7 +42,11 @@ class RuntimeParams(Section):
 
 
 def load_runtime(path: Path = Path("params.yaml")) -> RuntimeParams:
-    """Read section `runtime` straight from `params.yaml`; raise `ParamsError` if it is absent or does not fit."""
+    """Read section `runtime` straight from `params.yaml`.
+
+    Raises:
+        ParamsError: If the section is absent or does not fit the schema.
+    """
     try:
         section = YAML(typ="safe").load(path)["runtime"]
         check_secrets(section, path, ("runtime",))

@@ -52,7 +52,13 @@ def choose(value: Any, preferred: tuple[object, ...]) -> Any:
 
 
 def chosen(values: dict[str, Any]) -> Any:
-    """Return the values of the file's own recipe, which wins, and data set; what holds for `a` holds for `a@place`."""
+    """Return the values of the file's own recipe and data set; the recipe's entry wins.
+
+    What holds for a data set `name` holds for `name@place`, too.
+
+    Raises:
+        KeyError: If there is no recipe or data set.
+    """
     dataset = str(values["dataset"])
     return choose(values, (values["recipe"], dataset, dataset.partition("@")[0]))
 
@@ -68,7 +74,11 @@ def known_datasets(values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def check_choices(values: dict[str, Any], datasets: tuple[str, ...], path: Path) -> None:
-    """Refuse an unknown recipe, a data set of its name, entries of choices that are neither, and text as a prompt."""
+    """Refuse an unknown recipe, a data set of a recipe's name, and entries of choices that are neither.
+
+    Raises:
+        ParamsError: Such a name, with its place.
+    """
     recipe = values.get("recipe")
     if recipe is not None and recipe not in RECIPES:
         raise refusal("recipe", f"recipe {recipe!r} is {among(str(recipe), RECIPES)}", path)

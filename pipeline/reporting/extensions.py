@@ -68,7 +68,11 @@ class ProbeResults(NamedTuple):
 
 
 def read_probe_results(folder: Path | None, backbones: Sequence[str]) -> tuple[ProbeResults, ...]:
-    """Read the outputs of stage `probe`, ManifestError if damaged; backbones that were not probed are left out."""
+    """Read the outputs of stage `probe`; backbones that were not probed are left out.
+
+    Raises:
+        ManifestError: If a file is damaged.
+    """
     results = []
     for name in backbones:
         if folder is None or not (folder / name).is_dir():
@@ -130,7 +134,11 @@ class SeedResults(NamedTuple):
 
 
 def read_seed_results(path: Path | None) -> SeedResults | None:
-    """Read the output of stage `repeats`, ManifestError if damaged; None where it did not run or repeated nothing."""
+    """Read the output of stage `repeats`; None where it did not run, or nothing was repeated.
+
+    Raises:
+        ManifestError: If the file is damaged.
+    """
     if path is None or not path.exists():
         return None
     found = read_record(Repetitions, path, "repeats")
@@ -203,7 +211,11 @@ class MaskResults(NamedTuple):
 
 
 def read_mask_results(agreement: Path | None, transfer: Path | None) -> MaskResults:
-    """Read what stages `agreement` and `transfer` wrote for one source, if they ran; ManifestError if damaged."""
+    """Read the outputs of stages `agreement` and `transfer` for one source, as far as they ran.
+
+    Raises:
+        ManifestError: If a file is damaged.
+    """
     found = _read_summary(AgreementSummary, agreement, "agreement")
     pictures = []
     if found is not None and agreement is not None:
@@ -281,7 +293,13 @@ def read_semantic_maps(
 ) -> SemanticMaps | None:
     """Paint predictions into the masks that stage `agreement` laid on the annotation; None where it did not.
 
-    Predictions are categories by sample_id, by the run or model. ManifestError is raised if the table is damaged.
+    Args:
+        agreement: Output of the stage for one source.
+        predictions: Category by sample_id, by the run or model.
+        categories: Category by class index.
+
+    Raises:
+        ManifestError: If the table is damaged.
     """
     path = agreement / OVERLAPS if agreement else None
     overlaps = read_overlaps(path) if path and path.exists() else ()
@@ -336,7 +354,9 @@ def read_distillation_results(
 ) -> DistillationResults | None:
     """Read the output of stage `distill` for one teacher; None where it did not run, or no teacher is set.
 
-    EvaluationError is raised if test samples differ, ManifestError if a file is absent or damaged.
+    Raises:
+        EvaluationError: If the runs were evaluated on different samples.
+        ManifestError: If a file is absent or damaged.
     """
     summary = _read_summary(DistillationSummary, folder, "distill")
     if folder is None or summary is None or summary.teacher is None or summary.student is None:
@@ -373,7 +393,11 @@ class VoteResults(NamedTuple):
 
 
 def read_vote_results(folder: Path | None, ambiguous: Sequence[str], bootstrap: Bootstrap) -> tuple[VoteResults, ...]:
-    """Read what stage `vote` wrote for the models that are asked for; ManifestError if a file is absent or damaged."""
+    """Read the outputs of stage `vote` for the models that are asked for, as far as it ran.
+
+    Raises:
+        ManifestError: If a file is absent or damaged.
+    """
     if folder is None or not (folder / PLAN).exists():
         return ()
     found = []

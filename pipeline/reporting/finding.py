@@ -202,7 +202,11 @@ def scope_of(ambiguous: Sequence[str]) -> str:
 def build_finding(
     pairs: Sequence[PairedRuns], summary: StudySummary, ambiguous: tuple[str, ...], bootstrap: Bootstrap
 ) -> Finding:
-    """Say what paired runs show on the pair, or on all samples without one; EvaluationError if their samples differ."""
+    """Compare paired runs on the ambiguous pair, or on all samples where there is none, and say what they show.
+
+    Raises:
+        EvaluationError: If paired runs were evaluated on different samples.
+    """
     comparisons, f1_differences = [], []
     for pair in progress(pairs, total=len(pairs), what="comparisons", unit="backbone"):
         single, double = (correctness_of(table, ambiguous) for table in (pair.single, pair.double))

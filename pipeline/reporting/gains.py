@@ -145,7 +145,11 @@ def measure_gains(
     groups: Mapping[str, Mapping[str, Rows]],
     bootstrap: Bootstrap,
 ) -> PairGains:
-    """Return the gain of all samples, p not adjusted yet, and of groups; EvaluationError if samples differ."""
+    """Return the gain of all samples, whose p is not adjusted yet, and of every group that has samples.
+
+    Raises:
+        EvaluationError: If the runs were evaluated on different samples.
+    """
     if len({predictions[run].sample_ids for run in runs}) > 1:
         names = f"{runs[1].name} and {runs[0].name}"
         raise EvaluationError(f"{names} have different test samples; run `dvc repro evaluate`")

@@ -80,6 +80,10 @@ def runs_with(variant: GridRun) -> tuple[GridRun, ...]:
 
 
 def in_paper_order(names: Iterable[str]) -> tuple[GridRun, ...]:
-    """Return runs, each once: those of the grid in its order, then others by name; ParamsError if one is no run."""
+    """Return runs by name, each once: those of the grid in its order, then the others by name.
+
+    Raises:
+        ParamsError: If one is no run name.
+    """
     runs = {GridRun.parse(name) for name in names}
     return (*(run for run in GRID_RUNS if run in runs), *sorted(runs - set(GRID_RUNS)))

@@ -115,7 +115,9 @@ class SamplePictures(NamedTuple):
 def read_pictures(sample_ids: Sequence[str], inputs: ReportInputs, *, what: str) -> dict[str, SamplePictures]:
     """Read the pictures of some test samples; none without photos. `what` is the name of the progress bar.
 
-    DatasetError is raised if a photo is not the one that stage `index` read, ManifestError if a shard is damaged.
+    Raises:
+        DatasetError: If a photo is absent or not the one that stage `index` read.
+        ManifestError: If a shard is absent or damaged.
     """
     if inputs.raw is None:
         return {}

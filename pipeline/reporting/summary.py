@@ -84,7 +84,11 @@ class StudySummary(Section):
 def summarise_run(
     run: GridRun, metrics: EvaluationMetrics, perturbations: PerturbationMetrics, history: Sequence[EpochRecord]
 ) -> RunSummary:
-    """Join the results of `evaluate`, `perturb` and `train`; ManifestError if `history` lacks the evaluated epoch."""
+    """Join the results of stages `evaluate`, `perturb` and `train` for one run.
+
+    Raises:
+        ManifestError: If `history` lacks the epoch that was evaluated.
+    """
     kept = next((epoch for epoch in history if epoch.epoch == metrics.epoch), None)
     if kept is None:
         lacking = f"{run.name}: epoch {metrics.epoch} was evaluated, which its history.csv lacks"

@@ -31,7 +31,8 @@ def estimate(
 ) -> dict[ResultKey, Interval]:
     """Return value and interval, in the paper's unit, of every key whose runs were all evaluated.
 
-    EvaluationError is raised if runs that are averaged were evaluated on different samples.
+    Raises:
+        EvaluationError: If runs that are averaged were evaluated on different samples.
     """
     wanted = [key for key in dict.fromkeys(keys) if all(run in predictions for run in key.runs)]
     found = _changes([key for key in wanted if key.measure.score == "change"], predictions, bootstrap)

@@ -35,7 +35,8 @@ FOR_CHECKERS = {"ctx", "kind", "type_comment", "type_ignores"}
 def code_sha256(source: bytes) -> str:
     """Return the hexadecimal SHA-256 of a module's reduced tree, the same on every supported version of Python.
 
-    SyntaxError is raised if the source is not Python.
+    Raises:
+        SyntaxError: If the source is not Python.
     """
     tree = ast.parse(source)
     _reduce(tree, in_class=False)

@@ -26,8 +26,10 @@ class GrabCut:
     def predict(self, photo: Image, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Return one prediction per box; the score is the share of the box that the mask fills.
 
-        A box that covers the photo leaves no outside to learn from: its mask is empty. DatasetError is raised if a
-        prompt is a point, or a box lies outside the photo.
+        A box that covers the photo leaves no outside to learn from: its mask is empty.
+
+        Raises:
+            DatasetError: If a prompt is a point, or a box lies outside the photo.
         """
         height, width = photo.shape[:2]
         scale = min(1.0, MAX_SIDE / max(height, width))

@@ -96,8 +96,10 @@ def prompted_mask(source: MaskSource, photo: Image, prompts: Sequence[Prompt], *
 def prompted_masks(source: MaskSource, photos: Sequence[PromptedPhoto]) -> dict[str, PromptedMask]:
     """Return the masks of all samples of some photos by sample id.
 
-    Where the source finds nothing, or next to nothing of a box, the mask is that of `fallback_mask`. DatasetError is
-    raised if a prompt lies outside the photo, or the source does not take it; the message names the sample.
+    Where the source finds nothing, or next to nothing of a box, the mask is that of `fallback_mask`.
+
+    Raises:
+        DatasetError: If a prompt lies outside the photo, or the source does not take it; the message names the sample.
     """
     fallbacks = {}
     for photo in photos:

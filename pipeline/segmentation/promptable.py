@@ -38,8 +38,10 @@ def load_promptable(folder: Path) -> tuple[Any, Any]:
 def load_model(folder: Path, model_class: Any, processor_class: Any, *, what: str) -> tuple[Any, Any]:
     """Return model and processor of a folder as transformers saves them, on the CPU; no code of the folder runs.
 
-    `what` says in messages what models of that class are. WeightsError is raised if a file is absent or damaged, the
-    model is of another task, or tensors are missing.
+    `what` says in messages what models of that class are.
+
+    Raises:
+        WeightsError: If a file is absent or damaged, the model is of another task, or tensors are missing.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -143,10 +145,15 @@ class TextSource:
     def __init__(self, folder: Path, texts: Sequence[str], *, device: torch.device | str, min_score: float) -> None:
         """Load a folder as transformers saves SAM 3, with its tokenizer.
 
-        That is the repository facebook/sam3, or what `save_pretrained` wrote of a `Sam3Model` and a `Sam3Processor`.
-        Each text is a noun phrase, found on its own; below a confidence of `min_score` in [0, 1] nothing is found.
-        ParamsError is raised if a text is empty or too long; WeightsError if a file is absent or damaged, or tensors
-        are missing.
+        Args:
+            folder: Repository facebook/sam3, or what `save_pretrained` wrote of a `Sam3Model` and a `Sam3Processor`.
+            texts: Each a noun phrase, found on its own.
+            device: Of the network.
+            min_score: Confidence in [0, 1] below which nothing is found.
+
+        Raises:
+            ParamsError: If a text is empty or too long.
+            WeightsError: If a file is absent or damaged, or tensors are missing.
         """
         self.device, self.min_score = torch.device(device), min_score
         kinds = transformers.Sam3Model, transformers.Sam3Processor

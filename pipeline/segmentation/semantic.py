@@ -37,7 +37,8 @@ class SemanticModel:
     def __init__(self, folder: Path, categories: Sequence[str], *, device: torch.device, key: str) -> None:
         """Load a folder as transformers saves it; `key` is its place in `params.yaml`, for messages.
 
-        WeightsError is raised if a file is absent or damaged, the model segments nothing, or no label names a category.
+        Raises:
+            WeightsError: If a file is absent or damaged, the model segments nothing, or no label names a category.
         """
         self.device, self.classes = device, len(categories)
         what = "semantic segmentation model of transformers"

@@ -51,8 +51,11 @@ def compare_source(  # noqa: PLR0913 - every path the stage touches
     """Write `summary.json`, `overlaps.parquet`, and unless the source is annotation `samples.csv` and `pictures/`.
 
     Samples without annotation are left out; `workers` has no effect on the bytes. The overlaps are of the test split,
-    in masks of annotation and source. DatasetError is raised if a photo is absent or another one than stage `index`
-    read; ManifestError if masks are absent, damaged, or of another sample table.
+    in masks of annotation and source.
+
+    Raises:
+        DatasetError: If a photo is absent or another one than stage `index` read.
+        ManifestError: If masks are absent, damaged, or of another sample table.
     """
     output.mkdir(parents=True, exist_ok=True)
     folders = (masks / REFERENCE, masks / source)

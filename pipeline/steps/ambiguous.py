@@ -13,8 +13,14 @@ from pipeline.runtime.console import note
 def write_pair(params: AmbiguousParams, *, summary: Path, run: Path, output: Path) -> None:
     """Write `output`, the pair that evaluation and report speak of; what the data set lacks of it is printed.
 
-    `summary` is that of stage `index`, `run` the package of the reference run; its predictions of the validation split
-    are read where the pair is not given. ManifestError is raised if a stored file is absent or damaged.
+    Args:
+        params: Section `ambiguous`.
+        summary: `summary.json` of stage `index`.
+        run: Package of the reference run; its predictions of the validation split are read where the pair is not given.
+        output: File to write.
+
+    Raises:
+        ManifestError: If a stored file is absent or damaged.
     """
     categories = read_record(IndexSummary, summary, "index").categories
     if params.auto:

@@ -91,8 +91,10 @@ def configure(
     """Write `settings/<stage>.json`, a file for each backbone, class set, mask source and voting model, and two plans.
 
     The settings of stages that read local files hold a hash of these files. Of a path that is not here it is the one in
-    `sources`, the record of what the study was made from, which is written anew. ParamsError is raised if `params` asks
-    for something impossible, see `load_study`, or to repeat what is no run.
+    `sources`, the record of what the study was made from, which is written anew.
+
+    Raises:
+        ParamsError: If `params` asks for something impossible, see `load_study`, or to repeat what is no run.
     """
     record = LocalSources(sources={})
     if sources is not None:

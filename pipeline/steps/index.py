@@ -42,10 +42,12 @@ def build_index(
     go to a temporary table, and further passes over them add what depends on other photos, split and flags. An
     interrupted scan starts anew: a core scans 250 photos a second, the official release in half a minute.
 
-    What `class_sets` ask for and the data set lacks is printed and added to the data card. DatasetError is raised if
-    the layout is not FoodSeg103's, palettes of label maps contradict each other, an id is also void, no sample is left,
-    or `params.on_error` is `fail` and a photo cannot be used; ParamsError if a class set leaves fewer than two
-    categories to train on.
+    What `class_sets` ask for and the data set lacks is printed and added to the data card.
+
+    Raises:
+        DatasetError: If the layout is not FoodSeg103's, palettes of label maps contradict each other, an id is also
+            void, no sample is left, or `params.on_error` is `fail` and a photo cannot be used.
+        ParamsError: If a class set leaves fewer than two categories to train on.
     """
     problems = ProblemLog(params.on_error, raw)
     data_set, names, found, split_notes = _find_photos(params, raw)
@@ -98,7 +100,11 @@ def _lost_samples(summary: IndexSummary, index: Path) -> Iterator[str]:
 def _find_photos(
     params: IndexParams, raw: Path
 ) -> tuple[Format, dict[int, str], list[layout.PhotoFiles | Problem], list[str]]:
-    """Return the format of data/raw, category names by id, photos with problems, and sentences on the splits."""
+    """Return the format of data/raw, category names by id, photos with problems, and sentences on the splits.
+
+    Raises:
+        DatasetError: If the annotation is malformed, or `params` ask for what the data set has not.
+    """
     paths = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
     try:
         data_set, _, files, _ = find_data_set(paths)

@@ -24,8 +24,9 @@ NO_FILE: dict[str, Any] = dict.fromkeys(("file", "sha256", "licence"))
 def fetch_mask_weights(source: masks.SourceName, *, settings: Path, output: Path) -> None:
     """Write `output/mask_weights.json` and, unless the source has none, the weights beside it.
 
-    ParamsError is raised if the settings do not fit, or the source needs a package that is not installed; WeightsError
-    if the weights cannot be had, are other ones than pinned, or do not fit.
+    Raises:
+        ParamsError: If the settings do not fit, or the source needs a package that is not installed.
+        WeightsError: If the weights cannot be had, are other ones than pinned, or do not fit.
     """
     output.mkdir(parents=True, exist_ok=True)
     try:

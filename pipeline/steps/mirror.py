@@ -26,8 +26,10 @@ def mirror_outputs(mirror: str, folders: Sequence[str] = MIRRORED) -> dict[str, 
     folder, which makes it count, is sent last.
 
     `mirror` is the URL that holds a copy of the checkout's `data`; `folders` are outputs, or folders of them.
-    ManifestError is raised if an output differs from what `dvc.lock` says; SourceError if there is nothing to copy, or
-    the store does not answer, or refuses.
+
+    Raises:
+        ManifestError: If an output differs from what `dvc.lock` says.
+        SourceError: If there is nothing to copy, or the store does not answer, or refuses.
     """
     named, below = stores.recorded_md5s(), tuple(f"{folder}/" for folder in folders)
     listed = [name for name, md5 in named.items() if md5.endswith(stores.LIST_SUFFIX) and Path(name).is_dir()]

@@ -49,8 +49,17 @@ def predict_perturbed(
     """Predict a batch without and with perturbations; a branch on a cut-out sees each distinct input once.
 
     The branch of a whole photo sees it put together of perturbed views; shares of pixels are those of the views, also
-    where one lies over the other. `pad` is the gray level of the canvas around the photo. EvaluationError is raised if
-    a logit is not finite.
+    where one lies over the other.
+
+    Args:
+        model: Model of the run.
+        batch: Samples, at least one.
+        specs: Perturbations, see `plan_perturbations`.
+        pad: Gray level of the canvas around the photo.
+        device: Where the model is.
+
+    Raises:
+        EvaluationError: If a logit is not finite.
     """
     features: Features = {}
     shares: ViewShares = {}

@@ -73,7 +73,8 @@ def _configured(changes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
 def plan_study(changes: Sequence[str]) -> StudyPlan:
     """Return what `dvc repro` would do, with changes `KEY=VALUE` of params.yaml; nothing is written or fetched.
 
-    ParamsError is raised if a change is none, or asks for something impossible.
+    Raises:
+        ParamsError: If a change is none, or asks for something impossible.
     """
     with _configured(changes) as (params, data):
         plans = schedule.plan_stages(params=params, data=data)

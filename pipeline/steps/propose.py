@@ -28,8 +28,11 @@ def write_proposals(source: AnySource, folder: Path, output: Path, *, chosen: Pr
     is reported after all others are done.
 
     Photos of `folder`, one split of an extra category, that have a mask or prompts are left out. `output` is another
-    folder. DatasetError is raised if prompts.csv is damaged, or, once all else is written, photos were; ParamsError if
-    the folder is absent, or no photo in it lacks a mask and prompts.
+    folder.
+
+    Raises:
+        DatasetError: If prompts.csv is damaged, or, once all else is written, photos were.
+        ParamsError: If the folder is absent, or no photo in it lacks a mask and prompts.
     """
     photos = _unprompted(folder)
     output.mkdir(parents=True, exist_ok=True)
@@ -60,8 +63,10 @@ def take_proposals(choices: Mapping[str, Sequence[int]], folder: Path, output: P
     """Add chosen proposals to `folder/prompts.csv`, each once; return how many are new.
 
     `choices` has the numbers of the chosen proposals by name of the photo; `output` is that of `write_proposals`.
-    DatasetError is raised if prompts.csv is damaged; ParamsError if nothing was proposed, or a choice is not among the
-    proposals.
+
+    Raises:
+        DatasetError: If prompts.csv is damaged.
+        ParamsError: If nothing was proposed, or a choice is not among the proposals.
     """
     listed = _listed(output / LISTING)
     wanted = dict.fromkeys((photo, number) for photo, numbers in choices.items() for number in numbers)

@@ -17,8 +17,11 @@ PLAN = "plan.json"
 def collect_repetitions(*, repeats: Path, evaluations: Path, ambiguous: Path, output: Path) -> None:
     """Write `output`, the scores of every repeated run under every seed; empty without seeds.
 
-    Folders of `repeats` that the plan does not name are not read. EvaluationError is raised if runs of one class set
-    were evaluated on different samples, ManifestError if predictions are absent or damaged.
+    Folders of `repeats` that the plan does not name are not read.
+
+    Raises:
+        EvaluationError: If runs of one class set were evaluated on different samples.
+        ManifestError: If predictions are absent or damaged.
     """
     plan = load_settings(RepetitionPlan, repeats / PLAN)
     if not plan.seeds:

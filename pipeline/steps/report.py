@@ -63,7 +63,9 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
 
     The page is about the runs in `summary`; `variant` is None where they were chosen. Without `raw` everything that
     shows a photo is left out, and of `shards` the manifest is enough; what is None or absent of the rest did not run.
-    ManifestError is raised if anything is absent or damaged; says which stage to run.
+
+    Raises:
+        ManifestError: If anything is absent or damaged; says which stage to run.
     """
     results = read_record(StudySummary, summary, "summary")
     if results.variant != variant:

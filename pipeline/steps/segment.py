@@ -220,9 +220,11 @@ def write_masks(  # noqa: PLR0913 - every path the stage touches, and who works
     Where a photo has boxes instead of an annotation, GrabCut predicts its masks. It refuses clicks, unless the masks
     are a reference only: then the clicked pixels are the mask, and comparisons leave such samples out.
 
-    `workers`, `cluster`, which works instead of them, and `mirror` have no effect on the bytes. DatasetError is raised
-    if a label map or photo is absent or another one than stage `index` read, SpaceError if the disk has no room for the
-    masks.
+    `workers`, `cluster`, which works instead of them, and `mirror` have no effect on the bytes.
+
+    Raises:
+        DatasetError: If a label map or photo is absent or another one than stage `index` read.
+        SpaceError: If the disk has no room for the masks.
     """
     write = partial(_write_file, params=params, raw=in_mirror(raw, mirror))
     with _publishing(params, samples, masks) as (folder, files):

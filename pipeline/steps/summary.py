@@ -15,8 +15,10 @@ def summarise(*, variant: str, evaluations: Path, perturbations: Path, runs: Pat
     """Write `results/variant.json` (one flat row) and `results/summary.json` (all runs).
 
     Runs are looked up by name; whatever else lies in the folders, for instance earlier variants, is not read.
-    ManifestError, which says what stage to run, is raised if a run's results are absent or damaged, ParamsError if
-    `variant` is no run name.
+
+    Raises:
+        ManifestError: If a run's results are absent or damaged; says which stage to run.
+        ParamsError: If `variant` is no run name.
     """
     chosen = GridRun.parse(variant)
     files = RunFiles(runs, evaluations, perturbations)
@@ -31,7 +33,10 @@ def collect(files: RunFiles, chosen: Sequence[GridRun], *, variant: str | None) 
     """Return the results of runs, in the order of the report.
 
     Those of the variant must be complete; it is None in a report of chosen runs, for which `perturb` need not have run.
-    ManifestError is raised as in `summarise`, ParamsError if no run is chosen.
+
+    Raises:
+        ManifestError: If a run's results are absent or damaged; says which stage to run.
+        ParamsError: If no run is chosen.
     """
     if not chosen:
         example = "`dvc repro evaluate@vit+vit-all`"

@@ -111,8 +111,11 @@ def run_training(  # noqa: PLR0913 - the configuration, the samples, and where
     """Train a run from its configuration and write its package; see `train`.
 
     `class_map` maps the targets of the shards to those of the run; `teacher` is on the run's device, where the
-    configuration has a distillation. TrainingError is raised if a loss is not finite or a checkpoint cannot be written
-    or read; WeightsError if pre-trained weights are absent, damaged or not those of the configuration.
+    configuration has a distillation.
+
+    Raises:
+        TrainingError: If a loss is not finite or a checkpoint cannot be written or read.
+        WeightsError: If pre-trained weights are absent, damaged or not those of the configuration.
     """
     context = current_context()
     config = config.replace(train=config.train.model_copy(update={"devices": context.world_size}))

@@ -46,8 +46,10 @@ class Provenance(NamedTuple):
 def located(params: BackboneParams, timm_id: str, name: str) -> Iterator[tuple[Path, Provenance]]:
     """Bring a backbone's weights to this machine for the time of the block; a broken download goes on next time.
 
-    The source is not none; `name` of the backbone is for messages. WeightsError is raised if the weights cannot be had,
-    or are not those that were asked for.
+    The source is not none; `name` of the backbone is for messages.
+
+    Raises:
+        WeightsError: If the weights cannot be had, or are not those that were asked for.
     """
     if params.weights == "hub":
         path, repository, commit = fetch_from_hub(timm_id, params.revision)
@@ -129,8 +131,11 @@ TORCHVISION_NORMALISATION = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFA
 def fetch_weights(params: BackboneParams, *, name: str, weights: Path) -> None:
     """Write `weights/<name>/backbone.json` and, unless weights are none, `weights/<name>/model.safetensors`.
 
-    The files do not depend on where the source lay, so teammates with other paths share them. ModelError is raised if
-    timm does not know the model or refuses an option, WeightsError if the weights cannot be had or do not fit.
+    The files do not depend on where the source lay, so teammates with other paths share them.
+
+    Raises:
+        ModelError: If timm does not know the model or refuses an option.
+        WeightsError: If the weights cannot be had or do not fit.
     """
     folder = weights / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,8 +172,10 @@ def fitted_tensors(path: Path, timm_id: str, options: Options) -> tuple[dict[str
     """Return the tensors of a file as the model holds them: timm's names, position embeddings of its size.
 
     A classifier that is absent, or of another number of classes, is left out. Also tell whether the file has
-    torchvision's names. WeightsError is raised if the file is not readable or a tensor is missing, unknown or of the
-    wrong shape.
+    torchvision's names.
+
+    Raises:
+        WeightsError: If the file is not readable or a tensor is missing, unknown or of the wrong shape.
     """
     model = create_timm_model(timm_id, options)
     read = state_dicts.read_tensors(path)

@@ -90,7 +90,8 @@ class Checkpoint:
     def save(self, state: TrainerState) -> None:
         """Replace the file, on rank 0; a failed write leaves it as it was.
 
-        TrainingError is raised if the file cannot be written.
+        Raises:
+            TrainingError: If the file cannot be written.
         """
         if not current_context().is_main:
             return

@@ -201,9 +201,12 @@ def load_split(
 ) -> Split:
     """Read the samples of a split whose category the run has, and of them only `views`.
 
-    The budget says where pixels may go; the batches are the same. None keeps all in memory. DatasetError is raised if
-    no sample is left, ManifestError if a shard is absent or damaged, SpaceError if neither memory nor disk has room for
-    the pixels.
+    The budget says where pixels may go; the batches are the same. None keeps all in memory.
+
+    Raises:
+        DatasetError: If no sample is left.
+        ManifestError: If a shard is absent or damaged.
+        SpaceError: If neither memory nor disk has room for the pixels.
     """
     shape = (shards.rows(name), shards.image_size, shards.image_size)
     empty: Callable[[tuple[int, ...]], np.ndarray]

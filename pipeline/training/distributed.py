@@ -108,7 +108,8 @@ def work_dir(stage: str, identity: str, output: Path, context: DistributedContex
 def launch(devices: int) -> None:
     """Start this command once per device of this machine, and wait for all.
 
-    TrainingError is raised if one of the processes failed.
+    Raises:
+        TrainingError: If one of the processes failed.
     """
     # Imported here, since it takes a second.
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415

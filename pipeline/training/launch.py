@@ -12,8 +12,10 @@ def run_distributed(main: Callable[[], None], runtime: Callable[[], RuntimeParam
     """Return a function that runs `main` in as many processes as torchrun started or `runtime.devices` asks for.
 
     With one process, the default, it only calls `main`. With several, each calls `main` inside a process group.
-    ParamsError is raised if there are fewer GPUs than processes, TrainingError if a process that was started here
-    failed; its own message is above.
+
+    Raises:
+        ParamsError: If there are fewer GPUs than processes.
+        TrainingError: If a process that was started here failed; its own message is above.
     """
 
     def work() -> None:

@@ -119,8 +119,10 @@ class Trainer:
         batch (batch statistics, dropout masks) it computes over each micro-batch.
 
         `normalizer` is what the objective divides the sum of the losses by; `global_step` counts from 0.
-        NonFiniteLossError is raised if a loss is not finite, before the weights move, TrainingError if the device
-        runs out of memory or the model cannot be compiled.
+
+        Raises:
+            NonFiniteLossError: If a loss is not finite; the weights have not moved.
+            TrainingError: If the device runs out of memory, or the model cannot be compiled.
         """
         set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)

@@ -67,6 +67,10 @@ def draw_figures(  # noqa: PLR0913 - one argument for each kind of result
     """Draw the figures whose runs are there, in the paper's order; `seed` is of the choice of examples.
 
     `tables` are those of `DISAGREEING` and of any run at all; `histories` are by name of the run and show `split`.
+
+    Raises:
+        DatasetError: If a photo is absent or not the one that stage `index` read.
+        ManifestError: If a file is damaged, or a shard is absent.
     """
     heat_maps = {
         result.run: read_heat_maps(inputs.explanations / name / FILE)
