@@ -5,7 +5,7 @@ It is given, or found as the two categories that a reference run on the ROI alon
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -35,10 +35,17 @@ def pair_names(path: Path | None, given: Sequence[str]) -> tuple[str, ...]:
     return tuple(given) if path is None else read_record(AmbiguousPair, path, "ambiguous").names
 
 
-def most_confused(table: PredictionTable) -> tuple[tuple[str, str], int, int] | None:
-    """Return the two categories that are surely taken for each other most, and how many samples are, of how many.
+class MutualConfusion(NamedTuple):
+    """Two categories that a run takes for each other."""
 
-    The categories are in the order of the run's classes.
+    names: tuple[str, str]  # in the order of the run's classes
+    confused: int  # samples of either that are taken for the other
+    samples: int  # samples of both
+
+
+def most_confused(table: PredictionTable) -> MutualConfusion | None:
+    """Return the two categories that are surely taken for each other most.
+
     Pairs are ranked by the lower end of Wilson's 95 % interval of the share of samples taken for the other one, so that
     a large share of few samples does not win by chance; only pairs with at least 3 such samples count. Among equals the
     pair whose categories come first wins.
@@ -47,24 +54,23 @@ def most_confused(table: PredictionTable) -> tuple[tuple[str, str], int, int] | 
     cells = np.bincount(table.targets * classes + table.predictions, minlength=classes**2).reshape(classes, classes)
     mutual, support = np.triu(cells + cells.T, k=1), cells.sum(axis=1)
     found = [
-        ((table.class_names[a], table.class_names[b]), int(mutual[a, b]), int(support[a] + support[b]))
+        MutualConfusion((table.class_names[a], table.class_names[b]), int(mutual[a, b]), int(support[a] + support[b]))
         for a, b in np.argwhere(mutual >= MIN_CONFUSIONS).tolist()
     ]
     # `max` returns the first of equals
-    return max(found, key=lambda pair: wilson_interval(*pair[1:]).low, default=None)
+    return max(found, key=lambda pair: wilson_interval(pair.confused, pair.samples).low, default=None)
 
 
 def choose_pair(table: PredictionTable | None, run: str) -> AmbiguousPair:
     """Choose the pair by the predictions of run `run` on the validation split; None where it has no samples."""
     found = None if table is None else most_confused(table)
     if found is not None:
-        names, confused, samples = found
         basis = (
-            f"{' and '.join(names)} are the two categories that run {run} confuses most in the validation split: "
-            f"{confused} of their {samples} samples are taken for the other, the largest share by the "
+            f"{' and '.join(found.names)} are the two categories that run {run} confuses most in the validation split: "
+            f"{found.confused} of their {found.samples} samples are taken for the other, the largest share by the "
             "lower end of its 95 % interval"
         )
-        return AmbiguousPair(names=names, chosen="auto", basis=basis)
+        return AmbiguousPair(names=found.names, chosen="auto", basis=basis)
     reason = "the validation split is empty"
     if table is not None:
         reason = f"run {run} takes fewer than {MIN_CONFUSIONS} samples of any two categories for each other there"

@@ -71,11 +71,12 @@ def _write_all(reader: Shards, write: Callable[[tuple[str, int]], int], workers:
 
 def _write_part(part: tuple[str, int], *, shards: Place, tree: Path, names: Sequence[str]) -> int:
     """Write the pictures of one shard; runs in a worker process."""
-    batch = Shards(shards).read_file(*part)
+    split, number = part
+    batch = Shards(shards).read_file(split, number)
     for row in range(len(batch)):
         for view, folder in VIEWS.items():
             stem = "-".join(batch.sample_ids[row].split("/")[1:])  # <photo stem>-<category id>: unique in the split
-            path = tree / part[0] / folder / names[batch.targets[row]] / f"{stem}.jpg"
+            path = tree / split / folder / names[batch.targets[row]] / f"{stem}.jpg"
             Pillow.fromarray(getattr(batch, view)[row]).save(path, quality=QUALITY, subsampling=0)
     return len(batch)
 
