@@ -195,8 +195,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     cost: "Say what the study's stages took.",
 }
 """Short help of each command, so that all fit on one screen."""
-URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)
-"""Start of a URL after conversion to a path."""
+URL = re.compile(r"([a-z][a-z0-9+.-]+:)/+", re.IGNORECASE)  # start of a URL after conversion to a path
 
 
 def refuse_urls(command: Callable[..., None]) -> Callable[..., None]:

@@ -27,8 +27,7 @@ from pipeline.runtime.vector_width import core_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OK, NOTE, BAD = "ok", "--", "NO"
-"""Works; is not here, and only what the line names needs it; is needed."""
+OK, NOTE, BAD = "ok", "--", "NO"  # works; is not here, and only what the line names needs it; is needed
 PARTS = {
     "serve": {"starlette", "uvicorn"},
     "onnx": {"onnx", "onnxscript", "onnxruntime"},

@@ -12,8 +12,7 @@ from pipeline.runtime.stores import place_of
 from pipeline.runtime.vector_width import core_count
 
 ExportFormat = Literal["onnx", "pt2", "hub", "folders", "hf"]
-FOLDERS = frozenset({"hub", "folders", "hf"})
-"""Formats for which `--out` is a folder."""
+FOLDERS = frozenset({"hub", "folders", "hf"})  # formats for which `--out` is a folder
 
 
 def export(  # noqa: PLR0913 - one argument an option

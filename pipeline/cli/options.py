@@ -21,8 +21,7 @@ TextOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(metavar="WORDS", help="Find what this names, such as food, by SAM 3 (SAM License); repeat for more."),
 ]
-TEXT_WEIGHTS = Path("data/mask_weights/sam3")
-"""Where stage `mask_weights` puts SAM 3."""
+TEXT_WEIGHTS = Path("data/mask_weights/sam3")  # where stage `mask_weights` puts SAM 3
 FilterOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

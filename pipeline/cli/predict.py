@@ -43,8 +43,7 @@ from pipeline.segmentation.registry import open_text_source
 
 PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
 """Syntax of prompts, in pixels of the upright photo; columns and rows count from 0, inclusive."""
-GRABCUT = "grabcut"
-"""The mask source that takes boxes only."""
+GRABCUT = "grabcut"  # the mask source that takes boxes only
 WHERE_ADVICE = "say where the food is: --point X,Y, --box X0,Y0,X1,Y1, --mask FILE, --all, or --text food"
 
 
@@ -71,18 +70,12 @@ def parse_prompt(kind: str, text: str) -> Prompt:
 class RegionOptions:
     """Options that say where the foods are."""
 
-    prompts: tuple[Prompt, ...] = ()
-    """Clicks and boxes, each one food."""
-    mask: Path | None = None
-    """Mask file, or folder of masks."""
-    value: int | None = None
-    """Value to take from `mask`."""
-    every: bool = False
-    """Take all values of `mask`, or all proposals of the mask source."""
-    texts: tuple[str, ...] = ()
-    """Names of what is to be found; each proposes."""
-    chosen: ProposalFilter | None = None
-    """Thresholds of the proposals, if they were given."""
+    prompts: tuple[Prompt, ...] = ()  # clicks and boxes, each one food
+    mask: Path | None = None  # mask file, or folder of masks
+    value: int | None = None  # value to take from `mask`
+    every: bool = False  # take all values of `mask`, or all proposals of the mask source
+    texts: tuple[str, ...] = ()  # names of what is to be found; each proposes
+    chosen: ProposalFilter | None = None  # thresholds of the proposals, if they were given
 
     def check(self) -> None:
         """Check the options before anything is read.

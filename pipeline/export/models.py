@@ -23,8 +23,7 @@ BATCHES = (1, 2, 5)  # batch sizes that are compared; the model is traced with t
 OPSET = 20  # version of ONNX operators, for onnxruntime 1.17 (2024) and later
 REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
-Exported: TypeAlias = Callable[[Sequence[Images | Photos]], Logits]
-"""Logits of views, in the order of the inputs."""
+Exported: TypeAlias = Callable[[Sequence[Images | Photos]], Logits]  # logits of views, in the order of the inputs
 
 
 class Classifier(nn.Module):

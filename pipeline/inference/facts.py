@@ -38,10 +38,8 @@ class RunFacts(NamedTuple):
     """What is known of a run."""
 
     card: RunCard
-    score: EvaluationMetrics | None
-    """On the test split."""
-    rejection: Rejection | None
-    """Least confidence of a named answer, from the validation split; None without one."""
+    score: EvaluationMetrics | None  # on the test split
+    rejection: Rejection | None  # least confidence of a named answer, from the validation split; None without one
 
     @property
     def drawings_only(self) -> bool:

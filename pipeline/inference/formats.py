@@ -26,8 +26,7 @@ class PhotoAnswer(Section):
     """One category with its probability."""
 
     category: str
-    probability: float
-    """In [0, 1]."""
+    probability: float  # in [0, 1]
 
 
 class FoodRecord(Section):
@@ -38,46 +37,32 @@ class FoodRecord(Section):
     score: float
     status: str
     remark: str
-    area_share: float
-    """Share of the photo that the region covers, in [0, 1]."""
-    box: tuple[int, int, int, int]
-    """x0, y0, x1, y1 of the region in pixels, inclusive, as `--box` takes them."""
-    mask_rle: str
-    """Mask at the size of the photo, in COCO's compressed run-length encoding."""
-    top: tuple[PhotoAnswer, ...]
-    """Best first."""
+    area_share: float  # share of the photo that the region covers, in [0, 1]
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1 of the region in pixels, inclusive, as `--box` takes them
+    mask_rle: str  # mask at the size of the photo, in COCO's compressed run-length encoding
+    top: tuple[PhotoAnswer, ...]  # best first
     known: bool | None
     """Whether the first one's probability reaches the threshold of `PhotoRecord`; null if there is none."""
-    pictures: dict[str, str]
-    """Path by kind of picture; empty if none were requested."""
+    pictures: dict[str, str]  # path by kind of picture; empty if none were requested
 
 
 class PhotoRecord(Section):
     """One photo."""
 
-    photo: str
-    """Path or URL as given."""
-    size: tuple[int, int] | None = None
-    """Height and width in pixels; null if the photo was refused."""
+    photo: str  # path or URL as given
+    size: tuple[int, int] | None = None  # height and width in pixels; null if the photo was refused
     run: str
-    temperature: float
-    """Calibration: the logits are divided by this."""
+    temperature: float  # calibration: the logits are divided by this
     threshold: float | None
     """Probability below which a food is not named, from the validation split; null if none could be chosen."""
-    trained_on: str | None = None
-    """Data set of the run; null where its record does not say."""
-    drawings_only: bool = False
-    """Whether that is the demo, so that answers on photos mean nothing."""
+    trained_on: str | None = None  # data set of the run; null where its record does not say
+    drawings_only: bool = False  # whether that is the demo, so that answers on photos mean nothing
     test_top1: float | None = None
     """Share in [0, 1] of right answers on the test split; null if the run was not evaluated."""
-    test_top1_interval: tuple[float, float] | None = None
-    """Its 95 % interval."""
-    foods: tuple[FoodRecord, ...] = ()
-    """In the order requested or found; empty if the photo was refused."""
-    picture: str | None = None
-    """Path of the photo with all foods and a legend; null if none was requested."""
-    error: str | None = None
-    """Why the photo was refused; null if it was not."""
+    test_top1_interval: tuple[float, float] | None = None  # its 95 % interval
+    foods: tuple[FoodRecord, ...] = ()  # in the order requested or found; empty if the photo was refused
+    picture: str | None = None  # path of the photo with all foods and a legend; null if none was requested
+    error: str | None = None  # why the photo was refused; null if it was not
 
 
 def food_record(

@@ -24,23 +24,18 @@ from pipeline.runtime.resources import catch_disk_full
 class PhotoUrl:
     """A photo on a web server."""
 
-    url: str
-    """Of scheme http or https."""
+    url: str  # of scheme http or https
 
     def __str__(self) -> str:
         """Return the URL without secrets."""
         return without_secrets(self.url)
 
 
-PhotoSource: TypeAlias = Path | PhotoUrl
-"""A file, `-` for the standard input, or a URL."""
+PhotoSource: TypeAlias = Path | PhotoUrl  # a file, `-` for the standard input, or a URL
 
-STANDARD_INPUT = Path("-")
-"""Name of a photo that is piped in."""
-MASK_ENDING = ".mask.png"
-"""Suffix of a mask beside its photo, as in the layout of extra categories."""
-MAX_BYTES = 256 * 2**20
-"""Largest photo read from the standard input or a URL."""
+STANDARD_INPUT = Path("-")  # name of a photo that is piped in
+MASK_ENDING = ".mask.png"  # suffix of a mask beside its photo, as in the layout of extra categories
+MAX_BYTES = 256 * 2**20  # largest photo read from the standard input or a URL
 
 
 @runtime_checkable

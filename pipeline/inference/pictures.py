@@ -20,39 +20,31 @@ from pipeline.inference.predictor import Run
 from pipeline.inference.regions import Region
 from pipeline.segmentation.prompts import deepest_pixel, parts_of
 
-SHOWN_SIDE = 320
-"""Smallest side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors."""
-LABELLED_SIDE = 1200
-"""Longer side in pixels of the photo with all foods, whatever that of the photo is."""
-LETTER = 22
-"""Height in pixels of a letter there."""
+SHOWN_SIDE = 320  # smallest side in pixels of cut-outs and heat maps; smaller ones are enlarged by whole factors
+LABELLED_SIDE = 1200  # longer side in pixels of the photo with all foods, whatever that of the photo is
+LETTER = 22  # height in pixels of a letter there
 COLOURS = (
     (0, 90, 255), (255, 0, 200), (0, 220, 230), (255, 225, 0), (140, 0, 220), (0, 200, 60),
     (255, 120, 0), (230, 0, 40), (0, 120, 120), (175, 130, 255), (190, 255, 0), (130, 60, 20),
 )  # fmt: skip
 """Of foods in their order, over again after the last; colours that foods rarely have come first."""
-UNNAMED = (128, 128, 128)
-"""Of a region that is not named."""
+UNNAMED = (128, 128, 128)  # of a region that is not named
 
 
 class LabelledMask(NamedTuple):
     """One food of a photo."""
 
-    mask: Mask
-    """At the size of the photo."""
+    mask: Mask  # at the size of the photo
     name: str
-    probability: float | None
-    """In [0, 1]; None if the food is not a known one."""
+    probability: float | None  # in [0, 1]; None if the food is not a known one
 
 
 class BranchPicture(NamedTuple):
     """Heat map of one branch for one region."""
 
     branch: InputName
-    picture: Image
-    """Gray view, coloured heat, white outline of the region."""
-    inside: float | None
-    """Share in [0, 1] of the heat on the region of interest; None if there is no heat."""
+    picture: Image  # gray view, coloured heat, white outline of the region
+    inside: float | None  # share in [0, 1] of the heat on the region of interest; None if there is no heat
 
 
 def explaining_pictures(photo: Image, region: Region, prediction: Prediction) -> Iterator[tuple[str, Image]]:

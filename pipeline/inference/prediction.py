@@ -11,8 +11,7 @@ from pipeline.imaging.letterbox import Square, SquareMask
 DRAWINGS_ONLY = "this run knows drawings only, its answers on photos mean nothing"
 """What belongs to every answer of a run that was trained on the demo."""
 LogitRow: TypeAlias = Float32[np.ndarray, " K"]
-Probabilities: TypeAlias = Float64[np.ndarray, " K"]
-"""In [0, 1]; they sum to 1."""
+Probabilities: TypeAlias = Float64[np.ndarray, " K"]  # in [0, 1]; they sum to 1
 
 
 class Guess(NamedTuple):

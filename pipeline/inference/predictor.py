@@ -23,8 +23,7 @@ from pipeline.models.rvernet import RveRNet
 from pipeline.reporting.results import EvaluationMetrics
 from pipeline.runtime.errors import DatasetError, EmptyMaskError
 
-AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]
-"""Mask whose size is not yet checked."""
+AnyMask: TypeAlias = Bool[np.ndarray, "_ _"]  # mask whose size is not yet checked
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,8 +22,7 @@ from pipeline.segmentation.proposals import AnySource, ProposalFilter, propose
 from pipeline.segmentation.registry import create_source, create_source_from_file
 from pipeline.segmentation.weights import CARD, FASTSAM_FILES, SAM_FILES, verify_weights_file
 
-TINY_AREA = 100
-"""Pixels of the photo below which a region gets a remark; as `index.tiny_area`."""
+TINY_AREA = 100  # pixels of the photo below which a region gets a remark; as `index.tiny_area`
 
 
 class Region(NamedTuple):
@@ -68,8 +67,7 @@ class PromptedRegions:
     """Clicks and boxes, each one food, the same for all photos."""
 
     source: MaskSource
-    prompts: tuple[Prompt, ...]
-    """At least one."""
+    prompts: tuple[Prompt, ...]  # at least one
 
     def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
         """Return one region per prompt, in their order.
@@ -179,12 +177,9 @@ def _fitting(masks: Sequence[Path], photo: PhotoSource) -> list[Path]:
 class DrawnRegions:
     """Masks from picture files: one food on black, or ids of a label map."""
 
-    masks: Path | MaskPairs
-    """One mask for all photos, or one for each."""
-    value: int | None = None
-    """Id in a label map; None for a binary mask."""
-    every: bool = False
-    """Take every id of a label map, each as one food."""
+    masks: Path | MaskPairs  # one mask for all photos, or one for each
+    value: int | None = None  # id in a label map; None for a binary mask
+    every: bool = False  # take every id of a label map, each as one food
 
     def find(self, photo: Image, path: PhotoSource) -> tuple[Region, ...]:
         """Return one region per value, in ascending order.

@@ -20,8 +20,7 @@ from pipeline.serving.access import Access
 from pipeline.serving.requests import RequestQueue, ResultT
 
 STATIC = {"label.js": "text/javascript", "label.css": "text/css"}
-MAX_BYTES = 1_000_000
-"""Largest body of a request: a long stroke of the brush."""
+MAX_BYTES = 1_000_000  # largest body of a request: a long stroke of the brush
 TOO_LONG = "Too long a stroke; lift the brush now and then"
 
 

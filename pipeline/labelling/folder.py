@@ -37,15 +37,13 @@ ANNOTATIONS, PREFIX, RECORD = "annotations", "instances_", ".labelling.json"
 KEYS = frozenset({"info", "images", "annotations", "categories", "unnamed"})
 """Of the file of a photo; `unnamed` holds masks without a category, which readers of COCO pass over."""
 SECONDS_TO_LOCK = 20
-LONGEST_NAME = 80
-"""Characters of a category's name."""
+LONGEST_NAME = 80  # characters of a category's name
 
 
 class LabelledFood(NamedTuple):
     """One marked food of a photo."""
 
-    mask: Mask
-    """At the size of the upright photo; has at least one pixel."""
+    mask: Mask  # at the size of the upright photo; has at least one pixel
     category: str | None = None
     """Folded name; None until it is named, when the food is stored but no part of the data set."""
 
@@ -53,31 +51,24 @@ class LabelledFood(NamedTuple):
 class Labels(NamedTuple):
     """What is stored of a photo."""
 
-    foods: tuple[LabelledFood, ...] = ()
-    """In the order in which they were marked."""
-    done: bool = False
-    """Whether somebody said that every food is marked."""
-    revision: str = ""
-    """Hash of the file; empty if there is none."""
+    foods: tuple[LabelledFood, ...] = ()  # in the order in which they were marked
+    done: bool = False  # whether somebody said that every food is marked
+    revision: str = ""  # hash of the file; empty if there is none
 
 
 class PhotoFile(NamedTuple):
     """One photo to label."""
 
-    name: str
-    """File name in the data set."""
+    name: str  # file name in the data set
     path: Path
-    split: str | None = None
-    """Its split; None where it is to be drawn."""
+    split: str | None = None  # its split; None where it is to be drawn
 
 
 class LabelCounts(NamedTuple):
     """What is stored of all photos."""
 
-    done: frozenset[str]
-    """Names of the photos that are done."""
-    foods: Counter[str]
-    """Foods by category."""
+    done: frozenset[str]  # names of the photos that are done
+    foods: Counter[str]  # foods by category
 
 
 class LabelRecord(Section):
@@ -85,8 +76,7 @@ class LabelRecord(Section):
 
     seed: int
     test_share: float = Field(ge=0, lt=1)
-    categories: tuple[str, ...] = ()
-    """Name by id, from 1; ids never change."""
+    categories: tuple[str, ...] = ()  # name by id, from 1; ids never change
 
 
 class LabelFolder:

@@ -23,14 +23,11 @@ from pipeline.steps.index import build_index
 class DisputedLabel(NamedTuple):
     """What a run says of a label."""
 
-    photo: int
-    """Number of the photo."""
-    food: int
-    """Number of the food in the photo."""
+    photo: int  # number of the photo
+    food: int  # number of the food in the photo
     label: str
     answer: str
-    confidence: float
-    """Probability of the answer, in [0, 1]."""
+    confidence: float  # probability of the answer, in [0, 1]
 
 
 def least_certain_first(run: Run, folder: LabelFolder, photos: Sequence[PhotoFile]) -> list[PhotoFile]:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:  # a page without a run never imports torch
     from pipeline.inference.predictor import Run
     from pipeline.labelling.review import DisputedLabel
 
-SHOWN_SIDE, THUMBNAIL = 1024, 160
-"""Longest sides in pixels of the shown photo and of the picture of one food."""
+SHOWN_SIDE, THUMBNAIL = 1024, 160  # longest sides in pixels of the shown photo and of the picture of one food
 COLOURS = ((0, 114, 178), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0), (86, 180, 233), (240, 228, 66))
 """Of foods in their order, over again after the last; told apart by colour-blind people (Okabe and Ito)."""
 TINT = 110  # opacity of masks in [0, 255]
@@ -45,14 +44,11 @@ class Action(BaseModel):
     do: Literal["open", "next", "previous", "mark", "whole", "stroke", "name", "remove", "undo", "empty"]
     photo: int | None = Field(default=None, ge=0)
     """Number of the shown photo, or of the one to open; None opens the first that is not done."""
-    revision: str = ""
-    """Of the photo as it is shown."""
-    food: int | None = Field(default=None, ge=0)
-    """Number of the food; None paints a new one."""
+    revision: str = ""  # of the photo as it is shown
+    food: int | None = Field(default=None, ge=0)  # number of the food; None paints a new one
     places: tuple[tuple[Share, Share], ...] = Field(default=(), max_length=20_000)
     """One point, two corners of a box, or the places of the brush."""
-    radius: Share = Field(default=0, ge=0, le=1)
-    """Of the brush, by the width."""
+    radius: Share = Field(default=0, ge=0, le=1)  # of the brush, by the width
     erase: bool = False
     category: str = Field(default="", max_length=200)
 
@@ -78,11 +74,9 @@ class Labeller:
     photos: Sequence[PhotoFile]
     source: MaskSource
     run: "Run | None" = None
-    disagreements: Sequence["DisputedLabel"] = ()
-    """Labels that the run disagrees with, for the page's list."""
+    disagreements: Sequence["DisputedLabel"] = ()  # labels that the run disagrees with, for the page's list
     opened: OpenPhoto | None = None
-    unreadable: set[int] = field(default_factory=set)
-    """Numbers of photos of which the terminal has said so."""
+    unreadable: set[int] = field(default_factory=set)  # numbers of photos of which the terminal has said so
 
     def act(self, action: Action) -> dict[str, Any]:
         """Do what the page asks for, store it, and return what it shows.

@@ -19,12 +19,9 @@ from pipeline.reporting.figures.style import BLUE, GRAY, chart_style, finish_inl
 from pipeline.reporting.summary import StudySummary
 from pipeline.runtime.console import progress
 
-LARGE, SMALL, MANY = 17, 10, 40
-"""Pixels per category in a confusion matrix, up to `MANY` categories and above."""
-STEPS = 10
-"""Colours of the scale of F1; the style sheet has one class each."""
-COLOURS = colormaps["cividis_r"]
-"""Of the matrix, from 0.12 for few to 1 for all of a row."""
+LARGE, SMALL, MANY = 17, 10, 40  # pixels per category in a confusion matrix, up to `MANY` categories and above
+STEPS = 10  # colours of the scale of F1; the style sheet has one class each
+COLOURS = colormaps["cividis_r"]  # of the matrix, from 0.12 for few to 1 for all of a row
 SCALE_COLOURS = tuple(
     f"rgb({r}, {g}, {b})" for r, g, b, _ in np.asarray(COLOURS(np.linspace(0.12, 1, STEPS), bytes=True)).tolist()
 )
@@ -38,8 +35,7 @@ class CategoryScore(NamedTuple):
 
     category: str
     samples: int
-    predicted: int
-    """Samples predicted as the category."""
+    predicted: int  # samples predicted as the category
     precision: float
     recall: float
     f1: float
@@ -51,20 +47,16 @@ class ConfusedPair(NamedTuple):
     category: str
     predicted: str
     samples: int
-    share: float
-    """Of the category's samples, in [0, 1]."""
+    share: float  # of the category's samples, in [0, 1]
 
 
 class ErrorAnalysis(NamedTuple):
     """Errors of one run."""
 
-    categories: tuple[CategoryScore, ...]
-    """In class order."""
-    confused: tuple[ConfusedPair, ...]
-    """Largest first."""
+    categories: tuple[CategoryScore, ...]  # in class order
+    confused: tuple[ConfusedPair, ...]  # largest first
     calibration: metrics.Reliability
-    matrix: Matrix
-    """Samples by (target, prediction)."""
+    matrix: Matrix  # samples by (target, prediction)
 
     @property
     def names(self) -> tuple[str, ...]:

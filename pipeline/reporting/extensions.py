@@ -46,8 +46,7 @@ VIEW_TITLES = {
     "same_food_extra_roi": "the same food's extra-ROI in another photo",
 }
 MAP_HEAD = ("answers", "masks", "miou", "macc", "aacc")
-TRUE = "the true category"
-"""What a perfect classifier answers."""
+TRUE = "the true category"  # what a perfect classifier answers
 
 SummaryT = TypeVar("SummaryT", bound=Section)
 
@@ -116,8 +115,7 @@ class SeedRow(NamedTuple):
     title: str
     label: str
     by_seed: tuple[float, ...]
-    mean: Interval
-    """With the band around it."""
+    mean: Interval  # with the band around it
     deviation: float
 
 
@@ -125,8 +123,7 @@ class SeedResults(NamedTuple):
     """Repetitions with their charts, `spread` and `contrast`."""
 
     repetitions: Repetitions
-    spreads: tuple[SeedRow, ...]
-    """Every run by seed; the band is one standard deviation to either side."""
+    spreads: tuple[SeedRow, ...]  # every run by seed; the band is one standard deviation to either side
     contrasts: tuple[SeedRow, ...]
     """Differences by seed, with 95 % intervals; none for a single run, or runs of different class sets."""
     spread: Markup
@@ -260,10 +257,8 @@ class SemanticMaps(NamedTuple):
     """Semantic maps of the test photos."""
 
     photos: int
-    classes: int
-    """Categories of the data set."""
-    occurring: int
-    """Those that the annotation of these photos has."""
+    classes: int  # categories of the data set
+    occurring: int  # those that the annotation of these photos has
     rows: tuple[SemanticRow, ...]
     published: tuple[Published, ...] = PUBLISHED
 
@@ -330,15 +325,12 @@ class StudentRecord(Stored):
 class DistillationResults(NamedTuple):
     """Teacher, student, and the same backbone without a teacher where the study has that run: the parts."""
 
-    student_backbone: str
-    """Backbone of the run that would show what the teacher is worth."""
+    student_backbone: str  # backbone of the run that would show what the teacher is worth
     how: Mapping[str, JsonValue]
     samples: int
-    runs: Mapping[str, str]
-    """Name of the run by its part: `teacher`, `undistilled`, `student`."""
+    runs: Mapping[str, str]  # name of the run by its part: `teacher`, `undistilled`, `student`
     scores: Mapping[str, Scores]
-    gains: Mapping[str, Scores]
-    """Student minus the other, by the other's part."""
+    gains: Mapping[str, Scores]  # student minus the other, by the other's part
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of the report's `results.json`."""
@@ -382,8 +374,7 @@ class VoteResults(NamedTuple):
     summary: VoteSummary
     top1: Interval
     scores: Scores
-    predictions: Mapping[str, str]
-    """Category by sample_id."""
+    predictions: Mapping[str, str]  # category by sample_id
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of the report's `results.json`."""

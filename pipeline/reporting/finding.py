@@ -15,15 +15,12 @@ from pipeline.reporting.summary import Ends, StudySummary
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import counted
 
-Correctness: TypeAlias = Mapping[str, bool]
-"""Whether a run predicts a sample correctly, by sample_id."""
+Correctness: TypeAlias = Mapping[str, bool]  # whether a run predicts a sample correctly, by sample_id
 
-Direction: TypeAlias = Literal["helps", "harms", "undecided"]
-"""What the surroundings do, as far as numbers show."""
+Direction: TypeAlias = Literal["helps", "harms", "undecided"]  # what the surroundings do, as far as numbers show
 
 EVEN = 0.5
-LEVEL = 0.05
-"""Of any error among all comparisons."""
+LEVEL = 0.05  # of any error among all comparisons
 NO_COMPARISON = "Not run: whether the surroundings help"
 NO_COMPARISON_HINT = (
     "That takes one backbone trained twice, on the ROI alone and in both branches, for instance the runs "
@@ -36,8 +33,7 @@ class CorrectCount(NamedTuple):
 
     num_correct: int
     samples: int
-    interval: Ends
-    """95 % interval of the share over photos."""
+    interval: Ends  # 95 % interval of the share over photos
 
     @property
     def share(self) -> float:
@@ -51,8 +47,7 @@ class PairedRuns(NamedTuple):
     runs: tuple[GridRun, GridRun]
     single: PredictionTable
     double: PredictionTable
-    temperatures: tuple[float, float]
-    """Divisors of the logits of each before the softmax."""
+    temperatures: tuple[float, float]  # divisors of the logits of each before the softmax
 
 
 class RunComparison(NamedTuple):
@@ -67,8 +62,7 @@ class RunComparison(NamedTuple):
     only_single: tuple[str, ...]
     preference: Ends
     """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
-    p_value: float
-    """Of no difference in correct predictions; see `sign_flip_p`."""
+    p_value: float  # of no difference in correct predictions; see `sign_flip_p`
 
 
 class Finding(NamedTuple):
@@ -77,8 +71,7 @@ class Finding(NamedTuple):
     scope: str
     sentences: tuple[str, ...]
     comparisons: tuple[RunComparison, ...]
-    f1_differences: tuple[Interval, ...]
-    """By comparison: F1 of two branches minus F1 of ROI only."""
+    f1_differences: tuple[Interval, ...]  # by comparison: F1 of two branches minus F1 of ROI only
 
 
 def direction(gain: float, p_value: float) -> Direction:

@@ -28,8 +28,7 @@ from pipeline.runtime.escaping import markdown, write_csv
 
 SIZES = {0.0: "below 3 % of the photo", 0.03: "3 to 10 %", 0.1: "10 to 30 %", 0.3: "30 % and more"}
 """Groups of sizes by their lower ends, as shares of the photo's area."""
-MOST_FOODS = 5
-"""So many foods in a photo, or more, are one group."""
+MOST_FOODS = 5  # so many foods in a photo, or more, are one group
 THIRDS = ("least confused third", "middle third", "most confused third")
 ALL_SAMPLES, CATEGORY = "all samples", "category"
 SIZE, FOODS, CONFUSION = "size", "foods in the photo", "confusability"
@@ -43,8 +42,7 @@ Rows: TypeAlias = Bool[np.ndarray, " N"]
 class SampleFacts(NamedTuple):
     """What groups a test sample: its size, and the number of categories in its photo."""
 
-    share: float
-    """Mask area over photo area, in [0, 1]; 0 where prompts replace the mask."""
+    share: float  # mask area over photo area, in [0, 1]; 0 where prompts replace the mask
     foods: int
 
 
@@ -57,10 +55,8 @@ class GainRow(NamedTuple):
     samples: int
     single: float
     double: float
-    gain: Interval
-    """`double` minus `single` with its 95 % interval over photos, which is that of this group alone."""
-    p: float
-    """Of no difference, adjusted by Holm's procedure for the groups of its kind; of all samples for the runs."""
+    gain: Interval  # `double` minus `single` with its 95 % interval over photos, which is that of this group alone
+    p: float  # of no difference, adjusted by Holm's procedure for the groups of its kind; of all samples for the runs
 
     @property
     def direction(self) -> Direction:
@@ -75,8 +71,7 @@ class PairGains(NamedTuple):
     double: GridRun
     overall: GainRow
     groups: tuple[GainRow, ...]
-    categories: tuple[GainRow, ...]
-    """From the largest gain to the largest loss."""
+    categories: tuple[GainRow, ...]  # from the largest gain to the largest loss
     chart: Markup
 
     @property

@@ -10,8 +10,7 @@ Kind: TypeAlias = Literal[
 ]
 
 ALL, NO_SAUCE = "all", "no_sauce"
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Groups of runs in the order the report shows them."""
+KINDS: tuple[Kind, ...] = get_args(Kind)  # groups of runs in the order the report shows them
 PAPER_NAMES = {
     "mobilenetv2": "MobileNetV2",
     "vit": "ViT",

@@ -30,22 +30,18 @@ from pipeline.runtime.manifest import Manifest
 class Page(NamedTuple):
     """Everything the page shows; mappings are by name of the run unless another key is named."""
 
-    dataset: str
-    """Source of the photos: `demo`, an address or a path."""
-    photos: bool
-    """Whether photos and cut-outs are there; without, the sections and figures that show them are left out."""
+    dataset: str  # source of the photos: `demo`, an address or a path
+    photos: bool  # whether photos and cut-outs are there; without, the sections and figures that show them are left out
     summary: StudySummary
     groups: tuple[tuple[Kind, tuple[RunSummary, ...]], ...]
     finding: Finding
     probes: tuple[extensions.ProbeResults, ...]
     gains: tuple[PairGains, ...]
     data: DataSummary
-    source: Mapping[str, str | int | None]
-    """What `data/source.json` records, empty if there is none."""
+    source: Mapping[str, str | int | None]  # what `data/source.json` records, empty if there is none
     data_card: Sequence[str]
     ambiguous: tuple[str, ...]
-    pair_basis: str
-    """How the pair was chosen, or why there is none; empty where that is not recorded."""
+    pair_basis: str  # how the pair was chosen, or why there is none; empty where that is not recorded
     samples: tuple[SampleCard, ...]
     examples: tuple[Examples, ...]
     charts: Mapping[str, Markup]
@@ -56,16 +52,13 @@ class Page(NamedTuple):
     f1_rows: tuple[CategoryRow, ...]
     records: Mapping[str, RunRecord]
     shards: Manifest
-    settings: Sequence[tuple[str, Mapping[str, str]]]
-    """Name of each settings file and its values by dotted key."""
+    settings: Sequence[tuple[str, Mapping[str, str]]]  # name of each settings file and its values by dotted key
     paper: Paper
     tables: Sequence[ReportTable]
-    f1: Mapping[str, Mapping[str, Interval]]
-    """Macro F1 and F1 of the pair, by score and by name of the run."""
+    f1: Mapping[str, Mapping[str, Interval]]  # macro F1 and F1 of the pair, by score and by name of the run
     checks: Sequence[PaperCheck]
     error_analyses: Mapping[str, ErrorAnalysis]
-    error_charts: Mapping[str, tuple[Markup, Markup]]
-    """Reliability panel and confusion matrix."""
+    error_charts: Mapping[str, tuple[Markup, Markup]]  # reliability panel and confusion matrix
     figures: Sequence[PaperFigure]
     masks: extensions.MaskResults
     semantic_maps: extensions.SemanticMaps | None

@@ -20,8 +20,7 @@ from pipeline.params.base import dvc_command, read_record
 from pipeline.reporting.grid import GridRun, in_paper_order
 from pipeline.runtime.errors import ManifestError
 
-SPLIT = "test"
-"""The split that runs are evaluated on."""
+SPLIT = "test"  # the split that runs are evaluated on
 
 
 class Stored(BaseModel):
@@ -60,23 +59,16 @@ class PerturbationEntry(Stored):
     kind: Literal["permutation", "translocation"]
     target: Target
     seed: int | None
-    patch_size: int | None = None
-    """Side of a permutation's patches in pixels; None in files of earlier versions."""
-    origin: str | None = None
-    """Corner or center."""
-    pixels: tuple[int, int] | None = None
-    """How far it moves, right and down."""
+    patch_size: int | None = None  # side of a permutation's patches in pixels; None in files of earlier versions
+    origin: str | None = None  # corner or center
+    pixels: tuple[int, int] | None = None  # how far it moves, right and down
     dx: int | None
-    dy: int | None
-    """Columns and rows of a translocation, in pixels of the paper's 224."""
+    dy: int | None  # columns and rows of a translocation, in pixels of the paper's 224
     top1: float
     macro_f1: float
-    change_top1: float
-    """Difference to the plain pass; negative is worse."""
-    photo_kept: float | None
-    """Share of the photo's pixels that are still in the picture."""
-    roi_kept: float | None
-    """The same for the pixels of the ROI; None where it was not moved."""
+    change_top1: float  # difference to the plain pass; negative is worse
+    photo_kept: float | None  # share of the photo's pixels that are still in the picture
+    roi_kept: float | None  # the same for the pixels of the ROI; None where it was not moved
 
     @property
     def key(self) -> PerturbationKey:
@@ -95,8 +87,7 @@ class StoredCalibration(Stored):
     """Temperature, which logits are divided by before the softmax."""
 
     temperature: float
-    fitted_on: str | None
-    """Samples that it was fitted on; None where it was not fitted."""
+    fitted_on: str | None  # samples that it was fitted on; None where it was not fitted
 
 
 class RunRecord(Stored):
@@ -105,15 +96,12 @@ class RunRecord(Stored):
     class_names: tuple[str, ...]
     ambiguous: tuple[str, ...] = ()
     """Names of the ambiguous pair that the data set has, in runs of earlier versions and where test curves show it."""
-    image_size: int
-    """Side of the inputs in pixels."""
-    backbones: dict[str, BackboneCard]
-    """By branch."""
+    image_size: int  # side of the inputs in pixels
+    backbones: dict[str, BackboneCard]  # by branch
     train: dict[str, JsonValue]
     food_visible: FoodVisible | None = None
     """Samples that see their own food in their extra-ROI, where views are paired by photo."""
-    shards_sha256: str
-    """Of the shard manifest that the run was trained on."""
+    shards_sha256: str  # of the shard manifest that the run was trained on
     weights_sha256: str
     epochs_done: int
     calibration: StoredCalibration
@@ -156,8 +144,7 @@ class PerturbedPredictions(NamedTuple):
     """Predictions of a run under one perturbation, of the first seed only, as the paper has one."""
 
     predictions: Predictions
-    deviation: str
-    """How it differs from the paper's of that key; empty where it does not."""
+    deviation: str  # how it differs from the paper's of that key; empty where it does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +154,8 @@ class RunPredictions:
     sample_ids: tuple[str, ...]
     photo_ids: tuple[str, ...]
     targets: Targets
-    predictions: Predictions
-    """Without perturbation."""
-    pair: tuple[int, int] | None
-    """Classes of the ambiguous pair; None where the run lacks one, or the test split both."""
+    predictions: Predictions  # without perturbation
+    pair: tuple[int, int] | None  # classes of the ambiguous pair; None where the run lacks one, or the test split both
     perturbed: Mapping[PerturbationKey, PerturbedPredictions]
 
     def under(self, key: PerturbationKey | None) -> Predictions | None:
@@ -247,13 +232,11 @@ class ReportInputs:
     """Outputs of earlier stages that the report shows."""
 
     index: Path
-    raw: Path | None
-    """Output of stage `download`; None leaves out everything that shows a photo."""
+    raw: Path | None  # output of stage `download`; None leaves out everything that shows a photo
     shards: Shards
     files: RunFiles
     explanations: Path
-    settings: Path
-    """Output of stage `configure`."""
+    settings: Path  # output of stage `configure`
 
 
 def describe_deviation(entry: PerturbationEntry, side: int) -> str:

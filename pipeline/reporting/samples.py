@@ -25,25 +25,16 @@ from pipeline.reporting.finding import Finding, PairedRuns, correctness_of, only
 from pipeline.reporting.results import SPLIT, ReportInputs
 from pipeline.runtime.console import progress
 
-SAMPLES_OF_PAIR = 2
-"""Samples of each ambiguous category on the contact sheet."""
-TOP = 3
-"""Most probable categories listed per run."""
-LONGEST = 300
-"""Pixels of the longer side of a photo."""
-SQUARE = 160
-"""Side in pixels of cut-outs in a figure."""
-LOSSLESS_SIDE = 96
-"""Pixels of the longer side up to which a picture is stored losslessly."""
-DIMMED = 0.3
-"""Brightness outside the region of interest."""
-OUTLINE = np.array([255, 214, 10], np.uint8)
-"""Yellow: visible on nearly every food, also to colour-blind readers."""
+SAMPLES_OF_PAIR = 2  # samples of each ambiguous category on the contact sheet
+TOP = 3  # most probable categories listed per run
+LONGEST = 300  # pixels of the longer side of a photo
+SQUARE = 160  # side in pixels of cut-outs in a figure
+LOSSLESS_SIDE = 96  # pixels of the longer side up to which a picture is stored losslessly
+DIMMED = 0.3  # brightness outside the region of interest
+OUTLINE = np.array([255, 214, 10], np.uint8)  # yellow: visible on nearly every food, also to colour-blind readers
 
-Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]
-"""RGB at the size it is shown."""
-ShownMask: TypeAlias = Bool[np.ndarray, "h w"]
-"""Mask at the size it is shown."""
+Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]  # RGB at the size it is shown
+ShownMask: TypeAlias = Bool[np.ndarray, "h w"]  # mask at the size it is shown
 
 
 class Picture(NamedTuple):
@@ -52,8 +43,7 @@ class Picture(NamedTuple):
     uri: str
     width: int
     height: int
-    description: str
-    """Alternative text."""
+    description: str  # alternative text
 
 
 def picture(image: Image, description: str) -> Picture:
@@ -98,8 +88,7 @@ class SamplePictures(NamedTuple):
     sample: Sample
     photo: Shown
     mask: ShownMask
-    views: SampleBatch
-    """Cut-outs, a single row."""
+    views: SampleBatch  # cut-outs, a single row
 
     def marked(self) -> Image:
         """Return the middle square of the photo around the region of interest, which is outlined."""
@@ -193,8 +182,7 @@ class SamplePrediction(NamedTuple):
 
     run: str
     correct: bool
-    top: tuple[tuple[str, float], ...]
-    """Most probable categories with their probability in [0, 1]."""
+    top: tuple[tuple[str, float], ...]  # most probable categories with their probability in [0, 1]
 
 
 class SampleCard(NamedTuple):
@@ -203,12 +191,9 @@ class SampleCard(NamedTuple):
     sample_id: str
     category: str
     ambiguous: bool
-    share: float
-    """Mask area over photo area, in [0, 1]."""
-    pictures: tuple[tuple[str, Picture], ...]
-    """Title and picture: photo, mask, ROI, extra-ROI."""
-    predictions: tuple[SamplePrediction, ...]
-    """Of the compared runs; none on the contact sheet."""
+    share: float  # mask area over photo area, in [0, 1]
+    pictures: tuple[tuple[str, Picture], ...]  # title and picture: photo, mask, ROI, extra-ROI
+    predictions: tuple[SamplePrediction, ...]  # of the compared runs; none on the contact sheet
 
 
 class Examples(NamedTuple):

@@ -13,8 +13,7 @@ from pipeline.runtime.errors import ManifestError
 
 SCHEMA_VERSION = 1
 
-Ends: TypeAlias = tuple[float, float]
-"""Lower and upper bound, in [0, 1]."""
+Ends: TypeAlias = tuple[float, float]  # lower and upper bound, in [0, 1]
 
 
 class PermutationScores(Section):
@@ -25,8 +24,7 @@ class PermutationScores(Section):
     top1: float
     lowest_top1: float
     highest_top1: float
-    change_top1: float
-    """Mean difference to the plain pass; negative is worse."""
+    change_top1: float  # mean difference to the plain pass; negative is worse
 
 
 class TranslocationScores(Section):
@@ -59,8 +57,7 @@ class RunSummary(Section):
     ambiguous_top1_interval: Ends | None
     ece: float
     majority_rate: float
-    train_loss: float
-    """Mean cross-entropy in the kept epoch."""
+    train_loss: float  # mean cross-entropy in the kept epoch
     permutations: tuple[PermutationScores, ...]
     translocations: tuple[TranslocationScores, ...]
 
@@ -74,8 +71,7 @@ class StudySummary(Section):
     """Contents of `results/summary.json`."""
 
     schema_version: int
-    variant: str | None
-    """Name of the variant's run; None in a report of chosen runs."""
+    variant: str | None  # name of the variant's run; None in a report of chosen runs
     conventions: dict[str, str]
     runs: dict[str, RunSummary]
     """By name: the runs of the paper in its order, then the variant unless it is one of them."""

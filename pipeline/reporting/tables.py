@@ -15,8 +15,7 @@ from pipeline.runtime.errors import EvaluationError
 from pipeline.runtime.escaping import latex, markdown, write_csv
 
 NOT_RUN = "not run"
-NO_PAIR = "no such pair"
-"""The run was evaluated, but its data have no ambiguous pair."""
+NO_PAIR = "no such pair"  # the run was evaluated, but its data have no ambiguous pair
 PLACES = 6
 F1 = (published.MACRO, published.AMBIGUOUS)
 CSV_HEAD = (

@@ -58,8 +58,7 @@ class FoodsStep(NoDetails):
     """Body of `foods`."""
 
     step: Step
-    number: int = 0
-    """Index of the food to choose or remove."""
+    number: int = 0  # index of the food to choose or remove
 
 
 class BoxEdges(NoDetails):

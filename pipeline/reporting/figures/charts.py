@@ -33,11 +33,9 @@ from pipeline.reporting.grid import KINDS, GridRun, Kind, name_of
 from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.summary import RunSummary, StudySummary
 
-CurveSplit: TypeAlias = Literal["validation", "test"]
-"""What learning curves show beside train."""
+CurveSplit: TypeAlias = Literal["validation", "test"]  # what learning curves show beside train
 
-PANEL = (2.3, 2.4)
-"""Inches of a panel of the page."""
+PANEL = (2.3, 2.4)  # inches of a panel of the page
 COLOURS = (ORANGE, GREEN, BLUE, PURPLE, GRAY)
 DASHES: dict[Kind, tuple[float, Sequence[float]]] = {
     "two branches": (0, (1, 0)),
@@ -45,14 +43,10 @@ DASHES: dict[Kind, tuple[float, Sequence[float]]] = {
     "extra-ROI only": (0, (1, 1.5)),
 }
 KIND_COLOUR = dict(zip(KINDS, (BLUE, ORANGE, GREEN, PURPLE, SKY, GRAY), strict=True))
-COIN = 0.5
-"""Accuracy of a coin toss on two classes."""
-GAP = 1.2
-"""Rows between groups."""
-CHART_WIDTH = 4.2
-"""Inches of a chart with one panel, in the page."""
-SMALL = 40
-"""Per cent up to which a single panel's axis ends at its longest bar instead of 100."""
+COIN = 0.5  # accuracy of a coin toss on two classes
+GAP = 1.2  # rows between groups
+CHART_WIDTH = 4.2  # inches of a chart with one panel, in the page
+SMALL = 40  # per cent up to which a single panel's axis ends at its longest bar instead of 100
 
 
 def epoch_figure(histories: Mapping[GridRun, Sequence[EpochRecord]], split: CurveSplit) -> Figure:
@@ -157,8 +151,7 @@ class BarPanel(NamedTuple):
 
     axis: str
     values: tuple[ChartValue, ...]
-    reference: float | None
-    """Level to compare with, in [0, 1]."""
+    reference: float | None  # level to compare with, in [0, 1]
 
 
 def by_kind(summary: StudySummary) -> tuple[RunSummary, ...]:

@@ -50,8 +50,7 @@ class FigureDraft(NamedTuple):
     caption: str
     description: str
     sample_ids: tuple[str, ...]
-    draw: Callable[[Mapping[str, SamplePictures]], Figure]
-    """Takes the pictures of at least those samples."""
+    draw: Callable[[Mapping[str, SamplePictures]], Figure]  # takes the pictures of at least those samples
 
 
 def draw_figures(  # noqa: PLR0913 - one argument for each kind of result

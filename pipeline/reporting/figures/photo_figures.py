@@ -20,12 +20,9 @@ from pipeline.reporting.figures.style import GRAY, INK, LINE, ORANGE, SKY, WIDTH
 from pipeline.reporting.finding import correctness_of
 from pipeline.reporting.samples import SQUARE, SamplePictures, categories_of, choose_ids, enlarge, fit_mask
 
-EXAMPLES = 5
-"""Examples of each direction of a disagreement."""
-LINE_LENGTH = 30
-"""Characters that fit under an example."""
-COLUMNS = 6
-"""Samples of Figure 4."""
+EXAMPLES = 5  # examples of each direction of a disagreement
+LINE_LENGTH = 30  # characters that fit under an example
+COLUMNS = 6  # samples of Figure 4
 
 
 class FigureClassifier(NamedTuple):
@@ -40,10 +37,8 @@ class Disagreement(NamedTuple):
     """How two classifiers compare on the samples they share."""
 
     classifiers: tuple[FigureClassifier, FigureClassifier]
-    counts: tuple[int, ...]
-    """Samples that both, only the first, only the second or neither predicts correctly."""
-    shown: tuple[tuple[str, ...], ...]
-    """Examples that only the first, and only the second, predicts correctly."""
+    counts: tuple[int, ...]  # samples that both, only the first, only the second or neither predicts correctly
+    shown: tuple[tuple[str, ...], ...]  # examples that only the first, and only the second, predicts correctly
 
 
 def find_disagreement(
@@ -105,8 +100,7 @@ class HeatRow(NamedTuple):
 
     label: str
     branch: InputName
-    maps: Mapping[str, HeatMap]
-    """By sample id."""
+    maps: Mapping[str, HeatMap]  # by sample id
 
 
 def rows_of(runs: Sequence[tuple[str, Sequence[HeatMap]]]) -> tuple[HeatRow, ...]:

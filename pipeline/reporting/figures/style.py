@@ -23,8 +23,7 @@ from pipeline.reporting.samples import Picture, picture
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GRAY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#56B4E9", "#6B7280"
 INK, MUTED, LINE = "#111827", "#4B5563", "#D1D5DB"
-WIDTH = 7.0
-"""Inches: two columns of a journal page."""
+WIDTH = 7.0  # inches: two columns of a journal page
 DPI = 200
 CSS_VARIABLE = dict(
     zip((INK, MUTED, LINE, BLUE, ORANGE, GREEN, PURPLE, GRAY, "#FFFFFF"),
@@ -62,21 +61,16 @@ REWRITES = (
     (r"\s*\n\s*", "\n"),
 )
 """Removes from matplotlib's SVG what a part of a page must not have."""
-TEXT = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")
-"""Content of a text element."""
-PLACEHOLDER = "\0"
-"""Stands for a text while tags are rewritten; no XML holds it."""
+TEXT = re.compile(r"(?<=>)([^<>]*[^<>\s][^<>]*)(?=</text>)")  # content of a text element
+PLACEHOLDER = "\0"  # stands for a text while tags are rewritten; no XML holds it
 
 
 class PaperFigure(NamedTuple):
     """One figure of the paper, drawn from our runs."""
 
-    name: str
-    """Stem of its files, for instance `figure_3` or `figure_4_vit`."""
-    caption: str
-    """What is shown, with counts."""
-    description: str
-    """Alternative text."""
+    name: str  # stem of its files, for instance `figure_3` or `figure_4_vit`
+    caption: str  # what is shown, with counts
+    description: str  # alternative text
     svg: bytes
     png: bytes
 

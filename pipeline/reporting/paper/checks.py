@@ -9,11 +9,9 @@ from pipeline.reporting.grid import ALL, NO_SAUCE, PROPOSED, GridRun
 from pipeline.reporting.paper import published
 from pipeline.reporting.paper.published import Measure, PairCell, Paper, ResultKey, TableCell
 
-HALF_F1, HALF_POINT = 0.00005, 0.0005
-"""What rounding to the printed decimals can hide."""
+HALF_F1, HALF_POINT = 0.00005, 0.0005  # what rounding to the printed decimals can hide
 MEANS_TOLERANCE = 0.001
-CLAIMED_GAIN = 0.10
-"""The abstract: F1 `10% better than other individual models when classifying ambiguous food images`."""
+CLAIMED_GAIN = 0.10  # the abstract: F1 `10% better than other individual models when classifying ambiguous food images`
 
 
 class CheckLine(NamedTuple):

@@ -22,10 +22,8 @@ Score: TypeAlias = Literal["macro_f1", "ambiguous_f1", "top1", "change", "count"
 class ScoreFormat(NamedTuple):
     """How the paper writes a score, and how its 95 % interval is computed."""
 
-    scale: float
-    """What a share in [0, 1] is multiplied by to stand in the paper's unit."""
-    digits: int
-    """Decimals the paper prints; `end_digits` are those of the ends of our intervals."""
+    scale: float  # what a share in [0, 1] is multiplied by to stand in the paper's unit
+    digits: int  # decimals the paper prints; `end_digits` are those of the ends of our intervals
     end_digits: int
     unit: str
     interval: str
@@ -82,16 +80,12 @@ class TableCell(NamedTuple):
 
     key: ResultKey
     paper: float
-    paper_samples: int | None
-    """Of a count: samples of the class."""
+    paper_samples: int | None  # of a count: samples of the class
     ours: Interval | None = None
     our_samples: int | None = None
-    status: str = ""
-    """Why there is no number of ours."""
-    deviation: str = ""
-    """How our perturbation of the input differs from the paper's; empty where it does not."""
-    comparable: bool = True
-    """Whether data, size and backbones of its runs are the paper's; see `paper/setting.py`."""
+    status: str = ""  # why there is no number of ours
+    deviation: str = ""  # how our perturbation of the input differs from the paper's; empty where it does not
+    comparable: bool = True  # whether data, size and backbones of its runs are the paper's; see `paper/setting.py`
 
     @property
     def difference(self) -> float | None:
@@ -126,10 +120,8 @@ class ReportTable(NamedTuple):
     caption: str
     columns: tuple[str, ...]
     rows: tuple[TableRow, ...]
-    issues: tuple[str, ...]
-    """Oddities of the printed table."""
-    setting: str = ""
-    """What differs from the paper's setting in our runs, in one line; empty where nothing does."""
+    issues: tuple[str, ...]  # oddities of the printed table
+    setting: str = ""  # what differs from the paper's setting in our runs, in one line; empty where nothing does
 
     @property
     def cells(self) -> tuple[TableCell, ...]:
@@ -146,12 +138,9 @@ class Paper(NamedTuple):
     """All numbers of the paper."""
 
     provenance: Mapping[str, str | int]
-    dataset: Mapping[str, Any]
-    """Sample counts of section 4.1."""
-    recipes: tuple[tuple[str, ...], ...]
-    """Table 1, head first: how ViT-B and DeiT-B were pre-trained."""
-    tables: Mapping[int, ReportTable]
-    """Tables 2 to 12, without numbers of ours."""
+    dataset: Mapping[str, Any]  # sample counts of section 4.1
+    recipes: tuple[tuple[str, ...], ...]  # Table 1, head first: how ViT-B and DeiT-B were pre-trained
+    tables: Mapping[int, ReportTable]  # Tables 2 to 12, without numbers of ours
 
     def values(self) -> dict[ResultKey, float]:
         """Return every number by its key; of a number printed twice, the last."""
@@ -162,11 +151,9 @@ class PaperColumn(NamedTuple):
     """One column of a table, of runs of one class set; a printed `accuracy (change)` makes two."""
 
     head: str
-    name: str
-    """In `tables.json`."""
+    name: str  # in `tables.json`
     measure: Measure
-    part: str | None = None
-    """Key inside the cell; None where the cell is a number."""
+    part: str | None = None  # key inside the cell; None where the cell is a number
     classes: str = ALL
 
 
@@ -228,8 +215,7 @@ COLUMNS: dict[int, tuple[PaperColumn, ...]] = {
 }
 RUN_NAMES = {None: ABSENT, "vit_b16": "vit", "mixer_b16": "mixer", "deit_b": "deit"}
 """Our name of a backbone by `tables.json`'s, where they differ."""
-GROUPED = (5, 6, 7)
-"""Tables that are means of rows of Tables 11 and 12."""
+GROUPED = (5, 6, 7)  # tables that are means of rows of Tables 11 and 12
 
 
 @cache
