@@ -1,6 +1,7 @@
 """Command `serve`: a web page to try runs on photos."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -75,8 +76,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     if filters and not text and masks == "grabcut":
         raise ParamsError("--filter chooses among proposals; give --text, or --masks with weights")
     chosen = parse_filter(filters) if filters else ProposalFilter()
-    weights = None if text and masks == "grabcut" else mask_weights
-    source = open_mask_source(masks, weights, device)
+    source = open_mask_source(masks, None if text and masks == "grabcut" else mask_weights, device)
     proposing = open_text_source(mask_weights or TEXT_WEIGHTS, text, device, chosen.min_score) if text else source
     finder = None if proposing.name == "grabcut" else ProposedRegions(proposing, chosen)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
@@ -95,9 +95,9 @@ def serve(  # noqa: PLR0913 - one argument an option
         from pipeline.labelling.review import least_certain_first  # noqa: PLC0415
         from pipeline.labelling.work import Labeller  # noqa: PLC0415
 
-        folder, own = LabelFolder(label), open_mask_source(masks, weights, device)  # one thread each
+        folder = LabelFolder(label)
         photos = least_certain_first(runs[-1], folder, folder.photos(samples))
-        labelling = make_label_app(Labeller(folder, photos, own, runs[-1]))
+        labelling = partial(make_label_app, Labeller(folder, photos, source, runs[-1]))
     controller = PageController(runs, source, offered, finder)
     run_server(controller, host=host, port=port, everybody=everybody, browser=browser, labelling=labelling)
 

@@ -25,13 +25,18 @@ TOO_LONG = "Too long a stroke; lift the brush now and then"
 
 
 def make_label_app(
-    labeller: Labeller, host: str | None = None, *, token: str | None = None, port: int = 0
+    labeller: Labeller,
+    host: str | None = None,
+    *,
+    token: str | None = None,
+    port: int = 0,
+    queue: RequestQueue | None = None,
 ) -> Starlette:
     """Return the page; of the files of the disk it shows the photos alone, by number. See `serving.app.make_app`.
 
-    Without a host it is a part of that page, which admits visitors.
+    Without a host it is a part of that page, which admits visitors and shares models, and so its `queue`.
     """
-    page = _LabelPage(labeller, mounted=host is None)
+    page = _LabelPage(labeller, queue or RequestQueue(), mounted=host is None)
     routes = [
         Route("/", page.show),
         *(Route(f"/{name}", page.show_static) for name in STATIC),
@@ -53,8 +58,8 @@ def _refuse(_: Request, error: Exception) -> Response:
 class _LabelPage:
     """Endpoints."""
 
-    def __init__(self, labeller: Labeller, *, mounted: bool) -> None:
-        self.labeller = labeller
+    def __init__(self, labeller: Labeller, queue: RequestQueue, *, mounted: bool) -> None:
+        self.labeller, self.queue = labeller, queue  # requests share the open photo
         environment = Environment(
             loader=PackageLoader("pipeline.labelling"), autoescape=True, undefined=StrictUndefined
         )
@@ -63,7 +68,6 @@ class _LabelPage:
         )
         self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
         self.pictures = {"photo.webp": labeller.picture, "overlay.png": labeller.overlay}
-        self.queue = RequestQueue()  # requests share the open photo
 
     async def show(self, _: Request) -> Response:
         return Response(self.document, media_type="text/html")
@@ -73,7 +77,7 @@ class _LabelPage:
         return Response(self.static[name], media_type=STATIC[name])
 
     async def act(self, request: Request) -> Response:
-        action = await self.queue.json_body(request, Action, MAX_BYTES, too_long=TOO_LONG)
+        action = await self.queue.json_body(request, Action, MAX_BYTES, TOO_LONG)
         return JSONResponse(await self._run(partial(self.labeller.act, action)))
 
     async def show_picture(self, request: Request) -> Response:

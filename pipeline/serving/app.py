@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,7 +27,7 @@ from pipeline.serving.page import (
     state,
     static_files,
 )
-from pipeline.serving.requests import BYTES, NO_MEMORY, BodyT, RequestQueue
+from pipeline.serving.requests import BYTES, NO_MEMORY, RequestQueue
 from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore, explain, load_upload
 
 MAX_PAINTING, MAX_JSON = 8_000_000, 4_000  # largest bodies in bytes of requests other than uploads
@@ -71,12 +71,21 @@ class BoxEdges(NoDetails):
 
 
 def make_app(
-    controller: PageController, host: str, *, token: str | None = None, port: int = 0, labelling: ASGIApp | None = None
+    controller: PageController,
+    host: str,
+    *,
+    token: str | None = None,
+    port: int = 0,
+    labelling: Callable[..., ASGIApp] | None = None,
 ) -> Starlette:
-    """Return the page as a web application; without a token that visitors need it admits everybody.
+    """Return the page as a web application.
 
-    If `host` is loopback, it refuses other host names, against DNS rebinding. The port is part of the cookie's name:
-    browsers share cookies between ports. `labelling` is a further page, at /label/.
+    Args:
+        controller: What the page does.
+        host: Address at which it listens; on loopback other host names are refused, against DNS rebinding.
+        token: What visitors need; None admits everybody.
+        port: Part of the cookie's name, since browsers share cookies between ports.
+        labelling: Makes a further page, at /label/, for the `queue` of this one, whose models it shares.
     """
     page = _Page(controller, document(controller, labelling=labelling is not None))
     routes = [
@@ -94,7 +103,7 @@ def make_app(
         Route("/photos/{name}/label-map", page.take_label_map, methods=["POST"]),
         *(Route(f"/photos/{{name}}/{file}", page.download) for file in DOWNLOADS),
         Route("/photos/{name}/{version}/{picture}/image.webp", page.show_picture),
-        *([] if labelling is None else [Mount("/label", labelling)]),
+        *([] if labelling is None else [Mount("/label", labelling(queue=page.queue))]),
     ]
     access = Middleware(Access, host=host, token=token, cookie=f"rvernet-page-{port}")
     refusals = {PipelineError: _refuse, MemoryError: _refuse}
@@ -107,10 +116,6 @@ def _picture(pictures: Mapping[str, bytes], name: str) -> Response:
     if name not in pictures:
         raise HTTPException(404)
     return Response(pictures[name], media_type="image/webp")
-
-
-def _too_long(most: int) -> str:
-    return f"More than {most:,} bytes; shrink the photo"
 
 
 def _refuse(_: Request, error: Exception) -> Response:
@@ -155,13 +160,13 @@ class _Page:
         return _picture(self.sessions.get(request.path_params["name"]).pictures, request.path_params["picture"])
 
     async def take_sample(self, request: Request) -> Response:
-        choice = await self._json_body(request, SampleChoice)
+        choice = await self.queue.json_body(request, SampleChoice, MAX_JSON)
         return JSONResponse(
             await self.queue.run(lambda: self._create_session(self.controller.take_sample(choice.number)))
         )
 
     async def take_photo(self, request: Request) -> Response:
-        async with self._body(request, MAX_BODY) as upload:
+        async with self.queue.body(request, BYTES, MAX_BODY) as upload:
             return JSONResponse(await self.queue.run(lambda: self._create_session(load_upload(upload))))
 
     async def forget(self, request: Request) -> Response:
@@ -169,24 +174,24 @@ class _Page:
         return JSONResponse({})
 
     async def click(self, request: Request) -> Response:
-        to = await self._json_body(request, ClickPlace)
+        to = await self.queue.json_body(request, ClickPlace, MAX_JSON)
         return await self._update_session(request, lambda marked: self.controller.click(marked, to.way, to.x, to.y))
 
     async def type_box(self, request: Request) -> Response:
-        box = await self._json_body(request, BoxEdges)
+        box = await self.queue.json_body(request, BoxEdges, MAX_JSON)
         edges = (box.left, box.top, box.right, box.bottom)
         return await self._update_session(request, lambda marked: self.controller.type_box(marked, edges))
 
     async def paint(self, request: Request) -> Response:
-        async with self._body(request, MAX_PAINTING) as painting:
+        async with self.queue.body(request, BYTES, MAX_PAINTING) as painting:
             return await self._update_session(request, lambda marked: self.controller.paint(marked, painting))
 
     async def change(self, request: Request) -> Response:
-        to = await self._json_body(request, FoodsStep)
+        to = await self.queue.json_body(request, FoodsStep, MAX_JSON)
         return await self._update_session(request, lambda marked: self.controller.change(marked, to.step, to.number))
 
     async def take_label_map(self, request: Request) -> Response:
-        async with self._body(request, MAX_PAINTING) as upload:
+        async with self.queue.body(request, BYTES, MAX_PAINTING) as upload:
             return await self._update_session(request, lambda marked: self.controller.find_by_label_map(marked, upload))
 
     async def download(self, request: Request) -> Response:
@@ -196,7 +201,7 @@ class _Page:
         return Response(content, headers={"Content-Disposition": f'attachment; filename="{file}"'}, media_type=BYTES)
 
     async def explain(self, request: Request) -> Response:
-        await self._json_body(request, NoDetails)
+        await self.queue.json_body(request, NoDetails, MAX_JSON)
         return await self._update_session(request, explain)
 
     def _create_session(self, marked: MarkedPhoto) -> dict[str, Any]:
@@ -212,9 +217,3 @@ class _Page:
             return state(name, self.sessions.update(name, marked, pictures(marked)))
 
         return JSONResponse(await self.queue.run(work))
-
-    async def _json_body(self, request: Request, body: type[BodyT]) -> BodyT:
-        return await self.queue.json_body(request, body, MAX_JSON, too_long=_too_long(MAX_JSON))
-
-    def _body(self, request: Request, most: int) -> AbstractAsyncContextManager[bytes]:
-        return self.queue.body(request, BYTES, most, too_long=_too_long(most))

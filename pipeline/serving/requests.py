@@ -50,19 +50,26 @@ class RequestQueue:
         finally:
             self.waiting -= 1
 
-    async def json_body(self, request: Request, model: type[BodyT], most: int, *, too_long: str) -> BodyT:
+    async def json_body(self, request: Request, model: type[BodyT], most: int, too_long: str = "") -> BodyT:
         """Return the body of a request as `model`; see `body`."""
         try:
-            async with self.body(request, JSON, most, too_long=too_long) as content:
+            async with self.body(request, JSON, most, too_long) as content:
                 return model.model_validate_json(content)
         except ValidationError as error:
             raise HTTPException(422, "This request is not one of the page's own") from error
 
     @asynccontextmanager
-    async def body(self, request: Request, media_type: str, most: int, *, too_long: str) -> AsyncIterator[bytes]:
+    async def body(self, request: Request, media_type: str, most: int, too_long: str = "") -> AsyncIterator[bytes]:
         """Yield the body of a request; the memory of all bodies together is bounded.
 
-        A body of more than `most` bytes is refused with `too_long`.
+        Args:
+            request: Request to receive.
+            media_type: The only one that is taken.
+            most: Bytes of the largest body.
+            too_long: Refusal of a larger one, if it is no photo.
+
+        Raises:
+            HTTPException: If the body is of another type, too large, too slow or cut off, or too many are on their way.
         """
         if request.headers.get("content-type") != media_type:
             raise HTTPException(415, f"Content-Type must be {media_type}")
@@ -74,7 +81,7 @@ class RequestQueue:
                         self.buffered += len(part)
                         body += part
                         if len(body) > most:
-                            raise HTTPException(413, too_long)
+                            raise HTTPException(413, too_long or f"More than {most:,} bytes; shrink the photo")
                         if self.buffered > MAX_BUFFERED:
                             raise HTTPException(503, "Too many uploads at once; try again in a moment")
             except TimeoutError as error:

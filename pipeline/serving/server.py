@@ -47,7 +47,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     port: int,
     everybody: bool = False,
     browser: bool = False,
-    labelling: Starlette | None = None,
+    labelling: Callable[..., Starlette] | None = None,
 ) -> None:
     """Serve the page of runs, see `run_app`; only `labelling`, a page beside it, writes to disk."""
     may, end = "give photos to the models and see the answers", "ended; nothing was kept"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -364,7 +365,8 @@ def test_the_page_of_a_run_has_it_too(tmp_path: Path) -> None:
     controller = PageController((run,), GrabCut(), ())
     work = labeller(tmp_path / "out", write_photos(tmp_path / "photos", 1))
     with TestClient(
-        make_app(controller, "127.0.0.1", labelling=make_label_app(work)), base_url="http://127.0.0.1"
+        make_app(controller, "127.0.0.1", labelling=partial(make_label_app, work)),
+        base_url="http://127.0.0.1",
     ) as client:
         assert 'href="/label/"' in client.get("/").text
         assert 'href="/"' in client.get("/label/").text
