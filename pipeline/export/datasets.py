@@ -5,7 +5,6 @@ names are unique per photo and category: otherwise a photo of several foods woul
 Parquet files hold lossless PNG, one file per shard, with a data card.
 """
 
-import io
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from PIL import Image as Pillow
 
 from pipeline.datasets.sample_batch import photo_id_of
 from pipeline.datasets.shards import Shards
+from pipeline.imaging.drawing import encode_picture
 from pipeline.runtime.console import progress
 from pipeline.runtime.errors import ExportError
 from pipeline.runtime.escaping import markdown
@@ -141,9 +141,8 @@ def _write_table_part(part: tuple[str, int], *, shards: Place, folder: Path) -> 
     for name, pictures in zip(("roi", "extra_roi", "mask"), (batch.roi, batch.extra_roi, masks), strict=True):
         files = []
         for sample_id, pixels in zip(batch.sample_ids, pictures, strict=True):
-            buffer = io.BytesIO()
-            Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=6)
-            files.append({"bytes": buffer.getvalue(), "path": f"{sample_id.replace('/', '-')}-{name}.png"})
+            data = encode_picture(Pillow.fromarray(pixels), "PNG", compress_level=6)
+            files.append({"bytes": data, "path": f"{sample_id.replace('/', '-')}-{name}.png"})
         columns[name] = files, PICTURE, {"_type": "Image"}
     columns["label"] = batch.targets.tolist(), pa.int64(), label
     features = {"info": {"features": {name: feature for name, (_, _, feature) in columns.items()}}}

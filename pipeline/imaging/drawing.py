@@ -1,7 +1,8 @@
 """Contact sheets: samples as photo, mask, ROI and extra-ROI, and photos beside proposed masks."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from io import BytesIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
@@ -34,6 +35,13 @@ def overlay(photo: Image, mask: Mask) -> Image:
     shown = np.where(mask[..., np.newaxis], tinted, photo)
     shown[edge(mask)] = TINT
     return shown.astype(np.uint8)
+
+
+def encode_picture(picture: Pillow.Image, kind: str, **options: Any) -> bytes:
+    """Return a picture as the bytes of a file; the arguments are those of `Pillow.Image.save`."""
+    buffer = BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def edge(mask: Mask) -> Mask:

@@ -107,6 +107,18 @@ def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]
     return tuple(regions)
 
 
+def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
+    """Return the box with two opposite corners, (x, y) in pixels of the photo.
+
+    Raises:
+        DatasetError: If it has no inside.
+    """
+    (x0, x1), (y0, y1) = (sorted(axis) for axis in zip(first, second, strict=True))
+    if min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
+        raise DatasetError("This box has no inside; choose two opposite corners of the food")
+    return Prompt("box", (float(x0), float(y0), float(x1), float(y1)))
+
+
 class MaskPairs(NamedTuple):
     """Masks of a folder by photo, and why a photo has none."""
 

@@ -1,6 +1,5 @@
 """The work of one labeller: a photo at a time, whose every change is stored at once. Independent of HTTP."""
 
-import io
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,8 +15,8 @@ from pipeline.arrays import Image, Mask
 from pipeline.datasets.prompts import Prompt
 from pipeline.imaging.components import region_of
 from pipeline.imaging.decode import read_photo
-from pipeline.imaging.drawing import edge
-from pipeline.inference.regions import prompted_regions
+from pipeline.imaging.drawing import edge, encode_picture
+from pipeline.inference.regions import box_between, prompted_regions
 from pipeline.labelling.folder import ChangedError, LabelFolder, LabelledFood, Labels, PhotoFile, category_name
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import BusyError, DatasetError, PhotoError
@@ -109,7 +108,7 @@ class Labeller:
         """Return the shown photo as WebP."""
         shown = Pillow.fromarray(self._shown(number).picture)
         shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        return _file(shown, "WEBP", quality=88, method=1)
+        return encode_picture(shown, "WEBP", quality=88, method=1)
 
     def overlay(self, number: int) -> bytes:
         """Return the masks as PNG of the shown photo's size, tinted inside, with a white and a black line around."""
@@ -121,7 +120,7 @@ class Labeller:
             pixels[mask] = (*COLOURS[place % len(COLOURS)], TINT)
             pixels[edge(np.pad(~mask, 1, constant_values=True))[1:-1, 1:-1]] = (0, 0, 0, 255)
             pixels[edge(mask)] = 255
-        return _file(Pillow.fromarray(pixels), "PNG", compress_level=1)
+        return encode_picture(Pillow.fromarray(pixels), "PNG", compress_level=1)
 
     def thumbnail(self, number: int, food: int) -> bytes:
         """Return one food of a photo with its surroundings as a small WebP file; DatasetError if it is gone."""
@@ -136,7 +135,7 @@ class Labeller:
         right, bottom = min(shown.width, region.x1 + x), min(shown.height, region.y1 + y)
         shown = shown.crop((max(0, region.x0 - x), max(0, region.y0 - y), right, bottom))
         shown.thumbnail((THUMBNAIL, THUMBNAIL))
-        return _file(shown, "WEBP", quality=80)
+        return encode_picture(shown, "WEBP", quality=80)
 
     def _number(self, action: Action) -> int:
         return -1 if action.photo is None else action.photo
@@ -251,11 +250,7 @@ class Labeller:
         if len(corners) == 1 and self.source.name != "grabcut":
             prompt = Prompt("point", (float(corners[0][0]), float(corners[0][1])))
         else:
-            first, second = (*corners, *corners, (0, 0), (0, 0))[:2]
-            (x0, x1), (y0, y1) = (sorted(axis) for axis in zip(first, second, strict=True))
-            if min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
-                raise DatasetError("This box has no inside; choose two opposite corners of the food")
-            prompt = Prompt("box", (float(x0), float(y0), float(x1), float(y1)))
+            prompt = box_between(*(*corners, *corners, (0, 0), (0, 0))[:2])
         return prompted_regions(self.source, picture, [prompt])[0].mask
 
     def _suggested(self, current: OpenPhoto) -> list[list[tuple[str, float | None]]]:
@@ -321,9 +316,3 @@ def _shown_size(picture: Image) -> tuple[int, int]:
     """Return height and width of the shown photo."""
     scale = min(1.0, SHOWN_SIDE / max(picture.shape[:2]))
     return max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale))
-
-
-def _file(picture: Pillow.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image as Pillow
 
 from pipeline.evaluation import metrics
 from pipeline.evaluation.predictions import PredictionTable
+from pipeline.imaging.drawing import encode_picture
 from pipeline.reporting.figures.charts import PANEL
 from pipeline.reporting.figures.style import BLUE, GRAY, chart_style, finish_inline
 from pipeline.reporting.summary import StudySummary
@@ -169,9 +169,8 @@ def confusion_chart(analysis: ErrorAnalysis, order: Sequence[str], *, title: str
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     pixels: UInt8[np.ndarray, "K K 4"] = np.asarray(COLOURS(0.12 + 0.88 * shares, bytes=True), np.uint8).copy()
     pixels[shares == 0] = 0  # transparent
-    buffer = BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    data = encode_picture(Pillow.fromarray(pixels), "PNG", optimize=True)
+    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     cell = LARGE if len(names) <= MANY else SMALL
     letter, extent = 0.78 * cell, cell * len(names)
     margin = round(0.62 * letter * max(map(len, names))) + 6  # slightly above the width of a sans-serif letter

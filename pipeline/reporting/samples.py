@@ -7,7 +7,6 @@ import base64
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from io import BytesIO
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,7 +18,7 @@ from pipeline.datasets.index import Sample, choose_named, read_samples
 from pipeline.datasets.photos import read_photo_of
 from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.imaging.drawing import edge
+from pipeline.imaging.drawing import edge, encode_picture
 from pipeline.params.stages import ReportParams
 from pipeline.reporting.finding import Finding, PairedRuns, correctness_of, only_correct, scope_of
 from pipeline.reporting.results import SPLIT, ReportInputs
@@ -49,11 +48,9 @@ class Picture(NamedTuple):
 def picture(image: Image, description: str) -> Picture:
     """Encode an image; same pixels, same bytes for one version of Pillow."""
     height, width = image.shape[:2]
-    buffer = BytesIO()
     options = {"lossless": True} if max(height, width) <= LOSSLESS_SIDE else {"quality": 80}
-    Pillow.fromarray(image).save(buffer, format="WEBP", method=6, **options)
-    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Picture(uri, width, height, description)
+    data = encode_picture(Pillow.fromarray(image), "WEBP", method=6, **options)
+    return Picture(f"data:image/webp;base64,{base64.b64encode(data).decode()}", width, height, description)
 
 
 def shrink(image: Image, longest: int) -> Shown:

@@ -17,12 +17,11 @@ from pipeline.imaging.components import regions_by_value
 from pipeline.imaging.decode import read_photo
 from pipeline.inference.inputs import photos_in_folder
 from pipeline.inference.predictor import Run
-from pipeline.inference.regions import ProposedRegions, Region
+from pipeline.inference.regions import ProposedRegions, Region, box_between
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.mask_source import MaskSource
 from pipeline.serving.session import (
     MarkedPhoto,
-    box_between,
     choose,
     corner_or_box,
     mark,

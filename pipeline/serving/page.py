@@ -1,6 +1,5 @@
 """The page: its document, and the state and pictures of a photo."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image
+from pipeline.imaging.drawing import encode_picture
 from pipeline.inference.formats import LISTINGS, PhotoRecord, food_record, format_records
 from pipeline.inference.pictures import LabelledMask, enlarge, food_colours, label_foods, label_of
 from pipeline.inference.predictor import Run
@@ -94,9 +94,7 @@ def state(name: str, session: Session) -> dict[str, Any]:
 def download(run: Run, marked: MarkedPhoto, name: str, photo: str) -> bytes:
     """Return the file `name` of `DOWNLOADS`: what `predict --out` writes of these foods; `photo` stands in it."""
     if name == PICTURE:
-        file = io.BytesIO()
-        Pillow.fromarray(label_foods(marked.photo, _labels(marked), run.facts.caution)).save(file, "PNG")
-        return file.getvalue()
+        return encode_picture(Pillow.fromarray(label_foods(marked.photo, _labels(marked), run.facts.caution)), "PNG")
     foods = [
         food_record(food.region, answer.prediction, known=answer.known, top=TOP, pictures={})
         for food in marked.foods
@@ -112,6 +110,4 @@ def _webp(picture: Image, longest: int | None = None) -> bytes:
     made = Pillow.fromarray(picture)
     if longest is not None:
         made.thumbnail((longest, longest))
-    file = io.BytesIO()
-    made.save(file, "WEBP", quality=90, method=2)  # of 0 (fast) to 6 (small)
-    return file.getvalue()
+    return encode_picture(made, "WEBP", quality=90, method=2)  # of 0 (fast) to 6 (small)

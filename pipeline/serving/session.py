@@ -19,7 +19,7 @@ from pipeline.imaging.decode import PictureBytes, read_binary_mask, read_label_m
 from pipeline.inference.pictures import BranchPicture, LabelledMask, heat_pictures, mark_foods
 from pipeline.inference.prediction import Prediction
 from pipeline.inference.predictor import Run
-from pipeline.inference.regions import Region, drawn_region, prompted_regions
+from pipeline.inference.regions import Region, box_between, drawn_region, prompted_regions
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
 
@@ -110,17 +110,8 @@ def corner_or_box(marked: MarkedPhoto, x: int, y: int) -> tuple[MarkedPhoto, Pro
     return replace(marked, corner=None), box_between(marked.corner, (x, y))
 
 
-def box_between(first: tuple[int, int], second: tuple[int, int]) -> Prompt:
-    """Return the box with two opposite corners."""
-    (x0, x1), (y0, y1) = (sorted(axis) for axis in zip(first, second, strict=True))
-    return Prompt("box", (float(x0), float(y0), float(x1), float(y1)))
-
-
 def mark(marked: MarkedPhoto, prompt: Prompt, source: MaskSource) -> MarkedPhoto:
     """Mark the food that a mask source finds at a box or click; a `DatasetError` if it cannot answer the prompt."""
-    x0, y0, x1, y1 = prompt.bounds()
-    if prompt.kind == "box" and min(x1 - x0, y1 - y0) < 2:  # noqa: PLR2004 - a line has no inside
-        raise DatasetError("This box has no inside; choose two opposite corners of the food")
     (region,) = prompted_regions(source, marked.photo, [prompt])
     return _add(marked, [MarkedFood(region, prompt)])
 
