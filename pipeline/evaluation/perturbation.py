@@ -9,7 +9,7 @@ belongs to no region, where it was.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64, UInt8
 
 from pipeline.arrays import Photos, Targets
-from pipeline.datasets.sample_batch import ROI, VIEW_NAMES, InputName, SampleBatch, ViewName, photo_id_of
+from pipeline.datasets.sample_batch import ROI, VIEW_NAMES, InputName, SampleBatch, ViewName, photo_id_of, photo_pixels
 from pipeline.evaluation.metrics import CONVENTIONS, DIGITS, macro_f1, top1
 from pipeline.evaluation.predictions import SCHEMA_VERSION, read_versioned
 from pipeline.imaging.letterbox import Rect
@@ -157,6 +157,22 @@ def region_sizes(levels: Canvases) -> Int64[np.ndarray, "N 2"]:
 def kept_shares(before: Int64[np.ndarray, "N 2"], after: Int64[np.ndarray, "N 2"]) -> Float64[np.ndarray, "N 2"]:
     """Return the share in [0, 1] of sizes that is left; NaN where there was nothing."""
     shares: Float64[np.ndarray, "N 2"] = np.divide(after, before, out=np.full(after.shape, np.nan), where=before > 0)
+    return shares
+
+
+ViewShares: TypeAlias = dict[tuple[ViewName, Perturbation], Float64[np.ndarray, "N 2"]]
+"""Shares in [0, 1] of the photo's pixels and of the view's pixels still on the canvas; NaN where there are none."""
+
+
+def view_shares(batch: SampleBatch, branch: ViewName, perturbations: Iterable[Perturbation]) -> ViewShares:
+    """Return the shares of the photo's pixels, and of those that a view shows, still on the canvas."""
+    photo = photo_pixels(batch)
+    shown = batch.masks if branch == "roi" else photo & ~batch.masks
+    levels: Canvases = (photo.astype(np.uint8) + shown)[..., np.newaxis]
+    sizes, shares = region_sizes(levels), {}
+    for each in perturbations:
+        moved = perturb_canvases(each, levels, batch, branch=branch, background=0)
+        shares[branch, each] = kept_shares(sizes, region_sizes(moved))
     return shares
 
 

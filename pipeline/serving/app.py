@@ -17,16 +17,7 @@ from starlette.types import ASGIApp
 from pipeline.runtime.errors import PipelineError
 from pipeline.serving.access import MAX_BODY, Access
 from pipeline.serving.handlers import PageController, Step, Way
-from pipeline.serving.page import (
-    DOWNLOADS,
-    STATIC,
-    document,
-    download,
-    pictures,
-    sample_pictures,
-    state,
-    static_files,
-)
+from pipeline.serving.page import DOWNLOADS, STATIC, document, download, pictures, sample_pictures, state, static_files
 from pipeline.serving.requests import BYTES, NO_MEMORY, RequestQueue
 from pipeline.serving.session import MarkedPhoto, SessionGoneError, SessionStore, explain, load_upload
 

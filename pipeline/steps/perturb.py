@@ -1,7 +1,7 @@
 """Evaluate one run on permuted and translocated inputs; supplement B of the paper, Tables 10 to 12."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -10,17 +10,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from pipeline.datasets.sample_batch import VIEW_NAMES, InputName, SampleBatch, ViewName, photo_pixels
+from pipeline.datasets.sample_batch import VIEW_NAMES, InputName, SampleBatch, ViewName
 from pipeline.evaluation import perturbation
-from pipeline.evaluation.perturbation import Perturbation, PerturbationSpec
-from pipeline.evaluation.session import (
-    SPLIT,
-    branches_of,
-    combined_logits,
-    features_of,
-    open_session,
-    predict_classes,
-)
+from pipeline.evaluation.perturbation import Perturbation, PerturbationSpec, ViewShares, view_shares
+from pipeline.evaluation.session import SPLIT, branches_of, combined_logits, features_of, open_session, predict_classes
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
 from pipeline.runtime.console import progress
@@ -30,8 +23,6 @@ PLAIN = PerturbationSpec(None, None, None)
 
 Features: TypeAlias = dict[tuple[ViewName, Perturbation | None], Tensor]
 """Features by branch and perturbation of its input; None is the plain input."""
-ViewShares: TypeAlias = dict[tuple[ViewName, Perturbation], Float64[np.ndarray, "N 2"]]
-"""Shares in [0, 1] of the photo's pixels and of the view's pixels still on the canvas; NaN where there are none."""
 Shares: TypeAlias = Float64[np.ndarray, "N 3"]
 """Shares in [0, 1] of the photo's, the ROI's and the extra-ROI's pixels; NaN where not moved or without pixels."""
 
@@ -84,18 +75,6 @@ def predict_perturbed(
         predictions=np.stack([predict_classes(rows, batch.sample_ids) for rows in logits]),
         kept=np.stack([spec_shares(spec, shares) for spec in specs]),
     )
-
-
-def view_shares(batch: SampleBatch, branch: ViewName, perturbations: Iterable[Perturbation]) -> ViewShares:
-    """Return the shares of the photo's pixels, and of those that a view shows, still on the canvas."""
-    photo = photo_pixels(batch)
-    shown = batch.masks if branch == "roi" else photo & ~batch.masks
-    levels: perturbation.Canvases = (photo.astype(np.uint8) + shown)[..., np.newaxis]
-    sizes, shares = perturbation.region_sizes(levels), {}
-    for each in perturbations:
-        moved = perturbation.perturb_canvases(each, levels, batch, branch=branch, background=0)
-        shares[branch, each] = perturbation.kept_shares(sizes, perturbation.region_sizes(moved))
-    return shares
 
 
 def spec_shares(spec: PerturbationSpec, shares: ViewShares) -> Shares:

@@ -5,8 +5,6 @@ from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 
-from markupsafe import Markup
-
 from pipeline.acquisition.source import SourceRecord, is_foodseg103
 from pipeline.datasets.foodseg103 import CATEGORIES, compare_with_release
 from pipeline.datasets.sample_batch import share_visible
@@ -105,11 +103,6 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
         read_facts(index / "samples.parquet"),
         bootstrap,
     )
-    highest, curves = charts.highest_loss(histories.values()), dict[str, Markup]()
-    bar = progress(results.runs.items(), total=len(results.runs), what="learning curves", unit="run")
-    for number, (run, result) in enumerate(bar):
-        name, title = f"curve{number}", result.run.label
-        curves[run] = charts.curve_panel(histories[run], split, name=name, title=title, highest_loss=highest)
     page = Page(
         photos=raw is not None,
         dataset=place_name(dataset),
@@ -129,7 +122,7 @@ def write_report(  # noqa: PLR0913 - one argument for each dependency of the sta
             "ece": charts.bar_chart(ece, "ece"),
             "counts": charts.counts_chart(data.categories, pair, name="counts"),
         },
-        curves=curves,
+        curves=charts.curve_panels(results, histories, split),
         visible=tuple(sorted(visible)),
         curve_split=split,
         f1_rows=f1_matrix(scores, categories, pair),

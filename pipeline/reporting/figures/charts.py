@@ -32,6 +32,7 @@ from pipeline.reporting.figures.style import (
 from pipeline.reporting.grid import KINDS, GridRun, Kind, name_of
 from pipeline.reporting.paper.published import TARGETS
 from pipeline.reporting.summary import RunSummary, StudySummary
+from pipeline.runtime.console import progress
 
 CurveSplit: TypeAlias = Literal["validation", "test"]  # what learning curves show beside train
 
@@ -120,6 +121,18 @@ def curve_panel(
         }
         said = ", ".join(f"{what} {value:.2f}" for what, value in shown.items() if value is not None)
         return finish_inline(figure, name, f"Learning curves of {title}: after epoch {last.epoch} {said}")
+
+
+def curve_panels(
+    summary: StudySummary, histories: Mapping[str, Sequence[EpochRecord]], split: CurveSplit
+) -> dict[str, Markup]:
+    """Return the learning curves by run; `histories`, too, are by run, and all panels have the same axis of losses."""
+    highest = highest_loss(histories.values())
+    bar = progress(summary.runs.items(), total=len(summary.runs), what="learning curves", unit="run")
+    return {
+        run: curve_panel(histories[run], split, name=f"curve{number}", title=result.run.label, highest_loss=highest)
+        for number, (run, result) in enumerate(bar)
+    }
 
 
 def highest_loss(histories: Iterable[Sequence[EpochRecord]]) -> float:

@@ -5,7 +5,6 @@ from itertools import product
 from typing import NamedTuple
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
@@ -14,7 +13,6 @@ from pipeline.datasets.sample_batch import InputName, SampleBatch, ViewName
 from pipeline.evaluation import perturbation
 from pipeline.evaluation.heat_maps import COLOURS, HeatGrid, HeatMap, blend_heat
 from pipeline.evaluation.predictions import PredictionTable
-from pipeline.imaging.letterbox import Rect
 from pipeline.params.stages import PerturbParams
 from pipeline.reporting.figures.style import GRAY, INK, LINE, ORANGE, SKY, WIDTH, show_picture
 from pipeline.reporting.finding import correctness_of
@@ -164,16 +162,14 @@ class PerturbedView(NamedTuple):
 def perturbed_views(views: SampleBatch, params: PerturbParams) -> tuple[PerturbedView, ...]:
     """Return the inputs of the branches for the single sample `views`, perturbed as by stage `perturb`."""
     permutation = perturbation.Permutation(params.patch_size, params.seed, 0)
-    levels = photo_levels(views)
 
     def view(title: str, branch: ViewName, applied: perturbation.Perturbation | None = None) -> PerturbedView:
-        images = views.roi if branch == "roi" else views.extra_roi
+        images = getattr(views, branch)
         if applied is None:
             return PerturbedView(title, images[0], None)
         perturbed = perturbation.perturb_canvases(applied, images, views, branch=branch, background=params.pad)
-        after = perturbation.perturb_canvases(applied, levels, views, branch=branch, background=0)
-        kept = perturbation.kept_shares(perturbation.region_sizes(levels), perturbation.region_sizes(after))[0, 0]
-        return PerturbedView(title, perturbed[0], float(kept))
+        kept = perturbation.view_shares(views, branch, [applied])[branch, applied]
+        return PerturbedView(title, perturbed[0], float(kept[0, 0]))
 
     moves = (((dx, dy), perturbation.translocation((dx, dy), params, views.roi.shape[1])) for dx, dy in params.offsets)
     return (
@@ -183,15 +179,6 @@ def perturbed_views(views: SampleBatch, params: PerturbParams) -> tuple[Perturbe
         view("extra-ROI\npermuted", "extra_roi", permutation),
         *(view(f"moved by\n({dx}, {dy})", "extra_roi", move) for (dx, dy), move in moves),
     )
-
-
-def photo_levels(views: SampleBatch) -> perturbation.Canvases:
-    """Return one channel: 2 inside the ROI, 1 on the rest of the photo, 0 around it."""
-    levels = np.zeros((*views.masks.shape, 1), np.uint8)
-    for level, mask, place in zip(levels, views.masks, views.rects.tolist(), strict=True):
-        inside = Rect(*place).inside
-        level[inside] = 1 + mask[inside][..., np.newaxis]
-    return levels
 
 
 def perturbation_figure(

@@ -15,12 +15,13 @@ from pipeline.evaluation.perturbation import (
     perturb_canvases,
     perturb_photos,
     plan_perturbations,
+    view_shares,
 )
 from pipeline.models.artifact import load_run
 from pipeline.models.device import to_tensor
 from pipeline.models.rvernet import RveRNet
 from pipeline.params.stages import PerturbParams
-from pipeline.steps.perturb import predict_perturbed, spec_shares, view_shares
+from pipeline.steps.perturb import predict_perturbed, spec_shares
 from tests.small_run import PAD, SIDE, random_batch, select, write_small_run
 
 CPU = torch.device("cpu")

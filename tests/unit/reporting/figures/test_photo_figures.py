@@ -7,7 +7,7 @@ from pipeline.datasets.sample_batch import ViewName
 from pipeline.evaluation.heat_maps import HeatMap
 from pipeline.evaluation.perturbation import Permutation, Translocation, perturb_canvases
 from pipeline.params.stages import PerturbParams
-from pipeline.reporting.figures.photo_figures import COLUMNS, choose_columns, perturbed_views, photo_levels, rows_of
+from pipeline.reporting.figures.photo_figures import COLUMNS, choose_columns, perturbed_views, rows_of
 from tests.small_run import PAD, random_batch
 
 
@@ -91,11 +91,3 @@ def test_kept_shares_are_of_the_photos_pixels() -> None:
     assert tiles[0].kept is None
     assert tiles[4].kept == pytest.approx((height - 9) * (width - 4) / (height * width))
     assert tiles[5].kept == 1.0
-
-
-def test_levels_tell_region_photo_and_padding_apart() -> None:
-    """2, 1 and 0."""
-    batch = random_batch(6)
-    levels = photo_levels(batch)[..., 0]
-    np.testing.assert_array_equal(levels == 2, batch.masks)
-    assert (levels > 0).sum(axis=(1, 2)).tolist() == (batch.rects[:, 2] * batch.rects[:, 3]).tolist()
