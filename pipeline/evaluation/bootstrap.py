@@ -82,8 +82,10 @@ def mean_intervals(
 ) -> tuple[Interval, ...]:
     """Return the mean over samples of each of M columns; all columns are resampled together.
 
-    A column is for instance 1 where a run is right, or the difference of two such columns. EvaluationError is raised if
-    there are no samples.
+    A column is for instance 1 where a run is right, or the difference of two such columns.
+
+    Raises:
+        EvaluationError: If there are no samples.
     """
     photos = _photos(photo_ids)
     sums = np.zeros((int(photos.max()) + 1, values.shape[1] + 1))
@@ -144,8 +146,10 @@ def score_resamples(
 ) -> tuple[Values, Draws]:
     """Return top-1, macro F1 and, with a pair, its F1: of the samples as they are, and of every resample.
 
-    The same photos and bootstrap give the same resamples, so rows of two runs can be subtracted. EvaluationError is
-    raised if there are no samples.
+    The same photos and bootstrap give the same resamples, so rows of two runs can be subtracted.
+
+    Raises:
+        EvaluationError: If there are no samples.
     """
     photos = _photos(photo_ids)
     shape = int(photos.max()) + 1, int(max(targets.max(), predictions.max(), *(pair or ()))) + 1
@@ -184,8 +188,10 @@ def compare_students(
 ) -> tuple[dict[str, Scores], dict[tuple[str, str], Scores]]:
     """Return the scores of every run, and of every two runs the later one's minus the earlier one's.
 
-    All are scored on the same resamples of the photos. `ambiguous` are the names of the pair. EvaluationError is raised
-    if the tables hold other samples or none.
+    All are scored on the same resamples of the photos. `ambiguous` are the names of the pair.
+
+    Raises:
+        EvaluationError: If the tables hold other samples or none.
     """
     for table, other in combinations(tables.values(), 2):
         check_paired(table, other)

@@ -49,7 +49,10 @@ def find_target_layer(backbone: nn.Module, pixels: Float[Tensor, "B 3 H W"]) -> 
 
     Of a transformer or mixer that is the first norm layer of the last block: behind it positions mix once more, and a
     model that reads its class token ignores the patches. Of any other model it is the output of `forward_features`. It
-    is tried on normalised pictures. ModelError is raised if the model has no such layer.
+    is tried on normalised pictures.
+
+    Raises:
+        ModelError: If the model has no such layer.
     """
     candidates = []
     blocks = getattr(backbone, "blocks", None)

@@ -124,8 +124,12 @@ def perturb_canvases(
 ) -> Canvases:
     """Perturb the rectangle of every sample's canvas; each result depends on that sample and branch alone.
 
-    The identity of a sample seeds its permutations. `background` in [0, 255] is the value around the photo, of all
-    channels or of each.
+    Args:
+        perturbation: What is done to the rectangle.
+        canvases: One a sample.
+        batch: Place of each photo, and the identity of each sample, which seeds its permutations.
+        branch: View that the canvases belong to.
+        background: Value in [0, 255] around the photo, of all channels or of each.
     """
     moved = np.full_like(canvases, background)
     for canvas, target, place, sample_id in zip(canvases, moved, batch.rects.tolist(), batch.sample_ids, strict=True):

@@ -56,11 +56,16 @@ def compare_seeds(
     ambiguous: Sequence[str],
     bootstrap: Bootstrap,
 ) -> Repetitions:
-    """Compare runs that were trained under the same seeds, at least two.
+    """Compare runs that were trained under the same seeds.
 
-    A run has one table a seed; runs of several class sets may be among them. The seed of the bootstrap is also that of
-    the draws for the seeds. EvaluationError is raised if the tables of a run, or of runs of one class set, hold
-    different samples or none.
+    Args:
+        seeds: At least two.
+        tables: By run, one a seed; runs of several class sets may be among them.
+        ambiguous: Names of the pair.
+        bootstrap: Its seed is also that of the draws for the seeds.
+
+    Raises:
+        EvaluationError: If the tables of a run, or of runs of one class set, hold different samples or none.
     """
     spreads, contrasts, scored = list[ScoreSpread](), list[SeedDifference](), {}
     for run, listed in tables.items():

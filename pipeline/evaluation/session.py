@@ -31,7 +31,9 @@ def fit_classes(card: RunCard, shards: Shards) -> ClassMap:
     """Return the map from the targets of the shards to those of the run.
 
     Shards of another mask source fit, so that a run can be evaluated on other cut-outs than it was trained on.
-    EvaluationError is raised if the shards have another image size or lack a class of the run.
+
+    Raises:
+        EvaluationError: If the shards have another image size or lack a class of the run.
     """
     if card.image_size != shards.image_size:
         raise EvaluationError(

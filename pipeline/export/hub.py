@@ -61,8 +61,13 @@ def write_hub(  # noqa: PLR0913 - the run, what is known of it, and where to
 ) -> tuple[str, ...]:
     """Write a folder to upload, which `load_run` reads too; return the names of its files.
 
-    The outputs of `evaluate` and `index`, sources of the model card, need not exist. The licence of the weights is in
-    the hub's spelling: `mit`, `apache-2.0`, `other`; `code` is the URL of this code.
+    Args:
+        run: Package of the run.
+        folder: Folder to write.
+        evaluation: Output of stage `evaluate`, a source of the model card; need not exist.
+        index: Output of stage `index`; likewise.
+        licence: Licence of the weights in the hub's spelling: `mit`, `apache-2.0`, `other`.
+        code: URL of this code.
     """
     opened = open_run(run, device="cpu")
     card, score, summary = opened.card, read_score(evaluation, opened.card), index / "summary.json"

@@ -49,7 +49,10 @@ class Readable(Protocol):
 def expand_patterns(named: Sequence[str]) -> list[str]:
     """Replace patterns such as `photos/**/*.jpg` by the files they match, sorted, without masks beside photos.
 
-    What exists under its own name is no pattern. A ParamsError is raised if nothing matches.
+    What exists under its own name is no pattern.
+
+    Raises:
+        ParamsError: If nothing matches.
     """
     found: list[str] = []
     for text in named:
@@ -109,8 +112,10 @@ def photos_in_folder(folder: Path, *, without: Sequence[Path] = ()) -> tuple[Pat
     """Return the photos of a folder and its subfolders, sorted.
 
     Masks beside photos, `<stem>.mask.png`, hidden files, files of the Finder and what lies in `without` are skipped;
-    other files that are no photos are named on the standard error. ParamsError is raised if the folder is absent, or
-    holds no file with the ending of a photo.
+    other files that are no photos are named on the standard error.
+
+    Raises:
+        ParamsError: If the folder is absent, or holds no file with the ending of a photo.
     """
     if not folder.is_dir():
         raise ParamsError(f"{folder}: no such folder; give one that holds photos")

@@ -66,9 +66,13 @@ def food_colours(foods: Sequence[LabelledMask]) -> list[tuple[int, int, int]]:
 
 
 def mark_foods(shown: AnyImage, foods: Sequence[LabelledMask], *, letter: int, named: bool) -> AnyImage:
-    """Return a photo with every food outlined, and its name or, where there is no room or not `named`, its number.
+    """Return a photo with every food outlined, and its name or, where there is no room, its number.
 
-    The masks may be of another size than the photo; letters are `letter` pixels high, and lines in proportion.
+    Args:
+        shown: Photo at the size that is shown.
+        foods: Foods in their order; the masks may be of another size.
+        letter: Height of a letter in pixels, to which lines are in proportion.
+        named: Whether names are written; else numbers alone.
     """
     shown, size, colours = shown.copy(), shown.shape[1::-1], food_colours(foods)
     masks = [np.asarray(Pillow.fromarray(food.mask).resize(size, Pillow.Resampling.NEAREST)) for food in foods]

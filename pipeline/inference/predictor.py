@@ -70,7 +70,12 @@ class Run:
         return self.rejection.accepts(prediction.top(1)[0].probability) if self.rejection else None
 
     def views(self, photo: Image, masks: Sequence[AnyMask], *, names: Sequence[str] | None = None) -> SampleBatch:
-        """Cut regions out of a photo as stage `pair` does, one sample per mask; `names` stand in error messages.
+        """Cut regions out of a photo as stage `pair` does, one sample per mask.
+
+        Args:
+            photo: RGB at full size.
+            masks: Of the photo's size, True inside.
+            names: What error messages call the masks.
 
         Raises:
             DatasetError: If a mask is empty or has another size than the photo.
@@ -92,13 +97,21 @@ class Run:
         return batch
 
     def logits(self, batch: SampleBatch) -> Logits:
-        """Return unnormalised scores of cut-outs, for instance of a shard; EvaluationError if a logit is not finite."""
+        """Return unnormalised scores of cut-outs, for instance of a shard.
+
+        Raises:
+            EvaluationError: If a logit is not finite.
+        """
         logits = predict_logits(self.model, batch, self.device)
         predict_classes(logits, batch.sample_ids)
         return logits
 
     def predict(self, photo: Image, masks: Sequence[AnyMask]) -> tuple[Prediction, ...]:
-        """Classify regions of one RGB photo; the masks, of its size, are True inside, and there may be none.
+        """Classify regions of one photo.
+
+        Args:
+            photo: RGB at full size.
+            masks: Any number, of the photo's size, True inside.
 
         Raises:
             DatasetError: If a mask is empty or has another size than the photo.
@@ -107,7 +120,11 @@ class Run:
         return self.predict_batch(self.views(photo, masks))
 
     def predict_batch(self, batch: SampleBatch) -> tuple[Prediction, ...]:
-        """Classify cut-outs, for instance of a shard or from `views`; EvaluationError if a logit is not finite."""
+        """Classify cut-outs, for instance of a shard or from `views`.
+
+        Raises:
+            EvaluationError: If a logit is not finite.
+        """
         if not len(batch):
             return ()
         rows = zip(self.logits(batch), batch.masks, batch.roi, batch.extra_roi, strict=True)
@@ -115,10 +132,15 @@ class Run:
 
 
 def open_run(folder: Path, *, device: str = "auto", precision: float = PRECISION) -> Run:
-    """Load `run.json` and `model.safetensors`, of which nothing is unpickled; device `auto`, `cpu`, `cuda` or `mps`.
+    """Load `run.json` and `model.safetensors`, of which nothing is unpickled.
 
     Its score is read from `metrics.json` in the folder or in `../../evaluations/RUN`, if there; its threshold is chosen
-    for a `precision` in (0, 1] on the predictions of its validation split, if they lie in the folder.
+    on the predictions of its validation split, if they lie in the folder.
+
+    Args:
+        folder: Folder of the run.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        precision: Share in (0, 1] of named answers that are to be right.
 
     Raises:
         ManifestError: If a file is absent or damaged.

@@ -84,8 +84,10 @@ class PromptedRegions:
 def prompted_regions(source: MaskSource, photo: Image, prompts: Sequence[Prompt]) -> tuple[Region, ...]:
     """Return the region of each prompt; where the source finds none, the box or pixel itself.
 
-    A box that reaches over the border is cut there, with a remark. DatasetError is raised if a prompt lies
-    outside the photo, or is of a kind the source cannot answer.
+    A box that reaches over the border is cut there, with a remark.
+
+    Raises:
+        DatasetError: If a prompt lies outside the photo, or is of a kind the source cannot answer.
     """
     height, width = photo.shape[:2]
     try:
@@ -219,7 +221,10 @@ class DrawnRegions:
 def read_masks(file: Path, value: int | None = None, *, every: bool = False) -> list[tuple[str, Mask]]:
     """Return name and mask of the foods in a mask file; at least one, and none is empty.
 
-    The file is a binary mask, or with `value` or `every` a label map, of which one id or all are taken, ascending.
+    Args:
+        file: Binary mask; with `value` or `every` a label map.
+        value: Id to take.
+        every: Take all ids, ascending.
 
     Raises:
         DatasetError: If no pixel has the value.
@@ -261,11 +266,17 @@ MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam", "transformers"]
 
 
 def open_mask_source(method: MaskMethod, weights: Path | None, device: str) -> MaskSource:
-    """Return the mask source called `method`, on `auto`, `cpu`, `cuda` or `mps`.
+    """Open a mask source.
 
-    Its weights are a published file of sam or fastsam, the folder of a model of transformers, or a folder written by
-    stage `mask_weights`; grabcut has none. ParamsError is raised if weights are missing or not wanted, a package is
-    absent, or the device is not there.
+    Args:
+        method: Its name.
+        weights: Published file of sam or fastsam, folder of a model of transformers, or a folder written by stage
+            `mask_weights`; grabcut has none.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ParamsError: If weights are missing or not wanted, a package is absent, or the device is not there.
+        WeightsError: If the weights are damaged.
     """
     if method == "grabcut":
         if weights is not None:

@@ -117,7 +117,10 @@ class LabelFolder:
     def photos(self, source: Path | None) -> list[PhotoFile]:
         """Return the photos below `source`, or the folder's own if None, sorted; what cannot be used is told.
 
-        Photos in subfolders are called `SUBFOLDER-NAME`. ParamsError is raised if there is none.
+        Photos in subfolders are called `SUBFOLDER-NAME`.
+
+        Raises:
+            ParamsError: If there is none.
         """
         from pipeline.inference.inputs import photos_in_folder  # noqa: PLC0415 - only where photos are listed
 

@@ -100,6 +100,9 @@ def read_record(
         stage: Stage that writes it, as `dvc repro` takes it; None where the folder is no stage's.
         error: Raised if the file is absent or does not fit the schema.
         otherwise: What to do about it where there is no stage.
+
+    Raises:
+        PipelineError: The `error`.
     """
     try:
         return schema.model_validate_json(path.read_bytes())

@@ -116,7 +116,11 @@ class RunRecord(Stored):
 
 
 def read_history(path: Path, stage: str) -> tuple[EpochRecord, ...]:
-    """Read epochs, None in empty cells and absent splits; ManifestError if a column or every epoch is absent."""
+    """Read epochs, None in empty cells and absent splits.
+
+    Raises:
+        ManifestError: If the file, a column or every epoch is absent, or a number is damaged.
+    """
     optional = EpochRecord._field_defaults
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -207,6 +211,9 @@ class RunFiles:
         """Join the predictions of a run without and, where stage `perturb` was run for it, with perturbations.
 
         `side` is that of the pictures in pixels.
+
+        Raises:
+            ManifestError: If a file is damaged, or about other samples.
         """
         entries = self.perturbation_metrics(run).entries if perturbed else ()
         found: dict[PerturbationKey, PerturbedPredictions] = {}

@@ -64,9 +64,12 @@ def shrink(image: Image, longest: int) -> Shown:
 
 
 def fit_mask(mask: Mask, rect: tuple[int, int, int, int], size: tuple[int, int]) -> ShownMask:
-    """Lay a letterboxed mask over the photo it belongs to, `size` high and wide as it is shown.
+    """Lay a letterboxed mask over the photo it belongs to.
 
-    `rect` is the rectangle of the photo inside the mask: top, left, height, width.
+    Args:
+        mask: Mask of the whole square.
+        rect: Rectangle of the photo inside the mask: top, left, height, width.
+        size: Height and width of the photo as it is shown.
     """
     top, left, height, width = rect
     part = Pillow.fromarray(mask[top : top + height, left : left + width].astype(np.uint8) * 255)

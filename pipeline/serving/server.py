@@ -60,11 +60,20 @@ def serve(  # noqa: PLR0913 - one argument an option
 def run_app(  # noqa: PLR0913 - one argument an option
     make: Callable[..., Starlette], host: str, port: int, *, everybody: bool, browser: bool, may: str, end: str
 ) -> None:
-    """Serve the application that `make` returns for a host, a token and a port, until interrupted.
+    """Serve an application until interrupted.
 
-    Other addresses than loopback require the printed token, unless for `everybody`; port 0 takes a free one. `browser`
-    opens the page where there is a display, on loopback alone: a browser's command line would show the token. `may`
-    and `end` say what visitors may do, and what is printed at the end. ParamsError is raised if the port is taken.
+    Args:
+        make: Returns the application for a host, a token and a port.
+        host: Address to listen at; others than loopback require the printed token.
+        port: Port; 0 takes a free one.
+        everybody: Require no token.
+        browser: Open the page where there is a display, on loopback alone: a browser's command line would show the
+            token.
+        may: What visitors may do, in words.
+        end: What is printed at the end.
+
+    Raises:
+        ParamsError: If the port is taken.
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(24)
     try:

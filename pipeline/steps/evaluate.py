@@ -108,10 +108,13 @@ def evaluate(  # noqa: PLR0913 - one argument for each thing that the stage depe
 ) -> None:
     """Predict the test split with one run, and write predictions and metrics.
 
-    `output` gets `predictions.parquet`, `metrics.json`, `per_class.csv`, `confusion.csv` and `top_confusions.csv`.
-
-    The mask source of the shards may differ from that of the run. `ambiguous` is the file of the ambiguous pair; the
-    pair is that of the run's card where it is None.
+    Args:
+        params: Section `evaluate`.
+        shards: Shards, whose mask source may differ from that of the run.
+        run: Package of the run.
+        output: Gets `predictions.parquet`, `metrics.json`, `per_class.csv`, `confusion.csv` and `top_confusions.csv`.
+        device: Where the model runs.
+        ambiguous: File of the ambiguous pair; None takes the pair of the run's card.
 
     Raises:
         EvaluationError: If the shards do not fit the run, have no test sample of its classes, or a logit is not finite.

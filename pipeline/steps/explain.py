@@ -24,9 +24,14 @@ def choose_samples(
 ) -> list[IndexedSample]:
     """Choose samples by hash: up to half of them of the ambiguous pair, the rest over the other categories in turn.
 
-    `samples` are all of one split in the table's order, streamed; `names` are categories to choose from, `ambiguous`
-    those of the pair. The pair's samples come first, then the others by category. Memory is bounded by `count`, the
-    samples in all, for each category.
+    The pair's samples come first, then the others by category. Memory is bounded by `count` for each category.
+
+    Args:
+        samples: All of one split in the table's order, streamed.
+        names: Categories to choose from.
+        ambiguous: Those of the pair.
+        count: Samples in all.
+        seed: Seed of the hashes.
     """
     queues: dict[str, list[IndexedSample]] = defaultdict(list)
     for indexed in number_rows(samples):
