@@ -23,8 +23,7 @@ from pipeline.runtime.errors import ManifestError
 SCHEMA_VERSION = 1
 FILE = "heat_maps.parquet"
 
-HeatGrid: TypeAlias = Float32[np.ndarray, "h w"]
-"""At least 0, on the grid of the features; the grid covers the whole letterboxed square."""
+HeatGrid: TypeAlias = Float32[np.ndarray, "h w"]  # at least 0; the grid covers the whole letterboxed square
 
 
 @dataclass(frozen=True, slots=True, eq=False)

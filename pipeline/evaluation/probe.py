@@ -25,8 +25,7 @@ STRENGTHS = tuple(10 ** (tenth / 10) for tenth in (10, 5, 0, -5, -10, -15, -20, 
 """Ridge strengths to choose from, as shares of the mean squared length of a sample's centred features."""
 REFERENCE = ("roi",)  # views that all others are compared with
 OTHER = "other_extra_roi"  # the extra-ROI of another photo: as many features, without the sample's surroundings
-SAME_FOOD = "same_food_extra_roi"
-"""The extra-ROI of the same food in another photo: what surrounds that food as a rule, not in this photo."""
+SAME_FOOD = "same_food_extra_roi"  # that of the same food in another photo: what surrounds that food as a rule
 Views: TypeAlias = tuple[str, ...]  # views whose features one classifier has, side by side
 FEATURE_SETS: tuple[Views, ...] = (
     ("roi",),
@@ -221,8 +220,7 @@ class ProbeSummary(Section):
     samples: int  # samples tested
     majority_rate: float  # share of the most frequent class: what always answering it would score
     nothing_outside: int  # samples whose mask covers the whole photo: their features outside are zeros
-    without_same_food: int = 0
-    """Samples whose fold has no other photo of the same food; summaries of earlier versions have no such control."""
+    without_same_food: int = 0  # samples without that food elsewhere in their fold; older summaries lack the control
     rows: tuple[ProbeRow, ...]  # one a classifier, in the order of `FEATURE_SETS`
 
 

@@ -41,8 +41,7 @@ class FoodRecord(Section):
     box: tuple[int, int, int, int]  # x0, y0, x1, y1 of the region in pixels, inclusive, as `--box` takes them
     mask_rle: str  # mask at the size of the photo, in COCO's compressed run-length encoding
     top: tuple[PhotoAnswer, ...]  # best first
-    known: bool | None
-    """Whether the first one's probability reaches the threshold of `PhotoRecord`; null if there is none."""
+    known: bool | None  # whether the first one reaches the threshold of `PhotoRecord`; null if there is none
     pictures: dict[str, str]  # path by kind of picture; empty if none were requested
 
 
@@ -53,12 +52,10 @@ class PhotoRecord(Section):
     size: tuple[int, int] | None = None  # height and width in pixels; null if the photo was refused
     run: str
     temperature: float  # calibration: the logits are divided by this
-    threshold: float | None
-    """Probability below which a food is not named, from the validation split; null if none could be chosen."""
+    threshold: float | None  # probability below which a food is not named, by validation; null if none could be chosen
     trained_on: str | None = None  # data set of the run; null where its record does not say
     drawings_only: bool = False  # whether that is the demo, so that answers on photos mean nothing
-    test_top1: float | None = None
-    """Share in [0, 1] of right answers on the test split; null if the run was not evaluated."""
+    test_top1: float | None = None  # share in [0, 1] of right answers on the test split; null if not evaluated
     test_top1_interval: tuple[float, float] | None = None  # its 95 % interval
     foods: tuple[FoodRecord, ...] = ()  # in the order requested or found; empty if the photo was refused
     picture: str | None = None  # path of the photo with all foods and a legend; null if none was requested

@@ -44,8 +44,7 @@ class LabelledFood(NamedTuple):
     """One marked food of a photo."""
 
     mask: Mask  # at the size of the upright photo; has at least one pixel
-    category: str | None = None
-    """Folded name; None until it is named, when the food is stored but no part of the data set."""
+    category: str | None = None  # folded name; None until it is named, when the food is stored but not in the data set
 
 
 class Labels(NamedTuple):

@@ -41,8 +41,7 @@ class Action(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     do: Literal["open", "next", "previous", "mark", "whole", "stroke", "name", "remove", "undo", "empty"]
-    photo: int | None = Field(default=None, ge=0)
-    """Number of the shown photo, or of the one to open; None opens the first that is not done."""
+    photo: int | None = Field(default=None, ge=0)  # number of the shown photo, or one to open; None: the first not done
     revision: str = ""  # of the photo as it is shown
     food: int | None = Field(default=None, ge=0)  # number of the food; None paints a new one
     places: tuple[tuple[Share, Share], ...] = Field(default=(), max_length=20_000)

@@ -202,8 +202,7 @@ class CategoryRow(NamedTuple):
     category: str
     samples: int
     ambiguous: bool
-    f1: tuple[float | None, ...]
-    """By run, in [0, 1]; None where the run does not know the category, or it occurs nowhere."""
+    f1: tuple[float | None, ...]  # by run, in [0, 1]; None where the run does not know the category, or it never occurs
 
 
 def step_of(f1: float) -> int:

@@ -60,8 +60,7 @@ class RunComparison(NamedTuple):
     only_double: tuple[str, ...]
     """Samples that only the two-branch run predicts correctly; `only_single` those that only the other does."""
     only_single: tuple[str, ...]
-    preference: Ends
-    """95 % interval over photos of the two-branch run's share of the samples that exactly one predicts correctly."""
+    preference: Ends  # 95 % interval over photos of the two-branch run's share of samples that exactly one gets right
     p_value: float  # of no difference in correct predictions; see `sign_flip_p`
 
 

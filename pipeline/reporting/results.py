@@ -105,8 +105,7 @@ class RunRecord(Stored):
     weights_sha256: str
     epochs_done: int
     calibration: StoredCalibration
-    parameters: int | None = None
-    """Parameters of the model, those of a shared branch once; runs of earlier versions do not say."""
+    parameters: int | None = None  # of the model, those of a shared branch once; not in runs of earlier versions
 
     @property
     def shares_branches(self) -> bool:

@@ -73,8 +73,7 @@ class StudySummary(Section):
     schema_version: int
     variant: str | None  # name of the variant's run; None in a report of chosen runs
     conventions: dict[str, str]
-    runs: dict[str, RunSummary]
-    """By name: the runs of the paper in its order, then the variant unless it is one of them."""
+    runs: dict[str, RunSummary]  # by name: runs of the paper in its order, then the variant unless it is one of them
 
 
 def summarise_run(

@@ -39,8 +39,7 @@ EXPLAINED_RUNS = (
     PROPOSED,
 )
 """Runs beside the variant that stage `explain` explains; `dvc.yaml` lists the same, which a test compares."""
-DISAGREEING = (CNN, TRANSFORMER, PROPOSED._replace(extra_roi=ABSENT), PROPOSED)
-"""Runs of Figure 3, then those of Figure 5."""
+DISAGREEING = (CNN, TRANSFORMER, PROPOSED._replace(extra_roi=ABSENT), PROPOSED)  # runs of Figure 3, then of Figure 5
 
 
 class FigureDraft(NamedTuple):

@@ -157,8 +157,7 @@ class PaperColumn(NamedTuple):
     classes: str = ALL
 
 
-TARGETS: dict[Target, str] = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}
-"""What a perturbed branch is called."""
+TARGETS: dict[Target, str] = {"roi": "ROI", "extra_roi": "extra-ROI", "both": "both"}  # names of a perturbed branch
 PAIR = ("ketchup", "chili")
 MACRO, AMBIGUOUS, TOP1 = Measure("macro_f1"), Measure("ambiguous_f1"), Measure("top1")
 PLAIN = PaperColumn("plain", "no_transformation", TOP1)

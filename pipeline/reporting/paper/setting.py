@@ -23,8 +23,7 @@ ARCHITECTURES = {
     "deit_distilled": "deit_base_distilled_patch16_224",
 }
 """timm's architecture of the paper's backbones, by our name."""
-ADDED = {"ketchup": (69, 38), "chili paste": (72, 34)}
-"""Train and test photos of the categories that the paper added to FoodSeg103."""
+ADDED = {"ketchup": (69, 38), "chili paste": (72, 34)}  # train and test photos of what the paper added to FoodSeg103
 EPOCHS = 30
 RECIPE: Mapping[str, object] = {
     "batch_size": 50, "optimizer": "adam", "learning_rate": 4e-3, "schedule": "released", "hidden": 640,
