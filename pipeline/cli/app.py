@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 from pipeline.cli.doctor import doctor
 from pipeline.cli.export import export
 from pipeline.cli.label import label
-from pipeline.cli.options import TEXT_WEIGHTS, FilterOption, TextOption
+from pipeline.cli.options import FilterOption, TextOption, open_text_source
 from pipeline.cli.predict import predict
 from pipeline.cli.serve import serve
 from pipeline.datasets.index import choose_named, choose_random, read_samples
@@ -27,7 +27,7 @@ from pipeline.reporting.grid import in_paper_order
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ParamsError, counted
 from pipeline.segmentation.proposals import AnySource, parse_filter
-from pipeline.segmentation.registry import create_source, create_source_from_file, open_text_source
+from pipeline.segmentation.registry import create_source, create_source_from_file
 from pipeline.steps.mirror import MIRRORED, mirror_outputs
 from pipeline.steps.propose import SHEET, take_proposals, write_proposals
 from pipeline.steps.report import write_report
@@ -156,7 +156,7 @@ def propose(  # noqa: PLR0913 - one argument an option
         )
     opened: AnySource
     if text:
-        opened = open_text_source(weights or TEXT_WEIGHTS, text, "cpu", chosen.min_score)
+        opened = open_text_source(text, weights, "cpu", chosen)
     elif weights:
         opened = create_source_from_file(source, weights, architecture=architecture, device="cpu")
     else:

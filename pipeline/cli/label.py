@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipeline.cli.options import (
-    BrowserOption,
-    DeviceOption,
-    HostOption,
-    MaskMethodOption,
-    MaskWeightsOption,
-    PortOption,
-    check_label_folder,
-    check_web_server,
-)
+from pipeline.cli import options
 from pipeline.inference.regions import open_mask_source
 from pipeline.models.card import check_run
 from pipeline.runtime.console import note
@@ -48,12 +39,12 @@ def label(  # noqa: PLR0913 - one argument an option
         float | None, typer.Option(min=0, max=0.9, help="Share of the photos for the test split; 0.2 if absent.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed, other test photos; 0 if absent.")] = None,
-    masks: MaskMethodOption = "grabcut",
-    mask_weights: MaskWeightsOption = None,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 7861,
-    browser: BrowserOption = True,
-    device: DeviceOption = "auto",
+    masks: options.MaskMethodOption = "grabcut",
+    mask_weights: options.MaskWeightsOption = None,
+    host: options.HostOption = "127.0.0.1",
+    port: options.PortOption = 7861,
+    browser: options.BrowserOption = True,
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Label photos in the browser: mark a food by a box, name it, next. The result is a data set.
 
@@ -61,10 +52,10 @@ def label(  # noqa: PLR0913 - one argument an option
     folder, each with a command of their own. See docs/labelling.md.
     """
     if coco is None:
-        check_web_server("label")
+        options.check_web_server("label")
     if photos is not None and not photos.is_dir():
         raise ParamsError(f"{photos}: no such folder; give one that holds photos" + " (unpacked)" * review)
-    check_label_folder("--out", out, photos, advice="first")
+    options.check_label_folder("--out", out, photos, advice="first")
     if run is not None:
         check_run(run)
     from pipeline.labelling.folder import LabelFolder, described  # noqa: PLC0415 - --help must not wait for OpenCV

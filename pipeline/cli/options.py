@@ -10,7 +10,8 @@ import typer
 
 from pipeline.inference.regions import MaskMethod
 from pipeline.runtime.errors import ParamsError
-from pipeline.segmentation.proposals import ProposalFilter
+from pipeline.segmentation import registry
+from pipeline.segmentation.proposals import AnySource, ProposalFilter
 
 DeviceOption: TypeAlias = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where models run.")]
 MaskMethodOption: TypeAlias = Annotated[MaskMethod, typer.Option(help="What turns clicks and boxes into masks.")]
@@ -50,6 +51,13 @@ def check_text(text: Sequence[str] | None, masks: MaskMethod) -> None:
     """Raise `ParamsError` if texts are given beside another network than the one that answers them."""
     if text and masks not in {"grabcut", "transformers"}:
         raise ParamsError(f"--text is answered by SAM 3, not by --masks {masks}; leave that out")
+
+
+def open_text_source(
+    text: Sequence[str], weights: Path | None, device: str, chosen: ProposalFilter | None
+) -> AnySource:
+    """Open SAM 3, which finds what `text` names; see `registry.open_text_source` for errors."""
+    return registry.open_text_source(weights or TEXT_WEIGHTS, text, device, (chosen or ProposalFilter()).min_score)
 
 
 def check_label_folder(option: str, folder: Path, photos: Path | None, *, advice: str) -> None:

@@ -10,17 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import (
-    TEXT_WEIGHTS,
-    DeviceOption,
-    FilterOption,
-    MaskMethodOption,
-    MaskWeightsOption,
-    PrecisionOption,
-    TextOption,
-    check_output,
-    check_text,
-)
+from pipeline.cli import options
 from pipeline.datasets.prompts import Prompt
 from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.formats import Format, PhotoRecord, format_records
@@ -39,7 +29,6 @@ from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError, PhotoError
 from pipeline.segmentation.mask_source import MaskSource
 from pipeline.segmentation.proposals import AnySource, ProposalFilter, parse_filter
-from pipeline.segmentation.registry import open_text_source
 
 PROMPT_FORMATS = {"point": "X,Y", "box": "X0,Y0,X1,Y1"}
 """Syntax of prompts, in pixels of the upright photo; columns and rows count from 0, inclusive."""
@@ -140,11 +129,11 @@ def predict(  # noqa: PLR0913 - one argument an option
     ] = None,
     value: Annotated[int | None, typer.Option(help="The food in a mask of several, by its pixel value.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every value of --mask, or all that --masks finds.")] = False,
-    text: TextOption = None,
-    filters: FilterOption = None,
-    masks: MaskMethodOption = "grabcut",
-    mask_weights: MaskWeightsOption = None,
-    precision: PrecisionOption = PRECISION,
+    text: options.TextOption = None,
+    filters: options.FilterOption = None,
+    masks: options.MaskMethodOption = "grabcut",
+    mask_weights: options.MaskWeightsOption = None,
+    precision: options.PrecisionOption = PRECISION,
     top: Annotated[int, typer.Option(min=1, help="Categories to list.")] = 5,
     form: Annotated[Format, typer.Option("--format", help="How answers are printed.")] = "text",
     out: Annotated[
@@ -156,7 +145,7 @@ def predict(  # noqa: PLR0913 - one argument an option
     ] = False,
     heat: Annotated[bool, typer.Option("--heat", help="Write where each branch looked, too.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print the milliseconds that each photo took.")] = False,
-    device: DeviceOption = "auto",
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Say what the foods of photos are, by a click, a box or a mask on each.
 
@@ -178,10 +167,10 @@ def predict(  # noqa: PLR0913 - one argument an option
     chosen = parse_filter(filters) if filters else None
     regions = RegionOptions(tuple(prompts), mask, value, every, tuple(text or ()), chosen)
     regions.check()
-    check_text(text, masks)
+    options.check_text(text, masks)
     check_run(run)
     if out is not None:
-        check_output(out)
+        options.check_output(out)
     photos = expand_patterns(photos)
     files = list_photos(photos, without=[path for path in (mask, out) if path is not None])
     pairs = None
@@ -190,11 +179,9 @@ def predict(  # noqa: PLR0913 - one argument an option
         files = tuple(photo for photo in files if photo not in pairs.masks.values())
     if not any(map(may_exist, files)):
         raise PhotoError(f"{files[0]}: no such file; name a photo, a folder of photos, or an http(s) URL")
-    create: Callable[[], AnySource] = (
-        partial(open_text_source, mask_weights or TEXT_WEIGHTS, text, device, (chosen or ProposalFilter()).min_score)
-        if text
-        else partial(open_mask_source, masks, mask_weights, device)
-    )
+    create: Callable[[], AnySource] = partial(open_mask_source, masks, mask_weights, device)
+    if text:
+        create = partial(options.open_text_source, text, mask_weights, device, chosen)
     finder = regions.finder(create, pairs)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.steps.predict import OutputOptions, predict_photos  # noqa: PLC0415 - imports torch

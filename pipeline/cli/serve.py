@@ -7,21 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import (
-    TEXT_WEIGHTS,
-    BrowserOption,
-    DeviceOption,
-    FilterOption,
-    HostOption,
-    MaskMethodOption,
-    MaskWeightsOption,
-    PortOption,
-    PrecisionOption,
-    TextOption,
-    check_label_folder,
-    check_text,
-    check_web_server,
-)
+from pipeline.cli import options
 from pipeline.evaluation.rejection import PRECISION
 from pipeline.inference.regions import ProposedRegions, open_mask_source
 from pipeline.models.card import check_run
@@ -29,7 +15,6 @@ from pipeline.params.run_name import ABSENT, RunName
 from pipeline.runtime.console import note
 from pipeline.runtime.errors import ParamsError
 from pipeline.segmentation.proposals import ProposalFilter, parse_filter
-from pipeline.segmentation.registry import open_text_source
 
 
 def serve(  # noqa: PLR0913 - one argument an option
@@ -38,11 +23,11 @@ def serve(  # noqa: PLR0913 - one argument an option
     beside: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Run to compare it with; its ROI-only sibling if absent.")
     ] = None,
-    masks: MaskMethodOption = "grabcut",
-    mask_weights: MaskWeightsOption = None,
-    text: TextOption = None,
-    filters: FilterOption = None,
-    precision: PrecisionOption = PRECISION,
+    masks: options.MaskMethodOption = "grabcut",
+    mask_weights: options.MaskWeightsOption = None,
+    text: options.TextOption = None,
+    filters: options.FilterOption = None,
+    precision: options.PrecisionOption = PRECISION,
     samples: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Photos to offer; drawn plates if absent.")
     ] = None,
@@ -50,13 +35,13 @@ def serve(  # noqa: PLR0913 - one argument an option
         Path | None,
         typer.Option(metavar="FOLDER", help="Also label, as command `label` does: a data set, of --samples if new."),
     ] = None,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 7860,
+    host: options.HostOption = "127.0.0.1",
+    port: options.PortOption = 7860,
     everybody: Annotated[
         bool, typer.Option("--open", help="With --host: let everybody in who reaches it, without a token.")
     ] = False,
-    browser: BrowserOption = True,
-    device: DeviceOption = "auto",
+    browser: options.BrowserOption = True,
+    device: options.DeviceOption = "auto",
 ) -> None:
     """Open a page in the browser: drop a photo, mark its foods, see what they are with and without their surroundings.
 
@@ -64,20 +49,20 @@ def serve(  # noqa: PLR0913 - one argument an option
     --text, the page finds the foods of a plate by itself. Nothing leaves this computer, no other host is asked for
     anything, and photos are held in memory alone; only --label writes, into its folder.
     """
-    check_web_server("serve")
+    options.check_web_server("serve")
     check_run(run)
     if beside is not None:
         check_run(beside, "--beside")
     if samples is not None and not samples.is_dir():
         raise ParamsError(f"--samples {samples}: no such folder; give one that holds photos")
     if label is not None:
-        check_label_folder("--label", label, samples, advice="by --samples")
-    check_text(text, masks)
+        options.check_label_folder("--label", label, samples, advice="by --samples")
+    options.check_text(text, masks)
     if filters and not text and masks == "grabcut":
         raise ParamsError("--filter chooses among proposals; give --text, or --masks with weights")
     chosen = parse_filter(filters) if filters else ProposalFilter()
     source = open_mask_source(masks, None if text and masks == "grabcut" else mask_weights, device)
-    proposing = open_text_source(mask_weights or TEXT_WEIGHTS, text, device, chosen.min_score) if text else source
+    proposing = options.open_text_source(text, mask_weights, device, chosen) if text else source
     finder = None if proposing.name == "grabcut" else ProposedRegions(proposing, chosen)
     from pipeline.inference.predictor import open_run  # noqa: PLC0415 - torch takes seconds; --help must not wait for it
     from pipeline.serving.handlers import PageController, drawn_samples, samples_from  # noqa: PLC0415

@@ -28,19 +28,10 @@ OTHER = "other_extra_roi"  # the extra-ROI of another photo: as many features, w
 SAME_FOOD = "same_food_extra_roi"  # that of the same food in another photo: what surrounds that food as a rule
 Views: TypeAlias = tuple[str, ...]  # views whose features one classifier has, side by side
 FEATURE_SETS: tuple[Views, ...] = (
-    ("roi",),
-    ("extra_roi",),
-    ("whole",),
-    ("context",),
-    ("inside",),
-    ("outside",),
-    ("roi", "extra_roi"),
-    ("roi", "whole"),
-    ("roi", "context"),
-    ("inside", "outside"),
-    ("roi", OTHER),
-    ("roi", SAME_FOOD),
-)
+    ("roi",), ("extra_roi",), ("whole",), ("context",), ("inside",), ("outside",),
+    ("roi", "extra_roi"), ("roi", "whole"), ("roi", "context"), ("inside", "outside"),
+    ("roi", OTHER), ("roi", SAME_FOOD),
+)  # fmt: skip
 """One classifier each."""
 FEWEST_PHOTOS = 4  # a strength is chosen by leaving out one of the photos of a fit, which are two at least
 

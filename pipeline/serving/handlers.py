@@ -20,19 +20,8 @@ from pipeline.inference.predictor import Run
 from pipeline.inference.regions import ProposedRegions, Region, box_between
 from pipeline.runtime.errors import DatasetError
 from pipeline.segmentation.mask_source import MaskSource
-from pipeline.serving.session import (
-    MarkedPhoto,
-    choose,
-    corner_or_box,
-    mark,
-    paint,
-    predict,
-    propose,
-    read_plate,
-    remove,
-    start,
-    undo,
-)
+from pipeline.serving import session
+from pipeline.serving.session import MarkedPhoto
 
 SEED, SPLIT = 0, "test"
 DIPS = (KETCHUP, CHILI_PASTE, SAUCE)  # one sample each; two look alike and differ only in their surroundings
@@ -96,7 +85,7 @@ class PageController:
         if not 0 <= number < len(self.samples):
             raise DatasetError(f"There are {len(self.samples)} samples")
         sample = self.samples[number]
-        begun = start(sample.photo)
+        begun = session.start(sample.photo)
         return begun if sample.prompt is None else self._classify(begun, sample.prompt)
 
     def click(self, marked: MarkedPhoto, way: Way, x: float, y: float) -> MarkedPhoto:
@@ -105,7 +94,7 @@ class PageController:
         column, row = marked.at(x * columns, y * rows)
         if way == "click":
             return self._classify(marked, Prompt("point", (float(column), float(row))))
-        waiting, prompt = corner_or_box(marked, column, row)
+        waiting, prompt = session.corner_or_box(marked, column, row)
         return waiting if prompt is None else self._classify(waiting, prompt)
 
     def type_box(self, marked: MarkedPhoto, edges: Sequence[float | None]) -> MarkedPhoto:
@@ -123,19 +112,19 @@ class PageController:
 
     def paint(self, marked: MarkedPhoto, painting: bytes) -> MarkedPhoto:
         """Mark what is painted on a PNG of the shown photo's size."""
-        return predict(paint(marked, painting), self.runs)
+        return session.predict(session.paint(marked, painting), self.runs)
 
     def change(self, marked: MarkedPhoto, step: Step, number: int) -> MarkedPhoto:
         """Change the foods of a photo; `number` is the index of the one to choose or remove."""
         match step:
             case "choose":
-                return choose(marked, number)
+                return session.choose(marked, number)
             case "remove":
-                return remove(marked, number)
+                return session.remove(marked, number)
             case "undo":
-                return undo(marked)
+                return session.undo(marked)
             case "clear":
-                return start(marked.photo)
+                return session.start(marked.photo)
             case "find":
                 if self.finder is None:
                     raise DatasetError(FIND_ADVICE)
@@ -143,12 +132,12 @@ class PageController:
 
     def find_by_label_map(self, marked: MarkedPhoto, upload: bytes) -> MarkedPhoto:
         """Take the foods of a label map, a PNG of the photo's size."""
-        return self._take(marked, read_plate(marked, upload))
+        return self._take(marked, session.read_plate(marked, upload))
 
     def _take(self, marked: MarkedPhoto, regions: Sequence[Region]) -> MarkedPhoto:
         if not regions:
             raise DatasetError("No food was found; mark one by a box")
-        return predict(propose(marked, regions), self.runs)
+        return session.predict(session.propose(marked, regions), self.runs)
 
     def _classify(self, marked: MarkedPhoto, prompt: Prompt) -> MarkedPhoto:
-        return predict(mark(marked, prompt, self.source), self.runs)
+        return session.predict(session.mark(marked, prompt, self.source), self.runs)
