@@ -125,20 +125,11 @@ def share_interval(right: Bool[np.ndarray, " N"], photo_ids: Sequence[str], boot
     return Interval(alone.value, min(alone.low, resampled.low), max(alone.high, resampled.high))
 
 
-class F1Intervals(NamedTuple):
-    """F1 of a run with intervals."""
-
-    macro: Interval  # mean over the classes that occur, as the paper counts
-    pair: Interval | None  # mean over the ambiguous pair; None without one
-
-
-def f1_intervals(
+def score_intervals(
     targets: Targets, predictions: Predictions, photo_ids: Sequence[str], pair: Pair | None, bootstrap: Bootstrap
-) -> F1Intervals:
-    """Return macro F1 and F1 of a pair of classes from the same resamples; see `score_resamples`."""
-    whole, draws = score_resamples(targets, predictions, photo_ids, pair, bootstrap)
-    _, macro, *rest = percentile_intervals(whole, draws, bootstrap)
-    return F1Intervals(macro, rest[0] if pair else None)
+) -> Scores:
+    """Return the scores of a run with intervals from the same resamples; see `score_resamples`."""
+    return _by_score(*score_resamples(targets, predictions, photo_ids, pair, bootstrap), bootstrap)
 
 
 def score_resamples(

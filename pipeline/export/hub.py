@@ -10,7 +10,7 @@ from typing import NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 
 from pipeline.datasets.statistics import IndexSummary
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, score_intervals, share_interval
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import PREDICTIONS, VALIDATION, read_predictions
 from pipeline.export.datasets import card_text, render
@@ -48,11 +48,11 @@ def read_scores(card: RunCard, metrics: EvaluationMetrics, evaluation: Path) -> 
     table = read_predictions(evaluation / PREDICTIONS)
     names = metrics.ambiguous or card.ambiguous  # runs of earlier versions have the pair in their cards
     pair, bootstrap = table.pair(names), Bootstrap(seed=0)
-    f1 = f1_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
+    scores = score_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
     top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
-    rows = [TestScore("top-1 accuracy", "accuracy", top1), TestScore("macro F1", "f1", f1.macro)]
-    if f1.pair is not None:
-        rows.append(TestScore(f"F1 of {' and '.join(names)}", "f1", f1.pair))
+    rows = [TestScore("top-1 accuracy", "accuracy", top1), TestScore("macro F1", "f1", scores["macro_f1"])]
+    if pair is not None:
+        rows.append(TestScore(f"F1 of {' and '.join(names)}", "f1", scores["ambiguous_f1"]))
     return TestScores(len(table.sample_ids), len(set(table.photo_ids)), tuple(rows), tuple(names))
 
 

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from pydantic import JsonValue
 
 from pipeline.datasets.foodseg103 import CATEGORIES, COUNTS
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, Scores, compare_students, score_intervals, share_interval
 from pipeline.evaluation.mask_agreement import AgreementGroup, AgreementSummary, ShownSample, TransferSummary
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.evaluation.predictions import PREDICTIONS, read_predictions
@@ -396,8 +396,9 @@ def read_vote_results(folder: Path | None, ambiguous: Sequence[str], bootstrap: 
         if not (folder / name).is_dir():
             continue
         table = read_predictions(folder / name / PREDICTIONS)
-        scores, _ = compare_students({name: table}, ambiguous, bootstrap)
+        pair = table.pair(ambiguous)
+        scores = score_intervals(table.targets, table.predictions, table.photo_ids, pair, bootstrap)
         summary = read_record(VoteSummary, folder / name / VOTE, f"vote@{name}")
         top1 = share_interval(table.predictions == table.targets, table.photo_ids, bootstrap)
-        found.append(VoteResults(summary, top1, scores[name], table.named_predictions))
+        found.append(VoteResults(summary, top1, scores, table.named_predictions))
     return tuple(found)

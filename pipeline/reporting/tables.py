@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, f1_intervals, mean_intervals, share_interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, mean_intervals, score_intervals, share_interval
 from pipeline.reporting.grid import GridRun
 from pipeline.reporting.paper import published
 from pipeline.reporting.paper.published import Paper, ReportTable, ResultKey, TableCell, TableRow, mean_over
@@ -37,10 +37,8 @@ def estimate(
     found = _changes([key for key in wanted if key.measure.score == "change"], predictions, bootstrap)
     for run in dict.fromkeys(key.runs[0] for key in wanted if key.measure.score in {"macro_f1", "ambiguous_f1"}):
         one = predictions[run]
-        macro, pair = f1_intervals(one.targets, one.predictions, one.photo_ids, one.pair, bootstrap)
-        found[ResultKey((run,), published.MACRO)] = macro
-        if pair is not None:
-            found[ResultKey((run,), published.AMBIGUOUS)] = pair
+        scores = score_intervals(one.targets, one.predictions, one.photo_ids, one.pair, bootstrap)
+        found |= {ResultKey((run,), measure): scores[measure.score] for measure in F1 if measure.score in scores}
     for key in wanted:
         one, cell = predictions[key.runs[0]], key.measure.cell
         if key.measure.score == "top1":

@@ -62,14 +62,10 @@ class RequestQueue:
     async def body(self, request: Request, media_type: str, most: int, too_long: str = "") -> AsyncIterator[bytes]:
         """Yield the body of a request; the memory of all bodies together is bounded.
 
-        Args:
-            request: Request to receive.
-            media_type: The only one that is taken.
-            most: Bytes of the largest body.
-            too_long: Refusal of a larger one, if it is no photo.
+        A body of more than `most` bytes is refused, with `too_long` where it is no photo.
 
         Raises:
-            HTTPException: If the body is of another type, too large, too slow or cut off, or too many are on their way.
+            HTTPException: If the body is of another type, too long, too slow or cut off, or too many are on their way.
         """
         if request.headers.get("content-type") != media_type:
             raise HTTPException(415, f"Content-Type must be {media_type}")
