@@ -36,14 +36,6 @@ class TargetLayer(NamedTuple):
     module: nn.Module | None  # None for the output of `forward_features`
 
 
-class ActivationTap(nn.Module):
-    """Identity that captum hooks; it passes feature maps (B, C, h, w) only."""
-
-    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-        """Return the features as they are."""
-        return features
-
-
 def find_target_layer(backbone: nn.Module, pixels: Float[Tensor, "B 3 H W"]) -> TargetLayer:
     """Return the last layer whose features have positions and reach the output.
 
@@ -76,7 +68,7 @@ def find_target_layer(backbone: nn.Module, pixels: Float[Tensor, "B 3 H W"]) -> 
 
 def _gradient_at(backbone: nn.Module, layer: TargetLayer, pixels: Tensor) -> Tensor | None:
     """Return the gradient of the output in one direction; None where the features have no positions."""
-    tap, seen = ActivationTap(), list[Tensor]()
+    tap, seen = nn.Identity(), list[Tensor]()
     tap.register_forward_hook(lambda _, __, output: seen.append(output))
     with torch.enable_grad(), tap_activations(backbone, layer, tap):
         output = backbone(pixels.detach().requires_grad_())  # also with frozen weights
@@ -88,8 +80,8 @@ def _gradient_at(backbone: nn.Module, layer: TargetLayer, pixels: Tensor) -> Ten
 
 
 @contextmanager
-def tap_activations(backbone: nn.Module, layer: TargetLayer, tap: ActivationTap) -> Iterator[None]:
-    """Pass the features at a target layer through a tap while the block runs."""
+def tap_activations(backbone: nn.Module, layer: TargetLayer, tap: nn.Identity) -> Iterator[None]:
+    """Pass the features at a target layer through a tap, which captum hooks, while the block runs."""
     if layer.module is not None:
         hook = layer.module.register_forward_hook(lambda _, __, output: tap_features(tap, output, backbone))
         try:
@@ -106,7 +98,7 @@ def tap_activations(backbone: nn.Module, layer: TargetLayer, tap: ActivationTap)
         del model.forward_features
 
 
-def tap_features(tap: ActivationTap, features: Any, backbone: nn.Module) -> Any:
+def tap_features(tap: nn.Identity, features: Any, backbone: nn.Module) -> Any:
     """Pass features, (B, C, h, w), (B, h, w, C) or (B, N, C), through the tap and return them in their own layout.
 
     The tap gets them as (B, C, h, w) without prefix tokens; it is not called for features without positions.
@@ -144,7 +136,7 @@ def grad_cam(
     classes, found = torch.from_numpy(explained).to(device), dict[InputName, BranchHeat]()
     for (name, branch), view in zip(branches.items(), pixels, strict=True):
         layer = find_target_layer(branch.backbone, branch.normalise(view[:1].detach()))
-        tap = ActivationTap()
+        tap = nn.Identity()
         tapped = partial(_tapped_logits, model, name, layer, tap)
         attribution = LayerGradCam if method == "grad_cam" else LayerGradientXActivation
         channels: Tensor = attribution(tapped, tap).attribute(pixels, target=classes)
@@ -156,7 +148,7 @@ def grad_cam(
 
 
 def _tapped_logits(
-    model: RveRNet, tapped: InputName, layer: TargetLayer, tap: ActivationTap, *pixels: Float[Tensor, "B _ H W"]
+    model: RveRNet, tapped: InputName, layer: TargetLayer, tap: nn.Identity, *pixels: Float[Tensor, "B _ H W"]
 ) -> Float[Tensor, "B K"]:
     """Return the logits, with the features of one branch at its target layer passed through a tap."""
     features = dict[InputName, Tensor]()

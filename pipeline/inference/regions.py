@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -52,14 +52,6 @@ def _tiny_remark(mask: Mask) -> str:
     """Return the remark of a mask below `TINY_AREA`; empty for others."""
     area = int(mask.sum())
     return "" if area >= TINY_AREA else f"of {counted(area, 'pixel')} only: a run sees next to nothing"
-
-
-@runtime_checkable
-class RegionFinder(Protocol):
-    """Finds the regions of interest of photos."""
-
-    def find(self, photo: Image, path: PhotoSource) -> Sequence[Region]:
-        """Return the regions of the photo that was read from `path`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +254,7 @@ class ProposedRegions:
         )
 
 
+RegionFinder: TypeAlias = PromptedRegions | DrawnRegions | ProposedRegions  # how the regions of photos are found
 MaskMethod: TypeAlias = Literal["grabcut", "sam", "fastsam", "transformers"]
 
 

@@ -62,7 +62,7 @@ Wanted -> OutputOptions
 Trial -> EvalSession
 Entry -> PerturbationSpec
 seam -> target_layer
-Lens -> ActivationTap
+Lens -> none
 Question -> CamRequest
 wish -> options
 judge -> evaluate or predict_batch

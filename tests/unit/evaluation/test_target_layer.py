@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.evaluation.grad_cam import ActivationTap, find_target_layer, tap_activations
+from pipeline.evaluation.grad_cam import find_target_layer, tap_activations
 from pipeline.models import demo_backbones  # noqa: F401 - registers them
 from pipeline.models.feature_map import grid_of
 from pipeline.runtime.errors import ModelError
@@ -40,7 +40,7 @@ def backbone_of(name: str) -> tuple[nn.Module, torch.Tensor]:
 def test_every_family_has_a_seam_with_places(name: str, seam: str, grid: tuple[int, int]) -> None:
     """CNN, transformer with one and two prefix tokens, mixer; (B, C, h, w) whatever the model's own layout."""
     model, pixels = backbone_of(name)
-    found, lens, shapes = find_target_layer(model, pixels), ActivationTap(), []
+    found, lens, shapes = find_target_layer(model, pixels), nn.Identity(), []
     lens.register_forward_hook(lambda _, __, output: shapes.append(output.shape))
     with tap_activations(model, found, lens):
         model(pixels)
@@ -53,7 +53,7 @@ def test_looking_changes_no_output_and_leaves_no_trace(name: str) -> None:
     """The same features with a lens, and the same model after it."""
     model, pixels = backbone_of(name)
     before, names = model(pixels), set(vars(model))
-    with tap_activations(model, find_target_layer(model, pixels), ActivationTap()):
+    with tap_activations(model, find_target_layer(model, pixels), nn.Identity()):
         torch.testing.assert_close(model(pixels), before)
     assert set(vars(model)) == names
     torch.testing.assert_close(model(pixels), before)
@@ -71,7 +71,7 @@ def test_channels_last_features_are_turned_around() -> None:
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return self.forward_features(pixels).mean(dim=(1, 2))
 
-    model, lens, shapes = ChannelsLast(), ActivationTap(), []
+    model, lens, shapes = ChannelsLast(), nn.Identity(), []
     lens.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape)))
     with tap_activations(model, find_target_layer(model, pictures(6)), lens):
         assert model(pictures(6)).shape == (2, 3)
