@@ -249,7 +249,8 @@ class Labeller:
         if len(corners) == 1 and self.source.name != "grabcut":
             prompt = Prompt("point", (float(corners[0][0]), float(corners[0][1])))
         else:
-            prompt = box_between(*(*corners, *corners, (0, 0), (0, 0))[:2])
+            first, second = (*corners, *corners, (0, 0), (0, 0))[:2]
+            prompt = box_between(first, second)
         return prompted_regions(self.source, picture, [prompt])[0].mask
 
     def _suggested(self, current: OpenPhoto) -> list[list[tuple[str, float | None]]]:
