@@ -59,7 +59,7 @@ def read_table(path: Path, layout: TableLayout, *, rows: int | None = None) -> p
     Raises:
         ManifestError: If the file is damaged, has other columns or another number of rows, or lacks values.
     """
-    again = f"run `dvc repro -f {layout.stage}`"
+    again = f"run {dvc_command(layout.stage, again=True)}"
     try:
         table = read_sound(path).combine_chunks()
     except DAMAGE as error:

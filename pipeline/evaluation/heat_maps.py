@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64
 from PIL import Image as Pillow
 
 from pipeline.arrays import Image, Mask
-from pipeline.datasets.parquet import DAMAGE, damaged, read_sound
+from pipeline.datasets.parquet import TableLayout, read_table
 from pipeline.datasets.sample_batch import InputName
 from pipeline.evaluation.metrics import DIGITS
 from pipeline.imaging.drawing import edge
@@ -72,17 +72,15 @@ def write_heat_maps(maps: Sequence[HeatMap], path: Path, *, run: str) -> None:
 
 
 def read_heat_maps(path: Path) -> tuple[HeatMap, ...]:
-    """Read a table; ManifestError if it is absent, damaged or of another version."""
+    """Read a table.
+
+    Raises:
+        ManifestError: If it is absent, damaged or of another version.
+    """
     stage = f"explain@{path.parent.name}"
-    try:
-        table = read_sound(path)
-    except FileNotFoundError as error:
-        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}") from error
-    except DAMAGE as error:
-        raise damaged(path, error, stage) from error
-    if not table.schema.equals(SCHEMA):
-        again = dvc_command(stage, again=True)
-        raise ManifestError(f"{path}: columns differ from version {SCHEMA_VERSION}; run {again}")
+    if not path.exists():
+        raise ManifestError(f"{path}: absent; run {dvc_command(stage)}")
+    table = read_table(path, TableLayout(SCHEMA, SCHEMA_VERSION, stage, optional=("inside",)))
     return tuple(HeatMap(**row | {"heat": np.array(row["heat"], np.float32)}) for row in table.to_pylist())
 
 
