@@ -93,7 +93,8 @@ def run_app(  # noqa: PLR0913 - one argument an option
                 f"--host {host}: {who} may {may}, from any computer that reaches this one, there as {here}{query}; the "
                 "connection is not encrypted"
             )
-        elif browser and has_display():
+        # A browser of a terminal would take the terminal over.
+        elif browser and (sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))):
             threading.Thread(target=webbrowser.open, args=(address(sock),), daemon=True).start()
         config = uvicorn.Config(
             app,
@@ -112,11 +113,6 @@ def run_app(  # noqa: PLR0913 - one argument an option
         except KeyboardInterrupt:
             note(end)
             sys.exit(INTERRUPTED)
-
-
-def has_display() -> bool:
-    """Tell whether a browser could show itself; one of a terminal would take the terminal over."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def address(sock: socket.socket) -> str:

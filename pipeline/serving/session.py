@@ -6,10 +6,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
@@ -34,8 +33,6 @@ MAX_FOODS, MAX_MASK_BYTES = 40, 400_000_000  # of one photo
 MAX_SESSIONS = 32
 MAX_BYTES = 600_000_000  # memory of all sessions: three of the largest photos, or 32 of an ordinary size
 SECONDS_KEPT = 3600  # a session expires when it is not used for this time
-
-Shown: TypeAlias = UInt8[np.ndarray, "h w 3"]  # photo at the size that the page shows
 
 
 class RunAnswer(NamedTuple):
@@ -65,7 +62,7 @@ class MarkedPhoto:
     """A photo, its foods and the answers; every action returns a new one."""
 
     photo: Image  # at full size, upright
-    shown: Shown  # at most `SHOWN_SIDE` pixels long
+    shown: AnyImage  # at most `SHOWN_SIDE` pixels long
     corner: tuple[int, int] | None = None  # first corner of an unfinished box, x and y in the photo
     foods: tuple[MarkedFood, ...] = ()  # in the order of their marks
     chosen: int = -1  # index of the food whose details are shown; the last one unless the visitor chooses

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,11 +20,6 @@ from pipeline.runtime.console import progress
 from pipeline.runtime.stores import Place
 
 PLAIN = PerturbationSpec(None, None, None)
-
-Features: TypeAlias = dict[tuple[ViewName, Perturbation | None], Tensor]
-"""Features by branch and perturbation of its input; None is the plain input."""
-Shares: TypeAlias = Float64[np.ndarray, "N 3"]
-"""Shares in [0, 1] of the photo's, the ROI's and the extra-ROI's pixels; NaN where not moved or without pixels."""
 
 
 class PerturbedBatch(NamedTuple):
@@ -52,7 +47,7 @@ def predict_perturbed(
     Raises:
         EvaluationError: If a logit is not finite.
     """
-    features: Features = {}
+    features: dict[tuple[ViewName, Perturbation | None], Tensor] = {}  # by branch and input; None is the plain one
     shares: ViewShares = {}
     branches = branches_of(model)
     for name in VIEW_NAMES:
@@ -77,8 +72,11 @@ def predict_perturbed(
     )
 
 
-def spec_shares(spec: PerturbationSpec, shares: ViewShares) -> Shares:
-    """Return the shares of one spec; where both views are perturbed, the photo's share is their mean."""
+def spec_shares(spec: PerturbationSpec, shares: ViewShares) -> Float64[np.ndarray, "N 3"]:
+    """Return the shares of the photo's, the ROI's and the extra-ROI's pixels; NaN where not moved or without pixels.
+
+    Where both views are perturbed, the photo's share is their mean.
+    """
     moved = {name: shares[name, p] for name in VIEW_NAMES if (p := spec.of(name)) is not None}
     photo = np.mean([kept[:, 0] for kept in moved.values()], axis=0)
     unmoved = np.full(len(photo), np.nan)
