@@ -10,6 +10,7 @@ from pipeline.imaging.letterbox import Square, SquareMask
 
 DRAWINGS_ONLY = "this run knows drawings only, its answers on photos mean nothing"
 """What belongs to every answer of a run that was trained on the demo."""
+LogitRow: TypeAlias = Float32[np.ndarray, " K"]
 Probabilities: TypeAlias = Float64[np.ndarray, " K"]  # in [0, 1]; they sum to 1
 
 
@@ -27,7 +28,7 @@ class Prediction:
 
     class_names: tuple[str, ...]
     """Category name by logit."""
-    logits: Float32[np.ndarray, " K"]
+    logits: LogitRow
     """Scores as `evaluate` stores them."""
     temperature: float
     """Divides the logits before the softmax, so that probabilities are calibrated."""
@@ -38,12 +39,17 @@ class Prediction:
 
     @property
     def probabilities(self) -> Probabilities:
-        """Calibrated probability of every class: the softmax, in double precision."""
-        weights = np.exp((self.logits.astype(np.float64) - self.logits.max()) / self.temperature)
-        probabilities: Probabilities = weights / weights.sum()
-        return probabilities
+        """Calibrated probability of every class."""
+        return softmax(self.logits, self.temperature)
 
     def top(self, count: int = 5) -> tuple[Guess, ...]:
         """Return the most probable categories, best first; of equal ones the lower index first."""
         probabilities, best = self.probabilities, np.argsort(-self.logits, kind="stable")[:count]
         return tuple(Guess(self.class_names[i], float(probabilities[i])) for i in best)
+
+
+def softmax(logits: LogitRow, temperature: float) -> Probabilities:
+    """Return the softmax of the logits over a temperature above 0, in double precision."""
+    weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
+    probabilities: Probabilities = weights / weights.sum()
+    return probabilities
