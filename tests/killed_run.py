@@ -12,7 +12,6 @@ import random
 import signal
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +20,6 @@ import torch
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime import resumable
-from pipeline.runtime.code_hash import code_sha256
 from pipeline.training.checkpoint import CheckpointCallback
 from tests.training_data import train_as_told
 
@@ -88,8 +86,7 @@ def main(folder: Path, seed: int, lives: int = LIVES) -> None:
     os.environ["DVC_ROOT"] = str(folder)
     for module in ("pandas", "timm.optim"):  # of pyarrow, and of parameter groups
         importlib.import_module(module)
-    resumable.code_sha256 = cache(code_sha256)  # lives hash all code twice each; what is hashed here they inherit
-    resumable._stage_code("train")
+    resumable._stage_code("train")  # lives find the hashes of all code there
     generator = random.Random(seed)  # noqa: S311 - to choose deaths
     live(lambda: train_in(folder, "whole", NEVER))
     for number in range(lives):

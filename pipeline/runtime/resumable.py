@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.runtime.code_hash import PROJECT, code_sha256
+from pipeline.runtime.code_hash import PROJECT, code_hashes
 from pipeline.runtime.errors import BusyError
 
 DVC_STAGE = "DVC_STAGE"  # environment variable with the stage that DVC runs
@@ -25,6 +25,11 @@ ROOT = Path(__file__).parents[2]
 def resumable_root() -> Path:
     """Return the folder for unfinished work, of the user's checkout also under `dvc exp run --temp`."""
     return Path(os.environ.get("DVC_ROOT", ".")) / ".unfinished"
+
+
+def code_cache() -> Path:
+    """Return the file that keeps the hashes of code, see `code_hashes`."""
+    return resumable_root() / "hashes/code.json"
 
 
 @contextmanager
@@ -90,11 +95,9 @@ def _stage_code(stage: str) -> str:
         files = json.loads(listed.read_bytes())
     else:
         files = [path.relative_to(ROOT).as_posix() for folder in PROJECT for path in (ROOT / folder).rglob("*.py")]
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        path = ROOT / name
-        digest.update(f"{name} {code_sha256(path.read_bytes()) if path.is_file() else 'absent'}\n".encode())
-    return digest.hexdigest()
+    hashes = code_hashes(filter(Path.is_file, (ROOT / name for name in files)), code_cache())
+    listing = "".join(f"{name} {hashes.get(ROOT / name, 'absent')}\n" for name in sorted(files))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def remove_recorded() -> None:

@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -31,9 +30,9 @@ from pipeline.params.masks import (
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import GRID_RUNS
-from pipeline.runtime.code_hash import PROJECT, TALKS_ONLY, code_sha256
+from pipeline.runtime.code_hash import PROJECT, TALKS_ONLY, code_hashes
 from pipeline.runtime.console import note
-from pipeline.runtime.resumable import resumable_root
+from pipeline.runtime.resumable import code_cache, resumable_root
 
 ACTS_ON_IMPORT = {"pipeline.models.device", "pipeline.runtime.vector_width"}
 """Modules whose import alone changes results: they count though only a module that talks imports them."""
@@ -56,15 +55,17 @@ def import_closures(root: Path) -> dict[str, dict[str, str]]:
     for module in TALKS_ONLY:
         graph.remove_module(module)
 
-    @cache
-    def hashed(module: str) -> tuple[str, str] | None:
+    def file_of(module: str) -> Path:
         path = root / module.replace(".", "/")
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        content = file.read_bytes()
-        return (file.relative_to(root).as_posix(), code_sha256(content)) if content else None
+        return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
     modules = {stage: {s} | graph.find_upstream_modules(s) | on_import[stage] for stage, s in scripts.items()}
-    return {stage: dict(sorted(filter(None, map(hashed, names)))) for stage, names in modules.items()}
+    files = {stage: sorted(map(file_of, names), key=Path.as_posix) for stage, names in modules.items()}
+    hashes = code_hashes({file for listed in files.values() for file in listed}, code_cache())
+    return {
+        stage: {file.relative_to(root).as_posix(): hashes[file] for file in listed if file in hashes}
+        for stage, listed in files.items()
+    }
 
 
 class LocalSource(Section):

@@ -7,14 +7,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from dvc.repo import Repo
 
-from pipeline.steps import configure as steps
 from pipeline.steps.configure import record_code
 from tests.e2e.checkout import Checkout, checkout, environment, ran
 from tests.e2e.overrides import values_of
@@ -72,7 +70,6 @@ def print_stages() -> None:
 
     DVC is asked once about code files that are byte for byte the same.
     """
-    steps.code_sha256 = cache(steps.code_sha256)
     known: dict[tuple[bytes, ...], str] = {}
     for made in (None, *EDITS):
         undo = edit(Path(), Path("pipeline") / made.file, made.old, made.new) if made else None
