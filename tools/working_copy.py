@@ -40,7 +40,7 @@ def shrink(params: Path) -> None:
     yaml = YAML()
     values = yaml.load(params)
     values["dataset"] = "demo"
-    values["demo"] |= {"train_photos": 40, "test_photos": 24}
+    values["demo"] |= {"train_photos": 28, "test_photos": 16}
     values["runtime"]["workers"] = 1
     values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 16
     values["train"]["epochs"] = 1

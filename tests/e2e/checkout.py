@@ -71,8 +71,9 @@ class Checkout:
         return self.call("git", "show", f"{ref}:{file}")
 
     def clone(self, folder: Path) -> "Checkout":
-        """Clone by git alone: what somebody who joins has."""
+        """Clone by git alone, what somebody who joins has; and the hashes of code, which are found again otherwise."""
         self.call("git", "clone", "-q", str(self.folder), str(folder))
+        shutil.copytree(self.folder / ".unfinished/hashes", folder / ".unfinished/hashes")
         return Checkout(folder, environment(folder))
 
     def twin(self, folder: Path) -> "Checkout":
