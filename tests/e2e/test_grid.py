@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 GRID = ("python", "-m", "tools.grid", "--jobs", "2")
 PLACE = Path(".unfinished/grid")
 FAILS, GOES_ON = "vit+vit-all", "vit+none-all"
-EPOCHS = 20
+EPOCHS = 12
 
 
 @pytest.fixture
