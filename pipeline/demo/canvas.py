@@ -35,10 +35,14 @@ def disc(radius: float, *, corners: int = 28) -> Outline:
 
 
 def blob(rng: np.random.Generator, radius: float, *, wobble: float, waves: int = 5, stretch: float = 1.0) -> Outline:
-    """Return an organic closed outline of a mean radius in pixels.
+    """Return an organic closed outline.
 
-    `wobble` is the relative size of its irregularity, 0 for an ellipse, `waves` the highest number of bulges around it,
-    `stretch` length over width.
+    Args:
+        rng: Draws it.
+        radius: Mean radius in pixels.
+        wobble: Relative size of its irregularity, 0 for an ellipse.
+        waves: Highest number of bulges around it.
+        stretch: Length over width.
     """
     angles = np.linspace(0, 2 * np.pi, 16 + 6 * waves, endpoint=False)
     orders = np.arange(2, waves + 2)

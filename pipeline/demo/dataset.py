@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from rustyzipper import CompressionLevel, EncryptionMethod, compress_files
 
-from pipeline.datasets.layout import OFFICIAL_SPLITS
+from pipeline.datasets.layout import CATEGORY_FILE, LISTS, OFFICIAL_SPLITS, format_category_names, format_split_list
 from pipeline.demo.foods import CATEGORIES, menu
 from pipeline.demo.scene import Dice, render
 from pipeline.params.stages import DemoParams
@@ -28,17 +28,17 @@ def write_demo(params: DemoParams, folder: Path, *, workers: int) -> None:
     Stems count through train, then test, from 00000000; a scene depends only on (seed, split, position in the split).
     """
     root = folder / ROOT
-    (root / "ImageSets").mkdir(parents=True, exist_ok=True)
+    (root / LISTS).mkdir(parents=True, exist_ok=True)
     jobs: list[tuple[str, int, int]] = []
     for split, photos in zip(OFFICIAL_SPLITS, (params.train_photos, params.test_photos), strict=True):
         for kind in ("img_dir", "ann_dir"):
             (root / "Images" / kind / split).mkdir(parents=True, exist_ok=True)
         first = len(jobs)
         jobs += [(split, position, first + position) for position in range(photos)]
-        stems = "".join(f"{first + position:08d}\n" for position in range(photos))
-        (root / "ImageSets" / f"{split}.txt").write_text(stems, encoding="utf-8")
-    names = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *CATEGORIES)))
-    (root / "category_id.txt").write_text(names, encoding="utf-8")
+        stems = (f"{first + position:08d}" for position in range(photos))
+        (root / LISTS / f"{split}.txt").write_text(format_split_list(stems), encoding="utf-8")
+    names = format_category_names(dict(enumerate(("background", *CATEGORIES))))
+    (root / CATEGORY_FILE).write_text(names, encoding="utf-8")
     write = partial(_write_photo, root, params.seed)
     for _ in progress(map_ordered(write, jobs, workers=workers), total=len(jobs), what="demo", unit="photos"):
         pass

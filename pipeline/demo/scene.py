@@ -1,22 +1,23 @@
-"""Compose one photo: table, clutter, plates, foods, and a dip dish on top.
+"""Compose one photo: table, clutter, plates, foods, a dip dish on top, and what the camera makes of them.
 
 Places are drawn before the foods, so that no place depends on the food.
 """
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from pipeline.arrays import Image, LabelMap
+from pipeline.arrays import AnyImage, Image, LabelMap
 from pipeline.datasets.layout import OFFICIAL_SPLITS
-from pipeline.demo.camera import SUPERSAMPLING, develop
-from pipeline.demo.canvas import Canvas, Light, Place, Sketch, chance
+from pipeline.demo.canvas import Canvas, Colours, Light, Place, Sketch, chance
 from pipeline.demo.clutter import lay_cutlery, lay_napkin, scatter_crumbs, stand_glass
 from pipeline.demo.dips import RED, VARIED, fill_dish
 from pipeline.demo.foods import CATEGORY_IDS, SAUCE, Menu
-from pipeline.demo.surfaces import table_top
+from pipeline.demo.surfaces import coordinates, table_top
 from pipeline.demo.tableware import BOWL, DEEP_PLATE, PLATE, serve
 
+SUPERSAMPLING = 2  # canvas pixels a photo pixel, each way
 ASPECTS = (1.0, 5 / 4, 4 / 3, 4 / 3, 3 / 2)
 HELPINGS = {1: (0.0, 0.76), 2: (0.42, 0.64), 3: (0.47, 0.55), 4: (0.52, 0.47)}
 """Foods on a plate: their distance from its centre and their radius, as shares of its radius."""
@@ -143,3 +144,20 @@ def render(menu: Menu, dice: Dice) -> DemoScene:
         canvas.labels[sauce] = CATEGORY_IDS[menu.dip]
     labels = canvas.labels[::SUPERSAMPLING, ::SUPERSAMPLING].copy()
     return DemoScene(develop(canvas.pixels, layout.size, dice.camera), labels)
+
+
+def develop(pixels: Colours, size: tuple[int, int], rng: np.random.Generator) -> AnyImage:
+    """Return the photo, of a width and height, of a canvas: lamp colour, vignette, lens, noise, whatever it shows."""
+    photo = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.4, 0.75))
+    warmth, green = rng.normal(0, 0.07), rng.normal(0, 0.012)
+    gains = np.array([1 + warmth, 1 + green, 1 - warmth], np.float32) * rng.uniform(0.85, 1.2)
+    # Brightness falls away from the lamp and towards the corners.
+    along, _ = coordinates((size[1], size[0]), rng.uniform(0, 2 * np.pi))
+    side = (along - along.min()) / np.ptp(along) - 0.5
+    y, x = np.ogrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j]
+    falloff = np.asarray(1 + rng.uniform(0, 0.4) * side - rng.uniform(0, 0.16) * (x**2 + y**2), np.float32)
+    photo *= falloff[..., np.newaxis] * gains
+    photo = np.clip(photo, 0, 1) ** np.float32(rng.uniform(0.82, 1.1))
+    grain = rng.standard_normal(photo.shape, dtype=np.float32) * np.float32(rng.uniform(0.004, 0.018))
+    return np.asarray(np.clip((photo + grain) * 255 + 0.5, 0, 255), np.uint8)

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from pipeline.arrays import Image
-from pipeline.demo.camera import SUPERSAMPLING
 from pipeline.demo.dataset import JPEG
 from pipeline.demo.dips import CLEARANCE
 from pipeline.demo.foods import CATEGORY_IDS, CHILI_PASTE, FOODS, KETCHUP, Menu, menu
-from pipeline.demo.scene import Dice, lay_out, render, spots
+from pipeline.demo.scene import SUPERSAMPLING, Dice, lay_out, render, spots
 
 TABLES = [lay_out(np.random.default_rng(seed)) for seed in range(200)]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.demo.camera import develop
 from pipeline.demo.canvas import Canvas, Colours, Light, Place
 from pipeline.demo.clutter import lay_cutlery, lay_napkin, scatter_crumbs, stand_glass
 from pipeline.demo.dips import CLEARANCE, RED, VARIED, Palette, fill_dish
+from pipeline.demo.scene import develop
 from pipeline.demo.surfaces import SURFACES, table_top
 from pipeline.demo.tableware import BOWL, DEEP_PLATE, DIP_DISH, PLATE, SAUCER, Profile, serve
 
