@@ -20,7 +20,7 @@ from typing import IO, NamedTuple, cast
 from pipeline.acquisition.source import note_ignored
 from pipeline.datasets.formats import find_data_set
 from pipeline.runtime.console import ByteReport, note
-from pipeline.runtime.errors import ArchiveError, counted
+from pipeline.runtime.errors import ArchiveError, counted, one_line
 from pipeline.runtime.resources import catch_disk_full, ensure_space, format_bytes
 
 BLOCK = 1 << 20
@@ -227,7 +227,7 @@ def _diagnosis(archive: Path, error: Exception) -> str:
         return "not a ZIP or tar archive; correct dataset or download.source"
     if isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error):
         return "a ZIP that is cut short; fetch it anew"
-    return f"damaged ({' '.join(str(error).split()) or type(error).__name__}); fetch it anew"
+    return f"damaged ({one_line(error)}); fetch it anew"
 
 
 def _wanted(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
@@ -310,7 +310,7 @@ def _extract_tar(archive: Path, folder: Path, limits: ArchiveLimits, report: Byt
     except UNREADABLE_TAR as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the disk's fault, not the archive's
-        raise ArchiveError(f"{archive}: damaged ({' '.join(str(error).split())}); fetch it anew") from error
+        raise ArchiveError(f"{archive}: damaged ({one_line(error)}); fetch it anew") from error
 
 
 def _members(opened: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:

@@ -17,16 +17,8 @@ from huggingface_hub import HfApi, RepoFile, constants, errors, hf_hub_download,
 from huggingface_hub.file_download import repo_folder_name
 
 from pipeline.acquisition.source import SourceRecord, hash_file, hash_listing
+from pipeline.datasets import layout
 from pipeline.datasets.foodseg103 import CATEGORIES
-from pipeline.datasets.layout import (
-    CATEGORY_FILE,
-    LABEL_MAPS,
-    LISTS,
-    OFFICIAL_SPLITS,
-    PHOTOS,
-    format_category_names,
-    format_split_list,
-)
 from pipeline.runtime.console import ByteReport, byte_progress
 from pipeline.runtime.errors import SourceError, one_line
 from pipeline.runtime.hub import TRANSPORT_ERROR, hub_answers
@@ -34,7 +26,7 @@ from pipeline.runtime.resources import catch_disk_full, ensure_space, is_disk_fu
 
 ROWS_AT_ONCE = 16  # rows held in memory
 REPO_TYPE = "dataset"
-COLUMNS = {"image": PHOTOS, "label": LABEL_MAPS}  # folder of what a column holds
+COLUMNS = {"image": layout.PHOTOS, "label": layout.LABEL_MAPS}  # folder of what a column holds
 _NAME = re.compile(r"\w[\w .-]*\.(jpg|jpeg|png)", re.IGNORECASE)
 
 
@@ -92,10 +84,10 @@ def fetch_from_hub(copy: HubCopy, folder: Path) -> SourceRecord:
             split = "train" if "train" in PurePosixPath(name).name else "test"
             with byte_progress(f"unpack {PurePosixPath(name).name}") as report, catch_disk_full(folder):
                 hashes |= _unpack(path, folder, split, report)
-    lists = {CATEGORY_FILE: format_category_names(dict(enumerate(CATEGORIES)))}
-    for split in OFFICIAL_SPLITS:
-        stems = (Path(name).stem for name in hashes if name.startswith(f"{PHOTOS}/{split}/"))
-        lists[f"{LISTS}/{split}.txt"] = format_split_list(stems)
+    lists = {layout.CATEGORY_FILE: layout.format_category_names(dict(enumerate(CATEGORIES)))}
+    for split in layout.OFFICIAL_SPLITS:
+        stems = (Path(name).stem for name in hashes if name.startswith(f"{layout.PHOTOS}/{split}/"))
+        lists[f"{layout.LISTS}/{split}.txt"] = layout.format_split_list(stems)
     for name, text in lists.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(text.encode())

@@ -1,4 +1,4 @@
-"""Data sources: what `download.source` names, hashes, copies of folders, and lists in one normal form."""
+"""Data sources: what `download.source` names, hashes, and copies of folders."""
 
 import hashlib
 import os
@@ -6,23 +6,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.datasets.formats import FoundDataSet, find_data_set
-from pipeline.datasets.layout import (
-    CATEGORY_FILE,
-    LISTS,
-    format_category_names,
-    format_split_list,
-    is_clutter,
-    is_utf8,
-    parse_category_names,
-    parse_split_list,
-    read_listing,
-)
+from pipeline.datasets.layout import is_clutter, is_utf8
 from pipeline.params.base import Section, omit_default
 from pipeline.runtime.console import ByteReport, note
 from pipeline.runtime.errors import SourceError, counted, without_secrets
@@ -229,21 +218,3 @@ def copy_folder(source: Path, folder: Path, report: ByteReport) -> SourceRecord:
             done += size
             report(done, total)
     return SourceRecord(sha256=hash_listing(hashes), bytes=total, name=root.name)
-
-
-def normalise_lists(folder: Path) -> None:
-    """Write `category_id.txt` and the lists in ImageSets in one form, so that equal contents are equal bytes.
-
-    See `format_category_names`, with folded names, and `format_split_list`. A category file that cannot be parsed stays
-    as it is, for stage `index` to refuse.
-
-    Raises:
-        DatasetError: If one is not UTF-8.
-    """
-    texts = {path: format_split_list(parse_split_list(read_listing(path))) for path in folder.glob(f"{LISTS}/*.txt")}
-    for path in folder.glob(CATEGORY_FILE):
-        with suppress(ValueError):
-            texts[path] = format_category_names(parse_category_names(read_listing(path)))
-    for path, text in texts.items():
-        path.unlink()  # it may be linked from elsewhere
-        path.write_bytes(text.encode())

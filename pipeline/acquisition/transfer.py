@@ -5,7 +5,6 @@ import random
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -141,10 +140,10 @@ class RedirectedSession(requests.Session):
 class TransferPolicy(NamedTuple):
     """Limits of a transfer, and how its errors advise the user."""
 
-    attempts: int  # attempts in a row without a new byte
-    timeout: float  # seconds without a byte after which a connection counts as broken
     max_bytes: int  # largest accepted size
     pinned: bool  # whether a hash is compared afterwards, so that resuming is safe without ETag and date
+    attempts: int = 8  # attempts in a row without a new byte
+    timeout: float = 30.0  # seconds without a byte after which a connection counts as broken
     local_copy: str = "name a local copy as dataset or download.source"  # alternative that messages suggest
     bound: str = "download.max_gigabytes"  # setting of `max_bytes`, for messages
     copies: int = 1  # how often the bytes lie on the disk in the end: twice for an archive, which is then extracted
@@ -159,28 +158,17 @@ class _UnreachableError(_BrokenTransferError):
     """No host answered."""
 
 
-@dataclass(slots=True)
 class _Transfer:
     """State of one transfer between attempts."""
 
-    url: str
-    folder: Path
-    policy: TransferPolicy
-    report: ByteReport
-    session: requests.Session
-    answered: bool = False
-
-    @property
-    def part(self) -> Path:
-        return self.folder / "transfer.part"
+    def __init__(self, url: str, folder: Path, policy: TransferPolicy, report: ByteReport) -> None:
+        self.url, self.folder, self.policy, self.report = url, folder, policy, report
+        self.part, self.state = folder / "transfer.part", folder / "transfer.json"
+        self.session, self.answered = RedirectedSession(pinned=policy.pinned), False
 
     @property
     def have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "transfer.json"
 
     def known(self) -> Validators:
         try:
@@ -277,7 +265,7 @@ def fetch(
         SourceError: If the file cannot be fetched; the message says why and what to do.
         SpaceError: If the disk has no room for it.
     """
-    transfer = _Transfer(url, folder, policy, report, RedirectedSession(pinned=policy.pinned))
+    transfer = _Transfer(url, folder, policy, report)
     failures, most = 0, transfer.have
     with transfer.session:
         while True:

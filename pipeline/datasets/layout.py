@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -46,9 +47,8 @@ def load_category_names(raw: Path) -> dict[int, str]:
         DatasetError: If the file is absent, not UTF-8, or not a list of ids and names.
     """
     path = raw / CATEGORY_FILE
-    text = read_listing(path)
     try:
-        return parse_category_names(text)
+        return parse_category_names(read_listing(path))
     except ValueError as error:
         raise DatasetError(f"{path}: {error}; write one `id name` a line, ids from 0 to {LARGEST_ID}") from error
 
@@ -180,6 +180,24 @@ def files_by_stem(folder: Path) -> dict[str, list[str]]:
 def parse_split_list(text: str) -> list[str]:
     """Return the stems of a file of ImageSets, one a line, with or without a suffix; blank lines are ignored."""
     return [stem_of(line.strip()) for line in text.split("\n") if line.strip()]
+
+
+def normalise_lists(folder: Path) -> None:
+    """Write `category_id.txt` and the lists in ImageSets in one form, so that equal contents are equal bytes.
+
+    See `format_category_names`, with folded names, and `format_split_list`. A category file that cannot be parsed stays
+    as it is, for stage `index` to refuse.
+
+    Raises:
+        DatasetError: If one is not UTF-8.
+    """
+    texts = {path: format_split_list(parse_split_list(read_listing(path))) for path in folder.glob(f"{LISTS}/*.txt")}
+    for path in folder.glob(CATEGORY_FILE):
+        with suppress(ValueError):
+            texts[path] = format_category_names(parse_category_names(read_listing(path)))
+    for path, text in texts.items():
+        path.unlink()  # it may be linked from elsewhere
+        path.write_bytes(text.encode())
 
 
 def find_listed(raw: Path) -> Iterator[PhotoFiles | Problem]:

@@ -8,7 +8,7 @@ from pipeline.acquisition.archive import ArchiveLimits, extract_archive
 from pipeline.acquisition.extra import copy_extra
 from pipeline.acquisition.object_store import fetch_object, fetch_tree, is_store_folder
 from pipeline.acquisition.transfer import TransferPolicy, fetch
-from pipeline.datasets.layout import LISTS, find_listed
+from pipeline.datasets.layout import LISTS, find_listed, normalise_lists
 from pipeline.datasets.problems import Problem, ProblemKind
 from pipeline.demo.dataset import pack_archive, write_demo
 from pipeline.params.stages import DownloadParams
@@ -56,7 +56,7 @@ def download(params: DownloadParams, *, raw: Path, record: Path, workers: int) -
         shutil.rmtree(files / "extra", ignore_errors=True)  # an interrupted run may have had other extra categories
         if extra.is_dir():
             extra.rename(files / "extra")
-        origin.normalise_lists(files)
+        normalise_lists(files)
         with catch_disk_full(raw, source.bytes):  # if data/ is on another file system, publishing copies
             publish(files, raw)
         record.unlink(missing_ok=True)  # an old one may be a link into DVC's cache
@@ -112,8 +112,7 @@ def _copy_files(params: DownloadParams, folder: Path) -> tuple[Path, origin.Sour
         source = origin.local_path(params.source)
     with byte_progress("copy") as report:
         record = origin.copy_folder(source, files, report)
-    _print_record(record, params)
-    origin.verify_sha256(record.sha256, params.sha256, params.source)
+    _print_and_verify(record, params, params.source)
     return files, record
 
 
@@ -129,9 +128,8 @@ def _extract_files(params: DownloadParams, folder: Path, workers: int) -> tuple[
         name = archive.name
     with byte_progress("SHA-256") as report:
         record = origin.SourceRecord(sha256=origin.hash_file(archive, report), bytes=archive.stat().st_size, name=name)
-    _print_record(record, params)
     try:
-        origin.verify_sha256(record.sha256, params.sha256, name)
+        _print_and_verify(record, params, name)
     except SourceError:
         if fetched:  # the next run fetches it anew
             archive.unlink()
@@ -172,8 +170,9 @@ def _max_bytes(params: DownloadParams) -> int:
     return round(params.max_gigabytes * GIGABYTE)
 
 
-def _print_record(record: origin.SourceRecord, params: DownloadParams) -> None:
+def _print_and_verify(record: origin.SourceRecord, params: DownloadParams, name: str) -> None:
     remote = origin.is_http_url(params.source) or origin.is_store_url(params.source)
     unseen = "; a change there goes unnoticed: `dvc repro --force download` looks again" if remote else ""
     unpinned = "" if params.sha256 else f" (set download.sha256 to insist on it{unseen})"
     note(f"{record.name}: {format_bytes(record.bytes)}, SHA-256 {record.sha256}{unpinned}")
+    origin.verify_sha256(record.sha256, params.sha256, name)

@@ -27,8 +27,6 @@ from pipeline.runtime.resumable import resumable_dir
 HASH_IN_NAME = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.\w+$")
 """First digits of a file's SHA-256 at the end of its name, as PyTorch's own files have it; a date is none."""
 WHOLE = 64  # digits of a SHA-256: fewer tell a damaged file, and do not prove where a file comes from
-ATTEMPTS = 8
-TIMEOUT = 30.0  # seconds without a byte after which a connection counts as broken
 MOST_BYTES = 20 * 10**9  # more than any model of timm takes
 
 
@@ -88,14 +86,8 @@ def _downloaded(url: str, sha256: str | None, name: str) -> Iterator[Path]:
     with resumable_dir("weights", url) as folder:
         path = folder / remote_name(url)
         if not path.is_file():
-            policy = TransferPolicy(
-                attempts=ATTEMPTS,
-                timeout=TIMEOUT,
-                max_bytes=MOST_BYTES,
-                pinned=len(expected) == WHOLE,
-                local_copy=f"name a local copy as backbones.{name}.weights",
-                bound="a weights file",
-            )
+            whole, local = len(expected) == WHOLE, f"name a local copy as backbones.{name}.weights"
+            policy = TransferPolicy(MOST_BYTES, pinned=whole, local_copy=local, bound="a weights file")
             try:
                 with byte_progress(f"download {name}") as report:
                     fetch(url, folder, policy=policy, report=report).rename(path)

@@ -14,7 +14,6 @@ from pipeline.acquisition.source import (
     is_http_url,
     is_store_url,
     local_path,
-    normalise_lists,
     note_ignored,
     remote_name,
     verify_sha256,
@@ -209,24 +208,6 @@ def test_links_in_a_circle_end(source: Path, tmp_path: Path, official: dict[str,
     (source / "FoodSeg103/again").symlink_to(source)
     copy_folder(source, tmp_path / "out", silent)
     assert sum(path.is_file() for path in (tmp_path / "out").rglob("*")) == len(official)
-
-
-@pytest.mark.parametrize(
-    ("name", "written", "normal"),
-    [
-        ("category_id.txt", "\ufeff2\tEgg  Tart\r\n0 background\r\n\r\n1 candy", "0 background\n1 candy\n2 egg tart\n"),
-        ("ImageSets/train.txt", "00000009.jpg\r\n00000001 \n00000009\n", "00000001\n00000009\n00000009\n"),
-        ("category_id.txt", "no id\n", "no id\n"),
-    ],
-)
-def test_lists_have_one_form(tmp_path: Path, name: str, written: str, normal: str) -> None:
-    """Of any system's line ends, order, case and suffixes; what is wrong with a list stays to be told."""
-    (tmp_path / "ImageSets").mkdir()
-    (tmp_path / name).write_bytes(written.encode())
-    normalise_lists(tmp_path)
-    assert (tmp_path / name).read_bytes().decode() == normal
-    normalise_lists(tmp_path)
-    assert (tmp_path / name).read_bytes().decode() == normal
 
 
 def test_room_is_asked_for(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pipeline.datasets.layout import (
     find_listed,
     fold_name,
     load_category_names,
+    normalise_lists,
     number_categories,
     parse_category_names,
     parse_split_list,
@@ -42,6 +43,24 @@ def test_lists_name_stems_in_any_spelling() -> None:
         "my.photo",
         "my.photo.v2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "normal"),
+    [
+        ("category_id.txt", "\ufeff2\tEgg  Tart\r\n0 background\r\n\r\n1 candy", "0 background\n1 candy\n2 egg tart\n"),
+        ("ImageSets/train.txt", "00000009.jpg\r\n00000001 \n00000009\n", "00000001\n00000009\n00000009\n"),
+        ("category_id.txt", "no id\n", "no id\n"),
+    ],
+)
+def test_lists_have_one_form(tmp_path: Path, name: str, written: str, normal: str) -> None:
+    """Of any system's line ends, order, case and suffixes; what is wrong with a list stays to be told."""
+    (tmp_path / "ImageSets").mkdir()
+    (tmp_path / name).write_bytes(written.encode())
+    normalise_lists(tmp_path)
+    assert (tmp_path / name).read_bytes().decode() == normal
+    normalise_lists(tmp_path)
+    assert (tmp_path / name).read_bytes().decode() == normal
 
 
 def test_a_stem_is_composed_unicode() -> None:
