@@ -7,7 +7,6 @@ fallback with status `empty`, so that all sources have the same samples.
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,9 +149,8 @@ class Masks:
         Raises:
             ManifestError: If the split has fewer rows.
         """
-        files = [entry for entry in self.manifest.files if entry.split == split]
-        starts = [0, *accumulate(entry.rows for entry in files)]
+        files, starts = self.manifest.files_of(split)
         if first_row + rows > starts[-1]:
             raise ManifestError(f"{self.folder}: fewer masks than samples in {split!r}; run `dvc repro -f segment`")
         first, last = bisect_right(starts, first_row) - 1, bisect_right(starts, first_row + rows - 1)
-        return MaskRows(tuple(files[first:last]), first_row - starts[first], rows)
+        return MaskRows(files[first:last], first_row - starts[first], rows)

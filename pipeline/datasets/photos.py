@@ -1,7 +1,7 @@
 """Photos and annotated masks of samples, from data/raw or its mirror on object storage, with their hashes verified."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from pipeline.datasets.index import Sample
 from pipeline.datasets.objects import decode_rle
 from pipeline.imaging.decode import fit_to_photo, read_binary_mask, read_label_map, read_picture
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, ManifestError
-from pipeline.runtime.manifest import sha256_of
-from pipeline.runtime.stores import Place, RemoteFolder, open_local
+from pipeline.runtime.manifest import open_checked
+from pipeline.runtime.stores import Place, RemoteFolder
 
 
 def read_photo_of(sample: Sample, raw: Place) -> Image:
@@ -27,8 +27,7 @@ def decode_photo_of(sample: Sample, raw: Place) -> Pillow.Image:
         return read_picture(path)
 
 
-@contextmanager
-def verified_file(raw: Place, name: str, sha256: str | None) -> Iterator[Path]:
+def verified_file(raw: Place, name: str, sha256: str | None) -> AbstractContextManager[Path]:
     """Yield a local path of a file of the data set after its SHA-256 was compared with the sample table's.
 
     Neither DVC's cache nor a mirror is verified otherwise, and a JPEG with a flipped bit decodes without an error.
@@ -36,22 +35,13 @@ def verified_file(raw: Place, name: str, sha256: str | None) -> Iterator[Path]:
     Raises:
         DatasetError: If the file is absent, or its bytes are others.
     """
-    with ExitStack() as stack:
-        path = None
-        with suppress(FileNotFoundError):
-            path = stack.enter_context(open_local(raw, name))
-        if path is None or not path.is_file():
-            raise _changed(raw, name, "is not there")
-        if sha256_of(path) != sha256:
-            raise _changed(raw, name, "is another one than stage `index` read")
-        yield path
-
-
-def _changed(raw: Place, name: str, what: str) -> DatasetError:
-    if isinstance(raw, RemoteFolder):
-        return DatasetError(f"{raw}/{name}: {what}; copy data/raw to runtime.mirror again")
     commands = "`make mend`, then `dvc repro` or `dvc pull`, then `dvc checkout --relink`"
-    return DatasetError(f"{raw}/{name}: {what}; run {commands}: they bring back what was damaged or changed")
+    advice = f"run {commands}: they bring back what was damaged or changed"
+    if isinstance(raw, RemoteFolder):
+        advice = "copy data/raw to runtime.mirror again"
+    absent = DatasetError(f"{raw}/{name}: is not there; {advice}")
+    changed = DatasetError(f"{raw}/{name}: is another one than stage `index` read; {advice}")
+    return open_checked(raw, name, sha256, absent=absent, changed=changed)
 
 
 def read_masks(samples: Sequence[Sample], raw: Place) -> dict[str, Mask]:

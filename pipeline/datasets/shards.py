@@ -7,7 +7,6 @@ import copy
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -115,11 +114,11 @@ class Shards:
 
     def files(self, split: str) -> tuple[FileEntry, ...]:
         """Return the files of a split in row order."""
-        return tuple(entry for entry in self.manifest.files if entry.split == split)
+        return self.manifest.files_of(split).files
 
     def rows(self, split: str) -> int:
         """Return the number of samples of a split."""
-        return sum(entry.rows for entry in self.files(split))
+        return self.manifest.files_of(split).starts[-1]
 
     def batches(self, split: str) -> Iterator[SampleBatch]:
         """Yield the split file by file, so that memory is bounded by one shard; see `read_file`."""
@@ -177,7 +176,7 @@ class Shards:
         Raises:
             ManifestError: If the split has fewer rows, or a file is absent or damaged.
         """
-        starts = [0, *accumulate(entry.rows for entry in self.files(split))]
+        starts = self.manifest.files_of(split).starts
         if any(row >= starts[-1] for row in rows):
             raise ManifestError(
                 f"{self.folder}: split {split!r} has only {counted(starts[-1], 'sample')}; run `dvc repro`"

@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import Field, ValidationError
 
 from pipeline.params.base import Name, Section, describe
-from pipeline.runtime.errors import ManifestError, raise_if_machine_error
+from pipeline.runtime.errors import ManifestError, PipelineError, raise_if_machine_error
 from pipeline.runtime.stores import Place, RemoteFolder, open_local
 
 MANIFEST = "manifest.json"
@@ -25,6 +28,13 @@ class FileEntry(Section):
     sha256: str  # hexadecimal SHA-256 of the file's bytes
 
 
+class SplitFiles(NamedTuple):
+    """Files of a split in row order."""
+
+    files: tuple[FileEntry, ...] = ()
+    starts: tuple[int, ...] = (0,)  # first row of each file, and last the number of rows
+
+
 class Manifest(Section):
     """Contents of a folder of masks or shards."""
 
@@ -35,6 +45,19 @@ class Manifest(Section):
     categories: tuple[Name, ...]  # category name by target index
     settings_sha256: str  # hash of the settings that made the files
     files: tuple[FileEntry, ...]  # files in row order
+
+    @cached_property
+    def splits(self) -> dict[str, SplitFiles]:
+        """Files of each split that has any."""
+        found = dict[str, SplitFiles]()
+        for split in {entry.split for entry in self.files}:
+            files = tuple(entry for entry in self.files if entry.split == split)
+            found[split] = SplitFiles(files, (0, *accumulate(entry.rows for entry in files)))
+        return found
+
+    def files_of(self, split: str) -> SplitFiles:
+        """Return the files of a split, perhaps none."""
+        return self.splits.get(split, SplitFiles())
 
 
 def sha256_of(path: Path) -> str:
@@ -84,19 +107,28 @@ def sha256_of_manifest(folder: Place) -> str:
         return sha256_of(file)
 
 
-@contextmanager
-def open_verified(folder: Place, entry: FileEntry) -> Iterator[Path]:
+def open_verified(folder: Place, entry: FileEntry) -> AbstractContextManager[Path]:
     """Yield the path here of a listed file; a `ManifestError` if it is absent or its bytes are not the listed ones."""
+    where, checkout = f"{folder}/{entry.name}", _advice(folder, "run `dvc checkout` or `dvc repro`")
+    again = _advice(folder, "run `dvc repro -f` for the stage that wrote it")
+    absent = ManifestError(f"{where}: listed in the manifest but absent; {checkout}")
+    changed = ManifestError(f"{where}: bytes differ from the manifest; {again}")
+    return open_checked(folder, entry.name, entry.sha256, absent=absent, changed=changed)
+
+
+@contextmanager
+def open_checked(
+    folder: Place, name: str, sha256: str | None, *, absent: PipelineError, changed: PipelineError
+) -> Iterator[Path]:
+    """Yield the path here of a folder's file; raise `absent` if it is not there, `changed` if its SHA-256 differs."""
     with ExitStack() as stack:
         path = None
         with suppress(FileNotFoundError):
-            path = stack.enter_context(open_local(folder, entry.name))
+            path = stack.enter_context(open_local(folder, name))
         if path is None or not path.is_file():
-            advice = _advice(folder, "run `dvc checkout` or `dvc repro`")
-            raise ManifestError(f"{folder}/{entry.name}: listed in the manifest but absent; {advice}")
-        if sha256_of(path) != entry.sha256:
-            advice = _advice(folder, "run `dvc repro -f` for the stage that wrote it")
-            raise ManifestError(f"{folder}/{entry.name}: bytes differ from the manifest; {advice}")
+            raise absent
+        if sha256_of(path) != sha256:
+            raise changed
         yield path
 
 

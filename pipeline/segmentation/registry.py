@@ -11,8 +11,8 @@ from typing import TypeAlias, cast, get_args
 
 from pipeline.params.masks import FastSamDecoding, SamArchitectureName, SamDecoding
 from pipeline.runtime.errors import ParamsError, WeightsError
-from pipeline.runtime.manifest import sha256_of
-from pipeline.runtime.stores import Place, open_local
+from pipeline.runtime.manifest import open_checked
+from pipeline.runtime.stores import Place
 from pipeline.segmentation.mask_source import SAM_DECODING, MaskSource
 from pipeline.segmentation.proposals import CandidateSource
 from pipeline.segmentation.weights import read_card
@@ -41,20 +41,18 @@ def create_verified_source(
 ) -> MaskSource:
     """Return the source of a folder of `data/mask_weights`, or of a copy on object storage; see `create_source`.
 
-    The files of a copy are fetched; a `WeightsError` if one is absent or has another SHA-256 than `hashes` by name.
+    Raises:
+        WeightsError: If a file of the copy is absent or has another SHA-256 than in `hashes`, by name.
     """
     if isinstance(weights, Path):
         return create_source(weights, device=device, decoding=decoding)
     advice = "copy data/mask_weights to runtime.mirror again"
     with TemporaryDirectory() as folder:
         for name, sha256 in hashes.items():
-            try:
-                with open_local(weights, name) as path:
-                    if sha256_of(path) != sha256:
-                        raise WeightsError(f"{weights}/{name}: is another one than here; {advice}")
-                    shutil.move(path, Path(folder, name))
-            except FileNotFoundError as error:
-                raise WeightsError(f"{weights}/{name}: is not there; {advice}") from error
+            absent = WeightsError(f"{weights}/{name}: is not there; {advice}")
+            changed = WeightsError(f"{weights}/{name}: is another one than here; {advice}")
+            with open_checked(weights, name, sha256, absent=absent, changed=changed) as path:
+                shutil.move(path, Path(folder, name))
         return create_source(Path(folder), device=device, decoding=decoding)
 
 
@@ -63,8 +61,12 @@ def create_source_from_file(
 ) -> MaskSource:
     """Return a source with the weights of a file, or of a folder as transformers saves a model.
 
-    It decodes by its own defaults if there is no `decoding`; `architecture` is that of SAM's weights, other files say
-    it themselves. Devices are `cpu`, `cuda`, `cuda:1`, `mps`.
+    Args:
+        source: Name of the source.
+        weights: File or folder.
+        architecture: That of SAM's weights; other files say it themselves.
+        device: `cpu`, `cuda`, `cuda:1` or `mps`.
+        decoding: How it predicts; None for the source's own defaults.
 
     Raises:
         ParamsError: If there is no such source, or it needs a package that is not installed.
