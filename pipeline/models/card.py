@@ -7,9 +7,7 @@ import difflib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from pipeline.params.base import Section, dvc_command, read_record
+from pipeline.params.base import Section, dvc_command, omit_default, read_record
 from pipeline.params.model import Init
 from pipeline.params.run_name import RUN_NAME
 from pipeline.runtime.errors import ManifestError, ModelError, WeightsError, counted
@@ -28,14 +26,12 @@ class BackboneCard(Section):
     std: tuple[float, float, float]
     input_size: int  # side in pixels of the pictures the weights were trained on; 0 for the absent branch
     init: Init = "timm"  # whose rules draw what no weights fill. Runs of earlier versions lack the field.
-    layer_norm_eps: float | None = Field(default=None, exclude_if=lambda eps: eps is None)
-    """Epsilon of every layer norm; left out of the file where it is the architecture's own."""
+    layer_norm_eps: float | None = omit_default(None)  # of every layer norm; None for the architecture's own
     source: Literal["none", "hub", "file", "url", "torchvision"]  # of the weights; `none` is random initialisation
     file: str | None  # name of the source file, without folders; on the hub `<repository>/<file>`, of a download a URL
     revision: str | None
     sha256: str | None  # hexadecimal SHA-256 of the source file
-    stored_sha256: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
-    """Hexadecimal SHA-256 of `model.safetensors` beside the card; left out where there is none."""
+    stored_sha256: str | None = omit_default(None)  # likewise of `model.safetensors` beside the card, if there is one
     licence: str | None  # licence as timm or torchvision states it; null where unknown, as of any other file
 
     def timm_id(self) -> str:
