@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import RunName
 from pipeline.params.runtime import load_runtime
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.stores import local_or_mirror
@@ -20,11 +21,8 @@ def main() -> None:
     set_deterministic(params.threads, params.seed)
     train(
         params,
-        run=options.run,
-        roi=options.roi,
-        extra_roi=options.extra_roi,
+        run=RunName(options.roi, options.extra_roi, options.classes),
         class_set=load_settings(ClassSetParams, Path(f"data/settings/classes/{options.classes}.json")),
-        classes=options.classes,
         shards=local_or_mirror(Path("data/shards") / options.source, runtime.mirror),
         weights=Path("data/weights"),
         output=Path("data/runs") / options.run,

@@ -8,6 +8,7 @@ from pipeline.datasets.sample_batch import SampleBatch
 from pipeline.datasets.shards import KIND, SCHEMA_VERSION, shard_metadata, write_shard
 from pipeline.models.card import CARD, BackboneCard
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import PairParams
 from pipeline.runtime.manifest import FileEntry, Manifest, settings_sha256, sha256_of, write_manifest
@@ -70,11 +71,8 @@ def train_as_told(folder: Path, output: str, params: TrainParams, *, roi: str, r
     """Train a run of two branches, of which `tiny` sees the extra-ROI, on a folder's `shards` and `weights`."""
     train(
         params,
-        run=f"{roi}+tiny-all",
-        roi=roi,
-        extra_roi="tiny",
+        run=RunName(roi, "tiny", "all"),
         class_set=ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste")),
-        classes="all",
         shards=folder / "shards",
         weights=folder / "weights",
         output=folder / output,

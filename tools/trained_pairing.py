@@ -60,24 +60,21 @@ def predictions_of(  # noqa: PLR0913, PLR0917 - what is trained, on what, where
     recipe = load_settings(TrainParams, DATA / "settings/train.json").model_copy(update=changes)
     made_from = settings_sha256(recipe), sha256_of_manifest(shards), sha256_of(DATA / "weights" / backbone / CARD)
     key = hashlib.sha256("".join(made_from).encode()).hexdigest()[:8]
-    run = RunName(backbone, arm.extra_roi, "all").name
+    run = RunName(backbone, arm.extra_roi, "all")
     folder = out / f"{arm.name.replace(', ', '-').replace(' ', '_')}-{seed}-{key}"
     evaluated = folder / "evaluations" / "predictions.parquet"
     if not evaluated.is_file():
         train(
             recipe,
             run=run,
-            roi=backbone,
-            extra_roi=arm.extra_roi,
             class_set=load_settings(ClassSetParams, DATA / "settings/classes/all.json"),
-            classes="all",
             shards=shards,
             weights=DATA / "weights",
-            output=folder / run,
+            output=folder / run.name,
             runtime=runtime,
         )
         evaluation = load_settings(EvaluateParams, DATA / "settings/evaluate.json")
-        evaluate(evaluation, shards=shards, run=folder / run, output=evaluated.parent, device=runtime.device)
+        evaluate(evaluation, shards=shards, run=folder / run.name, output=evaluated.parent, device=runtime.device)
     return read_predictions(evaluated)
 
 

@@ -51,19 +51,8 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
     backbone, roi = read_card(weights / params.student), params.teacher
     check_student(backbone, [read_card(path.parent) for path in sorted(weights.glob(f"*/{CARD}"))])
     set_deterministic(recipe.threads, recipe.seed)
-    named = RunName(roi, ABSENT, classes).name  # a run on the ROI alone
-    train(
-        recipe,
-        run=named,
-        roi=roi,
-        extra_roi=ABSENT,
-        class_set=class_set,
-        classes=classes,
-        shards=shards,
-        weights=weights,
-        output=teacher,
-        runtime=runtime,
-    )
+    run = RunName(roi, ABSENT, classes)  # on the ROI alone
+    train(recipe, run=run, class_set=class_set, shards=shards, weights=weights, output=teacher, runtime=runtime)
     source = Shards(shards)
     model, card = _load_teacher(teacher, pick_device(runtime.device))
     config = card.replace(
@@ -85,7 +74,7 @@ def distill(  # noqa: PLR0913 - every path and name of the stage
         device = runtime.device
         evaluate(evaluation, shards=eval_shards, run=folder, output=folder, device=device, ambiguous=ambiguous)
     undistilled = RunName(params.student, ABSENT, classes).name
-    DistillationSummary(teacher=named, student=config.run, undistilled=undistilled).write(output / SUMMARY)
+    DistillationSummary(teacher=run.name, student=config.run, undistilled=undistilled).write(output / SUMMARY)
 
 
 def _load_teacher(folder: Path, device: torch.device) -> tuple[RveRNet, RunCard]:

@@ -18,7 +18,7 @@ from pipeline.models.device import Precision, choose_precision, free_pixel_bytes
 from pipeline.models.rvernet import RveRNet
 from pipeline.models.state_dicts import read_stored_tensors
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.params.run_name import FUSIONS
+from pipeline.params.run_name import FUSIONS, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime.console import note, progress_bar
 from pipeline.runtime.errors import DatasetError, ModelError, TrainingError, counted
@@ -40,11 +40,8 @@ VERSIONS = {module.__name__: module.__version__.partition("+")[0] for module in 
 def train(  # noqa: PLR0913 - every path and name of the stage
     params: TrainParams,
     *,
-    run: str,
-    roi: str,
-    extra_roi: str,
+    run: RunName,
     class_set: ClassSetParams,
-    classes: str,
     shards: Place,
     weights: Path,
     output: Path,
@@ -66,21 +63,19 @@ def train(  # noqa: PLR0913 - every path and name of the stage
     class_map = select_classes(source.categories, class_set.exclude)
     precision = choose_precision(params.precision, pick_device(runtime.device))
     if precision.device == "cuda" and precision.name == "fp32":
-        note(f"train {run}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
-    cards: dict[InputName, BackboneCard] = {"roi": read_card(weights / roi)}
-    if extra_roi in FUSIONS:
+        note(f"train {run.name}: in fp32; bf16 is faster on this GPU and another result: -S train.precision=bf16")
+    cards: dict[InputName, BackboneCard] = {"roi": read_card(weights / run.roi)}
+    if run.extra_roi in FUSIONS:
         cards, params = {"photo": cards["roi"]}, params.for_fusion()
     else:
-        cards["extra_roi"] = read_card(weights / extra_roi)
+        cards["extra_roi"] = read_card(weights / run.extra_roi)
     backbones = {branch: card for branch, card in cards.items() if card.timm is not None}
     if not backbones:
-        valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in {roi, extra_roi}))
+        valid = ", ".join(sorted(path.name for path in weights.iterdir() if path.name not in {run.roi, run.extra_roi}))
         raise ModelError(f"params.yaml: roi and extra_roi are both none; give at least one a backbone: {valid}")
     config = RunConfig(
-        run=run,
-        roi=roi,
-        extra_roi=extra_roi,
-        classes=classes,
+        run=run.name,
+        **run._asdict(),  # backbones and class set
         class_names=class_map.names,
         ambiguous=tuple(name for name in class_set.ambiguous if name in class_map.names),
         image_size=source.image_size,

@@ -24,6 +24,7 @@ from pipeline.models.artifact import read_run_card
 from pipeline.models.device import set_deterministic
 from pipeline.params.base import load_settings
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams, IndexParams, PairParams, ReportParams, SegmentParams
 from pipeline.reporting.grid import GridRun
@@ -83,11 +84,8 @@ def train_in(folder: Path) -> Path:
     """Train the run of the fixture under its own settings; return its folder."""
     train(
         load_settings(TrainParams, DATA / "settings/train.json"),
-        run=NAME,
-        roi="mobilenetv2",
-        extra_roi="vit",
+        run=RunName.parse(NAME),
         class_set=load_settings(ClassSetParams, DATA / "settings/classes/all.json"),
-        classes="all",
         shards=SHARDS,
         weights=DATA / "weights",
         output=folder / NAME,

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pipeline.cli.app import app
 from pipeline.datasets.shards import Shards
 from pipeline.params.model import ClassSetParams
+from pipeline.params.run_name import RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import ManifestError, ParamsError, SourceError
@@ -96,11 +97,8 @@ def trained(shards: Place, output: str) -> dict[str, bytes]:
     """Train a run of two branches on shards and judge it on them; return the bytes of both."""
     train(
         TRAIN,
-        run="tiny+tiny-all",
-        roi="tiny",
-        extra_roi="tiny",
+        run=RunName("tiny", "tiny", "all"),
         class_set=ClassSetParams(exclude=(), ambiguous=("ketchup", "chili paste")),
-        classes="all",
         shards=shards,
         weights=Path("weights"),
         output=Path(output),

@@ -16,6 +16,7 @@ from pipeline.models.artifact import load_run
 from pipeline.models.backbone import create_timm_model
 from pipeline.models.card import CARD, WEIGHTS, read_card
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams, RepetitionPlan
 from pipeline.runtime.errors import ManifestError, WeightsError
@@ -61,11 +62,8 @@ def train_own(folder: Path, output: str = "runs", recipe: TrainParams = RECIPE) 
     """Train the run itself, with a class set and a recipe of its own."""
     train(
         recipe,
-        run=RUN,
-        roi="tiny",
-        extra_roi="none",
+        run=RunName.parse(RUN),
         class_set=EGGLESS,
-        classes="no_bread",
         shards=folder / "shards",
         weights=folder / "weights",
         output=folder / output / RUN,

@@ -22,7 +22,7 @@ from pipeline.inference.facts import read_score
 from pipeline.models.artifact import RunEnvironment, TrainedOn, load_run
 from pipeline.models.card import CARD
 from pipeline.params.model import ClassSetParams, TrainParams
-from pipeline.params.run_name import FUSIONS
+from pipeline.params.run_name import FUSIONS, RunName
 from pipeline.params.runtime import RuntimeParams
 from pipeline.params.stages import EvaluateParams
 from pipeline.runtime.errors import ManifestError, ModelError, ParamsError, TrainingError
@@ -69,12 +69,12 @@ def train_in(  # noqa: PLR0913 - what tests vary
     extra_roi: str = "tiny",
     params: TrainParams = PARAMS,
     runtime: RuntimeParams = CPU,
-    **named: Any,
+    class_set: ClassSetParams = ALL,
+    classes: str = "all",
 ) -> Path:
     """Train a run on the CPU; return its folder."""
-    names = {"class_set": ALL, "classes": "all", "run": f"{roi}+{extra_roi}-all"} | named
     places = {"shards": folder / "shards", "weights": folder / "weights", "output": folder / output}
-    train(params, roi=roi, extra_roi=extra_roi, runtime=runtime, **names, **places)
+    train(params, run=RunName(roi, extra_roi, classes), class_set=class_set, runtime=runtime, **places)
     return folder / output
 
 
@@ -104,7 +104,7 @@ def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path)
     without = select(batch, np.flatnonzero(batch.targets < 2).tolist())
     write_shards_of(workplace / "others", {"train": [random_batch(8)], "test": [without]})
     folder = workplace / "run"
-    names = {"class_set": ALL, "classes": "all", "run": "tiny+none-all", "roi": "tiny", "extra_roi": "none"}
+    names = {"class_set": ALL, "run": RunName("tiny", "none", "all")}
     curves = PARAMS.model_copy(update={"test_curves": True})
     train(curves, shards=workplace / "others", weights=workplace / "weights", output=folder, runtime=CPU, **names)
     card = load_run(folder, "cpu")[1]
@@ -193,7 +193,7 @@ def test_the_best_epoch_on_validation_is_kept_where_asked(workplace: Path, avera
 def test_without_a_validation_split_nothing_is_fitted(workplace: Path) -> None:
     """Temperature 1, no scores and no predictions; the history has the train part alone."""
     write_shards_of(workplace / "others", {"train": [random_batch(8)], "test": [random_batch(7, seed=1)]})
-    names = {"class_set": ALL, "classes": "all", "run": "tiny+none-all", "roi": "tiny", "extra_roi": "none"}
+    names = {"class_set": ALL, "run": RunName("tiny", "none", "all")}
     folder = workplace / "run"
     train(PARAMS, shards=workplace / "others", weights=workplace / "weights", output=folder, runtime=CPU, **names)
     card = load_run(folder, "cpu")[1]
@@ -357,11 +357,8 @@ def test_impossible_runs_are_refused(workplace: Path) -> None:
     with pytest.raises(ParamsError, match="'gpu' is not on this machine"):
         train(
             PARAMS,
-            run="r",
-            roi="tiny",
-            extra_roi="none",
+            run=RunName("tiny", "none", "all"),
             class_set=ALL,
-            classes="all",
             shards=workplace / "shards",
             weights=workplace / "weights",
             output=workplace / "run",
