@@ -16,8 +16,9 @@ from pipeline.arrays import Image
 from pipeline.datasets.index import Sample, read_samples
 from pipeline.datasets.prompts import Prompt
 from pipeline.imaging.decode import read_photo
+from pipeline.models.state_dicts import write_tensors
 from pipeline.params.masks import SamArchitectureName
-from pipeline.segmentation.sam import ARCHITECTURES, Sam, build_sam, random_tensors, write_sam
+from pipeline.segmentation.sam import ARCHITECTURES, Sam, build_sam, random_tensors
 
 REGIONS = 3
 """Of the photo that is asked about; the mean of FoodSeg103 is 3.6."""
@@ -28,7 +29,7 @@ def measure(site: Site) -> Iterator[Row]:
     photo, boxes = _photo(site)
     tensors = random_tensors(site.sam)
     weights = site.scratch / f"{site.sam}.safetensors"
-    write_sam(tensors, weights)
+    write_tensors(tensors, weights)
     ours = Sam(weights, architecture=site.sam, device=site.device)
     plain = SamPredictor(_as_shipped(site.sam, tensors).to(site.device))
     costs = take_turns(

@@ -17,7 +17,7 @@ from pipeline.models.device import seeded
 from pipeline.models.fusion import fused_branch
 from pipeline.models.rvernet import RveRNet, build_student, join_branches
 from pipeline.models.state_dicts import write_tensors
-from pipeline.params.base import Name, Section, read_record
+from pipeline.params.base import Name, Section, omit_default, read_record
 from pipeline.params.model import TrainParams
 from pipeline.params.stages import DistillationKind
 from pipeline.runtime.errors import ManifestError, ModelError, one_line, raise_if_machine_error
@@ -50,8 +50,7 @@ class RunConfig(Section):
     extra_roi: str
     classes: str
     class_names: tuple[Name, ...]  # category name by logit
-    ambiguous: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
-    """Names of a given pair that are among `class_names`, where test curves show its F1."""
+    ambiguous: tuple[str, ...] = omit_default(())  # of a given pair, those of `class_names`; test curves show its F1
     image_size: int  # side of the pictures in pixels
     preprocessing: Preprocessing
     backbones: dict[InputName, BackboneCard]
@@ -59,8 +58,7 @@ class RunConfig(Section):
     train: TrainParams
     made_with: RunEnvironment
     shards_sha256: str  # hash of the manifest of the shards trained on
-    distillation: Distillation | None = Field(default=None, exclude_if=lambda how: how is None)
-    """Distillation; left out of the file for a run trained on labels alone."""
+    distillation: Distillation | None = omit_default(None)  # None for a run trained on labels alone
 
     @property
     def shares_branches(self) -> bool:
@@ -75,21 +73,17 @@ class RunConfig(Section):
 class FinalMetrics(Section):
     """Scores of the saved weights; fractions in [0, 1]."""
 
-    measured_on: Literal["validation split", "test split"] = "test split"
-    """Samples of the scores; the test split in runs of earlier versions, which do not say so."""
-
+    measured_on: Literal["validation split", "test split"] = "test split"  # runs of earlier versions do not say so
     loss: float  # mean cross-entropy in nats
     top1: float
     macro_f1: float  # over classes that occur in targets or predictions
-    ambiguous_f1: float | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Mean over the ambiguous pair, in runs of earlier versions."""
+    ambiguous_f1: float | None = omit_default(None)  # mean over the ambiguous pair, in runs of earlier versions
 
 
 class Calibration(Section):
     """Temperature scaling of the logits."""
 
-    temperature: float = Field(gt=0)
-    """Divisor of the logits before softmax; above 1 for an overconfident run, 1 where it was not fitted."""
+    temperature: float = Field(gt=0)  # divisor of the logits; above 1 for an overconfident run, 1 if not fitted
     fitted_on: Literal["validation split", "test split"] | None
     """Samples that the temperature was fitted on: the test split in runs of earlier versions; None without a validation
     split."""
@@ -106,17 +100,13 @@ class TrainedOn(Section):
 class RunCard(RunConfig):
     """`run.json`: configuration and results of a run."""
 
-    trained_on: TrainedOn | None = Field(default=None, exclude_if=lambda numbers: numbers is None)
-    """Runs of earlier versions lack the field."""
-
-    food_visible: FoodVisible | None = Field(default=None, exclude_if=lambda share: share is None)
-    """Samples whose food is visible in their extra-ROI; left out of the file where views are paired exactly."""
+    trained_on: TrainedOn | None = omit_default(None)  # runs of earlier versions lack the field
+    food_visible: FoodVisible | None = omit_default(None)  # None where views are paired exactly
     epochs_done: int  # epoch of the weights, see `train.select`
     metrics: FinalMetrics | None  # after that epoch; None without a validation split
     calibration: Calibration
-    parameters: int | None = Field(default=None, exclude_if=lambda number: number is None)
-    """Parameters of the model, frozen ones included; those of a shared branch once. Runs of earlier versions lack the
-    field."""
+    parameters: int | None = omit_default(None)
+    """Parameters of the model, frozen ones included, those of a shared branch once; earlier runs lack the field."""
     weights_sha256: str  # hash of `model.safetensors`; set by `save_run`
 
 
@@ -145,7 +135,7 @@ def build_run(card: RunConfig, tensors: Mapping[InputName, dict[str, torch.Tenso
 
 def save_run(model: RveRNet, card: RunCard, folder: Path) -> None:
     """Write `model.safetensors` and `run.json` into an existing folder."""
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     write_tensors(tensors, folder / WEIGHTS)
     hashed = card.model_copy(update={"weights_sha256": sha256_of(folder / WEIGHTS)})
     hashed.write(folder / RUN_CARD)

@@ -8,7 +8,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     path.unlink(missing_ok=True)  # an older file may be a link into DVC's cache
     path.touch()
     mode = path.stat().st_mode
-    safetensors.torch.save_file(tensors, path)
+    safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     path.chmod(mode)
 
 
@@ -129,17 +129,19 @@ def load_checkpoint_file(path: Path, *, mmap: bool = False) -> Any:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dict, also one nested in a checkpoint of a training program; no code of the file runs.
 
-    Prefixes of wrappers (`module.`, `model.`, ...) are removed. WeightsError is raised if the file is absent, of
-    another kind, damaged, a pickle that wants more than tensors, or holds numbers that are not finite.
+    Prefixes of wrappers (`module.`, `model.`, ...) are removed.
+
+    Raises:
+        WeightsError: If the file is absent, of another kind, damaged, a pickle that wants more than tensors, or holds
+            numbers that are not finite.
     """
     if not path.name.lower().endswith(SUFFIXES):
         raise WeightsError(f"{path}: unknown kind of weights; give one of {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give the path of a state dict, or set weights to hub or none")
-    load: Callable[[Path], Any]
-    load = safetensors.torch.load_file if path.suffix.lower() == ".safetensors" else load_checkpoint_file
+    safe = path.suffix.lower() == ".safetensors"
     try:
-        held = load(path)
+        held = safetensors.torch.load_file(path) if safe else load_checkpoint_file(path)
     except READ_ERRORS as error:
         raise_if_machine_error(path, error)
         advice = "save plain tensors, best as safetensors"

@@ -1,7 +1,7 @@
 """The interface of a mask source, and one mask a sample from its predictions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -63,14 +63,20 @@ class NetworkSource(ABC):
             yield slice(first, first + size)
 
 
-def prompt_chunks(prompts: Sequence[Prompt], size: int) -> Iterator[list[int]]:
-    """Yield the indices of prompts that are decoded together: at most `size`, of one kind.
+def predict_in_chunks(
+    prompts: Sequence[Prompt], size: int, predict: Callable[[list[Prompt]], Iterable[MaskPrediction]]
+) -> list[MaskPrediction]:
+    """Return the predictions of prompts in their order, made from at most `size` prompts of one kind at a time.
 
     Prompts of different kinds have different numbers of points; padding to one length would move the masks.
     """
+    predictions: dict[int, MaskPrediction] = {}
     for kind in sorted({prompt.kind for prompt in prompts}):
         indices = [index for index, prompt in enumerate(prompts) if prompt.kind == kind]
-        yield from (indices[first : first + size] for first in range(0, len(indices), size))
+        for first in range(0, len(indices), size):
+            chunk = indices[first : first + size]
+            predictions |= zip(chunk, predict([prompts[index] for index in chunk]), strict=True)
+    return [predictions[index] for index in range(len(prompts))]
 
 
 class PromptedPhoto(NamedTuple):

@@ -7,8 +7,9 @@ Reference:
     SAM 3: Segment Anything with Concepts, arXiv 2511.16719.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,7 +23,7 @@ from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.params.masks import SamDecoding
 from pipeline.runtime.errors import ParamsError, WeightsError, one_line, raise_if_machine_error
-from pipeline.segmentation.mask_source import SAM_DECODING, MaskPrediction, NetworkSource, prompt_chunks
+from pipeline.segmentation.mask_source import SAM_DECODING, MaskPrediction, NetworkSource, predict_in_chunks
 
 Embeddings: TypeAlias = "Tensor | Sequence[Embeddings]"  # photos along the first axis; models nest them differently
 transformers.logging.set_verbosity_error()
@@ -87,7 +88,8 @@ class Promptable(NetworkSource):
                 # SAM's longer side fills the square; the others' photos are stretched to it.
                 inner = {name: inputs[name][row : row + 1] for name in ("reshaped_input_sizes",) if name in inputs}
                 resized = inner["reshaped_input_sizes"][0].tolist() if inner else inputs["pixel_values"].shape[-2:]
-                predictions.append(self._decode(_of_photo(embeddings, row), photo.shape[:2], resized, inner, asked))
+                decode = partial(self._decode, _of_photo(embeddings, row), photo.shape[:2], resized, inner)
+                predictions.append(predict_in_chunks(asked, self.decoding.prompts_per_chunk, decode))
         return predictions
 
     def _decode(
@@ -97,20 +99,9 @@ class Promptable(NetworkSource):
         resized: Sequence[int],
         inner: dict[str, Tensor],
         prompts: Sequence[Prompt],
-    ) -> list[MaskPrediction]:
-        predictions: dict[int, MaskPrediction] = {}
+    ) -> Iterator[MaskPrediction]:
+        """Yield the predictions of prompts of one kind, upsampling only the best mask of each."""
         scale = np.array([resized[1] / size[1], resized[0] / size[0]])
-        for chunk in prompt_chunks(prompts, self.decoding.prompts_per_chunk):
-            logits, quality = self._mask_logits(embeddings, [prompts[index] for index in chunk], scale)
-            masks = self.processor.post_process_masks([logits], [size], **inner)[0][:, 0].cpu().numpy()
-            for index, mask, score in zip(chunk, masks, quality.tolist(), strict=True):
-                predictions[index] = MaskPrediction(mask, score if mask.any() else 0.0)
-        return [predictions[index] for index in range(len(prompts))]
-
-    def _mask_logits(
-        self, embeddings: Embeddings, prompts: Sequence[Prompt], scale: Float[np.ndarray, "2"]
-    ) -> tuple[Float[Tensor, "P 1 h w"], Float[Tensor, " P"]]:
-        """Return the logits of the best mask of each prompt, all of one kind, and the IoU it is thought to have."""
         clicks, corners = [prompt.point for prompt in prompts if prompt.point], [p.box for p in prompts if p.box]
         asked: dict[str, Any] = {"multimask_output": prompts[0].kind == "point"}  # it may mean whole, part, subpart
         if clicks:
@@ -124,7 +115,10 @@ class Promptable(NetworkSource):
         logits, quality = answer.pred_masks[0], answer.iou_scores[0]
         best = quality.argmax(dim=1, keepdim=True)
         logits = logits.take_along_dim(best[:, :, None, None], dim=1)
-        return logits, quality.take_along_dim(best, dim=1)[:, 0].clamp(0, 1)
+        masks = self.processor.post_process_masks([logits], [size], **inner)[0][:, 0].cpu().numpy()
+        scores = quality.take_along_dim(best, dim=1)[:, 0].clamp(0, 1)
+        for mask, score in zip(masks, scores.tolist(), strict=True):
+            yield MaskPrediction(mask, score if mask.any() else 0.0)
 
     def _tensor(self, coordinates: Float[np.ndarray, "..."]) -> Tensor:
         return torch.as_tensor(coordinates, dtype=torch.float, device=self.device)

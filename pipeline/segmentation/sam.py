@@ -24,10 +24,10 @@ from torch.nn import functional
 from pipeline.arrays import AnyImage
 from pipeline.datasets.prompts import Prompt
 from pipeline.models.device import seeded
-from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file, write_tensors
+from pipeline.models.state_dicts import READ_ERRORS, load_checkpoint_file
 from pipeline.params.masks import SamArchitectureName, SamDecoding
 from pipeline.runtime.errors import WeightsError, raise_if_machine_error
-from pipeline.segmentation.mask_source import SAM_DECODING, MaskPrediction, NetworkSource, prompt_chunks
+from pipeline.segmentation.mask_source import SAM_DECODING, MaskPrediction, NetworkSource, predict_in_chunks
 from pipeline.segmentation.weights import SAM_FILES
 
 HALF_DTYPES = (torch.bfloat16, torch.float16)
@@ -151,33 +151,23 @@ def random_tensors(architecture: SamArchitectureName) -> dict[str, Tensor]:
 
 
 def load_sam(path: Path, architecture: SamArchitectureName) -> SamModel:
-    """Return a SAM with the weights of a .pth or .safetensors file, on the CPU; errors are those of reading it."""
-    return with_tensors(read_sam_tensors(path, architecture), architecture, path)
+    """Return a SAM that holds the very tensors of a .pth or .safetensors file, on the CPU; no code of a pickle runs.
 
-
-def read_sam_tensors(path: Path, architecture: SamArchitectureName) -> dict[str, Tensor]:
-    """Read a state dict, running no code of a pickle; a `WeightsError` if absent, damaged, or not named tensors."""
+    Raises:
+        WeightsError: If the file is absent, damaged, no state dict, or that of another network.
+    """
+    hint = download_hint(architecture)
     try:
         safe = path.suffix == ".safetensors"
         tensors = safetensors.torch.load_file(path) if safe else load_checkpoint_file(path, mmap=True)
     except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file; {download_hint(architecture)}") from error
+        raise WeightsError(f"{path}: no such file; {hint}") from error
     except READ_ERRORS as error:
         raise_if_machine_error(path, error)
         text = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: not a readable state dict ({text}); {download_hint(architecture)}") from error
+        raise WeightsError(f"{path}: not a readable state dict ({text}); {hint}") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise WeightsError(f"{path}: holds other things than named tensors; {download_hint(architecture)}")
-    return tensors
-
-
-def write_sam(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write a state dict as safetensors."""
-    write_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-
-
-def with_tensors(tensors: dict[str, Tensor], architecture: SamArchitectureName, path: Path) -> SamModel:
-    """Return a SAM that holds these very tensors; raise `WeightsError` if they are those of another network."""
+        raise WeightsError(f"{path}: holds other things than named tensors; {hint}")
     with torch.device("meta"):  # no time goes into random numbers that are replaced at once
         model = build_sam(ARCHITECTURES[architecture])
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
@@ -185,7 +175,7 @@ def with_tensors(tensors: dict[str, Tensor], architecture: SamArchitectureName, 
         wrong = sorted(shapes.keys() ^ tensors.keys()) or sorted(n for n in shapes if shapes[n] != tensors[n].shape)
         raise WeightsError(
             f"{path}: not the weights of SAM {architecture}: {len(wrong)} tensors differ, first {wrong[0]}; "
-            f"{download_hint(architecture)}, or correct masks.sam.architecture"
+            f"{hint}, or correct masks.sam.architecture"
         )
     model.load_state_dict(tensors, assign=True)
     return model
@@ -226,7 +216,9 @@ class Sam(NetworkSource):
         self, photos: Sequence[AnyImage], prompts: Sequence[Sequence[Prompt]]
     ) -> list[list[MaskPrediction]]:
         """Return the predictions of several photos; each photo passes the encoder once."""
-        return [self._decode(photo, asked) for photo, asked in zip(self._encode(photos), prompts, strict=True)]
+        size = self.decoding.prompts_per_chunk
+        encoded = zip(self._encode(photos), prompts, strict=True)
+        return [predict_in_chunks(asked, size, partial(self._decode, photo)) for photo, asked in encoded]
 
     def _encode(self, photos: Sequence[AnyImage]) -> Iterator[EncodedPhoto]:
         for rows in self.micro_batches(photos):
@@ -240,13 +232,7 @@ class Sam(NetworkSource):
             for photo, image, own in zip(batch, resized, features.float(), strict=True):
                 yield EncodedPhoto(own[None], image.shape[:2], photo.shape[:2])
 
-    def _decode(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        predictions: dict[int, MaskPrediction] = {}
-        for chunk in prompt_chunks(prompts, self.decoding.prompts_per_chunk):
-            predictions |= zip(chunk, self._decode_chunk(photo, [prompts[index] for index in chunk]), strict=True)
-        return [predictions[index] for index in range(len(prompts))]
-
-    def _decode_chunk(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> Iterator[MaskPrediction]:
+    def _decode(self, photo: EncodedPhoto, prompts: Sequence[Prompt]) -> Iterator[MaskPrediction]:
         """Yield the predictions of prompts of one kind, upsampling only the best mask of each."""
         clicks, corners = [prompt.point for prompt in prompts if prompt.point], [p.box for p in prompts if p.box]
         points = boxes = None

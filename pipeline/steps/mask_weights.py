@@ -17,7 +17,6 @@ from pipeline.runtime.resumable import resumable_dir
 from pipeline.segmentation import weights
 from pipeline.segmentation.registry import not_installed
 
-ATTEMPTS, TIMEOUT = 8, 30.0  # tries of a transfer without a new byte, and seconds without one that end a try
 NO_FILE: dict[str, Any] = dict.fromkeys(("file", "sha256", "licence"))
 
 
@@ -49,19 +48,18 @@ def fetch_mask_weights(source: masks.SourceName, *, settings: Path, output: Path
 
 def _store_sam(params: masks.SamWeightsParams, output: Path) -> dict[str, Any]:
     from pipeline.models import device  # noqa: PLC0415
+    from pipeline.models.state_dicts import write_tensors  # noqa: PLC0415
     from pipeline.segmentation import sam  # noqa: PLC0415
 
     device.set_deterministic(threads=1, seed=0)
     architecture, stored = params.architecture, "model.safetensors"
     if params.weights == masks.RANDOM:
         facts = NO_FILE | {"origin": "random"}
-        sam.write_sam(sam.random_tensors(architecture), output / stored)
+        write_tensors(sam.random_tensors(architecture), output / stored)
     else:
         official, hint = weights.SAM_FILES.get(architecture), sam.download_hint(architecture)
         with _located(params, official, hint, licence=weights.SAM_LICENCE) as (path, facts):
-            tensors = sam.read_sam_tensors(path, architecture)
-            sam.with_tensors(tensors, architecture, path)
-            sam.write_sam(tensors, output / stored)
+            write_tensors(dict(sam.load_sam(path, architecture).state_dict()), output / stored)
     return facts | {"architecture": architecture, "stored": stored}
 
 
@@ -119,14 +117,7 @@ def _located(
         path = folder / official.name
         if not path.is_file():
             note(f"fetching {official.url}")
-            policy = TransferPolicy(
-                attempts=ATTEMPTS,
-                timeout=TIMEOUT,
-                max_bytes=official.size,
-                pinned=True,
-                local_copy=remedy,
-                bound="the official file",
-            )
+            policy = TransferPolicy(official.size, pinned=True, local_copy=remedy, bound="the official file")
             try:
                 with byte_progress(official.name) as report:
                     fetch(official.url, folder, policy=policy, report=report).replace(path)

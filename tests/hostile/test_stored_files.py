@@ -27,7 +27,7 @@ from pipeline.params.study import load_study
 from pipeline.reporting.results import EvaluationMetrics, read_history
 from pipeline.runtime.errors import ManifestError, PipelineError
 from pipeline.runtime.manifest import MANIFEST, FileEntry, Manifest, sha256_of, write_manifest
-from pipeline.segmentation.sam import random_tensors, read_sam_tensors
+from pipeline.segmentation.sam import load_sam, random_tensors
 from pipeline.training.checkpoint import write_history
 from tests.small_run import TRAIN, backbone_card, random_batch, write_small_run, write_small_shards
 from tests.unit.datasets.test_index import CATEGORIES, SAMPLE
@@ -162,7 +162,7 @@ FILES = {
     "backbone-weights": Stored(tensors("model.safetensors"), read_pretrained),
     "given-weights-safetensors": Stored(tensors("given.safetensors"), read_tensors),
     "given-weights-pth": Stored(tensors("given.pth"), read_tensors),
-    "sam-weights-pth": Stored(sam, lambda path: read_sam_tensors(path, "tiny")),
+    "sam-weights-pth": Stored(sam, lambda path: load_sam(path, "tiny")),
     "checkpoint": Stored(checkpoint, lambda path: checkpoint_of(make_trainer(), path.parent).load()),
     "settings": Stored(text("train.json", TRAIN.model_dump_json()), lambda path: load_settings(TrainParams, path)),
     "params": Stored(text("params.yaml", (ROOT / "params.yaml").read_text()), load_study, text=True),

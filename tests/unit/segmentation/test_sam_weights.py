@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.models.state_dicts import write_tensors
 from pipeline.runtime.errors import WeightsError
-from pipeline.segmentation.sam import ARCHITECTURES, build_sam, load_sam, random_tensors, write_sam
+from pipeline.segmentation.sam import ARCHITECTURES, build_sam, load_sam, random_tensors
 from tests.mask_sources import crafted
 
 
 def test_what_was_written_is_what_is_loaded(tmp_path: Path) -> None:
     """As safetensors and as the pickled state dict the authors publish; the buffers that no file holds are there."""
     tensors = random_tensors("tiny")
-    write_sam(tensors, tmp_path / "a.safetensors")
+    write_tensors(tensors, tmp_path / "a.safetensors")
     torch.save(tensors, tmp_path / "a.pth")
     for name in ("a.safetensors", "a.pth"):
         model = load_sam(tmp_path / name, "tiny")
@@ -62,7 +63,7 @@ def test_damaged_files_are_refused_in_one_line(tmp_path: Path, name: str, conten
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     """Cut in the middle of its tensors."""
-    write_sam(random_tensors("tiny"), tmp_path / "a.safetensors")
+    write_tensors(random_tensors("tiny"), tmp_path / "a.safetensors")
     whole = (tmp_path / "a.safetensors").read_bytes()
     (tmp_path / "a.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WeightsError, match="a.safetensors: not a readable state dict"):
@@ -72,11 +73,11 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     """Other shapes, other names, or no tensors at all."""
     tensors = random_tensors("tiny")
-    write_sam(tensors, tmp_path / "tiny.safetensors")
+    write_tensors(tensors, tmp_path / "tiny.safetensors")
     with pytest.raises(WeightsError, match="not the weights of SAM vit_b: .* correct masks.sam.architecture"):
         load_sam(tmp_path / "tiny.safetensors", "vit_b")
     del tensors["mask_decoder.iou_token.weight"]
-    write_sam(tensors, tmp_path / "less.safetensors")
+    write_tensors(tensors, tmp_path / "less.safetensors")
     with pytest.raises(WeightsError, match="1 tensors differ, first mask_decoder.iou_token.weight"):
         load_sam(tmp_path / "less.safetensors", "tiny")
     torch.save({"epoch": 3}, tmp_path / "other.pth")

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,6 +13,7 @@ from threading import Thread
 import pytest
 from huggingface_hub import constants
 
+from pipeline.acquisition.transfer import TransferPolicy
 from pipeline.params.base import Section
 from pipeline.params.masks import FastSamWeightsParams, NoWeightsParams, PromptableWeightsParams, SamWeightsParams
 from pipeline.runtime.errors import ParamsError, WeightsError
@@ -177,7 +179,7 @@ def test_official_weights_are_fetched_and_checked(tmp_path: Path, monkeypatch: p
 def test_what_came_of_official_weights_is_kept_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message tells both ways on: the same command again, or the file by hand."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setattr("pipeline.steps.mask_weights.ATTEMPTS", 1)
+    monkeypatch.setattr("pipeline.steps.mask_weights.TransferPolicy", partial(TransferPolicy, attempts=1))
     with serving() as host:
         host.script = [Reply(cut_after=1000), Reply(status=503)]
         monkeypatch.setitem(SAM_FILES, "tiny", OfficialFile(host.url, len(host.content), "0" * 64))
@@ -188,7 +190,7 @@ def test_what_came_of_official_weights_is_kept_and_said(tmp_path: Path, monkeypa
 def test_without_network_one_line_names_the_official_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens: the line says where the file is and where to put its path."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setattr("pipeline.steps.mask_weights.ATTEMPTS", 1)
+    monkeypatch.setattr("pipeline.steps.mask_weights.TransferPolicy", partial(TransferPolicy, attempts=1))
     official = SAM_FILES["vit_b"]
     monkeypatch.setitem(SAM_FILES, "vit_b", official._replace(url=f"http://127.0.0.1:9/{official.name}"))
     with pytest.raises(WeightsError, match=r"fetch http://127.0.0.1:9/sam_vit_b_01ec64.pth .375 MB. and set") as caught:
