@@ -21,8 +21,9 @@ COUNTS = {"train": (4983, 18179), "test": (2135, 7697)}  # photos and samples of
 def compare_with_release(counts: Mapping[str, tuple[int, int]], categories: Collection[str]) -> str:
     """Return a sentence on whether a data set is the whole official release, and what it lacks or has beyond it.
 
-    `counts` are photos and samples by official split; they and `categories` are without the user's extra categories
-    and the background.
+    Args:
+        counts: Photos and samples by official split, without the user's extra categories.
+        categories: Names, without the background and extra ones.
     """
     differences = []
     for split, official in COUNTS.items():

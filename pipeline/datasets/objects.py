@@ -63,9 +63,12 @@ def compact(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def mask_of(objects: Sequence[AnnotatedObject], size: tuple[int, int], scale: tuple[int, int] = RELATIVE) -> Mask:
-    """Return the pixels of at least one of a photo's objects, perhaps none; `size` is the mask's height and width.
+    """Return the pixels of at least one of a photo's objects, perhaps none.
 
-    Rows and columns of polygons are multiplied by `scale`.
+    Args:
+        objects: Objects of one photo.
+        size: Height and width of the mask.
+        scale: Factors of rows and columns of polygons.
 
     Raises:
         ValueError: If a segmentation is malformed; the message names the annotation.

@@ -11,7 +11,7 @@ from pipeline.datasets.formats import AnnotatedPhoto, AnnotatedSet, split_of
 from pipeline.datasets.layout import fold_name, is_picture, read_listing
 from pipeline.datasets.objects import MIN_COORDINATES, RELATIVE, AnnotatedObject, load_json
 from pipeline.datasets.problems import Problem, ProblemKind
-from pipeline.runtime.errors import DatasetError
+from pipeline.runtime.errors import DatasetError, one_line
 
 
 def read_yolo(raw: Path, files: Sequence[str]) -> AnnotatedSet:
@@ -49,8 +49,7 @@ def _yolo_names(raw: Path, files: Sequence[str]) -> dict[int, str]:
         entries = listed.items() if isinstance(listed, dict) else enumerate(listed)
         names = {int(number): fold_name(name) for number, name in entries}
     except (YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{raw / path}: no names of categories ({reason}); add a list `names`") from error
+        raise DatasetError(f"{raw / path}: no names of categories ({one_line(error)}); add a list `names`") from error
     if len(set(names.values())) < len(names) or not all(name and name.isprintable() for name in names.values()):
         raise DatasetError(f"{raw / path}: names are empty, equal or not printable; give every category its own")
     return names

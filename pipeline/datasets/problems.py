@@ -67,10 +67,12 @@ class ProblemLog:
     """Collect problems, or stop at the first, as `index.on_error` says."""
 
     def __init__(self, on_error: Literal["fail", "skip_empty", "skip"], raw: Path) -> None:
-        """Start empty; `raw`, the folder of the files, is for messages.
+        """Start empty.
 
-        `fail` raises at the first problem that is not a note; `skip_empty` also allows photos without food; `skip`
-        collects all.
+        Args:
+            on_error: `fail` raises at the first problem that is not a note, `skip_empty` allows photos without food,
+                `skip` collects all.
+            raw: Folder of the files, for messages.
         """
         self._on_error, self._raw = on_error, raw
         self._problems: list[Problem] = []

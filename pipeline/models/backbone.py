@@ -198,8 +198,11 @@ def create_timm_model(
 ) -> nn.Module:
     """Build a timm model and load tensors by timm's own rules, which resample position embeddings of other sizes.
 
-    Options are keyword arguments of the architecture; timm's others, some of which read files, are refused. If
-    `headless`, neither the model nor the tensors have a classifier. Without tensors the initialisation is random.
+    Args:
+        timm_id: Model.
+        options: Keyword arguments of the architecture; timm's others, some of which read files, are refused.
+        tensors: Weights; None for a random initialisation.
+        headless: Whether neither the model nor the tensors have a classifier.
 
     Raises:
         ModelError: If timm does not know the model or refuses an option.
@@ -250,8 +253,11 @@ def build_backbone(
 
     Of a distilled DeiT, `pooled` features are the mean of the class and the distillation token, and `logits` the mean
     of both heads, as timm has it; `deit_distilled_head: released` takes the class token alone, and a new layer on it.
-    The tensors have timm's names; None keeps the random initialisation. ModelError is raised if the model cannot be
-    built, has no classifier to give logits, or cannot take the size.
+
+    The tensors have timm's names; None keeps the random initialisation.
+
+    Raises:
+        ModelError: If the model cannot be built, has no classifier to give logits, or cannot take the size.
     """
     options = card.options | ({"num_classes": 0} if params.features == "pooled" else {})
     try:

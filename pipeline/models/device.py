@@ -97,7 +97,9 @@ def choose_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torc
     """Return the precision called `name`.
 
     `auto`, which only settings of earlier versions hold, is bf16 on a GPU that computes in it, and fp32 elsewhere.
-    ParamsError is raised if the GPU does not compute in bf16.
+
+    Raises:
+        ParamsError: If the GPU does not compute in bf16.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "auto":

@@ -47,7 +47,8 @@ class MaskChannel(Branch):
     def __init__(self, backbone: nn.Module, *, num_features: int, **normalisation: tuple[float, ...]) -> None:
         """Take a backbone for RGB, (B, 3, H, W) -> (B, num_features), and widen its first layer; see `Branch`.
 
-        ModelError is raised if timm does not say which layers see the picture, or one is no plain convolution.
+        Raises:
+            ModelError: If timm does not say which layers see the picture, or one is no plain convolution.
         """
         named = getattr(backbone, "pretrained_cfg", {}).get("first_conv") or ()
         layers = [backbone.get_submodule(name) for name in ((named,) if isinstance(named, str) else named)]

@@ -28,9 +28,11 @@ class HubFile(NamedTuple):
 def fetch_from_hub(timm_id: str, revision: str) -> HubFile:
     """Download the weights of a timm model, or find them in the hub's cache on this machine.
 
-    A commit that is cached needs no connection. A broken download goes on where it stopped. WeightsError is raised if
-    timm lists no weights for the model, the hub has no such revision or file, the transfer breaks, or there is no
-    connection and no cached copy.
+    A commit that is cached needs no connection. A broken download goes on where it stopped.
+
+    Raises:
+        WeightsError: If timm lists no weights for the model, the hub has no such revision or file, the transfer breaks,
+            or there is no connection and no cached copy.
     """
     entry = timm.get_pretrained_cfg(timm_id)
     if entry is None or not entry.hf_hub_id:
@@ -92,8 +94,12 @@ def is_torchvision(weights: str) -> bool:
 def find_torchvision_file(timm_id: str, weights: str) -> TorchvisionFile:
     """Return the file for a timm model; nothing is downloaded.
 
-    `weights` is `torchvision`, or `torchvision:<entry>`, for instance `torchvision:IMAGENET1K_V2`. WeightsError is
-    raised if torchvision has no such model or entry, or its layers are not timm's.
+    Args:
+        timm_id: Model.
+        weights: `torchvision`, or `torchvision:<entry>`, for instance `torchvision:IMAGENET1K_V2`.
+
+    Raises:
+        WeightsError: If torchvision has no such model or entry, or its layers are not timm's.
     """
     # It costs a second, and is needed for one source.
     from torchvision.models import get_model, get_model_weights  # noqa: PLC0415

@@ -84,7 +84,9 @@ def join_branches(  # noqa: PLR0913 - the branches, and what their head depends 
 
     The branch of a whole photo has the head of two. `hidden` are the units between the two linear layers, 640 in the
     paper; `seed` is that of the head's initialisation.
-    ModelError is raised if both branches are absent.
+
+    Raises:
+        ModelError: If all branches are absent.
     """
     widths = [branch.num_features for branch in (roi, extra_roi, photo) if branch is not None]
     if not widths:
@@ -111,8 +113,10 @@ def build_student(
     """Build a student on the ROI; its heads are its own two.
 
     Of `params` normalisation is used; features are fixed here. `tensors` are a pre-trained state dict of any number of
-    classes, whose heads are drawn anew; None for random weights. ModelError is raised if the backbone cannot be built,
-    or has no distillation token; see `check_student`.
+    classes, whose heads are drawn anew; None for random weights.
+
+    Raises:
+        ModelError: If the backbone cannot be built, or has no distillation token; see `check_student`.
     """
     classifier = card.model_copy(update={"options": card.options | {"num_classes": num_classes}})
     both = params.model_copy(update={"features": "logits", "deit_distilled_head": "average"})

@@ -25,8 +25,10 @@ def map_ordered(function: Callable[[Item], Result], items: Iterable[Item], *, wo
     """Yield `function(item)` for every item, in order, whatever the number of workers; 1 is this process.
 
     Items are drawn lazily: at most a few per worker are in flight, so memory does not grow with their number. The
-    function, defined at the top of a module or a `functools.partial` of one, and the items are picklable. If a worker
-    process is killed, this is a `WorkerError`.
+    function, defined at the top of a module or a `functools.partial` of one, and the items are picklable.
+
+    Raises:
+        WorkerError: If a worker process is killed.
     """
     if workers == 1:
         yield from map(function, items)

@@ -153,7 +153,9 @@ def resources_for(device: str, threads: int, machines: Sequence[Mapping[str, flo
     """Return the resources of an actor: a GPU and a core if a GPU is wanted and present, else a core per thread.
 
     Machines, given by their resources `CPU` and `GPU`, with fewer cores than threads stay idle unless all have fewer.
-    A `ParamsError` if the cluster has no such device.
+
+    Raises:
+        ParamsError: If the cluster has no such device.
     """
     gpu = Resources(cpus=1, gpus=1)
     if device not in {"auto", "cpu", "cuda"}:

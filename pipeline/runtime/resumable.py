@@ -36,8 +36,10 @@ def code_cache() -> Path:
 def file_lock(path: Path, what: str) -> Iterator[None]:
     """Hold a lock while the block runs; the operating system releases it when the process ends or is killed.
 
-    The file is created if absent, never removed, and holds process and host of the last holder, which a `BusyError`
-    names if it still holds the lock of `what`.
+    The file is created if absent, never removed, and holds process and host of the last holder.
+
+    Raises:
+        BusyError: If that one still holds the lock of `what`, which the message names.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -53,9 +53,12 @@ FASTSAM_FILES: dict[FastSamArchitectureName, OfficialFile] = {
 
 
 def verify_weights_file(path: Path, official: OfficialFile | None, sha256: str | None, *, remedy: str) -> str:
-    """Return the SHA-256 of a file of weights; a `WeightsError` if it is absent, a web page, truncated, or another one.
+    """Return the SHA-256 of a file of weights.
 
     A file that has the name of the `official` one of its architecture has to be it, unless `sha256` pins another.
+
+    Raises:
+        WeightsError: If it is absent, a web page, truncated or another file; the message ends with `remedy`.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; {remedy}")

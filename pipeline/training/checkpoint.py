@@ -126,8 +126,10 @@ class Checkpoint:
     def load(self) -> TrainerState:
         """Restore rank 0's file, generators included, on all ranks; without a file, return the state of a new run.
 
-        Only tensors and numbers are unpickled, after the checksums of all bytes have been verified. TrainingError is
-        raised if the file is damaged, or of another run or version of this code.
+        Only tensors and numbers are unpickled, after the checksums of all bytes have been verified.
+
+        Raises:
+            TrainingError: If the file is damaged, or of another run or version of this code.
         """
         context = current_context()
         try:

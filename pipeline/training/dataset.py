@@ -128,8 +128,10 @@ class MemoryBudget:
 def allocate(file: BinaryIO, size: int) -> None:
     """Reserve `size` bytes on disk for an empty file.
 
-    Writing to a mapped sparse file on a full disk would kill the process without a message (SIGBUS). OSError is raised
-    if the disk has no room for it.
+    Writing to a mapped sparse file on a full disk would kill the process without a message (SIGBUS).
+
+    Raises:
+        OSError: If the disk has no room for it.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)

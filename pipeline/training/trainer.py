@@ -179,10 +179,22 @@ def train_epoch(  # noqa: PLR0913 - what an epoch depends on
 ) -> RunningMetrics:
     """Take the remaining optimiser steps of an epoch.
 
-    Order, flips and dropout depend on (seed, epoch) alone. An interrupted epoch goes on from `done`, with the states of
-    the generators at that time, and draws what an uninterrupted one would. `on_step` is called with the metrics after
-    every step; those after the last one are returned. TrainingError is raised if a loss is not finite; the message
-    names the samples.
+    Order, flips and dropout depend on (seed, epoch) alone. An interrupted epoch goes on with the states of the
+    generators at that time, and draws what an uninterrupted one would.
+
+    Args:
+        trainer: Takes the steps.
+        split: Samples to train on.
+        plan: Order and flips of the epoch.
+        epoch: From 0.
+        done: Metrics of the steps that are done.
+        on_step: Called with the metrics after every step.
+
+    Returns:
+        The metrics after the last step.
+
+    Raises:
+        TrainingError: If a loss is not finite; the message names the samples.
     """
     trainer.train_mode()
     params, context = trainer.params, trainer.context
@@ -268,9 +280,12 @@ class RunData:
 def fit(trainer: Trainer, data: RunData, state: TrainerState, callbacks: Sequence[Callback]) -> EpochEvaluation | None:
     """Train from `state` to the end of the last epoch, and leave the weights of the selected one in `eval_model`.
 
-    Return the validation split as these weights predict it, None without one: in fp32, as a loaded run computes;
-    evaluations before the last epoch are in the precision of training. TrainingError is raised if a loss is not finite;
-    the message names the samples.
+    Returns:
+        The validation split as these weights predict it, None without one: in fp32, as a loaded run computes;
+        evaluations before the last epoch are in the precision of training.
+
+    Raises:
+        TrainingError: If a loss is not finite; the message names the samples.
     """
     params, precision = trainer.params, trainer.precision
     sampling = data.class_weights if params.balance == "sampler" else None
