@@ -14,6 +14,7 @@ from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.session import predict_logits
 from pipeline.models.artifact import load_run
 from pipeline.params.model import ClassSetParams, TrainParams
+from pipeline.params.run_name import RunName
 from pipeline.params.stages import DistillationSummary, DistillParams
 from pipeline.runtime.errors import ModelError
 from pipeline.steps.distill import distill
@@ -61,7 +62,7 @@ def distill_in(folder: Path, output: str = "distilled/tiny", recipe: TrainParams
 def train_alone(folder: Path, roi: str) -> Path:
     """Train a backbone on the ROI from labels alone."""
     places = {"shards": folder / "shards", "weights": folder / "weights", "output": folder / f"alone-{roi}"}
-    train(RECIPE, run=f"{roi}+none-all", roi=roi, extra_roi="none", class_set=ALL, classes="all", runtime=CPU, **places)
+    train(RECIPE, run=RunName(roi, "none", "all"), class_set=ALL, runtime=CPU, **places)
     return folder / f"alone-{roi}"
 
 
