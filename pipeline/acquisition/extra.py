@@ -62,12 +62,7 @@ def _same_name(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def _checked_names(source: Path) -> list[str]:
-    """Return the names of photos, masks and sidecar, each of which can be used.
-
-    Raises:
-        DatasetError: If a file is none of them, its name cannot be used, or a photo has not one region of interest.
-        SourceError: If a link leads out of the folder.
-    """
+    """Return the names of photos, masks and sidecar, each of which can be used; refuse any other file."""
     present = sorted(path.name for path in source.iterdir())
     names = [name for name in present if not is_clutter(PurePath(name))]
     note_ignored(set(present) - set(names))

@@ -25,11 +25,7 @@ CHANGES = ("VersionId", "ETag", "etag", "content_md5", "LastModified", "last_mod
 
 @contextmanager
 def _store(url: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-    """Yield the store and the path within it.
-
-    Raises:
-        SourceError: If anything about it fails, an absent object included.
-    """
+    """Yield the store and the path within it; whatever fails is a `SourceError`, an absent object too."""
     try:
         with open_store(url) as (store, path):
             store.invalidate_cache()
@@ -79,7 +75,6 @@ def fetch_object(url: str, folder: Path, *, max_bytes: int, report: ByteReport) 
 
 
 def _version(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return the attributes of an object that change with its content."""
     return {name: str(found[name]) for name in CHANGES if name in found}
 
 

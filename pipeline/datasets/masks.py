@@ -18,7 +18,7 @@ from pipeline.arrays import Mask
 from pipeline.datasets.parquet import TableLayout, read_table
 from pipeline.imaging.decode import MAX_PIXELS
 from pipeline.runtime.errors import EmptyMaskError, ManifestError
-from pipeline.runtime.manifest import FileEntry, Manifest, open_verified, read_manifest
+from pipeline.runtime.manifest import FileEntry, Manifest, files_by_split, open_verified, read_manifest
 from pipeline.runtime.stores import Place
 
 SCHEMA_VERSION = 1
@@ -142,6 +142,7 @@ class Masks:
         """Open a folder; raise `ManifestError` if the manifest is absent, damaged or of another version."""
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
+        self._files = files_by_split(self.manifest)
 
     def locate(self, split: str, first_row: int, rows: int) -> MaskRows:
         """Return the location of rows of a split, without reading them.
@@ -149,7 +150,7 @@ class Masks:
         Raises:
             ManifestError: If the split has fewer rows.
         """
-        files, starts = self.manifest.files_of(split)
+        files, starts = self._files[split]
         if first_row + rows > starts[-1]:
             raise ManifestError(f"{self.folder}: fewer masks than samples in {split!r}; run `dvc repro -f segment`")
         first, last = bisect_right(starts, first_row) - 1, bisect_right(starts, first_row + rows - 1)

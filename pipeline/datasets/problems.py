@@ -1,6 +1,6 @@
 """Problems of a data set: kinds, their fixes, and single findings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -77,18 +77,14 @@ class ProblemLog:
         self._on_error, self._raw = on_error, raw
         self._problems: list[Problem] = []
 
-    def add(self, problem: Problem) -> None:
-        """Collect one problem; raise `DatasetError` if the policy does not allow it."""
-        empty = problem.kind is ProblemKind.LABEL_MAP_EMPTY
-        if self._on_error != "skip" and problem.kind not in NOTES and not (empty and self._on_error == "skip_empty"):
-            policy = "skip_empty" if empty else "skip"
-            raise DatasetError(f"{problem.message(self._raw)}; or set index.on_error to {policy} to go on without it")
-        self._problems.append(problem)
-
-    def extend(self, problems: Iterable[Problem]) -> None:
-        """Collect several problems; see `add`."""
+    def add(self, *problems: Problem) -> None:
+        """Collect problems; raise `DatasetError` at the first that the policy does not allow."""
         for problem in problems:
-            self.add(problem)
+            empty, allowed = problem.kind is ProblemKind.LABEL_MAP_EMPTY, self._on_error
+            if allowed != "skip" and problem.kind not in NOTES and not (empty and allowed == "skip_empty"):
+                fix = f"or set index.on_error to {'skip_empty' if empty else 'skip'} to go on without it"
+                raise DatasetError(f"{problem.message(self._raw)}; {fix}")
+            self._problems.append(problem)
 
     def __iter__(self) -> Iterator[Problem]:
         """Yield the problems sorted by kind, file and detail."""

@@ -23,7 +23,7 @@ from pipeline.params.base import Section, describe
 from pipeline.params.model import Pairing
 from pipeline.params.stages import Geometry, PairParams
 from pipeline.runtime.errors import ManifestError, counted
-from pipeline.runtime.manifest import FileEntry, Manifest, open_verified, read_manifest, settings_sha256
+from pipeline.runtime.manifest import FileEntry, Manifest, files_by_split, open_verified, read_manifest, settings_sha256
 from pipeline.runtime.stores import Place
 
 SCHEMA_VERSION = 1
@@ -86,6 +86,7 @@ class Shards:
         """
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder, kind=KIND, schema_version=SCHEMA_VERSION)
+        self._files = files_by_split(self.manifest)
         self.paired_classes: tuple[str, ...] = ()
 
     @property
@@ -114,11 +115,11 @@ class Shards:
 
     def files(self, split: str) -> tuple[FileEntry, ...]:
         """Return the files of a split in row order."""
-        return self.manifest.files_of(split).files
+        return self._files[split].files
 
     def rows(self, split: str) -> int:
         """Return the number of samples of a split."""
-        return self.manifest.files_of(split).starts[-1]
+        return self._files[split].starts[-1]
 
     def batches(self, split: str) -> Iterator[SampleBatch]:
         """Yield the split file by file, so that memory is bounded by one shard; see `read_file`."""
@@ -176,7 +177,7 @@ class Shards:
         Raises:
             ManifestError: If the split has fewer rows, or a file is absent or damaged.
         """
-        starts = self.manifest.files_of(split).starts
+        starts = self._files[split].starts
         if any(row >= starts[-1] for row in rows):
             raise ManifestError(
                 f"{self.folder}: split {split!r} has only {counted(starts[-1], 'sample')}; run `dvc repro`"

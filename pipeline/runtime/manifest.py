@@ -2,9 +2,9 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -28,13 +28,6 @@ class FileEntry(Section):
     sha256: str  # hexadecimal SHA-256 of the file's bytes
 
 
-class SplitFiles(NamedTuple):
-    """Files of a split in row order."""
-
-    files: tuple[FileEntry, ...] = ()
-    starts: tuple[int, ...] = (0,)  # first row of each file, and last the number of rows
-
-
 class Manifest(Section):
     """Contents of a folder of masks or shards."""
 
@@ -46,18 +39,21 @@ class Manifest(Section):
     settings_sha256: str  # hash of the settings that made the files
     files: tuple[FileEntry, ...]  # files in row order
 
-    @cached_property
-    def splits(self) -> dict[str, SplitFiles]:
-        """Files of each split that has any."""
-        found = dict[str, SplitFiles]()
-        for split in {entry.split for entry in self.files}:
-            files = tuple(entry for entry in self.files if entry.split == split)
-            found[split] = SplitFiles(files, (0, *accumulate(entry.rows for entry in files)))
-        return found
 
-    def files_of(self, split: str) -> SplitFiles:
-        """Return the files of a split, perhaps none."""
-        return self.splits.get(split, SplitFiles())
+class SplitFiles(NamedTuple):
+    """Files of a split in row order."""
+
+    files: tuple[FileEntry, ...] = ()
+    starts: tuple[int, ...] = (0,)  # first row of each file, and last the number of rows
+
+
+def files_by_split(manifest: Manifest) -> defaultdict[str, SplitFiles]:
+    """Return the files of each split, none of any other."""
+    entries = defaultdict[str, list[FileEntry]](list)
+    for entry in manifest.files:
+        entries[entry.split].append(entry)
+    files = {split: SplitFiles(tuple(of), (0, *accumulate(each.rows for each in of))) for split, of in entries.items()}
+    return defaultdict(SplitFiles, files)
 
 
 def sha256_of(path: Path) -> str:

@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.runtime.errors import PipelineError, SpaceError
@@ -101,15 +101,12 @@ def available_bytes(meminfo: Path = MEMINFO, groups: Path = OWN_GROUPS, mounted:
 
 def _free_of_machine(meminfo: Path) -> int:
     """Return the free memory; half of all memory where the system does not say what is free, as macOS."""
-    try:
+    with suppress(OSError, ValueError, KeyError):
         lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, ValueError, KeyError):
-        pass
-    try:
+    with suppress(AttributeError, OSError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):
-        return UNLIMITED
+    return UNLIMITED
 
 
 def _control_groups(groups: Path, mounted: Path) -> Iterator[Path]:
@@ -134,14 +131,12 @@ def _free_in_group(folder: Path) -> int:
         ("memory.max", "memory.current", ("active_file", "inactive_file")),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file")),
     ):
-        try:
+        with suppress(OSError, ValueError):
             most, taken = ((folder / name).read_text(encoding="ascii").strip() for name in (limit, used))
             if most == "max":
                 return UNLIMITED
             counts = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
             return max(0, int(most) - int(taken) + sum(int(counts.get(name, 0)) for name in cached))
-        except (OSError, ValueError):
-            continue
     return UNLIMITED
 
 

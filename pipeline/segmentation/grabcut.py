@@ -59,5 +59,4 @@ class GrabCut:
 
 
 def _resize(mask: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """Resize a mask to a width and height."""
     return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)

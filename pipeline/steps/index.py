@@ -125,7 +125,7 @@ def _find_photos(
 
 def _usable_files(found: Sequence[layout.PhotoFiles | Problem], problems: ProblemLog) -> list[layout.PhotoFiles]:
     """Return the photos in row order; of photos with the same id, the first."""
-    problems.extend(item for item in found if isinstance(item, Problem))
+    problems.add(*(item for item in found if isinstance(item, Problem)))
     photos: dict[str, layout.PhotoFiles] = {}
     for files in sorted(
         (item for item in found if isinstance(item, layout.PhotoFiles)),
@@ -147,7 +147,7 @@ def _usable_samples(
         if isinstance(result, Problem):
             problems.add(result)
         else:
-            problems.extend(result.problems)
+            problems.add(*result.problems)
             if not result.samples:
                 continue
             stats.duplicates.add(result)

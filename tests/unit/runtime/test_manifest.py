@@ -9,6 +9,7 @@ from pipeline.runtime.errors import ManifestError
 from pipeline.runtime.manifest import (
     FileEntry,
     Manifest,
+    files_by_split,
     open_verified,
     read_manifest,
     settings_sha256,
@@ -44,6 +45,18 @@ def test_a_manifest_reads_back_as_written(tmp_path: Path) -> None:
 def _with(folder: Path) -> Path:
     manifest_of(folder)
     return folder
+
+
+def test_the_files_of_a_split_come_with_their_first_rows(tmp_path: Path) -> None:
+    """In row order, whatever lies between them; a split without files has no rows."""
+    entry = manifest_of(tmp_path).files[0]
+    first, other, last = (
+        entry.model_copy(update={"split": split, "rows": rows}) for split, rows in (("a", 2), ("b", 3), ("a", 4))
+    )
+    manifest = manifest_of(tmp_path).model_copy(update={"files": (first, other, last)})
+    files = files_by_split(manifest)
+    assert files["a"] == ((first, last), (0, 2, 6))
+    assert files["c"] == ((), (0,))
 
 
 def test_an_untouched_file_is_handed_out(tmp_path: Path) -> None:
