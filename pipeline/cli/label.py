@@ -66,6 +66,7 @@ def label(  # noqa: PLR0913 - one argument an option
             raise ParamsError(f"--coco {coco}: no folder {coco.parent}; make it first")
         typer.echo(f"{coco}: {counted(folder.write_coco(coco), 'food')}")
         return
+    options.check_port(host, port)
     source = open_mask_source(masks, mask_weights, device)
     from pipeline.labelling.app import make_label_app  # noqa: PLC0415
     from pipeline.labelling.work import Labeller  # noqa: PLC0415

@@ -47,6 +47,13 @@ def check_web_server(command: str) -> None:
         raise ParamsError(f"{command} needs {absent[0]}, which is not installed; run `make install WITHOUT=`")
 
 
+def check_port(host: str, port: int) -> None:
+    """Raise `ParamsError` if no page can listen there, before the models of the page are loaded."""
+    from pipeline.serving.access import listen  # noqa: PLC0415 - the packages that serve pages may be absent
+
+    listen(host, port).close()
+
+
 def check_text(text: Sequence[str] | None, masks: MaskMethod) -> None:
     """Raise `ParamsError` if texts are given beside another network than the one that answers them."""
     if text and masks not in {"grabcut", "transformers"}:

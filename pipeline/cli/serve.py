@@ -61,6 +61,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     if filters and not text and masks == "grabcut":
         raise ParamsError("--filter chooses among proposals; give --text, or --masks with weights")
     chosen = parse_filter(filters) if filters else ProposalFilter()
+    options.check_port(host, port)
     source = open_mask_source(masks, None if text and masks == "grabcut" else mask_weights, device)
     proposing = options.open_text_source(text, mask_weights, device, chosen) if text else source
     finder = None if proposing.name == "grabcut" else ProposedRegions(proposing, chosen)

@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.runtime.errors import ParamsError
+
 MAX_BODY = 30_000_000  # bytes of the largest request, which is an upload
 HEADERS = {
     "Content-Security-Policy": (
@@ -92,6 +94,19 @@ class Access:
     def _brings_token(self, request: Request) -> bool:
         given = request.query_params.get("token", "")
         return self.token is not None and request.scope["path"] == "/" and _equal(given, self.token)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address; port 0 takes a free one.
+
+    Raises:
+        ParamsError: If the port is taken, or the address is not this computer's.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ParamsError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -15,8 +15,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.runtime.console import note
-from pipeline.runtime.errors import ParamsError
-from pipeline.serving.access import is_loopback
+from pipeline.serving.access import is_loopback, listen
 from pipeline.serving.app import make_app
 from pipeline.serving.handlers import PageController
 
@@ -76,12 +75,7 @@ def run_app(  # noqa: PLR0913 - one argument an option
         ParamsError: If the port is taken.
     """
     token = None if everybody or is_loopback(host) else secrets.token_urlsafe(24)
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        sock = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ParamsError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from error
-    with sock:
+    with listen(host, port) as sock:
         app = make(host, token=token, port=sock.getsockname()[1])
         # Not by `note`, which hides secrets of URLs: the terminal's reader needs this one.
         query = "" if token is None else f"/?token={token}"

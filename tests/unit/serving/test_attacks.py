@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,8 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from pipeline.models.card import RUN_CARD, WEIGHTS
 from tests.guarded import guarded, noted
-from tests.served_page import BYTES, ROOT, Served, encoded, png, served
+from tests.served_page import BYTES, ROOT, Served, chunk, compressed, encoded, png, served
 from tests.skips import LINUX_ONLY
 from tests.small_run import write_small_run
 
@@ -318,16 +318,11 @@ def tiff(body: bytes, tags: Sequence[tuple[int, int]]) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """Return a chunk of a PNG."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
 @cache
 def bombs() -> dict[str, bytes]:
     """Return small files that a decoder makes much of."""
     overlapping = tiff(bytes(4 * MEGABYTE), [(256, 9), (257, 9), *((40000 + tag, 4 * MEGABYTE) for tag in range(60))])
-    tile = zlib.compress(bytes(3 * 9000**2), 9)
+    tile = compressed(bytes(3 * 9000), 9000)
     tiles = {256: 16, 257: 16, 258: 8, 259: 8, 262: 2, 277: 3, 284: 1, 322: 9000, 323: 9000, 324: 8, 325: len(tile)}
     skip = b"\0\2\0\x28\0\1"  # 40 rows on
     run_length = struct.pack("<IiiHHIIiiII", 40, 4_000_000, 1, 1, 8, 1, len(skip), 0, 0, 256, 0) + bytes(1024) + skip
@@ -354,7 +349,7 @@ def bombs() -> dict[str, bytes]:
         "JPEG of many scans": file.getvalue()[:-2] + scan * 1500 + b"\xff\xd9",
         "PNG of 40,000,000 x 1": b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000_000, 1, 8, 0, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(bytes(40_000_001)))
+        + chunk(b"IDAT", compressed(bytes(754_717), 53))
         + chunk(b"IEND", b""),
     }
 
@@ -554,32 +549,34 @@ def test_open_says_what_others_may(run: Path, tmp_path: Path) -> None:
 
 @LINUX_ONLY
 def test_the_browser_opens_the_address_that_is_printed(run: Path, tmp_path: Path) -> None:
-    """Where there is a display; the other tests' pages open none."""
+    """Where there is a display; the other tests' pages open none. Killed, it leaves nothing, as one that is ended."""
     browser, opened = tmp_path / "browser", tmp_path / "opened"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n')
     browser.chmod(0o700)
-    with served(run, "--browser", env={"DISPLAY": ":9", "BROWSER": str(browser)}) as page:
+    (tmp_path / "temporary").mkdir()
+    environment = {"DISPLAY": ":9", "BROWSER": str(browser), "TMPDIR": str(tmp_path / "temporary")}
+    with served(run, "--browser", env=environment) as page:
         until = time.monotonic() + 30
         while not opened.exists() and time.monotonic() < until:
             time.sleep(0.05)
         assert opened.read_text().strip() == page.address
         assert page.ask("GET", "/").status == 200
+        ended(page, signal.SIGKILL, tmp_path / "temporary")
 
 
-def test_a_page_that_is_killed_leaves_nothing(run: Path, tmp_path: Path) -> None:
-    """As one that is ended by any other signal above."""
-    with served(run, env={"TMPDIR": str(tmp_path)}) as page:
-        ended(page, signal.SIGKILL, tmp_path)
-
-
-def test_a_failed_start_leaves_nothing(run: Path, tmp_path: Path) -> None:
-    """A port that is taken: one line, no folder."""
+def test_a_failed_start_leaves_nothing(tmp_path: Path) -> None:
+    """A port that is taken: one line, no folder; it is said before the run is loaded, which this one cannot be."""
+    run, temporary = tmp_path / "run", tmp_path / "temporary"
+    for folder in (run, temporary):
+        folder.mkdir()
+    for name in (RUN_CARD, WEIGHTS):
+        (run / name).touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "pipeline", "serve", "--run", str(run), "--port", port]
-        env = os.environ | {"TMPDIR": str(tmp_path)}
+        env = os.environ | {"TMPDIR": str(temporary)}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"--port {port}" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary.iterdir()) == []
