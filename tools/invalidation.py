@@ -1,14 +1,13 @@
 """What a change of `params.yaml` makes DVC run again, derived from `dvc.yaml` and stage `configure`; nothing runs."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from ruamel.yaml import YAML
-
-from pipeline.params.study import load_study
+from pipeline.params.study import study_of
 from pipeline.steps.configure import sections
 from pipeline.steps.schedule import Stages, StageSpec, read_yaml, resolve
 
@@ -48,8 +47,8 @@ def graph_of(values: Values, dvc_yaml: Path = DVC_YAML) -> Graph:
     """
     with tempfile.TemporaryDirectory() as folder:
         params = Path(folder, PARAMS)
-        YAML(typ="safe", pure=True).dump(values, params)
-        study = load_study(params)
+        params.write_text(json.dumps(values), encoding="utf-8")  # which is YAML; for lines of errors, too
+        study = study_of(dict(values), params)
         stages = resolve(_document(dvc_yaml.resolve()), read_yaml(params))
     plans = {REPETITIONS: study.repetitions.model_dump_json(), VOTES: study.votes.model_dump_json()}
     settings = {f"{SETTINGS}/{name}.json": part.model_dump_json() for name, part in sections(study).items()}

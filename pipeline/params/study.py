@@ -182,7 +182,17 @@ def load_study(path: Path, *, recorded: Collection[str] = (), warn: Callable[[st
         ParamsError: If the file is no YAML, a URL holds a secret, a key is absent, unknown or of the wrong type, or a
             value contradicts another one. The message names the line.
     """
-    values = _read(path)
+    return study_of(_read(path), path, recorded=recorded, warn=warn)
+
+
+def study_of(
+    values: dict[str, Any],
+    path: Path,
+    *,
+    recorded: Collection[str] = (),
+    warn: Callable[[str], None] = lambda _: None,
+) -> Study:
+    """Do the same for the content of the file at `path`."""
     check_secrets(values, path)
     names = known_datasets(values)
     try:
