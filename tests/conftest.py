@@ -16,6 +16,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 from pipeline.runtime import code_hash
+from tests.forked import Forked
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401 - pytest finds them here
 
 # A stage hashes all code twice, and tests run hundreds of stages in one process: each file once.
@@ -60,6 +61,14 @@ def unfinished_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def root() -> Path:
     """Return the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def forked(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """Lend processes that need not import torch, for tests of what a process of its own does once it has started."""
+    forked = Forked(root, tmp_path_factory.mktemp("forked"))
+    yield forked
+    forked.end()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pipeline import api
 from pipeline.demo.dataset import _write_photo
 from pipeline.params.study import load_study
 from pipeline.runtime.errors import DatasetError, EmptyMaskError, PhotoError
+from tests.forked import Forked
 from tests.meal import write_meal
 from tests.raw_folder import save
 from tests.small_run import random_batch, write_small_run, write_small_shards
@@ -53,7 +54,7 @@ def test_the_examples_of_the_module_hold(names: dict[str, Path]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/use.md", "docs/tutorials/mask-source.md"])
-def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: Path, forked: Forked) -> None:
     """In a new process, in a checkout whose graph has run; the photo is the demo's, for which the box was chosen."""
     write_small_run(tmp_path / "data/runs/vit+vit-all", ("roi", "extra_roi"))
     write_small_shards(tmp_path / "data/shards/annotation", [random_batch(6)])
@@ -64,14 +65,7 @@ def test_the_examples_of_a_page_run_as_pasted(page: str, root: Path, tmp_path: P
     blocks = re.findall(r"```python\n(.*?)```", (root / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert blocks
     for block in map(textwrap.dedent, blocks):
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", block],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(root)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = forked("-c", block, cwd=tmp_path, env=os.environ)
         assert done.returncode == 0, done.stderr
         assert done.stdout
 

@@ -20,6 +20,7 @@ from pipeline.runtime.errors import ParamsError, WeightsError
 from pipeline.segmentation.registry import create_source
 from pipeline.segmentation.weights import SAM_FILES, OfficialFile, read_card
 from pipeline.steps.mask_weights import fetch_mask_weights
+from tests.forked import Forked
 from tests.loopback import Reply, serving
 from tests.mask_sources import crafted, tiny_fastsam, tiny_promptable, tiny_sam
 
@@ -198,7 +199,7 @@ def test_without_network_one_line_names_the_official_file(tmp_path: Path, monkey
     assert "\n" not in str(caught.value)
 
 
-def test_a_package_that_was_left_out_is_named(tmp_path: Path, root: Path) -> None:
+def test_a_package_that_was_left_out_is_named(tmp_path: Path, forked: Forked) -> None:
     """Who leaves ultralytics out can do everything else; who chooses FastSAM then is told."""
     (tmp_path / "settings.json").write_text('{"architecture": "tiny", "weights": "random", "sha256": null}')
     code = (
@@ -213,10 +214,8 @@ def test_a_package_that_was_left_out_is_named(tmp_path: Path, root: Path) -> Non
         "try: fetch('sam2', settings=Path('settings.json'), output=Path('sam2'))\n"
         "except ParamsError as error: print(error)"
     )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = forked("-c", code, cwd=tmp_path, env=os.environ)
+    assert done.returncode == 0, done.stderr
     assert "fastsam needs the package ultralytics-opencv-headless (AGPL-3.0)" in done.stdout
     assert "sam2 needs the package transformers, and transformers is not installed; `pip install -r req" in done.stdout
 

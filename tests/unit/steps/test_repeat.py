@@ -25,6 +25,7 @@ from pipeline.steps.evaluate import evaluate
 from pipeline.steps.repeat import repeat
 from pipeline.steps.repeats import collect_repetitions
 from pipeline.steps.train import train
+from tests.forked import Forked
 from tests.small_run import TRAIN, random_batch
 from tests.training_data import write_shards_of, write_workplace
 
@@ -175,7 +176,7 @@ def test_without_seeds_there_is_nothing_to_say(workplace: Path) -> None:
     assert ask_for(workplace).seeds == ()
 
 
-def test_the_stages_work_as_the_graph_asks(workplace: Path, root: Path) -> None:
+def test_the_stages_work_as_the_graph_asks(workplace: Path, root: Path, forked: Forked) -> None:
     """Through the command line; collecting imports no torch."""
     own = train_own(workplace, "data/runs")
     evaluate(JUDGING, shards=workplace / "shards", run=own, output=workplace / "data/evaluations" / RUN, device="cpu")
@@ -186,9 +187,10 @@ def test_the_stages_work_as_the_graph_asks(workplace: Path, root: Path) -> None:
     (workplace / "data/shards").mkdir()
     (workplace / "shards").rename(workplace / "data/shards/annotation")
     env = os.environ | {"PYTHONPATH": str(root)}
-    command = [sys.executable, "-m", "stages.repeat", "--run", RUN, "--seed", "1", "--train", "annotation"]
+    command = ["-m", "stages.repeat", "--run", RUN, "--seed", "1", "--train", "annotation"]
     command += ["--source", "annotation", "--weights", "weights"]
-    subprocess.run(command, cwd=workplace, env=env, check=True)  # noqa: S603
+    done = forked(*command, cwd=workplace, env=os.environ)
+    assert done.returncode == 0, done.stderr
     plan = RepetitionPlan(seeds=(0, 1), runs=(RUN,))
     (workplace / "data/repeats/plan.json").write_text(plan.model_dump_json())
     code = "import sys, stages.repeats; stages.repeats.main(); assert 'torch' not in sys.modules"

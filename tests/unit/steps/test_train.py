@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from pipeline.steps.evaluate import evaluate
 from pipeline.steps.repeat import repeat
 from pipeline.steps.train import train
 from pipeline.training.losses import fit_temperature
+from tests.forked import Forked
 from tests.small_run import CATEGORIES, TRAIN, backbone_card, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
@@ -202,15 +201,14 @@ def test_without_a_validation_split_nothing_is_fitted(workplace: Path) -> None:
     assert {row["validation_top1"] for row in csv.DictReader((folder / "history.csv").open())} == {""}
 
 
-def test_kills_at_any_step_end_in_the_same_bytes(workplace: Path, root: Path) -> None:
+def test_kills_at_any_step_end_in_the_same_bytes(workplace: Path, root: Path, forked: Forked) -> None:
     """By kill -9, several times, between steps, in the middle of writing and before a test; see tests/killed_run.py.
 
     Weights, moments, averages, sums, order, flips, dropout and schedule all go on where they were.
     """
     (workplace / "params.json").write_text(PARAMS.model_copy(update=EVERYTHING).model_dump_json())
-    command = [sys.executable, "-m", "tests.killed_run", str(workplace), "7"]
-    env = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run(command, cwd=root, env=env, check=True, capture_output=True, text=True)  # noqa: S603
+    done = forked("-m", "tests.killed_run", str(workplace), "7", cwd=root, env=os.environ)
+    assert done.returncode == 0, done.stderr
     deaths = done.stdout.split()
     assert len(deaths) >= 5
     assert set(deaths) == {"step", "write", "test"}

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from pipeline.runtime.errors import WeightsError
 from pipeline.runtime.resumable import resumable_root
 from pipeline.steps import weights as weight_sources
 from pipeline.steps.weights import fetch_weights
+from tests.forked import Ended, Forked
 from tests.hub_stand_in import COMMIT, Hub, ask_hub, serving_hub
 from tests.loopback import Host, Reply, serving
 
@@ -225,17 +224,17 @@ def test_a_hub_file_with_another_hash_is_refused(hub: Hub, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_stage_takes_its_hub_from_the_environment(root: Path, tmp_path: Path, payload: bytes) -> None:
+def test_the_stage_takes_its_hub_from_the_environment(tmp_path: Path, payload: bytes, forked: Forked) -> None:
     """In a process of its own, as in the graph; then again without any hub, from the cache; then without either."""
     settings = tmp_path / "data/settings/backbones/tiny.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(BackboneParams(timm=TIMM_ID, weights="hub", revision=COMMIT).model_dump_json())
-    command = [sys.executable, "-m", "stages.weights", "--backbone", "tiny"]
-    environment = os.environ | {"PYTHONPATH": str(root), "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+    command = ["-m", "stages.weights", "--backbone", "tiny"]
+    environment = os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
 
-    def run(endpoint: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    def run(endpoint: str, **more: str) -> Ended:
         env = environment | {"HF_ENDPOINT": endpoint} | more
-        return subprocess.run(command, cwd=tmp_path, env=env, check=False, capture_output=True, text=True)  # noqa: S603
+        return forked(*command, cwd=tmp_path, env=env)
 
     with serving_hub() as hub:
         hub.payload = payload

@@ -2,8 +2,6 @@
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import torch
 from pipeline.models.artifact import load_run
 from pipeline.training.dataset import MicroBatch
 from pipeline.training.distributed import DistributedContext
+from tests.forked import Ended, Forked
 from tests.small_run import TRAIN, random_batch, select
 from tests.training_data import write_cards, write_shards_of
 
@@ -23,7 +22,7 @@ FILES = ("model.safetensors", "run.json", "history.csv")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def trained(tmp_path_factory: pytest.TempPathFactory, root: Path, forked: Forked) -> tuple[Path, Ended]:
     """Train everything; 12 train samples in steps of 5, 5 and 2, which three processes share unevenly."""
     folder = tmp_path_factory.mktemp("ranked")
     batch = random_batch(12)
@@ -32,9 +31,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path,
     write_cards(folder / "weights")
     changes = {"schedule": "constant", "batch_size": 5, "learning_rate": 1e-3, "accumulate": 1}
     (folder / "params.json").write_text(TRAIN.model_copy(update=changes).model_dump_json())
-    command = [sys.executable, "-m", "tests.distributed_run", str(folder)]
-    env = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run(command, cwd=root, env=env, check=True, capture_output=True, text=True)  # noqa: S603
+    done = forked("-m", "tests.distributed_run", str(folder), cwd=root, env=os.environ)
+    assert done.returncode == 0, done.stderr
     return folder, done
 
 
@@ -74,7 +72,7 @@ def test_a_run_taken_up_by_as_many_processes_ends_in_the_same_bytes(trained: tup
 
 
 def test_a_loss_that_is_not_finite_stops_all_with_one_line(
-    trained: tuple[Path, subprocess.CompletedProcess[str]],
+    trained: tuple[Path, Ended],
 ) -> None:
     """It names the samples of every process."""
     assert trained[1].stdout.splitlines() == ["[-9, 1]", "[1, 1]"]
