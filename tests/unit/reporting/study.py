@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,29 +31,13 @@ from pipeline.steps.index import build_index
 from pipeline.steps.pair import write_shards
 from pipeline.steps.segment import write_masks
 from tests.raw_folder import RawFolder
+from tests.unit.reporting.page import VARIANT, StudyFolder
 
 ROOT = Path(__file__).parents[3]
-VARIANT = "deit+mobilenetv2-all"
 AMBIGUOUS = ("ketchup", "chili paste")
 BRANCHES: tuple[ViewName, ...] = ("roi", "extra_roi")
 CATEGORIES = "0 background\n1 rice\n2 sauce\n3 ketchup\n4 chili paste\n"
 TOP1 = {"two branches": 0.9, "ROI only": 0.55, "extra-ROI only": 0.5}
-
-
-@dataclass(frozen=True)
-class StudyFolder:
-    """Where everything lies."""
-
-    path: Path
-
-    def __getattr__(self, name: str) -> Path:
-        """Return a folder of data: raw, index, runs and so on."""
-        return self.path / "data" / name
-
-    @property
-    def results(self) -> Path:
-        """Return the folder of the tracked results."""
-        return self.path / "results"
 
 
 def make_sample(category: str = "rice") -> Sample:

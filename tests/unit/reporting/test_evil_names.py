@@ -12,7 +12,7 @@ import pytest
 from pipeline.datasets.layout import fold_name
 from tests.browser import browser, inaccessible
 from tests.unit.reporting import study as studies
-from tests.unit.reporting.study import FEW, ROOT, StudyFolder, build_study
+from tests.unit.reporting.study import FEW, ROOT, build_study
 from tests.unit.steps.test_report import write_few
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )
         patch.setattr(studies, "ROOT", folder)
         categories = "".join(f"{number} {name}\n" for number, name in enumerate(("background", *EVIL)))
-        made: StudyFolder = build_study(folder / "study", categories=categories, runs=FEW)
+        made = build_study(folder / "study", categories=categories, runs=FEW)
         write_few(made, folder / "report")
         yield folder / "report"
 

@@ -22,16 +22,16 @@ from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.repetitions import Repetitions, compare_seeds
 from pipeline.params.masks import AgreementParams, VotePlan, VoteSummary
-from pipeline.params.stages import DistillationSummary, ReportParams
+from pipeline.params.stages import DistillationSummary
 from pipeline.reporting.grid import PAPER_RUNS, GridRun, in_paper_order, runs_with
 from pipeline.reporting.paper.published import read_paper
 from pipeline.reporting.results import RunFiles
 from pipeline.runtime.errors import ManifestError
 from pipeline.segmentation.weights import CARD, MaskWeightsCard
 from pipeline.steps.agreement import compare_source
-from pipeline.steps.report import write_report
 from pipeline.steps.summary import collect, summarise
-from tests.unit.reporting.study import CATEGORIES, FEW, ROOT, VARIANT, StudyFolder, build_study, made_up_probe
+from tests.unit.reporting.page import VARIANT, StudyFolder, write_page
+from tests.unit.reporting.study import CATEGORIES, FEW, ROOT, build_study, made_up_probe
 
 pytestmark = pytest.mark.slow
 
@@ -98,26 +98,6 @@ def write_few(study: StudyFolder, report: Path, **beyond: Path) -> str:
     study.results.mkdir(exist_ok=True)
     found.write(study.results / "summary.json")
     return write_page(study, report, variant=None, **beyond)
-
-
-def write_page(study: StudyFolder, report: Path, *, variant: str | None = VARIANT, **beyond: Path) -> str:
-    """Run report alone; return the page."""
-    write_report(
-        ReportParams(samples=6, probed=("vit", "tiny"), seed=0),
-        variant=variant,
-        summary=study.results / "summary.json",
-        index=study.index,
-        raw=study.raw,
-        shards=study.shards / "annotation",
-        runs=study.runs,
-        evaluations=study.evaluations,
-        perturbations=study.perturbations,
-        explanations=study.explanations,
-        settings=study.settings,
-        report=report,
-        **beyond,
-    )
-    return (report / "index.html").read_text(encoding="utf-8")
 
 
 def write_repetitions(study: StudyFolder, path: Path) -> None:
@@ -264,20 +244,32 @@ def test_the_page_says_nothing_of_this_machine(page: str, built: StudyFolder) ->
     assert "LARCdataset9947" not in page
 
 
-def test_the_same_inputs_make_the_same_bytes_in_any_process(small: StudyFolder) -> None:
-    """Another hash seed, another locale and another process change nothing, in the page and in every figure."""
+@pytest.fixture(scope="module")
+def again(small: StudyFolder) -> Path:
+    """Return the report of `small` by another process, of records that are empty."""
+    records, report = small.path / "records", small.path / "again"
+    (records / "none").mkdir(parents=True)
+    (records / "repetitions.json").write_text(Repetitions().model_dump_json())
+    no_teacher = DistillationSummary(teacher=None, student=None, undistilled=None)
+    (records / "none/summary.json").write_text(no_teacher.model_dump_json())
     code = (
-        "from pathlib import Path; from tests.unit.reporting.study import StudyFolder; "
-        "from tests.unit.steps.test_report import write_page; "
-        f"write_page(StudyFolder(Path({str(small.path)!r})), Path({str(small.path / 'again')!r}), variant=None)"
+        "from pathlib import Path; from tests.unit.reporting.page import StudyFolder, write_page; "
+        f"records = Path({str(records)!r}); "
+        f"write_page(StudyFolder(Path({str(small.path)!r})), Path({str(report)!r}), variant=None, "
+        "repetitions=records / 'repetitions.json', distilled=records / 'none')"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONUTF8": "0"}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)  # noqa: S603 - our own code
-    again, page = (
+    return report
+
+
+def test_the_same_inputs_make_the_same_bytes_in_any_process(small: StudyFolder, again: Path) -> None:
+    """Another hash seed, another locale, another process and an empty record change nothing, in page and figures."""
+    theirs, ours = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
-        for folder in (small.path / "again", small.path / "page")
+        for folder in (again, small.path / "page")
     )
-    assert again == page
+    assert theirs == ours
 
 
 @pytest.fixture(scope="module")
@@ -340,19 +332,34 @@ def test_what_differs_says_which_runs_share_their_branches(page: str, noted: str
     assert noted.count("<td>87,915,601</td>") == 4
 
 
-def test_a_data_set_without_the_pair_gets_a_finding_on_everything(tmp_path: Path) -> None:
-    """FoodSeg103 without the extra photos has no ketchup and no chili paste; of an archive its record is told, too."""
-    study = build_study(
-        tmp_path, categories=CATEGORIES.replace("ketchup", "egg").replace("chili paste", "ham"), runs=FEW
-    )
-    source = tmp_path / "source.json"
+FINDINGS = [
+    *({"file": f"Images/img_dir/train/{number:03d}.jpg", "detail": "an empty file"} for number in range(60)),
+    {"file": "Images/img_dir/train/<script>alert(1)</script>.jpg", "detail": "a web page"},
+]
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the page of an archive without the pair, of which much was left out, and whose names are markup."""
+    folder = tmp_path_factory.mktemp("other")
+    names = CATEGORIES.replace("ketchup", "egg").replace("chili paste", "ham")
+    study = build_study(folder / "study", categories=names.replace("rice", "<script>alert(2)</script>"), runs=FEW)
+    path = study.index / "summary.json"
+    summary = json.loads(path.read_bytes())
+    group = {"count": len(FINDINGS), "mend": "replace the photo", "left_out": True, "findings": FINDINGS}
+    path.write_text(json.dumps(summary | {"problems": {"photo_unreadable": group}}))
+    source = folder / "source.json"
     source.write_text('{"name": "a.zip", "bytes": 1234, "sha256": "ab"}')
-    page = write_few(study, tmp_path / "report", source=source)
-    assert "<li>The data set came from a.zip (bytes 1,234, sha256 ab).</li>" in page
-    assert "<dt>archive, name</dt><dd><code>a.zip</code></dd>" in page
-    assert "on the whole test split" in page
-    assert "ambiguous pair</span>" not in page
-    assert outline(page).open == []
+    return write_few(study, folder / "report", source=source)
+
+
+def test_a_data_set_without_the_pair_gets_a_finding_on_everything(other: str) -> None:
+    """FoodSeg103 without the extra photos has no ketchup and no chili paste; of an archive its record is told, too."""
+    assert "<li>The data set came from a.zip (bytes 1,234, sha256 ab).</li>" in other
+    assert "<dt>archive, name</dt><dd><code>a.zip</code></dd>" in other
+    assert "on the whole test split" in other
+    assert "ambiguous pair</span>" not in other
+    assert outline(other).open == []
 
 
 def test_a_summary_of_another_variant_is_refused(built: StudyFolder, page: str, tmp_path: Path) -> None:
@@ -382,23 +389,11 @@ def test_an_absent_input_names_the_stage_to_run(small: StudyFolder, tmp_path: Pa
         hidden.rename(path)
 
 
-def test_the_page_lists_everything_that_was_left_out(tmp_path: Path) -> None:
+def test_the_page_lists_everything_that_was_left_out(other: str) -> None:
     """However much it is, and whatever names of files and categories hold: no finding is cut, and none is markup."""
-    hostile = CATEGORIES.replace("rice", "<script>alert(2)</script>")
-    study = build_study(tmp_path / "study", categories=hostile, runs=FEW)
-    findings = [
-        *({"file": f"Images/img_dir/train/{number:03d}.jpg", "detail": "an empty file"} for number in range(60)),
-        {"file": "Images/img_dir/train/<script>alert(1)</script>.jpg", "detail": "a web page"},
-    ]
-    path = study.index / "summary.json"
-    summary = json.loads(path.read_bytes())
-    group = {"count": len(findings), "mend": "replace the photo", "left_out": True, "findings": findings}
-    path.write_text(json.dumps(summary | {"problems": {"photo_unreadable": group}}))
-    page = write_few(study, tmp_path / "report")
-    listed = [finding["file"] for finding in findings if f"<code>{escape(finding['file'])}</code>" in page]
-    assert len(listed) == len(findings)
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert(2)&lt;/script&gt;" in page
+    assert all(f"<code>{escape(finding['file'])}</code>" in other for finding in FINDINGS)
+    assert "<script>alert" not in other
+    assert "&lt;script&gt;alert(2)&lt;/script&gt;" in other
 
 
 def section(page: str, name: str) -> str:
@@ -477,17 +472,11 @@ def test_a_vote_has_a_row_beside_the_runs(page: str, results: dict[str, Any]) ->
     assert "It has no label for rice, which it always gets wrong." in text
 
 
-def test_what_was_not_asked_for_has_no_section(small: StudyFolder, tmp_path: Path) -> None:
-    """Nor has an empty record of it; the page's bytes stay those of before."""
-    (tmp_path / "repetitions.json").write_text(Repetitions().model_dump_json())
-    (tmp_path / "none").mkdir()
-    no_teacher = DistillationSummary(teacher=None, student=None, undistilled=None)
-    (tmp_path / "none/summary.json").write_text(no_teacher.model_dump_json())
-    places = {"repetitions": tmp_path / "repetitions.json", "distilled": tmp_path / "none"}
-    page = (small.path / "page/index.html").read_text(encoding="utf-8")
-    assert write_page(small, tmp_path / "report", variant=None, **places) == page
+def test_what_was_not_asked_for_has_no_section(again: Path) -> None:
+    """Nor has an empty record of it."""
+    page = (again / "index.html").read_text(encoding="utf-8")
     assert not {"seeds", "distillation"} & set(outline(page).ids)
-    assert not {"seeds", "distillation"} & json.loads((tmp_path / "report/results.json").read_text()).keys()
+    assert not {"seeds", "distillation"} & json.loads((again / "results.json").read_text()).keys()
 
 
 def test_every_run_has_the_numbers_of_evaluate(built: StudyFolder, results: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ from pipeline.reporting.grid import GridRun
 from pipeline.reporting.results import ReportInputs, RunFiles
 from pipeline.reporting.summary import StudySummary
 from pipeline.steps.summary import summarise
-from tests.unit.reporting.study import AMBIGUOUS, VARIANT, StudyFolder, build_study
+from tests.unit.reporting.page import VARIANT, StudyFolder
+from tests.unit.reporting.study import AMBIGUOUS, build_study
 
 pytestmark = pytest.mark.slow
 
