@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -212,10 +213,25 @@ SURE: dict[str, Callable[[Path], bytes]] = {
 """Bytes that no kind of file may pass for."""
 
 
-@pytest.fixture(params=FILES)
-def kind(request: pytest.FixtureRequest) -> Stored:
+@pytest.fixture(scope="module", params=FILES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Stored, Path, Path]:
+    """Return a kind of file, a sound one, and the folder that has it with what belongs to it."""
+    kind, folder = FILES[request.param], tmp_path_factory.mktemp("sound")
+    return kind, kind.make(folder), folder
+
+
+@pytest.fixture
+def kind(made: tuple[Stored, Path, Path]) -> Stored:
     """Return a kind of file."""
-    return FILES[request.param]
+    return made[0]
+
+
+@pytest.fixture
+def path(made: tuple[Stored, Path, Path], tmp_path: Path) -> Path:
+    """Return a copy of a sound one."""
+    _, path, folder = made
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / path.relative_to(folder)
 
 
 def refused(kind: Stored, path: Path) -> str:
@@ -229,18 +245,16 @@ def refused(kind: Stored, path: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", SURE)
-def test_other_content_is_refused_and_nothing_of_it_runs(kind: Stored, damage: str, tmp_path: Path) -> None:
+def test_other_content_is_refused_and_nothing_of_it_runs(kind: Stored, path: Path, damage: str) -> None:
     """Whatever lies in the place of the file."""
-    path = kind.make(tmp_path)
     content = SURE[damage](path)
     path.unlink()
     path.write_bytes(content)
     refused(kind, path)
 
 
-def test_half_a_file_is_refused(kind: Stored, tmp_path: Path) -> None:
+def test_half_a_file_is_refused(kind: Stored, path: Path) -> None:
     """Text cut at the end of a line may be a smaller sound file; then a manifest or DVC's hash tells."""
-    path = kind.make(tmp_path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     if kind.text:
         sound_or_refused(kind, path)
@@ -248,9 +262,8 @@ def test_half_a_file_is_refused(kind: Stored, tmp_path: Path) -> None:
         refused(kind, path)
 
 
-def test_flipped_bits_are_refused_or_harmless(kind: Stored, tmp_path: Path) -> None:
+def test_flipped_bits_are_refused_or_harmless(kind: Stored, path: Path) -> None:
     """A hundred places and all eight bits: never another error, let alone a crash."""
-    path = kind.make(tmp_path)
     content = path.read_bytes()
     for number, at in enumerate(range(0, len(content), len(content) // 100 + 1)):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1 << number % 8]) + content[at + 1 :])
