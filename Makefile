@@ -6,7 +6,8 @@ BIN := .venv/bin
 # Idle OpenMP threads sleep instead of spinning: two busy torch processes slow each other 20 times otherwise.
 export OMP_WAIT_POLICY ?= PASSIVE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-unexport VIRTUAL_ENV PYTHONPATH
+# Container images set the last: hundreds of processes would compile all code anew, and pytest all its tests.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 # What pip installs: every package at the version and with the hashes of the lock. On a machine whose index has other
 # builds: make LOCK=requirements.txt HASHES= ...

@@ -4,17 +4,18 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = {
-    str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8"))
+SOURCES = [
+    str(path.relative_to(ROOT))
     for folder in ("pipeline", "stages", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.stat().st_size
-}
+]
 LIBRARY = [file for file in SOURCES if not file.startswith("tools/")]
 
 FIELDS_WORDS = """
@@ -119,6 +120,12 @@ INSTEAD = {
 }
 
 
+@cache
+def tree_of(file: str) -> ast.Module:
+    """Parse a file."""
+    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
+
+
 def names_of(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield line and name of every class, function, method and argument."""
     for node in ast.walk(tree):
@@ -138,7 +145,7 @@ def instead_of(name: str) -> str | None:
 @pytest.mark.parametrize("file", SOURCES)
 def test_names_are_the_fields_terms(file: str) -> None:
     """No net1, utils, helpers or cfg."""
-    names = {node.id for node in ast.walk(SOURCES[file]) if isinstance(node, ast.Name)}
+    names = {node.id for node in ast.walk(tree_of(file)) if isinstance(node, ast.Name)}
     assert not names & {"cfg", "net1", "net2", "utils", "helpers"}
     assert Path(file).stem not in {"utils", "helpers", "cfg", "common", "misc"}
 
@@ -148,7 +155,7 @@ def test_no_class_name_stands_twice() -> None:
     classes = [
         node.name
         for file in LIBRARY
-        for node in ast.walk(SOURCES[file])
+        for node in ast.walk(tree_of(file))
         if isinstance(node, ast.ClassDef) and file.startswith("pipeline/")
     ]
     assert [name for name, times in Counter(classes).items() if times > 1] == []
@@ -157,7 +164,7 @@ def test_no_class_name_stands_twice() -> None:
 @pytest.mark.parametrize("file", LIBRARY)
 def test_no_name_is_a_metaphor(file: str) -> None:
     """Of a module, a class, a function, a method or an argument; the list says which word is the field's."""
-    names = [(1, Path(file).stem), *names_of(SOURCES[file])]
+    names = [(1, Path(file).stem), *names_of(tree_of(file))]
     found = [f"{file}:{line}: {name} -> {instead_of(name)}" for line, name in names if instead_of(name)]
     assert not found, "\n".join(found)
 
