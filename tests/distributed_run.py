@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -17,7 +16,6 @@ import torch
 from pipeline.params.model import TrainParams
 from pipeline.params.runtime import RuntimeParams
 from pipeline.runtime import resumable
-from pipeline.runtime.code_hash import code_sha256
 from pipeline.runtime.console import run_stage
 from pipeline.runtime.lazy_compiler import load_compiler
 from pipeline.training.checkpoint import CheckpointCallback
@@ -95,8 +93,7 @@ def main(folder: Path) -> None:
     os.environ["DVC_ROOT"] = str(folder)
     importlib.import_module("pandas")  # pyarrow would, in every fork
     load_compiler()  # DistributedDataParallel would, too
-    resumable.code_sha256 = cache(code_sha256)  # every first process hashes all code; what is hashed here they inherit
-    resumable._stage_code("train")
+    resumable._stage_code("train")  # every first process finds the hashes of all code there
     for world in (1, 3):
         together(folder, f"by {world}", world=world)
         together(folder, f"shared by {world}", world=world, share_branches=True)
