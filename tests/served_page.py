@@ -9,7 +9,6 @@ import signal
 import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.hostile.pictures import chunk, compressed
 
 ROOT = Path(__file__).parents[1]
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -134,21 +135,6 @@ def png(height: int, width: int, *, colour: int | None = 0) -> bytes:
     rows = compressed(b"\0" + bytes([colour]) * 3 * width, height)
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """Return a chunk of a PNG."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def compressed(part: bytes, times: int) -> bytes:
-    """Return a part many times over as zlib would write it; only one is compressed."""
-    plain = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    block = plain.compress(part) + plain.flush(zlib.Z_FULL_FLUSH)
-    checksum = 1
-    for _ in range(times):
-        checksum = zlib.adler32(part, checksum)
-    return b"\x78\x9c" + block * times + plain.flush() + struct.pack(">I", checksum)
 
 
 def encoded(picture: Image.Image, kind: str) -> bytes:

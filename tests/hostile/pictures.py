@@ -49,16 +49,26 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width: int, height: int, rows: bytes, *more: bytes) -> bytes:
-    """Return an 8 bit gray PNG that declares a size, whatever its rows hold."""
+def compressed(part: bytes, times: int) -> bytes:
+    """Return a part many times over as zlib would write it; only one is compressed."""
+    plain = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    block = plain.compress(part) + plain.flush(zlib.Z_FULL_FLUSH)
+    checksum = 1
+    for _ in range(times):
+        checksum = zlib.adler32(part, checksum)
+    return b"\x78\x9c" + block * times + plain.flush() + struct.pack(">I", checksum)
+
+
+def png(width: int, height: int, row: bytes, *more: bytes, rows: int = 1) -> bytes:
+    """Return an 8 bit gray PNG that declares a size, whatever it holds."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(rows, 9))
+    data = chunk(b"IDAT", compressed(row, rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(more) + data + chunk(b"IEND", b"")
 
 
 def text_bomb() -> bytes:
     """Return a PNG whose comment grows to 80 MB."""
-    comment = b"Comment\0\0" + zlib.compress(bytes(80_000_000), 9)
+    comment = b"Comment\0\0" + compressed(bytes(80_000), 1000)
     return png(10, 8, bytes(8 * 11), chunk(b"zTXt", comment))
 
 

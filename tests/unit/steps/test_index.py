@@ -125,7 +125,7 @@ def test_validation_is_drawn_from_train_by_photo(tmp_path: Path) -> None:
     assert [count.validation for count in summary.categories] == [
         sum(s.split == "validation" and s.category == count.name for s in samples) for count in summary.categories
     ]
-    again, _ = indexed(raw, drawn, name="again", workers=2)
+    again, _ = indexed(raw, drawn, name="again")
     assert again == samples
     assert "validation" not in indexed(raw, name="none")[1].splits
 
@@ -158,15 +158,16 @@ def test_categories_travel_with_the_table(raw: RawFolder) -> None:
 
 
 def test_bytes_do_not_depend_on_workers_or_the_order_of_lists(raw: RawFolder) -> None:
-    """Both files, over more photos than one task holds."""
+    """Both files, over more photos than one task holds, of which some are drawn for validation."""
+    drawn = SKIP.model_copy(update={"validation": 0.2})
     for number in range(70):
         raw.add("train", f"n{number}", labels_of(1 + number % 2, 7), seed=number % 60)
     raw.list_stem("train", "absent")
-    indexed(raw, SKIP, name="one", workers=1)
-    indexed(raw, SKIP, name="two", workers=2)
+    indexed(raw, drawn, name="one", workers=1)
+    indexed(raw, drawn, name="two", workers=2)
     listing = raw.path / "ImageSets/train.txt"
     listing.write_text("\r\n".join(reversed(listing.read_text().splitlines())) + "\r\n")
-    indexed(raw, SKIP, name="reversed")
+    indexed(raw, drawn, name="reversed")
     for name in ("samples.parquet", "summary.json"):
         assert len({(raw.path.parent / run / name).read_bytes() for run in ("one", "two", "reversed")}) == 1
 
