@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.evaluation.metrics import EpochRecord
 from pipeline.runtime.console import progress_bar
 from pipeline.training.checkpoint import HISTORY, RunningMetrics, TrainerState
 from pipeline.training.progress import DVCLIVE, LiveCurves, ProgressCallback
+from tests.forked import Forked
 
 RECORDS = [EpochRecord(n, 1e-3, 2.0 / n, 0.25, 3.0 / n, 0.5, 0.4, None if n == 2 else 0.125) for n in (1, 2, 3)]
 PACE = {"samples_per_second": 50.0, "seconds_left": 90.0}
@@ -71,10 +73,10 @@ def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monk
     assert len((tmp_path / "run" / HISTORY).read_text().splitlines()) == 3
 
 
-def test_training_imports_no_dvclive_by_itself(root: Path) -> None:
+def test_training_imports_no_dvclive_by_itself(root: Path, forked: Forked) -> None:
     """A run of seconds spares itself a second of import."""
     program = "import sys, pipeline.training.progress; sys.exit('dvclive' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0  # noqa: S603
+    assert forked("-c", program, cwd=root, env=os.environ).returncode == 0
 
 
 def test_progress_leaves_the_state_of_training_as_it_is(tmp_path: Path) -> None:
