@@ -94,7 +94,7 @@ def test_a_run_is_a_package_with_its_history(workplace: Path) -> None:
     assert card.metrics.measured_on == "validation split"
     assert f"{card.metrics.macro_f1:.6g}" == rows[-1]["validation_macro_f1"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
-    assert not [path for path in resumable_root().iterdir() if path.is_dir()]
+    assert not list(resumable_root().glob("train-*/"))
 
 
 def test_without_a_test_sample_of_the_pair_there_is_no_f1_of_it(workplace: Path) -> None:
