@@ -17,7 +17,7 @@ from pipeline.models.card import BackboneCard, read_card
 from pipeline.models.pretrained import TorchvisionFile
 from pipeline.params.model import BackboneParams
 from pipeline.runtime.errors import WeightsError
-from pipeline.runtime.resumable import resumable_root
+from pipeline.runtime.resumable import code_cache, resumable_root
 from pipeline.steps import weights as weight_sources
 from pipeline.steps.weights import fetch_weights
 from tests.forked import Ended, Forked
@@ -96,8 +96,8 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
 
 def leftovers() -> list[Path]:
     """Return what unfinished work holds."""
-    root = resumable_root()
-    return [path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"] if root.exists() else []
+    held = (path for path in resumable_root().rglob("*") if path.is_file() and path != code_cache())
+    return [path for path in held if path.suffix != ".lock"]
 
 
 def test_a_url_becomes_a_file_with_its_origin(host: Host, tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
