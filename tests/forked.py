@@ -40,11 +40,11 @@ Ended = subprocess.CompletedProcess[str]
 class Forked:
     """Starts such processes; timm, the hub's client and all else of this project they import themselves."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        """Start what is forked, in the checkout; `folder` gets what they say."""
-        self.path, self.said = {"PYTHONPATH": str(root)}, [folder / "stdout", folder / "stderr"]
-        pipe, env, command = subprocess.PIPE, os.environ | self.path, [sys.executable, "-c", FORKING]
-        self.process = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
+    def __init__(self, root: Path, folder: Path, **env: str) -> None:
+        """Start what is forked, with the code of a checkout; `folder` gets what they say."""
+        self.path, self.said = {"PYTHONPATH": str(root)} | env, [folder / "stdout", folder / "stderr"]
+        pipe, whole, command = subprocess.PIPE, os.environ | self.path, [sys.executable, "-c", FORKING]
+        self.process = subprocess.Popen(command, cwd=root, env=whole, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
 
     def __call__(self, *argv: str, cwd: Path, env: Mapping[str, str]) -> Ended:
         """Run what stands after `python`: `-m MODULE ARGUMENT...` or `-c CODE`; return status and output."""

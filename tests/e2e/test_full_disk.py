@@ -21,7 +21,9 @@ def small(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Return a finished study on a disk of its own."""
     disk = tmp_path_factory.mktemp("disk") / "disk"
     with own_disk(disk):
-        yield SmallDisk(study, disk)
+        small = SmallDisk(study, disk)
+        yield small
+        small.forked.end()
 
 
 def test_every_kind_of_stage_is_tried(study: Checkout) -> None:

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.runtime.manifest import sha256_of
 from tests.e2e.checkout import Checkout, environment
+from tests.forked import Ended, Forked
 
 ROOMY = 1_000_000
 """Kilobytes of a disk with room for everything."""
@@ -72,11 +73,12 @@ class SmallDisk:
     """A finished study on a disk of its own, whose stages run again while it is full."""
 
     def __init__(self, study: Checkout, disk: Path) -> None:
-        """Copy it there, without caches."""
+        """Copy it there, without caches; its stages are forked, as torch would take most of their time to start."""
         self.disk, folder = disk, disk / "copy"
         left_out = shutil.ignore_patterns(".git", "cache", "tmp", ".unfinished")
         shutil.copytree(study.folder, folder, ignore=left_out)
         self.copy = Checkout(folder, environment(folder) | {"PYTHONDONTWRITEBYTECODE": "1"})
+        self.forked = Forked(folder, disk.parent, PYTHONDONTWRITEBYTECODE="1")
 
     def size(self, stage: StageRun) -> int:
         """Return the kilobytes of a stage's outputs."""
@@ -90,10 +92,11 @@ class SmallDisk:
             path = self.copy.folder / output
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
-    def run(self, stage: StageRun) -> "subprocess.CompletedProcess[str]":
+    def run(self, stage: StageRun) -> Ended:
         """Run a stage as DVC would."""
-        here = Checkout(self.copy.folder, self.copy.env | {"DVC_STAGE": stage.name, "DVC_ROOT": str(self.copy.folder)})
-        return here.run(*stage.command)
+        folder = self.copy.folder
+        env = self.copy.env | {"DVC_STAGE": stage.name, "DVC_ROOT": str(folder)}
+        return self.forked(*stage.command[1:], cwd=folder, env=env)
 
     def fill(self, stage: StageRun, dice: Random) -> str:
         """Run a stage with less room than it may need, then with enough; return what it said when the disk was full.
