@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # test processes share the cores; docs/decisions/threads.md
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # likewise, where a test says nothing of threads
 from pipeline.runtime import vector_width  # noqa: F401 - before any test imports numpy, cv2 or torch
 
 # isort: split

@@ -36,12 +36,12 @@ def share_cache(folder: Path, cache: Path | str) -> None:
 
 
 def shrink(params: Path) -> None:
-    """Set the parameters of a small study on the demo: few photos, one epoch, one process a stage."""
+    """Set the parameters of a small study on the demo: few photos, one epoch, one process and thread a stage."""
     yaml = YAML()
     values = yaml.load(params)
     values["dataset"] = "demo"
     values["demo"] |= {"train_photos": 28, "test_photos": 16}
     values["runtime"]["workers"] = 1
     values["masks"]["photos_per_file"] = values["pair"]["photos_per_file"] = 16
-    values["train"]["epochs"] = 1
+    values["train"]["epochs"] = values["train"]["threads"] = 1
     yaml.dump(values, params)
