@@ -24,20 +24,11 @@ def test_only_what_the_machine_lacks_is_skipped(tmp_path: Path, processes: int) 
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "tests.skips",
-        "-n",
-        str(processes),
-        "-rs",
-        "-p",
-        "no:cacheprovider",
-    ]
+    plugins = ("tests.skips", "no:cacheprovider", "no:jaxtyping", "no:hydra_pytest")
+    command = [sys.executable, "-m", "pytest", "-n", str(processes), "-rs", "--rootdir", str(tmp_path)]
+    command += [part for plugin in plugins for part in ("-p", plugin)]
     done = subprocess.run(  # noqa: S603
-        [*command, "--rootdir", str(tmp_path), "--continue-on-collection-errors", str(tmp_path)],
+        [*command, "--continue-on-collection-errors", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
