@@ -15,7 +15,7 @@ from pipeline.reporting.grid import GRID_RUNS
 from tests.guarded import guarded, without_network
 from tools.working_copy import ROOT, copy_files, shrink
 
-CACHE = Path(".dvc/cache")
+CACHE, CODE_HASHES = Path(".dvc/cache"), Path(".unfinished/hashes/code.json")
 GRID = ("dvc.yaml", "pipeline/reporting/grid.py")
 """Files that list the runs of the graph."""
 RUNS = {"mobilenetv2+vit-all", "vit+vit-all", "vit+none-all"}
@@ -73,7 +73,8 @@ class Checkout:
     def clone(self, folder: Path) -> "Checkout":
         """Clone by git alone, what somebody who joins has; and the hashes of code, which are found again otherwise."""
         self.call("git", "clone", "-q", str(self.folder), str(folder))
-        shutil.copytree(self.folder / ".unfinished/hashes", folder / ".unfinished/hashes")
+        (folder / CODE_HASHES).parent.mkdir(parents=True)
+        shutil.copyfile(self.folder / CODE_HASHES, folder / CODE_HASHES)
         return Checkout(folder, environment(folder))
 
     def twin(self, folder: Path) -> "Checkout":
