@@ -7,13 +7,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-FORKING = """
-import json, os, runpy, sys, time
+STAGES_NEED = """
 from pipeline.runtime import vector_width
 import pandas, torch
 from pipeline.runtime.lazy_compiler import defer_compiler
 defer_compiler()
 import torchvision
+"""
+FORKING = """
+import json, os, runpy, sys, time
 for line in sys.stdin:
     asked = json.loads(line)
     if (child := os.fork()) == 0:
@@ -40,10 +42,13 @@ Ended = subprocess.CompletedProcess[str]
 class Forked:
     """Starts such processes; timm, the hub's client and all else of this project they import themselves."""
 
-    def __init__(self, root: Path, folder: Path, **env: str) -> None:
-        """Start what is forked, with the code of a checkout; `folder` gets what they say."""
+    def __init__(self, root: Path, folder: Path, preload: str = STAGES_NEED, **env: str) -> None:
+        """Start what is forked, after the imports of `preload`, with the code of a checkout.
+
+        `folder` gets what the processes say.
+        """
         self.path, self.said = {"PYTHONPATH": str(root)} | env, [folder / "stdout", folder / "stderr"]
-        pipe, whole, command = subprocess.PIPE, os.environ | self.path, [sys.executable, "-c", FORKING]
+        pipe, whole, command = subprocess.PIPE, os.environ | self.path, [sys.executable, "-c", preload + FORKING]
         self.process = subprocess.Popen(command, cwd=root, env=whole, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
 
     def __call__(self, *argv: str, cwd: Path, env: Mapping[str, str]) -> Ended:

@@ -4,8 +4,6 @@ A fingerprint is a SHA-256 of content alone, so that it is equal on every machin
 have not changed since the last call is not read again.
 """
 
-import json
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +13,7 @@ from pipeline.acquisition.source import find_in_folder, hash_file, hash_listing,
 from pipeline.datasets.layout import OFFICIAL_SPLITS, is_clutter, is_utf8
 from pipeline.runtime.console import byte_progress
 from pipeline.runtime.errors import SourceError
+from pipeline.runtime.resumable import read_cache, write_cache
 
 SETTLED = 2.0  # seconds without a change after which times are trusted: two writes in a row may get the same time
 MODEL_FILES = (
@@ -61,9 +60,7 @@ def fingerprint(files: Mapping[str, Path], cache: Path) -> str:
 
     The file `cache`, which is made if absent, keeps the hashes for the next call.
     """
-    known: dict[str, list[int | str]] = {}
-    with suppress(FileNotFoundError, ValueError):
-        known = json.loads(cache.read_bytes())
+    known: dict[str, list[int | str]] = read_cache(cache)
     found = {name: _state(path) for name, path in files.items()}
     changed = {name for name, state in found.items() if known.get(name, [])[:-1] != state}
     total, done = sum(found[name][0] for name in changed), 0
@@ -79,10 +76,7 @@ def fingerprint(files: Mapping[str, Path], cache: Path) -> str:
             for name, state in found.items()
             if state == _state(files[name]) and max(state[1:3]) < settled
         }
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_suffix(f".{os.getpid()}")  # another experiment may write at the same time
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(cache)
+        write_cache(cache, kept)
     return hashes[WHOLE] if WHOLE in hashes else hash_listing(hashes.items())
 
 

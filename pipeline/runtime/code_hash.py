@@ -10,14 +10,10 @@ variables. See docs/decisions/settings.md.
 
 import ast
 import hashlib
-import json
-import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 PROJECT = ("pipeline", "stages")  # packages of this project
@@ -52,30 +48,6 @@ def code_sha256(source: bytes) -> str:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # annotations in quotes, `__all__`
             used.update(re.findall(r"\w+", node.value))
     return hashlib.sha256(_text(tree, used).encode()).hexdigest()
-
-
-def code_hashes(modules: Iterable[Path], cache: Path) -> dict[Path, str]:
-    """Return `code_sha256` of modules, without those that are empty: package markers, which change no result.
-
-    The file `cache`, which is made if absent, keeps the hashes by content, so that only edited modules are parsed.
-
-    Raises:
-        SyntaxError: If a module is not Python.
-    """
-    rule = Path(__file__).read_bytes()
-    contents = {path: content for path in modules if (content := path.read_bytes())}
-    keys = {path: hashlib.sha256(rule + content).hexdigest() for path, content in contents.items()}
-    known: dict[str, str] = {}
-    with suppress(FileNotFoundError, ValueError):
-        known = json.loads(cache.read_bytes())
-    new = {key: code_sha256(contents[path]) for path, key in keys.items() if key not in known}
-    if new:
-        known |= new
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_suffix(f".{os.getpid()}")  # another stage may write at the same time
-        part.write_text(json.dumps(known), encoding="utf-8")
-        part.replace(cache)
-    return {path: known[key] for path, key in keys.items()}
 
 
 def _reduce(node: ast.AST, *, in_class: bool) -> None:

@@ -5,13 +5,14 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipeline.runtime.code_hash import PROJECT, code_hashes
+from pipeline.runtime import code_hash
 from pipeline.runtime.errors import BusyError
 
 DVC_STAGE = "DVC_STAGE"  # environment variable with the stage that DVC runs
@@ -27,9 +28,44 @@ def resumable_root() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")) / ".unfinished"
 
 
-def code_cache() -> Path:
-    """Return the file that keeps the hashes of code, see `code_hashes`."""
-    return resumable_root() / "hashes/code.json"
+def hash_cache(name: str) -> Path:
+    """Return the file that keeps hashes of one kind; see `read_cache`."""
+    return resumable_root() / f"hashes/{name}.json"
+
+
+def read_cache(path: Path) -> dict[str, Any]:
+    """Return what `write_cache` wrote there; nothing if the file is absent or damaged."""
+    kept: dict[str, Any] = {}
+    with suppress(FileNotFoundError, ValueError):
+        kept = json.loads(path.read_bytes())
+    return kept
+
+
+def write_cache(path: Path, kept: Mapping[str, Any]) -> None:
+    """Write a JSON file of which another process sees the old or the new content whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(kept), encoding="utf-8")
+    part.replace(path)
+
+
+def code_hashes(modules: Iterable[Path]) -> dict[Path, str]:
+    """Return `code_sha256` of modules, without those that are empty: package markers, which change no result.
+
+    Hashes are kept by content, so only edited modules are parsed.
+
+    Raises:
+        SyntaxError: If a module is not Python.
+    """
+    rule, cache = Path(code_hash.__file__).read_bytes(), hash_cache("code")
+    contents = {path: content for path in modules if (content := path.read_bytes())}
+    keys = {path: hashlib.sha256(rule + content).hexdigest() for path, content in contents.items()}
+    known = read_cache(cache)
+    new = {key: code_hash.code_sha256(contents[path]) for path, key in keys.items() if key not in known}
+    if new:
+        known |= new
+        write_cache(cache, known)
+    return {path: known[key] for path, key in keys.items()}
 
 
 @contextmanager
@@ -96,8 +132,10 @@ def _stage_code(stage: str) -> str:
     if listed.is_file():
         files = json.loads(listed.read_bytes())
     else:
-        files = [path.relative_to(ROOT).as_posix() for folder in PROJECT for path in (ROOT / folder).rglob("*.py")]
-    hashes = code_hashes(filter(Path.is_file, (ROOT / name for name in files)), code_cache())
+        files = [
+            path.relative_to(ROOT).as_posix() for folder in code_hash.PROJECT for path in (ROOT / folder).rglob("*.py")
+        ]
+    hashes = code_hashes(filter(Path.is_file, (ROOT / name for name in files)))
     listing = "".join(f"{name} {hashes.get(ROOT / name, 'absent')}\n" for name in sorted(files))
     return hashlib.sha256(listing.encode()).hexdigest()
 

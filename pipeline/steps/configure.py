@@ -30,9 +30,9 @@ from pipeline.params.masks import (
 from pipeline.params.model import BackboneParams
 from pipeline.params.study import Study, among, load_study
 from pipeline.reporting.grid import GRID_RUNS
-from pipeline.runtime.code_hash import PROJECT, TALKS_ONLY, code_hashes
+from pipeline.runtime.code_hash import PROJECT, TALKS_ONLY
 from pipeline.runtime.console import note
-from pipeline.runtime.resumable import code_cache, resumable_root
+from pipeline.runtime.resumable import code_hashes, hash_cache
 
 ACTS_ON_IMPORT = {"pipeline.models.device", "pipeline.runtime.vector_width"}
 """Modules whose import alone changes results: they count though only a module that talks imports them."""
@@ -61,7 +61,7 @@ def import_closures(root: Path) -> dict[str, dict[str, str]]:
 
     modules = {stage: {s} | graph.find_upstream_modules(s) | on_import[stage] for stage, s in scripts.items()}
     files = {stage: sorted(map(file_of, names), key=Path.as_posix) for stage, names in modules.items()}
-    hashes = code_hashes({file for listed in files.values() for file in listed}, code_cache())
+    hashes = code_hashes({file for listed in files.values() for file in listed})
     return {
         stage: {file.relative_to(root).as_posix(): hashes[file] for file in listed if file in hashes}
         for stage, listed in files.items()
@@ -128,7 +128,7 @@ def _with_contents(
         for key, (path, files_of) in ((f"{name}.{part}", place) for part, place in paths.items()):
             if files := files_of(path):
                 cached = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]
-                sha256 = fingerprint(files, resumable_root() / f"hashes/{cached}.json")
+                sha256 = fingerprint(files, hash_cache(cached))
                 found[key] = LocalSource(path=path, sha256=sha256)
             elif key in recorded and recorded[key].path == path:
                 found[key] = recorded[key]

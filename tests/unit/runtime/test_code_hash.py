@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime import code_hash
-from pipeline.runtime.code_hash import code_hashes, code_sha256
+from pipeline.runtime.code_hash import code_sha256
+from pipeline.runtime.resumable import code_hashes, hash_cache
 
 BASE = '''"""A module."""
 
@@ -129,21 +130,23 @@ def test_an_edit_that_may_change_a_result_moves_the_hash(edit: str) -> None:
 
 def test_only_edited_modules_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By content, wherever a module lies; a damaged file of hashes costs time, and no hash."""
-    one, other, empty, cache = (tmp_path / name for name in ("one.py", "other.py", "__init__.py", "kept/hashes.json"))
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "root"))
+    one, other, empty = (tmp_path / name for name in ("one.py", "other.py", "__init__.py"))
+    cache = hash_cache("code")
     one.write_text(BASE)
     other.write_text("x = 1")
     empty.touch()
     hashes = {one: code_sha256(BASE.encode()), other: code_sha256(b"x = 1")}
-    assert code_hashes([one, other, empty], cache) == hashes
+    assert code_hashes([one, other, empty]) == hashes
     parsed: list[bytes] = []
     plain = code_hash.code_sha256
     monkeypatch.setattr(code_hash, "code_sha256", lambda source: parsed.append(source) or plain(source))
-    assert code_hashes([other.rename(tmp_path / "moved.py")], cache) == {tmp_path / "moved.py": hashes[other]}
+    assert code_hashes([other.rename(tmp_path / "moved.py")]) == {tmp_path / "moved.py": hashes[other]}
     one.write_text(edited("scale: float = 1.0", "scale: float = 2.0").decode())
-    assert code_hashes([one], cache)[one] not in hashes.values()
+    assert code_hashes([one])[one] not in hashes.values()
     assert parsed == [one.read_bytes()]
     cache.write_bytes(cache.read_bytes()[:-9])
-    assert code_hashes([tmp_path / "moved.py"], cache) == {tmp_path / "moved.py": hashes[other]}
+    assert code_hashes([tmp_path / "moved.py"]) == {tmp_path / "moved.py": hashes[other]}
     assert len(list(cache.parent.iterdir())) == 1
 
 

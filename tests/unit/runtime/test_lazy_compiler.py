@@ -1,31 +1,16 @@
 """torch's compiler stays out of a process until something compiles, and then is the real one, whole."""
 
-import json
-import subprocess
-import sys
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.forked import Forked
+
 pytestmark = pytest.mark.slow
 
-FORKS = """
-import contextlib, io, json, os, sys, torch, traceback
-from pipeline.runtime.lazy_compiler import defer_compiler, is_deferred, load_compiler
-for line in sys.stdin:
-    if not os.fork():
-        printed, error = io.StringIO(), ""
-        try:
-            with contextlib.redirect_stdout(printed):
-                exec(json.loads(line))
-        except BaseException:
-            error = traceback.format_exc()
-        print(json.dumps([printed.getvalue(), error]), flush=True)
-        os._exit(0)
-    os.wait()
-"""
-"""Runs each line of JSON as code, in a process of its own that has imported torch and nothing of its compiler."""
+BEGIN = "import sys, torch\nfrom pipeline.runtime.lazy_compiler import defer_compiler, is_deferred, load_compiler\n"
 STEP = """
 layer = torch.nn.Linear(3, 3)
 optimizer = torch.optim.Adam(layer.parameters())
@@ -36,21 +21,17 @@ optimizer.step()
 
 
 @pytest.fixture(scope="module")
-def result_of(root: Path) -> Iterator[Callable[[str], str]]:
+def result_of(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Return what gives the output of code in a fresh process; the import of torch cannot be undone in this one."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", FORKS], cwd=root, stdin=pipe, stdout=pipe, text=True) as forking:  # noqa: S603
-        wanted, answers = forking.stdin, forking.stdout
-        assert wanted
-        assert answers
+    forked = Forked(root, tmp_path_factory.mktemp("forked"), preload="import torch")
 
-        def result_of(code: str) -> str:
-            print(json.dumps(code), file=wanted, flush=True)
-            printed, error = json.loads(answers.readline())
-            assert not error, error[-2000:]
-            return str(printed)
+    def result_of(code: str) -> str:
+        done = forked("-c", BEGIN + code, cwd=root, env=os.environ)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
 
-        yield result_of
+    yield result_of
+    forked.end()
 
 
 STAGES = ["train", "evaluate", "perturb", "explain", "weights", "probe"]

@@ -17,7 +17,7 @@ from pipeline.models.card import BackboneCard, read_card
 from pipeline.models.pretrained import TorchvisionFile
 from pipeline.params.model import BackboneParams
 from pipeline.runtime.errors import WeightsError
-from pipeline.runtime.resumable import code_cache, resumable_root
+from pipeline.runtime.resumable import hash_cache, resumable_root
 from pipeline.steps import weights as weight_sources
 from pipeline.steps.weights import fetch_weights
 from tests.forked import Ended, Forked
@@ -96,7 +96,7 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
 
 def leftovers() -> list[Path]:
     """Return what unfinished work holds."""
-    held = (path for path in resumable_root().rglob("*") if path.is_file() and path != code_cache())
+    held = (path for path in resumable_root().rglob("*") if path.is_file() and path != hash_cache("code"))
     return [path for path in held if path.suffix != ".lock"]
 
 
