@@ -11,6 +11,7 @@ import pytest
 from pipeline.runtime.stores import md5_of
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import BUCKET, HOST, PASSWORD, s3_server, ssh_server
+from tests.unit.demo.test_dataset import contents
 
 pytestmark = pytest.mark.e2e
 VARIANT = ("-S", "roi=mixer", "-S", "classes=no_sauce", "-S", "extra_roi=none")
@@ -54,25 +55,39 @@ def log_in(one: Checkout, secrets: dict[str, str]) -> None:
         one.call("dvc", "remote", "modify", "--local", "team", name, value)
 
 
-@pytest.mark.parametrize("kind", ["ssh", "s3"])
-def test_a_fresh_clone_pulls_and_runs_nothing(ann: Checkout, tmp_path: Path, kind: str) -> None:
-    """Two clones and a real server: the second has every result, and DVC runs nothing but its look outside."""
-    with remote(kind, tmp_path / "remote") as (url, settings, secrets):
+@contextmanager
+def joined(kind: str, ann: Checkout, folder: Path, *parts: str) -> Iterator[Checkout]:
+    """Lend a fresh clone that has pulled what `ann` pushed to a real server: all, or parts."""
+    with remote(kind, folder / "remote") as (url, settings, secrets):
         share(ann, url, settings)
         log_in(ann, secrets)
-        ann.call("dvc", "push")
-        bob = ann.clone(tmp_path / "bob")
+        ann.call("dvc", "push", *parts)
+        bob = ann.clone(folder / "bob")
         log_in(bob, secrets)
-        bob.call("dvc", "pull")
+        bob.call("dvc", "pull", *parts)
         assert PASSWORD not in (bob.folder / ".dvc/config").read_text()
+        yield bob
+
+
+def test_a_fresh_clone_pulls_and_runs_nothing(ann: Checkout, tmp_path: Path) -> None:
+    """Two clones and SSH: the second has every result, and DVC runs nothing but its look outside."""
+    with joined("ssh", ann, tmp_path) as bob:
         assert ran(bob.call("dvc", "repro")) == ["configure"]
         assert (bob.folder / REPORT).read_bytes() == (ann.folder / REPORT).read_bytes()
         assert bob.call("git", "status", "--porcelain") == ""
 
 
+def test_shards_travel_through_s3(ann: Checkout, tmp_path: Path) -> None:
+    """And nothing else does."""
+    with joined("s3", ann, tmp_path, "pair") as bob:
+        assert contents(bob.folder / "data") == {
+            f"shards/{name}": content for name, content in contents(ann.folder / "data/shards").items()
+        }
+
+
 @pytest.fixture(scope="module")
 def pushed(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return the checkout of somebody who has pushed the study to a folder; tests clone it and change nothing."""
+    """Return the checkout of somebody who has pushed the study to a folder; tests clone it and only add to both."""
     folder = tmp_path_factory.mktemp("team")
     ann = study.twin(folder / "ann")
     share(ann, str(folder / "remote"), {})
@@ -153,12 +168,10 @@ def test_parts_of_the_study_come_alone(pushed: Checkout, tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def tried(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return the checkout of somebody who has pushed a variant, by its name and with the run cache."""
+def tried(pushed: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return the checkout of another member who has pushed a variant, by its name and with the run cache."""
     folder = tmp_path_factory.mktemp("tried")
-    ann = study.twin(folder / "ann")
-    share(ann, str(folder / "remote"), {})
-    ann.call("dvc", "push")
+    ann = pushed.twin(folder / "ann")
     ann.call("git", "clone", "-q", "--bare", ".", str(folder / "hub.git"))
     ann.call("git", "remote", "set-url", "origin", str(folder / "hub.git"))
     output = ann.call("dvc", "exp", "run", "-n", "no-sauce", *VARIANT)

@@ -26,6 +26,7 @@ def test_only_what_the_machine_lacks_is_skipped(tmp_path: Path, processes: int) 
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     plugins = ("tests.skips", "no:cacheprovider", "no:jaxtyping", "no:hydra_pytest")
     command = [sys.executable, "-m", "pytest", "-n", str(processes), "-rs", "--rootdir", str(tmp_path)]
+    command += ["--basetemp", str(tmp_path / "base")]  # else it would sweep away what this pytest's forerunners left
     command += [part for plugin in plugins for part in ("-p", plugin)]
     done = subprocess.run(  # noqa: S603
         [*command, "--continue-on-collection-errors", str(tmp_path)],
