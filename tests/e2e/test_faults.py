@@ -16,7 +16,7 @@ from tests.e2e.servers import HOST, PASSWORD, ssh_server
 from tests.torture.disk import ROOMY, own_disk, resize
 
 pytestmark = pytest.mark.e2e
-RUN = "vit+none-all"
+RUN = "mobilenetv2+none-all"
 LEFT = 600
 """Kilobytes that a full disk has left after the index: the shards do not fit."""
 

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.checkout import Checkout, ran
 
 pytestmark = pytest.mark.e2e
-RUN = "vit+vit-all"
+RUN = "mobilenetv2+vit-all"
 GOALS = ("agreement@sam", "transfer@sam", f"evaluate@{RUN}")
 
 

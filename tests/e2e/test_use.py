@@ -21,7 +21,7 @@ from tests.browser import browser
 from tests.e2e.checkout import Checkout
 
 pytestmark = pytest.mark.e2e
-RUN = "vit+vit-all"
+RUN = "mobilenetv2+vit-all"
 PATIENCE = 120_000
 """Milliseconds that a browser waits on a busy machine."""
 

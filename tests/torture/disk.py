@@ -14,8 +14,12 @@ from ruamel.yaml import YAML
 
 from pipeline.runtime.manifest import sha256_of
 from tests.e2e.checkout import Checkout, environment
-from tests.forked import Ended, Forked
+from tests.forked import STAGES_NEED, Ended, Forked
 
+LIBRARIES = "import matplotlib.figure, scipy.stats, timm\n"
+"""What most stages import beside torch."""
+FIRST = {"train@mobilenetv2+vit-all", "weights@vit"}
+"""Stages that stand for their kind."""
 ROOMY = 1_000_000
 """Kilobytes of a disk with room for everything."""
 
@@ -57,7 +61,7 @@ def one_of_every_kind(study: Checkout) -> tuple[StageRun, ...]:
     """Return one stage of every kind, from what DVC recorded; runs of two branches where there are."""
     recorded = YAML(typ="safe").load(study.folder / "dvc.lock")["stages"]
     chosen: dict[str, StageRun] = {}
-    for name, stage in sorted(recorded.items(), key=lambda item: item[0] not in {"train@vit+vit-all", "weights@vit"}):
+    for name, stage in sorted(recorded.items(), key=lambda item: item[0] not in FIRST):
         outputs = tuple(out["path"] for out in stage["outs"])
         chosen.setdefault(name.partition("@")[0], StageRun(name, tuple(shlex.split(stage["cmd"])), outputs))
     return tuple(chosen.values())
@@ -78,7 +82,7 @@ class SmallDisk:
         left_out = shutil.ignore_patterns(".git", "cache", "tmp", ".unfinished")
         shutil.copytree(study.folder, folder, ignore=left_out)
         self.copy = Checkout(folder, environment(folder) | {"PYTHONDONTWRITEBYTECODE": "1"})
-        self.forked = Forked(folder, disk.parent, PYTHONDONTWRITEBYTECODE="1")
+        self.forked = Forked(folder, disk.parent, STAGES_NEED + LIBRARIES, PYTHONDONTWRITEBYTECODE="1")
 
     def size(self, stage: StageRun) -> int:
         """Return the kilobytes of a stage's outputs."""
