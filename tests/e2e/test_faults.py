@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.resumable import DONE
+from pipeline.runtime.stores import md5_of
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import HOST, PASSWORD, ssh_server
 from tests.torture.disk import ROOMY, own_disk, resize
@@ -96,8 +97,8 @@ def damage(file: Path) -> None:
 
 def model_object(copy: Checkout) -> Path:
     """Return the cache's object of the model of `RUN`."""
-    inode = (copy.folder / f"data/runs/{RUN}/model.safetensors").stat().st_ino
-    return next(path for path in (copy.folder / CACHE / "files/md5").glob("??/*") if path.stat().st_ino == inode)
+    name = md5_of(copy.folder / f"data/runs/{RUN}/model.safetensors")
+    return copy.folder / CACHE / "files/md5" / name[:2] / name[2:]
 
 
 def test_a_damaged_object_of_the_cache_is_found_and_made_again(copy: Checkout) -> None:

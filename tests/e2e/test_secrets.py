@@ -91,10 +91,10 @@ def told(copy: Checkout) -> list[str]:
 
 
 def one_run(folder: Path) -> Checkout:
-    """Return a checkout with one run in a folder of its own."""
+    """Return a checkout with one run, of the extra-ROI alone, in a folder of its own."""
     (folder / "work").mkdir()
     one = checkout(folder / "work/copy", NETRC="/dev/null")
-    keep_runs(one.folder, {"vit+none-all"})
+    keep_runs(one.folder, {"none+vit-all"})
     one.commit()
     return one
 
@@ -166,7 +166,7 @@ def ask_for_one_run(copy: Checkout, host: str) -> None:
     """Let the graph be the variant alone, on photos and weights of a host; as small as it can be."""
     params, yaml = copy.folder / "params.yaml", YAML()
     values = yaml.load(params)
-    values |= {"dataset": f"http://{host}/Food.zip", "roi": "vit", "extra_roi": "none"}
+    values |= {"dataset": f"http://{host}/Food.zip", "roi": "none", "extra_roi": "vit"}
     values["backbones"] = {
         **{name: {} for name in ("none", *FUSIONS)},
         "vit": {"timm": "demo_vit", "weights": f"http://{host}/vit.safetensors"},

@@ -1,10 +1,13 @@
 """Ann runs and pushes; Bob, with a fresh clone and no GPU, gets all of it and runs nothing. See docs/teams.md."""
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -16,6 +19,10 @@ from tests.unit.demo.test_dataset import contents
 pytestmark = pytest.mark.e2e
 VARIANT = ("-S", "roi=mixer", "-S", "classes=no_sauce", "-S", "extra_roi=none")
 """One branch on few classes: the quickest run that is not in the grid."""
+RUN = "mixer+none-no_sauce"
+PLAN = ("python", "-m", "pipeline", "plan", *VARIANT)
+COLLECTORS = ("configure", "report", "summary", "transfer@annotation", "repeats")
+"""What runs with every variant; stage `distill` reads its classes, too."""
 REPORT = "data/report/index.html"
 HEAVY = ("raw/Images/*/*/*", "masks/*/*.parquet", "shards/*/*.parquet", "runs/*/*.safetensors")
 """Files of `data/` that no number of a report needs."""
@@ -167,34 +174,65 @@ def test_parts_of_the_study_come_alone(pushed: Checkout, tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+class Tried(NamedTuple):
+    """A variant that a member tried and shared, by its name and with the run cache."""
+
+    ann: Checkout
+    planned: str
+    """What `plan` said before."""
+    output: str
+    """What `dvc exp run` printed."""
+
+
 @pytest.fixture(scope="module")
-def tried(pushed: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Return the checkout of another member who has pushed a variant, by its name and with the run cache."""
+def tried(pushed: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """Return the checkout of another member who has tried and pushed a variant; tests clone it."""
     folder = tmp_path_factory.mktemp("tried")
     ann = pushed.twin(folder / "ann")
     ann.call("git", "clone", "-q", "--bare", ".", str(folder / "hub.git"))
     ann.call("git", "remote", "set-url", "origin", str(folder / "hub.git"))
+    planned = ann.call(*PLAN)
     output = ann.call("dvc", "exp", "run", "-n", "no-sauce", *VARIANT)
-    assert any(stage.startswith("train@mixer") for stage in ran(output))
     ann.call("dvc", "exp", "push", "origin", "no-sauce")
     ann.call("dvc", "push", "--run-cache")
-    return ann
+    return Tried(ann, planned, output)
 
 
-def test_a_variant_of_somebody_else_is_never_run_again(tried: Checkout, tmp_path: Path) -> None:
+def test_a_variant_runs_its_own_stages_only(tried: Tried) -> None:
+    """`dvc exp run` trains, evaluates, perturbs and explains one new run, then collects, as `plan` said before."""
+    output = tried.output
+    own = [f"{stage}@{RUN}" for stage in ("train", "evaluate", "perturb", "explain")]
+    assert sorted(ran(output)) == sorted([*COLLECTORS, "distill@none", *own])
+    assert tried.planned.startswith(f"{len(ran(output))} of ")
+    assert f"train {RUN}: has not run yet" in tried.planned
+    places = re.findall(rf"\[(\d+)/(\d+)\] (?:train {re.escape(RUN)}|report): ", output)
+    assert len(places) == 2, "the line that says where the study stands"
+    assert places[-1][0] == places[-1][1], "the report is the last stage"
+    assert json.loads((tried.ann.folder / "results/variant.json").read_text())["run"] == RUN
+
+
+def test_a_variant_that_ran_comes_from_the_cache(tried: Tried, tmp_path: Path) -> None:
+    """As `plan` says of the second time, in a checkout where all is as before the first."""
+    copy = tried.ann.clone(tmp_path / "copy")
+    shutil.copytree(tried.ann.folder / CACHE, copy.folder / CACHE, copy_function=os.link)
+    copy.call("dvc", "checkout", "-q")
+    assert re.match(r"3 of \d+ stages to run; 7 from DVC's cache", copy.call(*PLAN))
+
+
+def test_a_variant_of_somebody_else_is_never_run_again(tried: Tried, tmp_path: Path) -> None:
     """Ann's experiment reaches Bob by the run cache: the same `dvc exp run` trains nothing on his machine."""
-    bob = tried.clone(tmp_path / "bob")
+    bob = tried.ann.clone(tmp_path / "bob")
     bob.call("dvc", "pull", "--run-cache")
     output = bob.call("dvc", "exp", "run", "--pull", *VARIANT)
     assert ran(output) == ["configure", "summary"], "which writes the files of git, in a second"
 
 
-def test_an_experiment_travels_by_name(tried: Checkout, tmp_path: Path) -> None:
+def test_an_experiment_travels_by_name(tried: Tried, tmp_path: Path) -> None:
     """`dvc exp push` and `dvc exp pull` bring one experiment with its parameters and data."""
-    bob = tried.clone(tmp_path / "bob")
-    bob.call("git", "remote", "set-url", "origin", str(tried.folder.with_name("hub.git")))
+    ann, bob = tried.ann, tried.ann.clone(tmp_path / "bob")
+    bob.call("git", "remote", "set-url", "origin", str(ann.folder.with_name("hub.git")))
     bob.call("dvc", "exp", "pull", "origin", "no-sauce")
     bob.call("dvc", "exp", "apply", "no-sauce")
-    assert (bob.folder / "results/variant.json").read_text() == (tried.folder / "results/variant.json").read_text()
+    assert (bob.folder / "results/variant.json").read_text() == (ann.folder / "results/variant.json").read_text()
     bob.call("dvc", "pull", "report")
-    assert (bob.folder / REPORT).read_bytes() == (tried.folder / REPORT).read_bytes()
+    assert (bob.folder / REPORT).read_bytes() == (ann.folder / REPORT).read_bytes()

@@ -1,4 +1,4 @@
-"""What `dvc exp run` runs, beside what docs/graph.md says: one variant, a queue, a grid, another folder, mistakes."""
+"""What `dvc exp run` runs, beside what docs/graph.md says and test_teams.py holds: a recipe, a queue, mistakes."""
 
 import json
 import math
@@ -21,7 +21,6 @@ from tests.e2e.overrides import expected, replaced, values_of
 from tests.torture.processes import PATIENCE, left_over
 
 pytestmark = pytest.mark.e2e
-COLLECTORS = ["configure", "report", "summary", "transfer@annotation"]
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +32,6 @@ def copy(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def variant_of(text: str) -> str:
     """Return the name of the run in a `results/variant.json`."""
     return str(json.loads(text)["run"])
-
-
-def test_a_variant_runs_its_own_stages_only(copy: Checkout) -> None:
-    """`-S roi=deit` trains, evaluates, perturbs and explains one new run, then collects."""
-    plan = ("python", "-m", "pipeline", "plan", "-S", "roi=deit")
-    planned = copy.call(*plan)
-    output = copy.call("dvc", "exp", "run", "-S", "roi=deit", "-n", "deit-roi")
-    name = "deit+vit-all"
-    own = [f"{stage}@{name}" for stage in ("train", "evaluate", "perturb", "explain")]
-    assert sorted(ran(output)) == sorted([*COLLECTORS, "repeats", *own])
-    assert planned.startswith(f"{len(ran(output))} of ")
-    assert f"train {name}: has not run yet" in planned
-    places = re.findall(rf"\[(\d+)/(\d+)\] (?:train {re.escape(name)}|report): ", output)
-    assert len(places) == 2, "the line that says where the study stands"
-    assert places[-1][0] == places[-1][1], "the report is the last stage"
-    assert variant_of((copy.folder / "results/variant.json").read_text()) == name
-    copy.reset()
-    assert re.match(r"3 of \d+ stages to run; 6 from DVC's cache", copy.call(*plan)), "the second time"
 
 
 def test_the_released_recipe_is_one_switch(copy: Checkout) -> None:

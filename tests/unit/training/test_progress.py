@@ -64,7 +64,7 @@ def test_a_machine_without_dvclive_has_its_history(tmp_path: Path, monkeypatch: 
 def test_a_repository_that_dvclive_cannot_read_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one without a commit: one line says that there are no curves."""
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)  # noqa: S607
-    subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, check=True)  # noqa: S607
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     curves = LiveCurves(tmp_path / "run", start_delay=0.0)
     for count in (1, 2):
