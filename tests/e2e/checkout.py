@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.reporting.grid import GRID_RUNS
+from pipeline.runtime.stores import md5_of
 from tests.guarded import guarded, without_network
 from tools.working_copy import ROOT, copy_files, shrink
 
@@ -54,6 +55,11 @@ class Checkout:
         stages = YAML(typ="safe").load(self.folder / "dvc.lock")["stages"]
         return {name: stage["outs"] for name, stage in stages.items()}
 
+    def cached(self, file: Path) -> Path:
+        """Return where the cache has a file of these bytes, if it does."""
+        name = md5_of(file)
+        return self.folder / CACHE / "files/md5" / name[:2] / name[2:]
+
     def commit(self) -> None:
         """Commit everything, as a user would before an experiment."""
         self.call("git", "add", "-A")
@@ -77,10 +83,15 @@ class Checkout:
         shutil.copyfile(self.folder / CODE_HASHES, folder / CODE_HASHES)
         return Checkout(folder, environment(folder))
 
-    def twin(self, folder: Path) -> "Checkout":
-        """Clone, with a copy of the data; share what is in the cache by hard links; each side keeps what it adds."""
+    def clone_with_cache(self, folder: Path) -> "Checkout":
+        """Clone, and share what is in the cache by hard links; each side keeps what it adds to itself."""
         copy = self.clone(folder)
         shutil.copytree(self.folder / CACHE, folder / CACHE, copy_function=os.link)
+        return copy
+
+    def twin(self, folder: Path) -> "Checkout":
+        """Clone with the cache, and copy the data."""
+        copy = self.clone_with_cache(folder)
         shutil.copytree(self.folder / "data", folder / "data")
         return copy
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.runtime.resumable import DONE
-from pipeline.runtime.stores import md5_of
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import HOST, PASSWORD, ssh_server
 from tests.torture.disk import ROOMY, own_disk, resize
@@ -97,8 +96,7 @@ def damage(file: Path) -> None:
 
 def model_object(copy: Checkout) -> Path:
     """Return the cache's object of the model of `RUN`."""
-    name = md5_of(copy.folder / f"data/runs/{RUN}/model.safetensors")
-    return copy.folder / CACHE / "files/md5" / name[:2] / name[2:]
+    return copy.cached(copy.folder / f"data/runs/{RUN}/model.safetensors")
 
 
 def test_a_damaged_object_of_the_cache_is_found_and_made_again(copy: Checkout) -> None:

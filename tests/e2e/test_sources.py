@@ -1,7 +1,5 @@
 """Data that lies outside of the checkout: what changed there is seen by the next `dvc repro`, and nothing else runs."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.datasets.index import read_samples
 from pipeline.models import demo_backbones  # noqa: F401 - timm knows them from here on
-from tests.e2e.checkout import CACHE, Checkout, ran
+from tests.e2e.checkout import Checkout, ran
 from tests.raw_folder import RawFolder, labels_of
 
 pytestmark = pytest.mark.e2e
@@ -73,8 +71,7 @@ def test_what_changes_outside_is_seen_and_nothing_else_runs(copy: Checkout, phot
     copy.commit()
     photos.path.rename(tmp_path / "elsewhere")
     (tmp_path / "vit.safetensors").unlink()
-    twin = copy.clone(tmp_path / "twin")
-    shutil.copytree(copy.folder / CACHE, twin.folder / CACHE, copy_function=os.link)
+    twin = copy.clone_with_cache(tmp_path / "twin")
     for one in (copy, twin):
         output = one.call("dvc", "repro", *TARGETS)
         assert ran(output) == ["configure"]

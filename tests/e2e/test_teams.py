@@ -1,7 +1,6 @@
 """Ann runs and pushes; Bob, with a fresh clone and no GPU, gets all of it and runs nothing. See docs/teams.md."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.runtime.stores import md5_of
 from tests.e2e.checkout import CACHE, Checkout, ran
 from tests.e2e.servers import BUCKET, HOST, PASSWORD, s3_server, ssh_server
 from tests.unit.demo.test_dataset import contents
@@ -117,8 +115,8 @@ def test_a_member_without_gpu_reports_on_runs_of_others(pushed: Checkout, tmp_pa
     heavy = [path for pattern in HEAVY for path in sorted((pushed.folder / "data").glob(pattern))]
     assert {path.relative_to(pushed.folder).parts[1] for path in heavy} == {"raw", "masks", "shards", "runs"}
     assert not [path for path in heavy if (bob.folder / path.relative_to(pushed.folder)).exists()]
-    assert not [path for path in heavy if cached(bob, path).exists()]
-    assert all(cached(pushed, path).exists() for path in heavy)
+    assert not [path for path in heavy if bob.cached(path).exists()]
+    assert all(pushed.cached(path).exists() for path in heavy)
     bare = Checkout(bob.folder, bob.env | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(without_torch(tmp_path))})
     assert "no torch here" in bare.refused("python", "-c", "import torch")
     bare.call("python", "-m", "pipeline", "report", "--no-photos", "--out", "report")
@@ -136,8 +134,7 @@ def test_what_a_remote_lacks_or_has_damaged_is_named(pushed: Checkout, tmp_path:
     bob, first = pushed.clone(tmp_path / "bob"), "data/agreement/annotation/summary.json"
     shutil.copytree(pushed.folder.with_name("remote"), tmp_path / "remote")
     bob.call("dvc", "remote", "modify", "--local", "team", "url", str(tmp_path / "remote"))
-    name = md5_of(pushed.folder / first)
-    stored = tmp_path / "remote/files/md5" / name[:2] / name[2:]
+    stored = tmp_path / "remote" / pushed.cached(pushed.folder / first).relative_to(pushed.folder / CACHE)
     sound = stored.read_bytes()
     stored.chmod(0o644)
     stored.write_bytes(sound.replace(b"{", b"[", 1))
@@ -148,12 +145,6 @@ def test_what_a_remote_lacks_or_has_damaged_is_named(pushed: Checkout, tmp_path:
     stored.write_bytes(sound)
     bob.call("python", "-m", "tools.report_inputs")
     assert (bob.folder / first).read_bytes() == sound
-
-
-def cached(one: Checkout, file: Path) -> Path:
-    """Return where a checkout's cache has a file of these bytes, if it does."""
-    name = md5_of(file)
-    return one.folder / CACHE / "files/md5" / name[:2] / name[2:]
 
 
 def without_torch(folder: Path) -> Path:
@@ -213,8 +204,7 @@ def test_a_variant_runs_its_own_stages_only(tried: Tried) -> None:
 
 def test_a_variant_that_ran_comes_from_the_cache(tried: Tried, tmp_path: Path) -> None:
     """As `plan` says of the second time, in a checkout where all is as before the first."""
-    copy = tried.ann.clone(tmp_path / "copy")
-    shutil.copytree(tried.ann.folder / CACHE, copy.folder / CACHE, copy_function=os.link)
+    copy = tried.ann.clone_with_cache(tmp_path / "copy")
     copy.call("dvc", "checkout", "-q")
     assert re.match(r"3 of \d+ stages to run; 7 from DVC's cache", copy.call(*PLAN))
 
